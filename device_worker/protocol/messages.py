@@ -1,0 +1,84 @@
+"""Frame the conversation between controller and worker over one byte stream.
+
+A message is one line of JSON, at most `MESSAGE_BYTES_MAX` long; a header with `payload_bytes` is followed by that many
+raw bytes. One stream carries questions, blobs and followed logs, so that a device needs no sftp and one interpreter.
+"""
+
+import json
+
+MESSAGE_BYTES_MAX = 1 << 20
+PAYLOAD_BYTES_MAX = 64 << 20
+
+
+class BadMessage(ValueError):
+    """The peer sent something that is not a message of this protocol."""
+
+
+def encode_message(message, payload=b""):
+    # type: (dict, bytes) -> bytes
+    """Return the bytes of one message; `payload_bytes` is set here, never by the caller."""
+    if payload:
+        message = dict(message, payload_bytes=len(payload))
+    return json.dumps(message, separators=(",", ":"), sort_keys=True).encode("ascii") + b"\n" + payload
+
+
+class MessageReader:
+    """Read messages from `read(size) -> bytes`, which returns what is there, at most `size`, and b"" at the end."""
+
+    def __init__(self, read):
+        self._read = read
+        self._buffer = bytearray()
+
+    @property
+    def buffered(self):
+        # type: () -> bool
+        """Whether a whole header line is here already, so that a reader must not wait for more bytes first."""
+        return b"\n" in self._buffer
+
+    def read_message(self):
+        # type: () -> tuple
+        """Return (message, payload), or (None, b"") at a clean end; raise BadMessage for anything else."""
+        line = self._take_line()
+        if line is None:
+            return None, b""
+        try:
+            message = json.loads(line.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise BadMessage("not JSON: %s: %r" % (error, bytes(line[:80])))
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise BadMessage("not a message: %r" % (bytes(line[:80]),))
+        size = message.pop("payload_bytes", 0)
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= PAYLOAD_BYTES_MAX:
+            raise BadMessage("payload_bytes out of range in a %s message" % message["type"])
+        return message, self.take(size)
+
+    def take(self, size):
+        # type: (int) -> bytes
+        """Return exactly `size` bytes; raise BadMessage if the stream ends before."""
+        while len(self._buffer) < size:
+            if not self._fill(max(size - len(self._buffer), 65536)):
+                raise BadMessage("the stream ended inside a payload")
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data
+
+    def _take_line(self):
+        searched = 0
+        while True:
+            end = self._buffer.find(b"\n", searched)
+            if end >= 0:
+                line = bytes(self._buffer[:end])
+                del self._buffer[: end + 1]
+                return line
+            searched = len(self._buffer)
+            if searched > MESSAGE_BYTES_MAX:
+                raise BadMessage("a message of more than %d bytes" % MESSAGE_BYTES_MAX)
+            if not self._fill(65536):
+                if self._buffer:
+                    raise BadMessage("the stream ended inside a message: %r" % (bytes(self._buffer[:80]),))
+                return None
+
+    def _fill(self, size):
+        data = self._read(size)
+        self._buffer += data
+        return bool(data)

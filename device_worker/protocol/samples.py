@@ -1,0 +1,70 @@
+"""Pack raw samples: unsigned integers, byte-shuffled, deflated, checked.
+
+Latencies in nanoseconds differ mostly in their low bytes; storing all first bytes, then all second bytes and so on lets
+deflate remove the rest: about 3 bytes a sample where a database row costs 50 to 150. `u32` holds up to 4.29 s in
+nanoseconds, `u64` anything longer; the codec is named on every block.
+"""
+
+import sys
+import zlib
+from array import array
+
+CODECS = {"u32-shuffle-zlib": 4, "u64-shuffle-zlib": 8}
+"""Codec name: bytes per sample before compression; little-endian."""
+
+SAMPLES_MAX = 4000000
+
+
+class CorruptSamples(ValueError):
+    """A block of samples does not hold what its codec, count and checksum say."""
+
+
+def pack_samples(values):
+    # type: (array) -> tuple
+    """Return (codec, data, crc32 of data) for non-negative integers, given as any array or list of them."""
+    wide = len(values) > 0 and max(values) > 0xFFFFFFFF
+    codec = "u64-shuffle-zlib" if wide else "u32-shuffle-zlib"
+    width = CODECS[codec]
+    words = array("Q" if wide else "I", values)
+    if words.itemsize != width:  # "I" is 4 bytes on every platform that CPython supports today
+        raise CorruptSamples("this platform's unsigned int has %d bytes" % words.itemsize)
+    if sys.byteorder == "big":
+        words.byteswap()
+    plain = words.tobytes()
+    data = zlib.compress(b"".join(plain[offset::width] for offset in range(width)), 6)
+    return codec, data, zlib.crc32(data)
+
+
+def unpack_samples(codec, data, crc32, count):
+    # type: (str, bytes, int, int) -> array
+    """Return the samples of a block as array("Q"); raise CorruptSamples where anything disagrees."""
+    shuffled = inflate_block(codec, data, crc32, count)
+    width = CODECS[codec]
+    plain = bytearray(len(shuffled))
+    for offset in range(width):
+        plain[offset::width] = shuffled[offset * count : (offset + 1) * count]
+    words = array("I" if width == 4 else "Q")
+    words.frombytes(bytes(plain))
+    if sys.byteorder == "big":
+        words.byteswap()
+    return array("Q", words)
+
+
+def inflate_block(codec, data, crc32, count):
+    # type: (str, bytes, int, int) -> bytes
+    """Return the checked, still shuffled bytes of a block: `count` first bytes, `count` second bytes, …"""
+    if codec not in CODECS:
+        raise CorruptSamples("unknown codec %r" % (codec,))
+    if not 0 <= count <= SAMPLES_MAX:
+        raise CorruptSamples("%r samples in one block" % (count,))
+    if zlib.crc32(data) != crc32:
+        raise CorruptSamples("checksum mismatch in a block of %d samples" % count)
+    size = count * CODECS[codec]
+    inflater = zlib.decompressobj()
+    try:
+        plain = inflater.decompress(data, size + 1)
+    except zlib.error as error:
+        raise CorruptSamples("not deflated: %s" % error)
+    if len(plain) != size or not inflater.eof:
+        raise CorruptSamples("a block of %d samples does not hold %d bytes" % (count, size))
+    return plain

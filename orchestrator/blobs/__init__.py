@@ -1,0 +1,1 @@
+"""What is shipped to devices: content-addressed files, reproducible archives, runtime bundles."""

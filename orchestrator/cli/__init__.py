@@ -1,0 +1,1 @@
+"""Typer commands, a module per noun: parse, call one service, print, exit."""

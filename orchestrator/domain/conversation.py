@@ -1,0 +1,130 @@
+"""What a device session tells its driver, and what the driver tells it; all picklable values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.domain.blob import Blob
+from orchestrator.domain.errors import DeviceError
+from orchestrator.domain.facts import Facts
+
+
+class Step(StrEnum):
+    """Where a session is; errors name it."""
+
+    CONNECT = "connect"
+    START_WORKER = "start worker"
+    FACTS = "facts"
+    UPLOAD = "upload"
+    START = "start"
+    FOLLOW = "follow"
+    CANCEL = "cancel"
+    FORGET = "forget"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What to run: the plan (a blob too), every blob that it needs, the trials already in the database, and where to follow on."""
+
+    run: str
+    plan_sha256: str
+    blobs: tuple[Blob, ...]
+    skip: tuple[str, ...] = ()
+    log_id: str | None = None
+    after_seq: int = 0
+    detach: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Follow whatever log the device has of a run, without starting anything; ends at once where it has none."""
+
+    run: str
+    log_id: str | None = None
+    after_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The database has the whole log up to `last_seq`: the device may delete it."""
+
+    run: str
+    log_id: str
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """End the run on the device; what is finished stays."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Nothing more: leave the device, whatever runs there goes on."""
+
+
+Command = Assignment | Attachment | Forget | Cancel | Close
+
+
+@dataclass(frozen=True, slots=True)
+class StepBegan:
+    """A session entered a step; `detail` is for people (bytes still to upload, attempt number)."""
+
+    device: str
+    step: Step
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FactsReported:
+    """The worker answered; the session now waits for a command."""
+
+    device: str
+    facts: Facts
+    worker_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerStarted:
+    """The device took the plan (or already had it) and its runner is alive or done."""
+
+    device: str
+    run: str
+    log_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsArrived:
+    """Whole lines of a run's event log, `first_seq` to `last_seq`, as the device wrote them."""
+
+    device: str
+    run: str
+    log_id: str
+    first_seq: int
+    last_seq: int
+    lines: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FollowEnded:
+    """Nothing more will come: `state` is the device's RunState; `log_id` and `last_seq` are None where it knows no such run."""
+
+    device: str
+    run: str
+    state: str
+    log_id: str | None
+    last_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """The session is over; `error` says why if it did not end as told."""
+
+    device: str
+    error: DeviceError | None = None
+
+
+Report = StepBegan | FactsReported | RunnerStarted | RecordsArrived | FollowEnded | SessionEnded

@@ -1,0 +1,47 @@
+"""What an inventory says about a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class TransportKind(StrEnum):
+    """How a device is reached."""
+
+    LOCAL = "local"
+    SSH = "ssh"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Conditions that a device's trials must keep; None means no limit of that kind."""
+
+    temperature_c_max: float | None = None
+    trial_timeout_s: float | None = None
+    memory_bytes_max: int | None = None
+    cooldown_s_max: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device of the inventory: where it is, how to get in, what may be asked of it.
+
+    `host` may be an alias of the user's ssh config; None of user, port and identity_file overrides that config.
+    `state_dir` is expanded on the device. `python` is a path or name there (None: python3, or this interpreter if local).
+    `source` is the file:line that declared it.
+    """
+
+    name: str
+    transport: TransportKind
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
+    identity_file: str | None = None
+    jump: str | None = None
+    python: str | None = None
+    state_dir: str = "~/.cache/benchfleet"
+    tags: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = Limits()
+    source: str = ""

@@ -1,0 +1,121 @@
+"""Say what failed, where, and what to do next; each class knows the exit code that it leads to."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the command tells the shell."""
+
+    FINE = 0
+    REGRESSION = 1
+    USAGE = 2
+    INCOMPLETE = 3
+    INFRASTRUCTURE = 4
+
+
+class OrchestratorError(Exception):
+    """Anything expected to go wrong: one line that says what and where, and a hint that says what to do."""
+
+    exit_code = ExitCode.INFRASTRUCTURE
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ConfigError(OrchestratorError):
+    """A file, a flag or a selector is wrong; the message begins with file:line where there is one."""
+
+    exit_code = ExitCode.USAGE
+
+
+class IncompleteError(OrchestratorError):
+    """Some trials have no result."""
+
+    exit_code = ExitCode.INCOMPLETE
+
+
+class StoreError(OrchestratorError):
+    """The database cannot be reached, is locked, is too old or refused a statement."""
+
+
+class BundleError(OrchestratorError):
+    """A runtime could not be resolved or packed for a reason other than "no wheel exists"."""
+
+
+class BlobError(OrchestratorError):
+    """A file that a plan needs is missing or is not what its hash says."""
+
+
+class DeviceError(OrchestratorError):
+    """One device failed at one step; the sweep goes on without it."""
+
+    retryable = False
+
+    def __init__(self, message: str, hint: str | None = None, *, device: str = "", step: str = "") -> None:
+        super().__init__(message, hint)
+        self.device = device
+        self.step = step
+
+    def at(self, device: str, step: str) -> DeviceError:
+        """Name the device and the step, unless an inner layer already has."""
+        self.device = self.device or device
+        self.step = self.step or step
+        return self
+
+    def __str__(self) -> str:
+        where = ": ".join(part for part in (self.device, self.step) if part)
+        return f"{where}: {self.message}" if where else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.message, self.hint, self.device, self.step)
+
+
+def _rebuild(kind: type[DeviceError], message: str, hint: str | None, device: str, step: str) -> DeviceError:
+    return kind(message, hint, device=device, step=step)
+
+
+class Unreachable(DeviceError):
+    """No connection: refused, timed out, no route, name unknown."""
+
+    retryable = True
+
+
+class LinkLost(DeviceError):
+    """An open connection ended or fell silent."""
+
+    retryable = True
+
+
+class AuthenticationFailed(DeviceError):
+    """The device refused every key that was offered."""
+
+
+class HostKeyUnknown(DeviceError):
+    """The device's host key was never enrolled."""
+
+
+class HostKeyChanged(DeviceError):
+    """The device shows another host key than the one on record."""
+
+
+class NoPython(DeviceError):
+    """The device has no Python where the inventory says that it is, or one too old for the worker."""
+
+
+class DeviceBusy(DeviceError):
+    """Another run holds the device."""
+
+
+class DeviceDiskFull(DeviceError):
+    """The device has no room for what must be stored there."""
+
+
+class WorkerFailed(DeviceError):
+    """The worker answered with an error, or with something that is not its protocol."""

@@ -1,0 +1,1 @@
+"""Where device sessions run: `threads` in this process, `ray` in gateway actors."""

@@ -1,0 +1,1 @@
+"""Draw results for people: tables on a console, and the same as JSON."""

@@ -1,0 +1,1 @@
+"""Turn YAML files into checked values, with file:line in every complaint."""

@@ -1,0 +1,1 @@
+"""Keep what was measured: rows and domain values, SQLite or PostgreSQL, one schema."""

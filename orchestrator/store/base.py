@@ -1,0 +1,89 @@
+"""What services ask of the database, by role; one object may play them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from orchestrator.domain.conversation import RecordsArrived
+from orchestrator.domain.device import Device
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.measurement import CellOutputs, CellResult
+from orchestrator.domain.model import Model
+from orchestrator.domain.plan import DevicePlan
+from orchestrator.domain.run import DeviceRunState, Ingested, MissingTrial, Offset, RunHeader, RunRecord
+
+
+class DeviceRecords(Protocol):
+    """Devices and their dated facts."""
+
+    def save_snapshot(self, device: Device, facts: Facts, taken_at: datetime) -> int:
+        """Record what a device says of itself; return the snapshot's id (an unchanged one is recorded anew: it is dated)."""
+
+    def latest_facts(self, names: Sequence[str]) -> Mapping[str, tuple[Facts, datetime]]:
+        """Return the newest snapshot of each device that has one."""
+
+
+class RunRecords(Protocol):
+    """Runs, their plans and their states."""
+
+    def create_run(self, header: RunHeader, model: Model, devices: Sequence[Device]) -> None:
+        """Record a run with its devices, all `planned`, and the model with its variants."""
+
+    def save_plan(self, run: str, plan: DevicePlan, snapshot: int, worker_sha256: str) -> None:
+        """Record a device's plan with its jobs and trials; the same plan again changes nothing."""
+
+    def plan_document(self, run: str, device: str) -> bytes | None:
+        """Return the plan exactly as it was shipped."""
+
+    def set_device_state(
+        self, run: str, device: str, state: DeviceRunState, error: str | None = None, hint: str | None = None
+    ) -> None:
+        """Record where a device stands; the run's own state and end follow from it."""
+
+    def find_run(self, run: str) -> RunRecord | None:
+        """Return a run by id, by unique prefix or as "last"; raise ConfigError for an ambiguous prefix."""
+
+    def list_runs(self, limit: int) -> Sequence[RunRecord]:
+        """Return the newest runs first."""
+
+
+class RunProgress(Protocol):
+    """What of a run is in the database, and what is not."""
+
+    def ingest(self, batch: Sequence[RecordsArrived]) -> Sequence[Ingested]:
+        """Store every record of the batch that is new, in one transaction with the offsets; exactly once.
+
+        Records at or below the offset of the same log are ignored; a gap, a corrupt record or another run's log raises
+        StoreError and stores nothing of that device. A new `log_id` begins at 1: the device lost its old log.
+        """
+
+    def offset(self, run: str, device: str) -> Offset:
+        """Return how far the device's log is committed."""
+
+    def done_trials(self, run: str, device: str, retry_failed: bool) -> Sequence[str]:
+        """Return the trials that must not run again: measured, skipped, and (unless retried) failed or invalid ones.
+
+        A preflight counts as done only if it is `measured`, or failed and not to be retried.
+        """
+
+    def missing_trials(self, run: str) -> Sequence[MissingTrial]:
+        """Return every measure trial without a usable result, and why."""
+
+
+class Results(Protocol):
+    """What comparisons read."""
+
+    def cell_results(self, run: str, metric: str) -> Sequence[CellResult]:
+        """Return one row per job of the run, jobs without any value included."""
+
+    def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
+        """Return the preflight outputs of each job that has them."""
+
+
+class SqlConsole(Protocol):
+    """Plain SQL over the views, by people; unable to write."""
+
+    def query(self, statement: str, limit: int | None = None) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+        """Return column names and rows; raise ConfigError for a statement that is wrong or would write."""

@@ -1,0 +1,1 @@
+"""Fakes that pass the same contract suites as the real parts; never used at run time."""
