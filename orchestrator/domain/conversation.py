@@ -25,7 +25,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What to run: the plan (a blob too), every blob that it needs, the trials already in the database, and where to follow on."""
+    """What to run: the plan (a blob too), every blob that it needs, the trials that the database has, where to follow on."""
 
     run: str
     plan_sha256: str
@@ -47,7 +47,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """The database has the whole log up to `last_seq`: the device may delete it."""
+    """The database has the whole log up to `last_seq`: the device may delete it, and the session ends."""
 
     run: str
     log_id: str
@@ -110,7 +110,7 @@ class RecordsArrived:
 
 @dataclass(frozen=True, slots=True)
 class FollowEnded:
-    """Nothing more will come: `state` is the device's RunState; `log_id` and `last_seq` are None where it knows no such run."""
+    """Nothing more will come: `state` is the device's RunState; a run that it does not know has no `log_id` or `last_seq`."""
 
     device: str
     run: str

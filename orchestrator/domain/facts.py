@@ -24,7 +24,7 @@ ENVIRONMENT_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What decides which wheels fit: `machine` as uname says it, Python as (major, minor), glibc as (major, minor) or None."""
+    """What decides which wheels fit: `machine` as uname says it, Python and glibc as (major, minor), None without glibc."""
 
     machine: str
     python: tuple[int, int]
@@ -37,7 +37,7 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A dated snapshot of a device; `values` as docs/worker-protocol.md names them, None where the device does not say."""
+    """A snapshot of a device; `values` as docs/worker-protocol.md names them, None where the device does not say."""
 
     values: Mapping[str, Any]
 

@@ -35,7 +35,7 @@ class DeviceRunState(StrEnum):
 class TrialState(StrEnum):
     """Where one trial stands: its counted attempt decides.
 
-    planned -> running -> measured | invalid (finished, but broke a condition) | failed | skipped (its preflight failed).
+    planned -> running -> measured | invalid (broke a condition) | failed | skipped (its preflight failed).
     """
 
     PLANNED = "planned"

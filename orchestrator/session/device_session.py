@@ -1,0 +1,261 @@
+"""Hold one device's conversation from connect to close, over as many connections as the link demands."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import stamina
+
+from device_worker.protocol.vocabulary import Message, RunState
+from orchestrator.blobs.base import BlobSource
+from orchestrator.domain.conversation import (
+    Assignment,
+    Attachment,
+    Cancel,
+    Close,
+    Command,
+    FactsReported,
+    FollowEnded,
+    Forget,
+    RecordsArrived,
+    Report,
+    RunnerStarted,
+    SessionEnded,
+    Step,
+    StepBegan,
+)
+from orchestrator.domain.device import Device
+from orchestrator.domain.errors import DeviceError
+from orchestrator.session.worker_client import WorkerClient, WorkerProgram
+from orchestrator.transport.base import Connector, Transport
+
+Emit = Callable[[Report], None]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPolicy:
+    """How long a lost link is sought again, and how often the device says that it is still there.
+
+    `contact_attempts` bounds the first connection only: a device that was never reached is reported at once.
+    """
+
+    contact_attempts: int = 1
+    reconnect_attempts: int = 12
+    reconnect_seconds_max: float = 180.0
+    heartbeat_s: float = 15.0
+    stable_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSessions:
+    """Makes sessions; picklable, so that a gateway elsewhere can make them too."""
+
+    connector: Connector
+    worker: WorkerProgram
+    blobs: BlobSource
+    policy: LinkPolicy = LinkPolicy()
+
+    def __call__(self, device: Device) -> DeviceSession:
+        """Return a session that will talk to this device."""
+        return DeviceSession(device, self)
+
+
+class DeviceSession:
+    """One device's conversation: probe, ship, start, follow; `run` in one thread, `post` from any other."""
+
+    def __init__(self, device: Device, parts: DeviceSessions) -> None:
+        self._device = device
+        self._parts = parts
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._transport: Transport | None = None
+        self._client: WorkerClient | None = None
+        self._step = Step.CONNECT
+        self._following: str | None = None
+        self._cancel: str | None = None
+        self._closing = False
+        self._emit: Emit = _nobody
+
+    def run(self, emit: Emit) -> None:
+        """Converse until told to close; SessionEnded is the last report, whatever happens."""
+        self._emit = emit
+        error: DeviceError | None = None
+        try:
+            self._converse()
+        except DeviceError as failure:
+            error = None if self._closing else failure.at(self._device.name, self._step)
+        finally:
+            self._disconnect()
+            emit(SessionEnded(self._device.name, error))
+
+    def post(self, command: Command) -> None:
+        """Take a command; `Cancel` reaches a follower at once, `Close` cuts the connection whatever it is used for."""
+        with self._lock:
+            if isinstance(command, Close):
+                self._closing = True
+                if self._transport is not None:
+                    self._transport.close()
+            if isinstance(command, Cancel):
+                self._cancel = command.run
+            client = self._client if isinstance(command, Cancel) and command.run == self._following else None
+            if client is None:
+                self._commands.put(command)
+                return
+        try:
+            client.send_cancel(self._cancel or "")
+        except DeviceError:
+            return  # the link is gone: the follower asks again after it has reconnected
+
+    def _converse(self) -> None:
+        self._with_link(self._report_facts, self._parts.policy.contact_attempts)
+        while True:
+            command = self._commands.get()
+            if isinstance(command, Close):
+                return
+            self._obey(command)
+            if isinstance(command, Forget):
+                return
+
+    def _obey(self, command: Command) -> None:
+        attempts = self._parts.policy.reconnect_attempts
+        if isinstance(command, Assignment):
+            started = self._with_link(lambda client: self._assign(client, command), attempts)
+            if not command.detach:
+                self._follow(Attachment(command.run, command.log_id or started, command.after_seq))
+        elif isinstance(command, Attachment):
+            self._follow(command)
+        elif isinstance(command, Cancel):
+            self._begin(Step.CANCEL)
+            self._with_link(lambda client: client.cancel(command.run), attempts)
+        elif isinstance(command, Forget):
+            self._begin(Step.FORGET)
+            self._with_link(lambda client: client.forget(command.run, command.log_id, command.last_seq), attempts)
+
+    def _report_facts(self, client: WorkerClient) -> None:
+        self._begin(Step.FACTS)
+        self._emit(FactsReported(self._device.name, client.facts(), client.worker_sha256))
+
+    def _assign(self, client: WorkerClient, assignment: Assignment) -> str:
+        self._upload(client, assignment)
+        self._begin(Step.START)
+        started = client.start(assignment.run, assignment.plan_sha256, assignment.skip)
+        self._emit(RunnerStarted(self._device.name, assignment.run, started.log_id))
+        return started.log_id
+
+    def _upload(self, client: WorkerClient, assignment: Assignment) -> None:
+        self._begin(Step.UPLOAD)
+        offsets = client.missing_blobs(assignment.blobs)
+        missing = [blob for blob in assignment.blobs if blob.sha256 in offsets]
+        total = sum(blob.size - offsets[blob.sha256] for blob in missing)
+        sent = 0
+
+        def on_bytes(count: int) -> None:
+            nonlocal sent
+            sent += count
+            self._begin(Step.UPLOAD, f"{sent / 1e6:.1f} of {total / 1e6:.1f} MB")
+
+        for blob in missing:
+            client.upload(blob, self._parts.blobs.path(blob), offsets[blob.sha256], on_bytes)
+
+    def _follow(self, attachment: Attachment) -> None:
+        """Follow a log to its end, reconnecting from the last record that was passed on."""
+        run, seen = attachment.run, _Seen(attachment.log_id, attachment.after_seq)
+        with self._lock:
+            self._following = run
+
+        def follow(client: WorkerClient) -> None:
+            self._begin(Step.FOLLOW)
+            if self._cancel == run:
+                client.cancel(run)
+            self._pass_on(client, run, seen)
+
+        try:
+            self._with_link(follow, self._parts.policy.reconnect_attempts)
+        finally:
+            with self._lock:
+                self._following, self._cancel = None, None
+
+    def _pass_on(self, client: WorkerClient, run: str, seen: _Seen) -> None:
+        name = self._device.name
+        for message, payload in client.follow(run, seen.log_id, seen.last_seq, self._parts.policy.heartbeat_s):
+            log_id = message.get("log_id")
+            if message["type"] == Message.RECORDS:
+                first, last = int(message["first_seq"]), int(message["last_seq"])
+                self._emit(RecordsArrived(name, run, str(log_id), first, last, payload))
+                seen.log_id, seen.last_seq = str(log_id), last
+            elif message["type"] == Message.FOLLOW_ENDED:
+                state, last_seq = str(message.get("state", RunState.UNKNOWN)), message.get("last_seq")
+                self._emit(FollowEnded(name, run, state, log_id, last_seq))
+
+    def _with_link(self, action: Callable[[WorkerClient], Result], attempts: int) -> Result:
+        """Do an idempotent action over the open connection, or over new ones while they are lost.
+
+        A connection that held for `stable_s` clears the count of losses: hours over a poor link are fine.
+        """
+        losses = 0
+        while True:
+            client = self._client or self._reach(attempts)
+            opened = time.monotonic()
+            try:
+                return action(client)
+            except DeviceError as failure:
+                losses = 1 if time.monotonic() - opened > self._parts.policy.stable_s else losses + 1
+                if not self._worth_retrying(failure) or losses >= attempts:
+                    raise
+                self._disconnect()
+
+    def _reach(self, attempts: int) -> WorkerClient:
+        policy = self._parts.policy
+        for attempt in stamina.retry_context(
+            on=self._worth_retrying,
+            attempts=attempts,
+            timeout=policy.reconnect_seconds_max,
+            wait_initial=0.2,
+            wait_max=15.0,
+        ):
+            with attempt:
+                return self._connect()
+        raise AssertionError("retry_context either returns or raises")
+
+    def _worth_retrying(self, failure: Exception) -> bool:
+        return isinstance(failure, DeviceError) and failure.retryable and not self._closing
+
+    def _connect(self) -> WorkerClient:
+        self._begin(Step.CONNECT)
+        transport = self._parts.connector.connect(self._device)
+        with self._lock:
+            self._transport = transport
+        self._begin(Step.START_WORKER)
+        self._client = WorkerClient.open(transport, self._device, self._parts.worker)
+        return self._client
+
+    def _disconnect(self) -> None:
+        with self._lock:
+            client, self._client = self._client, None
+            transport, self._transport = self._transport, None
+        if client is not None:
+            client.close()
+        if transport is not None:
+            transport.close()
+
+    def _begin(self, step: Step, detail: str = "") -> None:
+        self._step = step
+        self._emit(StepBegan(self._device.name, step, detail))
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The last record passed on."""
+
+    log_id: str | None
+    last_seq: int
+
+
+def _nobody(report: Report) -> None:
+    raise AssertionError(f"nobody listens to {report}")

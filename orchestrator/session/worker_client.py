@@ -1,0 +1,272 @@
+"""Speak the worker's side of docs/worker-protocol.md over one stream.
+
+Every method raises LinkLost when the stream ends or falls silent, and the matching DeviceError when the worker answers
+with an error; all requests are idempotent, so that a session may reconnect and ask again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from device_worker.protocol import PROTOCOL_VERSION
+from device_worker.protocol.messages import BadMessage, MessageReader, encode_message
+from device_worker.protocol.vocabulary import ErrorKind, Message
+from orchestrator.domain.blob import Blob
+from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.errors import (
+    DeviceBusy,
+    DeviceDiskFull,
+    DeviceError,
+    LinkLost,
+    NoPython,
+    WorkerFailed,
+)
+from orchestrator.domain.facts import Facts
+from orchestrator.transport.base import Stream, Transport
+
+START_TIMEOUT_S = 60.0
+ANSWER_TIMEOUT_S = 60.0
+UPLOAD_TIMEOUT_S = 180.0
+CHUNK_BYTES = 4 << 20
+LOADER_PREFIX = b"benchfleet-loader "
+BANNER_BYTES_MAX = 64 << 10
+PYTHON_OLDEST = (3, 7)
+SILENT_HEARTBEATS_MAX = 3
+
+ERRORS: dict[str, type[DeviceError]] = {
+    ErrorKind.DISK_FULL: DeviceDiskFull,
+    ErrorKind.DEVICE_BUSY: DeviceBusy,
+}
+HINTS: dict[str, str] = {
+    ErrorKind.DISK_FULL: "free space on the device, or set its state_dir to a larger file system in the inventory",
+    ErrorKind.DEVICE_BUSY: "wait for the other run to end, or cancel it: benchfleet runs cancel RUN",
+    ErrorKind.STATE_DIR: "set state_dir in the inventory to a folder that the device's user may write",
+    ErrorKind.PROTOCOL_MISMATCH: "the run was begun by another version of benchfleet: resume it with that version",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProgram:
+    """The worker as it is shipped: its archive, the archive's SHA-256, and the loader that puts it into place."""
+
+    archive: bytes
+    sha256: str
+    loader: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What the device says after `start`."""
+
+    state: str
+    log_id: str
+
+
+class WorkerClient:
+    """One conversation; made by `open`, not safe for concurrent requests except `send_cancel`."""
+
+    def __init__(self, stream: Stream, sha256: str) -> None:
+        self.worker_sha256 = sha256
+        self._stream = stream
+        self._timeout_s = ANSWER_TIMEOUT_S
+        self._reader = MessageReader(self._read)
+
+    @classmethod
+    def open(cls, transport: Transport, device: Device, worker: WorkerProgram) -> WorkerClient:
+        """Start the worker on the device, shipping it first where it is missing, and wait for its hello."""
+        python = device.python or (sys.executable if device.transport is TransportKind.LOCAL else "python3")
+        size = str(len(worker.archive))
+        argv = [python, "-E", "-s", "-c", worker.loader, device.state_dir, worker.sha256, size]
+        stream = transport.stream(argv)
+        try:
+            answer = _read_loader_line(stream, python)
+            _check_loader(answer, python)
+            if not answer.get("have"):
+                stream.write(worker.archive)
+            client = cls(stream, worker.sha256)
+            client._expect_hello()
+        except BaseException:
+            stream.end()
+            raise
+        return client
+
+    def facts(self) -> Facts:
+        """Ask the device what it is."""
+        values = self._ask({"type": Message.FACTS})[0].get("facts")
+        if not isinstance(values, dict):
+            raise WorkerFailed("the worker's facts are not an object")
+        return Facts(values)
+
+    def missing_blobs(self, blobs: Sequence[Blob]) -> dict[str, int]:
+        """Return the offset to upload from for each blob that the device lacks."""
+        question = {"type": Message.BLOBS, "blobs": [{"sha256": b.sha256, "size": b.size} for b in blobs]}
+        answer = self._ask(question)[0]
+        try:
+            return {str(entry["sha256"]): int(entry["offset"]) for entry in answer["missing"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise WorkerFailed(f"the worker's answer about blobs makes no sense: {error}") from error
+
+    def upload(self, blob: Blob, path: Path, offset: int, on_bytes: Callable[[int], None]) -> None:
+        """Send a blob from `offset` on, chunk by chunk; `on_bytes` hears how much each chunk added."""
+        with path.open("rb") as file:
+            file.seek(offset)
+            while True:
+                chunk = file.read(CHUNK_BYTES)
+                header = {"type": Message.BLOB_PUT, "sha256": blob.sha256, "size": blob.size, "offset": offset}
+                answer, _ = self._ask(header, chunk, UPLOAD_TIMEOUT_S)
+                offset += len(chunk)
+                on_bytes(len(chunk))
+                if answer.get("complete"):
+                    return
+                if not chunk:
+                    raise WorkerFailed(f"the device does not accept {blob.name} as whole")
+
+    def start(self, run: str, plan_sha256: str, skip: Sequence[str]) -> Started:
+        """Have the device run a plan, unless it already does."""
+        question = {"type": Message.START, "run": run, "plan_sha256": plan_sha256, "skip": list(skip)}
+        answer = self._ask(question)[0]
+        return Started(str(answer.get("state")), str(answer.get("log_id")))
+
+    def follow(
+        self, run: str, log_id: str | None, after_seq: int, heartbeat_s: float
+    ) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """Yield `records` messages with their payload as they come; the `follow-ended` message is the last."""
+        question = {"run": run, "log_id": log_id, "after_seq": after_seq, "heartbeat_s": heartbeat_s}
+        self._stream.write(encode_message({"type": Message.FOLLOW, **question}))
+        self._timeout_s = heartbeat_s * SILENT_HEARTBEATS_MAX
+        while True:
+            message, payload = self._receive()
+            if message["type"] == Message.ALIVE:
+                continue
+            yield message, payload
+            if message["type"] == Message.FOLLOW_ENDED:
+                return
+
+    def send_cancel(self, run: str) -> None:
+        """Ask for the end of a run that is being followed; its log will say so. Safe from any thread."""
+        self._stream.write(encode_message({"type": Message.CANCEL, "run": run}))
+
+    def cancel(self, run: str) -> str:
+        """End a run; return the state that the device then sees it in."""
+        return str(self._ask({"type": Message.CANCEL, "run": run})[0].get("state"))
+
+    def status(self, run: str) -> dict[str, Any]:
+        """Return what the device knows of a run: `state`, `log_id`, `last_seq`."""
+        return self._ask({"type": Message.STATUS, "run": run})[0]
+
+    def forget(self, run: str, log_id: str, last_seq: int) -> bool:
+        """Let the device delete a log that is in the database as a whole."""
+        question = {"type": Message.FORGET, "run": run, "log_id": log_id, "last_seq": last_seq}
+        return bool(self._ask(question)[0].get("forgotten"))
+
+    def close(self) -> None:
+        """End the worker's input, and so the worker; a runner goes on."""
+        self._stream.end()
+
+    def _expect_hello(self) -> None:
+        self._timeout_s = START_TIMEOUT_S
+        message, _ = self._receive()
+        if message["type"] != Message.HELLO or message.get("protocol") != PROTOCOL_VERSION:
+            raise WorkerFailed(f"the worker speaks protocol {message.get('protocol')}, not {PROTOCOL_VERSION}")
+
+    def _ask(
+        self, message: dict[str, Any], payload: bytes = b"", timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> tuple[dict[str, Any], bytes]:
+        self._stream.write(encode_message(message, payload))
+        self._timeout_s = timeout_s
+        answer, data = self._receive()
+        if answer["type"] != message["type"]:
+            raise WorkerFailed(f"the worker answered {message['type']} with {answer['type']}")
+        return answer, data
+
+    def _receive(self) -> tuple[dict[str, Any], bytes]:
+        try:
+            message, payload = self._reader.read_message()
+        except BadMessage as error:
+            raise self._ended(str(error)) from error
+        if message is None:
+            raise self._ended("the worker ended")
+        if message["type"] == Message.ERROR:
+            kind = str(message.get("kind"))
+            text, hint = str(message.get("message")), message.get("hint")
+            raise ERRORS.get(kind, WorkerFailed)(text, hint if isinstance(hint, str) else HINTS.get(kind))
+        return message, payload
+
+    def _ended(self, what: str) -> DeviceError:
+        """A worker that ended by itself says why on stderr; one that was cut off says nothing."""
+        completed = self._stream.end()
+        words = _last_line(completed.stderr)
+        if words and completed.exit_status > 0:
+            return WorkerFailed(f"{what}: {words}")
+        return LinkLost(what, "the device goes on by itself; benchfleet reconnects, or resume the run later")
+
+    def _read(self, size: int) -> bytes:
+        return self._stream.read(size, self._timeout_s)
+
+
+def _read_loader_line(stream: Stream, python: str) -> dict[str, Any]:
+    """Skip what a login profile prints and return the loader's one line, reading not a byte beyond it."""
+    seen = bytearray()
+    line = bytearray()
+    while len(seen) < BANNER_BYTES_MAX:
+        byte = stream.read(1, START_TIMEOUT_S)
+        if not byte:
+            raise _no_loader(stream, python)
+        seen += byte
+        line += byte
+        if byte == b"\n":
+            if line.startswith(LOADER_PREFIX):
+                return _parse_loader_line(bytes(line[len(LOADER_PREFIX) :]))
+            line.clear()
+    raise WorkerFailed(
+        "the login shell prints without end",
+        "keep profile scripts quiet for non-interactive shells on the device",
+    )
+
+
+def _parse_loader_line(text: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(text)
+    except ValueError as error:
+        raise WorkerFailed(f"the loader's line is not JSON: {error}") from error
+    if not isinstance(answer, dict):
+        raise WorkerFailed("the loader's line is not an object")
+    return answer
+
+
+def _no_loader(stream: Stream, python: str) -> DeviceError:
+    completed = stream.end()
+    words = _last_line(completed.stderr)
+    if completed.exit_status in (126, 127):
+        return NoPython(
+            f"no {python} on the device" + (f" ({words})" if words else ""),
+            "install Python 3.7 or newer there, or set python: to its path in the inventory",
+        )
+    if completed.exit_status > 0:
+        return WorkerFailed(f"{python} ended with {completed.exit_status}" + (f": {words}" if words else ""))
+    return LinkLost("the connection ended before the worker answered" + (f": {words}" if words else ""))
+
+
+def _check_loader(answer: dict[str, Any], python: str) -> None:
+    version = str(answer.get("python", "0"))
+    parts = version.split(".")
+    if tuple(int(part) if part.isdigit() else 0 for part in parts[:2]) < PYTHON_OLDEST:
+        raise NoPython(
+            f"{python} on the device is Python {version}; the worker needs 3.7 or newer",
+            "install a newer Python there, or set python: to its path in the inventory",
+        )
+    kind = answer.get("error")
+    if kind:
+        message = str(answer.get("message", kind))
+        raise ERRORS.get(str(kind), WorkerFailed)(message, HINTS.get(str(kind)))
+
+
+def _last_line(stderr: bytes) -> str:
+    lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    text = lines[-1] if lines else ""
+    return "".join(char if char.isprintable() else "?" for char in text)[:300]
