@@ -25,7 +25,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What to run: the plan (a blob too), every blob that it needs, the trials that the database has, where to follow on."""
+    """What to run: the plan, every blob that it needs (the plan too), the trials to leave out, where to follow on."""
 
     run: str
     plan_sha256: str
@@ -110,7 +110,7 @@ class RecordsArrived:
 
 @dataclass(frozen=True, slots=True)
 class FollowEnded:
-    """Nothing more will come: `state` is the device's RunState; a run that it does not know has no `log_id` or `last_seq`."""
+    """Nothing more will come: `state` is the device's RunState; an unknown run has no `log_id` and no `last_seq`."""
 
     device: str
     run: str

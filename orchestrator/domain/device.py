@@ -28,9 +28,10 @@ class Limits:
 class Device:
     """One device of the inventory: where it is, how to get in, what may be asked of it.
 
-    `host` may be an alias of the user's ssh config; None of user, port and identity_file overrides that config.
-    `state_dir` is expanded on the device. `python` is a path or name there (None: python3, or this interpreter if local).
-    `source` is the file:line that declared it.
+    `host` may be an alias of the user's ssh config; None of user, port and identity_file leaves the choice to that config.
+    `jump` is a device of the inventory (then `jump_device` is that one, complete with its own jump) or any ssh host.
+    `identity_file` is absolute here; `state_dir` is expanded on the device. `python` is a path or name there (None:
+    python3, or this interpreter if local). `source` is the file:line that declared it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Device:
     user: str | None = None
     identity_file: str | None = None
     jump: str | None = None
+    jump_device: Device | None = None
     python: str | None = None
     state_dir: str = "~/.cache/benchfleet"
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -45,6 +45,14 @@ class StoreError(OrchestratorError):
     """The database cannot be reached, is locked, is too old or refused a statement."""
 
 
+class CorruptLog(StoreError):
+    """A device's log cannot be stored: a gap, a bad checksum, nonsense; the other devices are not concerned."""
+
+    def __init__(self, device: str, message: str, hint: str | None = None) -> None:
+        super().__init__(f"{device}: {message}", hint)
+        self.device = device
+
+
 class BundleError(OrchestratorError):
     """A runtime could not be resolved or packed for a reason other than "no wheel exists"."""
 

@@ -1,4 +1,4 @@
-"""Name the inference stacks that a sweep asks for."""
+"""Name the inference stacks that a sweep asks for, and what executes each on a device."""
 
 from __future__ import annotations
 
@@ -34,3 +34,35 @@ class RuntimeSpec:
     name: str
     version: str | None = None
     program: ExecProgram | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What runs a runtime's jobs on a device: a file under `device_worker/runtimes/`, and the module it imports."""
+
+    name: str
+    module: str | None
+    settings: tuple[str, ...] | None
+    """The matrix keys that it understands; None: any (a user's program decides)."""
+
+
+_TFLITE_SETTINGS = ("threads", "cpus")
+
+BUNDLE_ENGINES = {
+    "tflite-runtime": Engine("tflite", "tflite_runtime.interpreter", _TFLITE_SETTINGS),
+    "ai-edge-litert": Engine("tflite", "ai_edge_litert.interpreter", _TFLITE_SETTINGS),
+    "tensorflow": Engine("tflite", "tensorflow.lite", _TFLITE_SETTINGS),
+}
+SYSTEM_ENGINES = {"tflite": Engine("tflite", "auto", _TFLITE_SETTINGS)}
+EXEC_ENGINE = Engine("exec", None, None)
+
+
+def engine_of(runtime: RuntimeSpec) -> Engine:
+    """Return what executes a runtime's jobs."""
+    match runtime.source:
+        case RuntimeSource.BUNDLE:
+            return BUNDLE_ENGINES[runtime.name]
+        case RuntimeSource.SYSTEM:
+            return SYSTEM_ENGINES[runtime.name]
+        case RuntimeSource.EXEC:
+            return EXEC_ENGINE

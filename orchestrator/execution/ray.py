@@ -1,12 +1,13 @@
 """Run device sessions in a Ray gateway actor: one process that multiplexes every device of a site.
 
-A Ray process costs about 50 MB and most of a second, so there is never one per device: the gateway runs the very sessions
-that `threads` runs, in threads, and hands their reports to the driver in batches. It is placed on the driver's own node,
-where the blobs are.
+A Ray process costs about 50 MB and most of a second, so there is never one per device: the gateway runs the very
+sessions that `threads` runs, in threads, and hands their reports to the driver in batches. It is placed on the driver's
+own node, where the blobs are.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -98,10 +99,8 @@ class RayExecutor:
             return
         ray, self._ray = self._ray, None
         deadline = time.monotonic() + timeout_s
-        try:
+        with contextlib.suppress(ray.exceptions.RayError):  # a gateway that is gone has nothing left to close
             ray.get(self._gateway.close.remote(timeout_s), timeout=timeout_s)
-        except ray.exceptions.RayError:
-            pass  # a gateway that is gone has nothing left to close
         if self._pump is not None:
             self._pump.join(max(0.0, deadline - time.monotonic()) + POLL_S)
         ray.kill(self._gateway)

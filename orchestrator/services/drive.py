@@ -1,0 +1,280 @@
+"""Drive the devices of one run: hand over plans, commit what their logs say, and know when each is done.
+
+The driver is the only writer of the database. Sessions report to one queue; whatever has gathered there is committed in
+one transaction, so that fifty devices cost hardly more than one.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Protocol
+
+from device_worker.protocol.vocabulary import RunState as DeviceLogState
+from orchestrator.domain.blob import Blob
+from orchestrator.domain.conversation import (
+    Assignment,
+    Attachment,
+    Cancel,
+    Close,
+    FactsReported,
+    FollowEnded,
+    Forget,
+    RecordsArrived,
+    Report,
+    RunnerStarted,
+    SessionEnded,
+    StepBegan,
+)
+from orchestrator.domain.device import Device
+from orchestrator.domain.errors import CorruptLog, OrchestratorError
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.plan import DevicePlan
+from orchestrator.domain.plan_document import planned_blobs, planned_trials
+from orchestrator.domain.run import DeviceRun, DeviceRunState, Offset, TrialChange
+from orchestrator.execution.base import Executor
+from orchestrator.store.base import DeviceRecords, RunProgress, RunRecords
+
+PREPARATIONS_AT_ONCE = 2
+ENDED = (DeviceRunState.COMPLETE, DeviceRunState.CANCELLED)
+STOPPED = "the runner on the device ended before its plan did"
+LOG_GONE = "the device has no log of this run any more"
+
+
+class Intent(Enum):
+    """What the driver wants of every device of the run."""
+
+    RUN = auto()
+    DETACH = auto()
+    RESUME = auto()
+    FOLLOW = auto()
+    CANCEL = auto()
+
+
+class RunObserver(Protocol):
+    """Shows people what happens; called from the driver's thread."""
+
+    def step(self, device: str, step: str, detail: str) -> None:
+        """A device's session entered a step."""
+
+    def planned(self, device: str, trials: int, excluded: int) -> None:
+        """A device's plan is known."""
+
+    def changed(self, change: TrialChange) -> None:
+        """A trial began or ended."""
+
+    def device_ended(self, device: str, state: DeviceRunState, error: str | None, hint: str | None) -> None:
+        """Nothing more will come of a device."""
+
+
+class DriverStore(DeviceRecords, RunRecords, RunProgress, Protocol):
+    """The roles of the database that a driver needs."""
+
+
+class Planner(Protocol):
+    """Makes device plans, and keeps their bytes where sessions find them."""
+
+    def plan(self, device: Device, facts: Facts) -> DevicePlan:
+        """Return a device's plan, resolving and packing what it needs; may take minutes, runs beside the driver."""
+
+    def keep(self, document: bytes) -> Blob:
+        """Store a plan's bytes as a blob."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverParts:
+    """What a driver works with."""
+
+    store: DriverStore
+    executor: Executor
+    observer: RunObserver
+    planner: Planner
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    device: str
+    future: Future[DevicePlan]
+
+
+@dataclass(slots=True)
+class _Part:
+    """What the driver knows of one device."""
+
+    device: Device
+    snapshot: int | None = None
+    worker_sha256: str = ""
+    assigned: bool = False
+    outcome: DeviceRunState | None = None
+    ended: bool = False
+
+
+class Driver:
+    """One use: `drive()` returns when every device is done, failed or left alone."""
+
+    def __init__(self, run: str, intent: Intent, parts: DriverParts, *, retry_failed: bool = False) -> None:
+        self._run = run
+        self._intent = intent
+        self._store = parts.store
+        self._executor = parts.executor
+        self._observer = parts.observer
+        self._planner = parts.planner
+        self._retry_failed = retry_failed
+        self._inbox: queue.SimpleQueue[Report | _Prepared] = queue.SimpleQueue()
+        self._parts: dict[str, _Part] = {}
+
+    def drive(self, devices: Sequence[Device]) -> None:
+        """Do with these devices what the intent says; KeyboardInterrupt leaves them running and is passed on."""
+        self._parts = {device.name: _Part(device) for device in devices}
+        self._preparations = ThreadPoolExecutor(PREPARATIONS_AT_ONCE, thread_name_prefix="prepare")
+        try:
+            self._executor.launch(devices, self._inbox.put)
+            while not all(part.ended for part in self._parts.values()):
+                self._handle(self._gathered())
+        finally:
+            self._preparations.shutdown(wait=False, cancel_futures=True)
+            self._executor.close()
+
+    def _gathered(self) -> list[Report | _Prepared]:
+        reports = [self._inbox.get()]
+        while True:
+            try:
+                reports.append(self._inbox.get_nowait())
+            except queue.Empty:
+                return reports
+
+    def _handle(self, reports: Sequence[Report | _Prepared]) -> None:
+        """Commit all records first: a device's end is reported after its last record, never before."""
+        self._commit([report for report in reports if isinstance(report, RecordsArrived)])
+        for report in reports:
+            part = self._parts[report.device]
+            if part.ended:
+                continue
+            match report:
+                case StepBegan():
+                    self._observer.step(report.device, report.step, report.detail)
+                case FactsReported():
+                    self._on_facts(part, report)
+                case _Prepared():
+                    self._on_prepared(part, report.future)
+                case RunnerStarted():
+                    self._on_started(part)
+                case FollowEnded():
+                    self._on_follow_ended(part, report)
+                case SessionEnded():
+                    self._on_session_ended(part, report)
+
+    def _commit(self, batch: Sequence[RecordsArrived]) -> None:
+        while batch := [report for report in batch if not self._parts[report.device].ended]:
+            try:
+                ingested = self._store.ingest(batch)
+            except CorruptLog as error:
+                self._fail(self._parts[error.device], error)
+                continue
+            for result in ingested:
+                for change in result.changes:
+                    self._observer.changed(change)
+            return
+
+    def _on_facts(self, part: _Part, report: FactsReported) -> None:
+        part.snapshot = self._store.save_snapshot(part.device, report.facts, datetime.now(UTC))
+        part.worker_sha256 = report.worker_sha256
+        name = part.device.name
+        document = self._store.plan_document(self._run, name)
+        if self._intent is Intent.CANCEL:
+            self._executor.post(name, Cancel(self._run))
+        if document is None and self._intent in (Intent.FOLLOW, Intent.CANCEL):
+            self._end(part, DeviceRunState.CANCELLED if self._intent is Intent.CANCEL else DeviceRunState.PLANNED)
+        elif document is None:
+            future = self._preparations.submit(self._planner.plan, part.device, report.facts)
+            future.add_done_callback(lambda done: self._inbox.put(_Prepared(name, done)))
+        else:
+            offset = self._store.offset(self._run, name)
+            self._executor.post(name, Attachment(self._run, offset.log_id, offset.last_seq))
+
+    def _on_prepared(self, part: _Part, future: Future[DevicePlan]) -> None:
+        try:
+            plan = future.result()
+        except OrchestratorError as error:
+            self._fail(part, error)
+            return
+        assert part.snapshot is not None
+        self._store.save_plan(self._run, plan, part.snapshot, part.worker_sha256)
+        self._observer.planned(plan.device, len(plan.trials), len(plan.excluded))
+        if not plan.trials:
+            self._end(part, DeviceRunState.COMPLETE)
+        else:
+            self._assign(part, plan.document, plan.blobs, ())
+
+    def _assign(self, part: _Part, document: bytes, blobs: Sequence[Blob], skip: Sequence[str]) -> None:
+        plan = self._planner.keep(document)
+        offset = self._store.offset(self._run, part.device.name)
+        part.assigned = True
+        assignment = Assignment(
+            self._run,
+            plan.sha256,
+            (plan, *blobs),
+            tuple(skip),
+            offset.log_id,
+            offset.last_seq,
+            detach=self._intent is Intent.DETACH,
+        )
+        self._executor.post(part.device.name, assignment)
+
+    def _on_started(self, part: _Part) -> None:
+        self._store.set_device_state(self._run, part.device.name, DeviceRunState.RUNNING)
+        if self._intent is Intent.DETACH:
+            self._end(part, DeviceRunState.RUNNING)
+
+    def _on_follow_ended(self, part: _Part, report: FollowEnded) -> None:
+        name = part.device.name
+        if self._intent is Intent.RESUME and not part.assigned:
+            document = self._store.plan_document(self._run, name)
+            done = set(self._store.done_trials(self._run, name, self._retry_failed))
+            if document is not None and not planned_trials(document) <= done:
+                self._assign(part, document, planned_blobs(document), sorted(done))
+                return
+        offset = self._store.offset(self._run, name)
+        known = self._device_run(name)
+        if report.state == DeviceLogState.FINISHED and offset == Offset(report.log_id, report.last_seq or 0):
+            self._observer.device_ended(name, known.state, known.error, known.hint)
+            part.outcome = known.state
+            self._executor.post(name, Forget(self._run, offset.log_id or "", offset.last_seq))
+        elif report.state == DeviceLogState.UNKNOWN and known.state in ENDED:
+            self._end(part, known.state)
+        else:
+            error = STOPPED if report.state == DeviceLogState.STOPPED else LOG_GONE
+            self._end(part, DeviceRunState.STOPPED, error, f"benchfleet runs resume {self._run}")
+
+    def _on_session_ended(self, part: _Part, report: SessionEnded) -> None:
+        part.ended = True
+        if report.error is None or part.outcome is not None:
+            return
+        # a device that was running goes on by itself: only its link is lost, and resume finds it again
+        state = self._device_run(part.device.name).state
+        if state is DeviceRunState.PLANNED:
+            state = DeviceRunState.FAILED
+        self._record(part, state, str(report.error), report.error.hint)
+
+    def _fail(self, part: _Part, error: OrchestratorError) -> None:
+        self._end(part, DeviceRunState.FAILED, str(error), error.hint)
+
+    def _end(self, part: _Part, state: DeviceRunState, error: str | None = None, hint: str | None = None) -> None:
+        """Leave a device: nothing more is expected of it."""
+        part.ended = True
+        self._record(part, state, error, hint)
+        self._executor.post(part.device.name, Close())
+
+    def _record(self, part: _Part, state: DeviceRunState, error: str | None, hint: str | None) -> None:
+        part.outcome = state
+        self._store.set_device_state(self._run, part.device.name, state, error, hint)
+        self._observer.device_ended(part.device.name, state, error, hint)
+
+    def _device_run(self, device: str) -> DeviceRun:
+        record = self._store.find_run(self._run)
+        assert record is not None
+        return next(part for part in record.devices if part.device == device)
