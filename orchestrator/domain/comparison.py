@@ -13,7 +13,7 @@ from orchestrator.domain.sweep import Setting
 class Verdict(StrEnum):
     """What the trials allow to be said of one side against the base.
 
-    `different` is for metrics of which neither more nor less is better. `not-comparable`: a side has nothing to compare.
+    `different` is for metrics of which neither more nor less is better; `not-comparable` where a side has no value.
     """
 
     IMPROVED = "improved"
@@ -48,7 +48,7 @@ class OutputsAgreement:
     """How far outputs agree; `max_difference` is over pairs of finite values, `not_a_number` counts NaN of either side.
 
     `top1_same` of `inputs` inputs have the same largest output; None where an input has a single output value.
-    `reason` says why agreement is unknown.
+    `reason` says why outputs could not be compared; it is None where a side has none.
     """
 
     agreement: Agreement
@@ -64,7 +64,7 @@ class OutputsAgreement:
 class Ratio:
     """Other over base: a ratio of geometric means over trials, never over iterations.
 
-    The interval is None with fewer than two trials on a side. `p_adjusted` is Benjamini-Hochberg over the whole comparison.
+    The interval is None with fewer than two trials on a side; `p_adjusted` is adjusted for everything compared with it.
     """
 
     value: float
@@ -76,12 +76,12 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One cell of a comparison: `at` is its value of the compared coordinate, `value` the geometric mean over `trials` trials.
+    """One cell: `at` is its value of the compared coordinate, `value` the geometric mean over `trials` trials.
 
     `spread` is the standard deviation of the trial values' logarithms, about their coefficient of variation.
     """
 
-    at: Setting
+    at: Setting | None
     trials: int
     value: float | None
     spread: float | None

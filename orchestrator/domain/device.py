@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+STATE_DIR = "~/.cache/benchfleet"
+"""The one folder that benchfleet writes on a device, unless its inventory names another."""
+
 
 class TransportKind(StrEnum):
     """How a device is reached."""
@@ -28,7 +31,7 @@ class Limits:
 class Device:
     """One device of the inventory: where it is, how to get in, what may be asked of it.
 
-    `host` may be an alias of the user's ssh config; None of user, port and identity_file leaves the choice to that config.
+    `host` may be an alias of the user's ssh config; None of user, port and identity_file leaves it to that config.
     `jump` is a device of the inventory (then `jump_device` is that one, complete with its own jump) or any ssh host.
     `identity_file` is absolute here; `state_dir` is expanded on the device. `python` is a path or name there (None:
     python3, or this interpreter if local). `source` is the file:line that declared it.
@@ -43,7 +46,7 @@ class Device:
     jump: str | None = None
     jump_device: Device | None = None
     python: str | None = None
-    state_dir: str = "~/.cache/benchfleet"
+    state_dir: str = STATE_DIR
     tags: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
     source: str = ""

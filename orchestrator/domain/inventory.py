@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.nearest import did_you_mean
+from orchestrator.domain.nearest import did_you_mean
 from orchestrator.domain.selector import select
 
 
@@ -17,6 +19,14 @@ class Inventory:
     devices: Mapping[str, Device]
     disabled: Mapping[str, Device] = field(default_factory=dict)
 
+    def device(self, name: str) -> Device:
+        """Return one device by its exact name, disabled or not; raise ConfigError if there is none."""
+        device = self.devices.get(name) or self.disabled.get(name)
+        if device is None:
+            known = (*self.devices, *self.disabled)
+            raise ConfigError(f"the inventory has no device {name!r}", hint=did_you_mean(name, known))
+        return device
+
     def select(self, expression: str = "all") -> tuple[Device, ...]:
         """Return the devices that a selector picks; raise ConfigError if it picks none."""
         if expression in self.disabled:
@@ -25,3 +35,11 @@ class Inventory:
                 hint=f"remove `disabled: true` at {self.disabled[expression].source}",
             )
         return select(expression, self.devices.values())
+
+    def device(self, name: str) -> Device:
+        """Return the device of this very name; raise ConfigError naming the nearest if there is none."""
+        if name in self.devices:
+            return self.devices[name]
+        if name in self.disabled:
+            self.select(name)
+        raise ConfigError(f"the inventory has no device {name!r}", hint=did_you_mean(name, self.devices))

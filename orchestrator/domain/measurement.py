@@ -7,6 +7,15 @@ from dataclasses import dataclass
 
 from orchestrator.domain.sweep import Setting
 
+COORDINATES = ("device", "variant", "runtime")
+
+
+def setting_text(value: Setting | None) -> str:
+    """Return a setting as a sweep file writes it."""
+    if value is None:
+        return "–"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -18,6 +27,14 @@ class Cell:
     variant: str
     runtime: str
     settings: Mapping[str, Setting]
+
+    @property
+    def coordinates(self) -> Mapping[str, Setting]:
+        """Return everything but run and model, by the names that people compare by."""
+        named: dict[str, Setting] = {"device": self.device, "variant": self.variant, "runtime": self.runtime}
+        for name, value in sorted(self.settings.items()):
+            named[f"settings.{name}" if name in COORDINATES else name] = value
+        return named
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +57,10 @@ class CellResult:
 
 @dataclass(frozen=True, slots=True)
 class CellOutputs:
-    """What a job's preflight computed for the first inputs: float32 values, `values_per_output` for each of `count` inputs."""
+    """What a job's preflight computed for the first `count` inputs: `values_per_output` little-endian float32 for each.
+
+    `inputs` says what they were: the data set, or random ones drawn from the plan's seed.
+    """
 
     cell: Cell
     count: int

@@ -35,9 +35,10 @@ from orchestrator.domain.errors import CorruptLog, OrchestratorError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan
 from orchestrator.domain.plan_document import planned_blobs, planned_trials
-from orchestrator.domain.run import DeviceRun, DeviceRunState, Offset, TrialChange
+from orchestrator.domain.run import DeviceRun, DeviceRunState, Offset
 from orchestrator.execution.base import Executor
-from orchestrator.store.base import DeviceRecords, RunProgress, RunRecords
+from orchestrator.reporting.base import RunDisplay
+from orchestrator.store.base import DeviceRecords, Results, RunProgress, RunRecords
 
 PREPARATIONS_AT_ONCE = 2
 ENDED = (DeviceRunState.COMPLETE, DeviceRunState.CANCELLED)
@@ -55,23 +56,7 @@ class Intent(Enum):
     CANCEL = auto()
 
 
-class RunObserver(Protocol):
-    """Shows people what happens; called from the driver's thread."""
-
-    def step(self, device: str, step: str, detail: str) -> None:
-        """A device's session entered a step."""
-
-    def planned(self, device: str, trials: int, excluded: int) -> None:
-        """A device's plan is known."""
-
-    def changed(self, change: TrialChange) -> None:
-        """A trial began or ended."""
-
-    def device_ended(self, device: str, state: DeviceRunState, error: str | None, hint: str | None) -> None:
-        """Nothing more will come of a device."""
-
-
-class DriverStore(DeviceRecords, RunRecords, RunProgress, Protocol):
+class DriverStore(DeviceRecords, RunRecords, RunProgress, Results, Protocol):
     """The roles of the database that a driver needs."""
 
 
@@ -91,7 +76,7 @@ class DriverParts:
 
     store: DriverStore
     executor: Executor
-    observer: RunObserver
+    display: RunDisplay
     planner: Planner
 
 
@@ -121,7 +106,7 @@ class Driver:
         self._intent = intent
         self._store = parts.store
         self._executor = parts.executor
-        self._observer = parts.observer
+        self._display = parts.display
         self._planner = parts.planner
         self._retry_failed = retry_failed
         self._inbox: queue.SimpleQueue[Report | _Prepared] = queue.SimpleQueue()
@@ -148,7 +133,10 @@ class Driver:
                 return reports
 
     def _handle(self, reports: Sequence[Report | _Prepared]) -> None:
-        """Commit all records first: a device's end is reported after its last record, never before."""
+        """Take starts first, then commit all records, then the rest: what a device reports comes in this order."""
+        for report in reports:
+            if isinstance(report, RunnerStarted) and not self._parts[report.device].ended:
+                self._on_started(self._parts[report.device])
         self._commit([report for report in reports if isinstance(report, RecordsArrived)])
         for report in reports:
             part = self._parts[report.device]
@@ -156,13 +144,11 @@ class Driver:
                 continue
             match report:
                 case StepBegan():
-                    self._observer.step(report.device, report.step, report.detail)
+                    self._display.step(report.device, report.step, report.detail)
                 case FactsReported():
                     self._on_facts(part, report)
                 case _Prepared():
                     self._on_prepared(part, report.future)
-                case RunnerStarted():
-                    self._on_started(part)
                 case FollowEnded():
                     self._on_follow_ended(part, report)
                 case SessionEnded():
@@ -177,7 +163,7 @@ class Driver:
                 continue
             for result in ingested:
                 for change in result.changes:
-                    self._observer.changed(change)
+                    self._display.changed(change)
             return
 
     def _on_facts(self, part: _Part, report: FactsReported) -> None:
@@ -190,6 +176,7 @@ class Driver:
         if document is None and self._intent in (Intent.FOLLOW, Intent.CANCEL):
             self._end(part, DeviceRunState.CANCELLED if self._intent is Intent.CANCEL else DeviceRunState.PLANNED)
         elif document is None:
+            self._display.step(name, "prepare", "resolving runtimes for the device's platform")
             future = self._preparations.submit(self._planner.plan, part.device, report.facts)
             future.add_done_callback(lambda done: self._inbox.put(_Prepared(name, done)))
         else:
@@ -204,7 +191,7 @@ class Driver:
             return
         assert part.snapshot is not None
         self._store.save_plan(self._run, plan, part.snapshot, part.worker_sha256)
-        self._observer.planned(plan.device, len(plan.trials), len(plan.excluded))
+        self._display.planned(plan.device, len(plan.trials), len(plan.excluded))
         if not plan.trials:
             self._end(part, DeviceRunState.COMPLETE)
         else:
@@ -241,7 +228,7 @@ class Driver:
         offset = self._store.offset(self._run, name)
         known = self._device_run(name)
         if report.state == DeviceLogState.FINISHED and offset == Offset(report.log_id, report.last_seq or 0):
-            self._observer.device_ended(name, known.state, known.error, known.hint)
+            self._display.device_ended(name, known.state, known.error, known.hint)
             part.outcome = known.state
             self._executor.post(name, Forget(self._run, offset.log_id or "", offset.last_seq))
         elif report.state == DeviceLogState.UNKNOWN and known.state in ENDED:
@@ -272,7 +259,7 @@ class Driver:
     def _record(self, part: _Part, state: DeviceRunState, error: str | None, hint: str | None) -> None:
         part.outcome = state
         self._store.set_device_state(self._run, part.device.name, state, error, hint)
-        self._observer.device_ended(part.device.name, state, error, hint)
+        self._display.device_ended(part.device.name, state, error, hint)
 
     def _device_run(self, device: str) -> DeviceRun:
         record = self._store.find_run(self._run)

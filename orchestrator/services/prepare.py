@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,15 +13,16 @@ from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.device import Device
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.model import Model
-from orchestrator.domain.plan import DevicePlan, PlanInputs
-from orchestrator.domain.plan_device import plan_device
+from orchestrator.domain.plan import DevicePlan, PlanInputs, files_needed, plan_device
 from orchestrator.domain.sweep import Sweep
+
+PLAN_NAME = "plan.json"
 
 
 class BlobKeeper(Protocol):
     """Takes files and bytes into the controller's content-addressed cache."""
 
-    def add(self, content: Path | bytes, kind: BlobKind, name: str) -> Blob:
+    def add(self, source: Path | bytes, kind: BlobKind, name: str | None = None) -> Blob:
         """Keep this content; return what names it."""
 
 
@@ -42,18 +44,26 @@ class SweepPlanner:
 
     def keep(self, document: bytes) -> Blob:
         """Store a plan's bytes as a blob."""
-        return self.keeper.add(document, BlobKind.PLAN, "plan.json")
+        return self.keeper.add(document, BlobKind.PLAN, PLAN_NAME)
 
 
 def make_planner(sweep: Sweep, model: Model, resolver: RuntimeResolver, keeper: BlobKeeper) -> SweepPlanner:
     """Take every file that the sweep names into the cache, and return its planner."""
-    return SweepPlanner(sweep, model, _keep_files(sweep, model, keeper), resolver, keeper)
+    files = {path: keeper.add(Path(path), kind) for path, kind in files_needed(sweep, model).items()}
+    return SweepPlanner(sweep, model, files, resolver, keeper)
 
 
-def _keep_files(sweep: Sweep, model: Model, keeper: BlobKeeper) -> dict[str, Blob]:
-    wanted = [(model.variants[name].path, BlobKind.MODEL) for name in sweep.variants]
-    if sweep.accuracy is not None:
-        wanted.append((model.datasets[sweep.accuracy.dataset].path, BlobKind.DATASET))
-    programs = [runtime.program for runtime in sweep.runtimes if runtime.program is not None]
-    wanted += [(path, BlobKind.FILE) for program in programs for _, path in program.files]
-    return {path: keeper.add(Path(path), kind, Path(path).name) for path, kind in wanted}
+class RecordedPlanner:
+    """Plans for a run that began earlier; most resumes need no plan but the recorded one, so its sweep is read late."""
+
+    def __init__(self, keeper: BlobKeeper, load: Callable[[], SweepPlanner]) -> None:
+        self._keeper = keeper
+        self._load = functools.cache(load)
+
+    def plan(self, device: Device, facts: Facts) -> DevicePlan:
+        """Return the device's plan."""
+        return self._load().plan(device, facts)
+
+    def keep(self, document: bytes) -> Blob:
+        """Store a plan's bytes as a blob."""
+        return self._keeper.add(document, BlobKind.PLAN, PLAN_NAME)

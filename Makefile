@@ -1,0 +1,44 @@
+# Everything that a developer, a newcomer and continuous integration run. `make` alone lists it.
+# Each target sets up what it needs first; a second run finds it there.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo check test format setup clean
+
+BIN := .venv/bin
+DEMO_DB := $(CURDIR)/.cache/demo/benchfleet.db
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+demo: ## run a small sweep on this machine and compare its variants
+	@scripts/setup demo
+	@mkdir -p $(dir $(DEMO_DB))
+	BENCHFLEET_DB=$(DEMO_DB) $(BIN)/benchfleet run sweeps/quickstart.yaml
+	BENCHFLEET_DB=$(DEMO_DB) $(BIN)/benchfleet compare last --by variant --base fp32
+
+check: ## the quick loop: format, lint, types, import rules, worker syntax, unit and contract tests
+	@scripts/setup check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/vermin --target=3.7- --violations --no-tips device_worker
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 -m "not system and not network" tests/unit tests/contract
+
+test: ## every test, on real servers: sshd, PostgreSQL, Ray, TensorFlow; the worker's on Python 3.7 too
+	@scripts/install-system-packages
+	@scripts/setup test
+	scripts/test-worker-on-floor
+	$(BIN)/pytest
+
+format: ## rewrite the sources as `make check` wants them
+	@scripts/setup check
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: ## only the set-up: the package and the development tools in .venv
+	@scripts/setup check
+
+clean: ## remove what these targets made in the checkout
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

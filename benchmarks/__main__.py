@@ -1,0 +1,28 @@
+"""Run benchmarks by name: `python -m benchmarks fidelity fanout ingest startup [--json]`; exits 1 where a bound is missed."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from benchmarks.figures import print_figures
+
+NAMES = ("fidelity", "fanout", "ingest", "startup")
+
+
+def main() -> int:
+    """Run each named benchmark and print its figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="+", choices=NAMES, metavar="NAME", help=f"one of {', '.join(NAMES)}")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    kept = True
+    for name in arguments.names:
+        module = importlib.import_module(f"benchmarks.{name}")
+        kept &= print_figures(name, module.measure(), arguments.json)
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Fifty devices, twenty one-second trials each: benchfleet against a plain Fabric thread pool doing the same work.
+
+All devices are state folders on one real sshd on loopback, so that both sides share its cost. The peer does what a lab's
+first script does: a thread and a Fabric connection per device, one `run` per trial, results kept in memory. benchfleet
+commits every result to SQLite. Wall time is from process start to process end; CPU is the controller process alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.figures import Figure
+from tests.servers.sshd import SshServer
+
+DEVICES = int(os.environ.get("FANOUT_DEVICES", "50"))
+TRIALS = int(os.environ.get("FANOUT_TRIALS", "20"))
+
+PROGRAM = """\
+sleep 1
+echo '{"metric": "latency_ns", "samples": [1000000000]}'
+echo '{"done": true}'
+"""
+
+PEER = """\
+import json, shlex, sys
+from concurrent.futures import ThreadPoolExecutor
+from fabric import Connection
+
+host, port, user, key, program, devices, trials = sys.argv[1:]
+
+def work(device):
+    with Connection(host, user=user, port=int(port), connect_kwargs={"key_filename": key, "look_for_keys": False}) as link:
+        return [link.run(shlex.join(["sh", program]), hide=True, in_stream=False).stdout for _ in range(int(trials))]
+
+with ThreadPoolExecutor(int(devices)) as pool:
+    results = [line for lines in pool.map(work, range(int(devices))) for line in lines]
+assert sum('"done": true' in result for result in results) == int(devices) * int(trials)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one process took."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def measure() -> list[Figure]:
+    """Run the peer, then benchfleet on empty devices, then benchfleet again on devices that know it."""
+    with tempfile.TemporaryDirectory(prefix="benchfleet-fanout-") as name, SshServer(Path(name, "sshd")) as server:
+        folder = Path(name)
+        (folder / "trial.sh").write_text(PROGRAM)
+        key = str(server.identity_file)
+        peer_argv = [sys.executable, "-c", PEER, server.host, str(server.port), server.user, key]
+        peer = _cost([*peer_argv, str(folder / "trial.sh"), str(DEVICES), str(TRIALS)], folder)
+        _write_lab(folder, server)
+        run = [sys.executable, "-m", "orchestrator", "run", "sweep.yaml", "--json"]
+        first = _cost(run, folder)
+        again = _cost(run, folder)
+        committed = _committed(folder / "benchfleet.db")
+    wanted = 2 * DEVICES * TRIALS
+    return [
+        Figure("peer wall", peer.wall_s, "s"),
+        Figure("peer controller CPU", peer.cpu_s, "s"),
+        Figure("first sweep wall", first.wall_s, "s"),
+        Figure("first sweep controller CPU", first.cpu_s, "s"),
+        Figure("second sweep wall", again.wall_s, "s"),
+        Figure("second sweep controller CPU", again.cpu_s, "s"),
+        Figure("first sweep wall / peer", first.wall_s / peer.wall_s, "ratio", 1.0),
+        Figure("first sweep CPU / peer", first.cpu_s / peer.cpu_s, "ratio", 0.5),
+        Figure("second sweep wall / peer", again.wall_s / peer.wall_s, "ratio", 1.0),
+        Figure("second sweep CPU / peer", again.cpu_s / peer.cpu_s, "ratio", 0.5),
+        Figure("results not committed", wanted - committed, "trials", 0),
+    ]
+
+
+def _write_lab(folder: Path, server: SshServer) -> None:
+    known_hosts = folder / "known_hosts"
+    known_hosts.write_text(server.known_hosts_line + "\n")
+    devices = {
+        f"device-{number:02}": {
+            "host": server.host,
+            "port": server.port,
+            "user": server.user,
+            "identity_file": str(server.identity_file),
+            "state_dir": str(folder / "state" / f"{number:02}"),
+            "python": sys.executable,
+        }
+        for number in range(DEVICES)
+    }
+    model = Path(__file__).parent.parent / "models" / "digits"
+    sweep = {
+        "sweep": "fanout",
+        "model": str(model),
+        "variants": ["fp32"],
+        "runtimes": [{"exec": {"name": "sleep", "command": ["sh", "trial.sh"], "files": ["trial.sh"]}}],
+        "trials": TRIALS,
+    }
+    # JSON is YAML
+    (folder / "inventory.yaml").write_text(json.dumps({"devices": devices}))
+    (folder / "sweep.yaml").write_text(json.dumps(sweep))
+    (folder / "benchfleet.toml").write_text(
+        f'db = "sqlite:///benchfleet.db"\ninventory = "inventory.yaml"\nknown_hosts = "{known_hosts}"\n'
+        f'cache_dir = "{folder / "cache"}"\n'
+    )
+
+
+def _cost(argv: list[str], folder: Path) -> Cost:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    with (folder / "output").open("ab") as output:
+        began = time.monotonic()
+        process = subprocess.Popen(argv, cwd=folder, env=environment, stdout=output, stderr=output)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - began
+    if os.waitstatus_to_exitcode(status):
+        raise SystemExit(f"{argv[:4]} failed:\n{(folder / 'output').read_text()[-2000:]}")
+    return Cost(wall, usage.ru_utime + usage.ru_stime)
+
+
+def _committed(database: Path) -> int:
+    with sqlite3.connect(database) as connection:
+        (count,) = connection.execute("select count(*) from v_history where metric = 'latency_ns'").fetchone()
+    return int(count)

@@ -1,0 +1,163 @@
+"""The composition root: settings in, wired parts out. The only module that knows implementations.
+
+Everything heavy is imported by the function that needs it: a command that lists runs must not pay for SSH.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.blobs.bundles import UvResolver
+    from orchestrator.blobs.cache import BlobCache
+    from orchestrator.domain.inventory import Inventory
+    from orchestrator.domain.run import RunHeader
+    from orchestrator.execution.base import Executor
+    from orchestrator.services.enroll import HostKeys
+    from orchestrator.services.prepare import RecordedPlanner, SweepPlanner
+    from orchestrator.session.device_session import DeviceSessions
+    from orchestrator.settings import Settings
+    from orchestrator.specs.sweep import SweepFile
+    from orchestrator.store.base import SqlConsole
+    from orchestrator.store.store import Store
+    from orchestrator.transport.settings import TransportSettings
+
+
+def settings(**flags: object) -> Settings:
+    """Return the settings of one command; `config` names the settings file, every other flag a setting."""
+    from orchestrator.settings import load_settings
+
+    config = flags.pop("config", None)
+    return load_settings(flags, config=config if isinstance(config, Path) else None)
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send the log to standard error: standard output belongs to results."""
+    import logging
+    import sys
+
+    import structlog
+
+    level = logging.getLevelName(settings.log_level.value.upper())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def inventory(settings: Settings) -> Inventory:
+    """Load every inventory file of the settings."""
+    from orchestrator.inventory.files import load_inventory
+
+    return load_inventory(settings.inventory)
+
+
+def sweep_file(path: Path) -> SweepFile:
+    """Load a sweep with its model; every artifact is hashed and compared."""
+    from orchestrator.specs.sweep import load_sweep
+
+    return load_sweep(path)
+
+
+@contextmanager
+def store(settings: Settings) -> Iterator[Store]:
+    """Open the database for one command; SQLite is upgraded by itself, PostgreSQL asks for `db upgrade`."""
+    from orchestrator.store.store import open_store
+
+    opened = open_store(settings.db)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def sql_console(settings: Settings) -> Iterator[SqlConsole]:
+    """Open the database so that nothing can be written, by its engine's own means."""
+    from orchestrator.store.readonly import open_console
+
+    console = open_console(settings.db)
+    try:
+        yield console
+    finally:
+        console.close()
+
+
+def planner(settings: Settings, file: SweepFile, on_progress: Callable[[str], None] | None = None) -> SweepPlanner:
+    """Return the planner of a sweep, with its files in the controller's cache."""
+    from orchestrator.services.prepare import make_planner
+
+    cache = _cache(settings)
+    return make_planner(file.sweep, file.model, _resolver(settings, cache, on_progress), cache)
+
+
+def planner_of(settings: Settings, header: RunHeader) -> RecordedPlanner:
+    """Return the planner of a recorded run; its sweep is read again only if a device has no plan yet."""
+    from orchestrator.services.prepare import RecordedPlanner
+    from orchestrator.specs.sweep import parse_sweep
+
+    def load() -> SweepPlanner:
+        source = Path(header.sweep_source.rpartition(":")[0] or header.sweep_source)
+        return planner(settings, parse_sweep(header.sweep_document, source))
+
+    return RecordedPlanner(_cache(settings), load)
+
+
+def host_keys(settings: Settings) -> HostKeys:
+    """Return what looks at devices' host keys and keeps them."""
+    from orchestrator.transport.host_key_desk import HostKeyDesk
+    from orchestrator.transport.ssh import connector
+
+    return HostKeyDesk(connector(_transport(settings)))
+
+
+def executor(settings: Settings) -> Executor:
+    """Return the executor that the settings name, ready to launch sessions once."""
+    from orchestrator.settings import ExecutorKind
+
+    configure_logging(settings)
+    sessions = _sessions(settings)
+    if settings.executor is ExecutorKind.RAY:
+        from orchestrator.execution.ray import RayExecutor
+
+        return RayExecutor(sessions, settings.ray_address)
+    from orchestrator.execution.threads import ThreadExecutor
+
+    return ThreadExecutor(sessions)
+
+
+def _sessions(settings: Settings) -> DeviceSessions:
+    from orchestrator.blobs.worker import loader_source, worker_archive
+    from orchestrator.session.device_session import DeviceSessions
+    from orchestrator.session.worker_client import WorkerProgram
+    from orchestrator.transport.table import Connectors
+
+    archive, sha256 = worker_archive()
+    worker = WorkerProgram(archive, sha256, loader_source())
+    return DeviceSessions(Connectors(_transport(settings)), worker, _cache(settings))
+
+
+def _transport(settings: Settings) -> TransportSettings:
+    from orchestrator.transport.settings import TransportSettings
+
+    return TransportSettings(settings.known_hosts, settings.ssh_config, settings.connect_timeout_s)
+
+
+def _cache(settings: Settings) -> BlobCache:
+    from orchestrator.blobs.cache import BlobCache
+
+    return BlobCache(settings.cache_dir / "blobs")
+
+
+def _resolver(settings: Settings, cache: BlobCache, on_progress: Callable[[str], None] | None) -> UvResolver:
+    from orchestrator.blobs.bundles import UvResolver
+
+    return UvResolver(cache, settings.cache_dir / "bundles", on_progress=on_progress)

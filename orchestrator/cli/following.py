@@ -1,0 +1,70 @@
+"""What every command that drives devices shares: its display, its parts, Ctrl-C, and how it concludes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from orchestrator.cli.output import leave, show
+from orchestrator.domain.errors import ExitCode
+
+if TYPE_CHECKING:
+    from orchestrator.bootstrap import Store
+    from orchestrator.reporting.base import RunDisplay
+    from orchestrator.services.drive import DriverParts, Intent, Planner
+    from orchestrator.services.run import RunOutcome
+    from orchestrator.settings import Settings
+
+
+class Driving:
+    """The open database and the display of one command."""
+
+    def __init__(self, settings: Settings, store: Store, display: RunDisplay) -> None:
+        self._settings = settings
+        self.store = store
+        self._display = display
+
+    def parts(self, planner: Planner) -> DriverParts:
+        """Return what a driver works with."""
+        from orchestrator import bootstrap
+        from orchestrator.services.drive import DriverParts
+
+        return DriverParts(self.store, bootstrap.executor(self._settings), self._display, planner)
+
+
+@contextmanager
+def driving(settings: Settings, run: str, as_json: bool) -> Iterator[Driving]:
+    """Open the database and the display; Ctrl-C says how to pick the run up, and exits 3."""
+    from orchestrator import bootstrap
+    from orchestrator.reporting.console import stderr_console
+    from orchestrator.reporting.progress import run_display
+
+    with bootstrap.store(settings) as store:
+        try:
+            with run_display(stderr_console(), silent=as_json) as display:
+                yield Driving(settings, store, display)
+        except KeyboardInterrupt:
+            typer.echo(
+                f"interrupted; devices go on by themselves. Pick the run up with: benchfleet runs follow {run}\n"
+                f"or end it with: benchfleet runs cancel {run}",
+                err=True,
+            )
+            raise typer.Exit(ExitCode.INCOMPLETE) from None
+
+
+def conclude(outcome: RunOutcome, as_json: bool, intent: Intent) -> None:
+    """Print how the run stands and exit accordingly: what a detach or a cancel wanted is fine if it was had."""
+    from orchestrator.domain.run import DeviceRunState
+    from orchestrator.reporting.runs import RunDetails, run_report
+    from orchestrator.services.drive import Intent
+
+    details = RunDetails(outcome.record, outcome.missing, outcome.results)
+    show(details, as_json, lambda: run_report(details))
+    states = {part.state for part in outcome.record.devices}
+    if intent is Intent.DETACH and DeviceRunState.FAILED not in states:
+        typer.echo(f"detached; follow it with: benchfleet runs follow {outcome.record.header.run}", err=True)
+    elif intent is not Intent.CANCEL or not states <= {DeviceRunState.CANCELLED, DeviceRunState.COMPLETE}:
+        leave(outcome.exit_code)

@@ -1,0 +1,36 @@
+"""`benchfleet init`: a new lab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import Json
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the tree."""
+    app.command()(init)
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where; created if need be.")],
+    as_json: Json = False,
+) -> None:
+    """Write a commented inventory, sweep and settings file for a new lab, with a model to begin with.
+
+    Example: benchfleet init lab && cd lab && benchfleet run sweeps/quickstart.yaml
+    """
+    from orchestrator.services.init_lab import init_lab
+
+    written = init_lab(directory)
+    if as_json:
+        from orchestrator.reporting.plain_data import json_text
+
+        typer.echo(json_text({"directory": directory, "written": written}))
+    else:
+        for path in written:
+            typer.echo(f"wrote {path}")
+        typer.echo(f"now: cd {directory} && benchfleet run sweeps/quickstart.yaml")

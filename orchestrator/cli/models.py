@@ -1,0 +1,72 @@
+"""`benchfleet models`: what can be measured, whether it is what it claims to be, and how it is made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import Json
+from orchestrator.cli.output import leave, show
+from orchestrator.domain.errors import ExitCode
+
+app = typer.Typer(no_args_is_help=True, help="List, verify and rebuild models.")
+
+Directories = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[DIR]…", help="A model's folder, or a folder of them.  [default: models]", show_default=False
+    ),
+]
+
+
+@app.command("list")
+def list_(directories: Directories = None, as_json: Json = False) -> None:
+    """List models with their variants.
+
+    Example: benchfleet models list models
+    """
+    from orchestrator.reporting.models import models_table
+    from orchestrator.specs.model import load_model
+
+    models = [load_model(folder, verify=False) for folder in _folders(directories)]
+    show(models, as_json, lambda: models_table(models))
+
+
+@app.command()
+def verify(directories: Directories = None, as_json: Json = False) -> None:
+    """Hash every artifact and data set again; exit 2 if one is missing or changed.
+
+    Example: benchfleet models verify models/digits
+    """
+    from orchestrator.reporting.models import checks_table
+    from orchestrator.services.verify_models import verify_models
+    from orchestrator.specs.model import load_model
+
+    checks = verify_models([load_model(folder, verify=False) for folder in _folders(directories)])
+    show(checks, as_json, lambda: checks_table(checks))
+    leave(ExitCode.FINE if all(check.ok for check in checks) else ExitCode.USAGE)
+
+
+@app.command()
+def build(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The model's folder.")], as_json: Json = False
+) -> None:
+    """Build a model's artifacts from its recipe, and record their hashes. Needs the extra `convert` (TensorFlow).
+
+    Nothing is replaced unless every variant was built and is as accurate as before, within 0.01.
+
+    Example: benchfleet models build models/digits
+    """
+    from orchestrator.reporting.models import build_table
+    from orchestrator.services.build_model import build_model
+
+    result = build_model(directory, lambda line: typer.echo(line, err=True))
+    show(result, as_json, lambda: build_table(result))
+
+
+def _folders(directories: list[Path] | None) -> list[Path]:
+    from orchestrator.specs.model import find_models
+
+    return [folder for given in directories or [Path("models")] for folder in find_models(given)]

@@ -1,0 +1,31 @@
+"""Print what a command found: for people, or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import typer
+
+from orchestrator.domain.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def show(value: object, as_json: bool, view: Callable[[], RenderableType]) -> None:
+    """Print `value` as JSON, or what `view` draws of it."""
+    if as_json:
+        from orchestrator.reporting.plain_data import json_text
+
+        typer.echo(json_text(value))
+    else:
+        from orchestrator.reporting.console import stdout_console
+
+        stdout_console().print(view())
+
+
+def leave(code: ExitCode) -> None:
+    """End the command with this exit code."""
+    if code is not ExitCode.FINE:
+        raise typer.Exit(code)

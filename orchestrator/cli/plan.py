@@ -1,0 +1,50 @@
+"""`benchfleet plan`: what a sweep would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import Config, Db, InventoryPath, Json, Select
+from orchestrator.cli.output import leave, show
+from orchestrator.domain.errors import ExitCode
+
+SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the tree."""
+    app.command()(plan)
+
+
+def plan(
+    sweep: SweepPath,
+    select: Select = "all",
+    probe: Annotated[bool, typer.Option("--probe", help="Ask every device anew, even where facts are known.")] = False,
+    db: Db = None,
+    inventory: InventoryPath = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Print what would run: cells per device, what is excluded and why, the order, the seed, an estimate of time.
+
+    Devices that have never been probed are probed first. Same inputs and seed give the same plan, byte for byte.
+
+    Example: benchfleet plan sweeps/quickstart.yaml --select local
+    """
+    from orchestrator import bootstrap
+    from orchestrator.reporting.console import stderr_console
+    from orchestrator.reporting.plans import SweepPlans, plan_report
+    from orchestrator.services.plan import plan_sweep
+
+    settings = bootstrap.settings(db=db, inventory=inventory, config=config)
+    devices = bootstrap.inventory(settings).select(select)
+    file = bootstrap.sweep_file(sweep)
+    planner = bootstrap.planner(settings, file, on_progress=stderr_console().print)
+    with bootstrap.store(settings) as store:
+        planning = plan_sweep(devices, planner, store, lambda: bootstrap.executor(settings), probe_all=probe)
+    planned = SweepPlans(file.sweep.name, file.sweep.order.seed, planning.plans, planning.failures)
+    show(planned, as_json, lambda: plan_report(planned))
+    leave(ExitCode.INCOMPLETE if planning.failures else ExitCode.FINE)

@@ -1,0 +1,48 @@
+"""`benchfleet run`: execute a sweep."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.following import conclude, driving
+from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, Select
+from orchestrator.cli.plan import SweepPath
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the tree."""
+    app.command()(run)
+
+
+def run(
+    sweep: SweepPath,
+    select: Select = "all",
+    detach: Annotated[bool, typer.Option("--detach", help="Leave as soon as every device runs.")] = False,
+    executor: ExecutorName = None,
+    ray_address: RayAddress = None,
+    db: Db = None,
+    inventory: InventoryPath = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Run a sweep on devices and follow it to its end.
+
+    Devices run by themselves: Ctrl-C leaves them running, and `benchfleet runs follow last` picks them up.
+
+    Example: benchfleet run sweeps/quickstart.yaml --select 'class=rpi'
+    """
+    from orchestrator import bootstrap
+    from orchestrator.services.drive import Intent
+    from orchestrator.services.run import new_run, run_sweep
+
+    settings = bootstrap.settings(db=db, inventory=inventory, config=config, executor=executor, ray_address=ray_address)
+    devices = bootstrap.inventory(settings).select(select)
+    file = bootstrap.sweep_file(sweep)
+    intent = Intent.DETACH if detach else Intent.RUN
+    header = new_run(file.sweep, file.text, file.model, {"select": select})
+    with driving(settings, header.run, as_json) as driver:
+        parts = driver.parts(bootstrap.planner(settings, file))
+        outcome = run_sweep(header, file.model, devices, parts, intent)
+    conclude(outcome, as_json, intent)

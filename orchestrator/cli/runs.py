@@ -1,0 +1,130 @@
+"""`benchfleet runs`: what ran, what is missing, and how to go on with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.following import conclude, driving
+from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, RunName
+from orchestrator.cli.output import leave, show
+
+if TYPE_CHECKING:
+    from orchestrator.services.drive import Intent
+    from orchestrator.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="List, show, follow, resume and cancel runs.")
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 20,
+    db: Db = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """List runs, newest first.
+
+    Example: benchfleet runs list --limit 5
+    """
+    from orchestrator import bootstrap
+    from orchestrator.reporting.runs import run_table
+
+    with bootstrap.store(bootstrap.settings(db=db, config=config)) as store:
+        records = store.list_runs(limit)
+    show(records, as_json, lambda: run_table(records))
+
+
+@app.command("show")
+def show_(run: RunName, db: Db = None, config: Config = None, as_json: Json = False) -> None:
+    """Show a run: its devices, its results, and what is missing and why. Exits 3 if anything is.
+
+    Example: benchfleet runs show last
+    """
+    from orchestrator import bootstrap
+    from orchestrator.reporting.runs import RunDetails, run_report
+    from orchestrator.services.run import outcome_of, require_run
+
+    with bootstrap.store(bootstrap.settings(db=db, config=config)) as store:
+        outcome = outcome_of(store, require_run(store, run).header.run)
+    details = RunDetails(outcome.record, outcome.missing, outcome.results)
+    show(details, as_json, lambda: run_report(details))
+    leave(outcome.exit_code)
+
+
+@app.command()
+def follow(
+    run: RunName,
+    executor: ExecutorName = None,
+    ray_address: RayAddress = None,
+    db: Db = None,
+    inventory: InventoryPath = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Follow a run that was left: collect what its devices have done meanwhile, and stay until they are done.
+
+    Example: benchfleet runs follow last
+    """
+    from orchestrator import bootstrap
+    from orchestrator.services.drive import Intent
+
+    settings = bootstrap.settings(db=db, inventory=inventory, config=config, executor=executor, ray_address=ray_address)
+    _pick_up(Intent.FOLLOW, run, settings, as_json)
+
+
+@app.command()
+def resume(
+    run: RunName,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed and invalid trials again.")] = False,
+    executor: ExecutorName = None,
+    ray_address: RayAddress = None,
+    db: Db = None,
+    inventory: InventoryPath = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Complete a run after any kind of stop: reattach, collect, and run what is missing; each trial counts once.
+
+    Example: benchfleet runs resume last
+    """
+    from orchestrator import bootstrap
+    from orchestrator.services.drive import Intent
+
+    settings = bootstrap.settings(db=db, inventory=inventory, config=config, executor=executor, ray_address=ray_address)
+    _pick_up(Intent.RESUME, run, settings, as_json, retry_failed=retry_failed)
+
+
+@app.command()
+def cancel(
+    run: RunName,
+    executor: ExecutorName = None,
+    ray_address: RayAddress = None,
+    db: Db = None,
+    inventory: InventoryPath = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """End a run on its devices; what is finished is collected and kept.
+
+    Example: benchfleet runs cancel last
+    """
+    from orchestrator import bootstrap
+    from orchestrator.services.drive import Intent
+
+    settings = bootstrap.settings(db=db, inventory=inventory, config=config, executor=executor, ray_address=ray_address)
+    _pick_up(Intent.CANCEL, run, settings, as_json)
+
+
+def _pick_up(intent: Intent, run: str, settings: Settings, as_json: bool, *, retry_failed: bool = False) -> None:
+    from orchestrator import bootstrap
+    from orchestrator.services.pick_up import pick_up
+    from orchestrator.services.run import require_run
+
+    known = bootstrap.inventory(settings)
+    with driving(settings, run, as_json) as driver:
+        record = require_run(driver.store, run)
+        parts = driver.parts(bootstrap.planner_of(settings, record.header))
+        outcome = pick_up(record, intent, known, parts, retry_failed=retry_failed)
+    conclude(outcome, as_json, intent)

@@ -1,0 +1,50 @@
+"""`benchfleet sql`: plain SQL over the history."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import Config, Db, Json
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the tree."""
+    app.command()(sql)
+
+
+def sql(
+    statement: Annotated[str, typer.Argument(metavar="STATEMENT", help="One SELECT; the views begin with v_.")],
+    form: Annotated[Format, typer.Option("--format", help="How to print rows.")] = Format.TABLE,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many rows.")] = None,
+    db: Db = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Run read-only SQL: the connection itself cannot write. docs/schema.md lists views and tables.
+
+    Example: benchfleet sql "SELECT device, variant, p50 FROM v_latest WHERE metric = 'latency_ns'"
+    """
+    from orchestrator import bootstrap
+    from orchestrator.reporting.console import stdout_console
+    from orchestrator.reporting.rows import row_table, write_csv, write_json
+
+    with bootstrap.sql_console(bootstrap.settings(db=db, config=config)) as console:
+        columns, rows = console.query(statement, limit)
+        if as_json or form is Format.JSON:
+            write_json(sys.stdout, columns, rows)
+        elif form is Format.CSV:
+            write_csv(sys.stdout, columns, rows)
+        else:
+            stdout_console().print(row_table(columns, rows))

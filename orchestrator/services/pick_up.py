@@ -1,0 +1,48 @@
+"""Pick up a run that exists: follow it, resume it, or cancel it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.domain.device import Device
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.inventory import Inventory
+from orchestrator.domain.run import DeviceRun, DeviceRunState, RunRecord
+from orchestrator.services.drive import Driver, DriverParts, Intent
+from orchestrator.services.run import RunOutcome, outcome_of
+
+NOTHING_TO_FOLLOW = (DeviceRunState.COMPLETE, DeviceRunState.CANCELLED, DeviceRunState.FAILED)
+NOTHING_TO_CANCEL = (DeviceRunState.COMPLETE, DeviceRunState.CANCELLED)
+
+
+def pick_up(
+    record: RunRecord, intent: Intent, inventory: Inventory, parts: DriverParts, *, retry_failed: bool = False
+) -> RunOutcome:
+    """Do with every device that the intent concerns what it says; a run that needs nothing is left as it is."""
+    run = record.header.run
+    concerned = [part for part in record.devices if _concerns(part, intent, record, parts, retry_failed)]
+    devices = _in_inventory(concerned, inventory)
+    if devices:
+        Driver(run, intent, parts, retry_failed=retry_failed).drive(devices)
+    return outcome_of(parts.store, run)
+
+
+def _concerns(part: DeviceRun, intent: Intent, record: RunRecord, parts: DriverParts, retry_failed: bool) -> bool:
+    if intent is Intent.FOLLOW:
+        return part.state not in NOTHING_TO_FOLLOW
+    if intent is Intent.CANCEL:
+        return part.state not in NOTHING_TO_CANCEL
+    if part.state is not DeviceRunState.COMPLETE:
+        return True
+    missing = parts.store.missing_trials(record.header.run)
+    return retry_failed and any(trial.device == part.device for trial in missing)
+
+
+def _in_inventory(concerned: Sequence[DeviceRun], inventory: Inventory) -> list[Device]:
+    unknown = [part.device for part in concerned if part.device not in inventory.devices]
+    if unknown:
+        raise ConfigError(
+            f"the inventory has no device {', '.join(unknown)}, which the run needs",
+            "give the inventory that the run was started with: --inventory PATH",
+        )
+    return [inventory.devices[part.device] for part in concerned]

@@ -1,0 +1,87 @@
+"""Execute a sweep on devices: record the run, drive it, and say what is missing at the end."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from orchestrator import __version__
+from orchestrator.domain.device import Device
+from orchestrator.domain.errors import ConfigError, ExitCode
+from orchestrator.domain.measurement import CellResult
+from orchestrator.domain.model import Model
+from orchestrator.domain.run import DeviceRunState, MissingTrial, RunHeader, RunRecord
+from orchestrator.domain.sweep import Sweep
+from orchestrator.services.drive import Driver, DriverParts, Intent
+from orchestrator.store.base import Results, RunProgress, RunRecords
+
+HEADLINE_METRIC = "latency_ns"
+
+
+class RunReader(RunRecords, RunProgress, Results, Protocol):
+    """The roles of the database that reading a run needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """A run as it stands, its headline results, and the trials without a usable one."""
+
+    record: RunRecord
+    missing: tuple[MissingTrial, ...]
+    results: tuple[CellResult, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return 0 for whole, 3 for missing trials or devices, 4 where no device could be used at all."""
+        states = [part.state for part in self.record.devices]
+        if states and all(state is DeviceRunState.FAILED for state in states):
+            return ExitCode.INFRASTRUCTURE
+        if self.missing or any(state is not DeviceRunState.COMPLETE for state in states):
+            return ExitCode.INCOMPLETE
+        return ExitCode.FINE
+
+
+def new_run(sweep: Sweep, document: str, model: Model, settings: Mapping[str, Any]) -> RunHeader:
+    """Return the header of a run that begins now; its id sorts by time and never repeats."""
+    now = datetime.now(UTC)
+    return RunHeader(
+        run=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+        sweep=sweep.name,
+        sweep_document=document,
+        sweep_source=sweep.source,
+        model=model.name,
+        model_directory=model.directory,
+        seed=sweep.order.seed,
+        started_at=now,
+        controller=f"benchfleet {__version__} on {socket.gethostname()}",
+        settings=settings,
+    )
+
+
+def run_sweep(
+    header: RunHeader, model: Model, devices: Sequence[Device], parts: DriverParts, intent: Intent = Intent.RUN
+) -> RunOutcome:
+    """Record the run and drive it to its end (RUN), or only until every runner has started (DETACH)."""
+    parts.store.create_run(header, model, devices)
+    Driver(header.run, intent, parts).drive(devices)
+    return outcome_of(parts.store, header.run)
+
+
+def require_run(store: RunRecords, run: str) -> RunRecord:
+    """Return a run by id, unique beginning or "last"; raise ConfigError where there is none."""
+    record = store.find_run(run)
+    if record is None:
+        words = "there is no run yet" if run == "last" else f"there is no run {run!r}"
+        raise ConfigError(words, "benchfleet runs list shows what there is; is it the right --db?")
+    return record
+
+
+def outcome_of(store: RunReader, run: str) -> RunOutcome:
+    """Read back how a run stands; `run` is a whole run id."""
+    record = store.find_run(run)
+    assert record is not None
+    return RunOutcome(record, tuple(store.missing_trials(run)), tuple(store.cell_results(run, HEADLINE_METRIC)))

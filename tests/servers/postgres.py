@@ -1,0 +1,206 @@
+"""A real PostgreSQL server on loopback, with a cluster of its own that vanishes when it closes."""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Self
+
+from tests.servers import processes
+from tests.servers.errors import ServerUnavailable
+from tests.servers.ports import free_port
+
+_PORT_TRIES = 5
+_START_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 10.0
+_ROLE = "benchfleet"
+# The data needn't survive a power cut: speed is all.
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_connections": "100",
+    "shared_buffers": "32MB",
+    "unix_socket_directories": "",
+}
+
+
+class PostgresServer:
+    """A private PostgreSQL cluster that clients reach by TCP with a password.
+
+    As a context manager it runs inside the block, and `close` removes it. `stop` and `start` in between are an
+    outage: same port, same data.
+
+    `directory` gets the server's log. The data lies in a temporary directory of its own, because PostgreSQL
+    refuses to run as root: then it runs as the user `postgres`, who couldn't reach a directory of root's.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.host = "127.0.0.1"
+        self.port = free_port(self.host)
+        self.password = secrets.token_hex(16)
+        self._programs = _find_programs()
+        self._account = _account()
+        self._log_file = directory.resolve() / "postgres.log"
+        self._data: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """SQLAlchemy's URL of the database `postgres`, which every cluster has."""
+        return self._url("postgres")
+
+    def create_database(self, name: str) -> str:
+        """Create an empty database and return its URL; the name goes into it as it is, so keep it plain."""
+        import psycopg  # an optional extra
+        from psycopg import sql
+
+        with psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return self._url(name)
+
+    def log_text(self) -> str:
+        """Return what the server has logged so far, over all its starts."""
+        return self._log_file.read_text(errors="replace") if self._log_file.exists() else ""
+
+    def start(self) -> None:
+        """Start the server; return once it takes connections. Does nothing when already running."""
+        if self._process is not None:
+            return
+        new = self._data is None
+        try:
+            if self._data is None:
+                self._data = self._make_cluster()
+            for _ in range(_PORT_TRIES):
+                if self._launch(self._data):
+                    return
+                if new:
+                    self.port = free_port(self.host)
+        except BaseException:
+            self.close()
+            raise
+        self.close()
+        raise ServerUnavailable(f"PostgreSQL found port {self.port} taken, {_PORT_TRIES} times")
+
+    def stop(self) -> None:
+        """End the server and its clients' sessions at once; the data stays for another `start`."""
+        if self._process is None:
+            return
+        # SIGINT: roll back and go, waiting for no client. SIGQUIT: don't even tidy up.
+        for stop_signal in (signal.SIGINT, signal.SIGQUIT):
+            self._process.send_signal(stop_signal)
+            try:
+                self._process.wait(_STOP_TIMEOUT_S)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        else:
+            processes.kill([*processes.descendants(self._process.pid), self._process.pid])
+            self._process.wait()
+        self._process = None
+
+    def close(self) -> None:
+        """Stop, and remove the cluster with all its data."""
+        self.stop()
+        if self._data is not None:
+            shutil.rmtree(self._data)
+            self._data = None
+
+    def _url(self, database: str) -> str:
+        return f"postgresql+psycopg://{_ROLE}:{self.password}@{self.host}:{self.port}/{database}"
+
+    def _make_cluster(self) -> Path:
+        parent = "/tmp" if self._account else None  # the user `postgres` may not reach our own TMPDIR
+        data = Path(tempfile.mkdtemp(prefix="benchfleet-postgres-", dir=parent))
+        password_file = data / "password"
+        password_file.write_text(self.password)
+        if self._account:
+            for path in (data, password_file):
+                os.chown(path, self._account.pw_uid, self._account.pw_gid)
+        command = [
+            str(self._programs / "initdb"), "--pgdata", str(data / "cluster"), "--username", _ROLE,
+            "--pwfile", str(password_file), "--auth", "scram-sha-256",
+            "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync", "--no-instructions",
+        ]  # fmt: skip
+        done = subprocess.run(
+            command,
+            check=False, cwd=data, user=self._user, group=self._group, extra_groups=self._groups,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        password_file.unlink()
+        if done.returncode != 0:
+            shutil.rmtree(data)
+            raise ServerUnavailable(f"initdb failed:\n{done.stderr}")
+        return data
+
+    def _launch(self, data: Path) -> bool:
+        """Start the server once; False if another program holds the port."""
+        settings = {**_SETTINGS, "listen_addresses": self.host, "port": str(self.port)}
+        command = [str(self._programs / "postgres"), "-D", str(data / "cluster")]
+        command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        logged_before = len(self.log_text())
+        self._log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self._log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                processes.dies_with_us(command, signal.SIGINT),
+                cwd=data, user=self._user, group=self._group, extra_groups=self._groups,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        processes.wait_until(lambda: self._exited() or self._is_ready(), "PostgreSQL is ready", _START_TIMEOUT_S)
+        if not self._exited():
+            return True
+        self._process = None
+        if "Address already in use" in self.log_text()[logged_before:]:
+            return False
+        raise ServerUnavailable(f"PostgreSQL ended at once:\n{self.log_text()[logged_before:]}")
+
+    def _exited(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
+    def _is_ready(self) -> bool:
+        command = [str(self._programs / "pg_isready"), "-q", "-h", self.host, "-p", str(self.port)]
+        return subprocess.run(command, check=False, timeout=_START_TIMEOUT_S).returncode == 0
+
+    @property
+    def _user(self) -> int | None:
+        return self._account.pw_uid if self._account else None
+
+    @property
+    def _group(self) -> int | None:
+        return self._account.pw_gid if self._account else None
+
+    @property
+    def _groups(self) -> list[int] | None:
+        return [] if self._account else None
+
+
+def _find_programs() -> Path:
+    """Return the directory of the newest PostgreSQL's server programs (Debian keeps them off the PATH)."""
+    releases = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    newest_first = sorted(releases, key=lambda initdb: float(initdb.parts[-3]), reverse=True)
+    on_path = shutil.which("initdb")
+    found = [*newest_first, *([Path(on_path).resolve()] if on_path else [])]
+    if not found:
+        raise ServerUnavailable("no PostgreSQL server found: run scripts/install-system-packages")
+    return found[0].parent
+
+
+def _account() -> pwd.struct_passwd | None:
+    """Return the account to run the server as, or None for our own; PostgreSQL refuses to run as root."""
+    if os.getuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        raise ServerUnavailable("PostgreSQL doesn't run as root, and there is no user `postgres`") from None
