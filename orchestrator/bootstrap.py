@@ -79,6 +79,26 @@ def store(settings: Settings) -> Iterator[Store]:
         opened.close()
 
 
+def upgrade_database(settings: Settings) -> dict[str, str | None]:
+    """Bring the schema to this version's revision; return where it stands."""
+    from orchestrator.store.store import open_store
+
+    open_store(settings.db, upgrade=True).close()
+    return database_revision(settings)
+
+
+def database_revision(settings: Settings) -> dict[str, str | None]:
+    """Return the schema's revision and the one that this version wants; changes nothing."""
+    from orchestrator.store.engine import Database, parse_url
+    from orchestrator.store.migrations import HEAD, revision_of
+
+    database = Database(parse_url(settings.db))
+    try:
+        return {"database": str(database.shown), "revision": revision_of(database), "wanted": HEAD}
+    finally:
+        database.close()
+
+
 @contextmanager
 def sql_console(settings: Settings) -> Iterator[SqlConsole]:
     """Open the database so that nothing can be written, by its engine's own means."""

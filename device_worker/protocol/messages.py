@@ -4,7 +4,13 @@ A message is one line of JSON, at most `MESSAGE_BYTES_MAX` long; a header with `
 raw bytes. One stream carries questions, blobs and followed logs, so that a device needs no sftp and one interpreter.
 """
 
+from __future__ import annotations
+
 import json
+
+TYPE_CHECKING = False  # importing typing costs a device milliseconds at every start
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 MESSAGE_BYTES_MAX = 1 << 20
 PAYLOAD_BYTES_MAX = 64 << 20
@@ -14,8 +20,7 @@ class BadMessage(ValueError):
     """The peer sent something that is not a message of this protocol."""
 
 
-def encode_message(message, payload=b""):
-    # type: (dict, bytes) -> bytes
+def encode_message(message: dict[str, Any], payload: bytes = b"") -> bytes:
     """Return the bytes of one message; `payload_bytes` is set here, never by the caller."""
     if payload:
         message = dict(message, payload_bytes=len(payload))
@@ -25,18 +30,16 @@ def encode_message(message, payload=b""):
 class MessageReader:
     """Read messages from `read(size) -> bytes`, which returns what is there, at most `size`, and b"" at the end."""
 
-    def __init__(self, read):
+    def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
         self._buffer = bytearray()
 
     @property
-    def buffered(self):
-        # type: () -> bool
+    def buffered(self) -> bool:
         """Whether a whole header line is here already, so that a reader must not wait for more bytes first."""
         return b"\n" in self._buffer
 
-    def read_message(self):
-        # type: () -> tuple
+    def read_message(self) -> tuple[dict[str, Any] | None, bytes]:
         """Return (message, payload), or (None, b"") at a clean end; raise BadMessage for anything else."""
         line = self._take_line()
         if line is None:
@@ -44,7 +47,7 @@ class MessageReader:
         try:
             message = json.loads(line.decode("utf-8"))
         except (ValueError, RecursionError) as error:
-            raise BadMessage("not JSON: %s: %r" % (error, bytes(line[:80])))
+            raise BadMessage("not JSON: %s: %r" % (error, bytes(line[:80]))) from None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise BadMessage("not a message: %r" % (bytes(line[:80]),))
         size = message.pop("payload_bytes", 0)
@@ -52,8 +55,7 @@ class MessageReader:
             raise BadMessage("payload_bytes out of range in a %s message" % message["type"])
         return message, self.take(size)
 
-    def take(self, size):
-        # type: (int) -> bytes
+    def take(self, size: int) -> bytes:
         """Return exactly `size` bytes; raise BadMessage if the stream ends before."""
         while len(self._buffer) < size:
             if not self._fill(max(size - len(self._buffer), 65536)):
@@ -62,7 +64,7 @@ class MessageReader:
         del self._buffer[:size]
         return data
 
-    def _take_line(self):
+    def _take_line(self) -> bytes | None:
         searched = 0
         while True:
             end = self._buffer.find(b"\n", searched)
@@ -78,7 +80,7 @@ class MessageReader:
                     raise BadMessage("the stream ended inside a message: %r" % (bytes(self._buffer[:80]),))
                 return None
 
-    def _fill(self, size):
+    def _fill(self, size: int) -> bool:
         data = self._read(size)
         self._buffer += data
         return bool(data)

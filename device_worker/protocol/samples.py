@@ -5,9 +5,16 @@ deflate remove the rest: about 3 bytes a sample where a database row costs 50 to
 nanoseconds, `u64` anything longer; the codec is named on every block.
 """
 
+from __future__ import annotations
+
+import base64
 import sys
 import zlib
 from array import array
+
+TYPE_CHECKING = False  # importing typing costs a device milliseconds at every start
+if TYPE_CHECKING:
+    from typing import Any, Sequence
 
 CODECS = {"u32-shuffle-zlib": 4, "u64-shuffle-zlib": 8}
 """Codec name: bytes per sample before compression; little-endian."""
@@ -19,8 +26,7 @@ class CorruptSamples(ValueError):
     """A block of samples does not hold what its codec, count and checksum say."""
 
 
-def pack_samples(values):
-    # type: (array) -> tuple
+def pack_samples(values: Sequence[int] | array[int]) -> tuple[str, bytes, int]:
     """Return (codec, data, crc32 of data) for non-negative integers, given as any array or list of them."""
     wide = len(values) > 0 and max(values) > 0xFFFFFFFF
     codec = "u64-shuffle-zlib" if wide else "u32-shuffle-zlib"
@@ -35,8 +41,25 @@ def pack_samples(values):
     return codec, data, zlib.crc32(data)
 
 
-def unpack_samples(codec, data, crc32, count):
-    # type: (str, bytes, int, int) -> array
+def encode_block(values: Sequence[int] | array[int]) -> dict[str, Any]:
+    """Return samples packed, as a JSON object."""
+    codec, data, crc32 = pack_samples(values)
+    return {"codec": codec, "count": len(values), "crc32": crc32, "data": base64.b64encode(data).decode("ascii")}
+
+
+def decode_block(block: Any) -> array[int]:
+    """Return the samples of `encode_block`'s object; raise CorruptSamples for anything else."""
+    try:
+        codec, count, crc32 = block["codec"], block["count"], block["crc32"]
+        data = base64.b64decode(block["data"], validate=True)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptSamples("not a block of samples: %r" % (error,)) from None
+    if not isinstance(codec, str) or type(count) is not int or type(crc32) is not int:
+        raise CorruptSamples("not a block of samples")
+    return unpack_samples(codec, data, crc32, count)
+
+
+def unpack_samples(codec: str, data: bytes, crc32: int, count: int) -> array[int]:
     """Return the samples of a block as array("Q"); raise CorruptSamples where anything disagrees."""
     shuffled = inflate_block(codec, data, crc32, count)
     width = CODECS[codec]
@@ -50,8 +73,7 @@ def unpack_samples(codec, data, crc32, count):
     return array("Q", words)
 
 
-def inflate_block(codec, data, crc32, count):
-    # type: (str, bytes, int, int) -> bytes
+def inflate_block(codec: str, data: bytes, crc32: int, count: int) -> bytes:
     """Return the checked, still shuffled bytes of a block: `count` first bytes, `count` second bytes, …"""
     if codec not in CODECS:
         raise CorruptSamples("unknown codec %r" % (codec,))
@@ -64,7 +86,7 @@ def inflate_block(codec, data, crc32, count):
     try:
         plain = inflater.decompress(data, size + 1)
     except zlib.error as error:
-        raise CorruptSamples("not deflated: %s" % error)
+        raise CorruptSamples("not deflated: %s" % error) from None
     if len(plain) != size or not inflater.eof:
         raise CorruptSamples("a block of %d samples does not hold %d bytes" % (count, size))
     return plain

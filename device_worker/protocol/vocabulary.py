@@ -32,6 +32,7 @@ class ErrorKind:
     PLAN_INVALID = "plan-invalid"
     LOG_CORRUPT = "log-corrupt"
     RUNNER_FAILED = "runner-failed"
+    WORKER_FAILED = "worker-failed"
 
 
 class RunState:

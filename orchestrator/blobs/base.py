@@ -24,4 +24,8 @@ class RuntimeResolver(Protocol):
     """Turns a pinned runtime into a bundle for one platform."""
 
     def offer(self, runtime: RuntimeSpec, platform: Platform) -> RuntimeOffer:
-        """Return the bundle, or why this platform cannot have it ("no wheel for …"); raise BundleError if unknown (no network)."""
+        """Return the bundle, or why this platform cannot have it ("no wheel of …"); safe to call from many threads.
+
+        A runtime of the device's own or of the user's has no bundle and is always available. Raise BundleError where
+        nobody can know (no network) and where the request itself is wrong (no such version).
+        """

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.options import Json
 from orchestrator.cli.output import leave, show
 from orchestrator.domain.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from orchestrator.services.build_model import BuiltModel
+    from orchestrator.services.verify_models import FileCheck
 
 app = typer.Typer(no_args_is_help=True, help="List, verify and rebuild models.")
 
@@ -27,11 +35,11 @@ def list_(directories: Directories = None, as_json: Json = False) -> None:
 
     Example: benchfleet models list models
     """
-    from orchestrator.reporting.models import models_table
+    from orchestrator.reporting.fleet import model_table
     from orchestrator.specs.model import load_model
 
     models = [load_model(folder, verify=False) for folder in _folders(directories)]
-    show(models, as_json, lambda: models_table(models))
+    show(models, as_json, lambda: model_table(models))
 
 
 @app.command()
@@ -40,12 +48,11 @@ def verify(directories: Directories = None, as_json: Json = False) -> None:
 
     Example: benchfleet models verify models/digits
     """
-    from orchestrator.reporting.models import checks_table
     from orchestrator.services.verify_models import verify_models
     from orchestrator.specs.model import load_model
 
     checks = verify_models([load_model(folder, verify=False) for folder in _folders(directories)])
-    show(checks, as_json, lambda: checks_table(checks))
+    show(checks, as_json, lambda: _checks_table(checks))
     leave(ExitCode.FINE if all(check.ok for check in checks) else ExitCode.USAGE)
 
 
@@ -59,14 +66,40 @@ def build(
 
     Example: benchfleet models build models/digits
     """
-    from orchestrator.reporting.models import build_table
     from orchestrator.services.build_model import build_model
 
     result = build_model(directory, lambda line: typer.echo(line, err=True))
-    show(result, as_json, lambda: build_table(result))
+    show(result, as_json, lambda: _build_table(result))
 
 
 def _folders(directories: list[Path] | None) -> list[Path]:
     from orchestrator.specs.model import find_models
 
     return [folder for given in directories or [Path("models")] for folder in find_models(given)]
+
+
+def _checks_table(checks: Sequence[FileCheck]) -> RenderableType:
+    from orchestrator.reporting.columns import Column, plain_table
+
+    columns = (Column("model"), Column("file", fold=True), Column("state"), Column("found"), Column("declared"))
+    rows = (
+        (check.model, check.path, check.state.value, (check.found_sha256 or "")[:12], check.declared_sha256[:12])
+        for check in checks
+    )
+    return plain_table(columns, rows)
+
+
+def _build_table(built: BuiltModel) -> RenderableType:
+    from orchestrator.reporting.columns import Column, plain_table
+
+    columns = (Column("variant"), Column("sha256"), Column("was"), Column("accuracy", fold=True))
+    rows = (
+        (
+            variant.name,
+            variant.new_sha256[:12],
+            variant.old_sha256[:12] if variant.changed else "the same",
+            ", ".join(f"{metric} {value:.4f}" for metric, value in variant.new_accuracy.items()) or None,
+        )
+        for variant in built.variants
+    )
+    return plain_table(columns, rows)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.nearest import did_you_mean
-from orchestrator.domain.nearest import did_you_mean
 from orchestrator.domain.selector import select
 
 
@@ -20,7 +19,7 @@ class Inventory:
     disabled: Mapping[str, Device] = field(default_factory=dict)
 
     def device(self, name: str) -> Device:
-        """Return one device by its exact name, disabled or not; raise ConfigError if there is none."""
+        """Return one device by its exact name, disabled or not: a jump host needs enrolment too."""
         device = self.devices.get(name) or self.disabled.get(name)
         if device is None:
             known = (*self.devices, *self.disabled)
@@ -35,11 +34,3 @@ class Inventory:
                 hint=f"remove `disabled: true` at {self.disabled[expression].source}",
             )
         return select(expression, self.devices.values())
-
-    def device(self, name: str) -> Device:
-        """Return the device of this very name; raise ConfigError naming the nearest if there is none."""
-        if name in self.devices:
-            return self.devices[name]
-        if name in self.disabled:
-            self.select(name)
-        raise ConfigError(f"the inventory has no device {name!r}", hint=did_you_mean(name, self.devices))

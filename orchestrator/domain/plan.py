@@ -304,7 +304,9 @@ def _describe_limits(inputs: PlanInputs) -> dict[str, Any]:
 
 def _estimate_s(trials: Sequence[Trial], policy: MeasurePolicy) -> float:
     measure_s = policy.warmup_seconds_min + policy.seconds_min
-    return sum(PROCESS_START_S + (PREFLIGHT_S if trial.kind is TrialKind.PREFLIGHT else measure_s) for trial in trials)
+    preflights = sum(trial.kind is TrialKind.PREFLIGHT for trial in trials)
+    seconds = len(trials) * PROCESS_START_S + preflights * PREFLIGHT_S + (len(trials) - preflights) * measure_s
+    return round(seconds, 3)
 
 
 def _base_name(path: str) -> str:

@@ -19,7 +19,7 @@ class DeviceRecords(Protocol):
     """Devices and their dated facts."""
 
     def save_snapshot(self, device: Device, facts: Facts, taken_at: datetime) -> int:
-        """Record what a device says of itself; return the snapshot's id (an unchanged one is recorded anew: it is dated)."""
+        """Record what a device says of itself; return the snapshot's id (unchanged facts too: a snapshot is dated)."""
 
     def latest_facts(self, names: Sequence[str]) -> Mapping[str, tuple[Facts, datetime]]:
         """Return the newest snapshot of each device that has one."""
@@ -55,28 +55,38 @@ class RunProgress(Protocol):
     def ingest(self, batch: Sequence[RecordsArrived]) -> Sequence[Ingested]:
         """Store every record of the batch that is new, in one transaction with the offsets; exactly once.
 
-        Records at or below the offset of the same log are ignored; a gap, a corrupt record or another run's log raises
-        StoreError and stores nothing of that device. A new `log_id` begins at 1: the device lost its old log.
+        Records at or below the offset of the same log are ignored. A gap, a corrupt record, one that makes no sense or
+        another run's log raises CorruptLog naming the device: what precedes it in that log is stored, nothing else of
+        the batch is, and the batch without that device can be ingested at once. A new `log_id` begins at 1: the device
+        lost its old log. `runner-started` sets the device's state to running, `run-finished` to complete, cancelled or
+        (its disk is full) stopped. Events of an unknown kind only move the offset.
         """
 
     def offset(self, run: str, device: str) -> Offset:
         """Return how far the device's log is committed."""
 
     def done_trials(self, run: str, device: str, retry_failed: bool) -> Sequence[str]:
-        """Return the trials that must not run again: measured, skipped, and (unless retried) failed or invalid ones.
+        """Return the trials that must not run again.
 
-        A preflight counts as done only if it is `measured`, or failed and not to be retried.
+        Those are the measured ones and, without `retry_failed`, the skipped ones and those that failed or were invalid
+        more often than the plan grants retries. An invalid preflight is never done.
         """
 
     def missing_trials(self, run: str) -> Sequence[MissingTrial]:
-        """Return every measure trial without a usable result, and why."""
+        """Return every measure trial without a usable result, and why, in the order of the plans.
+
+        Skipped ones are among them, but leave nothing to wait for: that their cell does not work is known.
+        """
 
 
 class Results(Protocol):
     """What comparisons read."""
 
     def cell_results(self, run: str, metric: str) -> Sequence[CellResult]:
-        """Return one row per job of the run, jobs without any value included."""
+        """Return one row per job of the run, jobs without any value included.
+
+        Values are those of measure trials, or the preflight's where only that has the metric (accuracy).
+        """
 
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
         """Return the preflight outputs of each job that has them."""

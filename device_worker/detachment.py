@@ -1,0 +1,110 @@
+"""Start a process that outlives its connection, and hear whether it got under way."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import traceback
+
+from device_worker.errors import WorkerError, from_os_error
+from device_worker.protocol.vocabulary import ErrorKind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+_REPORT_S_MAX = 60.0
+
+
+class Report:
+    """The one report of a detached process to the process that started it."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd: int | None = fd
+
+    def __call__(self, found: dict[str, Any]) -> None:
+        """Report, if nothing has been reported yet."""
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.write(fd, json.dumps(found).encode("ascii") + b"\n")
+            os.close(fd)
+
+
+def run_detached(work: Callable[[Report], None], log_path: str) -> dict[str, Any]:
+    """Run `work(report)` in a session of its own, without any of this process's files; return what it reported.
+
+    A WorkerError or OSError that ends the work before its report is raised here; anything later is between it and its
+    log. Its working folder is "/", its standard output and error are appended to `log_path`.
+    """
+    read_fd, write_fd = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                _be_detached(work, write_fd, log_path)
+        finally:
+            os._exit(0)
+    os.close(write_fd)
+    try:
+        os.waitpid(child, 0)
+        report = _read_report(read_fd)
+    finally:
+        os.close(read_fd)
+    if report is None:
+        raise WorkerError(ErrorKind.RUNNER_FAILED, "the runner ended before it began", f"read {log_path} on the device")
+    if "error" in report:
+        error = report["error"]
+        raise WorkerError(error.pop("kind"), error.pop("message"), error.pop("hint", None), **error)
+    return report
+
+
+def _be_detached(work: Callable[[Report], None], write_fd: int, log_path: str) -> None:
+    report = Report(write_fd)
+    try:
+        _let_go_of_files(write_fd, log_path)
+        work(report)
+    except WorkerError as error:
+        report({"error": error.to_fields()})
+    except OSError as error:
+        traceback.print_exc()
+        report({"error": from_os_error(error).to_fields()})
+    except Exception as error:  # noqa: BLE001 the border of a process: nobody else would tell
+        traceback.print_exc()
+        found = WorkerError(ErrorKind.RUNNER_FAILED, f"the runner failed: {error!r}", f"read {log_path} on the device")
+        report({"error": found.to_fields()})
+    finally:
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _let_go_of_files(keep: int, log_path: str) -> None:
+    os.umask(0o77)
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(null, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) != keep:
+            try:
+                os.close(int(name))
+            except OSError:  # the folder's own, closed by now
+                pass
+
+
+def _read_report(fd: int) -> dict[str, Any] | None:
+    data = b""
+    while select.select([fd], [], [], _REPORT_S_MAX)[0]:
+        more = os.read(fd, 65536)
+        data += more
+        if not more or data.endswith(b"\n"):
+            break
+    try:
+        found = json.loads(data.decode("ascii"))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

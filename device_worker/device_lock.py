@@ -1,0 +1,59 @@
+"""Let one runner at a time measure on the device.
+
+The kernel's lock on an open file ends with its process, however that dies, so it can never be left behind. What the
+file says is only who holds it, and, after a crash, whose children may still be about.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+
+from device_worker.errors import WorkerError
+from device_worker.protocol.vocabulary import ErrorKind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class DeviceLock:
+    """The lock, taken: `previous` is what the last holder left if it did not end in order, else None."""
+
+    def __init__(self, path: str, holder: dict[str, Any]) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found = self._read()
+            os.close(self._fd)
+            raise _busy(found) from None
+        self.previous = self._read()
+        self._write(json.dumps(holder, sort_keys=True).encode("ascii"))
+
+    def release(self) -> None:
+        """Leave the lock in order: nothing is left for the next holder to clear up."""
+        self._write(b"")
+        os.close(self._fd)
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            found = json.loads(os.pread(self._fd, 4096, 0).decode("utf-8"))
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
+
+    def _write(self, data: bytes) -> None:
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, data, 0)
+
+
+def _busy(holder: dict[str, Any] | None) -> WorkerError:
+    holder = holder or {}
+    return WorkerError(
+        ErrorKind.DEVICE_BUSY,
+        f"run {holder.get('run', '(unknown)')} has been measuring here since {holder.get('since_unix', '(unknown)')}",
+        "wait for it, or cancel it",
+        holder=holder,
+    )

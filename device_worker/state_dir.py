@@ -1,0 +1,66 @@
+"""Where everything lies on the device."""
+
+from __future__ import annotations
+
+import os
+
+from device_worker.errors import WorkerError
+from device_worker.protocol.vocabulary import ErrorKind
+
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+_HEX_DIGITS = frozenset("0123456789abcdef")
+
+
+def is_sha256(text: object) -> bool:
+    """Say whether something is a SHA-256 in lower-case hex, and so safe as a file's name."""
+    return isinstance(text, str) and len(text) == 64 and _HEX_DIGITS.issuperset(text)
+
+
+class RunDir:
+    """One run's folder: its log and what its runner leaves there."""
+
+    __slots__ = ("cancel", "log", "path", "pid", "plan", "reserve", "run", "runner_log", "wake", "work")
+
+    def __init__(self, path: str, run: str) -> None:
+        self.run = run
+        self.path = path
+        self.log = os.path.join(path, "log")
+        self.plan = os.path.join(path, "plan.json")
+        self.runner_log = os.path.join(path, "runner.log")
+        self.pid = os.path.join(path, "pid")
+        self.wake = os.path.join(path, "wake")
+        self.cancel = os.path.join(path, "cancel")
+        self.reserve = os.path.join(path, "reserve")
+        self.work = os.path.join(path, "work")
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything has ever been written of the run."""
+        try:
+            return os.stat(self.log).st_size > 0
+        except FileNotFoundError:
+            return False
+
+
+class StateDir:
+    """The worker's folder on a device; nothing of it is kept anywhere else."""
+
+    __slots__ = ("blobs", "bundles", "lock", "path", "runs")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.blobs = os.path.join(path, "blobs")
+        self.bundles = os.path.join(path, "bundles")
+        self.runs = os.path.join(path, "runs")
+        self.lock = os.path.join(path, "lock")
+
+    def make(self) -> None:
+        """Create the folders, private to this user."""
+        for path in (self.path, self.blobs, self.bundles, self.runs):
+            os.makedirs(path, 0o700, exist_ok=True)
+
+    def run_dir(self, run: object) -> RunDir:
+        """Return the folder of a run, which need not exist; refuse a name that is not a plain file name."""
+        if not isinstance(run, str) or not 0 < len(run) <= 128 or run[0] == "." or not _NAME_CHARACTERS.issuperset(run):
+            raise WorkerError(ErrorKind.BAD_REQUEST, f"not the name of a run: {run!r}")
+        return RunDir(os.path.join(self.runs, run), run)

@@ -1,0 +1,104 @@
+"""Read what the kernel and the board say of themselves; what cannot be read is None.
+
+With `BENCHFLEET_SYSFS_ROOT` set, every path and program is looked up below that folder, which then stands for "/": a
+recorded tree of a board can be replayed on any machine.
+"""
+
+from __future__ import annotations
+
+import os
+
+ROOT_VARIABLE = "BENCHFLEET_SYSFS_ROOT"
+_PROGRAM_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin", "/opt/vc/bin")
+
+
+def resolve(path: str) -> str:
+    """Return where an absolute path is to be read."""
+    return os.environ.get(ROOT_VARIABLE, "") + path
+
+
+def read_text(path: str) -> str | None:
+    """Return a file's text without space around it or the NULs of device-tree strings; None if empty or unreadable."""
+    try:
+        with open(resolve(path), "rb") as file:
+            text = file.read(1 << 20).decode("utf-8", "replace").strip("\0 \t\r\n")
+    except OSError:
+        return None
+    return text or None
+
+
+def read_int(path: str, base: int = 10) -> int | None:
+    """Return the number in a file."""
+    return parse_int(read_text(path), base)
+
+
+def parse_int(text: str | None, base: int = 10) -> int | None:
+    """Return the number that a text is, or None."""
+    try:
+        return None if text is None else int(text, base)
+    except ValueError:
+        return None
+
+
+def parse_float(text: str | None) -> float | None:
+    """Return the number that a text is, or None."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def list_folder(path: str, prefix: str = "") -> list[str]:
+    """Return the paths in a folder whose names begin with `prefix`, sorted; none where there is no such folder."""
+    try:
+        names = os.listdir(resolve(path))
+    except OSError:
+        return []
+    return [f"{path}/{name}" for name in sorted(names) if name.startswith(prefix)]
+
+
+def read_fields(path: str) -> dict[str, str]:
+    """Return the first value of each `name : value` line of a file such as /proc/meminfo or /proc/cpuinfo."""
+    fields: dict[str, str] = {}
+    for line in (read_text(path) or "").split("\n"):
+        name, colon, value = line.partition(":")
+        if colon and value.strip():
+            fields.setdefault(name.strip(), value.strip())
+    return fields
+
+
+def read_kib(path: str, field: str) -> int | None:
+    """Return a field that is given in kB, as bytes."""
+    kib = parse_int((read_fields(path).get(field) or "").partition(" ")[0])
+    return None if kib is None else kib * 1024
+
+
+def find_program(name: str) -> str | None:
+    """Return the path of an installed program."""
+    own_folders = [] if os.environ.get(ROOT_VARIABLE) else os.environ.get("PATH", "").split(":")
+    for folder in (*own_folders, *_PROGRAM_FOLDERS):
+        path = resolve(f"{folder}/{name}")
+        if folder and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def run_program(name: str, *arguments: str, timeout_s: float = 5.0) -> str | None:
+    """Return what a program prints, or None if it is not installed, fails or takes too long."""
+    path = find_program(name)
+    if path is None:
+        return None
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            [path, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout_s,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace").strip()

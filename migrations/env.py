@@ -1,0 +1,16 @@
+"""How alembic reaches the database: in the transaction that `orchestrator.store.migrations` began."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from orchestrator.store.partial_indexes import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,66 @@
+"""Whether two variants of a model compute the same."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.domain.comparison import Agreement, OutputsAgreement, Tolerance
+from orchestrator.domain.measurement import CellOutputs
+
+
+def agreement(base: CellOutputs | None, other: CellOutputs | None, tolerance: Tolerance) -> OutputsAgreement:
+    """Compare the outputs of two preflights, value by value.
+
+    Infinities of one sign agree; NaN agrees with nothing, itself included: a model that computes NaN is broken.
+    """
+    if base is None or other is None:
+        return OutputsAgreement(Agreement.UNKNOWN)
+    if base.inputs != other.inputs:
+        return _unknown(f"inputs differ: {base.inputs} and {other.inputs}")
+    shapes = [(outputs.count, outputs.values_per_output) for outputs in (base, other)]
+    if shapes[0] != shapes[1]:
+        described = " and ".join(f"{count} x {values}" for count, values in shapes)
+        return _unknown(f"outputs have different shapes: {described}")
+    base_values, other_values = _values(base), _values(other)
+    if base_values is None or other_values is None:
+        return _unknown("stored outputs are not what their shape says")
+    return _compare(base_values, other_values, tolerance)
+
+
+def _compare(base: NDArray[np.float64], other: NDArray[np.float64], tolerance: Tolerance) -> OutputsAgreement:
+    finite = np.isfinite(base) & np.isfinite(other)
+    differences = np.abs(other[finite] - base[finite])
+    within = np.zeros(base.shape, dtype=bool)
+    within[finite] = differences <= tolerance.absolute + tolerance.relative * np.abs(base[finite])
+    within[~finite] = base[~finite] == other[~finite]
+    outside = int(np.count_nonzero(~within))
+    return OutputsAgreement(
+        Agreement.DIFFER if outside else Agreement.AGREE,
+        max_difference=float(differences.max()) if differences.size else None,
+        outside_tolerance=outside,
+        not_a_number=int(np.count_nonzero(np.isnan(base) | np.isnan(other))),
+        inputs=base.shape[0],
+        top1_same=_top1_same(base, other),
+    )
+
+
+def _top1_same(base: NDArray[np.float64], other: NDArray[np.float64]) -> int | None:
+    if base.shape[1] < 2:
+        return None
+    sound = ~(np.isnan(base).any(axis=1) | np.isnan(other).any(axis=1))
+    return int(np.count_nonzero(sound & (base.argmax(axis=1) == other.argmax(axis=1))))
+
+
+def _values(outputs: CellOutputs) -> NDArray[np.float64] | None:
+    """Return inputs x values, in double precision so that differences neither overflow nor round."""
+    if outputs.count < 1 or outputs.values_per_output < 1:
+        return None
+    if len(outputs.data) != 4 * outputs.count * outputs.values_per_output:
+        return None
+    values = np.frombuffer(outputs.data, dtype="<f4").astype(np.float64)
+    return values.reshape(outputs.count, outputs.values_per_output)
+
+
+def _unknown(reason: str) -> OutputsAgreement:
+    return OutputsAgreement(Agreement.UNKNOWN, reason=reason)

@@ -1,0 +1,247 @@
+"""Runtime bundles: a pinned runtime's wheels for one platform, unpacked, in one reproducible archive."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from orchestrator.blobs.archive import FORMAT_VERSION, Member, members_of, write_archive
+from orchestrator.blobs.cache import BlobCache
+from orchestrator.blobs.packages import Contents, contents_of
+from orchestrator.blobs.targets import NoWheel, WheelTarget, machine_of, target_of, words_for
+from orchestrator.blobs.wheels import WheelRequest, install_wheels
+from orchestrator.domain.blob import Blob, BlobKind
+from orchestrator.domain.errors import BundleError
+from orchestrator.domain.facts import Platform
+from orchestrator.domain.plan import RuntimeOffer
+from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
+
+MANIFEST = "benchfleet-bundle.json"
+"""The member of every bundle that says what is in it."""
+
+REFUSAL_SECONDS = 24 * 3600
+"""How long "there is no wheel" is believed without asking again: a wheel may still be published for an old version."""
+
+_MACHINE_DEPENDENT = frozenset(
+    {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"}
+)
+
+Install = Callable[[WheelRequest, Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What an earlier call found out: a bundle and the versions in it, or the reason why there is none.
+
+    `where` is the platform that was asked for, in words; others for which the same wheels fit share the answer.
+    """
+
+    bundle: Blob | None
+    packages: Mapping[str, str]
+    unavailable: str | None
+    where: str
+    asked_unix_s: float
+
+    def unavailable_for(self, where: str) -> str | None:
+        """Return the reason as it reads for another such platform."""
+        return self.unavailable.replace(self.where, where) if self.unavailable else None
+
+
+class UvResolver:
+    """A RuntimeResolver that asks uv (pip on 32-bit Arm) once for each runtime and platform, and remembers the answer.
+
+    `directory` holds the answers, one file each. They pin: a runtime keeps the versions that it was first resolved to
+    on this controller, whatever is published later, and a bundle that was lost from the cache is made of those again.
+    An answer needs neither a network nor a subprocess the second time. Any number of threads and processes may ask at
+    once; each bundle is built by one of them while the others wait.
+    """
+
+    def __init__(
+        self,
+        cache: BlobCache,
+        directory: Path,
+        *,
+        on_progress: Callable[[str], None] | None = None,
+        install: Install = install_wheels,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._cache = cache
+        self._directory = directory.absolute()
+        self._progress = on_progress or (lambda _message: None)
+        self._install = install
+        self._clock = clock
+
+    def offer(self, runtime: RuntimeSpec, platform: Platform) -> RuntimeOffer:
+        """Return the bundle, or why this platform cannot have it; raise BundleError if that cannot be known."""
+        if runtime.source is not RuntimeSource.BUNDLE:
+            return RuntimeOffer(runtime)
+        contents = contents_of(runtime, machine_of(platform))
+        try:
+            target = target_of(platform)
+        except NoWheel as reason:
+            return RuntimeOffer(runtime, unavailable=str(reason))
+        try:
+            order = _Order(runtime, contents, target, words_for(platform))
+            found = self._find(order)
+        except OSError as error:
+            raise BundleError(f"cannot write to {self._directory}: {error.strerror}") from error
+        return RuntimeOffer(runtime, bundle=found.bundle, unavailable=found.unavailable_for(order.where))
+
+    def _find(self, order: _Order) -> _Known:
+        known = self._recall(order)
+        if known and self._still_good(known):
+            return known
+        with self._alone_with(order):
+            known = self._recall(order)
+            if known and self._still_good(known):
+                return known
+            found = self._ask(order, known)
+            self._remember(order, found)
+            return found
+
+    def _still_good(self, known: _Known) -> bool:
+        if known.bundle:
+            return self._cache.holds(known.bundle)
+        return 0 <= self._clock() - known.asked_unix_s < REFUSAL_SECONDS
+
+    def _ask(self, order: _Order, known: _Known | None) -> _Known:
+        """Resolve, with the versions of last time if there are any that can still be had."""
+        pins = known.packages if known else {}
+        try:
+            return self._build(order, pins)
+        except NoWheel as reason:
+            if pins:
+                return self._ask(order, None)
+            return _Known(None, {}, str(reason), order.where, self._clock())
+        except BundleError:
+            if known and known.unavailable:
+                return known
+            raise
+
+    def _build(self, order: _Order, pins: Mapping[str, str]) -> _Known:
+        folder = self._file(order, ".building")
+        shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed
+        folder.mkdir()
+        try:
+            self._progress(f"resolving {order.contents.requirement} for {order.where}")
+            self._install(WheelRequest(order.contents, order.target, order.where, pins), folder)
+            tree = folder / "tree"
+            packages = _packages_in(tree)
+            manifest = Member(MANIFEST, _manifest(order, packages))
+            self._progress(f"packing {order.bundle_name}")
+            archive = folder / order.bundle_name
+            with archive.open("wb") as stream:
+                write_archive(stream, [manifest, *members_of(tree, _keeper(order.contents.left_out))])
+                stream.flush()
+                os.fsync(stream.fileno())
+            bundle = self._cache.adopt(archive, BlobKind.BUNDLE)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._progress(f"packed {bundle.name}: {bundle.size / 1e6:.0f} MB")
+        return _Known(bundle, packages, None, order.where, self._clock())
+
+    def _recall(self, order: _Order) -> _Known | None:
+        try:
+            return _known_from(json.loads(self._file(order, ".json").read_bytes()))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def _remember(self, order: _Order, known: _Known) -> None:
+        document = {"order": order.document, **asdict(known)}
+        file = self._file(order, ".json")
+        incoming = file.with_suffix(".json.incoming")  # one writer: the lock is held
+        incoming.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        incoming.replace(file)
+
+    @contextmanager
+    def _alone_with(self, order: _Order) -> Iterator[None]:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with self._file(order, ".lock").open("wb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._progress(f"waiting for {order.bundle_name}, which is being made already")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _file(self, order: _Order, suffix: str) -> Path:
+        return self._directory / f"{order.runtime.name}-{order.key}{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """One bundle to be had; `key` is the same whenever the bundle would be."""
+
+    runtime: RuntimeSpec
+    contents: Contents
+    target: WheelTarget
+    where: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return all that decides what is in the bundle, and how it is packed."""
+        return {
+            "format": FORMAT_VERSION,
+            "requirement": self.contents.requirement,
+            "constraints": list(self.contents.constraints),
+            "left_out": list(self.contents.left_out),
+            "platforms": list(self.target.platforms),
+            "python": self.target.python,
+        }
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(json.dumps(self.document, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def bundle_name(self) -> str:
+        return f"{self.runtime.name}-{self.runtime.version}-py{self.target.python}-{self.target.machine}.zip"
+
+
+def _known_from(document: Mapping[str, Any]) -> _Known:
+    found = document["bundle"]
+    bundle = Blob(found["sha256"], found["size"], BlobKind(found["kind"]), found["name"]) if found else None
+    return _Known(bundle, document["packages"], document["unavailable"], document["where"], document["asked_unix_s"])
+
+
+def _packages_in(tree: Path) -> dict[str, str]:
+    installed = ((found.metadata["Name"], found.version) for found in distributions(path=[str(tree)]))
+    return dict(sorted((name.lower().replace("_", "-"), version) for name, version in installed))
+
+
+def _manifest(order: _Order, packages: Mapping[str, str]) -> bytes:
+    """Return what makes a bundle describe itself; `from_device` names what the device's own Python must provide."""
+    document = {
+        **order.document,
+        "runtime": order.runtime.label,
+        "machine": order.target.machine,
+        "packages": dict(packages),
+        "from_device": list(order.target.from_device),
+    }
+    return json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
+
+
+def _keeper(left_out: tuple[str, ...]) -> Callable[[str], bool]:
+    """Return a test for names worth shipping.
+
+    Not worth it are scripts (their first line names an interpreter of the controller's) and what an installer notes for
+    itself, which differs from machine to machine. Names, versions, entry points and licences stay.
+    """
+
+    def keep(name: str) -> bool:
+        folder, _, file = name.rpartition("/")
+        if folder.endswith(".dist-info"):
+            return file not in _MACHINE_DEPENDENT
+        return not name.startswith(("bin/", ".lock", *left_out))
+
+    return keep

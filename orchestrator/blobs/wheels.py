@@ -1,0 +1,172 @@
+"""Install wheels for another machine into a folder, and tell "there is none" from "nobody can say"."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uv
+
+from orchestrator.blobs.packages import Contents
+from orchestrator.blobs.targets import Installer, NoWheel, WheelTarget
+from orchestrator.domain.errors import BundleError
+
+_INDEX_HINT = {
+    Installer.UV: "check the network and uv's settings (UV_DEFAULT_INDEX, uv.toml); bundles made before need neither",
+    Installer.PIP: "check the network and pip's settings (PIP_INDEX_URL, pip.conf); bundles made before need neither",
+}
+_VERSION_HINT = "check the version that the sweep names, and that the package index is complete"
+
+_BOX = re.compile(r"[×│╰╭├─▶]+")
+_CREDENTIALS = re.compile(r"//[^/@\s]+@")
+_NO_WHEELS_OF = re.compile(r"Because ([\w.-]+)==(\S+) has no (?:usable )?wheels", re.IGNORECASE)
+_AVAILABLE_TAGS = re.compile(r"only found wheels for `([\w.-]+)` \(v\S+\) with the following [\w ]+ tags?: ([`\w, ]+)")
+_PIP_FETCH_FAILED = re.compile(r"Could not fetch URL \S+ (.+?) - skipping")
+_NO_SPACE = "No space left on device"
+
+
+@dataclass(frozen=True, slots=True)
+class WheelRequest:
+    """What to install, for which platform; `where` is that platform in words. `pins` holds versions chosen before."""
+
+    contents: Contents
+    target: WheelTarget
+    where: str
+    pins: Mapping[str, str]
+
+
+def install_wheels(request: WheelRequest, folder: Path) -> None:
+    """Install into `tree` in an absolute `folder`.
+
+    Raise NoWheel if the index shows that nothing fits, BundleError if it shows nothing.
+    """
+    tree = folder / "tree"
+    constraints = folder / "constraints.txt"
+    pins = [f"{name}=={version}" for name, version in sorted(request.pins.items())]
+    constraints.write_text("\n".join([*request.contents.constraints, *pins, ""]), encoding="utf-8")
+    if request.target.installer is Installer.UV:
+        done = _run(uv_command(request, tree, constraints), {})
+        if done.returncode:
+            raise uv_failure(request, done.returncode, done.stderr)
+    else:
+        done = _run(pip_command(request, tree), {"PIP_USER": "0"})
+        if done.returncode:
+            raise pip_failure(request, done.stdout + done.stderr)
+
+
+def uv_command(request: WheelRequest, tree: Path, constraints: Path) -> list[str]:
+    """Return uv's argument list; it needs an interpreter to run at all, and ours is as good as any."""
+    target = request.target
+    return [
+        *(_find_uv(), "pip", "install", "--python", sys.executable, "--no-python-downloads"),
+        *("--python-platform", target.platforms[0], "--python-version", target.python),
+        *("--only-binary", ":all:", "--target", str(tree), "--constraint", str(constraints)),
+        *("--link-mode", "hardlink", "--color", "never", "--no-progress", "--", request.contents.requirement),
+    ]
+
+
+def pip_command(request: WheelRequest, tree: Path) -> list[str]:
+    """Return pip's argument list; twice verbose, because only there does it say whether the index answered."""
+    target = request.target
+    return [
+        *(sys.executable, "-P", "-m", "pip", "install", "-vv", "--no-input", "--disable-pip-version-check"),
+        *(word for tag in target.platforms for word in ("--platform", tag)),
+        *("--implementation", "cp", "--python-version", target.python, "--only-binary=:all:", "--no-deps"),
+        *("--no-compile", "--no-color", "--progress-bar", "off", "--target", str(tree), request.contents.requirement),
+    ]
+
+
+def uv_failure(request: WheelRequest, exit_code: int, stderr: str) -> NoWheel | BundleError:
+    """Return what a failure of uv means. It exits with 1 when it found no solution, with 2 when it could not look."""
+    text = " ".join(_BOX.sub(" ", stderr).split())
+    contents = request.contents
+    if "no solution found" not in text.lower():
+        return _unknown(request, _chain(stderr) or f"uv ended with exit code {exit_code}")
+    if "network was disabled" in text or "not found in the cache" in text:
+        return _unknown(request, "uv is set to work offline and has not cached the packages", _INDEX_HINT[Installer.UV])
+    if "was not found in the package registry" in text:
+        refusal = re.search(r"hint: (An index .*?)(?= hint: |$)", text)
+        return _unknown(request, refusal.group(1) if refusal else "the package index does not have this package")
+    if f"there is no version of {contents.requirement}" in text:
+        return _no_such_version(request)
+    blocked = _NO_WHEELS_OF.search(text)
+    if blocked and blocked.group(1) != contents.package:
+        package, version = blocked.groups()
+        return NoWheel(f"no wheel of {package} {version}, which {_title(contents)} needs, for {request.where}")
+    tags = _AVAILABLE_TAGS.search(text)
+    only = f"; there are some for {tags.group(2).replace('`', '').strip()}" if tags else ""
+    return NoWheel(f"no wheel of {_title(contents)} for {request.where}{only}")
+
+
+def pip_failure(request: WheelRequest, output: str) -> NoWheel | BundleError:
+    """Return what a failure of pip means. It says "no matching distribution" even where no index could be reached."""
+    contents = request.contents
+    if "No matching distribution found" not in output:
+        errors = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
+        return _unknown(request, errors[-1] if errors else "pip failed without saying why")
+    failures = [found for found in _PIP_FETCH_FAILED.findall(output) if "404 Client Error" not in found]
+    if failures:
+        return _unknown(request, failures[-1])
+    stem = re.escape(contents.package).replace(r"\-", "[-_.]")
+    if not re.search(rf"link\b.*\b{stem}-\d", output, re.IGNORECASE):
+        return _unknown(request, "the package index does not have this package")
+    if not re.search(rf"link\b.*\b{stem}-{re.escape(contents.version)}[-.]", output, re.IGNORECASE):
+        return _no_such_version(request)
+    return NoWheel(f"no wheel of {_title(contents)} for {request.where}")
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run an installer in the root folder, so that no project's settings apply to it, only the user's."""
+    try:
+        return subprocess.run(
+            command,
+            cwd="/",
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        raise BundleError(f"cannot start {command[0]}: {error.strerror}") from error
+
+
+def _find_uv() -> str:
+    try:
+        return uv.find_uv_bin()
+    except FileNotFoundError as error:
+        raise BundleError(
+            "uv is installed without its program", hint="reinstall it: pip install --force-reinstall uv"
+        ) from error
+
+
+def _unknown(request: WheelRequest, reason: str, hint: str | None = None) -> BundleError:
+    if _NO_SPACE in reason:
+        hint = "free some space in the cache folder"
+    reason = _CREDENTIALS.sub("//", reason).rstrip(".")
+    return BundleError(
+        f"cannot resolve {request.contents.requirement} for {request.where}: {reason}",
+        hint=hint or _INDEX_HINT[request.target.installer],
+    )
+
+
+def _no_such_version(request: WheelRequest) -> BundleError:
+    return BundleError(f"the package index has no {_title(request.contents)}", hint=_VERSION_HINT)
+
+
+def _title(contents: Contents) -> str:
+    return f"{contents.package} {contents.version}"
+
+
+def _chain(stderr: str) -> str:
+    """Return the first error and the innermost cause of it, in one line."""
+    lines = [line.strip() for line in stderr.splitlines()]
+    errors = [line.partition(":")[2].strip() for line in lines if line.lower().startswith("error:")]
+    causes = [line.partition(":")[2].strip() for line in lines if line.lower().startswith(("cause:", "caused by:"))]
+    return ": ".join([*errors[:1], *causes[:1], *causes[1:][-1:]])

@@ -1,0 +1,161 @@
+"""Load inventory files and merge them: one name, one device, whatever file declares it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator.domain.device import STATE_DIR, Device, Limits, TransportKind
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.inventory import Inventory
+from orchestrator.inventory.schema import DefaultsSection, DeviceSection, InventorySection
+from orchestrator.specs.document import Document
+from orchestrator.specs.schema import Complaint, load_section, refuse
+
+SUFFIXES = (".yaml", ".yml")
+SSH_KEYS = ("host", "user", "port", "identity_file", "jump")
+
+_INIT_HINT = "`benchfleet init DIR` writes an inventory; --inventory PATH names yours"
+
+
+def load_inventory(paths: Sequence[Path]) -> Inventory:
+    """Read every file, and every *.yaml file of every folder; raise ConfigError for what is wrong in any of them."""
+    enabled: dict[str, Device] = {}
+    disabled: dict[str, Device] = {}
+    for path in _files(paths):
+        loaded = _load_file(path)
+        for device in loaded.devices:
+            earlier = enabled.get(device.name) or disabled.get(device.name)
+            if earlier is not None:
+                raise ConfigError(
+                    f"{device.source}: device {device.name!r} is already declared at {earlier.source}",
+                    hint="rename one, or set `disabled: true` at the top of the file that is not in use",
+                )
+            (disabled if device.name in loaded.disabled else enabled)[device.name] = device
+    return _connect_jumps(enabled, disabled)
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    seen: set[Path] = set()
+    for path in paths:
+        if not path.exists():
+            raise ConfigError(f"{path}: no such inventory file or folder", hint=_INIT_HINT)
+        for file in _in_folder(path) if path.is_dir() else [path]:
+            if file.resolve() not in seen:
+                seen.add(file.resolve())
+                yield file
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES and not file.name.startswith("."))
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be read: {error.strerror}") from None
+    if not files:
+        raise ConfigError(f"{folder}: no inventory file (*.yaml) in this folder", hint=_INIT_HINT)
+    return files
+
+
+@dataclass(frozen=True, slots=True)
+class _LoadedFile:
+    devices: tuple[Device, ...]
+    disabled: frozenset[str]
+
+
+def _load_file(path: Path) -> _LoadedFile:
+    """Read one file; a disabled one is checked like any other, and gives no devices."""
+    section, document = load_section(path, InventorySection)
+    complaints = [one for name, device in section.devices.items() for one in _contradictions(name, device)]
+    if complaints:
+        raise refuse(document, complaints)
+    if section.disabled:
+        return _LoadedFile((), frozenset())
+    reader = _DeviceReader(section.defaults, document, path.parent)
+    return _LoadedFile(
+        tuple(reader.read(name, device) for name, device in section.devices.items()),
+        frozenset(name for name, device in section.devices.items() if device.disabled),
+    )
+
+
+def _contradictions(name: str, device: DeviceSection) -> Iterator[Complaint]:
+    if device.transport == TransportKind.LOCAL:
+        for key in SSH_KEYS:
+            if getattr(device, key) is not None:
+                yield Complaint(("devices", name, key), f"{name}: a local device has no {key!r}")
+    if device.jump == name:
+        yield Complaint(("devices", name, "jump"), f"{name}: a device cannot be its own jump host")
+
+
+class _DeviceReader:
+    """Completes the devices of one file with its defaults."""
+
+    def __init__(self, defaults: DefaultsSection, document: Document, folder: Path) -> None:
+        self._defaults = defaults
+        self._document = document
+        self._folder = folder
+
+    def read(self, name: str, device: DeviceSection) -> Device:
+        transport = TransportKind(self._pick(device, "transport") or TransportKind.SSH)
+        common = Device(
+            name=name,
+            transport=transport,
+            python=self._pick(device, "python"),
+            state_dir=self._pick(device, "state_dir") or STATE_DIR,
+            tags={**self._tags(("defaults",), self._defaults), **self._tags(("devices", name), device)},
+            limits=self._limits(device),
+            source=self._document.where(("devices", name)),
+        )
+        return common if transport is TransportKind.LOCAL else self._with_address(common, device)
+
+    def _with_address(self, common: Device, device: DeviceSection) -> Device:
+        identity = self._pick(device, "identity_file")
+        jump = self._pick(device, "jump")
+        return replace(
+            common,
+            host=device.host or common.name,
+            user=self._pick(device, "user"),
+            port=self._pick(device, "port"),
+            identity_file=str((self._folder / Path(identity).expanduser()).absolute()) if identity else None,
+            jump=None if jump == common.name else jump,
+        )
+
+    def _pick(self, device: DeviceSection, key: str) -> Any:
+        """Return the device's own value, even an explicit null, before the default."""
+        return getattr(device if key in device.model_fields_set else self._defaults, key)
+
+    def _tags(self, place: tuple[str, ...], section: DefaultsSection) -> Mapping[str, str]:
+        """Return tags as they were written: `os: 22.10` is not 22.1."""
+        return {key: self._document.scalar((*place, "tags", key)) or "" for key in section.tags}
+
+    def _limits(self, device: DeviceSection) -> Limits:
+        own, default = device.limits, self._defaults.limits
+        values = {**default.model_dump(exclude_unset=True), **own.model_dump(exclude_unset=True)}
+        if values.get("cooldown_s_max", 0) is None:
+            del values["cooldown_s_max"]
+        return Limits(**values)
+
+
+def _connect_jumps(enabled: Mapping[str, Device], disabled: Mapping[str, Device]) -> Inventory:
+    """Give every device the device that it is reached through, complete with that one's own way."""
+    declared = {**enabled, **disabled}
+
+    def connect(device: Device, behind: tuple[str, ...]) -> Device:
+        if device.name in behind:
+            circle = " -> ".join((*behind, device.name))
+            raise ConfigError(f"{device.source}: the jump hosts go in a circle: {circle}")
+        through = declared.get(device.jump) if device.jump else None
+        if through is None:
+            return device
+        if through.transport is TransportKind.LOCAL:
+            raise ConfigError(
+                f"{device.source}: {device.name} cannot jump through {through.name}, which is this machine",
+                hint=f"remove `jump: {through.name}`",
+            )
+        return replace(device, jump_device=connect(through, (*behind, device.name)))
+
+    return Inventory(
+        {name: connect(device, ()) for name, device in enabled.items()},
+        {name: connect(device, ()) for name, device in disabled.items()},
+    )

@@ -1,0 +1,104 @@
+"""What a sweep will do, before it does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from orchestrator.domain.errors import OrchestratorError
+from orchestrator.domain.plan import DevicePlan, TrialKind
+from orchestrator.reporting import numbers
+from orchestrator.reporting.columns import Column, plain_table
+from orchestrator.reporting.fleet import error_lines
+from orchestrator.reporting.text import clean
+
+ORDER_HEAD = 10
+DEVICES_NAMED = 4
+
+_DEVICE_COLUMNS = (
+    Column("device"),
+    Column("cells", right=True),
+    Column("trials", right=True),
+    Column("excluded", right=True),
+    Column("needs", right=True),
+    Column("estimate", right=True),
+)
+_EXCLUDED_COLUMNS = (Column("devices", fold=True), Column("cell", fold=True), Column("reason", fold=True))
+_ORDER_COLUMNS = (Column("", right=True), Column("trial"), Column("cell", fold=True))
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlans:
+    """The plans of one sweep for all its devices; `failures` are those that could not be planned."""
+
+    sweep: str
+    seed: int
+    plans: Sequence[DevicePlan]
+    failures: Mapping[str, OrchestratorError]
+
+
+def plan_report(planned: SweepPlans) -> RenderableType:
+    """Return cells and trials per device, what will not run and why, and how the order begins."""
+    parts: list[RenderableType] = [_title(planned)]
+    if planned.plans:
+        parts += [Text(), plain_table(_DEVICE_COLUMNS, map(_device_row, planned.plans))]
+    excluded = list(_excluded_rows(planned.plans))
+    if excluded:
+        parts += [Text(), Text("will not run", style="bold cyan"), plain_table(_EXCLUDED_COLUMNS, excluded)]
+    first = next((plan for plan in planned.plans if plan.trials), None)
+    if first is not None:
+        head = min(ORDER_HEAD, len(first.trials))
+        heading = f"order on {clean(first.device)}, first {head} of {len(first.trials)}"
+        parts += [Text(), Text(heading, style="bold cyan"), plain_table(_ORDER_COLUMNS, _order_rows(first))]
+    for device, error in planned.failures.items():
+        parts += [Text(), *error_lines(error, device)]
+    return Group(*parts)
+
+
+def _title(planned: SweepPlans) -> Text:
+    cells = sum(len(plan.jobs) for plan in planned.plans)
+    trials = sum(len(plan.trials) for plan in planned.plans)
+    parts = [
+        f"plan {clean(planned.sweep)}",
+        f"seed {planned.seed}",
+        f"devices {len(planned.plans)}",
+        f"cells {cells}",
+        f"trials {trials}",
+    ]
+    if planned.plans:
+        # devices run beside each other
+        parts.append(f"about {numbers.duration(max(plan.estimate_s for plan in planned.plans))}")
+    return Text(" · ".join(parts), style="bold")
+
+
+def _device_row(plan: DevicePlan) -> tuple[str, ...]:
+    return (
+        plan.device,
+        str(len(plan.jobs)),
+        str(len(plan.trials)),
+        str(len(plan.excluded)),
+        numbers.size(sum(blob.size for blob in plan.blobs)),
+        numbers.duration(plan.estimate_s),
+    )
+
+
+def _excluded_rows(plans: Sequence[DevicePlan]) -> Iterator[tuple[str, str, str]]:
+    """Name each excluded cell once, with the devices that share the reason."""
+    devices: dict[tuple[str, str], list[str]] = {}
+    for plan in plans:
+        for excluded in plan.excluded:
+            devices.setdefault((excluded.label, excluded.reason), []).append(plan.device)
+    for (label, reason), names in devices.items():
+        more = f" and {len(names) - DEVICES_NAMED} more" if len(names) > DEVICES_NAMED else ""
+        yield ", ".join(names[:DEVICES_NAMED]) + more, label, reason
+
+
+def _order_rows(plan: DevicePlan) -> Iterator[tuple[str, str, str]]:
+    labels = {job.key: job.label for job in plan.jobs}
+    for position, trial in enumerate(islice(plan.trials, ORDER_HEAD), start=1):
+        kind = "preflight" if trial.kind is TrialKind.PREFLIGHT else f"trial {trial.index}"
+        yield str(position), kind, labels.get(trial.job, trial.job)

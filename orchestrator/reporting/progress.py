@@ -1,0 +1,313 @@
+"""Show a run while it goes on: live on a terminal, line by line elsewhere, or not at all."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from orchestrator.domain.run import DeviceRunState, TrialChange, TrialState
+from orchestrator.reporting import numbers
+from orchestrator.reporting.base import RunDisplay as RunDisplay
+from orchestrator.reporting.columns import Column, plain_table
+from orchestrator.reporting.text import clean
+
+REPEAT_S = 5.0
+"""How long a line display keeps silent about new details of the same step."""
+
+_UNFINISHED = frozenset({TrialState.PLANNED, TrialState.RUNNING})
+_GOOD = frozenset({DeviceRunState.COMPLETE, DeviceRunState.RUNNING, DeviceRunState.PLANNED})
+_TRIAL_STYLES = {TrialState.FAILED: "red", TrialState.SKIPPED: "red", TrialState.INVALID: "yellow"}
+
+Clock = Callable[[], float]
+
+
+def run_display(console: Console, *, silent: bool = False) -> RunDisplay:
+    """Return the display that suits: none for --json, a live one for a terminal, lines for a file."""
+    if silent:
+        return SilentDisplay()
+    return LiveDisplay(console) if console.is_terminal and not console.is_dumb_terminal else LineDisplay(console)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is known of one device; `outcomes` is how each trial that was heard of stands now."""
+
+    began_at: float
+    step: str = ""
+    detail: str = ""
+    trials: int | None = None
+    excluded: int = 0
+    label: str = ""
+    p50_ns: float | None = None
+    temperature_c: float | None = None
+    touched_at: float = 0.0
+    ended: DeviceRunState | None = None
+    outcomes: dict[str, TrialState] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> int:
+        """Return how many trials have ended, each counted once however often it was tried."""
+        return sum(state not in _UNFINISHED for state in self.outcomes.values())
+
+    @property
+    def count(self) -> str:
+        """Return trial k of n; n is unknown where the run was begun by another command."""
+        return f"{self.finished}/{self.trials}" if self.trials is not None else str(self.finished)
+
+    @property
+    def tally(self) -> Counter[TrialState]:
+        """Return how many trials ended how."""
+        return Counter(state for state in self.outcomes.values() if state not in _UNFINISHED)
+
+    def take(self, change: TrialChange) -> None:
+        """Remember what a record changed."""
+        self.outcomes[change.trial] = change.state
+        self.label = change.label
+        self.p50_ns = change.p50_ns if change.p50_ns is not None else self.p50_ns
+        self.temperature_c = change.temperature_c if change.temperature_c is not None else self.temperature_c
+
+
+class _Board:
+    """Every device's progress, in the order in which they were first heard of."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.devices: dict[str, _Progress] = {}
+
+    def touch(self, device: str) -> _Progress:
+        now = self._clock()
+        progress = self.devices.setdefault(device, _Progress(began_at=now))
+        progress.touched_at = now
+        return progress
+
+
+class SilentDisplay:
+    """Shows nothing: standard output belongs to the result."""
+
+    def step(self, device: str, step: str, detail: str) -> None:
+        """Ignore it."""
+
+    def planned(self, device: str, trials: int, excluded: int) -> None:
+        """Ignore it."""
+
+    def changed(self, change: TrialChange) -> None:
+        """Ignore it."""
+
+    def device_ended(self, device: str, state: DeviceRunState, error: str | None, hint: str | None) -> None:
+        """Ignore it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
+
+
+class LineDisplay:
+    """Prints a line for each new step, each finished trial and each device's end."""
+
+    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._board = _Board(clock)
+        self._width = 0
+
+    def step(self, device: str, step: str, detail: str) -> None:
+        """Print the step; new details of the same one only now and then."""
+        known = self._board.devices.get(device)
+        if known is not None and known.step == step:
+            recent = self._clock() - known.touched_at < REPEAT_S
+            if known.detail == detail or recent:
+                return
+        progress = self._board.touch(device)
+        progress.step, progress.detail = step, detail
+        self._print(device, clean(f"{step}  {detail}"))
+
+    def planned(self, device: str, trials: int, excluded: int) -> None:
+        """Print how much there is to do."""
+        progress = self._board.touch(device)
+        progress.trials, progress.excluded = trials, excluded
+        self._print(device, f"{_plural(trials, 'trial')} planned" + _excluded(excluded))
+
+    def changed(self, change: TrialChange) -> None:
+        """Print a trial that ended."""
+        progress = self._board.touch(change.device)
+        progress.take(change)
+        if change.state not in _UNFINISHED:
+            line = Text(f"{progress.count}  {clean(change.label)}  ")
+            self._print(change.device, line.append_text(_outcome(change)))
+
+    def device_ended(self, device: str, state: DeviceRunState, error: str | None, hint: str | None) -> None:
+        """Print how a device did, and what to do if it did badly."""
+        progress = self._board.touch(device)
+        progress.ended = state
+        self._print(device, _ending(device, progress, error))
+        if hint:
+            self._print(device, f"hint: {clean(hint)}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
+
+    def _print(self, device: str, line: Text | str) -> None:
+        name = clean(device)
+        self._width = max(self._width, len(name))
+        # soft_wrap: a log's lines are not folded
+        self._console.print(Text.assemble((f"{name:<{self._width}}  ", "bold"), line), soft_wrap=True)
+
+
+class LiveDisplay:
+    """Keeps a table of the busy devices and one line about all of them at the bottom of a terminal."""
+
+    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._board = _Board(clock)
+        self._lock = threading.Lock()
+        self._began_at = clock()
+        self._live = Live(
+            console=console,
+            get_renderable=self.render,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+            vertical_overflow="crop",
+        )
+
+    def step(self, device: str, step: str, detail: str) -> None:
+        """Show the step in the device's line."""
+        with self._lock:
+            progress = self._board.touch(device)
+            progress.step, progress.detail = step, detail
+
+    def planned(self, device: str, trials: int, excluded: int) -> None:
+        """Show how much there is to do."""
+        with self._lock:
+            progress = self._board.touch(device)
+            progress.trials, progress.excluded = trials, excluded
+
+    def changed(self, change: TrialChange) -> None:
+        """Count a trial, and print above the table what went wrong with it."""
+        with self._lock:
+            progress = self._board.touch(change.device)
+            progress.take(change)
+            count = progress.count
+        if change.state in _TRIAL_STYLES:
+            line = Text.assemble((f"{clean(change.device)}  ", "bold"), f"{count}  {clean(change.label)}  ")
+            self._console.print(line.append_text(_outcome(change)))
+
+    def device_ended(self, device: str, state: DeviceRunState, error: str | None, hint: str | None) -> None:
+        """Take the device off the table; print how it did above it."""
+        with self._lock:
+            progress = self._board.touch(device)
+            progress.ended = state
+        self._console.print(Text.assemble((f"{clean(device)}  ", "bold"), _ending(device, progress, error)))
+        if hint:
+            self._console.print(Text(f"  hint: {clean(hint)}"))
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._live.stop()
+        with self._lock:
+            summary = self._summary()
+        self._console.print(summary)
+
+    def render(self) -> RenderableType:
+        """Return what the terminal shows now: as many busy devices as fit, and the line about all."""
+        with self._lock:
+            busy = {name: progress for name, progress in self._board.devices.items() if progress.ended is None}
+            room = max(self._console.height - 5, 1)
+            newest = sorted(busy, key=lambda name: busy[name].touched_at, reverse=True)[:room]
+            lines = [self._line(name, busy[name]) for name in busy if name in set(newest)]
+            hidden = len(busy) - len(lines)
+            parts: list[RenderableType] = [plain_table(_COLUMNS, lines)] if lines else []
+            if hidden:
+                parts.append(Text(f"… and {_plural(hidden, 'more device')}", style="dim"))
+            return Group(*parts, self._summary())
+
+    def _line(self, name: str, progress: _Progress) -> tuple[Text | str, ...]:
+        in_trials = bool(progress.outcomes)
+        temperature = progress.temperature_c
+        return (
+            name,
+            "running" if in_trials else progress.step,
+            progress.count if progress.trials is not None or in_trials else "",
+            progress.label if in_trials else progress.detail,
+            "" if progress.p50_ns is None else numbers.nanoseconds(progress.p50_ns),
+            "" if temperature is None else f"{temperature:.0f} °C",
+            numbers.duration(round(self._clock() - progress.began_at)),
+        )
+
+    def _summary(self) -> Text:
+        devices = self._board.devices.values()
+        states = Counter("busy" if progress.ended is None else progress.ended.value for progress in devices)
+        parts = [f"{count} {state}" for state, count in sorted(states.items())]
+        finished = sum(progress.finished for progress in devices)
+        planned = [progress.trials for progress in devices if progress.ended is None or progress.trials is not None]
+        known = [trials for trials in planned if trials is not None]
+        trials = f"{finished}/{sum(known)} trials" if len(known) == len(planned) else _plural(finished, "trial")
+        troubles = ", ".join(_troubles(Counter(state for progress in devices for state in progress.outcomes.values())))
+        parts.append(f"{trials} ({troubles})" if troubles else trials)
+        parts.append(numbers.duration(round(self._clock() - self._began_at)))
+        return Text(" · ".join(parts), style="bold")
+
+
+_COLUMNS = (
+    Column("device"),
+    Column("state"),
+    Column("trial", right=True),
+    Column("cell", shorten=True),
+    Column("p50", right=True),
+    Column("temp", right=True, spare=True),
+    Column("elapsed", right=True, spare=True),
+)
+
+
+def _outcome(change: TrialChange) -> Text:
+    style = _TRIAL_STYLES.get(change.state, "")
+    if change.state is not TrialState.MEASURED:
+        return Text(clean(f"{change.state.value}: {change.failure}" if change.failure else change.state.value), style)
+    if change.p50_ns is not None:
+        return Text(f"p50 {numbers.nanoseconds(change.p50_ns)}")
+    return Text(f"{change.kind} ok" if change.kind == "preflight" else "measured")
+
+
+def _ending(device: str, progress: _Progress, error: str | None) -> Text:
+    tally, state = progress.tally, progress.ended
+    text = Text(str(state), style="green" if state is DeviceRunState.COMPLETE else "" if state in _GOOD else "red")
+    if error:
+        return text.append(f": {clean(error.removeprefix(f'{device}: '))}")
+    parts = [f"{tally[TrialState.MEASURED]} measured", *_troubles(tally)]
+    return text.append("  " + ", ".join(parts) + _excluded(progress.excluded), style="default")
+
+
+def _troubles(tally: Counter[TrialState]) -> Iterable[str]:
+    return [f"{tally[state]} {state.value}" for state in _TRIAL_STYLES if tally[state]]
+
+
+def _excluded(count: int) -> str:
+    return f", {_plural(count, 'cell')} excluded" if count else ""
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,171 @@
+"""Runs as the database knows them: a list, and one in full."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from orchestrator.domain.measurement import CellResult, setting_text
+from orchestrator.domain.metric import metric_named
+from orchestrator.domain.run import DeviceRun, DeviceRunState, MissingTrial, RunRecord, RunState, TrialState
+from orchestrator.reporting import numbers
+from orchestrator.reporting.columns import Column, PlainTable, plain_table
+from orchestrator.reporting.text import ABSENT, clean, shown
+
+_RUN_STYLES: Mapping[RunState, str] = {
+    RunState.ACTIVE: "cyan",
+    RunState.COMPLETE: "green",
+    RunState.INCOMPLETE: "yellow",
+    RunState.CANCELLED: "yellow",
+}
+_DEVICE_STYLES: Mapping[DeviceRunState, str] = {
+    DeviceRunState.COMPLETE: "green",
+    DeviceRunState.CANCELLED: "yellow",
+    DeviceRunState.STOPPED: "red",
+    DeviceRunState.FAILED: "red",
+}
+_LIST_COLUMNS = (
+    Column("run"),
+    Column("sweep", fold=True),
+    Column("model", fold=True, spare=True),
+    Column("state"),
+    Column("devices", right=True),
+    Column("trials", right=True),
+    Column("began"),
+    Column("took", right=True, spare=True),
+)
+_DEVICE_COLUMNS = (
+    Column("device"),
+    Column("state"),
+    Column("measured", right=True),
+    Column("invalid", right=True),
+    Column("failed", right=True),
+    Column("skipped", right=True),
+    Column("open", right=True),
+    Column("error", fold=True),
+)
+_JOB_COLUMNS = (
+    Column("device"),
+    Column("cell", fold=True),
+    Column("n", right=True),
+    Column("value", right=True),
+    Column("lowest", right=True, spare=True),
+    Column("highest", right=True, spare=True),
+    Column("size", right=True),
+    Column("accuracy", right=True),
+)
+_MISSING_COLUMNS = (
+    Column("device"),
+    Column("cell", fold=True),
+    Column("trials", right=True),
+    Column("state"),
+    Column("reason", fold=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetails:
+    """All that `runs show` shows: a run, the trials without a usable result, and one metric of its jobs."""
+
+    record: RunRecord
+    missing: Sequence[MissingTrial]
+    results: Sequence[CellResult]
+
+
+def run_table(runs: Sequence[RunRecord]) -> PlainTable:
+    """Return a line for each run."""
+    return plain_table(_LIST_COLUMNS, map(_run_row, runs))
+
+
+def run_report(details: RunDetails) -> RenderableType:
+    """Return a run in full."""
+    record = details.record
+    parts: list[RenderableType] = [
+        _title(record),
+        Text(),
+        plain_table(_DEVICE_COLUMNS, map(_device_row, record.devices)),
+    ]
+    for device in record.devices:
+        if device.hint:
+            parts.append(Text.assemble(("hint: ", "bold"), f"{clean(device.device)}: {clean(device.hint)}"))
+    if details.results:
+        metric = details.results[0].metric
+        heading = Text(f"{clean(metric)}, median over trials", style="bold cyan")
+        parts += [Text(), heading, plain_table(_JOB_COLUMNS, map(_job_row, details.results))]
+    if details.missing:
+        heading = Text("trials without a usable result", style="bold cyan")
+        parts += [Text(), heading, plain_table(_MISSING_COLUMNS, _missing_rows(details.missing))]
+    return Group(*parts)
+
+
+def _title(record: RunRecord) -> Text:
+    header = record.header
+    title = Text.assemble(("run ", "bold"), (clean(header.run), "bold"), " · ")
+    title.append(record.state.value, style=_RUN_STYLES[record.state])
+    facts = (clean(header.sweep), clean(header.model), f"seed {header.seed}", f"began {numbers.utc(header.started_at)}")
+    title.append("".join(f" · {fact}" for fact in facts))
+    return title.append(f" · took {_took(record)}") if record.finished_at is not None else title
+
+
+def _run_row(record: RunRecord) -> tuple[Text | str | None, ...]:
+    complete = sum(device.state is DeviceRunState.COMPLETE for device in record.devices)
+    measured = sum(device.trials.get(TrialState.MEASURED, 0) for device in record.devices)
+    trials = sum(sum(device.trials.values()) for device in record.devices)
+    return (
+        record.header.run,
+        record.header.sweep,
+        record.header.model,
+        Text(record.state.value, style=_RUN_STYLES[record.state]),
+        f"{complete}/{len(record.devices)}",
+        f"{measured}/{trials}",
+        numbers.utc(record.header.started_at),
+        _took(record),
+    )
+
+
+def _took(record: RunRecord) -> str:
+    if record.finished_at is None:
+        return ABSENT
+    return numbers.duration((record.finished_at - record.header.started_at).total_seconds())
+
+
+def _device_row(device: DeviceRun) -> tuple[Text | str | None, ...]:
+    open_trials = device.trials.get(TrialState.PLANNED, 0) + device.trials.get(TrialState.RUNNING, 0)
+    counted = (TrialState.MEASURED, TrialState.INVALID, TrialState.FAILED, TrialState.SKIPPED)
+    return (
+        device.device,
+        Text(device.state.value, style=_DEVICE_STYLES.get(device.state, "")),
+        *(str(device.trials.get(state, 0)) for state in counted),
+        str(open_trials),
+        # the line begins with the device already
+        shown(device.error.removeprefix(f"{device.device}: ") if device.error else ""),
+    )
+
+
+def _job_row(result: CellResult) -> tuple[str | None, ...]:
+    unit, values = metric_named(result.metric).unit, result.trial_values
+    settings = (f"{name}={setting_text(value)}" for name, value in sorted(result.cell.settings.items()))
+    return (
+        result.cell.device,
+        " · ".join((result.cell.variant, result.cell.runtime, *settings)),
+        str(len(values)),
+        numbers.quantity(statistics.median(values) if values else None, unit),
+        numbers.quantity(min(values, default=None), unit),
+        numbers.quantity(max(values, default=None), unit),
+        numbers.size(result.size_bytes),
+        None if result.accuracy is None else f"{result.accuracy:.3f}",
+    )
+
+
+def _missing_rows(missing: Sequence[MissingTrial]) -> Iterator[tuple[str, ...]]:
+    """Say once what several trials of a cell have in common."""
+    counts: dict[tuple[str, str, str, str], int] = {}
+    for trial in missing:
+        key = (trial.device, trial.label, trial.state.value, trial.reason)
+        counts[key] = counts.get(key, 0) + 1
+    for (device, label, state, reason), count in counts.items():
+        yield device, label, str(count), state, reason

@@ -1,0 +1,306 @@
+"""One frozen object of settings: flags over BENCHFLEET_* variables over benchfleet.toml over defaults."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.nearest import did_you_mean
+
+SETTINGS_FILE = "benchfleet.toml"
+CONFIG_VARIABLE = "BENCHFLEET_CONFIG"
+
+
+class ExecutorKind(StrEnum):
+    """Where device sessions run."""
+
+    THREADS = "threads"
+    RAY = "ray"
+
+
+class LogLevel(StrEnum):
+    """How much is told on standard error."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is configured for all commands alike.
+
+    `db` is a URL, and stays out of `repr`: it may hold a password. `inventory` paths are as people wrote them, because
+    errors show them; all others are absolute. `ssh_config` None means the user's and the system's own; `ray_address`
+    None means a Ray that is started for the command.
+    """
+
+    db: str = field(repr=False)
+    inventory: tuple[Path, ...]
+    cache_dir: Path
+    known_hosts: Path
+    ssh_config: Path | None
+    executor: ExecutorKind
+    ray_address: str | None
+    connect_timeout_s: float
+    log_level: LogLevel
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a value comes from: how errors name it, and the folder that its relative paths start from."""
+
+    name: str
+    folder: Path
+    home: Path
+
+    def path(self, text: str) -> Path:
+        if text == "~" or text.startswith("~/"):
+            return self.home / text[2:]
+        return self.folder / text
+
+
+Reader = Callable[[Any, _Origin], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting: its key in the file, what it is for, its default as text, and how a value is read."""
+
+    key: str
+    purpose: str
+    default: str | None
+    read: Reader
+    example: str
+
+    @property
+    def variable(self) -> str:
+        """Return the name of its environment variable."""
+        return f"BENCHFLEET_{self.key.upper()}"
+
+
+def _text(value: Any, _origin: _Origin) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("expected text")
+    return value
+
+
+def _database(value: Any, origin: _Origin) -> str:
+    text = _text(value, origin)
+    if "://" not in text:
+        return f"sqlite:///{origin.path(text)}"
+    if text.startswith("sqlite:///") and not text.startswith("sqlite:////"):
+        return f"sqlite:///{origin.path(text.removeprefix('sqlite:///'))}"
+    return text
+
+
+def _path(value: Any, origin: _Origin) -> Path:
+    return origin.path(_text(value, origin)).absolute()
+
+
+def _paths(value: Any, origin: _Origin) -> tuple[Path, ...]:
+    parts = value.split(os.pathsep) if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not parts:
+        raise ValueError("expected a path or a list of paths")
+    return tuple(origin.path(_text(part, origin)) for part in parts)
+
+
+def _seconds(value: Any, _origin: _Origin) -> float:
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 < seconds <= 3600:
+        raise ValueError("expected seconds, more than 0 and at most 3600")
+    return seconds
+
+
+def _one_of(choices: type[StrEnum]) -> Reader:
+    def read(value: Any, _origin: _Origin) -> StrEnum:
+        names = [choice.value for choice in choices]
+        if value not in names:
+            raise ValueError(f"expected {', '.join(names[:-1])} or {names[-1]}")
+        return choices(value)
+
+    return read
+
+
+OPTIONS = (
+    Option(
+        "db",
+        "The database: sqlite:///PATH, a plain path, or postgresql://USER@HOST/NAME (~/.pgpass keeps its password).",
+        "sqlite:///benchfleet.db",
+        _database,
+        '"sqlite:///benchfleet.db"',
+    ),
+    Option(
+        "inventory",
+        "Inventory files, or folders of them; several are merged.",
+        "inventory",
+        _paths,
+        '["inventory"]',
+    ),
+    Option(
+        "cache_dir",
+        "Where this controller keeps what it ships: runtime bundles, plans, the worker.",
+        None,
+        _path,
+        '"~/.cache/benchfleet-controller"',
+    ),
+    Option(
+        "known_hosts",
+        "Host keys of enrolled devices. A device that is not in it is refused.",
+        None,
+        _path,
+        '"~/.config/benchfleet/known_hosts"',
+    ),
+    Option(
+        "ssh_config",
+        "An ssh config in place of the user's and the system's, as `ssh -F` has it.",
+        None,
+        _path,
+        '"ssh_config"',
+    ),
+    Option(
+        "executor",
+        "Where device sessions run: in threads of this process, or in gateways of a Ray cluster.",
+        "threads",
+        _one_of(ExecutorKind),
+        '"threads"',
+    ),
+    Option(
+        "ray_address",
+        "The Ray cluster to join; without it, one is started for the command.",
+        None,
+        _text,
+        '"ray://gateway:10001"',
+    ),
+    Option(
+        "connect_timeout_s",
+        "How long to wait for a device to answer, in seconds.",
+        "10",
+        _seconds,
+        "10",
+    ),
+    Option(
+        "log_level",
+        "How much is told on standard error: debug, info, warning or error.",
+        "warning",
+        _one_of(LogLevel),
+        '"warning"',
+    ),
+)
+_FILE_HEAD = """\
+# Settings of benchfleet for commands that are run in this folder, or with --config FILE.
+# A flag comes before a BENCHFLEET_* variable, that before this file, and this file before the default.
+# Relative paths start from this file. What is commented out shows the default, or an example.
+"""
+_BY_KEY = {option.key: option for option in OPTIONS}
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    config: Path | None = None,
+    folder: Path = Path(),
+) -> Settings:
+    """Return the settings of one command; raise ConfigError naming the flag, the variable or file:line that is wrong.
+
+    `flags` are by key, None where not given; `config` is the settings file of a flag, `folder` the working folder.
+    """
+    home = Path(environ.get("HOME") or Path.home())
+    values = {**_defaults(environ, home, folder), **_from_file(config, environ, home, folder)}
+    for option in OPTIONS:
+        if environ.get(option.variable):
+            origin = _Origin(option.variable, folder, home)
+            values[option.key] = _read(option, environ[option.variable], origin)
+    for key, value in (flags or {}).items():
+        option = _BY_KEY[key]
+        if value is not None and value != [] and value != ():
+            values[key] = _read(option, value, _Origin(f"--{key.replace('_', '-')}", folder, home))
+    return Settings(**values)
+
+
+def render_settings_file() -> str:
+    """Return a settings file that says what every setting means, each commented out at its default."""
+    parts = [_FILE_HEAD]
+    for option in OPTIONS:
+        parts.append(f"# {option.purpose}\n# Variable: {option.variable}\n#{option.key} = {option.example}\n")
+    return "\n".join(parts)
+
+
+def _defaults(environ: Mapping[str, str], home: Path, folder: Path) -> dict[str, Any]:
+    origin = _Origin("default", folder, home)
+    values = {option.key: option.default and option.read(option.default, origin) for option in OPTIONS}
+    values["inventory"] = (Path("inventory"),)
+    values["cache_dir"] = _xdg(environ, "XDG_CACHE_HOME", home / ".cache") / "benchfleet-controller"
+    values["known_hosts"] = _xdg(environ, "XDG_CONFIG_HOME", home / ".config") / "benchfleet" / "known_hosts"
+    return values
+
+
+def _xdg(environ: Mapping[str, str], variable: str, otherwise: Path) -> Path:
+    path = Path(environ.get(variable) or otherwise)
+    return path if path.is_absolute() else otherwise
+
+
+def _from_file(config: Path | None, environ: Mapping[str, str], home: Path, folder: Path) -> dict[str, Any]:
+    named = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+    path = named or Path(SETTINGS_FILE)
+    full = folder / path
+    if named is None and not full.exists():
+        return {}
+    text = _read_text(full, path)
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax_error(path, error) from None
+    values = {}
+    for key, value in content.items():
+        where = f"{path}:{_line_of(key, text)}"
+        if key not in _BY_KEY:
+            raise ConfigError(f"{where}: unknown setting {key!r}", hint=did_you_mean(key, _BY_KEY))
+        values[key] = _read(_BY_KEY[key], value, _Origin(f"{where}: {key}", full.parent, home))
+    return values
+
+
+def _read_text(full: Path, shown: Path) -> str:
+    try:
+        return full.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{shown}: no such settings file") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{shown}: not UTF-8 text") from None
+    except OSError as error:
+        raise ConfigError(f"{shown}: cannot be read: {error.strerror}") from None
+
+
+def _syntax_error(path: Path, error: tomllib.TOMLDecodeError) -> ConfigError:
+    found = re.search(r"^(.*) \(at line (\d+), (column \d+)\)$", str(error))
+    if found is None:
+        return ConfigError(f"{path}: not valid TOML: {error}")
+    return ConfigError(f"{path}:{found[2]}: not valid TOML: {found[1]} ({found[3]})")
+
+
+def _line_of(key: str, text: str) -> int:
+    """Find the line that sets a top-level key: tomllib does not tell."""
+    pattern = re.compile(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[=.\]]")
+    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
+
+
+def _read(option: Option, value: Any, origin: _Origin) -> Any:
+    try:
+        return option.read(value, origin)
+    except ValueError as error:
+        given = "" if option.key == "db" else f", not {value!r}"
+        raise ConfigError(f"{origin.name}: {error}{given}") from None

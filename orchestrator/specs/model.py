@@ -1,0 +1,220 @@
+"""Load a model's folder: its model.yaml, checked, and its files, hashed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.model import Dataset, Model, ModelInput, Variant
+from orchestrator.domain.nearest import did_you_mean
+from orchestrator.specs.document import Document, Place
+from orchestrator.specs.schema import Complaint, Refused, Section, load_section, refuse
+from orchestrator.specs.words import Name, Text
+
+MODEL_FILE = "model.yaml"
+
+
+def _is_sha256(text: str) -> str:
+    if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
+        raise Refused("is not a SHA-256: 64 lower-case hexadecimal digits")
+    return text
+
+
+def _is_inside(path: str) -> str:
+    if not path or path.startswith(("/", "~")) or ".." in path.split("/"):
+        raise Refused(f"{path!r} is not a path inside the model's folder")
+    return path
+
+
+Sha256 = Annotated[str, AfterValidator(_is_sha256)]
+InsidePath = Annotated[str, AfterValidator(_is_inside)]
+
+
+class InputSection(Section):
+    """What an input looks like."""
+
+    shape: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
+    dtype: Literal["float32", "float16", "int8", "uint8", "int16", "int32", "int64"]
+    low: float
+    high: float
+
+
+class DatasetSection(Section):
+    """One held-out set, in a file of its own name."""
+
+    sha256: Sha256
+    samples: Annotated[int, Field(ge=1)]
+
+
+class VariantSection(Section):
+    """One artifact."""
+
+    advice: ClassVar[Mapping[str, str]] = {"path": "did you mean 'file'?"}
+
+    file: InsidePath
+    sha256: Sha256
+    precision: Text
+    made: Text
+    parent: str | None = None
+    accuracy: dict[str, float] = Field(default_factory=dict)
+
+
+class ModelSection(Section):
+    """A whole model.yaml."""
+
+    model: Name
+    description: Text
+    task: Text
+    recipe: InsidePath | None = None
+    license: Text | None = None
+    input: InputSection
+    datasets: dict[InsidePath, DatasetSection] = Field(default_factory=dict)
+    variants: dict[Name, VariantSection] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class FileProblem:
+    """A model's file that is missing, or is not what model.yaml says."""
+
+    path: str
+    expected_sha256: str
+    actual_sha256: str | None
+    declared_at: str
+
+    def __str__(self) -> str:
+        if self.actual_sha256 is None:
+            return f"{self.declared_at}: {self.path} is missing"
+        return (
+            f"{self.declared_at}: {self.path} is not the file that was declared: "
+            f"its SHA-256 is {self.actual_sha256}, declared is {self.expected_sha256}"
+        )
+
+
+def find_models(directory: Path) -> tuple[Path, ...]:
+    """Return the model folders that `directory` is or directly holds, by name; raise ConfigError if there is none."""
+    if (directory / MODEL_FILE).is_file():
+        return (directory,)
+    found = _models_in(directory)
+    if not found:
+        raise ConfigError(
+            f"{directory}: neither a model's folder nor a folder of them", hint=f"a model's folder has a {MODEL_FILE}"
+        )
+    return found
+
+
+def suggest_model(directory: Path) -> str | None:
+    """Return a hint at the model folders beside one that does not exist."""
+    beside = [path.name for path in _models_in(directory.parent)]
+    return did_you_mean(directory.name, beside) if beside else None
+
+
+def load_model(directory: Path, verify: bool = True) -> Model:
+    """Return the model of a folder; `verify` hashes its files and raises ConfigError where one is not as declared."""
+    model, document = _load(directory)
+    if verify:
+        problems = tuple(_problems(model, document))
+        if problems:
+            raise ConfigError("\n".join(map(str, problems)), hint=f"benchfleet models verify {directory}")
+    return model
+
+
+def verify_model(directory: Path) -> tuple[FileProblem, ...]:
+    """Return every file of a model that is missing or is not what model.yaml says."""
+    return tuple(_problems(*_load(directory)))
+
+
+def _load(directory: Path) -> tuple[Model, Document]:
+    if directory.name == MODEL_FILE:
+        directory = directory.parent
+    if not directory.is_dir():
+        raise ConfigError(f"{directory}: no such model folder", hint=suggest_model(directory))
+    section, document = load_section(directory / MODEL_FILE, ModelSection)
+    complaints = tuple(_contradictions(section, directory))
+    if complaints:
+        raise refuse(document, complaints)
+    return _model(section, directory.resolve()), document
+
+
+def _models_in(directory: Path) -> tuple[Path, ...]:
+    return tuple(sorted(path.parent for path in directory.glob(f"*/{MODEL_FILE}")))
+
+
+def _contradictions(section: ModelSection, directory: Path) -> Iterator[Complaint]:
+    if section.input.low >= section.input.high:
+        yield Complaint(("input", "low"), f"low {section.input.low:g} is not below high {section.input.high:g}")
+    for name, variant in section.variants.items():
+        if variant.parent is not None:
+            yield from _wrong_parent(name, section)
+        yield from _outside(directory, variant.file, ("variants", name, "file"))
+    for name in section.datasets:
+        yield from _outside(directory, name, ("datasets", name))
+
+
+def _wrong_parent(name: str, section: ModelSection) -> Iterator[Complaint]:
+    seen = [name]
+    while (parent := section.variants[seen[-1]].parent) is not None:
+        if parent not in section.variants:
+            if len(seen) == 1:
+                hint = did_you_mean(parent, section.variants)
+                yield Complaint(("variants", name, "parent"), f"there is no variant {parent!r}", hint)
+            return
+        if parent in seen:
+            if parent == name:
+                circle = " -> ".join((*seen, parent))
+                yield Complaint(("variants", name, "parent"), f"a variant descends from itself: {circle}")
+            return
+        seen.append(parent)
+
+
+def _outside(directory: Path, file: str, place: Place) -> Iterator[Complaint]:
+    if not (directory / file).resolve().is_relative_to(directory.resolve()):
+        yield Complaint(place, f"{file!r} leads out of the model's folder")
+
+
+def _model(section: ModelSection, directory: Path) -> Model:
+    return Model(
+        name=section.model,
+        directory=str(directory),
+        description=section.description,
+        task=section.task,
+        input=ModelInput(tuple(section.input.shape), section.input.dtype, section.input.low, section.input.high),
+        variants={
+            name: Variant(
+                name, str(directory / one.file), one.sha256, one.precision, one.made, one.parent, dict(one.accuracy)
+            )
+            for name, one in section.variants.items()
+        },
+        datasets={
+            name: Dataset(name, str(directory / name), one.sha256, one.samples)
+            for name, one in section.datasets.items()
+        },
+        recipe=str(directory / section.recipe) if section.recipe else None,
+        license=section.license,
+    )
+
+
+def _problems(model: Model, document: Document) -> Iterator[FileProblem]:
+    declared: list[tuple[Place, Variant | Dataset]] = [
+        *((("variants", one.name, "sha256"), one) for one in model.variants.values()),
+        *((("datasets", one.name, "sha256"), one) for one in model.datasets.values()),
+    ]
+    for place, one in declared:
+        actual = _hash(Path(one.path))
+        if actual != one.sha256:
+            yield FileProblem(one.path, one.sha256, actual, document.where(place))
+
+
+def _hash(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,193 @@
+"""Check a document against a pydantic schema, and complain in the words of the file: line, key, nearest valid key."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.nearest import did_you_mean
+from orchestrator.specs.document import Document, Place, parse_document, read_document
+
+_T = TypeVar("_T")
+
+
+class Section(BaseModel):
+    """A part of a file: unknown keys are refused, and nothing is converted behind the writer's back."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    advice: ClassVar[Mapping[str, str]] = {}
+    """What to do instead, for keys that people try."""
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One thing that is wrong, where, and what to do about it."""
+
+    place: Place
+    message: str
+    hint: str | None = None
+
+
+class Refused(ValueError):
+    """A validator's way to say what is wrong, with a hint."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def refusing(check: Callable[[Any], _T]) -> Callable[[Any], _T]:
+    """Return `check` as a validator: its ConfigError becomes one that pydantic collects."""
+
+    def validator(value: Any) -> _T:
+        try:
+            return check(value)
+        except ConfigError as error:
+            raise Refused(error.message, error.hint) from None
+
+    return validator
+
+
+def load_section(path: Path, schema: type[SectionT]) -> tuple[SectionT, Document]:
+    """Read a file and check it; raise one ConfigError that shows every complaint."""
+    document = read_document(path)
+    return check_section(document, schema), document
+
+
+def parse_section(text: str, source: str, schema: type[SectionT]) -> tuple[SectionT, Document]:
+    """Check YAML text as `load_section` checks a file."""
+    document = parse_document(text, source)
+    return check_section(document, schema), document
+
+
+def check_section(document: Document, schema: type[SectionT]) -> SectionT:
+    """Return a document's data as the schema's values."""
+    try:
+        return schema.model_validate(document.data)
+    except ValidationError as error:
+        complaints = [_translate(dict(detail), document, schema) for detail in error.errors(include_url=False)]
+        raise refuse(document, complaints) from None
+
+
+def refuse(document: Document, complaints: Sequence[Complaint]) -> ConfigError:
+    """Return the error that shows all complaints, in the order of the file; one alone keeps its hint apart."""
+    ordered = sorted(
+        set(complaints), key=lambda one: (document.lines.get(document.existing(one.place), 1), one.message)
+    )
+    if len(ordered) == 1:
+        only = ordered[0]
+        return ConfigError(f"{document.where(only.place)}: {only.message}", hint=only.hint)
+    lines = (f"{document.where(one.place)}: {one.message}{f' ({one.hint})' if one.hint else ''}" for one in ordered)
+    return ConfigError("\n".join(lines))
+
+
+def _translate(detail: dict[str, Any], document: Document, schema: type[Section]) -> Complaint:
+    kind, place = str(detail["type"]), tuple(detail["loc"])
+    found = document.existing(place)
+    if kind == "extra_forbidden":
+        return _unknown_key(found, schema)
+    if kind == "missing":
+        inside = f" in {_words(found)}" if found else ""
+        return Complaint(found, f"missing key {place[-1]!r}{inside}")
+    if kind == "value_error":
+        return _refused(found, detail["ctx"]["error"])
+    message = f"{_words(found)}: {_expectation(kind, detail)}{_got(detail, document, found)}"
+    quotable = kind == "string_type" and isinstance(detail["input"], int | float)
+    return Complaint(found, message, "put it in quotes" if quotable else None)
+
+
+def _unknown_key(place: Place, schema: type[Section]) -> Complaint:
+    key = str(place[-1])
+    sections = list(_sections_at(schema, place[:-1]))
+    advice = next((section.advice[key] for section in sections if key in section.advice), None)
+    known = [name for section in sections for name in _field_names(section)]
+    inside = f" in {_words(place[:-1])}" if place[:-1] else ""
+    return Complaint(place, f"unknown key {key!r}{inside}", advice or did_you_mean(key, known))
+
+
+def _refused(place: Place, error: Exception) -> Complaint:
+    message, hint = (error.message, error.hint) if isinstance(error, Refused) else (str(error), None)
+    return Complaint(place, f"{_words(place)}: {message}" if place else message, hint)
+
+
+_EXPECTATIONS = {
+    "int_type": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "int_parsing_size": "expected a smaller number",
+    "float_type": "expected a number",
+    "finite_number": "expected a finite number",
+    "string_type": "expected text",
+    "bool_type": "expected true or false",
+    "list_type": "expected a list",
+    "dict_type": "expected a mapping",
+    "model_type": "expected a mapping",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "must have at least {min_length} of them",
+    "too_long": "must have at most {max_length} of them",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must be at most {max_length} characters long",
+    "literal_error": "expected {expected}",
+}
+
+
+def _expectation(kind: str, detail: Mapping[str, Any]) -> str:
+    pattern = _EXPECTATIONS.get(kind)
+    return pattern.format(**detail.get("ctx", {})) if pattern else str(detail["msg"])
+
+
+def _got(detail: Mapping[str, Any], document: Document, place: Place) -> str:
+    value = detail["input"]
+    written = document.scalar(place)
+    if value is None:
+        return ", not nothing"
+    if isinstance(value, dict):
+        return ", not a mapping"
+    if isinstance(value, list):
+        return f", not {'an empty list' if not value else 'a list'}"
+    return f", not {written if written is not None else value!r}"[:120]
+
+
+def _words(place: Place) -> str:
+    """Return a place as people say it: `devices.pi-03.port`, `runtimes[1]`."""
+    words = ""
+    for step in place:
+        words += f"[{step}]" if isinstance(step, int) else f".{step}" if words else step
+    return words or "the file"
+
+
+def _sections_at(annotation: Any, place: Place) -> Iterator[type[Section]]:
+    """Follow a place through the schema's types, and return the sections that may stand there."""
+    if isinstance(annotation, TypeVar):
+        return
+    if get_origin(annotation) is Annotated:
+        yield from _sections_at(get_args(annotation)[0], place)
+    elif get_origin(annotation) in {Union, types.UnionType}:
+        for option in get_args(annotation):
+            yield from _sections_at(option, place)
+    elif isinstance(annotation, type) and issubclass(annotation, Section):
+        if not place:
+            yield annotation
+        else:
+            for name, field in annotation.model_fields.items():
+                if (field.alias or name) == place[0]:
+                    yield from _sections_at(field.annotation, place[1:])
+    elif place and get_origin(annotation) in {dict, list}:
+        yield from _sections_at(get_args(annotation)[-1], place[1:])
+
+
+def _field_names(section: type[Section]) -> list[str]:
+    return [field.alias or name for name, field in section.model_fields.items()]

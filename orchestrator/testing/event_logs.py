@@ -1,0 +1,248 @@
+"""Build runs, plans and the event logs that devices write of them, for tests and benchmarks of whatever stores them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from device_worker.protocol import PROTOCOL_VERSION
+from device_worker.protocol.records import encode_record
+from device_worker.protocol.samples import pack_samples
+from device_worker.protocol.vocabulary import Event, Failure, Outcome, RunOutcome
+from orchestrator.domain.blob import Blob, BlobKind
+from orchestrator.domain.conversation import RecordsArrived
+from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.model import Model, ModelInput, Variant
+from orchestrator.domain.plan import DevicePlan, PlanInputs, RuntimeOffer, plan_device
+from orchestrator.domain.run import RunHeader
+from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
+from orchestrator.domain.sweep import Retries, Setting, Sweep
+
+WORKER_SHA256 = hashlib.sha256(b"worker").hexdigest()
+STARTED_AT = datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
+TFLITE = RuntimeSpec("tflite-runtime==2.14.0", RuntimeSource.BUNDLE, "tflite-runtime", "2.14.0")
+LITERT = RuntimeSpec("ai-edge-litert==2.3.0", RuntimeSource.BUNDLE, "ai-edge-litert", "2.3.0")
+PROGRAM = RuntimeSpec("exec/bench", RuntimeSource.EXEC, "bench", None, ExecProgram(("./bench", "{model}")))
+
+CONDITIONS: Mapping[str, Any] = {
+    "temperature_c": 48.5,
+    "cpu_mhz": 1800.0,
+    "governor": "performance",
+    "throttled": False,
+    "load_1m": 0.1,
+    "memory_available_bytes": 3_000_000_000,
+    "clock_unix_ns": 1_772_353_800_000_000_000,
+}
+FACTS: Mapping[str, Any] = {
+    "machine": "aarch64",
+    "cpu_model": "Cortex-A76",
+    "cpu_count": 4,
+    "memory_bytes": 8_000_000_000,
+    "board_model": "Raspberry Pi 5",
+    "kernel": "6.6.20",
+    "python": "3.11.2",
+    "libc_name": "glibc",
+    "libc_version": "2.36",
+    "governor": "performance",
+}
+
+
+def sample_device(name: str = "pi-03", **tags: str) -> Device:
+    """Return a device of an inventory."""
+    return Device(name, TransportKind.SSH, host=f"{name}.lab", tags=tags)
+
+
+def sample_model(name: str = "digits") -> Model:
+    """Return a model of three variants: fp32, fp16 made from it, and int8 made from fp16."""
+    parents = {"fp32": None, "fp16": "fp32", "int8": "fp16"}
+    variants = {
+        variant: Variant(
+            variant,
+            f"/models/{name}/{name}-{variant}.tflite",
+            hashlib.sha256(f"{name} {variant}".encode()).hexdigest(),
+            variant,
+            "post-training" if parent else "trained",
+            parent,
+            {"top1": 0.97},
+        )
+        for variant, parent in parents.items()
+    }
+    return Model(
+        name, f"/models/{name}", f"The {name} model", "classification", ModelInput((1, 8, 8, 1), "f4", 0, 1), variants
+    )
+
+
+def sample_header(run: str, sweep: Sweep, model: Model, started_at: datetime = STARTED_AT) -> RunHeader:
+    """Return what is fixed when a run begins."""
+    return RunHeader(
+        run=run,
+        sweep=sweep.name,
+        sweep_document=f"name: {sweep.name}\n",
+        sweep_source=f"sweeps/{sweep.name}.yaml",
+        model=model.name,
+        model_directory=model.directory,
+        seed=sweep.order.seed,
+        started_at=started_at,
+        controller="desk benchfleet 0.1.0",
+        settings={"devices": ["pi-*"]},
+    )
+
+
+def sample_sweep(
+    variants: Sequence[str] = ("fp32", "int8"),
+    runtimes: Sequence[RuntimeSpec] = (TFLITE,),
+    matrix: Mapping[str, tuple[Setting, ...]] | None = None,
+    trials: int = 3,
+    retries: Retries = Retries(),
+) -> Sweep:
+    """Return a small sweep."""
+    return Sweep(
+        "digits-variants",
+        "digits",
+        tuple(variants),
+        tuple(runtimes),
+        {"threads": (1,)} if matrix is None else matrix,
+        trials=trials,
+        retries=retries,
+    )
+
+
+def sample_plan(device: Device, sweep: Sweep, model: Model) -> DevicePlan:
+    """Return the plan that the real planner makes of a sweep; each runtime has a bundle."""
+    files = {
+        variant.path: Blob(variant.sha256, 21_000 + number, BlobKind.MODEL, variant.path.rsplit("/", 1)[-1])
+        for number, variant in enumerate(model.variants.values())
+    }
+    offers = [
+        RuntimeOffer(runtime, Blob(_sha256(runtime.label), 50_000_000, BlobKind.BUNDLE, runtime.label))
+        for runtime in sweep.runtimes
+        if runtime.source is RuntimeSource.BUNDLE
+    ]
+    return plan_device(PlanInputs(sweep, model, device, Facts(FACTS), offers, files))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Samples of one metric, packed as a worker packs them."""
+
+    name: str
+    samples: Sequence[int]
+    batch: int = 1
+
+    def report(self) -> dict[str, Any]:
+        """Return the metric as `trial-finished` has it."""
+        codec, data, crc32 = pack_samples(self.samples)
+        packed = {
+            "codec": codec,
+            "count": len(self.samples),
+            "crc32": crc32,
+            "data": base64.b64encode(data).decode("ascii"),
+        }
+        return {"name": self.name, "batch": self.batch, "samples": packed}
+
+
+def number(name: str, value: float) -> dict[str, Any]:
+    """Return a metric of one number."""
+    return {"name": name, "value": value}
+
+
+def outputs(values: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Return what a preflight computed: one row of values for each input."""
+    flat = [value for row in values for value in row]
+    return {
+        "count": len(values),
+        "values_per_output": len(values[0]),
+        "dtype": "f4",
+        "data": base64.b64encode(struct.pack(f"<{len(flat)}f", *flat)).decode("ascii"),
+        "inputs": "dataset",
+        "top1": [max(range(len(row)), key=row.__getitem__) for row in values],
+    }
+
+
+class EventLog:
+    """The log that one device writes of its part of a run; each method appends one record and returns the log."""
+
+    def __init__(self, run: str, plan: DevicePlan, log_id: str = "log-1", worker_sha256: str = WORKER_SHA256) -> None:
+        self.run = run
+        self.device = plan.device
+        self.log_id = log_id
+        self.lines: list[bytes] = []
+        self._jobs = {trial.key: trial.job for trial in plan.trials}
+        self.append(
+            Event.LOG_OPENED,
+            log_id=log_id,
+            protocol=PROTOCOL_VERSION,
+            run=run,
+            device=plan.device,
+            plan_sha256=plan.sha256,
+            worker_sha256=worker_sha256,
+        )
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last record."""
+        return len(self.lines)
+
+    def append(self, kind: str, **fields: Any) -> Self:
+        """Append a record of any kind, sensible or not."""
+        seq = len(self.lines) + 1
+        clocks = {"at_unix_ns": 1_772_353_800_000_000_000 + seq * 1_000_000_000, "at_mono_ns": seq * 1_000_000_000}
+        self.lines.append(encode_record({"seq": seq, "kind": kind, **clocks, **fields}))
+        return self
+
+    def runner_started(self) -> Self:
+        """A runner begins."""
+        return self.append(Event.RUNNER_STARTED, boot_id="b00", pid=4711, python="3.11.2", skip=0)
+
+    def started(self, trial: str, attempt: int = 1) -> Self:
+        """An attempt begins."""
+        return self.append(
+            Event.TRIAL_STARTED, trial=trial, job=self._jobs[trial], attempt=attempt, conditions=CONDITIONS
+        )
+
+    def finished(
+        self, trial: str, metrics: Iterable[Sampled | Mapping[str, Any]] = (), attempt: int = 1, **fields: Any
+    ) -> Self:
+        """An attempt ends; ok and valid unless the fields say otherwise."""
+        event = {
+            "outcome": Outcome.OK,
+            "failure": None,
+            "duration_ns": 1_500_000_000,
+            "conditions": {**CONDITIONS, "temperature_c": 52.0},
+            "conditions_before": CONDITIONS,
+            "invalid": [],
+            "runtime": {"name": "tflite-runtime", "version": "2.14.0", "kernels": "xnnpack"},
+            "metrics": [metric.report() if isinstance(metric, Sampled) else dict(metric) for metric in metrics],
+            "outputs": None,
+            **fields,
+        }
+        return self.append(Event.TRIAL_FINISHED, trial=trial, job=self._jobs[trial], attempt=attempt, **event)
+
+    def failed(self, trial: str, kind: str = Failure.LOAD, message: str = "no such op", attempt: int = 1) -> Self:
+        """An attempt fails."""
+        failure = {"kind": kind, "message": message, "signal": None, "exit_code": 1, "stderr_tail": "Traceback"}
+        return self.finished(trial, attempt=attempt, outcome=Outcome.FAILED, failure=failure, runtime=None)
+
+    def skipped(self, trial: str, reason: str = "its preflight failed: no such op") -> Self:
+        """A trial is left out."""
+        return self.append(Event.TRIAL_SKIPPED, trial=trial, job=self._jobs[trial], reason=reason)
+
+    def run_finished(self, outcome: str = RunOutcome.COMPLETE) -> Self:
+        """The runner ends."""
+        return self.append(Event.RUN_FINISHED, outcome=outcome)
+
+    def arrived(self, first: int = 1, last: int | None = None) -> RecordsArrived:
+        """Return records `first` to `last` as a session reports them."""
+        last = self.last_seq if last is None else last
+        lines = b"".join(self.lines[first - 1 : last])
+        return RecordsArrived(self.device, self.run, self.log_id, first, last, lines)

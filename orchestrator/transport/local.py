@@ -1,0 +1,241 @@
+"""The controller's own machine as a device: commands are its own processes, out of reach of the terminal's Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.domain.device import Device
+from orchestrator.domain.errors import LinkLost, Unreachable
+from orchestrator.transport.base import Completed
+from orchestrator.transport.command import END_TIMEOUT_S, READ_BYTES, STATUS_UNKNOWN, WRITE_STALL_S, Tail, run_to_end
+from orchestrator.transport.quoting import command_line
+from orchestrator.transport.settings import TransportSettings
+
+_SIGNAL_STATUS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class LocalConnector:
+    """Opens transports to this machine itself."""
+
+    end_timeout_s: float = END_TIMEOUT_S
+    write_stall_s: float = WRITE_STALL_S
+
+    def connect(self, device: Device) -> LocalTransport:
+        """Return a transport; there is nothing to connect to, so it never fails."""
+        return LocalTransport(device.name, self)
+
+
+def connector(settings: TransportSettings) -> LocalConnector:
+    """Return the connector; it needs no settings."""
+    return LocalConnector()
+
+
+class LocalTransport:
+    """Starts commands here; each leads a session of its own, in the home directory as a login over SSH would."""
+
+    def __init__(self, device: str, settings: LocalConnector) -> None:
+        self._device = device
+        self._settings = settings
+        self._streams: list[LocalStream] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def stream(self, argv: Sequence[str]) -> LocalStream:
+        """Start a command; one that does not exist ends with status 127, as in a shell."""
+        command_line(argv)  # the same vectors are refused as by every other transport
+        with self._lock:
+            if self._closed:
+                raise LinkLost("the connection was closed", device=self._device)
+            self._streams = [stream for stream in self._streams if not stream.ended]
+            stream = LocalStream(self._start(argv), self._settings)
+            self._streams.append(stream)
+        return stream
+
+    def run(self, argv: Sequence[str], timeout_s: float = 30.0) -> Completed:
+        """Run a short command to its end; it is killed if that takes too long."""
+        return run_to_end(self.stream(argv), timeout_s)
+
+    def close(self) -> None:
+        """End the input of what still runs, and kill what does not end by itself."""
+        with self._lock:
+            self._closed = True
+            streams, self._streams = self._streams, []
+        for stream in streams:
+            stream.end()
+
+    def _start(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        home = Path.home()
+        try:
+            return subprocess.Popen(
+                ["/bin/sh", "-c", 'exec "$@"', "sh", *argv],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                cwd=home if home.is_dir() else "/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Unreachable(f"no process can be started: {error.strerror}", device=self._device) from error
+
+
+class LocalStream:
+    """A process's pipes, never blocking on one of them while another wants to be served."""
+
+    def __init__(self, process: subprocess.Popen[bytes], settings: LocalConnector) -> None:
+        self._process = process
+        self._settings = settings
+        pipes = (process.stdin, process.stdout, process.stderr)
+        self._stdin, self._stdout, self._stderr = (pipe.fileno() for pipe in pipes if pipe is not None)
+        for descriptor in (self._stdin, self._stdout, self._stderr):
+            os.set_blocking(descriptor, False)
+        self._wake_reading, self._wake_writing = os.pipe()
+        self._tail = Tail()
+        self._stderr_open = True
+        self._input_open = True
+        self._ending = False
+        self._completed: Completed | None = None
+        self._reading, self._writing, self._draining = threading.Lock(), threading.Lock(), threading.Lock()
+        self._interrupting, self._finishing = threading.Lock(), threading.Lock()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
+    def read(self, size: int, timeout_s: float | None = None) -> bytes:
+        """Return what the process has printed, b"" at the end; stderr is drained meanwhile."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._reading:
+            while True:
+                if self._ending:
+                    raise LinkLost("the stream was ended")
+                ready = self._poll(self._stdout, select.POLLIN, deadline)
+                if self._stdout in ready:
+                    with suppress(BlockingIOError):
+                        return os.read(self._stdout, size)
+                elif deadline is not None and time.monotonic() >= deadline:
+                    raise LinkLost(f"nothing came for {timeout_s:g} s")
+
+    def write(self, data: bytes) -> None:
+        """Pass all of `data` to the process's standard input."""
+        view = memoryview(data)
+        with self._writing:
+            deadline = time.monotonic() + self._settings.write_stall_s
+            while view:
+                if self._ending or not self._input_open:
+                    raise LinkLost("the stream was ended")
+                ready = self._poll(self._stdin, select.POLLOUT, deadline)
+                if self._stdin in ready:
+                    view = view[self._send(view) :]
+                    deadline = time.monotonic() + self._settings.write_stall_s
+                elif time.monotonic() >= deadline:
+                    raise LinkLost(f"the command has read none of its input for {self._settings.write_stall_s:g} s")
+
+    def end(self) -> Completed:
+        """Close both directions and wait for the process a while; then kill it and what it started in its session."""
+        return self.finish(self._settings.end_timeout_s)
+
+    def close_input(self) -> None:
+        """Let the process see the end of its input."""
+        with self._writing:
+            if self._input_open and self._process.stdin is not None:
+                self._input_open = False
+                self._process.stdin.close()
+
+    def finish(self, timeout_s: float) -> Completed:
+        """End as `end` does, with another bound."""
+        self._interrupt()
+        with self._finishing:
+            if self._completed is None:
+                self.close_input()
+                with self._reading:
+                    self._completed = self._finish(time.monotonic() + timeout_s)
+            return self._completed
+
+    def abandon(self) -> None:
+        """Kill the process and what it started in its session."""
+        self.finish(0.0)
+
+    def _interrupt(self) -> None:
+        """Have whoever reads or writes give up."""
+        with self._interrupting:
+            if not self._ending:
+                self._ending = True
+                os.write(self._wake_writing, b"!")
+
+    def _send(self, view: memoryview) -> int:
+        try:
+            return os.write(self._stdin, view[:READ_BYTES])
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise LinkLost("the command has closed its input") from error
+
+    def _poll(self, descriptor: int, events: int, deadline: float | None) -> set[int]:
+        """Wait until `descriptor` is ready, draining stderr, or until a stream that ends or the deadline interrupts."""
+        poll = select.poll()
+        poll.register(descriptor, events)
+        poll.register(self._wake_reading, select.POLLIN)
+        if self._stderr_open:
+            poll.register(self._stderr, select.POLLIN)
+        wait_ms = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        ready = {found for found, _ in poll.poll(wait_ms)}
+        if self._stderr in ready:
+            self._drain_stderr()
+        return ready
+
+    def _drain_stderr(self) -> None:
+        with self._draining, suppress(BlockingIOError):
+            while self._stderr_open:
+                data = os.read(self._stderr, READ_BYTES)
+                self._tail.add(data)
+                self._stderr_open = bool(data)
+
+    def _finish(self, deadline: float) -> Completed:
+        """Read both outputs to their end and reap the process, by force once the time is up."""
+        stdout_open = True
+        poll = select.poll()
+        poll.register(self._stdout, select.POLLIN)
+        poll.register(self._stderr, select.POLLIN)
+        while stdout_open and (left := deadline - time.monotonic()) > 0:
+            ready = {found for found, _ in poll.poll(left * 1000)}
+            if self._stderr in ready:
+                self._drain_stderr()
+                if not self._stderr_open:
+                    poll.unregister(self._stderr)
+            if self._stdout in ready:
+                with suppress(BlockingIOError):
+                    stdout_open = bool(os.read(self._stdout, READ_BYTES))
+        status = self._reap(deadline)
+        self._drain_stderr()
+        self._close_descriptors()
+        return Completed(status, b"", bytes(self._tail))
+
+    def _reap(self, deadline: float) -> int:
+        try:
+            status = self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            return STATUS_UNKNOWN
+        return status if status >= 0 else _SIGNAL_STATUS - status
+
+    def _close_descriptors(self) -> None:
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+        with self._writing:
+            os.close(self._wake_reading)
+            os.close(self._wake_writing)

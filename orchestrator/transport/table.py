@@ -1,0 +1,37 @@
+"""The ways of reaching a device: one line each. Its module is imported when a device first needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+
+from orchestrator.domain.device import Device, TransportKind
+from orchestrator.transport.base import Connector, Transport
+from orchestrator.transport.settings import TransportSettings
+
+MODULES: Mapping[TransportKind, str] = MappingProxyType(
+    {
+        TransportKind.LOCAL: "orchestrator.transport.local",
+        TransportKind.SSH: "orchestrator.transport.ssh",
+    }
+)
+"""Each module has a function `connector(settings) -> Connector`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connectors:
+    """The connector for every device: picks by the device's transport."""
+
+    settings: TransportSettings
+
+    def connect(self, device: Device) -> Transport:
+        """Return an open transport to the device, by the way that its inventory names."""
+        return connector_for(device.transport, self.settings).connect(device)
+
+
+def connector_for(kind: TransportKind, settings: TransportSettings) -> Connector:
+    """Return the connector of one kind."""
+    connector: Connector = import_module(MODULES[kind]).connector(settings)
+    return connector

@@ -1,0 +1,134 @@
+"""A lab in a folder: inventory, sweeps and the real `benchfleet` command, as a user would have them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED_CACHE = REPOSITORY / ".cache" / "tests" / "controller"
+"""Runtime bundles are tens of megabytes: all tests of a checkout share what one of them downloaded."""
+
+OK_PROGRAM = """\
+echo '{"runtime": {"name": "shell", "version": "1"}}'
+echo '{"metric": "latency_ns", "samples": [1000, 1100, 1200, 1300, 1400, 1500, 1600, 1700]}'
+echo '{"done": true}'
+"""
+
+
+class Lab:
+    """Writes files below `directory` and runs the command there, with a home of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.home = directory / "home"
+        self.home.mkdir(parents=True)
+        self.devices: dict[str, dict[str, Any]] = {}
+        self.database = directory / "benchfleet.db"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what the command sees: this checkout's code, nothing of the developer's own settings."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("BENCHFLEET_")}
+        return {
+            **kept,
+            "HOME": str(self.home),
+            "XDG_CACHE_HOME": str(self.home / ".cache"),
+            "XDG_CONFIG_HOME": str(self.home / ".config"),
+            "BENCHFLEET_CACHE_DIR": str(SHARED_CACHE),
+            "PYTHONPATH": str(REPOSITORY),
+        }
+
+    def state_dir(self, name: str) -> Path:
+        """Return the state folder of a device."""
+        return self.directory / "devices" / name
+
+    def add_local(self, name: str, **fields: Any) -> None:
+        """Declare a device that is this machine, with a state folder of its own."""
+        self._add(name, {"transport": "local", **fields})
+
+    def add_ssh(self, name: str, server: Any, **fields: Any) -> None:
+        """Declare a device behind a real sshd (tests.servers.sshd.SshServer)."""
+        reach = {
+            "host": server.host,
+            "port": server.port,
+            "user": server.user,
+            "identity_file": str(server.identity_file),
+            "python": sys.executable,
+        }
+        self._add(name, {**reach, **fields})
+
+    def trust(self, server: Any, host: str | None = None, port: int | None = None) -> None:
+        """Put a server's host key on record, as enrolling does; `host` and `port` where it is reached by others."""
+        line = str(server.known_hosts_line)
+        if host is not None:
+            line = f"[{host}]:{port} " + line.split(" ", 1)[1]
+        path = self.home / ".config" / "benchfleet" / "known_hosts"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(line.rstrip("\n") + "\n")
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of the lab."""
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def write_exec_sweep(self, program: str = OK_PROGRAM, name: str = "sweep", **fields: Any) -> Path:
+        """Write a sweep whose one runtime is a shell program."""
+        self.write(f"{name}.sh", program)
+        runtime = {"exec": {"name": "shell", "command": ["sh", f"{name}.sh"], "files": [f"{name}.sh"]}}
+        document = {
+            "sweep": name,
+            "model": str(REPOSITORY / "models" / "digits"),
+            "variants": ["fp32"],
+            "runtimes": [runtime],
+            "trials": 3,
+            **fields,
+        }
+        return self.write(f"{name}.yaml", json.dumps(document))
+
+    def argv(self, *arguments: str) -> list[str]:
+        """Return the argument vector of a command."""
+        return [sys.executable, "-m", "orchestrator", *arguments]
+
+    def run(
+        self, *arguments: str, timeout_s: float = 90, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            self.argv(*arguments),
+            cwd=self.directory,
+            env={**self.environment, **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a command; the caller ends it."""
+        return subprocess.Popen(
+            self.argv(*arguments), cwd=self.directory, env=self.environment, text=True, **options
+        )
+
+    def json(self, *arguments: str, timeout_s: float = 90) -> Any:
+        """Run a command with --json and return what it printed, whatever its exit code."""
+        done = self.run(*arguments, "--json", timeout_s=timeout_s)
+        assert done.stdout, f"{arguments} printed nothing; stderr:\n{done.stderr}"
+        return json.loads(done.stdout)
+
+    def rows(self, statement: str) -> Sequence[dict[str, Any]]:
+        """Return what an SQL statement finds in the lab's database."""
+        found: Sequence[dict[str, Any]] = self.json("sql", statement)
+        return found
+
+    def _add(self, name: str, fields: dict[str, Any]) -> None:
+        self.devices[name] = {"state_dir": str(self.state_dir(name)), **fields}
+        self.write("inventory/lab.yaml", json.dumps({"devices": self.devices}))

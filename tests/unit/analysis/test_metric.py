@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.domain.metric import ALIASES, METRICS, Direction, Unit, is_registered, metric_named
+
+
+def test_every_alias_leads_to_a_registered_metric() -> None:
+    assert set(ALIASES.values()) <= set(METRICS)
+    assert not set(ALIASES) & set(METRICS)
+
+
+def test_latency_means_nanoseconds_of_which_fewer_are_better() -> None:
+    metric = metric_named("latency")
+
+    assert (metric.name, metric.unit, metric.direction, metric.min_effect) == (
+        "latency_ns",
+        Unit.NANOSECONDS,
+        Direction.LOWER,
+        0.01,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "direction"),
+    [
+        ("tokenize_ns", Unit.NANOSECONDS, Direction.LOWER),
+        ("heap_bytes_max", Unit.BYTES, Direction.LOWER),
+        ("radio_mj", Unit.MILLIJOULES, Direction.LOWER),
+        ("cache_hit_ratio", Unit.RATIO, Direction.NONE),
+        ("die_c_max", Unit.CELSIUS, Direction.NONE),
+        ("accuracy_top5", Unit.RATIO, Direction.HIGHER),
+        ("frames", Unit.NUMBER, Direction.NONE),
+        ("ns", Unit.NUMBER, Direction.NONE),
+        ("", Unit.NUMBER, Direction.NONE),
+    ],
+)
+def test_an_unknown_metric_says_its_unit_by_its_ending(name: str, unit: Unit, direction: Direction) -> None:
+    metric = metric_named(name)
+
+    assert (metric.name, metric.unit, metric.direction) == (name, unit, direction)
+    assert not is_registered(name)

@@ -1,0 +1,46 @@
+import pytest
+
+from orchestrator.blobs.packages import contents_of
+from orchestrator.domain.errors import BundleError
+from orchestrator.domain.runtime import BUNDLE_ENGINES, RuntimeSource, RuntimeSpec
+
+
+def runtime(label: str) -> RuntimeSpec:
+    name, _, version = label.partition("==")
+    return RuntimeSpec(label, RuntimeSource.BUNDLE, name, version or None)
+
+
+@pytest.mark.parametrize(
+    ("label", "machine", "requirement", "constraints"),
+    [
+        ("tflite-runtime==2.14.0", "x86_64", "tflite-runtime==2.14.0", ("numpy<2",)),
+        ("tflite-runtime==2.5.0.post1", "armv7l", "tflite-runtime==2.5.0.post1", ("numpy<2",)),
+        ("ai-edge-litert==1.0.1", "aarch64", "ai-edge-litert==1.0.1", ("numpy<2",)),
+        ("ai-edge-litert==1.1.2", "aarch64", "ai-edge-litert==1.1.2", ()),
+        ("ai-edge-litert==2.3.0", "x86_64", "ai-edge-litert==2.3.0", ()),
+        ("tensorflow==2.21.0", "x86_64", "tensorflow-cpu==2.21.0", ()),
+        ("tensorflow==2.21.0", "aarch64", "tensorflow==2.21.0", ()),
+        ("tensorflow==2.18.0rc1", "x86_64", "tensorflow-cpu==2.18.0rc1", ()),
+        ("tensorflow==2.17.1", "x86_64", "tensorflow-cpu==2.17.1", ("numpy<2",)),
+        ("tensorflow==2.12.1", "x86_64", "tensorflow-cpu==2.12.1", ("numpy<2", "numpy<1.24")),
+        ("tensorflow==2.9.0", "aarch64", "tensorflow==2.9.0", ("numpy<2", "numpy<1.24", "protobuf<3.21")),
+    ],
+)
+def test_a_runtime_is_made_of_pinned_packages_and_the_bounds_that_they_forget(
+    label: str, machine: str, requirement: str, constraints: tuple[str, ...]
+) -> None:
+    contents = contents_of(runtime(label), machine)
+
+    assert contents.requirement == requirement
+    assert contents.constraints == constraints
+
+
+def test_every_bundle_runtime_that_the_domain_knows_has_a_recipe() -> None:
+    assert [contents_of(runtime(f"{name}==2.0.0"), "x86_64").version for name in BUNDLE_ENGINES] == ["2.0.0"] * 3
+
+
+@pytest.mark.parametrize("label", ["torch==2.0.0", "tflite-runtime"])
+def test_a_runtime_without_a_recipe_or_a_pin_is_an_error(label: str) -> None:
+    with pytest.raises(BundleError, match="no recipe for a bundle of") as caught:
+        contents_of(runtime(label), "x86_64")
+    assert "ai-edge-litert, tensorflow, tflite-runtime" in str(caught.value.hint)

@@ -1,0 +1,221 @@
+"""Values that the reports are tried on; one name among them is hostile."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from orchestrator.domain.blob import Blob, BlobKind
+from orchestrator.domain.comparison import (
+    Agreement,
+    Comparison,
+    ComparisonGroup,
+    ComparisonRow,
+    OutputsAgreement,
+    Ratio,
+    Side,
+    Tolerance,
+    Verdict,
+)
+from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.measurement import Cell, CellResult
+from orchestrator.domain.metric import METRICS
+from orchestrator.domain.model import Dataset, Model, ModelInput, Variant
+from orchestrator.domain.plan import DevicePlan, Excluded, Job, Trial, TrialKind
+from orchestrator.domain.run import (
+    DeviceRun,
+    DeviceRunState,
+    MissingTrial,
+    Offset,
+    RunHeader,
+    RunRecord,
+    RunState,
+    TrialState,
+)
+from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
+
+BEGAN = datetime(2024, 6, 1, 3, 15, tzinfo=UTC)
+HOSTILE = "\x1b[2J[red]evil[/red]\u202e"
+RUNTIME = RuntimeSpec("tflite-runtime==2.14.0", RuntimeSource.BUNDLE, "tflite-runtime", "2.14.0")
+
+NO_OUTPUTS = OutputsAgreement(Agreement.UNKNOWN)
+UNMEASURED = Side("pruned", 0, None, None, 20_512, None, rejected="load-error: " + HOSTILE)
+GROUPS = (
+    ComparisonGroup(
+        "digits",
+        "pi-03",
+        {"runtime": "tflite-runtime==2.14.0", "threads": 1},
+        Side("fp32", 5, 41_873.0, 0.01, 20_512, 0.970),
+        (
+            ComparisonRow(
+                Side("fp16", 5, 41_990.0, 0.01, 11_400, 0.970),
+                Verdict.INCONCLUSIVE,
+                Ratio(1.0028, 0.9911, 1.0146, 0.6, 0.6),
+                7,
+                0.556,
+                0.0,
+                OutputsAgreement(Agreement.AGREE, 0.00032, 0, 0, 64, 64),
+            ),
+            ComparisonRow(
+                Side("int8", 4, 20_100.0, 0.01, 6_912, 0.974, invalid=1),
+                Verdict.IMPROVED,
+                Ratio(0.4800, 0.4609, 0.5021, 1e-9, 3e-9),
+                None,
+                0.337,
+                0.004,
+                OutputsAgreement(Agreement.DIFFER, 0.0431, 80, 0, 64, 64),
+                ("1 invalid trial excluded",),
+            ),
+            ComparisonRow(
+                Side("int8-badcal", 5, 43_130.0, 0.01, 6_912, 0.773),
+                Verdict.REGRESSED,
+                Ratio(1.0300, 1.0151, 1.0452, 0.001, 0.002),
+                None,
+                0.337,
+                -0.197,
+                OutputsAgreement(Agreement.DIFFER, 0.913, 300, 10, 64, 40),
+            ),
+            ComparisonRow(UNMEASURED, Verdict.NOT_COMPARABLE, None, None, 1.0, None, NO_OUTPUTS, ("rejected: bad op",)),
+        ),
+    ),
+    ComparisonGroup(
+        "digits",
+        HOSTILE,
+        {"runtime": "exec/program", "pinned": True},
+        None,
+        (ComparisonRow(UNMEASURED, Verdict.NOT_COMPARABLE, None, None, None, None, NO_OUTPUTS),),
+        ("no variant fp32 here",),
+    ),
+)
+COMPARISON = Comparison(
+    "20240601-k3f9",
+    "variant",
+    "fp32",
+    METRICS["latency_ns"],
+    min_effect=0.01,
+    significance=0.05,
+    confidence=0.95,
+    tolerance=Tolerance(),
+    tests=3,
+    groups=GROUPS,
+)
+
+DEVICES = (
+    Device("workstation", TransportKind.LOCAL),
+    Device("pi-03", TransportKind.SSH, host="10.0.0.3", user="pi", port=2222, tags={"class": "rpi5", "site": "lab"}),
+    Device("coral-01", TransportKind.SSH, jump="gate"),
+)
+PI_FACTS = Facts(
+    {
+        "machine": "aarch64",
+        "board_model": "Raspberry Pi 5 Model B Rev 1.0",
+        "cpu_count": 4,
+        "memory_bytes": 8_254_000_000,
+        "os_id": "debian",
+        "os_version": "12",
+        "python": "3.11.2",
+        "libc_name": "glibc",
+        "libc_version": "2.36",
+        "temperature_c": 51.2,
+        "disk_free_bytes": 20_900_000_000,
+    }
+)
+BARE_FACTS = Facts({"machine": "armv7l", "python": "3.7.3", "temperature_c": None, "memory_bytes": HOSTILE})
+
+JOBS = tuple(
+    Job(f"job{number}", variant, RUNTIME, {"threads": 1}, f"{variant} · tflite-runtime==2.14.0 · threads=1")
+    for number, variant in enumerate(("fp32", "int8"))
+)
+TRIALS = tuple(
+    Trial(f"{job.key}.{index}", job.key, TrialKind.MEASURE if index else TrialKind.PREFLIGHT, index)
+    for index in range(7)
+    for job in JOBS
+)
+BLOBS = (Blob("a" * 64, 20_512, BlobKind.MODEL, "fp32.tflite"), Blob("b" * 64, 51_200_000, BlobKind.BUNDLE, "bundle"))
+PLANS = tuple(
+    DevicePlan(
+        device,
+        JOBS,
+        TRIALS,
+        (Excluded("int8 · ai-edge-litert==2.3.0 · threads=1", f"no wheel fits {HOSTILE}"),),
+        BLOBS,
+        b"{}",
+        "c" * 64,
+        192.0 + 60 * number,
+    )
+    for number, device in enumerate(("pi-03", "pi-04"))
+)
+
+HEADER = RunHeader("20240601-k3f9", "digits-variants", "", "", "digits", "", 7, BEGAN, "lab", {})
+RUN = RunRecord(
+    HEADER,
+    RunState.INCOMPLETE,
+    BEGAN + timedelta(minutes=12, seconds=5),
+    (
+        DeviceRun(
+            "pi-03",
+            DeviceRunState.COMPLETE,
+            None,
+            None,
+            "c" * 64,
+            Offset("log", 40),
+            {TrialState.MEASURED: 9, TrialState.FAILED: 1, TrialState.PLANNED: 0},
+        ),
+        DeviceRun(
+            "pi-04",
+            DeviceRunState.FAILED,
+            "pi-04: connect: host key changed " + HOSTILE,
+            "benchfleet devices enroll pi-04",
+            None,
+            Offset(None, 0),
+            {},
+        ),
+    ),
+)
+ACTIVE_RUN = RunRecord(
+    RunHeader("20240602-a1b2", HOSTILE, "", "", "digits", "", 7, BEGAN + timedelta(days=1), "lab", {}),
+    RunState.ACTIVE,
+    None,
+    (DeviceRun("pi-03", DeviceRunState.RUNNING, None, None, None, Offset(None, 0), {TrialState.PLANNED: 10}),),
+)
+MISSING = tuple(
+    MissingTrial("pi-03", JOBS[1].label, f"job1.{index}", TrialState.FAILED, "killed-by-signal: SIGSEGV " + HOSTILE)
+    for index in (2, 4)
+)
+RESULTS = (
+    CellResult(
+        Cell(HEADER.run, "pi-03", "digits", "fp32", RUNTIME.label, {"threads": 1}),
+        "latency_ns",
+        (41_873.0, 41_500.0, 43_000.0),
+        0,
+        0,
+        0,
+        20_512,
+        0.970,
+        None,
+    ),
+    CellResult(
+        Cell(HEADER.run, "pi-03", "digits", "int8", RUNTIME.label, {"threads": 1}),
+        "latency_ns",
+        (),
+        0,
+        2,
+        0,
+        6_912,
+        None,
+        HOSTILE,
+    ),
+)
+
+MODEL = Model(
+    "digits",
+    "/models/digits",
+    "handwritten digits",
+    "classification",
+    ModelInput((1, 8, 8, 1), "float32", 0.0, 1.0),
+    {
+        "fp32": Variant("fp32", "/m/fp32", "0" * 64, "float32", "trained", accuracy={"top1": 0.9703}),
+        "int8": Variant("int8", "/m/int8", "1" * 64, "int8", "post-training, " + HOSTILE, parent="fp32"),
+    },
+    {"digits-test": Dataset("digits-test", "/m/d.npz", "2" * 64, 360)},
+)

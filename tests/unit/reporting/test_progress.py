@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+
+import pytest
+from rich.console import Console
+
+from orchestrator.domain.conversation import Step
+from orchestrator.domain.run import DeviceRunState, TrialChange, TrialState
+from orchestrator.reporting.progress import LineDisplay, LiveDisplay, RunDisplay, SilentDisplay, run_display
+from tests.unit.reporting.rendering import drawn
+
+LABEL = "int8 · tflite-runtime==2.14.0 · threads=1"
+
+
+@dataclass
+class FakeClock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def console(*, terminal: bool = False, height: int = 12) -> Console:
+    return Console(
+        file=io.StringIO(),
+        width=100,
+        height=height,
+        force_terminal=terminal,
+        markup=False,
+        highlight=False,
+        _environ={"TERM": "xterm"},
+    )
+
+
+def printed(on: Console) -> str:
+    assert isinstance(on.file, io.StringIO)
+    return on.file.getvalue()
+
+
+def measured(device: str, number: int, p50_ns: float = 41_873.0) -> TrialChange:
+    return TrialChange(device, f"j.{number}", LABEL, TrialState.MEASURED, "measure", p50_ns, 51.2)
+
+
+def running(device: str, number: int) -> TrialChange:
+    return TrialChange(device, f"j.{number}", LABEL, TrialState.RUNNING, "measure")
+
+
+def failed(device: str, number: int, why: str = "killed-by-signal: SIGSEGV") -> TrialChange:
+    return TrialChange(device, f"j.{number}", LABEL, TrialState.FAILED, "measure", failure=why)
+
+
+def play(display: RunDisplay) -> None:
+    with display:
+        display.step("pi-03", Step.CONNECT, "")
+        display.planned("pi-03", 3, 1)
+        display.changed(TrialChange("pi-03", "j.0", LABEL, TrialState.MEASURED, "preflight"))
+        display.changed(running("pi-03", 1))
+        display.changed(measured("pi-03", 1))
+        display.changed(failed("pi-03", 2, "killed-by-signal: SIGSEGV \x1b[2J"))
+        display.device_ended("pi-03", DeviceRunState.COMPLETE, None, None)
+        display.device_ended("c", DeviceRunState.FAILED, "c: connect: refused [red]", "is it on?")
+
+
+def test_lines_tell_each_step_each_finished_trial_and_each_end() -> None:
+    on = console()
+    play(LineDisplay(on))
+
+    assert printed(on) == (
+        "pi-03  connect\n"
+        "pi-03  3 trials planned, 1 cell excluded\n"
+        f"pi-03  1/3  {LABEL}  preflight ok\n"
+        f"pi-03  2/3  {LABEL}  p50 41.9 µs\n"
+        f"pi-03  3/3  {LABEL}  failed: killed-by-signal: SIGSEGV \\x1b[2J\n"
+        "pi-03  complete  2 measured, 1 failed, 1 cell excluded\n"
+        "c      failed: connect: refused [red]\n"
+        "c      hint: is it on?\n"
+    )
+
+
+def test_a_step_that_goes_on_is_told_only_now_and_then(clock: FakeClock) -> None:
+    on = console()
+    display = LineDisplay(on, clock)
+    for second in range(12):
+        clock.now = second
+        display.step("pi-03", Step.UPLOAD, f"{12 - second} MB")
+    display.step("pi-03", Step.UPLOAD, "2 MB")
+
+    assert printed(on).splitlines() == ["pi-03  upload  12 MB", "pi-03  upload  7 MB", "pi-03  upload  2 MB"]
+
+
+def test_a_trial_that_is_tried_again_counts_once() -> None:
+    on = console()
+    display = LineDisplay(on)
+    display.planned("pi-03", 2, 0)
+    display.changed(TrialChange("pi-03", "j.1", LABEL, TrialState.INVALID, "measure", failure="throttled"))
+    display.changed(running("pi-03", 1))
+    display.changed(measured("pi-03", 1))
+
+    assert printed(on).splitlines()[1:] == [
+        f"pi-03  1/2  {LABEL}  invalid: throttled",
+        f"pi-03  1/2  {LABEL}  p50 41.9 µs",
+    ]
+
+
+def test_a_resumed_run_has_no_total() -> None:
+    on = console()
+    LineDisplay(on).changed(measured("pi-03", 1))
+
+    assert printed(on) == f"pi-03  1  {LABEL}  p50 41.9 µs\n"
+
+
+def test_a_long_line_of_a_log_is_not_folded() -> None:
+    on = console()
+    LineDisplay(on).changed(failed("pi-03", 1, "x" * 300))
+
+    assert len(printed(on).splitlines()) == 1
+
+
+def test_live_shows_busy_devices_with_their_trial_cell_p50_temperature_and_time(clock: FakeClock) -> None:
+    display = LiveDisplay(console(terminal=True), clock)
+    display.step("pi-03", Step.CONNECT, "")
+    display.planned("pi-03", 40, 0)
+    display.step("pi-04", Step.UPLOAD, "51.2 MB")
+    display.changed(measured("pi-03", 1))
+    display.changed(running("pi-03", 2))
+    clock.now = 192.0
+
+    assert drawn(display.render()) == (
+        "device  state    trial  cell                                           p50   temp     elapsed\n"
+        "pi-03   running   1/40  int8 · tflite-runtime==2.14.0 · threads=1  41.9 µs  51 °C  3 min 12 s\n"
+        "pi-04   upload          51.2 MB                                                    3 min 12 s\n"
+        "2 busy · 1 trial · 3 min 12 s\n"
+    )
+
+
+def test_live_shows_the_latest_devices_of_many_and_counts_the_rest(clock: FakeClock) -> None:
+    display = LiveDisplay(console(terminal=True, height=10), clock)
+    for number in range(60):
+        clock.now = number
+        display.planned(f"pi-{number:02d}", 10, 0)
+    display.changed(measured("pi-07", 1))
+    lines = drawn(display.render()).splitlines()
+
+    assert len(lines) <= 10
+    assert [line[:5] for line in lines[1:6]] == ["pi-07", "pi-56", "pi-57", "pi-58", "pi-59"]
+    assert lines[-2] == "… and 55 more devices"
+    assert lines[-1] == "60 busy · 1/600 trials · 59 s"
+
+
+def test_live_leaves_on_the_terminal_what_went_wrong_and_how_it_ended() -> None:
+    on = console(terminal=True)
+    display = LiveDisplay(on)
+    play(display)
+    text = printed(on)
+
+    assert f"3/3  {LABEL}  " in text
+    assert "failed: killed-by-signal: SIGSEGV \\x1b" in text
+    assert "hint: is it on?" in text
+    assert "1 complete · 1 failed · 3/3 trials (1 failed)" in text.splitlines()[-1]
+    assert "\x1b[2J" not in text
+
+
+def test_live_restores_the_cursor_when_the_run_breaks() -> None:
+    on = console(terminal=True)
+    with contextlib.suppress(KeyboardInterrupt), LiveDisplay(on) as display:
+        display.step("pi-03", Step.CONNECT, "")
+        raise KeyboardInterrupt
+
+    assert printed(on).rindex("\x1b[?25h") > printed(on).rindex("\x1b[?25l")
+
+
+def test_silence_is_silent() -> None:
+    play(SilentDisplay())
+
+
+def test_the_display_follows_from_where_it_is_shown() -> None:
+    assert isinstance(run_display(console(terminal=True)), LiveDisplay)
+    assert isinstance(run_display(console()), LineDisplay)
+    assert isinstance(run_display(console(terminal=True), silent=True), SilentDisplay)

@@ -1,0 +1,105 @@
+"""Every report as it is drawn; `golden/` holds what a reader should see at a width of 100."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+import pytest
+from rich.console import RenderableType
+
+from orchestrator.domain.errors import ConfigError, Unreachable
+from orchestrator.reporting.compare import CompareView
+from orchestrator.reporting.fleet import device_table, model_table, probe_report
+from orchestrator.reporting.plans import SweepPlans, plan_report
+from orchestrator.reporting.rows import row_table
+from orchestrator.reporting.runs import RunDetails, run_report, run_table
+from tests.unit.reporting import samples
+from tests.unit.reporting.rendering import drawn
+
+GOLDEN = Path(__file__).parent / "golden"
+UNREACHABLE = Unreachable("connection refused", "is it on?")
+REPORTS: dict[str, RenderableType] = {
+    "compare": CompareView(samples.COMPARISON),
+    "devices": device_table(samples.DEVICES, {"pi-03": (samples.PI_FACTS, samples.BEGAN)}),
+    "probe": probe_report(
+        {
+            "pi-03": samples.PI_FACTS,
+            "old": samples.BARE_FACTS,
+            "coral-01": Unreachable("no route", "is it on?").at("coral-01", "connect"),
+            "x": ConfigError("bad " + samples.HOSTILE),
+        }
+    ),
+    "models": model_table([samples.MODEL]),
+    "plan": plan_report(SweepPlans("digits-variants", 7, samples.PLANS, {"coral-01": UNREACHABLE})),
+    "runs": run_table([samples.ACTIVE_RUN, samples.RUN]),
+    "run": run_report(RunDetails(samples.RUN, samples.MISSING, samples.RESULTS)),
+    "rows": row_table(["device", "p50_ns", "note"], [["pi-03", 41873.25, None], [samples.HOSTILE, 1e9, b"12"]]),
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_is_drawn_as_its_golden_file_shows(name: str) -> None:
+    assert drawn(REPORTS[name]) == (GOLDEN / f"{name}.txt").read_text()
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_keeps_to_the_width_and_lets_no_control_character_through(name: str, width: int) -> None:
+    text = drawn(REPORTS[name], width)
+
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert {unicodedata.category(character) for character in text} & {"Cc", "Cf"} <= {"Cc"}
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+@pytest.mark.parametrize("name", [name for name in REPORTS if name != "rows"])
+def test_on_a_terminal_only_styles_are_escape_sequences(name: str) -> None:
+    text = drawn(REPORTS[name], terminal=True)
+
+    assert "\x1b[" in text
+    assert not re.search(r"\x1b(?!\[[0-9;]*m)", text)
+
+
+def test_a_wide_console_shows_sizes_as_ratios_too() -> None:
+    assert "6.91 kB ×0.337" in drawn(REPORTS["compare"], 120)
+
+
+def test_a_narrow_console_puts_the_verdict_below_the_ratio_and_drops_no_figure() -> None:
+    narrow = drawn(REPORTS["compare"], 80)
+
+    assert "×0.480 [0.461–0.502]  6.91 kB    +0.004  differ 0.043" in narrow
+    assert re.search(r"^ +improved +64/64$", narrow, re.MULTILINE)
+    for figure in ("20.1 µs", "1 invalid trial excluded", "-0.197", "not comparable"):
+        assert figure in narrow
+
+
+def test_verdicts_are_coloured_on_a_terminal() -> None:
+    text = drawn(REPORTS["compare"], terminal=True)
+
+    assert "\x1b[32mimproved" in text
+    assert "\x1b[1;31mregressed" in text
+
+
+def test_a_narrow_list_of_runs_keeps_what_identifies_them() -> None:
+    narrow = drawn(REPORTS["runs"], 80)
+
+    assert "took" not in narrow
+    assert "20240601-k3f9" in narrow
+    assert "2024-06-01 03:15Z" in narrow
+
+
+def test_empty_reports_are_drawn_too() -> None:
+    assert drawn(run_table([])).startswith("run")
+    assert drawn(device_table([])).startswith("device")
+    assert drawn(row_table(["a"], [])) == "a\n"
+    assert drawn(plan_report(SweepPlans("s", 0, (), {}))) == "plan s · seed 0 · devices 0 · cells 0 · trials 0\n"
+    assert drawn(probe_report({})).strip() == ""
+
+
+def test_many_devices_with_the_same_exclusion_are_counted() -> None:
+    plans = tuple(samples.PLANS[0] for _ in range(7))
+
+    assert "pi-03, pi-03, pi-03, pi-03 and 3 more" in drawn(plan_report(SweepPlans("s", 7, plans, {})), 160)

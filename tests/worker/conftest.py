@@ -1,0 +1,55 @@
+"""Real worker processes over real pipes; this suite runs on Python 3.7 and imports nothing of the orchestrator."""
+
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+REPOSITORY = os.path.dirname(os.path.dirname(HERE))
+for folder in (REPOSITORY, HERE):
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+import pytest  # noqa: E402
+import worker_client  # noqa: E402
+import worker_plans  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def worker_zip():
+    """The worker as the controller ships it."""
+    return worker_client.pack_worker()
+
+
+@pytest.fixture
+def state_dir(tmp_path):
+    """A device's state folder, which need not exist yet."""
+    return str(tmp_path / "state")
+
+
+@pytest.fixture
+def connect(state_dir, worker_zip):
+    """A function that opens one more connection to the device."""
+    opened = []
+
+    def open_connection(**options):
+        options.setdefault("state_dir", state_dir)
+        client = worker_client.Client(worker_zip, **options)
+        opened.append(client)
+        return client
+
+    yield open_connection
+    for client in opened:
+        client.close()
+    worker_client.end_runners(state_dir)
+
+
+@pytest.fixture
+def device(connect):
+    """One connection to a fresh device."""
+    return connect()
+
+
+@pytest.fixture
+def plans():
+    """A builder of plans of `exec` programs."""
+    return worker_plans.PlanBuilder()
