@@ -9,7 +9,7 @@ import device_worker
 from device_worker import conditions, failures
 from device_worker.bundles import BadBundle, Interrupted
 from device_worker.containment import MARKER_VARIABLE
-from device_worker.cpu_list import BadCpuList, parse_cpu_list
+from device_worker.cpu_list import BadCpuList, check_cpus, parse_cpu_list
 from device_worker.facts import python_executable
 from device_worker.protocol.vocabulary import Failure, Outcome
 from device_worker.runtimes import ENGINES
@@ -91,6 +91,7 @@ class Bench:
         launch.timeout_s = self._plan.limits["trial_timeout_s"]
         launch.memory_bytes = self._memory_bytes()
         launch.cpus = parse_cpu_list(job["settings"].get("cpus"))
+        check_cpus(launch.cpus, frozenset(os.sched_getaffinity(0)))
         return launch
 
     def _specification(self, job: dict[str, Any], trial: dict[str, Any], workspace: Workspace) -> dict[str, Any]:

@@ -22,3 +22,10 @@ def parse_cpu_list(text: object) -> frozenset[int] | None:
             raise BadCpuList(f"not a list of CPUs: {text!r}")
         cpus.update(range(begin, end + 1))
     return frozenset(cpus)
+
+
+def check_cpus(cpus: frozenset[int] | None, available: frozenset[int]) -> None:
+    """Refuse CPUs that this process may not use."""
+    absent = sorted((cpus or frozenset()) - available)
+    if absent:
+        raise BadCpuList(f"no CPU {absent[0]} here, only {', '.join(map(str, sorted(available)))}")

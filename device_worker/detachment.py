@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import select
-import sys
 import traceback
 
 from device_worker.errors import WorkerError, from_os_error
 from device_worker.protocol.vocabulary import ErrorKind
+from device_worker.runner_log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def run_detached(work: Callable[[Report], None], log_path: str) -> dict[str, Any
     finally:
         os.close(read_fd)
     if report is None:
-        raise WorkerError(ErrorKind.RUNNER_FAILED, "the runner ended before it began", f"read {log_path} on the device")
+        message = f"the runner ended, or took more than {_REPORT_S_MAX:g} s, before it began"
+        raise WorkerError(ErrorKind.RUNNER_FAILED, message, f"read {log_path} on the device")
     if "error" in report:
         error = report["error"]
         raise WorkerError(error.pop("kind"), error.pop("message"), error.pop("hint", None), **error)
@@ -69,14 +70,13 @@ def _be_detached(work: Callable[[Report], None], write_fd: int, log_path: str) -
     except WorkerError as error:
         report({"error": error.to_fields()})
     except OSError as error:
-        traceback.print_exc()
+        log(traceback.format_exc())
         report({"error": from_os_error(error).to_fields()})
     except Exception as error:  # noqa: BLE001 the border of a process: nobody else would tell
-        traceback.print_exc()
+        log(traceback.format_exc())
         found = WorkerError(ErrorKind.RUNNER_FAILED, f"the runner failed: {error!r}", f"read {log_path} on the device")
         report({"error": found.to_fields()})
     finally:
-        sys.stderr.flush()
         os._exit(0)
 
 
@@ -84,10 +84,10 @@ def _let_go_of_files(keep: int, log_path: str) -> None:
     os.umask(0o77)
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log_fd = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(null, 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    os.dup2(log_fd, 1)
+    os.dup2(log_fd, 2)
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2 and int(name) != keep:
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 
 from device_worker.errors import WorkerError
 from device_worker.protocol.vocabulary import ErrorKind
@@ -16,6 +17,10 @@ from device_worker.protocol.vocabulary import ErrorKind
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+
+_HOLDER_READS_MAX = 50
+_HOLDER_PAUSE_S = 0.01
 
 
 class DeviceLock:
@@ -26,7 +31,7 @@ class DeviceLock:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            found = self._read()
+            found = self._read_holder()
             os.close(self._fd)
             raise _busy(found) from None
         self.previous = self._read()
@@ -36,6 +41,15 @@ class DeviceLock:
         """Leave the lock in order: nothing is left for the next holder to clear up."""
         self._write(b"")
         os.close(self._fd)
+
+    def _read_holder(self) -> dict[str, Any] | None:
+        """Return who holds the lock, who may have taken it a moment ago and not have said so yet."""
+        for _ in range(_HOLDER_READS_MAX):
+            found = self._read()
+            if found is not None:
+                return found
+            time.sleep(_HOLDER_PAUSE_S)
+        return None
 
     def _read(self) -> dict[str, Any] | None:
         try:

@@ -53,9 +53,10 @@ class Following:
     def follow(self, log_id: object, after_seq: int, control: Control) -> None:
         """Send records until the run ends or the controller is gone."""
         try:
-            self._open(log_id, after_seq)
             while True:
                 is_running = live_pid(self._run_dir) is not None  # first: what it wrote before its end is read below
+                if self._reader is None:
+                    self._open(log_id, after_seq)
                 self._send_records()
                 self._check_position()
                 if not is_running:
@@ -69,8 +70,10 @@ class Following:
                     os.close(fd)
 
     def _open(self, log_id: object, after_seq: int) -> None:
+        """Open the fifo, then the log; where the run is only just being started, they are not there yet."""
         try:
-            self._wake_fd = os.open(self._run_dir.wake, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            if self._wake_fd is None:
+                self._wake_fd = os.open(self._run_dir.wake, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             self._log_fd = os.open(self._run_dir.log, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return

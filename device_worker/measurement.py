@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 from array import array
 from itertools import repeat
+from math import ceil
 from time import perf_counter_ns
 
 from device_worker.protocol.samples import SAMPLES_MAX
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _SHORT_CALL_NS = 5000
 _BATCH_NS = 20000
+_BATCH_CALLS_MAX = 65536
 _CHUNK_SAMPLES = 65536
 _NS = 1000000000
 
@@ -44,6 +46,9 @@ class Rule:
     def of_measurement(cls, measure: dict[str, Any]) -> Rule:
         """Return the rule of a plan's measured part."""
         return cls(measure["runs_min"], measure["seconds_min"], measure["runs_max"], measure["seconds_max"])
+
+
+_TRIAL_BATCHES = Rule(runs_min=9, seconds_min=0.0, runs_max=9, seconds_max=1.0)
 
 
 class Timing:
@@ -81,10 +86,17 @@ def time_calls(invoke: Callable[[], object], rule: Rule, batch: int = 1) -> Timi
     return Timing(samples, batch, begin, end, switches)
 
 
-def choose_batch(timing: Timing) -> int:
-    """Return how many calls to time together: reading the clock costs too much beside a very short call."""
-    call_ns = median(timing.samples[-1000:])
-    return 1 if call_ns >= _SHORT_CALL_NS else max(2, -(-_BATCH_NS // max(1, int(call_ns))))
+def choose_batch(invoke: Callable[[], object], warmup: Timing) -> int:
+    """Return how many calls to time together: reading the clock costs too much beside a very short call.
+
+    What single calls took says too much, since it holds the clock's own time: batches are tried until they last.
+    """
+    call_ns = median(warmup.samples[-1000:])
+    batch = 1
+    while call_ns < _SHORT_CALL_NS and call_ns * batch < _BATCH_NS and batch < _BATCH_CALLS_MAX:
+        batch = min(_BATCH_CALLS_MAX, max(batch + 1, ceil(_BATCH_NS / max(1.0, call_ns))))
+        call_ns = median(time_calls(invoke, _TRIAL_BATCHES, batch).samples)
+    return batch
 
 
 def median(values: array[int]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 from device_worker import conditions
 from device_worker.errors import is_disk_full
@@ -11,6 +12,7 @@ from device_worker.event_log import release_reserve
 from device_worker.failures import failure
 from device_worker.protocol import PROTOCOL_VERSION
 from device_worker.protocol.vocabulary import Event, Failure, Invalid, Outcome, RunOutcome, TrialKind
+from device_worker.runner_log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +34,11 @@ _COOLDOWN_POLL_S = 0.5
 class Runner:
     """A runner that holds the device's lock and its run's log."""
 
-    def __init__(self, run_dir: RunDir, plan: Plan, progress: Progress, log: EventLog, wake_fd: int) -> None:
+    def __init__(self, run_dir: RunDir, plan: Plan, progress: Progress, event_log: EventLog, wake_fd: int) -> None:
         self._run_dir = run_dir
         self._plan = plan
         self._progress = progress
-        self._log = log
+        self._log = event_log
         self._wake_fd = wake_fd
         self._throttle = conditions.ThrottleSensor()
 
@@ -71,7 +73,7 @@ class Runner:
         except OSError as error:
             if not is_disk_full(error):
                 raise
-            print(f"the disk is full: {error}", file=sys.stderr)
+            log(f"the disk is full: {error}")
             release_reserve(self._run_dir.reserve)
             self.append(Event.RUN_FINISHED, outcome=RunOutcome.DISK_FULL)
 
@@ -102,13 +104,27 @@ class Runner:
         identity = {"trial": step.trial["trial"], "job": step.trial["job"], "attempt": step.attempt}
         before = conditions.read_conditions(self._throttle)
         self.append(Event.TRIAL_STARTED, conditions=before, **identity)
-        result = bench.execute(step.trial, wakeups, containment)
+        result = self._execute_attempt(step, bench, wakeups, containment)
         if result.was_stopped and not self._is_cancelled:
             return
         after = conditions.read_conditions(self._throttle)
         fields = dict(identity, conditions=after, conditions_before=before, duration_ns=result.duration_ns)
         fields["invalid"] = self._invalid_reasons(step.trial, before, after)
         self._append_result(fields, result)
+
+    def _execute_attempt(
+        self, step: Step, bench: Bench, wakeups: SignalWakeups, containment: Containment
+    ) -> AttemptResult:
+        """Execute an attempt; a defect of our own that it brings to light costs this attempt and no other."""
+        from device_worker.attempt import AttemptResult
+
+        try:
+            return bench.execute(step.trial, wakeups, containment)
+        except OSError:  # the disk, not the trial
+            raise
+        except Exception as error:  # noqa: BLE001 the border of the attempt
+            log(traceback.format_exc())
+            return AttemptResult(failure(Failure.NO_RESULT, f"the worker failed on it: {error!r}"))
 
     def _append_result(self, fields: dict[str, Any], result: AttemptResult) -> None:
         try:

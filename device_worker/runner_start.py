@@ -43,8 +43,11 @@ def start_run(state: StateDir, run_dir: RunDir, request: StartRequest) -> dict[s
     if status.is_final:
         return {"state": RunState.FINISHED, "log_id": status.log_id, "pid": None}
     plan = _read_plan(state, request.plan_sha256)
-    os.makedirs(run_dir.path, 0o700, exist_ok=True)
     from device_worker.detachment import run_detached
+    from device_worker.event_log import sync_folder
+
+    os.makedirs(run_dir.path, 0o700, exist_ok=True)
+    sync_folder(state.runs)
 
     try:
         return run_detached(lambda report: _run(state, run_dir, request, plan, report), run_dir.runner_log)

@@ -33,7 +33,7 @@ class TrialOutput:
         self.garbage: str | None = None
         self._values: dict[str, float] = {}
         self._samples: dict[tuple[str, int], array[int]] = {}
-        self._read_lines(bytes(stdout))
+        self._read_lines(stdout)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the metrics as the event log holds them, with raw samples packed."""
@@ -47,8 +47,14 @@ class TrialOutput:
         """Whether anything was measured."""
         return bool(self._values or self._samples)
 
-    def _read_lines(self, stdout: bytes) -> None:
-        for line in stdout.split(b"\n"):
+    def _read_lines(self, stdout: bytes | bytearray) -> None:
+        """Read up to the first line that says nothing, one by one: there may be tens of millions."""
+        begin = 0
+        while begin < len(stdout):
+            end = stdout.find(b"\n", begin)
+            end = len(stdout) if end < 0 else end
+            line = bytes(stdout[begin:end])
+            begin = end + 1
             if not line.strip():
                 continue
             try:
@@ -74,9 +80,9 @@ class TrialOutput:
             if key in said:
                 if not isinstance(said[key], dict):
                     raise Garbage(f"its {key} is not an object")
+                if key == "failure" and not isinstance(said[key].get("kind"), str):
+                    raise Garbage("a failure without a kind")
                 setattr(self, key, said[key])
-        if isinstance(self.failure, dict) and not isinstance(self.failure.get("kind"), str):
-            raise Garbage("a failure without a kind")
         self.is_done = said.get("done") is True
 
     def _read_metric(self, said: dict[str, Any]) -> None:

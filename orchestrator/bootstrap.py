@@ -90,11 +90,15 @@ def upgrade_database(settings: Settings) -> dict[str, str | None]:
 def database_revision(settings: Settings) -> dict[str, str | None]:
     """Return the schema's revision and the one that this version wants; changes nothing."""
     from orchestrator.store.engine import Database, parse_url
-    from orchestrator.store.migrations import HEAD, revision_of
+    from orchestrator.store.migrations import HEAD, revision
 
     database = Database(parse_url(settings.db))
     try:
-        return {"database": str(database.shown), "revision": revision_of(database), "wanted": HEAD}
+        found = None
+        if not database.is_sqlite or Path(str(database.url.database)).exists():
+            with database.read() as connection:
+                found = revision(connection)
+        return {"database": str(database.shown), "revision": found, "wanted": HEAD}
     finally:
         database.close()
 

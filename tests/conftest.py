@@ -4,16 +4,57 @@ from collections.abc import Iterator
 
 import pytest
 
+from orchestrator.store.store import Store, open_store
+from tests.databases import Databases, PostgresDatabases, SqliteDatabases, clear
 from tests.servers.errors import ServerUnavailable
+from tests.servers.postgres import PostgresServer
 from tests.servers.sshd import SshServer
+
+NO_STARTUP_FILES = {"SHLVL": "1"}
+"""With it, bash under sshd does not source the developer's ~/.bashrc, which may take longer than a test."""
 
 
 @pytest.fixture(scope="session")
 def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
     """One sshd for all tests that leave it as it is; skips where no OpenSSH server is installed."""
     try:
-        server = SshServer(tmp_path_factory.mktemp("sshd"))
+        server = SshServer(tmp_path_factory.mktemp("sshd"), environment=NO_STARTUP_FILES)
     except ServerUnavailable as error:
         pytest.skip(str(error))
     with server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests that leave it running; skips where it is not installed."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'benchfleet[postgres]'")
+    try:
+        server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+        server.start()
+    except ServerUnavailable as error:
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    """Makes databases of one kind; a test that asks for it runs once for each kind."""
+    if request.param == "sqlite":
+        return SqliteDatabases(tmp_path_factory.mktemp("sqlite"))
+    return PostgresDatabases(request.getfixturevalue("postgres_server"))
+
+
+@pytest.fixture(scope="session")
+def kept_store(databases: Databases) -> Iterator[Store]:
+    """One open store of each kind, for `store`."""
+    with open_store(databases.migrated()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(kept_store: Store) -> Store:
+    """A store without any rows; the test runs once for each kind of database."""
+    clear(kept_store)
+    return kept_store

@@ -114,9 +114,7 @@ class Lab:
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start a command; the caller ends it."""
-        return subprocess.Popen(
-            self.argv(*arguments), cwd=self.directory, env=self.environment, text=True, **options
-        )
+        return subprocess.Popen(self.argv(*arguments), cwd=self.directory, env=self.environment, text=True, **options)
 
     def json(self, *arguments: str, timeout_s: float = 90) -> Any:
         """Run a command with --json and return what it printed, whatever its exit code."""

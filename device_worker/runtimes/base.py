@@ -6,6 +6,8 @@ so that loading a model can be timed without them. Arrays are numpy's.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
@@ -26,39 +28,40 @@ class InputSlot:
         self.dtype = dtype
 
 
-class Session:
+class Session(ABC):
     """A loaded model. `invoke` runs it once and is called in the measured loop: bind the runtime's own function."""
 
     invoke: Callable[[], object]
     inputs: list[InputSlot]
 
+    @abstractmethod
     def encode_inputs(self, values: list[Any]) -> list[Any]:
         """Return float arrays, one per input, in the dtypes of the model, quantised where it is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_inputs(self, encoded: list[Any]) -> None:
         """Hand encoded inputs to the model."""
-        raise NotImplementedError
 
+    @abstractmethod
     def get_outputs(self) -> list[Any]:
         """Return the outputs of the last `invoke` as the model has them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode_outputs(self, outputs: list[Any]) -> list[Any]:
         """Return outputs as float32 arrays, dequantised where they were quantised."""
-        raise NotImplementedError
 
+    @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Return what really executes, once it has: name, version, delegates, threads, dtypes; None for unknown."""
-        raise NotImplementedError
 
 
-class Runtime:
+class Runtime(ABC):
     """A runtime that has been imported for one job of a plan."""
 
+    @abstractmethod
     def __init__(self, job: dict[str, Any]) -> None:
-        raise NotImplementedError
+        """Import what the job needs, and refuse settings that would silently do nothing."""
 
+    @abstractmethod
     def load(self) -> Session:
         """Make the job's model ready for its first inference."""
-        raise NotImplementedError

@@ -24,10 +24,11 @@ _VERSION_HINT = "check the version that the sweep names, and that the package in
 
 _BOX = re.compile(r"[×│╰╭├─▶]+")
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
-_NO_WHEELS_OF = re.compile(r"Because ([\w.-]+)==(\S+) has no (?:usable )?wheels", re.IGNORECASE)
+_NO_WHEELS_OF = re.compile(r"Because ([\w.-]+)[=>]=(\S+) has no (?:usable )?wheels", re.IGNORECASE)
 _AVAILABLE_TAGS = re.compile(r"only found wheels for `([\w.-]+)` \(v\S+\) with the following [\w ]+ tags?: ([`\w, ]+)")
 _PIP_FETCH_FAILED = re.compile(r"Could not fetch URL \S+ (.+?) - skipping")
 _NO_SPACE = "No space left on device"
+_REASON_MAX = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +95,16 @@ def uv_failure(request: WheelRequest, exit_code: int, stderr: str) -> NoWheel | 
         return _unknown(request, refusal.group(1) if refusal else "the package index does not have this package")
     if f"there is no version of {contents.requirement}" in text:
         return _no_such_version(request)
-    blocked = _NO_WHEELS_OF.search(text)
-    if blocked and blocked.group(1) != contents.package:
-        package, version = blocked.groups()
-        return NoWheel(f"no wheel of {package} {version}, which {_title(contents)} needs, for {request.where}")
-    tags = _AVAILABLE_TAGS.search(text)
-    only = f"; there are some for {tags.group(2).replace('`', '').strip()}" if tags else ""
-    return NoWheel(f"no wheel of {_title(contents)} for {request.where}{only}")
+    return NoWheel(_why_none(request, text))
 
 
 def pip_failure(request: WheelRequest, output: str) -> NoWheel | BundleError:
     """Return what a failure of pip means. It says "no matching distribution" even where no index could be reached."""
     contents = request.contents
     if "No matching distribution found" not in output:
-        errors = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
-        return _unknown(request, errors[-1] if errors else "pip failed without saying why")
+        lines = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.strip()]
+        last = lines[-1] if lines else "pip failed without saying why"
+        return _unknown(request, _NO_SPACE if _NO_SPACE in output else last)
     failures = [found for found in _PIP_FETCH_FAILED.findall(output) if "404 Client Error" not in found]
     if failures:
         return _unknown(request, failures[-1])
@@ -118,6 +114,22 @@ def pip_failure(request: WheelRequest, output: str) -> NoWheel | BundleError:
     if not re.search(rf"link\b.*\b{stem}-{re.escape(contents.version)}[-.]", output, re.IGNORECASE):
         return _no_such_version(request)
     return NoWheel(f"no wheel of {_title(contents)} for {request.where}")
+
+
+def _why_none(request: WheelRequest, text: str) -> str:
+    """Return in one line why no wheels fit, from what uv explains at length."""
+    title = _title(request.contents)
+    blocked = _NO_WHEELS_OF.search(text)
+    if blocked and blocked.group(1) != request.contents.package:
+        package, version = blocked.groups()
+        return f"no wheel of {package} {version}, which {title} needs, for {request.where}"
+    if not blocked and "does not satisfy Python" not in text:
+        explained = text.partition("Because ")[2].partition(", we can conclude")[0]
+        cause = (explained or "its requirements conflict")[:_REASON_MAX]
+        return f"{title} cannot be installed for {request.where}: {cause}"
+    tags = _AVAILABLE_TAGS.search(text)
+    only = f"; there are some for {tags.group(2).replace('`', '').strip()}" if tags else ""
+    return f"no wheel of {title} for {request.where}{only}"
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -149,7 +161,7 @@ def _find_uv() -> str:
 def _unknown(request: WheelRequest, reason: str, hint: str | None = None) -> BundleError:
     if _NO_SPACE in reason:
         hint = "free some space in the cache folder"
-    reason = _CREDENTIALS.sub("//", reason).rstrip(".")
+    reason = _CREDENTIALS.sub("//", reason).rstrip(".")[:_REASON_MAX]
     return BundleError(
         f"cannot resolve {request.contents.requirement} for {request.where}: {reason}",
         hint=hint or _INDEX_HINT[request.target.installer],

@@ -24,6 +24,8 @@ def compare(
         float | None,
         typer.Option("--min-effect", min=0.0, metavar="SHARE", help="Smallest change that matters: 0.01 is 1 %."),
     ] = None,
+    atol: Annotated[float, typer.Option("--atol", min=0.0, help="Outputs agree within this, absolutely,")] = 1e-3,
+    rtol: Annotated[float, typer.Option("--rtol", min=0.0, help="plus this share of the base's output.")] = 1e-2,
     db: Db = None,
     config: Config = None,
     as_json: Json = False,
@@ -35,6 +37,7 @@ def compare(
     Example: benchfleet compare last --by variant --base fp32
     """
     from orchestrator import bootstrap
+    from orchestrator.domain.comparison import Tolerance
     from orchestrator.reporting.compare import CompareView
     from orchestrator.services.compare import CompareOptions
     from orchestrator.services.compare import compare as compare_cells
@@ -42,6 +45,6 @@ def compare(
 
     with bootstrap.store(bootstrap.settings(db=db, config=config)) as store:
         record = require_run(store, run)
-        options = CompareOptions(metric=metric, min_effect=min_effect)
+        options = CompareOptions(metric=metric, min_effect=min_effect, tolerance=Tolerance(atol, rtol))
         comparison = compare_cells(store, record.header.run, by, base, options)
     show(comparison, as_json, lambda: CompareView(comparison))

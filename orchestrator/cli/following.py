@@ -12,11 +12,11 @@ from orchestrator.cli.output import leave, show
 from orchestrator.domain.errors import ExitCode
 
 if TYPE_CHECKING:
-    from orchestrator.bootstrap import Store
     from orchestrator.reporting.base import RunDisplay
     from orchestrator.services.drive import DriverParts, Intent, Planner
     from orchestrator.services.run import RunOutcome
     from orchestrator.settings import Settings
+    from orchestrator.store.store import Store
 
 
 class Driving:

@@ -33,4 +33,6 @@ def init(
     else:
         for path in written:
             typer.echo(f"wrote {path}")
+        if not written:
+            typer.echo(f"{directory} is complete already; nothing written")
         typer.echo(f"now: cd {directory} && benchfleet run sweeps/quickstart.yaml")

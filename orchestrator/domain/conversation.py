@@ -47,11 +47,12 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """The database has the whole log up to `last_seq`: the device may delete it, and the session ends."""
+    """The database has the whole log up to `last_seq`: the device may delete it. Then the session ends, or waits."""
 
     run: str
     log_id: str
     last_seq: int
+    and_close: bool = True
 
 
 @dataclass(frozen=True, slots=True)

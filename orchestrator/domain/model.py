@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One artifact of a model: fp32, int8, pruned…; `path` is absolute, `accuracy` what its maker measured, by metric."""
+    """One artifact of a model: fp32, int8, pruned…; `path` is absolute, `accuracy` its maker's, by metric."""
 
     name: str
     path: str

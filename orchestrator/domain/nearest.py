@@ -5,12 +5,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LIKENESS_MIN = 0.6
+
 
 def nearest(word: str, known: Iterable[str], count: int = 1) -> tuple[str, ...]:
-    """Return the known words most like `word`, best first; none if nothing is close."""
-    by_folded = {name.casefold(): name for name in sorted(known)}
-    close = difflib.get_close_matches(word.casefold(), by_folded, n=count, cutoff=0.6)
-    return tuple(by_folded[folded] for folded in close)
+    """Return the known words most like `word`, best first, equals by name; none if nothing is close."""
+    matcher = difflib.SequenceMatcher()
+    matcher.set_seq2(word.casefold())
+    likeness = {}
+    for name in set(known):
+        matcher.set_seq1(name.casefold())
+        if matcher.real_quick_ratio() >= LIKENESS_MIN and matcher.quick_ratio() >= LIKENESS_MIN:
+            likeness[name] = matcher.ratio()
+    close = [name for name, ratio in likeness.items() if ratio >= LIKENESS_MIN]
+    return tuple(sorted(close, key=lambda name: (-likeness[name], name))[:count])
 
 
 def did_you_mean(word: str, known: Iterable[str], limit: int = 12) -> str:

@@ -144,7 +144,10 @@ def _connect_jumps(enabled: Mapping[str, Device], disabled: Mapping[str, Device]
     def connect(device: Device, behind: tuple[str, ...]) -> Device:
         if device.name in behind:
             circle = " -> ".join((*behind, device.name))
-            raise ConfigError(f"{device.source}: the jump hosts go in a circle: {circle}")
+            raise ConfigError(
+                f"{device.source}: the jump hosts go in a circle: {circle}",
+                hint="a default holds for jump hosts too: `jump: none` ends the way there",
+            )
         through = declared.get(device.jump) if device.jump else None
         if through is None:
             return device

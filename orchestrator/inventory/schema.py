@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from orchestrator.domain.device import TransportKind
 from orchestrator.domain.nearest import did_you_mean
@@ -30,8 +30,8 @@ def _is_word(text: str) -> str:
 
 
 def _is_device_name(name: str) -> str:
-    if name.lower() in KEYWORDS:
-        raise Refused(f"{name!r} cannot name a device: it is a word of the selector grammar")
+    if name.lower() in {*KEYWORDS, "none"}:
+        raise Refused(f"{name!r} cannot name a device: selectors and jumps mean something else by it")
     return name
 
 
@@ -53,6 +53,10 @@ def _is_device_path(path: str) -> str:
     if "\0" in path or "\n" in path or ".." in path.split("/"):
         raise Refused(f"{path!r} is not a plain path")
     return path
+
+
+def _or_empty(value: Any) -> Any:
+    return {} if value is None else value
 
 
 Word = Annotated[str, AfterValidator(_is_word)]
@@ -108,5 +112,5 @@ class InventorySection(Section):
     """A whole inventory file."""
 
     defaults: DefaultsSection = DefaultsSection()
-    devices: dict[DeviceName, DeviceSection]
+    devices: dict[DeviceName, Annotated[DeviceSection, BeforeValidator(_or_empty)]]
     disabled: bool = False

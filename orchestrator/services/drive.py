@@ -41,6 +41,9 @@ from orchestrator.reporting.base import RunDisplay
 from orchestrator.store.base import DeviceRecords, Results, RunProgress, RunRecords
 
 PREPARATIONS_AT_ONCE = 2
+RESTARTS_MAX = 3
+"""How often one resume starts a device's runner: one that always dies is left for a person."""
+
 ENDED = (DeviceRunState.COMPLETE, DeviceRunState.CANCELLED)
 STOPPED = "the runner on the device ended before its plan did"
 LOG_GONE = "the device has no log of this run any more"
@@ -93,7 +96,8 @@ class _Part:
     device: Device
     snapshot: int | None = None
     worker_sha256: str = ""
-    assigned: bool = False
+    fresh_log: bool = False
+    restarts: int = 0
     outcome: DeviceRunState | None = None
     ended: bool = False
 
@@ -200,7 +204,6 @@ class Driver:
     def _assign(self, part: _Part, document: bytes, blobs: Sequence[Blob], skip: Sequence[str]) -> None:
         plan = self._planner.keep(document)
         offset = self._store.offset(self._run, part.device.name)
-        part.assigned = True
         assignment = Assignment(
             self._run,
             plan.sha256,
@@ -219,15 +222,12 @@ class Driver:
 
     def _on_follow_ended(self, part: _Part, report: FollowEnded) -> None:
         name = part.device.name
-        if self._intent is Intent.RESUME and not part.assigned:
-            document = self._store.plan_document(self._run, name)
-            done = set(self._store.done_trials(self._run, name, self._retry_failed))
-            if document is not None and not planned_trials(document) <= done:
-                self._assign(part, document, planned_blobs(document), sorted(done))
-                return
         offset = self._store.offset(self._run, name)
+        collected = report.state == DeviceLogState.FINISHED and offset == Offset(report.log_id, report.last_seq or 0)
+        if self._intent is Intent.RESUME and self._resumed(part, report, offset, collected):
+            return
         known = self._device_run(name)
-        if report.state == DeviceLogState.FINISHED and offset == Offset(report.log_id, report.last_seq or 0):
+        if collected:
             self._display.device_ended(name, known.state, known.error, known.hint)
             part.outcome = known.state
             self._executor.post(name, Forget(self._run, offset.log_id or "", offset.last_seq))
@@ -236,6 +236,24 @@ class Driver:
         else:
             error = STOPPED if report.state == DeviceLogState.STOPPED else LOG_GONE
             self._end(part, DeviceRunState.STOPPED, error, f"benchfleet runs resume {self._run}")
+
+    def _resumed(self, part: _Part, report: FollowEnded, offset: Offset, collected: bool) -> bool:
+        """Start what is missing, if anything is: a stopped log is gone on with, a finished one gives way to a new one.
+
+        What fails again on a new log is left at that; the run is resumed once more by whoever wants it.
+        """
+        name = part.device.name
+        document = self._store.plan_document(self._run, name)
+        done = set(self._store.done_trials(self._run, name, self._retry_failed))
+        if document is None or planned_trials(document) <= done or part.fresh_log or part.restarts == RESTARTS_MAX:
+            return False
+        part.restarts += 1
+        if collected:
+            self._executor.post(name, Forget(self._run, offset.log_id or "", offset.last_seq, and_close=False))
+        part.fresh_log = collected or report.state == DeviceLogState.UNKNOWN
+        self._display.planned(name, len(planned_trials(document) - done), 0)
+        self._assign(part, document, planned_blobs(document), sorted(done))
+        return True
 
     def _on_session_ended(self, part: _Part, report: SessionEnded) -> None:
         part.ended = True

@@ -119,7 +119,7 @@ class DeviceSession:
             if isinstance(command, Close):
                 return
             self._obey(command)
-            if isinstance(command, Forget):
+            if isinstance(command, Forget) and command.and_close:
                 return
 
     def _obey(self, command: Command) -> None:
@@ -134,26 +134,28 @@ class DeviceSession:
             self._begin(Step.CANCEL)
             self._with_link(lambda client: client.cancel(command.run), attempts)
         elif isinstance(command, Forget):
-            self._begin(Step.FORGET)
+            self._step = Step.FORGET
             self._with_link(lambda client: client.forget(command.run, command.log_id, command.last_seq), attempts)
 
     def _report_facts(self, client: WorkerClient) -> None:
-        self._begin(Step.FACTS)
+        self._step = Step.FACTS
         self._emit(FactsReported(self._device.name, client.facts(), client.worker_sha256))
 
     def _assign(self, client: WorkerClient, assignment: Assignment) -> str:
         self._upload(client, assignment)
-        self._begin(Step.START)
+        self._step = Step.START
         started = client.start(assignment.run, assignment.plan_sha256, assignment.skip)
         self._emit(RunnerStarted(self._device.name, assignment.run, started.log_id))
         return started.log_id
 
     def _upload(self, client: WorkerClient, assignment: Assignment) -> None:
-        self._begin(Step.UPLOAD)
+        self._step = Step.UPLOAD
         offsets = client.missing_blobs(assignment.blobs)
         missing = [blob for blob in assignment.blobs if blob.sha256 in offsets]
         total = sum(blob.size - offsets[blob.sha256] for blob in missing)
         sent = 0
+        if missing:
+            self._begin(Step.UPLOAD, f"{total / 1e6:.1f} MB")
 
         def on_bytes(count: int) -> None:
             nonlocal sent

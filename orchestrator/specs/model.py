@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -13,7 +12,7 @@ from pydantic import AfterValidator, Field
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Dataset, Model, ModelInput, Variant
 from orchestrator.domain.nearest import did_you_mean
-from orchestrator.specs.document import Document, Place
+from orchestrator.specs.document import Place
 from orchestrator.specs.schema import Complaint, Refused, Section, load_section, refuse
 from orchestrator.specs.words import Name, Text
 
@@ -22,7 +21,7 @@ MODEL_FILE = "model.yaml"
 
 def _is_sha256(text: str) -> str:
     if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
-        raise Refused("is not a SHA-256: 64 lower-case hexadecimal digits")
+        raise Refused("expected a SHA-256, 64 lower-case hexadecimal digits")
     return text
 
 
@@ -78,24 +77,6 @@ class ModelSection(Section):
     variants: dict[Name, VariantSection] = Field(min_length=1)
 
 
-@dataclass(frozen=True, slots=True)
-class FileProblem:
-    """A model's file that is missing, or is not what model.yaml says."""
-
-    path: str
-    expected_sha256: str
-    actual_sha256: str | None
-    declared_at: str
-
-    def __str__(self) -> str:
-        if self.actual_sha256 is None:
-            return f"{self.declared_at}: {self.path} is missing"
-        return (
-            f"{self.declared_at}: {self.path} is not the file that was declared: "
-            f"its SHA-256 is {self.actual_sha256}, declared is {self.expected_sha256}"
-        )
-
-
 def find_models(directory: Path) -> tuple[Path, ...]:
     """Return the model folders that `directory` is or directly holds, by name; raise ConfigError if there is none."""
     if (directory / MODEL_FILE).is_file():
@@ -116,29 +97,16 @@ def suggest_model(directory: Path) -> str | None:
 
 def load_model(directory: Path, verify: bool = True) -> Model:
     """Return the model of a folder; `verify` hashes its files and raises ConfigError where one is not as declared."""
-    model, document = _load(directory)
-    if verify:
-        problems = tuple(_problems(model, document))
-        if problems:
-            raise ConfigError("\n".join(map(str, problems)), hint=f"benchfleet models verify {directory}")
-    return model
-
-
-def verify_model(directory: Path) -> tuple[FileProblem, ...]:
-    """Return every file of a model that is missing or is not what model.yaml says."""
-    return tuple(_problems(*_load(directory)))
-
-
-def _load(directory: Path) -> tuple[Model, Document]:
-    if directory.name == MODEL_FILE:
-        directory = directory.parent
     if not directory.is_dir():
         raise ConfigError(f"{directory}: no such model folder", hint=suggest_model(directory))
     section, document = load_section(directory / MODEL_FILE, ModelSection)
     complaints = tuple(_contradictions(section, directory))
     if complaints:
         raise refuse(document, complaints)
-    return _model(section, directory.resolve()), document
+    changed = tuple(_changed_files(section, directory)) if verify else ()
+    if changed:
+        raise ConfigError(refuse(document, changed).message, hint=f"benchfleet models verify {directory}")
+    return _model(section, directory.resolve())
 
 
 def _models_in(directory: Path) -> tuple[Path, ...]:
@@ -165,7 +133,7 @@ def _wrong_parent(name: str, section: ModelSection) -> Iterator[Complaint]:
                 yield Complaint(("variants", name, "parent"), f"there is no variant {parent!r}", hint)
             return
         if parent in seen:
-            if parent == name:
+            if parent == name and name == min(seen):
                 circle = " -> ".join((*seen, parent))
                 yield Complaint(("variants", name, "parent"), f"a variant descends from itself: {circle}")
             return
@@ -199,15 +167,17 @@ def _model(section: ModelSection, directory: Path) -> Model:
     )
 
 
-def _problems(model: Model, document: Document) -> Iterator[FileProblem]:
-    declared: list[tuple[Place, Variant | Dataset]] = [
-        *((("variants", one.name, "sha256"), one) for one in model.variants.values()),
-        *((("datasets", one.name, "sha256"), one) for one in model.datasets.values()),
+def _changed_files(section: ModelSection, directory: Path) -> Iterator[Complaint]:
+    declared: list[tuple[Place, str, str]] = [
+        *((("variants", name, "sha256"), one.file, one.sha256) for name, one in section.variants.items()),
+        *((("datasets", name, "sha256"), name, one.sha256) for name, one in section.datasets.items()),
     ]
-    for place, one in declared:
-        actual = _hash(Path(one.path))
-        if actual != one.sha256:
-            yield FileProblem(one.path, one.sha256, actual, document.where(place))
+    for place, file, sha256 in declared:
+        actual = _hash(directory / file)
+        if actual is None:
+            yield Complaint(place, f"{directory / file} is missing")
+        elif actual != sha256:
+            yield Complaint(place, f"{directory / file} has SHA-256 {actual}, declared is {sha256}")
 
 
 def _hash(path: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from orchestrator.domain.nearest import did_you_mean
 from orchestrator.specs.document import Document, Place, parse_document, read_document
 
 _T = TypeVar("_T")
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class Section(BaseModel):
@@ -98,13 +100,30 @@ def _translate(detail: dict[str, Any], document: Document, schema: type[Section]
     if kind == "extra_forbidden":
         return _unknown_key(found, schema)
     if kind == "missing":
-        inside = f" in {_words(found)}" if found else ""
+        inside = f" in {words_of(found)}" if found else ""
         return Complaint(found, f"missing key {place[-1]!r}{inside}")
     if kind == "value_error":
         return _refused(found, detail["ctx"]["error"])
-    message = f"{_words(found)}: {_expectation(kind, detail)}{_got(detail, document, found)}"
-    quotable = kind == "string_type" and isinstance(detail["input"], int | float)
-    return Complaint(found, message, "put it in quotes" if quotable else None)
+    message = f"{words_of(found)}: {_expectation(kind, detail)}{_got(kind, detail, document.scalar(found))}"
+    return Complaint(found, message, _remedy(kind, detail["input"], document.scalar(found)))
+
+
+def _remedy(kind: str, given: Any, written: str | None) -> str | None:
+    if kind == "string_type" and isinstance(given, int | float):
+        return "put it in quotes"
+    if kind in {"int_type", "float_type"} and isinstance(given, str) and _is_number(given):
+        return "remove the quotes"
+    if kind == "list_type" and written:
+        return f"write a list: [{', '.join(written.replace(',', ' ').split())}]"
+    return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _unknown_key(place: Place, schema: type[Section]) -> Complaint:
@@ -112,13 +131,13 @@ def _unknown_key(place: Place, schema: type[Section]) -> Complaint:
     sections = list(_sections_at(schema, place[:-1]))
     advice = next((section.advice[key] for section in sections if key in section.advice), None)
     known = [name for section in sections for name in _field_names(section)]
-    inside = f" in {_words(place[:-1])}" if place[:-1] else ""
+    inside = f" in {words_of(place[:-1])}" if place[:-1] else ""
     return Complaint(place, f"unknown key {key!r}{inside}", advice or did_you_mean(key, known))
 
 
 def _refused(place: Place, error: Exception) -> Complaint:
     message, hint = (error.message, error.hint) if isinstance(error, Refused) else (str(error), None)
-    return Complaint(place, f"{_words(place)}: {message}" if place else message, hint)
+    return Complaint(place, f"{words_of(place)}: {message}" if place else message, hint)
 
 
 _EXPECTATIONS = {
@@ -136,36 +155,39 @@ _EXPECTATIONS = {
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
-    "too_short": "must have at least {min_length} of them",
-    "too_long": "must have at most {max_length} of them",
-    "string_too_short": "must not be empty",
-    "string_too_long": "must be at most {max_length} characters long",
+    "too_short": "must not be empty",
     "literal_error": "expected {expected}",
 }
 
 
 def _expectation(kind: str, detail: Mapping[str, Any]) -> str:
     pattern = _EXPECTATIONS.get(kind)
-    return pattern.format(**detail.get("ctx", {})) if pattern else str(detail["msg"])
+    if pattern is None:
+        return str(detail["msg"])
+    bounds = detail.get("ctx", {})
+    return pattern.format(**{name: int(at) if at in (0, 1) else at for name, at in bounds.items()})
 
 
-def _got(detail: Mapping[str, Any], document: Document, place: Place) -> str:
+def _got(kind: str, detail: Mapping[str, Any], written: str | None) -> str:
     value = detail["input"]
-    written = document.scalar(place)
+    if kind == "too_short":
+        return ""
     if value is None:
         return ", not nothing"
-    if isinstance(value, dict):
-        return ", not a mapping"
-    if isinstance(value, list):
-        return f", not {'an empty list' if not value else 'a list'}"
-    return f", not {written if written is not None else value!r}"[:120]
+    if isinstance(value, dict | list):
+        return f", not a {'mapping' if isinstance(value, dict) else 'list'}"
+    shown = repr(value) if isinstance(value, str) or written is None else written
+    return f", not {shown}"[:120]
 
 
-def _words(place: Place) -> str:
+def words_of(place: Place) -> str:
     """Return a place as people say it: `devices.pi-03.port`, `runtimes[1]`."""
     words = ""
     for step in place:
-        words += f"[{step}]" if isinstance(step, int) else f".{step}" if words else step
+        if isinstance(step, int) or _PLAIN_KEY.fullmatch(step) is None:
+            words += f"[{step!r}]"
+        else:
+            words += f".{step}" if words else step
     return words or "the file"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from os.path import normpath
 from pathlib import Path
 
 from orchestrator.domain.model import Model
@@ -39,7 +40,7 @@ def parse_sweep(text: str, path: Path, verify: bool = True) -> SweepFile:
 def _resolve(document: Document, path: Path, verify: bool) -> SweepFile:
     section = check_section(document, SweepSection)
     folder = path.parent.resolve()
-    model = load_model(_find_model(section.model, folder, document), verify)
+    model = load_model(_find_model(section.model, path.parent, document), verify)
     runtimes = tuple(_runtime(entry, folder) for entry in section.runtimes)
     complaints = (*contradictions(section, runtimes, model), *_wrong_files(runtimes, section, model))
     if complaints:
@@ -50,18 +51,19 @@ def _resolve(document: Document, path: Path, verify: bool) -> SweepFile:
 def _find_model(reference: str, folder: Path, document: Document) -> Path:
     """Look beside the sweep file first, then in the working folder."""
     written = Path(reference).expanduser()
-    candidates = tuple(_shown((around / written).resolve()) for around in (folder, Path.cwd()))
+    candidates = tuple(dict.fromkeys(_tidy(around / written) for around in (folder, Path())))
     for candidate in candidates:
         if (candidate / MODEL_FILE).is_file():
             return candidate
-    tried = " or ".join(dict.fromkeys(str(candidate / MODEL_FILE) for candidate in candidates))
+    tried = " nor ".join(str(candidate / MODEL_FILE) for candidate in candidates)
     hint = next(filter(None, map(suggest_model, candidates)), None)
     raise refuse(document, [Complaint(("model",), f"no model {reference!r}: there is no {tried}", hint)])
 
 
-def _shown(path: Path) -> Path:
-    """Return a path as people know it: relative, if it is below the working folder."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+def _tidy(path: Path) -> Path:
+    """Return a path without `..`, unless a linked folder makes that another place."""
+    tidy = Path(normpath(path))
+    return tidy if tidy.resolve() == path.resolve() else path
 
 
 def _runtime(entry: str | ExecEntry, folder: Path) -> RuntimeSpec:
@@ -80,7 +82,7 @@ def _wrong_files(runtimes: tuple[RuntimeSpec, ...], section: SweepSection, model
         for position, (name, path) in enumerate(runtime.program.files if runtime.program else ()):
             place: Place = ("runtimes", index, "exec", "files", position)
             if not Path(path).is_file():
-                yield Complaint(place, f"no such file: {path}", "files are relative to the sweep file")
+                yield Complaint(place, f"no such file: {name}", "files are relative to the sweep file")
             elif name in names:
                 yield Complaint(place, f"two files named {name!r} would meet in the trial's folder")
             names.add(name)

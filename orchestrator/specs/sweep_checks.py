@@ -13,7 +13,7 @@ from orchestrator.domain.nearest import did_you_mean
 from orchestrator.domain.runtime import BUNDLE_ENGINES, SYSTEM_ENGINES, RuntimeSource, RuntimeSpec, engine_of
 from orchestrator.domain.sweep import Setting
 from orchestrator.specs.document import Place
-from orchestrator.specs.schema import Complaint
+from orchestrator.specs.schema import Complaint, words_of
 from orchestrator.specs.sweep_schema import SweepSection
 
 CELLS_MAX = 10_000
@@ -37,7 +37,7 @@ def _doubles(place: Place, values: Iterable[str]) -> Iterator[Complaint]:
     seen: set[str] = set()
     for index, value in enumerate(values):
         if value in seen:
-            yield Complaint((*place, index), f"{value!r} is there twice")
+            yield Complaint((*place, index), f"{words_of(place)}: {value!r} is there twice")
         seen.add(value)
 
 
@@ -67,13 +67,13 @@ def _wrong_settings(section: SweepSection, runtimes: Sequence[RuntimeSpec]) -> I
         for index, value in enumerate(values):
             wrong = check(value) if check else None
             if wrong:
-                yield Complaint(("matrix", key, index), wrong)
+                yield Complaint(("matrix", key, index), f"matrix.{key}: {wrong}")
 
 
 def _check_threads(value: Setting) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return None
-    return f"threads must be a whole number, at least 1, not {setting_text(value)}"
+    return f"expected a whole number, at least 1, not {setting_text(value)}"
 
 
 def _check_cpus(value: Setting) -> str | None:

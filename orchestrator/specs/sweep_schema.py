@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag
+from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, model_validator
 
 from orchestrator.domain.runtime import RuntimeSource
 from orchestrator.domain.sweep import Setting
@@ -63,9 +63,15 @@ class ExecSection(Section):
 class ExecEntry(Section):
     """An entry of `runtimes` that is a program."""
 
-    advice: ClassVar[Mapping[str, str]] = dict.fromkeys(("name", "command", "files"), EXEC_FORM)
-
     exec_: ExecSection = Field(alias="exec")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_exec(cls, value: Any) -> Any:
+        """Say it once if this is no program at all, not once for each key."""
+        if isinstance(value, dict) and "exec" not in value:
+            raise Refused("neither the name of a runtime nor `exec`", EXEC_FORM)
+        return value
 
 
 RuntimeEntry = Annotated[

@@ -68,6 +68,11 @@ def redacted(url: URL) -> str:
     return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
+def with_defaults(url: URL) -> URL:
+    """Return a PostgreSQL URL that says who we are and gives up in time, unless it says otherwise."""
+    return url.set(query={"application_name": "benchfleet", "connect_timeout": str(CONNECT_TIMEOUT_S), **url.query})
+
+
 class Database:
     """An open database: transactions to read in and transactions to write in, usable from any thread."""
 
@@ -149,9 +154,8 @@ def _enter_wal(connection: Any) -> None:
 
 
 def _postgres_engine(url: URL) -> Engine:
-    query = {"application_name": "benchfleet", "connect_timeout": str(CONNECT_TIMEOUT_S), **url.query}
     return create_engine(
-        url.set(query=query),
+        with_defaults(url),
         hide_parameters=True,
         json_serializer=canonical_json,
         pool_pre_ping=True,

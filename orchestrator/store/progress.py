@@ -61,7 +61,7 @@ class ProgressTable:
 
     def done_trials(self, run: str, device: str, retry_failed: bool) -> Sequence[str]:
         """Return the trials that must not run again."""
-        failed = func.count(case((t.attempt.c.outcome == "failed", 1)))
+        failed = func.count(case((and_(t.attempt.c.outcome == "failed", t.attempt.c.failure_kind != "cancelled"), 1)))
         invalid = func.count(case((and_(t.attempt.c.outcome == "ok", t.attempt.c.counted.is_(False)), 1)))
         statement = (
             select(

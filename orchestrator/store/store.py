@@ -19,11 +19,12 @@ class Store(DeviceTable, RunTable, ProgressTable, ResultTable):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
+        self.database = database
         self.location = str(database.shown)
 
     def close(self) -> None:
         """Drop every connection."""
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self

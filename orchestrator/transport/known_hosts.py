@@ -114,7 +114,7 @@ def append(host: HostName, key: HostKey, path: Path) -> KnownKey:
 
 def _find(name: str, paths: Iterable[Path]) -> Iterator[KnownKey]:
     for path in paths:
-        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        with suppress(OSError):  # as ssh does: what cannot be read holds no key
             text = path.read_text("utf-8", "replace")
             for number, line in enumerate(text.splitlines(), 1):
                 found = _parse(line)

@@ -110,17 +110,17 @@ class LocalStream:
 
     @property
     def ended(self) -> bool:
-        """Whether the process is gone."""
-        return self._process.poll() is not None
+        """Whether the process is reaped and its pipes are closed."""
+        return self._completed is not None
 
     def read(self, size: int, timeout_s: float | None = None) -> bytes:
         """Return what the process has printed, b"" at the end; stderr is drained meanwhile."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._reading:
             while True:
-                if self._ending:
-                    raise LinkLost("the stream was ended")
+                self._fail_if_ending()
                 ready = self._poll(self._stdout, select.POLLIN, deadline)
+                self._fail_if_ending()  # an end of the output may be our own doing
                 if self._stdout in ready:
                     with suppress(BlockingIOError):
                         return os.read(self._stdout, size)
@@ -133,8 +133,7 @@ class LocalStream:
         with self._writing:
             deadline = time.monotonic() + self._settings.write_stall_s
             while view:
-                if self._ending or not self._input_open:
-                    raise LinkLost("the stream was ended")
+                self._fail_if_ending()
                 ready = self._poll(self._stdin, select.POLLOUT, deadline)
                 if self._stdin in ready:
                     view = view[self._send(view) :]
@@ -166,6 +165,10 @@ class LocalStream:
     def abandon(self) -> None:
         """Kill the process and what it started in its session."""
         self.finish(0.0)
+
+    def _fail_if_ending(self) -> None:
+        if self._ending:
+            raise LinkLost("the stream was ended")
 
     def _interrupt(self) -> None:
         """Have whoever reads or writes give up."""

@@ -10,6 +10,7 @@ for folder in (REPOSITORY, HERE):
         sys.path.insert(0, folder)
 
 import pytest  # noqa: E402
+
 import worker_client  # noqa: E402
 import worker_plans  # noqa: E402
 
@@ -20,10 +21,26 @@ def worker_zip():
     return worker_client.pack_worker()
 
 
+@pytest.fixture(scope="session")
+def installed_worker(worker_zip, tmp_path_factory):
+    """The folder of a worker that has been shipped and started once."""
+    state_dir = str(tmp_path_factory.mktemp("installed") / "state")
+    worker_client.Client(worker_zip, state_dir).close()
+    return os.path.join(state_dir, "worker", worker_client.sha256_of(worker_zip))
+
+
 @pytest.fixture
-def state_dir(tmp_path):
-    """A device's state folder, which need not exist yet."""
-    return str(tmp_path / "state")
+def fresh_dir(tmp_path):
+    """The state folder of a device that has never been connected to: it does not exist yet."""
+    return str(tmp_path / "fresh" / "state")
+
+
+@pytest.fixture
+def state_dir(tmp_path, installed_worker):
+    """The state folder of a device that has the worker, and nothing else."""
+    state = str(tmp_path / "state")
+    worker_client.seed_state_dir(state, installed_worker)
+    return state
 
 
 @pytest.fixture

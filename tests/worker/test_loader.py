@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 import worker_client
 from worker_client import loader_command, parse_loader_lines
 
@@ -18,33 +19,39 @@ OLD_PYTHONS = [path for path in OLD_PYTHONS if re.search(r"/(2\.|3\.[0-6]\.)", p
 def run_loader(state_dir, worker, given=None, python=sys.executable):
     given = worker if given is None else given
     done = subprocess.run(
-        loader_command(state_dir, worker, python), input=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30
+        loader_command(state_dir, worker, python),
+        input=given,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=30,
     )
     return done, parse_loader_lines(done.stdout)
 
 
-def test_a_first_connection_ships_the_worker_and_a_second_one_does_not(connect, state_dir, worker_zip):
-    first = connect()
+def test_a_first_connection_ships_the_worker_and_a_second_one_does_not(connect, fresh_dir, worker_zip):
+    first = connect(state_dir=fresh_dir)
     assert first.loader == {
         "have": False,
         "python": ".".join(map(str, sys.version_info[:3])),
-        "state_dir": state_dir,
+        "state_dir": fresh_dir,
     }
     assert first.hello["type"] == "hello"
     assert first.hello["worker_sha256"] == worker_client.sha256_of(worker_zip)
     assert first.hello["protocol"] == 1
-    assert connect().loader["have"] is True
+    assert connect(state_dir=fresh_dir).loader["have"] is True
 
 
-def test_the_state_folder_is_private(device, state_dir):
-    assert stat.S_IMODE(os.stat(state_dir).st_mode) == 0o700
-    for folder, _, names in os.walk(state_dir):
+def test_the_state_folder_is_private(connect, fresh_dir):
+    connect(state_dir=fresh_dir)
+    assert stat.S_IMODE(os.stat(fresh_dir).st_mode) == 0o700
+    for folder, _, names in os.walk(fresh_dir):
         for name in names:
             assert not os.stat(os.path.join(folder, name)).st_mode & 0o077
 
 
-def test_bytecode_is_kept_so_that_later_starts_compile_nothing(device, state_dir):
-    cached = glob.glob(os.path.join(state_dir, "worker", "*", "device_worker", "__pycache__", "*.pyc"))
+def test_bytecode_is_kept_so_that_later_starts_compile_nothing(connect, fresh_dir):
+    connect(state_dir=fresh_dir)
+    cached = glob.glob(os.path.join(fresh_dir, "worker", "*", "device_worker", "__pycache__", "*.pyc"))
     assert any("conversation" in path for path in cached)
 
 
@@ -64,17 +71,17 @@ def test_what_a_login_profile_prints_does_not_hide_the_line(connect):
     assert client.hello["type"] == "hello"
 
 
-def test_a_worker_that_arrives_damaged_is_refused_and_nothing_stays(state_dir, worker_zip):
-    done, lines = run_loader(state_dir, worker_zip, worker_zip[:-1] + b"!")
+def test_a_worker_that_arrives_damaged_is_refused_and_nothing_stays(fresh_dir, worker_zip):
+    done, lines = run_loader(fresh_dir, worker_zip, worker_zip[:-1] + b"!")
     assert [line.get("error") for line in lines] == [None, "blob-corrupt"]
     assert done.returncode == 1
-    assert os.listdir(os.path.join(state_dir, "worker")) == []
+    assert os.listdir(os.path.join(fresh_dir, "worker")) == []
 
 
-def test_a_link_that_drops_in_mid_worker_leaves_nothing_behind(state_dir, worker_zip):
-    done, lines = run_loader(state_dir, worker_zip, worker_zip[:1000])
+def test_a_link_that_drops_in_mid_worker_leaves_nothing_behind(fresh_dir, worker_zip):
+    done, lines = run_loader(fresh_dir, worker_zip, worker_zip[:1000])
     assert (done.returncode, len(lines)) == (1, 1)
-    assert os.listdir(os.path.join(state_dir, "worker")) == []
+    assert os.listdir(os.path.join(fresh_dir, "worker")) == []
 
 
 def test_a_state_folder_that_cannot_be_made_is_an_error_with_a_kind(tmp_path, worker_zip):
@@ -93,8 +100,8 @@ def test_a_state_folder_that_others_may_write_is_refused(tmp_path, worker_zip):
     assert done.returncode == 1
 
 
-def test_two_connections_that_ship_at_once_both_become_workers(state_dir, worker_zip):
-    command = loader_command(state_dir, worker_zip)
+def test_two_connections_that_ship_at_once_both_become_workers(fresh_dir, worker_zip):
+    command = loader_command(fresh_dir, worker_zip)
     both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
     for process in both:
         process.stdin.write(worker_zip)
@@ -103,17 +110,17 @@ def test_two_connections_that_ship_at_once_both_become_workers(state_dir, worker
         out, _ = process.communicate(timeout=30)
         assert b'"type":"hello"' in out
         assert process.returncode == 0
-    assert len(os.listdir(os.path.join(state_dir, "worker"))) == 1
+    assert len(os.listdir(os.path.join(fresh_dir, "worker"))) == 1
 
 
 @pytest.mark.parametrize("python", OLD_PYTHONS or [None])
-def test_a_python_too_old_says_its_version_and_leaves_no_trace(python, state_dir, worker_zip):
+def test_a_python_too_old_says_its_version_and_leaves_no_trace(python, fresh_dir, worker_zip):
     if python is None:
         pytest.skip("no Python older than 3.7 under ~/.pyenv/versions")
-    done, lines = run_loader(state_dir, worker_zip, b"", python)
+    done, lines = run_loader(fresh_dir, worker_zip, b"", python)
     assert done.returncode == 0, done.stderr
     assert [line["python"] for line in lines] == [re.search(r"/versions/([^/]+)/", python).group(1)]
-    assert not os.path.exists(state_dir)
+    assert not os.path.exists(fresh_dir)
 
 
 def test_the_loader_stays_small_enough_for_a_command_line():

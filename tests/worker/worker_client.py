@@ -50,6 +50,13 @@ def sha256_of(data):
     return hashlib.sha256(data).hexdigest()
 
 
+def seed_state_dir(state_dir, installed_worker):
+    """Give a device the worker that another one has, so that a test need not ship and compile it again."""
+    os.makedirs(os.path.join(state_dir, "worker"), 0o700)
+    os.chmod(state_dir, 0o700)
+    os.symlink(installed_worker, os.path.join(state_dir, "worker", os.path.basename(installed_worker)))
+
+
 class Refused(Exception):
     """The worker answered with an error."""
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import socket
+import struct
 
+from cryptography.exceptions import InvalidTag
 from paramiko.ssh_exception import ChannelException, IncompatiblePeer, SSHException
 
 from orchestrator.domain.errors import Unreachable
 from orchestrator.transport.ssh.route import Hop
 
-EXPECTED = (OSError, EOFError, SSHException)
-"""Everything that a connection may raise without anyone having made a mistake here."""
+_NONSENSE = (ValueError, LookupError, struct.error, InvalidTag)
+
+EXPECTED = (OSError, EOFError, SSHException, *_NONSENSE)
+"""All that a connection may raise: what paramiko's parsers raise over nonsense from the other side comes as it is."""
 
 _WORDS_MAX = 200
 
@@ -48,4 +52,6 @@ def _reason(hop: Hop, error: BaseException, *, timed_out: bool, timeout_s: float
         return f"{where} did not answer within {timeout_s:g} s", "is the device on, and on this network?"
     if isinstance(error, EOFError) or "banner" in str(error) or "No existing session" in str(error):
         return f"{where} took the connection and closed it", "is that port an ssh server, and not overloaded?"
+    if isinstance(error, _NONSENSE):
+        return f"{where} sends what is no SSH: {words(error)}", "is that port an ssh server?"
     return f"no connection to {where}: {words(error) or type(error).__name__}", "is the device on, and on this network?"

@@ -21,6 +21,7 @@ from paramiko.ssh_exception import (
 )
 
 from orchestrator.domain.errors import AuthenticationFailed, Unreachable
+from orchestrator.transport.ssh.failures import EXPECTED
 from orchestrator.transport.ssh.route import Hop
 
 _USUAL_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
@@ -109,7 +110,7 @@ class Login:
                 f"{who} may log in by {_listed(error.allowed_types)} only, not with a key",
                 hint="allow PubkeyAuthentication in the device's sshd_config",
             ) from error
-        except (SSHException, OSError, EOFError) as error:
+        except EXPECTED as error:
             if transport.is_active() and "timeout" not in str(error).lower():
                 return False
             if refused:

@@ -15,7 +15,7 @@ from typing import IO, Protocol
 from orchestrator.transport.ssh.route import Hop
 
 _SILENCE_MS_MAX = 45_000
-_PROXY_END_S = 1.0
+_PROXY_END_S = 0.5
 _STDERR_BYTES_MAX = 2048
 
 
@@ -51,18 +51,22 @@ class GuardedCarrier:
         """Send some of `data`; close the carrier when that has been impossible for too long."""
         try:
             sent = self._carrier.send(data)
-        except TimeoutError:
+        except TimeoutError as error:
             self._stalled_at = self._stalled_at or time.monotonic()
-            if time.monotonic() - self._stalled_at < self._stall_s:
+            if error.errno is None and time.monotonic() - self._stalled_at < self._stall_s:
                 raise
-            self.close()
-            raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
+            raise self._given_up() from error
         self._stalled_at = None
         return sent
 
     def recv(self, size: int) -> bytes:
         """Return at most `size` bytes; raise TimeoutError if none came in time."""
-        return self._carrier.recv(size)
+        try:
+            return self._carrier.recv(size)
+        except TimeoutError as error:
+            if error.errno is None:
+                raise
+            raise self._given_up() from error
 
     def settimeout(self, timeout_s: float | None) -> None:
         """Bound `send` and `recv`."""
@@ -76,10 +80,18 @@ class GuardedCarrier:
                 self._carrier.shutdown(socket.SHUT_RDWR)
         self._carrier.close()
 
+    def _given_up(self) -> ConnectionAbortedError:
+        """Close; the error is no TimeoutError, which for paramiko means to try again, even when the system gave up."""
+        self.close()
+        return ConnectionAbortedError(errno.ECONNABORTED, "the other side takes no data or does not answer")
+
 
 def open_tcp(hop: Hop, timeout_s: float) -> socket.socket:
     """Connect to a hop; keystroke-sized messages go at once, and a peer that vanishes is noticed within a minute."""
-    connected = socket.create_connection((hop.host, hop.port), timeout_s)
+    try:
+        connected = socket.create_connection((hop.host, hop.port), timeout_s)
+    except UnicodeError as error:
+        raise socket.gaierror(socket.EAI_NONAME, "names are not made like that") from error
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):

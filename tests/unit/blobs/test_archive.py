@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.blobs.archive import STORED, Member, archive_bytes, members_of, write_archive
@@ -43,6 +43,7 @@ def test_the_same_tree_gives_the_same_bytes_whatever_its_dates_and_order_of_crea
     assert archive_bytes(members_of(one)) == archive_bytes(members_of(other))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, st.binary(max_size=200), max_size=6), st.integers(0, 9))
 def test_what_is_packed_comes_out_again_in_order_of_name(files: dict[str, bytes], level: int) -> None:
     archive = archive_bytes([Member(name, content) for name, content in files.items()], level)

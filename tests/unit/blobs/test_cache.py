@@ -170,7 +170,7 @@ class FullCache(BlobCache):
 
 
 def test_a_full_disk_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(BlobError, match="cannot store file in .*: No space left on device") as caught:
+    with pytest.raises(BlobError, match=r"cannot store file in .*: No space left on device") as caught:
         FullCache(tmp_path).add(CONTENT, BlobKind.FILE)
     assert "free some space" in str(caught.value.hint)
 

@@ -1,4 +1,4 @@
-"""What uv 0.8, uv 0.13 and pip 26 really printed, and what it means; hosts are replaced."""
+"""What uv 0.8 (the boxed ones), uv 0.13 and pip 26 printed, and what it means; hosts and folders are replaced."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from orchestrator.domain.errors import BundleError
 UV_TARGET = WheelTarget(Installer.UV, "x86_64", ("x86_64-manylinux_2_36",), "3.12")
 PIP_TARGET = WheelTarget(Installer.PIP, "armv7l", ("manylinux2014_armv7l", "linux_armv7l"), "3.9", ("numpy",))
 
-NO_TAG = """Using CPython 3.11.7 interpreter at: /opt/python
+NO_TAG = """Using CPython 3.11.7 interpreter at: /usr/bin/python3
 error: No solution found when resolving dependencies
   cause: Because tflite-runtime==2.14.0 has no wheels with a matching Python ABI tag (e.g., `cp312`) and you require \
 tflite-runtime==2.14.0, we can conclude that your requirements are unsatisfiable.
@@ -21,7 +21,7 @@ tflite-runtime==2.14.0, we can conclude that your requirements are unsatisfiable
 hint: You require CPython 3.12 (`cp312`), but we only found wheels for `tflite-runtime` (v2.14.0) with the following \
 Python ABI tags: `cp38`, `cp39`, `cp310`, `cp311`
 """
-NO_TAG_BOXED = """Using CPython 3.11.7 interpreter at: /opt/python
+NO_TAG_BOXED = """Using CPython 3.11.7 interpreter at: /usr/bin/python3
   × No solution found when resolving dependencies:
   ╰─▶ Because tflite-runtime==2.14.0 has no wheels with a matching Python
       ABI tag (e.g., `cp312`) and you require tflite-runtime==2.14.0, we can
@@ -32,18 +32,32 @@ NO_TAG_BOXED = """Using CPython 3.11.7 interpreter at: /opt/python
       `cp39`, `cp310`, `cp311`
 """
 NO_PLATFORM = """error: No solution found when resolving dependencies
-  cause: Because tflite-runtime==2.14.0 has no wheels with a matching platform tag (e.g., `manylinux_2_17_x86_64`) and \
-you require tflite-runtime==2.14.0, we can conclude that your requirements are unsatisfiable.
+  cause: Because ai-edge-litert==2.3.0 has no wheels with a matching platform tag (e.g., `manylinux_2_17_x86_64`) and \
+you require ai-edge-litert==2.3.0, we can conclude that your requirements are unsatisfiable.
 
-hint: Wheels are available for `tflite-runtime` (v2.14.0) on the following platforms: `manylinux_2_34_x86_64`
+hint: Wheels are available for `ai-edge-litert` (v2.3.0) on the following platforms: `manylinux_2_27_aarch64`, \
+`manylinux_2_27_x86_64`, `macosx_12_0_arm64`, `win_amd64`
 """
 NO_DEPENDENCY = """error: No solution found when resolving dependencies
-  cause: Because numpy==1.26.4 has no wheels with a matching Python ABI tag (e.g., `cp312`) and tflite-runtime==2.14.0 \
-depends on numpy>=1.23.2, we can conclude that tflite-runtime==2.14.0 cannot be used.
+  cause: Because numpy==1.26.4 has no usable wheels and ai-edge-litert>=2.3.0 depends on numpy==1.26.4, we can \
+conclude that ai-edge-litert>=2.3.0 cannot be used.
+         And because you require ai-edge-litert==2.3.0, we can conclude that your requirements are unsatisfiable.
+
+hint: Wheels are required for `numpy` because building from source is disabled for all packages (i.e., with \
+`--no-build`)
 """
-NO_PYTHON = """error: No solution found when resolving dependencies
-  cause: Because the requested Python version (>=3.7) does not satisfy Python>=3.9 and tflite-runtime==2.14.0 depends \
-on Python>=3.9, we can conclude that tflite-runtime==2.14.0 cannot be used.
+NO_DEPENDENCY_BOXED = """
+  × No solution found when resolving dependencies:
+  ╰─▶ Because numpy==1.26.4 has no usable wheels and ai-edge-litert==2.3.0
+      depends on numpy==1.26.4, we can conclude that ai-edge-litert==2.3.0
+      cannot be used.
+      And because you require ai-edge-litert==2.3.0, we can conclude that your
+      requirements are unsatisfiable.
+"""
+CONFLICT = """error: No solution found when resolving dependencies
+  cause: Because ai-edge-litert>=2.3.0 depends on numpy>=1.23.2 and numpy<1.20, we can conclude that \
+ai-edge-litert>=2.3.0 cannot be used.
+         And because you require ai-edge-litert==2.3.0, we can conclude that your requirements are unsatisfiable.
 """
 NO_VERSION = """error: No solution found when resolving dependencies
   cause: Because there is no version of tflite-runtime==2.14.0 and you require tflite-runtime==2.14.0, we can conclude \
@@ -83,7 +97,7 @@ OFFLINE_BOXED = """
       the network is disabled, registry packages may only be read from the
       cache.
 """
-REFUSED = """Using CPython 3.11.7 interpreter at: /opt/python
+REFUSED = """Using CPython 3.11.7 interpreter at: /usr/bin/python3
 error: Request failed after 3 retries in 10.3s
   cause: Failed to fetch: https://ann:hunter2@index.example/simple/tflite-runtime/
   cause: error sending request for url (https://index.example/simple/tflite-runtime/)
@@ -97,40 +111,42 @@ REFUSED_OLD = """error: Failed to fetch: `https://index.example/simple/tflite-ru
   Caused by: client error (Connect)
   Caused by: Connection refused (os error 111)
 """
-DISK_FULL = """error: Failed to install: numpy-1.26.4-cp311-cp311-manylinux_2_17_x86_64.whl (numpy==1.26.4)
-  cause: failed to copy file from /a to /b
-  cause: No space left on device (os error 28)
+DISK_FULL = """Resolved 2 packages in 222ms
+warning: Failed to hardlink files; falling back to full copy. This may lead to degraded performance.
+error: Failed to install: numpy-2.4.6-cp311-cp311-manylinux_2_27_x86_64.whl (numpy==2.4.6)
+  cause: Failed to copy to `/small/tree/numpy.libs/libscipy_openblas64_-32a4b2a6.so`
+  cause: failed to copy file from /cache/libscipy_openblas64_-32a4b2a6.so to /small/tree/numpy.libs/.tmpFQ9reC: No \
+space left on device (os error 28)
 """
+PC = "Python 3.12 (x86_64, glibc 2.36)"
 
 
-def request(target: WheelTarget = UV_TARGET) -> WheelRequest:
-    contents = Contents("tflite-runtime==2.14.0", ("numpy<2",))
-    return WheelRequest(contents, target, "Python 3.12 (x86_64, glibc 2.36)", {"numpy": "1.26.4"})
+def request(target: WheelTarget = UV_TARGET, requirement: str = "tflite-runtime==2.14.0") -> WheelRequest:
+    return WheelRequest(Contents(requirement, ("numpy<2",)), target, PC, {"numpy": "1.26.4"})
+
+
+@pytest.mark.parametrize("stderr", [NO_TAG, NO_TAG_BOXED])
+def test_uv_shows_that_there_is_no_wheel_for_this_python(stderr: str) -> None:
+    failure = uv_failure(request(), 1, stderr)
+
+    assert isinstance(failure, NoWheel)
+    assert str(failure) == f"no wheel of tflite-runtime 2.14.0 for {PC}; there are some for cp38, cp39, cp310, cp311"
 
 
 @pytest.mark.parametrize(
     ("stderr", "reason"),
     [
+        (NO_PLATFORM, f"no wheel of ai-edge-litert 2.3.0 for {PC}"),
+        (NO_DEPENDENCY, f"no wheel of numpy 1.26.4, which ai-edge-litert 2.3.0 needs, for {PC}"),
+        (NO_DEPENDENCY_BOXED, f"no wheel of numpy 1.26.4, which ai-edge-litert 2.3.0 needs, for {PC}"),
         (
-            NO_TAG,
-            "no wheel of tflite-runtime 2.14.0 for Python 3.12 (x86_64, glibc 2.36); "
-            "there are some for cp38, cp39, cp310, cp311",
+            CONFLICT,
+            f"ai-edge-litert 2.3.0 cannot be installed for {PC}: " + CONFLICT.split("Because ")[1].split(", we can")[0],
         ),
-        (
-            NO_TAG_BOXED,
-            "no wheel of tflite-runtime 2.14.0 for Python 3.12 (x86_64, glibc 2.36); "
-            "there are some for cp38, cp39, cp310, cp311",
-        ),
-        (NO_PLATFORM, "no wheel of tflite-runtime 2.14.0 for Python 3.12 (x86_64, glibc 2.36)"),
-        (
-            NO_DEPENDENCY,
-            "no wheel of numpy 1.26.4, which tflite-runtime 2.14.0 needs, for Python 3.12 (x86_64, glibc 2.36)",
-        ),
-        (NO_PYTHON, "no wheel of tflite-runtime 2.14.0 for Python 3.12 (x86_64, glibc 2.36)"),
     ],
-)
-def test_uv_shows_that_there_is_no_wheel(stderr: str, reason: str) -> None:
-    failure = uv_failure(request(), 1, stderr)
+)  # fmt: skip
+def test_uv_shows_that_no_wheels_fit(stderr: str, reason: str) -> None:
+    failure = uv_failure(request(requirement="ai-edge-litert==2.3.0"), 1, stderr)
 
     assert isinstance(failure, NoWheel)
     assert str(failure) == reason
@@ -167,8 +183,8 @@ def test_a_full_disk_gets_its_own_hint() -> None:
 
 PIP_SKIPPED = """Fetching project page and analyzing links: https://index.example/simple/tflite-runtime/
 https://index.example:443 "GET /simple/tflite-runtime/ HTTP/1.1" 200 30199
-  Skipping link: none of the wheel's tags (cp310-cp310-manylinux2014_aarch64) are compatible (run pip debug --verbose to \
-show compatible tags): https://files.example/tflite_runtime-2.14.0-cp310-cp310-manylinux2014_aarch64.whl
+  Skipping link: none of the wheel's tags (cp310-cp310-manylinux2014_aarch64) are compatible (run pip debug --verbose \
+to show compatible tags): https://files.example/tflite_runtime-2.14.0-cp310-cp310-manylinux2014_aarch64.whl
 """
 PIP_NONE = """Given no hashes to check 0 links for project 'tflite-runtime': discarding no candidates
 ERROR: Could not find a version that satisfies the requirement tflite-runtime==2.14.0 (from versions: none)
@@ -191,6 +207,11 @@ Skipping link: not a file: https://index.example/simple/tflite-runtime/
 """
 
 
+PIP_DISK_FULL = """    raise Error(errors)
+shutil.Error: [('/a/numpy/__init__.py', '/b/numpy/__init__.py', "[Errno 28] No space left on device: '/a' -> '/b'")]
+"""
+
+
 @pytest.mark.parametrize("output", [PIP_SKIPPED + PIP_NONE, PIP_NOT_FOUND + PIP_SKIPPED + PIP_NONE])
 def test_pip_shows_that_there_is_no_wheel(output: str) -> None:
     failure = pip_failure(request(PIP_TARGET), output)
@@ -208,7 +229,7 @@ def test_pip_shows_that_there_is_no_wheel(output: str) -> None:
         (PIP_NOT_FOUND + PIP_NONE, "the package index does not have this package"),
         (PIP_PORTAL + PIP_NONE, "the package index does not have this package"),
         (PIP_SKIPPED.replace("2.14.0", "2.13.0") + PIP_NONE, "the package index has no tflite-runtime 2.14.0"),
-        ("ERROR: Could not install packages: [Errno 28] No space left on device\n", "No space left on device"),
+        (PIP_DISK_FULL, "No space left on device"),
         ("", "pip failed without saying why"),
     ],
 )
@@ -221,16 +242,16 @@ def test_pip_could_not_tell(output: str, message: str) -> None:
 
 
 def test_uv_is_told_the_platform_the_python_and_the_bounds() -> None:
-    command = uv_command(request(), Path("/work/tree"), Path("/work/constraints.txt"))
+    command = uv_command(request(), Path("/bundle/tree"), Path("/bundle/constraints.txt"))
 
     text = " ".join(command)
     assert "--python-platform x86_64-manylinux_2_36 --python-version 3.12" in text
-    assert "--only-binary :all: --target /work/tree --constraint /work/constraints.txt" in text
+    assert "--only-binary :all: --target /bundle/tree --constraint /bundle/constraints.txt" in text
     assert command[-2:] == ["--", "tflite-runtime==2.14.0"]
 
 
 def test_pip_is_told_every_tag_and_to_leave_dependencies_alone() -> None:
-    command = pip_command(request(PIP_TARGET), Path("/work/tree"))
+    command = pip_command(request(PIP_TARGET), Path("/bundle/tree"))
 
     text = " ".join(command)
     assert command[0] == sys.executable

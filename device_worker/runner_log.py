@@ -1,0 +1,15 @@
+"""Write to a runner's log, which is its standard error; a full disk must not make a diary entry fatal."""
+
+from __future__ import annotations
+
+import os
+import time
+
+
+def log(text: str) -> None:
+    """Append a line to the log, if there is room."""
+    line = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text.rstrip()}\n"
+    try:
+        os.write(2, line.encode("utf-8", "replace"))
+    except OSError:
+        pass

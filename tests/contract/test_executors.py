@@ -1,0 +1,127 @@
+"""What every executor must do, checked on threads and on a real Ray."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from orchestrator.domain.conversation import Cancel, Close, Command, Report, SessionEnded, Step, StepBegan
+from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.errors import Unreachable
+from orchestrator.execution.base import Emit, Executor
+from orchestrator.execution.threads import ThreadExecutor
+
+WAIT_S = 30.0
+
+
+class EchoSession:
+    """Reports every command that it is given, until told to close; some devices misbehave by name."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device.name
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+
+    def run(self, emit: Emit) -> None:
+        if self._device == "defective":
+            raise ZeroDivisionError("nobody expected this")
+        if self._device == "unreachable":
+            emit(SessionEnded(self._device, Unreachable("refused", "is it on?", device=self._device)))
+            return
+        emit(StepBegan(self._device, Step.CONNECT))
+        while not isinstance(command := self._commands.get(), Close):
+            emit(StepBegan(self._device, Step.CANCEL, repr(command)))
+        emit(SessionEnded(self._device))
+
+    def post(self, command: Command) -> None:
+        self._commands.put(command)
+
+
+@dataclass(frozen=True)
+class EchoFactory:
+    def __call__(self, device: Device) -> EchoSession:
+        return EchoSession(device)
+
+
+def threads() -> Executor:
+    return ThreadExecutor(EchoFactory())
+
+
+def ray() -> Executor:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
+    from orchestrator.execution.ray import RayExecutor
+
+    return RayExecutor(EchoFactory())
+
+
+@pytest.fixture(params=[threads, pytest.param(ray, marks=[pytest.mark.system, pytest.mark.timeout(180)])])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    make: Callable[[], Executor] = request.param
+    made = make()
+    yield made
+    made.close()
+
+
+def device(name: str) -> Device:
+    return Device(name, TransportKind.LOCAL)
+
+
+class Heard:
+    """Collects reports from any thread."""
+
+    def __init__(self) -> None:
+        self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self.emit = self.reports.put
+
+    def until_ended(self, count: int) -> list[Report]:
+        seen: list[Report] = []
+        deadline = time.monotonic() + WAIT_S
+        while sum(isinstance(report, SessionEnded) for report in seen) < count:
+            seen.append(self.reports.get(timeout=max(0.1, deadline - time.monotonic())))
+        return seen
+
+
+def test_every_device_has_a_session_that_hears_its_own_commands(executor: Executor) -> None:
+    heard = Heard()
+    executor.launch([device("one"), device("two")], heard.emit)
+    executor.post("two", Cancel("run-1"))
+    executor.post("two", Close())
+    executor.post("one", Close())
+
+    seen = heard.until_ended(2)
+
+    assert StepBegan("two", Step.CANCEL, repr(Cancel("run-1"))) in seen
+    assert StepBegan("one", Step.CANCEL, repr(Cancel("run-1"))) not in seen
+    assert {report.device for report in seen} == {"one", "two"}
+
+
+def test_a_device_that_fails_does_not_end_the_others(executor: Executor) -> None:
+    heard = Heard()
+    executor.launch([device("unreachable"), device("defective"), device("fine")], heard.emit)
+    executor.post("fine", Close())
+
+    ended = {report.device: report.error for report in heard.until_ended(3) if isinstance(report, SessionEnded)}
+
+    assert ended["fine"] is None
+    assert isinstance(ended["unreachable"], Unreachable)
+    assert ended["unreachable"].hint == "is it on?"
+    assert "unexpected ZeroDivisionError" in str(ended["defective"])
+
+
+def test_close_ends_sessions_that_were_not_told_to(executor: Executor) -> None:
+    heard = Heard()
+    executor.launch([device("one"), device("two")], heard.emit)
+    executor.close()
+    executor.close()
+    assert len([report for report in heard.until_ended(2) if isinstance(report, SessionEnded)]) == 2
+
+
+def test_a_session_that_has_ended_ignores_commands(executor: Executor) -> None:
+    heard = Heard()
+    executor.launch([device("unreachable"), device("one")], heard.emit)
+    executor.post("unreachable", Cancel("run-1"))
+    executor.post("one", Close())
+    assert len(heard.until_ended(2)) >= 2

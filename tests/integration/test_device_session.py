@@ -1,0 +1,301 @@
+"""A session with a real worker on this machine: what it reports, and what it survives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from device_worker.protocol.records import split_records
+from device_worker.protocol.vocabulary import Event, RunOutcome, RunState
+from orchestrator.blobs.cache import BlobCache
+from orchestrator.blobs.worker import loader_source, worker_archive
+from orchestrator.domain.blob import BlobKind
+from orchestrator.domain.conversation import (
+    Assignment,
+    Attachment,
+    Cancel,
+    Close,
+    Command,
+    FactsReported,
+    FollowEnded,
+    Forget,
+    RecordsArrived,
+    Report,
+    RunnerStarted,
+    SessionEnded,
+)
+from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.errors import NoPython, Unreachable
+from orchestrator.execution.guard import run_guarded
+from orchestrator.session.device_session import DeviceSession, DeviceSessions, LinkPolicy
+from orchestrator.session.worker_client import WorkerProgram
+from orchestrator.testing.faulty_transport import Cut, Fault, FaultyConnector, Refusal, Silence
+from orchestrator.transport.local import LocalConnector
+
+WAIT_S = 30.0
+Kind = TypeVar("Kind")
+OK = 'echo \'{"metric": "latency_ns", "samples": [1000]}\'\necho \'{"done": true}\'\n'
+PATIENT = LinkPolicy(reconnect_attempts=6, heartbeat_s=1.0)
+
+
+class Bench:
+    """One device on this machine, and the plan of an exec program for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cache = BlobCache(folder / "controller")
+        self.device = Device("board", TransportKind.LOCAL, state_dir=str(folder / "device"))
+
+    def assignment(self, program: str, trials: int = 3, run: str = "run-1") -> Assignment:
+        """Plan so many trials of a shell program."""
+        script = self.cache.add(program.encode(), BlobKind.FILE, "program.sh")
+        model = self.cache.add(b"a model", BlobKind.MODEL, "model.tflite")
+        job = {
+            "job": "j1",
+            "label": "shell",
+            "variant": "fp32",
+            "runtime": "exec/shell",
+            "engine": "exec",
+            "module": None,
+            "settings": {},
+            "python_path": [],
+            "command": ["sh", "program.sh"],
+            "model": {"name": "model.tflite", "sha256": model.sha256, "size": model.size},
+            "files": [{"name": "program.sh", "sha256": script.sha256, "size": script.size}],
+            "input": {"low": 0.0, "high": 1.0},
+            "dataset": None,
+            "accuracy_metric": None,
+        }
+        document = {
+            "protocol": 1,
+            "device": "board",
+            "sweep": "s",
+            "seed": 1,
+            "jobs": [job],
+            "trials": [{"trial": f"j1.{n}", "job": "j1", "kind": "measure", "index": n} for n in range(1, trials + 1)],
+            "measure": {
+                "warmup_runs_min": 0,
+                "warmup_seconds_min": 0.0,
+                "runs_min": 1,
+                "seconds_min": 0.0,
+                "seconds_max": 1.0,
+                "runs_max": 10,
+            },
+            "limits": {
+                "trial_timeout_s": 60.0,
+                "temperature_c_max": None,
+                "memory_bytes_max": None,
+                "cooldown_s_max": 0.0,
+            },
+            "retries": {"failed": 0, "invalid": 0},
+            "blobs": [{"sha256": b.sha256, "size": b.size, "kind": b.kind.value} for b in (model, script)],
+        }
+        plan = self.cache.add(json.dumps(document, sort_keys=True).encode(), BlobKind.PLAN, "plan.json")
+        assert plan.sha256 == hashlib.sha256(self.cache.path(plan).read_bytes()).hexdigest()
+        return Assignment(run, plan.sha256, (plan, model, script))
+
+
+class Talk:
+    """A session in a thread, and what it has reported."""
+
+    def __init__(self, bench: Bench, faults: Sequence[Fault] = (), policy: LinkPolicy = PATIENT) -> None:
+        archive, sha256 = worker_archive()
+        connector = FaultyConnector(LocalConnector(), {bench.device.name: list(faults)})
+        parts = DeviceSessions(connector, WorkerProgram(archive, sha256, loader_source()), bench.cache, policy)
+        self.session: DeviceSession = parts(bench.device)
+        self.reports: list[Report] = []
+        self._arriving: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=run_guarded, args=(self.session, "board", self._arriving.put))
+        self._thread.start()
+
+    def post(self, command: Command) -> None:
+        self.session.post(command)
+
+    def until(self, kind: type[Kind]) -> Kind:
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            report = self._arriving.get(timeout=max(0.1, deadline - time.monotonic()))
+            self.reports.append(report)
+            if isinstance(report, kind):
+                return report
+            assert not isinstance(report, SessionEnded), report
+
+    def end(self) -> None:
+        self.post(Close())
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive()
+
+    @property
+    def events(self) -> list[Mapping[str, object]]:
+        """Return every event that was passed on, checking that none came twice and none is missing."""
+        lines = b"".join(report.lines for report in self.reports if isinstance(report, RecordsArrived))
+        events, used = split_records(lines)
+        assert used == len(lines), "records overlap, tear or leave gaps"
+        return events
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def talks() -> Iterator[list[Talk]]:
+    begun: list[Talk] = []
+    yield begun
+    for talk in begun:
+        talk.end()
+
+
+def finished(events: Sequence[Mapping[str, object]]) -> list[object]:
+    return [event["trial"] for event in events if event["kind"] == Event.TRIAL_FINISHED]
+
+
+def test_a_plan_is_shipped_run_followed_and_forgotten(bench: Bench, talks: list[Talk]) -> None:
+    talk = Talk(bench)
+    talks.append(talk)
+    facts = talk.until(FactsReported).facts
+    assert facts.cpu_count
+    talk.post(bench.assignment(OK))
+    started = talk.until(RunnerStarted)
+    ended = talk.until(FollowEnded)
+
+    assert ended.state == RunState.FINISHED
+    assert ended.log_id == started.log_id
+    assert finished(talk.events) == ["j1.1", "j1.2", "j1.3"]
+    assert talk.events[-1]["outcome"] == RunOutcome.COMPLETE
+
+    talk.post(Forget("run-1", started.log_id, ended.last_seq or 0))
+    assert talk.until(SessionEnded).error is None
+    assert not list((bench.folder / "device" / "runs").iterdir())
+
+
+def test_a_second_session_ships_nothing_and_runs_nothing_again(bench: Bench, talks: list[Talk]) -> None:
+    for _ in range(2):
+        talk = Talk(bench)
+        talks.append(talk)
+        talk.until(FactsReported)
+        talk.post(bench.assignment(OK))
+        talk.until(FollowEnded)
+        talk.end()
+    details = [getattr(report, "detail", "") for report in talks[1].reports]
+    assert not any("MB" in detail for detail in details), details
+    assert len(finished(talks[1].events)) == 3
+
+
+@pytest.mark.parametrize("after_bytes", [1, 2_000, 3_000, 4_500, 6_000])
+def test_a_cut_link_is_sought_again_and_no_record_is_lost_or_doubled(
+    bench: Bench, talks: list[Talk], after_bytes: int
+) -> None:
+    """The cut falls into the loader's line, the facts, and the middle of followed records."""
+    policy = LinkPolicy(contact_attempts=5, reconnect_attempts=6, heartbeat_s=1.0)
+    talk = Talk(bench, [Cut(after_read_bytes=after_bytes), Cut(after_read_bytes=after_bytes + 700)], policy)
+    talks.append(talk)
+    talk.until(FactsReported)
+    talk.post(bench.assignment(OK, trials=6))
+    ended = talk.until(FollowEnded)
+    assert ended.state == RunState.FINISHED
+    assert finished(talk.events) == [f"j1.{n}" for n in range(1, 7)]
+    assert talk.events[-1]["seq"] == ended.last_seq
+
+
+def test_a_cut_upload_goes_on(bench: Bench, talks: list[Talk]) -> None:
+    large = OK + "#" * 9_000_000
+    talk = Talk(bench, [Cut(after_written_bytes=5_000_000)])
+    talks.append(talk)
+    talk.until(FactsReported)
+    talk.post(bench.assignment(large, trials=1))
+    assert talk.until(FollowEnded).state == RunState.FINISHED
+    assert finished(talk.events) == ["j1.1"]
+
+
+def test_a_link_that_falls_silent_is_given_up_and_sought_again(bench: Bench, talks: list[Talk]) -> None:
+    talk = Talk(bench, [Silence(after_read_bytes=3_000)], LinkPolicy(reconnect_attempts=6, heartbeat_s=0.3))
+    talks.append(talk)
+    talk.until(FactsReported)
+    talk.post(bench.assignment("sleep 2\n" + OK, trials=2))
+    assert talk.until(FollowEnded).state == RunState.FINISHED
+    assert finished(talk.events) == ["j1.1", "j1.2"]
+
+
+def test_cancel_ends_a_hanging_trial_and_keeps_what_is_finished(bench: Bench, talks: list[Talk]) -> None:
+    gate = bench.folder / "second"
+    program = f"if [ -e {gate} ]; then exec sleep 600; fi\ntouch {gate}\n" + OK
+    talk = Talk(bench)
+    talks.append(talk)
+    talk.until(FactsReported)
+    talk.post(bench.assignment(program))
+    while finished(talk.events) != ["j1.1"]:
+        talk.until(RecordsArrived)
+    began = time.monotonic()
+    talk.post(Cancel("run-1"))
+    ended = talk.until(FollowEnded)
+    assert ended.state == RunState.FINISHED
+    assert talk.events[-1]["outcome"] == RunOutcome.CANCELLED
+    assert time.monotonic() - began < 10
+
+
+def test_close_leaves_the_runner_running_and_another_session_picks_it_up(bench: Bench, talks: list[Talk]) -> None:
+    gate = bench.folder / "gate"
+    program = f"mkfifo {gate} 2>/dev/null\nread line < {gate}\n" + OK
+    first = Talk(bench)
+    talks.append(first)
+    first.until(FactsReported)
+    first.post(bench.assignment(program, trials=1))
+    started = first.until(RunnerStarted)
+    first.until(RecordsArrived)
+    first.end()
+
+    second = Talk(bench)
+    talks.append(second)
+    second.until(FactsReported)
+    second.post(Attachment("run-1", started.log_id, after_seq=1))
+    second.until(RecordsArrived)
+    threading.Thread(target=gate.write_text, args=("go\n",)).start()
+    assert second.until(FollowEnded).state == RunState.FINISHED
+    assert finished(second.events) == ["j1.1"]
+    assert second.events[0]["seq"] == 2
+
+
+def test_a_device_that_is_never_reached_is_reported_at_once(bench: Bench, talks: list[Talk]) -> None:
+    talk = Talk(bench, [Refusal(Unreachable("no route", "is it on?"))])
+    talks.append(talk)
+    error = talk.until(SessionEnded).error
+    assert isinstance(error, Unreachable)
+    assert str(error) == "board: connect: no route"
+
+
+@pytest.mark.parametrize(
+    ("python", "words"),
+    [("/nowhere/python3", "no /nowhere/python3"), ("/bin/false", "ended with 1"), ("/etc/passwd", "no /etc/passwd")],
+)
+def test_a_device_without_a_fit_python_says_so(tmp_path: Path, talks: list[Talk], python: str, words: str) -> None:
+    bench = Bench(tmp_path)
+    bench.device = Device("board", TransportKind.LOCAL, python=python, state_dir=str(tmp_path / "device"))
+    talk = Talk(bench)
+    talks.append(talk)
+    error = talk.until(SessionEnded).error
+    assert words in str(error)
+    assert "start worker" in str(error)
+
+
+def test_an_old_python_is_refused_by_its_version(tmp_path: Path, talks: list[Talk]) -> None:
+    fake = tmp_path / "python2"
+    fake.write_text('#!/bin/sh\necho \'benchfleet-loader {"python": "3.6.15", "have": false, "state_dir": "/x"}\'\n')
+    fake.chmod(0o755)
+    bench = Bench(tmp_path)
+    bench.device = Device("board", TransportKind.LOCAL, python=str(fake), state_dir=str(tmp_path / "device"))
+    talk = Talk(bench)
+    talks.append(talk)
+    error = talk.until(SessionEnded).error
+    assert isinstance(error, NoPython)
+    assert "Python 3.6.15" in str(error)
+    assert error.hint

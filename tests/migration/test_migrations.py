@@ -1,0 +1,136 @@
+"""Migrations make exactly the schema of the tables, go back again, and are safe when several processes run them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from orchestrator.domain.errors import StoreError
+from orchestrator.store import migrations
+from orchestrator.store.engine import Database, parse_url
+from orchestrator.store.partial_indexes import metadata
+from orchestrator.store.store import open_store
+from orchestrator.store.views import VIEWS
+from tests.databases import Databases
+
+OPEN = "import sys; from orchestrator.store.store import open_store; open_store(sys.argv[1], upgrade=True).close()"
+
+
+def views_of(database: Database) -> list[str]:
+    with database.read() as connection:
+        return sorted(inspect(connection).get_view_names())
+
+
+def tables_of(database: Database) -> list[str]:
+    with database.read() as connection:
+        return sorted(inspect(connection).get_table_names())
+
+
+def test_the_code_names_the_newest_revision() -> None:
+    assert migrations.known_revisions()[0] == migrations.HEAD
+
+
+def test_every_present_view_has_its_file() -> None:
+    folder = migrations.migrations_directory() / "views"
+    for view in VIEWS:
+        text_ = (folder / f"{view.name}.{view.version}.sql").read_text(encoding="utf-8")
+        assert text_.startswith(f"CREATE VIEW {view.name} AS\n")
+
+
+def test_up_makes_the_schema_of_the_tables(databases: Databases) -> None:
+    with open_store(databases.empty(), upgrade=True) as store:
+        with store.database.read() as connection:
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            assert compare_metadata(context, metadata) == []
+        assert views_of(store.database) == sorted(view.name for view in VIEWS)
+
+
+def test_down_leaves_nothing(databases: Databases) -> None:
+    database = Database(parse_url(databases.empty()))
+    migrations.migrate(database, migrations.HEAD)
+    migrations.downgrade(database, "base")
+    assert tables_of(database) == ["alembic_version"]
+    assert views_of(database) == []
+    migrations.migrate(database, migrations.HEAD)
+    assert views_of(database) == sorted(view.name for view in VIEWS)
+    database.close()
+
+
+def test_a_counted_attempt_is_unique(databases: Databases) -> None:
+    with open_store(databases.migrated()) as store, store.database.read() as connection:
+        (index,) = [one for one in inspect(connection).get_indexes("attempt") if one["name"] == "uq_attempt_counted"]
+        assert index["unique"]
+        assert any("counted" in str(value) for value in index["dialect_options"].values())
+
+
+def test_opening_twice_does_not_migrate_twice(databases: Databases) -> None:
+    url = databases.empty()
+    open_store(url, upgrade=True).close()
+    open_store(url).close()
+
+
+def test_without_leave_nothing_is_made(databases: Databases) -> None:
+    url = databases.empty()
+    if databases.kind == "sqlite":
+        Path(url.removeprefix("sqlite:///")).touch()
+    with pytest.raises(StoreError, match="has no tables of benchfleet") as raised:
+        open_store(url, upgrade=False)
+    assert raised.value.hint == "run: benchfleet db upgrade"
+    database = Database(parse_url(url))
+    assert tables_of(database) == []
+    database.close()
+
+
+def test_sqlite_is_upgraded_by_itself_and_postgresql_is_not(databases: Databases) -> None:
+    url = databases.empty()
+    if databases.kind == "sqlite":
+        open_store(url).close()
+    else:
+        with pytest.raises(StoreError, match="no tables"):
+            open_store(url)
+
+
+@pytest.mark.parametrize("upgrade", [True, False])
+def test_a_newer_database_is_refused_and_left_alone(databases: Databases, upgrade: bool) -> None:
+    url = databases.migrated()
+    database = Database(parse_url(url))
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'b7c3'"))
+    before = tables_of(database)
+    database.close()
+    with pytest.raises(StoreError, match="schema b7c3, which this program does not know") as raised:
+        open_store(url, upgrade=upgrade)
+    assert "upgrade benchfleet" in str(raised.value.hint)
+    database = Database(parse_url(url))
+    assert tables_of(database) == before
+    database.close()
+
+
+def test_processes_that_open_a_new_database_at_once_share_it(databases: Databases) -> None:
+    url = databases.empty()
+    processes = [
+        subprocess.Popen([sys.executable, "-c", OPEN, url], stderr=subprocess.PIPE, text=True) for _ in range(5)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=100)
+        assert process.returncode == 0, errors
+    with open_store(url) as store:
+        assert store.list_runs(1) == []
+
+
+def test_an_upgrade_that_is_cut_short_leaves_nothing_behind(databases: Databases) -> None:
+    def cut_short() -> None:
+        with migrations._exclusive(database) as connection:
+            command.upgrade(migrations._config(connection), migrations.HEAD)
+            raise RuntimeError("power cut")
+
+    database = Database(parse_url(databases.empty()))
+    with pytest.raises(RuntimeError, match="power cut"):
+        cut_short()
+    assert tables_of(database) == []
+    database.close()

@@ -1,0 +1,238 @@
+"""Runs over real SSH, stopped in every way that a lab stops them, and completed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import OK_PROGRAM, Lab
+from tests.servers.postgres import PostgresServer
+from tests.servers.sshd import SshServer
+from tests.servers.tcp_relay import TcpRelay
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+DEVICES = ("pi-01", "pi-02", "pi-03")
+WAIT_S = 60.0
+
+
+@pytest.fixture
+def lab(tmp_path: Path, ssh_server: SshServer) -> Lab:
+    """Three devices behind one sshd, enrolled."""
+    made = Lab(tmp_path)
+    made.trust(ssh_server)
+    for name in DEVICES:
+        made.add_ssh(name, ssh_server, tags={"class": "rpi"})
+    return made
+
+
+@pytest.fixture
+def relay(ssh_server: SshServer) -> Iterator[TcpRelay]:
+    with TcpRelay(ssh_server.host, ssh_server.port) as opened:
+        yield opened
+
+
+def counted(lab: Lab) -> list[tuple[str, str, int]]:
+    """Return (device, trial, counted attempts) of every measure trial, from outside, by plain SQL."""
+    with sqlite3.connect(lab.database) as connection:
+        return connection.execute(
+            "SELECT d.name, t.key, COALESCE(SUM(a.counted), 0) FROM trial t"
+            " JOIN run_device r ON r.id = t.run_device_id JOIN device d ON d.id = r.device_id"
+            " LEFT JOIN attempt a ON a.trial_id = t.id GROUP BY d.name, t.key ORDER BY 1, 2"
+        ).fetchall()
+
+
+def assert_exactly_once(lab: Lab, devices: int, trials: int) -> None:
+    rows = counted(lab)
+    assert len(rows) == devices * trials
+    assert all(count == 1 for _, _, count in rows), rows
+
+
+def wait_for_rows(lab: Lab, at_least: int) -> None:
+    """Wait until so many results are committed: the condition itself, bounded, without guessing a time."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        try:
+            with sqlite3.connect(f"file:{lab.database}?mode=ro", uri=True) as connection:
+                (count,) = connection.execute("SELECT count(*) FROM attempt WHERE counted").fetchone()
+            if count >= at_least:
+                return
+        except sqlite3.OperationalError:
+            pass  # not made yet
+        time.sleep(0.02)
+    pytest.fail(f"fewer than {at_least} results after {WAIT_S:.0f} s")
+
+
+def stepwise(lab: Lab) -> str:
+    """Return a program that takes a while, so that a stop falls into the middle of the run."""
+    return "sleep 0.3\n" + OK_PROGRAM
+
+
+def test_three_devices_are_measured_and_the_second_run_ships_nothing(lab: Lab) -> None:
+    sweep = lab.write_exec_sweep()
+    first = lab.run("run", str(sweep))
+    assert first.returncode == 0, first.stderr
+    assert_exactly_once(lab, devices=3, trials=3)
+    assert " MB" in first.stderr
+    second = lab.run("run", str(sweep))
+    assert second.returncode == 0, second.stderr
+    assert " MB" not in second.stderr
+    assert [str(left) for name in DEVICES for left in (lab.state_dir(name) / "runs").rglob("*")] == []
+
+
+def test_select_picks_devices_and_says_so_when_it_picks_none(lab: Lab) -> None:
+    sweep = lab.write_exec_sweep()
+    assert lab.run("run", str(sweep), "--select", "class=rpi,not pi-02").returncode == 0
+    assert {row["device"] for row in lab.rows("SELECT DISTINCT device FROM v_history")} == {"pi-01", "pi-03"}
+    none = lab.run("run", str(sweep), "--select", "pj-*")
+    assert none.returncode == 2
+    assert "pi-01" in none.stderr
+
+
+def test_a_controller_killed_in_the_middle_is_resumed_and_every_trial_counts_once(lab: Lab) -> None:
+    sweep = lab.write_exec_sweep(stepwise(lab), trials=8)
+    controller = lab.start("run", str(sweep), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_rows(lab, at_least=5)
+    controller.kill()
+    controller.wait(WAIT_S)
+
+    resumed = lab.run("runs", "resume", "last")
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert_exactly_once(lab, devices=3, trials=8)
+    again = lab.run("runs", "resume", "last")
+    assert again.returncode == 0, again.stderr
+    assert_exactly_once(lab, devices=3, trials=8)
+
+
+def test_ctrl_c_leaves_devices_running_and_follow_picks_them_up(lab: Lab) -> None:
+    sweep = lab.write_exec_sweep(stepwise(lab), trials=6)
+    controller = lab.start("run", str(sweep), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for_rows(lab, at_least=3)
+    controller.send_signal(signal.SIGINT)
+    _, errors = controller.communicate(timeout=WAIT_S)
+    assert controller.returncode == 3
+    assert "benchfleet runs follow" in errors
+    assert "Traceback" not in errors
+
+    followed = lab.run("runs", "follow", "last")
+
+    assert followed.returncode == 0, followed.stderr
+    assert_exactly_once(lab, devices=3, trials=6)
+
+
+def test_a_link_cut_in_the_middle_is_made_again_by_itself(
+    tmp_path: Path, ssh_server: SshServer, relay: TcpRelay
+) -> None:
+    lab = Lab(tmp_path)
+    lab.trust(ssh_server, relay.host, relay.port)
+    lab.add_ssh("far", ssh_server, host=relay.host, port=relay.port)
+    sweep = lab.write_exec_sweep(stepwise(lab), trials=8)
+    controller = lab.start("run", str(sweep), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    wait_for_rows(lab, at_least=2)
+    relay.cut()
+    relay.restore()
+    _, errors = controller.communicate(timeout=WAIT_S)
+    assert controller.returncode == 0, errors
+    assert_exactly_once(lab, devices=1, trials=8)
+
+
+def test_detached_runs_go_on_and_are_collected_later(lab: Lab) -> None:
+    sweep = lab.write_exec_sweep(stepwise(lab), trials=4)
+    detached = lab.run("run", str(sweep), "--detach")
+    assert detached.returncode == 0, detached.stderr
+    assert "runs follow" in detached.stderr
+    followed = lab.run("runs", "follow", "last")
+    assert followed.returncode == 0, followed.stderr
+    assert_exactly_once(lab, devices=3, trials=4)
+
+
+def test_cancel_keeps_what_is_finished_and_leaves_no_process(lab: Lab) -> None:
+    mark = lab.directory / "second"
+    program = (
+        f"if [ -e {mark}.$BENCHFLEET_TRIAL ]; then :; fi\ncase $BENCHFLEET_TRIAL in *.1) ;; *) exec sleep 600 ;; esac\n"
+    )
+    sweep = lab.write_exec_sweep(program + OK_PROGRAM, trials=3, timeouts={"trial_s": 900})
+    assert lab.run("run", str(sweep), "--detach").returncode == 0
+    controller = lab.start("runs", "follow", "last", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_rows(lab, at_least=3)
+    controller.send_signal(signal.SIGINT)
+    controller.wait(WAIT_S)
+
+    cancelled = lab.run("runs", "cancel", "last")
+
+    assert cancelled.returncode == 0, cancelled.stderr
+    assert [count for _, _, count in counted(lab)].count(1) == 3
+    assert not left_running(lab)
+    listed = lab.json("runs", "list")
+    assert listed[0]["state"] == "cancelled"
+
+
+def test_a_cancelled_run_can_be_resumed(lab: Lab) -> None:
+    gate = lab.directory / "gate"
+    program = f"case $BENCHFLEET_TRIAL in *.1) ;; *) [ -e {gate} ] || exec sleep 600 ;; esac\n" + OK_PROGRAM
+    sweep = lab.write_exec_sweep(program, trials=2, timeouts={"trial_s": 900})
+    assert lab.run("run", str(sweep), "--detach", "--select", "pi-01").returncode == 0
+    assert lab.run("runs", "cancel", "last").returncode == 0
+    gate.touch()
+    resumed = lab.run("runs", "resume", "last")
+    assert resumed.returncode == 0, resumed.stderr
+    assert_exactly_once(lab, devices=1, trials=2)
+
+
+def test_failed_trials_run_again_only_when_asked(lab: Lab) -> None:
+    gate = lab.directory / "fixed"
+    sweep = lab.write_exec_sweep(f"[ -e {gate} ] || exit 7\n" + OK_PROGRAM, trials=2)
+    failed = lab.run("run", str(sweep), "--select", "pi-01")
+    assert failed.returncode == 3
+    assert "exit" in failed.stdout
+    gate.touch()
+    assert lab.run("runs", "resume", "last").returncode == 3
+    retried = lab.run("runs", "resume", "last", "--retry-failed")
+    assert retried.returncode == 0, retried.stderr + retried.stdout
+    assert_exactly_once(lab, devices=1, trials=2)
+
+
+def test_ray_runs_the_same_sessions(lab: Lab) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
+    sweep = lab.write_exec_sweep()
+    done = lab.run("run", str(sweep), "--executor", "ray", timeout_s=150)
+    assert done.returncode == 0, done.stderr
+    assert_exactly_once(lab, devices=3, trials=3)
+
+
+def test_a_run_goes_into_postgresql_and_is_resumed_from_there(lab: Lab, postgres_server: PostgresServer) -> None:
+    url = postgres_server.create_database(f"lab_{os.getpid()}")
+    sweep = lab.write_exec_sweep(stepwise(lab), trials=4)
+    refused = lab.run("run", str(sweep), "--db", url)
+    assert refused.returncode == 4
+    assert "benchfleet db upgrade" in refused.stderr
+    assert postgres_server.password not in refused.stderr
+    assert lab.run("db", "upgrade", "--db", url).returncode == 0
+    assert lab.run("run", str(sweep), "--db", url, "--detach").returncode == 0
+    assert lab.run("runs", "resume", "last", "--db", url).returncode == 0
+    (row,) = lab.json("sql", "SELECT count(*) AS n FROM v_history WHERE metric = 'latency_ns'", "--db", url)
+    assert row["n"] == 12
+
+
+def left_running(lab: Lab) -> list[str]:
+    """Return the command lines of processes that work below this lab's folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            folder = (entry / "cwd").readlink()
+        except OSError:
+            continue
+        if str(lab.directory) in words or folder.is_relative_to(lab.directory):
+            found.append(words)
+    return found

@@ -1,0 +1,36 @@
+"""docs/schema.md is what the tables and views say, and its examples run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestrator.store.partial_indexes import metadata
+from orchestrator.store.readonly import open_console
+from orchestrator.store.schema_document import schema_document
+from orchestrator.store.store import open_store
+from orchestrator.store.views import VIEWS
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "schema.md"
+EXAMPLES = re.findall(r"SELECT[^;]*;", re.findall(r"```sql\n(.*?)```", schema_document(), re.DOTALL)[0])
+
+
+def test_the_document_is_current() -> None:
+    assert DOCUMENT.read_text(encoding="utf-8") == schema_document(), "python -m orchestrator.store.schema_document"
+
+
+def test_everything_is_explained() -> None:
+    for table in metadata.sorted_tables:
+        assert table.info["doc"].endswith(".")
+        assert all(column.doc or column.name == "id" for column in table.columns), table.name
+    assert all(column.doc.endswith(".") for view in VIEWS for column in view.columns)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example[:30])
+def test_every_example_runs(tmp_path: Path, example: str) -> None:
+    open_store(str(tmp_path / "a.db")).close()
+    console = open_console(str(tmp_path / "a.db"))
+    columns, rows = console.query(example)
+    assert columns
+    assert list(rows) == []
+    console.close()

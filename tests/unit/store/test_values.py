@@ -1,0 +1,103 @@
+"""Cleaning, column types, wording and derived states."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.dialects.sqlite import dialect
+
+from orchestrator.domain.run import DeviceRunState, RunState
+from orchestrator.store.cleaning import Unfit, clean_json, clean_tail, clean_text
+from orchestrator.store.column_types import Json, UtcTime, canonical_json
+from orchestrator.store.run_states import run_state
+from orchestrator.store.wording import describe_failure
+
+SQLITE = dialect()
+MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))
+
+
+@given(st.text(), st.integers(1, 30))
+def test_clean_text_is_short_and_can_be_stored(text: str, limit: int) -> None:
+    cleaned = clean_text(text, limit)
+    assert len(cleaned) <= limit
+    assert not set(cleaned) & set(map(chr, [*range(9), *range(11, 32), *range(127, 160), 0x202E]))
+    cleaned.encode()
+
+
+def test_clean_text_stays_as_it_is() -> None:
+    assert clean_text("Änderung\n\tat 5 °C ✓", 100) == "Änderung\n\tat 5 °C ✓"
+    assert clean_text("abcdef", 4) == "abc…"
+
+
+def test_of_a_tail_the_end_is_kept() -> None:
+    assert clean_tail("first\x00 … last", 4) == "last"
+    assert clean_tail("", 4) == ""
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), 10**400, [[[[[[[[[[[[[[1]]]]]]]]]]]]]], [0] * 30_000, {1, 2}]
+)
+def test_json_that_cannot_be_stored_is_refused(value: Any) -> None:
+    with pytest.raises(Unfit):
+        clean_json(value)
+
+
+def test_large_integers_become_floats() -> None:
+    assert clean_json({"a": 2**64, "b": [True, None, 2**63 - 1]}) == {"a": float(2**64), "b": [True, None, 2**63 - 1]}
+
+
+def test_canonical_json_is_one_text_per_value() -> None:
+    assert (
+        canonical_json({"b": 1, "a": [1.5, None, "é"]})
+        == '{"a":[1.5,null,"é"],"b":1}'
+        == canonical_json({"a": [1.5, None, "é"], "b": 1})
+    )
+
+
+@given(MOMENTS, MOMENTS)
+def test_moments_on_sqlite_come_back_and_sort_as_text(one: datetime, other: datetime) -> None:
+    kind = UtcTime()
+    texts = [kind.process_bind_param(moment, SQLITE) for moment in (one, other)]
+    assert [kind.process_result_value(text, SQLITE) for text in texts] == [one, other]
+    assert (texts[0] < texts[1]) == (one < other)
+    assert {len(text) for text in texts} == {27}
+
+
+def test_moments_of_other_zones_are_stored_in_utc() -> None:
+    moment = datetime(2026, 3, 1, 10, 30, tzinfo=timezone(timedelta(hours=2)))
+    assert UtcTime().process_bind_param(moment, SQLITE) == "2026-03-01T08:30:00.000000Z"
+
+
+def test_naive_moments_are_refused() -> None:
+    with pytest.raises(ValueError, match="without a time zone"):
+        UtcTime().process_bind_param(datetime(2026, 3, 1), SQLITE)
+
+
+@pytest.mark.parametrize("kind", [UtcTime(), Json()])
+def test_nothing_is_null(kind: Any) -> None:
+    assert kind.process_bind_param(None, SQLITE) is None
+    assert kind.process_result_value(None, SQLITE) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "said"),
+    [
+        ("timeout", "after 120 s\nmore", "timeout: after 120 s"),
+        ("timeout", None, "timeout"),
+        (None, "\n", ""),
+        (None, " x ", "x"),
+    ],
+)
+def test_a_failure_in_one_line(kind: str | None, message: str | None, said: str) -> None:
+    assert describe_failure(kind, message) == said
+
+
+@given(st.lists(st.sampled_from(DeviceRunState), min_size=1, max_size=4), st.booleans())
+def test_a_run_is_complete_only_if_everything_is(devices: list[DeviceRunState], missing: bool) -> None:
+    state = run_state(devices, trials_missing=missing)
+    all_complete = set(devices) == {DeviceRunState.COMPLETE}
+    assert (state is RunState.COMPLETE) == (all_complete and not missing)
+    under_way = {DeviceRunState.PLANNED, DeviceRunState.RUNNING} & set(devices)
+    assert (state is RunState.ACTIVE) == bool(under_way)

@@ -1,0 +1,206 @@
+"""Facts and conditions, replayed from the trees of boards."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from device_worker import conditions, facts
+from device_worker.conditions import ThrottleSensor, read_conditions
+from fixture_trees import (
+    DESKTOP,
+    JETSON_NANO,
+    RASPBERRY_PI_3_32_BIT,
+    RASPBERRY_PI_4,
+    write_file,
+    write_program,
+    write_tree,
+)
+
+KEYS = {
+    "hostname",
+    "machine",
+    "kernel",
+    "os_id",
+    "os_version",
+    "libc_name",
+    "libc_version",
+    "python",
+    "python_path",
+    "cpu_model",
+    "cpu_count",
+    "cpu_mhz_max",
+    "governor",
+    "memory_bytes",
+    "board_model",
+    "temperature_c",
+    "throttled",
+    "disk_free_bytes",
+    "boot_id",
+    "state_dir",
+    "unix_ns",
+    "gpus",
+    "system_runtimes",
+    "login_kills_processes",
+}
+
+
+@pytest.fixture
+def replay(tmp_path, monkeypatch):
+    """A function that lets a tree stand for "/"."""
+
+    def replay_tree(tree):
+        monkeypatch.setenv("BENCHFLEET_SYSFS_ROOT", write_tree(tmp_path / "root", tree))
+        return tmp_path / "root"
+
+    return replay_tree
+
+
+def collect(tmp_path):
+    found = facts.collect_facts(str(tmp_path))
+    assert set(found) == KEYS
+    return found
+
+
+def test_a_raspberry_pi_4(replay, tmp_path):
+    replay(RASPBERRY_PI_4)
+    found = collect(tmp_path)
+    expected = {
+        "os_id": "raspbian",
+        "os_version": "11",
+        "cpu_model": "Raspberry Pi 4 Model B Rev 1.4",
+        "board_model": "Raspberry Pi 4 Model B Rev 1.4",
+        "cpu_mhz_max": 1800.0,
+        "governor": "ondemand",
+        "memory_bytes": 3884360 * 1024,
+        "temperature_c": 48.686,
+        "throttled": False,
+        "gpus": None,
+        "login_kills_processes": False,
+    }
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_a_32_bit_pi_is_named_by_its_board_not_by_its_core(replay, tmp_path):
+    replay(RASPBERRY_PI_3_32_BIT)
+    found = collect(tmp_path)
+    assert found["cpu_model"] == "Raspberry Pi 3 Model B Plus Rev 1.3"
+    assert (found["memory_bytes"], found["governor"], found["cpu_mhz_max"]) == (None, None, None)
+    assert found["throttled"] is None
+
+
+def test_a_jetson_is_as_hot_as_its_cpu_and_not_as_its_constant_zones(replay, tmp_path):
+    replay(JETSON_NANO)
+    assert collect(tmp_path)["temperature_c"] == 31.5
+
+
+def test_a_desktop_whose_cpus_differ(replay, tmp_path):
+    root = replay(DESKTOP)
+    write_program(root, "usr/bin/nvidia-smi", "#!/bin/sh\necho 'GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1)'\n")
+    found = collect(tmp_path)
+    assert found["cpu_model"] == "AMD Ryzen 9 5950X 16-Core Processor"
+    assert found["board_model"] == "MS-7C35"
+    assert found["governor"] == "performance,powersave"
+    assert found["cpu_mhz_max"] == 5083.398
+    assert found["temperature_c"] == 47.25
+    assert found["gpus"] == ["NVIDIA H100 80GB HBM3"]
+    assert found["login_kills_processes"] is None
+    assert conditions.read_cpu_mhz() == 3400.0
+
+
+def test_a_device_that_says_nothing_has_nulls(replay, tmp_path):
+    replay({})
+    found = collect(tmp_path)
+    always = {"hostname", "machine", "kernel", "libc_name", "libc_version", "python", "python_path", "cpu_count"}
+    always |= {"disk_free_bytes", "boot_id", "state_dir", "unix_ns", "system_runtimes"}
+    assert {key for key, value in found.items() if value is None} == KEYS - always
+    before = read_conditions(ThrottleSensor())
+    assert {key for key, value in before.items() if value is not None} == {"clock_unix_ns"}
+
+
+@pytest.mark.parametrize("content", ["", "\n", "n/a\n", "-274000\n", "999999\n"])
+def test_a_sensor_that_says_nonsense_is_not_believed(replay, content):
+    replay(dict(RASPBERRY_PI_4, **{"sys/class/thermal/thermal_zone0/temp": content}))
+    assert conditions.read_temperature_c() is None
+
+
+def test_a_program_that_hangs_or_fails_says_nothing(replay, tmp_path):
+    root = replay(DESKTOP)
+    write_program(root, "usr/bin/nvidia-smi", "#!/bin/sh\necho 'NVIDIA-SMI has failed'\nexit 9\n")
+    assert collect(tmp_path)["gpus"] is None
+
+
+def test_throttle_bits_of_a_pi_mean_now_or_since_the_last_look(replay):
+    root = replay(RASPBERRY_PI_4)
+    name = "sys/devices/platform/soc/soc:firmware/get_throttled"
+    sensor = ThrottleSensor()
+    readings = []
+    for bits in ("50000", "50000", "50005", "50000", "70000", "70000"):
+        write_file(root, name, bits + "\n")
+        readings.append(sensor.read())
+    assert readings == [False, False, True, False, True, False]
+
+
+def test_a_pi_without_the_file_is_asked_by_its_program(replay):
+    root = replay(RASPBERRY_PI_3_32_BIT)
+    write_program(root, "opt/vc/bin/vcgencmd", '#!/bin/sh\n[ "$1" = get_throttled ] && echo throttled=0x50004\n')
+    assert ThrottleSensor().read() is True
+
+
+def test_throttle_counters_are_compared_with_the_last_look(replay):
+    root = replay(DESKTOP)
+    sensor = ThrottleSensor()
+    assert sensor.read() is None
+    assert sensor.read() is False
+    write_file(root, "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count", "1\n")
+    assert sensor.read() is True
+    assert sensor.read() is False
+
+
+@pytest.mark.parametrize(
+    ("files", "kills"),
+    [
+        ({"etc/systemd/logind.conf": "[Login]\nKillUserProcesses=yes\n"}, True),
+        ({"etc/systemd/logind.conf": "[Login]\n#KillUserProcesses=yes\n"}, True),
+        ({"etc/systemd/logind.conf": "[Login]\nKillUserProcesses = no\n"}, False),
+        (
+            {
+                "etc/systemd/logind.conf": "[Login]\n#KillUserProcesses=no\n",
+                "etc/systemd/logind.conf.d/50-lab.conf": "[Login]\nKillUserProcesses=1\n",
+            },
+            True,
+        ),
+        ({}, None),
+    ],
+)
+def test_whether_a_logout_kills_the_runner(replay, monkeypatch, tmp_path, files, kills):
+    replay(files)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert collect(tmp_path)["login_kills_processes"] is kills
+
+
+def test_a_logout_spares_root(replay, monkeypatch, tmp_path):
+    replay({"etc/systemd/logind.conf": "KillUserProcesses=yes\n"})
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert collect(tmp_path)["login_kills_processes"] is False
+
+
+def test_system_runtimes_are_found_without_being_imported(tmp_path, monkeypatch):
+    package = tmp_path / "site" / "tflite_runtime"
+    package.mkdir(parents=True)
+    for name in ("__init__", "interpreter"):
+        (package / (name + ".py")).write_text("raise SystemExit('imported')")
+    (tmp_path / "site" / "ai_edge_litert").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site")])
+    assert facts.is_importable("tflite_runtime.interpreter")
+    assert not facts.is_importable("ai_edge_litert.interpreter")
+    assert not facts.is_importable("tensorflow.lite")
+    assert "tflite_runtime" not in sys.modules
+
+
+def test_facts_are_cheap(tmp_path):
+    begin = time.process_time()
+    for _ in range(5):
+        collect(tmp_path)
+    assert (time.process_time() - begin) / 5 < 0.03

@@ -1,0 +1,70 @@
+"""What the worker may import: the standard library and itself, since a device has nothing else."""
+
+import ast
+import os
+import subprocess
+import sys
+
+import pytest
+
+from worker_client import package_files
+
+STDLIB = getattr(sys, "stdlib_module_names", None)
+IN_TRIALS_ONLY = {"numpy"}
+MODULES = [(path, name) for path, name in package_files()]
+
+
+def imports_of(tree):
+    """Yield (root of the module, whether it is imported inside a function)."""
+    inside = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            inside.update(id(child) for child in ast.walk(node))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name.partition(".")[0], id(node) in inside
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import"
+            yield node.module.partition(".")[0], id(node) in inside
+
+
+@pytest.mark.skipif(STDLIB is None, reason="only Python 3.10 and later list their own modules")
+@pytest.mark.parametrize(("path", "name"), MODULES, ids=[name for _, name in MODULES])
+def test_a_module_imports_the_standard_library_and_the_worker(path, name):
+    with open(path, encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    for root, is_inside_a_function in imports_of(tree):
+        allowed = root in STDLIB or root == "device_worker" or (is_inside_a_function and root in IN_TRIALS_ONLY)
+        assert allowed, f"{name} imports {root}"
+
+
+@pytest.mark.parametrize("name", [name for _, name in MODULES if "protocol" in name])
+def test_the_protocol_is_an_island(name):
+    with open(next(path for path, module in MODULES if module == name), encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("device_worker"):
+            assert node.module.startswith("device_worker.protocol")
+
+
+def test_a_start_imports_nothing_heavy():
+    heavy = ["typing", "dataclasses", "subprocess", "tempfile", "platform", "hashlib", "zipfile", "inspect", "ctypes"]
+    code = (
+        "import sys; before = set(sys.modules); import device_worker.conversation;"
+        f"print(sorted((set(sys.modules) - before) & set({heavy!r})))"
+    )
+    root = os.path.dirname(os.path.dirname(MODULES[0][0]))
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], stdout=subprocess.PIPE, check=True, env={"PYTHONPATH": root}
+    )
+    assert done.stdout.decode().strip() == "[]"
+
+
+def test_the_program_says_its_version_and_its_usage():
+    program = next(path for path, name in MODULES if name.endswith("__main__.py"))
+    done = subprocess.run([sys.executable, "-I", program, "version"], stdout=subprocess.PIPE, check=True)
+    assert done.stdout == b"benchfleet device worker, protocol 1\n"
+    wrong = subprocess.run([sys.executable, "-I", program, "dance"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert (wrong.returncode, wrong.stdout) == (2, b"")
+    assert wrong.stderr.startswith(b"usage: ")

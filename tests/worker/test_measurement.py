@@ -1,0 +1,121 @@
+"""The timing loop: when it stops, what it counts, and how close it comes to a bare loop."""
+
+import time
+from array import array
+
+import pytest
+
+from device_worker.measurement import Rule, choose_batch, median, time_calls
+
+MEASURE = {
+    "warmup_runs_min": 5,
+    "warmup_seconds_min": 0.0,
+    "runs_min": 50,
+    "seconds_min": 0.0,
+    "seconds_max": 1.0,
+    "runs_max": 1000,
+}
+
+
+class Call:
+    """Counts its calls, and takes its time."""
+
+    def __init__(self, seconds=0.0):
+        self.count = 0
+        self._ns = int(seconds * 1e9)
+
+    def __call__(self):
+        self.count += 1
+        end = time.perf_counter_ns() + self._ns
+        while time.perf_counter_ns() < end:
+            pass
+
+
+def rule(**changes):
+    return Rule.of_measurement(dict(MEASURE, **changes))
+
+
+def test_enough_runs_and_enough_time_end_the_measurement():
+    call = Call()
+    assert len(time_calls(call, rule()).samples) == call.count == 50
+    timing = time_calls(Call(0.0005), rule(seconds_min=0.05))
+    assert 0.05 <= (timing.end_ns - timing.begin_ns) / 1e9 < 0.2
+    assert 50 <= len(timing.samples) <= 100
+
+
+def test_too_much_time_ends_it_with_fewer_runs():
+    timing = time_calls(Call(0.01), rule(seconds_max=0.05))
+    assert 2 <= len(timing.samples) <= 6
+
+
+def test_a_single_call_longer_than_the_limit_is_one_run():
+    assert len(time_calls(Call(0.03), rule(seconds_max=0.01)).samples) == 1
+
+
+def test_the_most_runs_end_it_however_little_time_has_passed():
+    assert len(time_calls(Call(), rule(seconds_min=0.5, runs_max=200)).samples) == 200
+
+
+def test_more_samples_than_a_chunk_are_all_kept():
+    call = Call()
+    timing = time_calls(call, rule(runs_min=70000, runs_max=70000))
+    assert len(timing.samples) == call.count == 70000
+    assert min(timing.samples) > 0
+
+
+def test_a_warm_up_ends_by_its_own_rule():
+    assert len(time_calls(Call(), Rule.of_warmup(MEASURE)).samples) == 5
+    timing = time_calls(Call(0.0005), Rule.of_warmup(dict(MEASURE, warmup_seconds_min=0.02)))
+    assert 0.02 <= (timing.end_ns - timing.begin_ns) / 1e9 < 0.1
+    assert len(time_calls(Call(0.02), Rule.of_warmup(dict(MEASURE, seconds_max=0.03))).samples) <= 2
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5e-6, 3e-6])
+def test_short_calls_are_timed_in_batches_of_about_twenty_microseconds(seconds):
+    call = Call(seconds)
+    batch = choose_batch(call, time_calls(call, rule()))
+    assert batch >= 2
+    call.count = 0
+    timing = time_calls(call, rule(), batch)
+    assert call.count == batch * len(timing.samples)
+    assert median(timing.samples) * batch >= 15000
+
+
+def test_calls_of_five_microseconds_and_more_are_timed_singly():
+    call = Call(6e-6)
+    assert choose_batch(call, time_calls(call, rule())) == 1
+
+
+def test_a_call_that_takes_no_time_at_all_ends_the_search_for_a_batch():
+    timing = time_calls(Call(), rule())
+    timing.samples = array("Q", [0] * 9)
+    assert 2 <= choose_batch(Call(), timing) <= 65536
+
+
+@pytest.mark.parametrize(("values", "expected"), [([], 0), ([3], 3), ([4, 1], 2.5), ([9, 1, 5], 5)])
+def test_median(values, expected):
+    assert median(array("Q", values)) == expected
+
+
+def test_the_steady_ratio_compares_the_thirds():
+    timing = time_calls(Call(), rule())
+    timing.samples = array("Q", [100] * 10 + [999] * 10 + [150] * 10)
+    assert timing.steady_ratio == 1.5
+    timing.samples = array("Q", [1, 2])
+    assert timing.steady_ratio is None
+
+
+def test_the_loop_adds_next_to_nothing_to_a_bare_one():
+    """Medians of alternating blocks, the best of several: a busy machine disturbs both, but never helps one."""
+    call = Call(20e-6)
+    own, bare = [], []
+    for _ in range(8):
+        own.append(median(time_calls(call, rule(runs_min=300, runs_max=300)).samples))
+        samples = []
+        for _ in range(300):
+            before = time.perf_counter_ns()
+            call()
+            after = time.perf_counter_ns()
+            samples.append(after - before)
+        bare.append(median(array("Q", samples)))
+    assert abs(min(own) - min(bare)) <= max(300, 0.01 * min(bare))

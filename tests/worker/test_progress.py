@@ -1,0 +1,154 @@
+"""What a runner does next, from a plan and a log."""
+
+import random
+
+import pytest
+
+import worker_plans
+from device_worker.plan import Plan
+from device_worker.progress import Progress
+
+
+class Simulation:
+    """Runs a plan without processes: `outcome_of(trial, attempt)` says how each attempt ends."""
+
+    def __init__(self, plan, skip=(), history=()):
+        self.progress = Progress(plan, skip)
+        self.log = list(history)
+        for event in self.log:
+            self.progress.apply(event)
+
+    def note(self, kind, **fields):
+        event = dict(fields, kind=kind)
+        self.log.append(event)
+        self.progress.apply(event)
+
+    def run(self, outcome_of, steps_max=1000, power_cut_at=None):
+        for number in range(steps_max):
+            step = self.progress.next_step()
+            if step is None:
+                self.note("run-finished", outcome="complete")
+                return self
+            name = step.trial["trial"]
+            if step.skip_reason is not None:
+                self.note("trial-skipped", trial=name, reason=step.skip_reason)
+                continue
+            self.note("trial-started", trial=name, attempt=step.attempt)
+            if number == power_cut_at:
+                return self
+            outcome, invalid = outcome_of(name, step.attempt)
+            failure = {"kind": "timeout", "message": "slow"} if outcome == "failed" else None
+            self.note(
+                "trial-finished", trial=name, attempt=step.attempt, outcome=outcome, invalid=invalid, failure=failure
+            )
+        raise AssertionError("the plan never ends")
+
+    @property
+    def attempts(self):
+        return [(event["trial"], event["attempt"]) for event in self.log if event["kind"] == "trial-started"]
+
+
+def plan_of(jobs=2, trials=2, preflight=False, failed=0, invalid=0):
+    builder = worker_plans.PlanBuilder()
+    for index in range(jobs):
+        builder.add_program(f"j{index}", trials=0)
+    for index in range(trials + 1):
+        for job in range(jobs):
+            if index or preflight:
+                kind = "measure" if index else "preflight"
+                trial = {"trial": f"j{job}.{index}", "job": f"j{job}", "kind": kind, "index": index}
+                builder.plan["trials"].append(trial)
+    builder.plan["retries"] = {"failed": failed, "invalid": invalid}
+    return Plan.parse(builder.plan_bytes())
+
+
+def all_good(_trial, _attempt):
+    return "ok", []
+
+
+def test_trials_run_in_the_order_of_the_plan():
+    names = [name for name, _ in Simulation(plan_of()).run(all_good).attempts]
+    assert names == ["j0.1", "j1.1", "j0.2", "j1.2"]
+
+
+def test_a_failed_trial_is_repeated_before_the_next_one():
+    simulation = Simulation(plan_of(failed=2)).run(lambda name, attempt: ("failed" if name == "j1.1" else "ok", []))
+    assert simulation.attempts == [("j0.1", 1), ("j1.1", 1), ("j1.1", 2), ("j1.1", 3), ("j0.2", 1), ("j1.2", 1)]
+
+
+def test_an_invalid_trial_is_repeated_at_the_end_of_the_plan():
+    simulation = Simulation(plan_of(invalid=2)).run(lambda name, _: ("ok", ["too-hot"] if name[1] == "0" else []))
+    assert simulation.attempts[4:] == [("j0.1", 2), ("j0.2", 2), ("j0.1", 3), ("j0.2", 3)]
+
+
+def test_without_a_budget_an_invalid_trial_is_left_as_it_is():
+    simulation = Simulation(plan_of(invalid=0)).run(lambda *_: ("ok", ["throttled"]))
+    assert len(simulation.attempts) == 4
+
+
+def test_an_invalid_attempt_that_then_fails_uses_the_budget_of_failures():
+    outcomes = {1: ("ok", ["too-hot"]), 2: ("failed", [])}
+    simulation = Simulation(plan_of(jobs=1, trials=1, invalid=3)).run(lambda _, attempt: outcomes[attempt])
+    assert simulation.attempts == [("j0.1", 1), ("j0.1", 2)]
+
+
+def test_a_failed_preflight_skips_its_job_and_says_why():
+    simulation = Simulation(plan_of(preflight=True)).run(lambda name, _: ("failed" if name == "j0.0" else "ok", []))
+    skipped = [event for event in simulation.log if event["kind"] == "trial-skipped"]
+    assert [event["trial"] for event in skipped] == ["j0.1", "j0.2"]
+    assert skipped[0]["reason"] == "its preflight j0.0 failed: timeout: slow"
+    assert [name for name, _ in simulation.attempts] == ["j0.0", "j1.0", "j1.1", "j1.2"]
+
+
+def test_a_preflight_that_the_controller_skips_has_passed():
+    simulation = Simulation(plan_of(preflight=True), skip=["j0.0", "j1.0"]).run(all_good)
+    assert [name for name, _ in simulation.attempts] == ["j0.1", "j1.1", "j0.2", "j1.2"]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_power_cuts_anywhere_lose_nothing_and_repeat_only_what_was_interrupted(seed):
+    source = random.Random(seed)
+    plan = plan_of(jobs=3, trials=3, preflight=True, failed=source.randrange(3), invalid=source.randrange(3))
+    fate = {trial["trial"]: source.choice(["ok", "ok", "ok", "failed", "invalid", "mixed"]) for trial in plan.trials}
+
+    def outcome_of(name, _attempt):
+        kind = source.choice(["ok", "failed", "invalid"]) if fate[name] == "mixed" else fate[name]
+        return ("failed", []) if kind == "failed" else ("ok", ["too-hot"] if kind == "invalid" else [])
+
+    simulation = Simulation(plan)
+    for _ in range(source.randrange(6)):
+        simulation.run(outcome_of, power_cut_at=source.randrange(8))
+        simulation = Simulation(plan, history=simulation.log)
+    simulation.run(outcome_of)
+    finished = [event for event in simulation.log if event["kind"] == "trial-finished"]
+    for trial in plan.trials:
+        mine = [event for event in finished if event["trial"] == trial["trial"]]
+        good = [event for event in mine if event["outcome"] == "ok" and not event["invalid"]]
+        skipped = [
+            event for event in simulation.log if event["kind"] == "trial-skipped" and event["trial"] == trial["trial"]
+        ]
+        failed = [event for event in mine if event["outcome"] == "failed"]
+        invalid = [event for event in mine if event["outcome"] == "ok" and event["invalid"]]
+        assert len(good) + len(skipped) <= 1
+        assert good or skipped or len(failed) > plan.retries["failed"] or len(invalid) > plan.retries["invalid"]
+        assert len(failed) <= plan.retries["failed"] + 1
+        assert len(invalid) <= plan.retries["invalid"] + 1
+    numbers = simulation.attempts
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_only_a_complete_or_cancelled_run_is_final():
+    progress = Progress(plan_of(), ())
+    for outcome, is_final in (("complete", True), ("cancelled", True), ("disk-full", False)):
+        progress.apply({"kind": "run-finished", "outcome": outcome})
+        assert progress.is_final is is_final
+    progress.apply({"kind": "run-finished", "outcome": "complete"})
+    progress.apply({"kind": "runner-started"})
+    assert not progress.is_final
+
+
+def test_events_of_an_unknown_kind_or_trial_change_nothing():
+    progress = Progress(plan_of(), ())
+    progress.apply({"kind": "comet-sighted", "trial": "j0.1"})
+    progress.apply({"kind": "trial-finished", "trial": "unknown", "outcome": "ok"})
+    assert progress.next_step().trial["trial"] == "j0.1"

