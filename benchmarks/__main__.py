@@ -1,4 +1,4 @@
-"""Run benchmarks by name: `python -m benchmarks fidelity fanout ingest startup [--json]`; exits 1 where a bound is missed."""
+"""Run benchmarks by name: `python -m benchmarks fidelity ingest [--json]`; exits 1 where a bound is missed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Fifty devices, twenty one-second trials each: benchfleet against a plain Fabric thread pool doing the same work.
 
-All devices are state folders on one real sshd on loopback, so that both sides share its cost. The peer does what a lab's
-first script does: a thread and a Fabric connection per device, one `run` per trial, results kept in memory. benchfleet
-commits every result to SQLite. Wall time is from process start to process end; CPU is the controller process alone.
+All devices are state folders on one real sshd on loopback, so that both sides share its cost. The peer does what a
+lab's first script does: a thread and a Fabric connection per device, one `run` per trial, results kept in memory.
+benchfleet commits every result to SQLite. Wall time is from process start to process end; CPU is the controller alone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from fabric import Connection
 host, port, user, key, program, devices, trials = sys.argv[1:]
 
 def work(device):
-    with Connection(host, user=user, port=int(port), connect_kwargs={"key_filename": key, "look_for_keys": False}) as link:
+    key_only = {"key_filename": key, "look_for_keys": False}
+    with Connection(host, user=user, port=int(port), connect_kwargs=key_only) as link:
         return [link.run(shlex.join(["sh", program]), hide=True, in_stream=False).stdout for _ in range(int(trials))]
 
 with ThreadPoolExecutor(int(devices)) as pool:

@@ -119,8 +119,7 @@ def planner(settings: Settings, file: SweepFile, on_progress: Callable[[str], No
     """Return the planner of a sweep, with its files in the controller's cache."""
     from orchestrator.services.prepare import make_planner
 
-    cache = _cache(settings)
-    return make_planner(file.sweep, file.model, _resolver(settings, cache, on_progress), cache)
+    return make_planner(file.sweep, file.model, resolver(settings, on_progress), cache(settings))
 
 
 def planner_of(settings: Settings, header: RunHeader) -> RecordedPlanner:
@@ -132,7 +131,7 @@ def planner_of(settings: Settings, header: RunHeader) -> RecordedPlanner:
         source = Path(header.sweep_source.rpartition(":")[0] or header.sweep_source)
         return planner(settings, parse_sweep(header.sweep_document, source))
 
-    return RecordedPlanner(_cache(settings), load)
+    return RecordedPlanner(cache(settings), load)
 
 
 def host_keys(settings: Settings) -> HostKeys:
@@ -166,7 +165,7 @@ def _sessions(settings: Settings) -> DeviceSessions:
 
     archive, sha256 = worker_archive()
     worker = WorkerProgram(archive, sha256, loader_source())
-    return DeviceSessions(Connectors(_transport(settings)), worker, _cache(settings))
+    return DeviceSessions(Connectors(_transport(settings)), worker, cache(settings))
 
 
 def _transport(settings: Settings) -> TransportSettings:
@@ -175,13 +174,15 @@ def _transport(settings: Settings) -> TransportSettings:
     return TransportSettings(settings.known_hosts, settings.ssh_config, settings.connect_timeout_s)
 
 
-def _cache(settings: Settings) -> BlobCache:
+def cache(settings: Settings) -> BlobCache:
+    """Return the controller's content-addressed cache."""
     from orchestrator.blobs.cache import BlobCache
 
     return BlobCache(settings.cache_dir / "blobs")
 
 
-def _resolver(settings: Settings, cache: BlobCache, on_progress: Callable[[str], None] | None) -> UvResolver:
+def resolver(settings: Settings, on_progress: Callable[[str], None] | None = None) -> UvResolver:
+    """Return what turns pinned runtimes into bundles."""
     from orchestrator.blobs.bundles import UvResolver
 
-    return UvResolver(cache, settings.cache_dir / "bundles", on_progress=on_progress)
+    return UvResolver(cache(settings), settings.cache_dir / "bundles", on_progress=on_progress)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +130,39 @@ class Lab:
         found: Sequence[dict[str, Any]] = self.json("sql", statement)
         return found
 
+    def counts(self, device: str) -> list[int]:
+        """Return how many attempts count for each measure trial of a device, read from outside by plain SQL."""
+        if not self.database.exists():
+            return []
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
+            rows = connection.execute(
+                "SELECT COALESCE(SUM(a.counted), 0) FROM trial t"
+                " JOIN run_device r ON r.id = t.run_device_id JOIN device d ON d.id = r.device_id"
+                " LEFT JOIN attempt a ON a.trial_id = t.id"
+                " WHERE d.name = ? AND t.kind = 'measure' GROUP BY t.id ORDER BY t.position",
+                (device,),
+            ).fetchall()
+        return [int(count) for (count,) in rows]
+
+    def wait_for_results(self, device: str, at_least: int) -> None:
+        """Wait until so many of a device's trials are committed."""
+
+        def committed() -> bool:
+            try:
+                return sum(self.counts(device)) >= at_least
+            except sqlite3.OperationalError:  # the schema is just being made
+                return False
+
+        wait_until(committed, f"{at_least} results of {device}")
+
     def _add(self, name: str, fields: dict[str, Any]) -> None:
         self.devices[name] = {"state_dir": str(self.state_dir(name)), **fields}
         self.write("inventory/lab.yaml", json.dumps({"devices": self.devices}))
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
+    """Poll until a condition holds; fail, naming what was awaited, if it never does."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
+        time.sleep(0.02)

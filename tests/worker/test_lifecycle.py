@@ -298,3 +298,20 @@ def test_a_run_that_is_not_finished_is_not_forgotten(device, plans, gate):
     assert status["state"] == "running"
     assert device.ask("forget", run="run-1", log_id=log_id, last_seq=status["last_seq"])["forgotten"] is False
     device.ask("cancel", run="run-1")
+
+
+def test_two_controllers_that_start_one_run_at_once_share_its_runner(device, connect, plans, gate, state_dir):
+    plans.add_program("gated", gate.script)
+    other = connect()
+    plan = plans.plan_bytes()
+    device.upload(*plans.blobs(), plan)
+    for client in (device, other):
+        client.send("start", run="run-1", plan_sha256=sha256_of(plan), skip=[])
+    answers = [client.receive() for client in (device, other)]
+    assert [answer["state"] for answer in answers] == ["running", "running"]
+    assert answers[0]["pid"] == answers[1]["pid"] == runner_of(state_dir, "run-1").pid
+    gate.wait_for_trial()
+    gate.open()
+    events = device.events("run-1", None)
+    assert len(trials_of(events, "runner-started")) == 1
+    assert other.events("run-1", None) == events

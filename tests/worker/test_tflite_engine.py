@@ -1,0 +1,125 @@
+"""What the TensorFlow Lite engine makes of its interpreter, without one: modules, settings, nodes, versions."""
+
+import importlib
+import sys
+
+import pytest
+
+from device_worker.runtimes import ENGINES
+from device_worker.runtimes.base import LoadFailure, Runtime
+from device_worker.runtimes.distribution import find_version
+from device_worker.runtimes.tflite import TfliteRuntime, _count_nodes
+
+JOB = {"settings": {"threads": 1}, "model_path": "/model", "module": "auto"}
+INTERPRETER = "class Interpreter:\n    def __init__(self, **_):\n        raise ValueError('Could not open model')\n"
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """A function that installs packages of source text for one test."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    before = set(sys.modules)
+
+    def install_package(name, **modules):
+        (tmp_path / name).mkdir()
+        for module, text in dict({"__init__": ""}, **modules).items():
+            (tmp_path / name / (module + ".py")).write_text(text)
+        importlib.invalidate_caches()
+
+    yield install_package
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] in ("tflite_runtime", "ai_edge_litert", "tensorflow", "anything"):
+            del sys.modules[name]
+
+
+class Interpreter:
+    """Lists nodes as TensorFlow Lite does: the original ones, then one for each part that a delegate took over."""
+
+    def __init__(self, *nodes):
+        self._nodes = nodes
+
+    def _get_ops_details(self):
+        return [
+            {"index": index, "op_name": name, "inputs": given, "outputs": made}
+            for index, (name, given, made) in enumerate(self._nodes)
+        ]
+
+
+CHAIN = [("CONV_2D", [0, 1], [2]), ("RELU", [2], [3]), ("CUSTOM", [3], [4]), ("SOFTMAX", [4], [5])]
+
+
+@pytest.mark.parametrize(
+    ("delegates", "delegated"),
+    [
+        ([], 0),
+        ([("DELEGATE", [0], [5])], 4),
+        ([("DELEGATE", [0], [3])], 2),
+        ([("DELEGATE", [0], [3]), ("DELEGATE", [4], [5])], 3),
+        ([("DELEGATE", [2, 1], [3])], 1),
+    ],
+)
+def test_delegated_nodes_are_those_between_a_delegates_ends(delegates, delegated):
+    assert _count_nodes(Interpreter(*CHAIN, *delegates)) == (4, delegated)
+
+
+def test_an_interpreter_that_does_not_list_its_nodes_is_unknown():
+    assert _count_nodes(object()) == (None, None)
+
+
+def test_every_engine_is_a_runtime():
+    for place in ENGINES.values():
+        module, _, name = place.partition(":")
+        assert issubclass(getattr(importlib.import_module(module), name), Runtime)
+
+
+def test_auto_takes_the_first_module_that_imports(install):
+    install("ai_edge_litert", interpreter=INTERPRETER)
+    install("tflite_runtime", interpreter="raise ImportError('libpython is missing')")
+    assert TfliteRuntime(JOB)._module_name == "ai_edge_litert.interpreter"
+
+
+def test_a_module_that_is_named_is_not_replaced_by_another(install):
+    install("ai_edge_litert", interpreter=INTERPRETER)
+    install("tflite_runtime", interpreter="raise ImportError('libpython is missing')")
+    with pytest.raises(LoadFailure, match="libpython is missing"):
+        TfliteRuntime(dict(JOB, module="tflite_runtime.interpreter"))
+
+
+def test_without_any_module_each_is_named(install):
+    for name in ("tflite_runtime", "ai_edge_litert", "tensorflow"):
+        install(name, interpreter="raise ImportError", lite="", __init__="raise ImportError('broken')")
+    with pytest.raises(LoadFailure) as failed:
+        TfliteRuntime(JOB)
+    assert [word for word in ("tflite_runtime", "ai_edge_litert", "tensorflow") if word not in str(failed.value)] == []
+
+
+def test_a_setting_that_would_do_nothing_is_refused():
+    with pytest.raises(LoadFailure, match="'thread'"):
+        TfliteRuntime(dict(JOB, settings={"thread": 4}))
+
+
+def test_a_job_without_a_model_is_refused():
+    with pytest.raises(LoadFailure, match="no model"):
+        TfliteRuntime(dict(JOB, model_path=None))
+
+
+@pytest.mark.parametrize(
+    ("folder", "version"),
+    [
+        ("anything-2.14.0.dist-info", "2.14.0"),
+        ("Anything-1.0.post1.dist-info", "1.0.post1"),
+        ("anything-2.5.0.egg-info", "2.5.0"),
+        ("anything-2.5.0-py3.9.egg-info", "2.5.0"),
+        ("anything_else-9.9.dist-info", None),
+    ],
+)
+def test_a_version_is_found_beside_the_package(install, tmp_path, folder, version):
+    install("anything")
+    (tmp_path / folder).mkdir()
+    assert find_version(importlib.import_module("anything"), "anything") == version
+
+
+def test_a_packages_own_version_comes_first(install, tmp_path):
+    install("anything", __init__="__version__ = '3.0'")
+    (tmp_path / "anything-2.14.0.dist-info").mkdir()
+    assert find_version(importlib.import_module("anything"), "anything") == "3.0"
