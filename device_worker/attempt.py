@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 import device_worker
 from device_worker import conditions, failures
@@ -143,7 +144,7 @@ class UnknownEngine(Exception):
 
 
 def _argv(job: dict[str, Any]) -> list[str]:
-    """Return the command; Python is isolated from what a user installed, but for a runtime that is just that."""
+    """Return the command; a runtime of bundles is isolated from what the device has installed for its user."""
     if job["engine"] == EXEC_ENGINE:
         command: list[str] = list(job["command"])
         if command[0] in {file["name"] for file in job["files"]}:
@@ -152,8 +153,15 @@ def _argv(job: dict[str, Any]) -> list[str]:
     if job["engine"] not in ENGINES:
         raise UnknownEngine(f"no engine {job['engine']!r}; this worker has exec, {', '.join(sorted(ENGINES))}")
     program = os.path.join(os.path.dirname(os.path.abspath(device_worker.__file__)), "__main__.py")
-    isolation = ["-I"] if job["python_path"] else []
-    return [python_executable(), *isolation, program, "trial"]
+    return [python_executable(), *_isolation(bool(job["python_path"])), program, "trial"]
+
+
+def _isolation(is_bundled: bool) -> list[str]:
+    """Return Python's options: a system runtime is looked for just as the facts looked for it."""
+    if is_bundled:
+        return ["-I"]
+    flags = (("-E", sys.flags.ignore_environment), ("-s", sys.flags.no_user_site))
+    return [option for option, is_set in flags if is_set]
 
 
 def _variable_name(name: str) -> str:

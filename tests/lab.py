@@ -7,15 +7,18 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from tests.servers import processes
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_CACHE = REPOSITORY / ".cache" / "tests" / "controller"
 """Runtime bundles are tens of megabytes: all tests of a checkout share what one of them downloaded."""
+
+WAIT_S = 60.0
 
 OK_PROGRAM = """\
 echo '{"runtime": {"name": "shell", "version": "1"}}'
@@ -130,6 +133,14 @@ class Lab:
         found: Sequence[dict[str, Any]] = self.json("sql", statement)
         return found
 
+    @staticmethod
+    def assert_told(done: subprocess.CompletedProcess[str], device: str, *words: str) -> None:
+        """Check that the lines about a device say all of `words`, and that no line is a program's own complaint."""
+        assert "Traceback" not in done.stdout + done.stderr
+        lines = [line.split(None, 1)[1] for line in done.stderr.splitlines() if line.split(None, 1)[:1] == [device]]
+        said = "\n".join(lines)
+        assert [word for word in words if word not in said] == [], done.stderr
+
     def counts(self, device: str) -> list[int]:
         """Return how many attempts count for each measure trial of a device, read from outside by plain SQL."""
         if not self.database.exists():
@@ -153,16 +164,8 @@ class Lab:
             except sqlite3.OperationalError:  # the schema is just being made
                 return False
 
-        wait_until(committed, f"{at_least} results of {device}")
+        processes.wait_until(committed, f"{at_least} results of {device} are committed", WAIT_S)
 
     def _add(self, name: str, fields: dict[str, Any]) -> None:
         self.devices[name] = {"state_dir": str(self.state_dir(name)), **fields}
         self.write("inventory/lab.yaml", json.dumps({"devices": self.devices}))
-
-
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
-    """Poll until a condition holds; fail, naming what was awaited, if it never does."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
-        time.sleep(0.02)
