@@ -84,6 +84,7 @@ class LocalTransport:
                 bufsize=0,
                 cwd=home if home.is_dir() else "/",
                 start_new_session=True,
+                env=_environment(),
             )
         except OSError as error:
             raise Unreachable(f"no process can be started: {error.strerror}", device=self._device) from error
@@ -242,3 +243,12 @@ class LocalStream:
         with self._writing:
             os.close(self._wake_reading)
             os.close(self._wake_writing)
+
+
+def _environment() -> dict[str, str]:
+    """Return what a login on this machine would see: the controller's settings, a database's password, are not for it.
+
+    BENCHFLEET_SYSFS_ROOT alone is the worker's: the root of recorded sensors.
+    """
+    kept = "BENCHFLEET_SYSFS_ROOT"
+    return {name: value for name, value in os.environ.items() if not name.startswith("BENCHFLEET_") or name == kept}
