@@ -92,8 +92,8 @@ class BlobStore:
         free = self.free_bytes()
         return WorkerError(
             ErrorKind.DISK_FULL,
-            f"{sha256} needs {needed} more bytes and {free} are free in {self._folder}",
-            "free space on the device, or give it another state folder",
+            f"{sha256} needs {needed / 1e6:.1f} MB more and {free / 1e6:.1f} MB are free in {self._folder}",
+            "free space on the device, or set its state_dir to a larger file system in the inventory",
             needed_bytes=needed,
             free_bytes=free,
         )

@@ -65,9 +65,11 @@ class DeviceLock:
 
 def _busy(holder: dict[str, Any] | None) -> WorkerError:
     holder = holder or {}
+    run, since = holder.get("run"), holder.get("since_unix")
+    began = "" if type(since) is not int else time.strftime(" since %Y-%m-%d %H:%M:%S UTC", time.gmtime(since))
     return WorkerError(
         ErrorKind.DEVICE_BUSY,
-        f"run {holder.get('run', '(unknown)')} has been measuring here since {holder.get('since_unix', '(unknown)')}",
-        "wait for it, or cancel it",
+        f"run {run or '(unknown)'} is measuring here{began}",
+        "wait for it to end, or cancel it where it was begun: benchfleet runs cancel " + (run or "RUN"),
         holder=holder,
     )

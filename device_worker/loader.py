@@ -70,6 +70,7 @@ def become_worker(state_dir, digest, size):
             if hashlib.sha256(data).hexdigest() != digest:
                 return say(state_dir, error="blob-corrupt", message="the worker arrived with another SHA-256")
             install(data, home)
+            say(state_dir, have=True)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return say(state_dir, error="disk-full" if full else "state-dir-unusable", message=str(error))

@@ -165,7 +165,8 @@ def _missing_rows(missing: Sequence[MissingTrial]) -> Iterator[tuple[str, ...]]:
     """Say once what several trials of a cell have in common."""
     counts: dict[tuple[str, str, str, str], int] = {}
     for trial in missing:
-        key = (trial.device, trial.label, trial.state.value, trial.reason)
+        reason = trial.reason.removeprefix(f"{trial.device}: ")  # the line begins with the device already
+        key = (trial.device, trial.label, trial.state.value, reason)
         counts[key] = counts.get(key, 0) + 1
     for (device, label, state, reason), count in counts.items():
         yield device, label, str(count), state, reason

@@ -88,6 +88,7 @@ class WorkerClient:
             _check_loader(answer, python)
             if not answer.get("have"):
                 stream.write(worker.archive)
+                _check_loader(_read_loader_line(stream, python), python)
             client = cls(stream, worker.sha256)
             client._expect_hello()
         except BaseException:
@@ -118,7 +119,10 @@ class WorkerClient:
             while True:
                 chunk = file.read(CHUNK_BYTES)
                 header = {"type": Message.BLOB_PUT, "sha256": blob.sha256, "size": blob.size, "offset": offset}
-                answer, _ = self._ask(header, chunk, UPLOAD_TIMEOUT_S)
+                try:
+                    answer, _ = self._ask(header, chunk, UPLOAD_TIMEOUT_S)
+                except DeviceDiskFull as error:  # the device knows files by their hash, people by their name
+                    raise DeviceDiskFull(error.message.replace(blob.sha256, blob.name), error.hint) from error
                 offset += len(chunk)
                 on_bytes(len(chunk))
                 if answer.get("complete"):
@@ -248,7 +252,10 @@ def _no_loader(stream: Stream, python: str) -> DeviceError:
             "install Python 3.7 or newer there, or set python: to its path in the inventory",
         )
     if completed.exit_status > 0:
-        return WorkerFailed(f"{python} ended with {completed.exit_status}" + (f": {words}" if words else ""))
+        return WorkerFailed(
+            f"{python} ended with {completed.exit_status}" + (f": {words}" if words else ""),
+            f"try it there: {python} --version; python: in the inventory names another one",
+        )
     return LinkLost("the connection ended before the worker answered" + (f": {words}" if words else ""))
 
 

@@ -87,6 +87,7 @@ class Client:
         self.loader = self._read_loader_line()
         if not self.loader["have"]:
             self.process.stdin.write(worker)
+            assert self._read_loader_line()["have"], "the worker did not arrive"
         self.reader = MessageReader(self.read_some)
         self.hello = self.receive()
 
