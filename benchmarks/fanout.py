@@ -17,11 +17,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.environment import timed_environment
 from benchmarks.figures import Figure
 from tests.servers.sshd import SshServer
 
 DEVICES = int(os.environ.get("FANOUT_DEVICES", "50"))
 TRIALS = int(os.environ.get("FANOUT_TRIALS", "20"))
+
+NO_STARTUP_FILES = {"SHLVL": "1"}
+"""With it, bash under sshd does not source ~/.bashrc, which would cost the peer, with a shell per trial, most."""
 
 PROGRAM = """\
 sleep 1
@@ -57,7 +61,10 @@ class Cost:
 
 def measure() -> list[Figure]:
     """Run the peer, then benchfleet on empty devices, then benchfleet again on devices that know it."""
-    with tempfile.TemporaryDirectory(prefix="benchfleet-fanout-") as name, SshServer(Path(name, "sshd")) as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="benchfleet-fanout-") as name,
+        SshServer(Path(name, "sshd"), environment=NO_STARTUP_FILES) as server,
+    ):
         folder = Path(name)
         (folder / "trial.sh").write_text(PROGRAM)
         key = str(server.identity_file)
@@ -94,7 +101,7 @@ def _write_lab(folder: Path, server: SshServer) -> None:
             "user": server.user,
             "identity_file": str(server.identity_file),
             "state_dir": str(folder / "state" / f"{number:02}"),
-            "python": sys.executable,
+            "python": getattr(sys, "_base_executable", sys.executable),
         }
         for number in range(DEVICES)
     }
@@ -116,10 +123,9 @@ def _write_lab(folder: Path, server: SshServer) -> None:
 
 
 def _cost(argv: list[str], folder: Path) -> Cost:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     with (folder / "output").open("ab") as output:
         began = time.monotonic()
-        process = subprocess.Popen(argv, cwd=folder, env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(argv, cwd=folder, env=timed_environment(), stdout=output, stderr=output)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.monotonic() - began
     if os.waitstatus_to_exitcode(status):

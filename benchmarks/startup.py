@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.environment import timed_environment
 from benchmarks.figures import Figure
 
 ROUNDS = 15
@@ -36,7 +36,9 @@ def measure() -> list[Figure]:
         folder = Path(name)
         (folder / "bare.py").write_text(BARE)
         command = [sys.executable, "-m", "orchestrator"]
-        subprocess.run([*command, "db", "upgrade"], cwd=folder, env=_environment(), check=True, capture_output=True)
+        subprocess.run(
+            [*command, "db", "upgrade"], cwd=folder, env=timed_environment(), check=True, capture_output=True
+        )
         argvs = {
             "bare": [sys.executable, "bare.py", "--help"],
             "help": [*command, "--help"],
@@ -46,7 +48,7 @@ def measure() -> list[Figure]:
         for number in range(ROUNDS + 1):
             for key, argv in argvs.items():
                 began = time.perf_counter()
-                subprocess.run(argv, cwd=folder, env=_environment(), check=True, capture_output=True)
+                subprocess.run(argv, cwd=folder, env=timed_environment(), check=True, capture_output=True)
                 if number:  # the first round fills caches
                     times[key].append(time.perf_counter() - began)
     bare, help_, runs = (statistics.median(times[key]) for key in ("bare", "help", "runs"))
@@ -57,7 +59,3 @@ def measure() -> list[Figure]:
         Figure("benchfleet --help / bare --help", help_ / bare, "ratio", 1.3),
         Figure("benchfleet runs list / bare --help", runs / bare, "ratio", 2.0),
     ]
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}

@@ -12,7 +12,8 @@ from device_worker.bundles import BadBundle, Interrupted
 from device_worker.containment import MARKER_VARIABLE
 from device_worker.cpu_list import BadCpuList, check_cpus, parse_cpu_list
 from device_worker.facts import python_executable
-from device_worker.protocol.vocabulary import Failure, Outcome
+from device_worker.power.meter import Meter
+from device_worker.protocol.vocabulary import Failure, Outcome, TrialKind
 from device_worker.runtimes import ENGINES
 from device_worker.trial_output import TrialOutput
 from device_worker.trial_process import EndedBy, Launch, run_process
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from device_worker.bundles import BundleStore
     from device_worker.containment import Containment
     from device_worker.plan import Plan
+    from device_worker.power.sampler import Sampler
     from device_worker.trial_process import Ending
     from device_worker.wakeups import SignalWakeups
 
@@ -36,7 +38,7 @@ _MEMORY_SHARE = 0.9
 class AttemptResult:
     """What `trial-finished` says of an attempt; `was_stopped` where the runner was told to stop in the midst of it."""
 
-    __slots__ = ("duration_ns", "failure", "metrics", "outputs", "runtime", "was_stopped", "window")
+    __slots__ = ("duration_ns", "failure", "metrics", "outputs", "power", "runtime", "was_stopped", "window")
 
     def __init__(self, failure: dict[str, Any] | None) -> None:
         self.failure = failure
@@ -45,6 +47,7 @@ class AttemptResult:
         self.metrics: list[dict[str, Any]] = []
         self.outputs: dict[str, Any] | None = None
         self.window: dict[str, Any] | None = None
+        self.power: dict[str, Any] | None = None
         self.was_stopped = False
 
     @property
@@ -62,6 +65,11 @@ class Bench:
         self._bundles = bundles
         self._work_dir = work_dir
         self._marker = marker
+        self._meter = Meter.open(plan.power["idle_s"])
+
+    def measure_idle(self, wakeups: SignalWakeups) -> bool:
+        """Measure idle power before the first measure trial; return whether the runner was told to stop."""
+        return self._meter.measure_idle(wakeups)
 
     def execute(self, trial: dict[str, Any], wakeups: SignalWakeups, containment: Containment) -> AttemptResult:
         """Run one attempt; whatever the trial does is a value in the result."""
@@ -73,9 +81,19 @@ class Bench:
                 return _stopped()
             except (MissingFile, BadBundle, BadCpuList, UnknownEngine) as error:
                 return AttemptResult(failures.failure(Failure.START, str(error)))
-            ending = run_process(launch, wakeups, containment)
+            sampler = self._meter.new_sampler() if trial["kind"] == TrialKind.MEASURE else None
+            ending = run_process(launch, wakeups, containment, sampler)
         output = TrialOutput(ending.stdout)
-        return _result_of(ending, output, launch)
+        result = _result_of(ending, output, launch)
+        if sampler is not None and result.failure is None:
+            self._add_power(result, sampler, output.inferences)
+        return result
+
+    def _add_power(self, result: AttemptResult, sampler: Sampler, inferences: int) -> None:
+        """Add what the meter found; what the trial measured of itself under the same name stands."""
+        metrics, result.power = self._meter.judge(sampler, result.window, inferences)
+        said = {metric["name"] for metric in result.metrics}
+        result.metrics += [metric for metric in metrics if metric["name"] not in said]
 
     def _prepare(
         self, job: dict[str, Any], trial: dict[str, Any], workspace: Workspace, wakeups: SignalWakeups

@@ -1,11 +1,13 @@
 """Keep files by their SHA-256: shipped once, checked on arrival, never altered.
 
 An upload is written in place into `SHA256.partial`, so that whatever arrived before a link dropped need not travel
-again; it gets its name only when the bytes on the disk have been read back and hashed.
+again; it gets its name only when the bytes on the disk have been read back and hashed. Several controllers may send the
+same file at once: each writes its chunks under the file's lock, all write the same bytes, and one of them completes it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 
@@ -64,9 +66,12 @@ class BlobStore:
 
     def _write(self, sha256: str, size: int, offset: int, data: bytes) -> bool:
         partial = self._partial(sha256)
-        fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = _open_locked(partial)
         try:
-            if offset == 0:
+            if self.has(sha256, size):  # somebody else was faster
+                os.unlink(partial)
+                return True
+            if os.fstat(fd).st_size >= size:  # whatever this is, it is not the beginning of the file
                 os.ftruncate(fd, 0)
             written = 0
             while written < len(data):
@@ -78,9 +83,9 @@ class BlobStore:
                 os.unlink(partial)
                 raise WorkerError(ErrorKind.BLOB_CORRUPT, f"{sha256} arrived with another SHA-256", "send it again")
             os.fchmod(fd, _BLOB_MODE)
+            os.rename(partial, self.path(sha256))
         finally:
             os.close(fd)
-        os.rename(partial, self.path(sha256))
         sync_folder(self._folder)
         return True
 
@@ -100,6 +105,19 @@ class BlobStore:
 
     def _partial(self, sha256: str) -> str:
         return self.path(sha256) + ".partial"
+
+
+def _open_locked(path: str) -> int:
+    """Open a file that others may be writing, renaming or removing, when it is this process's turn."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            if os.path.samestat(os.fstat(fd), os.stat(path)):
+                return fd
+        except FileNotFoundError:
+            pass
+        os.close(fd)
 
 
 def _size_of(path: str) -> int | None:

@@ -7,7 +7,7 @@ import sys
 import time
 from importlib.machinery import PathFinder
 
-from device_worker import conditions, system_files
+from device_worker import conditions, power, system_files
 from device_worker.process_identity import read_boot_id
 from device_worker.python_runtimes import TFLITE_MODULES
 
@@ -49,6 +49,7 @@ def collect_facts(state_dir: str) -> dict[str, Any]:
         "gpus": _read_gpus(),
         "system_runtimes": {"tflite": [name for name in TFLITE_MODULES if is_importable(name)]},
         "login_kills_processes": _read_login_kills_processes(),
+        "power_sources": power.describe_sources(),
     }
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from device_worker.trial_process import Ending, Launch
 
 _MEMORY_WORDS = ("MemoryError", "bad_alloc", "Cannot allocate memory", "out of memory", "Out of memory")
+_WORDS_MAX = 200
 _OWN_WORDS = (Failure.LOAD, Failure.INFERENCE, Failure.OUT_OF_MEMORY)
 
 
@@ -57,7 +58,7 @@ def _reason_of_signal(ending: Ending, launch: Launch) -> tuple[str, str] | None:
         return Failure.OUT_OF_MEMORY, "killed by the kernel, which had run out of memory"
     if _speaks_of_memory(ending):
         return Failure.OUT_OF_MEMORY, _memory_message(launch)
-    return Failure.SIGNAL, f"killed by {_signal_name(-ending.status)}"
+    return Failure.SIGNAL, f"killed by {_signal_name(-ending.status)}{_last_words(ending)}"
 
 
 def _reason_of_program(output: TrialOutput) -> tuple[str, str] | None:
@@ -74,7 +75,7 @@ def _reason_of_exit(ending: Ending, output: TrialOutput, launch: Launch) -> tupl
         if _speaks_of_memory(ending):
             return Failure.OUT_OF_MEMORY, _memory_message(launch)
         said = f", having printed {output.garbage}" if output.garbage else ""
-        return Failure.EXIT_CODE, f"ended with exit code {ending.status}{said}"
+        return Failure.EXIT_CODE, f"ended with exit code {ending.status}{said}{_last_words(ending)}"
     if output.garbage:
         return Failure.GARBAGE, output.garbage
     if not output.is_done:
@@ -82,6 +83,12 @@ def _reason_of_exit(ending: Ending, output: TrialOutput, launch: Launch) -> tupl
     if not output.has_metrics:
         return Failure.NO_RESULT, "ended without a metric"
     return None
+
+
+def _last_words(ending: Ending) -> str:
+    """Return the last line that the program wrote on standard error, to stand behind what it did."""
+    lines = [line.strip() for line in printable(ending.stderr_tail).split("\n") if line.strip()]
+    return f": {lines[-1][:_WORDS_MAX]}" if lines else ""
 
 
 def _speaks_of_memory(ending: Ending) -> bool:

@@ -73,7 +73,8 @@ def become_worker(state_dir, digest, size):
             say(state_dir, have=True)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return say(state_dir, error="disk-full" if full else "state-dir-unusable", message=str(error))
+        message = "%s: %s" % (error.filename or state_dir, error.strerror or error)
+        return say(state_dir, error="disk-full" if full else "state-dir-unusable", message=message)
     sys.dont_write_bytecode = False
     sys.path.insert(0, home)
     from device_worker.main import main

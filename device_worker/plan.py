@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MEASURE_NUMBERS = ("warmup_runs_min", "warmup_seconds_min", "runs_min", "seconds_min", "seconds_max", "runs_max")
+_POWER = {"idle_s": 5.0}
 _COUNTS = ("warmup_runs_min", "runs_min", "runs_max")
 
 
 class Plan:
     """A checked plan: `jobs` by their identity, `trials` in the order in which they run."""
 
-    __slots__ = ("blobs", "device", "jobs", "limits", "measure", "retries", "seed", "trials")
+    __slots__ = ("blobs", "device", "jobs", "limits", "measure", "power", "retries", "seed", "trials")
 
     def __init__(self, content: dict[str, Any]) -> None:
         self.device: str = content["device"]
@@ -28,6 +29,7 @@ class Plan:
         self.jobs: dict[str, dict[str, Any]] = {job["job"]: job for job in content["jobs"]}
         self.trials: list[dict[str, Any]] = content["trials"]
         self.measure: dict[str, Any] = content["measure"]
+        self.power: dict[str, Any] = content.get("power", _POWER)
         self.limits: dict[str, Any] = content["limits"]
         self.retries: dict[str, int] = content["retries"]
         self.blobs: list[dict[str, Any]] = content["blobs"]
@@ -83,6 +85,8 @@ def _check_plan(plan: Any) -> None:
     for key in _MEASURE_NUMBERS:
         _take(measure, key, int if key in _COUNTS else (int, float), "measure")
         _take_number(measure, key, "measure")
+    if "power" in plan:
+        _take_number(_take(plan, "power", dict), "idle_s", "power")
     limits = _take(plan, "limits", dict)
     for key in ("trial_timeout_s", "cooldown_s_max"):
         _take_number(limits, key, "limits")

@@ -99,7 +99,7 @@ class Runner:
         self.append(Event.TRIAL_SKIPPED, trial=step.trial["trial"], job=step.trial["job"], reason=step.skip_reason)
 
     def _attempt(self, step: Step, bench: Bench, wakeups: SignalWakeups, containment: Containment) -> None:
-        if step.trial["kind"] == TrialKind.MEASURE and self._cool_down(wakeups):
+        if step.trial["kind"] == TrialKind.MEASURE and (self._cool_down(wakeups) or bench.measure_idle(wakeups)):
             return
         identity = {"trial": step.trial["trial"], "job": step.trial["job"], "attempt": step.attempt}
         before = conditions.read_conditions(self._throttle)
@@ -136,11 +136,13 @@ class Runner:
                 metrics=result.metrics,
                 outputs=result.outputs,
                 window=result.window,
+                power=result.power,
                 **fields,
             )
         except ValueError as error:  # too long for a record, or a number that JSON has not
             reason = failure(Failure.GARBAGE, f"its result cannot be kept: {error}")
-            nothing: dict[str, Any] = {"runtime": None, "metrics": [], "outputs": None, "window": None}
+            nothing: dict[str, Any] = dict.fromkeys(("runtime", "outputs", "window", "power"))
+            nothing["metrics"] = []
             self.append(Event.TRIAL_FINISHED, outcome=Outcome.FAILED, failure=reason, **nothing, **fields)
 
     def _cool_down(self, wakeups: SignalWakeups) -> bool:

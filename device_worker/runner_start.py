@@ -38,6 +38,8 @@ class StartRequest:
 def start_run(state: StateDir, run_dir: RunDir, request: StartRequest) -> dict[str, Any]:
     """Make sure that a run is running or finished, and return the fields of the answer."""
     status = RunStatus(run_dir)
+    if status.pid is not None or status.is_final:
+        _check_plan(_read_plan_link(run_dir), run_dir, request)
     if status.pid is not None:
         return {"state": RunState.RUNNING, "log_id": status.log_id, "pid": status.pid}
     if status.is_final:
@@ -54,10 +56,28 @@ def start_run(state: StateDir, run_dir: RunDir, request: StartRequest) -> dict[s
     except WorkerError as error:
         holder = error.details.get("holder") or {}
         if error.kind == ErrorKind.DEVICE_BUSY and holder.get("run") == run_dir.run:  # started by another session
+            _check_plan(holder.get("plan_sha256"), run_dir, request)
             return {"state": RunState.RUNNING, "log_id": RunStatus(run_dir).log_id, "pid": holder.get("pid")}
         if not run_dir.exists:
             _remove_traces(run_dir)
         raise
+
+
+def _read_plan_link(run_dir: RunDir) -> str | None:
+    try:
+        return os.path.basename(os.readlink(run_dir.plan))
+    except FileNotFoundError:
+        return None
+
+
+def _check_plan(began_with: str | None, run_dir: RunDir, request: StartRequest) -> None:
+    """Refuse a second plan of a run: two devices of an inventory are one, with one state folder."""
+    if began_with not in (None, request.plan_sha256):
+        raise WorkerError(
+            ErrorKind.PLAN_INVALID,
+            f"run {run_dir.run} has another plan here already, in {run_dir.path}",
+            "do two devices of the inventory share a state_dir? give each its own",
+        )
 
 
 def _read_plan(state: StateDir, sha256: str) -> Plan:
@@ -95,7 +115,7 @@ def _run(state: StateDir, run_dir: RunDir, request: StartRequest, plan: Plan, re
     from device_worker.wakeups import SignalWakeups
 
     identity = ProcessIdentity.of_self()
-    lock = _take_device(state, run_dir, identity)
+    lock = _take_device(state, run_dir, request, identity)
     wakeups = SignalWakeups()
     wake_fd = _open_wake(run_dir)
     log, progress = _open_log(run_dir, request, plan)
@@ -111,12 +131,13 @@ def _run(state: StateDir, run_dir: RunDir, request: StartRequest, plan: Plan, re
     lock.release()
 
 
-def _take_device(state: StateDir, run_dir: RunDir, identity: ProcessIdentity) -> DeviceLock:
+def _take_device(state: StateDir, run_dir: RunDir, request: StartRequest, identity: ProcessIdentity) -> DeviceLock:
     """Take the device's lock, and end what a runner that was killed has left running."""
     from device_worker.containment import kill_marked
     from device_worker.device_lock import DeviceLock
 
-    lock = DeviceLock(state.lock, dict(identity.to_json(), run=run_dir.run, since_unix=int(time.time())))
+    holder = dict(identity.to_json(), run=run_dir.run, plan_sha256=request.plan_sha256, since_unix=int(time.time()))
+    lock = DeviceLock(state.lock, holder)
     previous = ProcessIdentity.from_json(lock.previous)
     if previous is not None and previous.boot_id == identity.boot_id:
         kill_marked(previous.marker)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 ROOT_VARIABLE = "BENCHFLEET_SYSFS_ROOT"
+_NUMBER_BYTES_MAX = 256  # room for a megabyte would cost more than to read a number
 _PROGRAM_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin", "/opt/vc/bin")
 
 
@@ -17,11 +18,16 @@ def resolve(path: str) -> str:
     return os.environ.get(ROOT_VARIABLE, "") + path
 
 
-def read_text(path: str) -> str | None:
+def exists(path: str) -> bool:
+    """Say whether there is such a file, readable or not."""
+    return os.path.exists(resolve(path))
+
+
+def read_text(path: str, bytes_max: int = 1 << 20) -> str | None:
     """Return a file's text without space around it or the NULs of device-tree strings; None if empty or unreadable."""
     try:
         with open(resolve(path), "rb") as file:
-            text = file.read(1 << 20).decode("utf-8", "replace").strip("\0 \t\r\n")
+            text = file.read(bytes_max).decode("utf-8", "replace").strip("\0 \t\r\n")
     except OSError:
         return None
     return text or None
@@ -29,7 +35,7 @@ def read_text(path: str) -> str | None:
 
 def read_int(path: str, base: int = 10) -> int | None:
     """Return the number in a file."""
-    return parse_int(read_text(path), base)
+    return parse_int(read_text(path, _NUMBER_BYTES_MAX), base)
 
 
 def parse_int(text: str | None, base: int = 10) -> int | None:

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+LATENCY_METRIC = "latency_ns"
 LINE_BYTES_MAX = 32 << 20
 _SAMPLE_BYTES = 160
 
@@ -46,6 +47,12 @@ class TrialOutput:
     def has_metrics(self) -> bool:
         """Whether anything was measured."""
         return bool(self._values or self._samples)
+
+    @property
+    def inferences(self) -> int:
+        """How many inferences the latency samples stand for."""
+        counts = (len(samples) * batch for (name, batch), samples in self._samples.items() if name == LATENCY_METRIC)
+        return sum(counts)
 
     def _read_lines(self, stdout: bytes | bytearray) -> None:
         """Read up to the first line that says nothing, one by one: there may be tens of millions."""

@@ -1,7 +1,7 @@
 """Run one trial process and say how it ended, whatever it does.
 
 The runner only sleeps while a trial runs: output is taken in as bytes and understood afterwards, so that nothing of
-ours competes with what is measured.
+ours competes with what is measured. Where the device has a power source, a thread reads it now and then.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
+    from device_worker.power.sampler import Sampler
     from device_worker.wakeups import SignalWakeups
 
 STDOUT_BYTES_MAX = 64 << 20
@@ -67,8 +68,10 @@ class Ending:
         self.stderr_tail = bytearray()
 
 
-def run_process(launch: Launch, wakeups: SignalWakeups, containment: Containment) -> Ending:
-    """Run one process to its end, and leave none of its descendants behind."""
+def run_process(
+    launch: Launch, wakeups: SignalWakeups, containment: Containment, sampler: Sampler | None = None
+) -> Ending:
+    """Run one process to its end, and leave none of its descendants behind; the sampler records meanwhile."""
     ending = Ending()
     oom_kills_before = read_oom_kills()
     begin = time.monotonic_ns()
@@ -77,7 +80,14 @@ def run_process(launch: Launch, wakeups: SignalWakeups, containment: Containment
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         ending.start_error = f"{launch.argv[0]}: {error}"
         return ending
-    _Supervision(process, launch, wakeups, containment, ending).run()
+    supervision = _Supervision(process, launch, wakeups, containment, ending)
+    if sampler is not None:
+        sampler.begin(launch.cpus)
+    try:
+        supervision.run()
+    finally:
+        if sampler is not None:
+            sampler.end()
     ending.duration_ns = time.monotonic_ns() - begin
     ending.oom_kills = max(0, read_oom_kills() - oom_kills_before)
     return ending
@@ -102,7 +112,7 @@ def _spawn(launch: Launch, containment: Containment) -> subprocess.Popen[bytes]:
             cwd=launch.cwd,
             env=launch.environment,
             start_new_session=True,
-            preexec_fn=_confinement(launch, containment),  # the runner has one thread, so this is safe
+            preexec_fn=_confinement(launch, containment),  # the runner has one thread now, so this is safe
         )
 
 

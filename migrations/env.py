@@ -11,6 +11,7 @@ context.configure(
     target_metadata=metadata,
     render_as_batch=True,
     transactional_ddl=True,
+    user_module_prefix="",
 )
 with context.begin_transaction():
     context.run_migrations()

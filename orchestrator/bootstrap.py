@@ -5,17 +5,21 @@ Everything heavy is imported by the function that needs it: a command that lists
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from orchestrator.blobs.bundles import UvResolver
     from orchestrator.blobs.cache import BlobCache
+    from orchestrator.domain.facts import Facts
     from orchestrator.domain.inventory import Inventory
-    from orchestrator.domain.run import RunHeader
+    from orchestrator.domain.run import RunHeader, RunSummary
     from orchestrator.execution.base import Executor
+    from orchestrator.reporting.base import RunDisplay
     from orchestrator.services.enroll import HostKeys
     from orchestrator.services.prepare import RecordedPlanner, SweepPlanner
     from orchestrator.session.device_session import DeviceSessions
@@ -34,23 +38,15 @@ def settings(**flags: object) -> Settings:
     return load_settings(flags, config=config if isinstance(config, Path) else None)
 
 
-def configure_logging(settings: Settings) -> None:
-    """Send the log to standard error: standard output belongs to results."""
-    import logging
-    import sys
+def journaled(settings: Settings, run: str, display: RunDisplay) -> RunDisplay:
+    """Return the display; at log level info or debug one that also writes each event to the log."""
+    from orchestrator.settings import LogLevel
 
-    import structlog
+    if settings.log_level not in (LogLevel.DEBUG, LogLevel.INFO):
+        return display
+    from orchestrator.reporting.journal import JournalDisplay
 
-    level = logging.getLevelName(settings.log_level.value.upper())
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    return JournalDisplay(display, run, steps=settings.log_level is LogLevel.DEBUG)
 
 
 def inventory(settings: Settings) -> Inventory:
@@ -77,6 +73,24 @@ def store(settings: Settings) -> Iterator[Store]:
         yield opened
     finally:
         opened.close()
+
+
+def known_facts(settings: Settings, names: Sequence[str]) -> Mapping[str, tuple[Facts, datetime]]:
+    """Return what devices said of themselves, and when; nothing if there is no database yet, and none is made."""
+    from orchestrator.store.readonly import sqlite_file
+
+    file = sqlite_file(settings.db)
+    if file is not None and not file.exists():
+        return {}
+    with store(settings) as opened:
+        return opened.latest_facts(names)
+
+
+def list_runs(settings: Settings, limit: int) -> Sequence[RunSummary]:
+    """Return the newest runs first, without the cost of opening the whole store."""
+    from orchestrator.store.run_list import list_runs
+
+    return list_runs(settings.db, limit)
 
 
 def upgrade_database(settings: Settings) -> dict[str, str | None]:
@@ -146,7 +160,6 @@ def executor(settings: Settings) -> Executor:
     """Return the executor that the settings name, ready to launch sessions once."""
     from orchestrator.settings import ExecutorKind
 
-    configure_logging(settings)
     sessions = _sessions(settings)
     if settings.executor is ExecutorKind.RAY:
         from orchestrator.execution.ray import RayExecutor
@@ -159,13 +172,14 @@ def executor(settings: Settings) -> Executor:
 
 def _sessions(settings: Settings) -> DeviceSessions:
     from orchestrator.blobs.worker import loader_source, worker_archive
-    from orchestrator.session.device_session import DeviceSessions
+    from orchestrator.session.device_session import DeviceSessions, LinkPolicy
     from orchestrator.session.worker_client import WorkerProgram
     from orchestrator.transport.table import Connectors
 
     archive, sha256 = worker_archive()
     worker = WorkerProgram(archive, sha256, loader_source())
-    return DeviceSessions(Connectors(_transport(settings)), worker, cache(settings))
+    policy = LinkPolicy(heartbeat_s=settings.heartbeat_s)
+    return DeviceSessions(Connectors(_transport(settings)), worker, cache(settings), policy)
 
 
 def _transport(settings: Settings) -> TransportSettings:

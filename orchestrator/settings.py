@@ -52,6 +52,7 @@ class Settings:
     executor: ExecutorKind
     ray_address: str | None
     connect_timeout_s: float
+    heartbeat_s: float
     log_level: LogLevel
 
 
@@ -192,6 +193,13 @@ OPTIONS = (
         "10",
         _seconds,
         "10",
+    ),
+    Option(
+        "heartbeat_s",
+        "How often a device that measures says that it is there, in seconds; a link that misses three is made anew.",
+        "15",
+        _seconds,
+        "15",
     ),
     Option(
         "log_level",

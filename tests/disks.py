@@ -12,11 +12,16 @@ from pathlib import Path
 import pytest
 
 
+def may_mount() -> bool:
+    """Whether this user can mount a disk of its own."""
+    return os.geteuid() == 0 and shutil.which("mount") is not None
+
+
 @contextmanager
 def mounted(folder: Path, size_bytes: int) -> Iterator[Path]:
     """Mount an empty disk of this size on `folder`; skips where that is not allowed."""
     folder.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() != 0 or shutil.which("mount") is None:
+    if not may_mount():
         pytest.skip("only root can mount a small disk")
     command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=0700", "tmpfs", str(folder)]
     if subprocess.run(command, check=False, capture_output=True).returncode != 0:

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,7 @@ class Lab:
         said = "\n".join(lines)
         assert [word for word in words if word not in said] == [], done.stderr
 
-    def counts(self, device: str) -> list[int]:
+    def counts(self, device: str, run: str = "last") -> list[int]:
         """Return how many attempts count for each measure trial of a device, read from outside by plain SQL."""
         if not self.database.exists():
             return []
@@ -150,8 +150,10 @@ class Lab:
                 "SELECT COALESCE(SUM(a.counted), 0) FROM trial t"
                 " JOIN run_device r ON r.id = t.run_device_id JOIN device d ON d.id = r.device_id"
                 " LEFT JOIN attempt a ON a.trial_id = t.id"
-                " WHERE d.name = ? AND t.kind = 'measure' GROUP BY t.id ORDER BY t.position",
-                (device,),
+                " WHERE d.name = ? AND t.kind = 'measure' AND r.run_id = CASE ? WHEN 'last'"
+                " THEN (SELECT id FROM run ORDER BY started_at DESC, id DESC LIMIT 1) ELSE ? END"
+                " GROUP BY t.id ORDER BY t.position",
+                (device, run, run),
             ).fetchall()
         return [int(count) for (count,) in rows]
 
@@ -165,6 +167,19 @@ class Lab:
                 return False
 
         processes.wait_until(committed, f"{at_least} results of {device} are committed", WAIT_S)
+
+    def processes(self, device: str) -> list[int]:
+        """Return the processes that work for a device: its state folder is among their words, or around them."""
+        state_dir = self.state_dir(device)
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdecimal():
+                continue
+            with suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if os.fsencode(state_dir) in words or (entry / "cwd").readlink().is_relative_to(state_dir):
+                    found.append(int(entry.name))
+        return found
 
     def _add(self, name: str, fields: dict[str, Any]) -> None:
         self.devices[name] = {"state_dir": str(self.state_dir(name)), **fields}

@@ -1,5 +1,5 @@
 CREATE VIEW v_variant_compare AS
-WITH cell AS (SELECT * FROM v_cell)
+WITH cell AS NOT MATERIALIZED (SELECT * FROM v_cell)
 SELECT
     cell.run AS run,
     cell.run_started_at AS run_started_at,

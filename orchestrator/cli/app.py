@@ -5,21 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
 import typer
 
+from orchestrator import __version__
 from orchestrator.cli import compare, db, devices, init, models, plan, run, runs, sql
+from orchestrator.cli.options import examples
 from orchestrator.domain.errors import ExitCode, OrchestratorError
+
+INTERRUPTED = 130
+"""What Typer makes of Ctrl-C."""
 
 app = typer.Typer(
     name="benchfleet",
-    help="Benchmark model variants on a fleet of real devices, over SSH and Ray, into SQL.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help is drawn in half the time, and can be read in a pipe
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Begin with: benchfleet init lab && cd lab && benchfleet run sweeps/quickstart.yaml",
+    epilog=examples("benchfleet init lab", "cd lab", "benchfleet run sweeps/quickstart.yaml", title="Begin with:"),
 )
 init.add_to(app)
 app.add_typer(devices.app, name="devices")
@@ -34,8 +40,6 @@ app.add_typer(db.app, name="db")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from orchestrator import __version__
-
         typer.echo(f"benchfleet {__version__}")
         raise typer.Exit
 
@@ -44,39 +48,81 @@ def _version(wanted: bool) -> None:
 def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """Benchmark model variants on a fleet of real devices, over SSH and Ray, into SQL."""
+    """Benchmark model variants on a fleet of real devices, over SSH and Ray, into SQL.
+
+    Exit codes: 0 fine, 1 confirmed regression, 2 wrong usage or a bad file, 3 incomplete, 4 infrastructure.
+    """
 
 
 def main() -> NoReturn:
     """Run the command and exit as the design's table of exit codes says."""
     signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no "µ" still gets its table
     try:
-        app()
+        code = _exit_code()
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        code = _reader_left()
+    except BrokenPipeError:
+        code = _reader_left()
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    """Run the command; what it raises becomes two lines on standard error and an exit code."""
+    try:
+        code = app(prog_name="benchfleet", standalone_mode=False)
+        sys.stdout.flush()
     except OrchestratorError as error:
         _complain(str(error), error.hint)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.INCOMPLETE)
+        return error.exit_code
+    except typer.TyperException as error:
+        return _misused(error)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.FINE)
+        raise
     except Exception as error:
         if os.environ.get("BENCHFLEET_DEBUG"):
             raise
-        _complain(
-            f"unexpected {type(error).__name__}: {error}",
-            "this is a defect of benchfleet; BENCHFLEET_DEBUG=1 shows where",
-        )
-        sys.exit(ExitCode.INFRASTRUCTURE)
-    sys.exit(ExitCode.FINE)
+        message = f"unexpected {type(error).__name__}: {error}"
+        _complain(message, "this is a defect of benchfleet; BENCHFLEET_DEBUG=1 shows where")
+        return ExitCode.INFRASTRUCTURE
+    if code == INTERRUPTED:
+        _complain("interrupted", None)
+        return ExitCode.INCOMPLETE
+    return code or ExitCode.FINE
+
+
+def _misused(error: typer.TyperException) -> ExitCode:
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if context is None:
+        _complain(message, None)
+    elif message == context.get_help():  # a group without a command: its help is the answer
+        typer.echo(message, err=True)
+    else:
+        _complain(message[:1].lower() + message[1:].rstrip("."), f"{context.command_path} --help")
+    return ExitCode.USAGE
+
+
+def _reader_left() -> ExitCode:
+    """End quietly when whoever read our output, such as `head`, has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.FINE
 
 
 def _complain(message: str, hint: str | None) -> None:
-    typer.secho("error: ", fg="red", err=True, nl=False)
-    typer.echo(message, err=True)
+    typer.echo(f"{_label('error: ', 'red')}{message}", err=True)
     if hint:
-        typer.secho("hint: ", fg="cyan", err=True, nl=False)
-        typer.echo(hint, err=True)
+        typer.echo(f"{_label('hint: ', 'cyan')}{hint}", err=True)
+
+
+def _label(text: str, colour: str) -> str:
+    return text if os.environ.get("NO_COLOR") else typer.style(text, fg=colour)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

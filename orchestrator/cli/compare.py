@@ -6,35 +6,42 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Config, Db, Json, RunName
+from orchestrator.cli.options import Config, Db, Json, RunName, examples
 from orchestrator.cli.output import show
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the tree."""
-    app.command()(compare)
+    app.command(epilog=examples("benchfleet compare last --by variant --base fp32"))(compare)
 
 
 def compare(
     run: RunName,
-    base: Annotated[str, typer.Option("--base", metavar="VALUE", help="What everything else is compared with.")],
-    by: Annotated[str, typer.Option("--by", metavar="WHAT", help="variant, runtime, device or a setting.")] = "variant",
+    base: Annotated[str, typer.Option("--base", metavar="VALUE", help="What all others are compared with.")],
+    by: Annotated[
+        str, typer.Option("--by", metavar="WHAT", help="What differs: variant, runtime, device or a setting.")
+    ] = "variant",
     metric: Annotated[str, typer.Option("--metric", metavar="NAME", help="Which metric.")] = "latency",
     min_effect: Annotated[
         float | None,
         typer.Option("--min-effect", min=0.0, metavar="SHARE", help="Smallest change that matters: 0.01 is 1 %."),
     ] = None,
-    atol: Annotated[float, typer.Option("--atol", min=0.0, help="Outputs agree within this, absolutely,")] = 1e-3,
-    rtol: Annotated[float, typer.Option("--rtol", min=0.0, help="plus this share of the base's output.")] = 1e-2,
+    atol: Annotated[
+        float, typer.Option("--atol", min=0.0, metavar="X", help="How far outputs may differ and still agree.")
+    ] = 1e-3,
+    rtol: Annotated[
+        float,
+        typer.Option("--rtol", min=0.0, metavar="SHARE", help="How much further, as a share of the base's output."),
+    ] = 1e-2,
     db: Db = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Compare a run's cells: ratio with an interval over trials, size, accuracy, and whether outputs agree.
+    """Compare a run's cells with one of them.
 
-    Iterations of one process are correlated and are never pooled: a side's values are its trials' medians.
-
-    Example: benchfleet compare last --by variant --base fp32
+    Prints, for each device and setting: the ratio with its interval over trials, size, accuracy, and whether the
+    outputs agree. Iterations of one process are correlated and are never pooled: a side's values are the medians of
+    its trials.
     """
     from orchestrator import bootstrap
     from orchestrator.domain.comparison import Tolerance

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import typer
 
-from orchestrator.cli.options import Config, Db, Json
+from orchestrator.cli.options import Config, Db, Json, examples
 
 app = typer.Typer(no_args_is_help=True, help="Upgrade the database, or say where its schema stands.")
 
 
-@app.command()
+@app.command(epilog=examples("benchfleet db upgrade --db postgresql://lab@db.example/benchfleet"))
 def upgrade(db: Db = None, config: Config = None, as_json: Json = False) -> None:
-    """Bring the schema up to this version, creating it where there is none. SQLite does so by itself.
+    """Bring the schema up to this version, or create it.
 
-    Example: benchfleet db upgrade --db postgresql://lab@db.example/benchfleet
+    SQLite does so by itself, whenever a command writes.
     """
     from orchestrator import bootstrap
 
     _report(bootstrap.upgrade_database(bootstrap.settings(db=db, config=config)), as_json)
 
 
-@app.command()
+@app.command(epilog=examples("benchfleet db current"))
 def current(db: Db = None, config: Config = None, as_json: Json = False) -> None:
-    """Print the schema's revision, and the one that this version wants.
-
-    Example: benchfleet db current
-    """
+    """Print the schema's revision, and the one that this version wants."""
     from orchestrator import bootstrap
 
     _report(bootstrap.database_revision(bootstrap.settings(db=db, config=config)), as_json)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, Select
+from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, Select, examples
 from orchestrator.cli.output import leave, show
 from orchestrator.domain.errors import ExitCode
 
@@ -15,23 +15,28 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List, probe and enrol devices.")
 
+ON_THE_DEVICE = examples("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub", title="On the device:") + "\n\n"
 
-@app.command("list")
+
+@app.command("list", epilog=examples("benchfleet devices list --select 'class=rpi,not pi-03'"))
 def list_(
-    select: Select = "all", inventory: InventoryPath = None, config: Config = None, as_json: Json = False
+    select: Select = "all",
+    db: Db = None,
+    inventory: InventoryPath = None,
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
-    """List the inventory's devices.
-
-    Example: benchfleet devices list --select 'class=rpi,not pi-03'
-    """
+    """List the inventory's devices, and what is known of them."""
     from orchestrator import bootstrap
-    from orchestrator.reporting.fleet import device_table
+    from orchestrator.reporting.fleet import device_rows, device_table
 
-    devices = bootstrap.inventory(bootstrap.settings(inventory=inventory, config=config)).select(select)
-    show(devices, as_json, lambda: device_table(devices))
+    settings = bootstrap.settings(db=db, inventory=inventory, config=config)
+    devices = bootstrap.inventory(settings).select(select)
+    facts = bootstrap.known_facts(settings, [device.name for device in devices])
+    show(device_rows(devices, facts), as_json, lambda: device_table(devices, facts))
 
 
-@app.command()
+@app.command(epilog=examples("benchfleet devices probe --select 'pi-*'"))
 def probe(
     select: Select = "all",
     executor: ExecutorName = None,
@@ -41,11 +46,9 @@ def probe(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Connect to devices, all at once, and keep what each says of itself.
+    """Connect to devices, all at once, and keep the facts of each.
 
     A device that fails is a row with its reason; the exit code is then 3, or 4 if none answered.
-
-    Example: benchfleet devices probe --select 'pi-*'
     """
     from orchestrator import bootstrap
     from orchestrator.domain.errors import DeviceError
@@ -61,7 +64,7 @@ def probe(
     leave(ExitCode.FINE if not failed else ExitCode.INFRASTRUCTURE if failed == len(answers) else ExitCode.INCOMPLETE)
 
 
-@app.command()
+@app.command(epilog=ON_THE_DEVICE + examples("benchfleet devices enroll pi-03"))
 def enroll(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A device of the inventory.")],
     yes: Annotated[bool, typer.Option("--yes", help="Record the key without asking.")] = False,
@@ -69,11 +72,10 @@ def enroll(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Show a device's host key and record it after a yes; a changed key is always refused.
+    """Show a device's host key, and record it after a yes.
 
-    Compare the fingerprint with what the device itself prints: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
-
-    Example: benchfleet devices enroll pi-03
+    A key that differs from the one on record is always refused. Compare the fingerprint with what the device itself
+    prints.
     """
     from orchestrator import bootstrap
     from orchestrator.services.enroll import enroll_device

@@ -44,7 +44,7 @@ def driving(settings: Settings, run: str, as_json: bool) -> Iterator[Driving]:
 
     with bootstrap.store(settings) as store:
         try:
-            with run_display(stderr_console(), silent=as_json) as display:
+            with bootstrap.journaled(settings, run, run_display(stderr_console(), silent=as_json)) as display:
                 yield Driving(settings, store, display)
         except KeyboardInterrupt:
             typer.echo(

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Json
+from orchestrator.cli.options import Json, examples
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the tree."""
-    app.command()(init)
+    app.command(epilog=examples("benchfleet init lab && cd lab && benchfleet run sweeps/quickstart.yaml"))(init)
 
 
 def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where; created if need be.")],
     as_json: Json = False,
 ) -> None:
-    """Write a commented inventory, sweep and settings file for a new lab, with a model to begin with.
+    """Write the files of a new lab.
 
-    Example: benchfleet init lab && cd lab && benchfleet run sweeps/quickstart.yaml
+    An inventory, sweeps, settings and a model, all commented. Nothing that is there already is replaced.
     """
     from orchestrator.services.init_lab import init_lab
 
@@ -35,4 +36,4 @@ def init(
             typer.echo(f"wrote {path}")
         if not written:
             typer.echo(f"{directory} is complete already; nothing written")
-        typer.echo(f"now: cd {directory} && benchfleet run sweeps/quickstart.yaml")
+        typer.echo(f"now: cd {shlex.quote(str(directory))} && benchfleet run sweeps/quickstart.yaml")

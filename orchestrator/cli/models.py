@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import Json
+from orchestrator.cli.options import Json, examples
 from orchestrator.cli.output import leave, show
 from orchestrator.domain.errors import ExitCode
 
@@ -23,18 +23,13 @@ app = typer.Typer(no_args_is_help=True, help="List, verify and rebuild models.")
 
 Directories = Annotated[
     list[Path] | None,
-    typer.Argument(
-        metavar="[DIR]…", help="A model's folder, or a folder of them.  [default: models]", show_default=False
-    ),
+    typer.Argument(metavar="DIR", help="A model's folder, or a folder of them.  [default: models]", show_default=False),
 ]
 
 
-@app.command("list")
+@app.command("list", epilog=examples("benchfleet models list models"))
 def list_(directories: Directories = None, as_json: Json = False) -> None:
-    """List models with their variants.
-
-    Example: benchfleet models list models
-    """
+    """List models with their variants."""
     from orchestrator.reporting.fleet import model_table
     from orchestrator.specs.model import load_model
 
@@ -42,11 +37,11 @@ def list_(directories: Directories = None, as_json: Json = False) -> None:
     show(models, as_json, lambda: model_table(models))
 
 
-@app.command()
+@app.command(epilog=examples("benchfleet models verify models/digits"))
 def verify(directories: Directories = None, as_json: Json = False) -> None:
-    """Hash every artifact and data set again; exit 2 if one is missing or changed.
+    """Hash every file of a model again.
 
-    Example: benchfleet models verify models/digits
+    Exits 2 if one is missing or changed.
     """
     from orchestrator.services.verify_models import verify_models
     from orchestrator.specs.model import load_model
@@ -56,15 +51,14 @@ def verify(directories: Directories = None, as_json: Json = False) -> None:
     leave(ExitCode.FINE if all(check.ok for check in checks) else ExitCode.USAGE)
 
 
-@app.command()
+@app.command(epilog=examples("benchfleet models build models/digits"))
 def build(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The model's folder.")], as_json: Json = False
 ) -> None:
-    """Build a model's artifacts from its recipe, and record their hashes. Needs the extra `convert` (TensorFlow).
+    """Build a model again from its recipe.
 
-    Nothing is replaced unless every variant was built and is as accurate as before, within 0.01.
-
-    Example: benchfleet models build models/digits
+    Records the new hashes. Needs the extra `convert` (TensorFlow). Nothing is replaced unless every variant was built
+    and is as accurate as before, within 0.01.
     """
     from orchestrator.services.build_model import build_model
 
@@ -83,10 +77,22 @@ def _checks_table(checks: Sequence[FileCheck]) -> RenderableType:
 
     columns = (Column("model"), Column("file", fold=True), Column("state"), Column("found"), Column("declared"))
     rows = (
-        (check.model, check.path, check.state.value, (check.found_sha256 or "")[:12], check.declared_sha256[:12])
+        (
+            check.model,
+            _from_here(check.path),
+            check.state.value,
+            (check.found_sha256 or "")[:12],
+            check.declared_sha256[:12],
+        )
         for check in checks
     )
     return plain_table(columns, rows)
+
+
+def _from_here(path: Path | str) -> str:
+    """Return a path as one would type it: from the working folder, if it lies in it."""
+    full = Path(path)
+    return str(full.relative_to(Path.cwd()) if full.is_relative_to(Path.cwd()) else full)
 
 
 def _build_table(built: BuiltModel) -> RenderableType:

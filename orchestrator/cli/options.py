@@ -1,4 +1,4 @@
-"""Options that commands share, and the settings that they lead to."""
+"""Options and texts that commands share."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import typer
 
 Db = Annotated[
     str | None,
-    typer.Option("--db", metavar="URL", help="Database: a path, sqlite:///PATH or postgresql://….", show_default=False),
+    typer.Option("--db", metavar="URL", help="Database: a path, or postgresql://USER@HOST/NAME.", show_default=False),
 ]
 InventoryPath = Annotated[
     list[str] | None,
-    typer.Option("--inventory", metavar="PATH", help="Inventory file or folder; may be repeated.", show_default=False),
+    typer.Option(
+        "--inventory", metavar="PATH", help="File or folder; may be repeated.  [default: inventory]", show_default=False
+    ),
 ]
 Config = Annotated[
     Path | None,
@@ -22,14 +24,29 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Select = Annotated[
     str,
-    typer.Option("--select", metavar="EXPR", help="Devices: 'class=rpi,ram=4g', 'pi-*', 'not coral-*'."),
+    typer.Option("--select", metavar="EXPR", help="Devices, such as 'pi-*', 'class=rpi,ram=4g', 'not coral-*'."),
 ]
 ExecutorName = Annotated[
     str | None,
-    typer.Option("--executor", metavar="NAME", help="threads or ray.  [default: threads]", show_default=False),
+    typer.Option(
+        "--executor",
+        metavar="NAME",
+        help="Where device sessions run: threads or ray.  [default: threads]",
+        show_default=False,
+    ),
 ]
 RayAddress = Annotated[
     str | None,
-    typer.Option("--ray-address", metavar="ADDRESS", help="Join this Ray cluster.", show_default=False),
+    typer.Option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="The Ray cluster to join; without it, one is started.",
+        show_default=False,
+    ),
 ]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique beginning of it, or 'last'.")]
+
+
+def examples(*commands: str, title: str = "Example:") -> str:
+    r"""Return the end of a help page: commands to type, each on a line of its own (\\b keeps them so)."""
+    return "\b\n" + "\n".join([title, *(f"  {command}" for command in commands)])

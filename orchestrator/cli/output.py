@@ -20,9 +20,9 @@ def show(value: object, as_json: bool, view: Callable[[], RenderableType]) -> No
 
         typer.echo(json_text(value))
     else:
-        from orchestrator.reporting.console import stdout_console
+        from orchestrator.reporting.console import print_result
 
-        stdout_console().print(view())
+        print_result(view())
 
 
 def leave(code: ExitCode) -> None:

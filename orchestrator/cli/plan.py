@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Config, Db, InventoryPath, Json, Select
+from orchestrator.cli.options import Config, Db, InventoryPath, Json, Select, examples
 from orchestrator.cli.output import leave, show
 from orchestrator.domain.errors import ExitCode
 
@@ -16,7 +16,7 @@ SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file."
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the tree."""
-    app.command()(plan)
+    app.command(epilog=examples("benchfleet plan sweeps/quickstart.yaml --select local"))(plan)
 
 
 def plan(
@@ -28,11 +28,10 @@ def plan(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Print what would run: cells per device, what is excluded and why, the order, the seed, an estimate of time.
+    """Print what a sweep would run, and how long it takes.
 
-    Devices that have never been probed are probed first. Same inputs and seed give the same plan, byte for byte.
-
-    Example: benchfleet plan sweeps/quickstart.yaml --select local
+    Says for each device in which order cells run, and which are excluded and why. Devices that have never been
+    probed are probed first. Same inputs and seed give the same plan, byte for byte.
     """
     from orchestrator import bootstrap
     from orchestrator.reporting.console import stderr_console

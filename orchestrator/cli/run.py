@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.following import conclude, driving
-from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, Select
+from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, Select, examples
 from orchestrator.cli.plan import SweepPath
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the tree."""
-    app.command()(run)
+    app.command(epilog=examples("benchfleet run sweeps/quickstart.yaml --select 'class=rpi'"))(run)
 
 
 def run(
@@ -30,8 +30,6 @@ def run(
     """Run a sweep on devices and follow it to its end.
 
     Devices run by themselves: Ctrl-C leaves them running, and `benchfleet runs follow last` picks them up.
-
-    Example: benchfleet run sweeps/quickstart.yaml --select 'class=rpi'
     """
     from orchestrator import bootstrap
     from orchestrator.services.drive import Intent

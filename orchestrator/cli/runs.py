@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.following import conclude, driving
-from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, RunName
+from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, RunName, examples
 from orchestrator.cli.output import leave, show
 
 if TYPE_CHECKING:
@@ -17,30 +17,29 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="List, show, follow, resume and cancel runs.")
 
 
-@app.command("list")
+@app.command("list", epilog=examples("benchfleet runs list --limit 5"))
 def list_(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many.")] = 20,
     db: Db = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """List runs, newest first.
-
-    Example: benchfleet runs list --limit 5
-    """
+    """List runs, newest first."""
     from orchestrator import bootstrap
-    from orchestrator.reporting.runs import run_table
+    from orchestrator.reporting.run_list import run_table
 
-    with bootstrap.store(bootstrap.settings(db=db, config=config)) as store:
-        records = store.list_runs(limit)
-    show(records, as_json, lambda: run_table(records))
+    runs = bootstrap.list_runs(bootstrap.settings(db=db, config=config), limit)
+    if runs or as_json:
+        show(runs, as_json, lambda: run_table(runs))
+    else:
+        typer.echo("no run yet; benchfleet run SWEEP makes the first one (or is it another --db?)", err=True)
 
 
-@app.command("show")
+@app.command("show", epilog=examples("benchfleet runs show last"))
 def show_(run: RunName, db: Db = None, config: Config = None, as_json: Json = False) -> None:
-    """Show a run: its devices, its results, and what is missing and why. Exits 3 if anything is.
+    """Show a run: devices, results, and what is missing and why.
 
-    Example: benchfleet runs show last
+    Exits 3 if anything is missing.
     """
     from orchestrator import bootstrap
     from orchestrator.reporting.runs import RunDetails, run_report
@@ -53,7 +52,7 @@ def show_(run: RunName, db: Db = None, config: Config = None, as_json: Json = Fa
     leave(outcome.exit_code)
 
 
-@app.command()
+@app.command(epilog=examples("benchfleet runs follow last"))
 def follow(
     run: RunName,
     executor: ExecutorName = None,
@@ -63,10 +62,7 @@ def follow(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Follow a run that was left: collect what its devices have done meanwhile, and stay until they are done.
-
-    Example: benchfleet runs follow last
-    """
+    """Collect what the devices of a run have done, until they are done."""
     from orchestrator import bootstrap
     from orchestrator.services.drive import Intent
 
@@ -74,7 +70,7 @@ def follow(
     _pick_up(Intent.FOLLOW, run, settings, as_json)
 
 
-@app.command()
+@app.command(epilog=examples("benchfleet runs resume last"))
 def resume(
     run: RunName,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed and invalid trials again.")] = False,
@@ -85,9 +81,9 @@ def resume(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Complete a run after any kind of stop: reattach, collect, and run what is missing; each trial counts once.
+    """Complete a run after any kind of stop; each trial counts once.
 
-    Example: benchfleet runs resume last
+    Reattaches to devices that are still at it, collects what they have done, and runs what is missing.
     """
     from orchestrator import bootstrap
     from orchestrator.services.drive import Intent
@@ -96,7 +92,7 @@ def resume(
     _pick_up(Intent.RESUME, run, settings, as_json, retry_failed=retry_failed)
 
 
-@app.command()
+@app.command(epilog=examples("benchfleet runs cancel last"))
 def cancel(
     run: RunName,
     executor: ExecutorName = None,
@@ -106,10 +102,7 @@ def cancel(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """End a run on its devices; what is finished is collected and kept.
-
-    Example: benchfleet runs cancel last
-    """
+    """End a run on its devices, and keep what is finished."""
     from orchestrator import bootstrap
     from orchestrator.services.drive import Intent
 

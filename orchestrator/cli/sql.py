@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Config, Db, Json
+from orchestrator.cli.options import Config, Db, Json, examples
 
 
 class Format(StrEnum):
@@ -21,23 +21,23 @@ class Format(StrEnum):
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the tree."""
-    app.command()(sql)
+    app.command(epilog=examples('benchfleet sql "SELECT device, variant, metric, value, unit FROM v_latest"'))(sql)
 
 
 def sql(
     statement: Annotated[str, typer.Argument(metavar="STATEMENT", help="One SELECT; the views begin with v_.")],
-    form: Annotated[Format, typer.Option("--format", help="How to print rows.")] = Format.TABLE,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many rows.")] = None,
+    form: Annotated[Format, typer.Option("--format", metavar="NAME", help="table, csv or json.")] = Format.TABLE,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many rows.")] = None,
     db: Db = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Run read-only SQL: the connection itself cannot write. docs/schema.md lists views and tables.
+    """Run one SQL statement that only reads.
 
-    Example: benchfleet sql "SELECT device, variant, p50 FROM v_latest WHERE metric = 'latency_ns'"
+    The connection itself cannot write. docs/schema.md lists views and tables.
     """
     from orchestrator import bootstrap
-    from orchestrator.reporting.console import stdout_console
+    from orchestrator.reporting.console import print_result
     from orchestrator.reporting.rows import row_table, write_csv, write_json
 
     with bootstrap.sql_console(bootstrap.settings(db=db, config=config)) as console:
@@ -47,4 +47,4 @@ def sql(
         elif form is Format.CSV:
             write_csv(sys.stdout, columns, rows)
         else:
-            stdout_console().print(row_table(columns, rows))
+            print_result(row_table(columns, rows))

@@ -45,6 +45,12 @@ class StoreError(OrchestratorError):
     """The database cannot be reached, is locked, is too old or refused a statement."""
 
 
+class BadDatabaseUrl(StoreError):
+    """The database's URL is none, or of a kind that is not known: a mistake of whoever wrote it."""
+
+    exit_code = ExitCode.USAGE
+
+
 class CorruptLog(StoreError):
     """A device's log cannot be stored: a gap, a bad checksum, nonsense; the other devices are not concerned."""
 

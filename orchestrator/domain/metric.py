@@ -14,6 +14,7 @@ class Unit(StrEnum):
     SECONDS = "s"
     MILLIJOULES = "mj"
     MILLIWATTS = "mw"
+    WATTS = "w"
     BYTES = "bytes"
     CELSIUS = "c"
     MEGAHERTZ = "mhz"
@@ -46,6 +47,9 @@ _REGISTERED = (
     Metric("load_ns", Unit.NANOSECONDS, Direction.LOWER, 0.05),
     Metric("first_inference_ns", Unit.NANOSECONDS, Direction.LOWER, 0.05),
     Metric("energy_mj", Unit.MILLIJOULES, Direction.LOWER, 0.02),
+    Metric("energy_gross_mj", Unit.MILLIJOULES, Direction.LOWER, 0.02),
+    Metric("power_mean_w", Unit.WATTS, Direction.LOWER, 0.02),
+    Metric("power_idle_w", Unit.WATTS, Direction.NONE, 0.05),
     Metric("rss_bytes_max", Unit.BYTES, Direction.LOWER),
     Metric("warmup_runs", Unit.NUMBER, Direction.NONE),
     Metric("involuntary_switches", Unit.NUMBER, Direction.LOWER, 0.10),
@@ -61,6 +65,7 @@ ALIASES: Mapping[str, str] = {
     "first_inference": "first_inference_ns",
     "cold_start": "first_inference_ns",
     "energy": "energy_mj",
+    "power": "power_mean_w",
     "memory": "rss_bytes_max",
     "rss": "rss_bytes_max",
     "accuracy": "accuracy_top1",
@@ -72,6 +77,7 @@ _INFERRED: Mapping[str, tuple[Unit, Direction]] = {
     "s": (Unit.SECONDS, Direction.LOWER),
     "mj": (Unit.MILLIJOULES, Direction.LOWER),
     "mw": (Unit.MILLIWATTS, Direction.LOWER),
+    "w": (Unit.WATTS, Direction.LOWER),
     "bytes": (Unit.BYTES, Direction.LOWER),
     "c": (Unit.CELSIUS, Direction.NONE),
     "mhz": (Unit.MEGAHERTZ, Direction.NONE),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -30,6 +30,24 @@ class DeviceRunState(StrEnum):
     CANCELLED = "cancelled"
     STOPPED = "stopped"
     FAILED = "failed"
+
+
+UNDER_WAY = (DeviceRunState.PLANNED, DeviceRunState.RUNNING)
+
+
+def run_state(devices: Collection[DeviceRunState], *, trials_missing: bool) -> RunState:
+    """Return where a whole run stands.
+
+    A run is complete when every device is and every measure trial is measured or skipped: a cell that its preflight
+    rejects has a result, which is that it does not work there.
+    """
+    if any(state in UNDER_WAY for state in devices):
+        return RunState.ACTIVE
+    if DeviceRunState.CANCELLED in devices:
+        return RunState.CANCELLED
+    if trials_missing or any(state is not DeviceRunState.COMPLETE for state in devices):
+        return RunState.INCOMPLETE
+    return RunState.COMPLETE
 
 
 class TrialState(StrEnum):
@@ -71,6 +89,15 @@ class Offset:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one device of a run stands, and why if badly."""
+
+    state: DeviceRunState
+    error: str | None
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceRun:
     """One device of a run: its state, its counts of measure trials and preflights, and why it failed."""
 
@@ -91,6 +118,22 @@ class RunRecord:
     state: RunState
     finished_at: datetime | None
     devices: tuple[DeviceRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run as one line of a list; trials are measure trials and preflights alike."""
+
+    run: str
+    sweep: str
+    model: str
+    state: RunState
+    devices: int
+    devices_complete: int
+    trials: int
+    trials_measured: int
+    started_at: datetime
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

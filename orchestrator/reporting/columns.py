@@ -57,11 +57,15 @@ class PlainTable:
             table.add_row(*(row[index] for index in kept))
         yield table
 
+    def width(self, kept: Sequence[int] | None = None) -> int:
+        """Return how wide a console must be for these columns, all of them by default, to be read."""
+        shown_columns = range(len(self.columns)) if kept is None else kept
+        return sum(map(self._needed, shown_columns)) + GAP * (len(shown_columns) - 1)
+
     def _fitting(self, width: int) -> list[int]:
-        needed = [self._needed(index) for index in range(len(self.columns))]
         kept = list(range(len(self.columns)))
         for index in reversed(range(len(self.columns))):
-            if sum(needed[each] for each in kept) + GAP * (len(kept) - 1) <= width:
+            if self.width(kept) <= width:
                 break
             if self.columns[index].spare:
                 kept.remove(index)

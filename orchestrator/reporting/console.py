@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 WIDTH_OF_NO_TERMINAL = 160
 """A pipe has no edge to fold lines at; this one keeps tables from becoming endless."""
@@ -19,6 +19,15 @@ def stdout_console() -> Console:
 def stderr_console() -> Console:
     """Return the console for progress and errors."""
     return _console(stderr=True)
+
+
+def print_result(view: RenderableType) -> None:
+    """Draw a result on standard output, without the blanks that fill up a table's last column."""
+    console = stdout_console()
+    with console.capture() as drawing:
+        console.print(view)
+    sys.stdout.write("\n".join(line.rstrip() for line in drawing.get().split("\n")))
+    sys.stdout.flush()
 
 
 def _console(*, stderr: bool) -> Console:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -49,6 +50,18 @@ def device_table(devices: Sequence[Device], facts: Mapping[str, tuple[Facts, dat
     """Return the inventory's devices, with what is on record of each."""
     known = facts or {}
     return plain_table(_DEVICE_COLUMNS, (_device_row(device, known.get(device.name)) for device in devices))
+
+
+def device_rows(
+    devices: Sequence[Device], facts: Mapping[str, tuple[Facts, datetime]]
+) -> Sequence[Mapping[str, object]]:
+    """Return what `device_table` shows as data: a device's fields, when it was probed, and its facts."""
+    rows = []
+    for device in devices:
+        known, taken_at = facts.get(device.name, (None, None))
+        fields = {field.name: getattr(device, field.name) for field in dataclasses.fields(device)}
+        rows.append(fields | {"probed_at": taken_at, "facts": known and known.values})
+    return rows
 
 
 def probe_report(results: Mapping[str, Facts | OrchestratorError]) -> RenderableType:

@@ -17,6 +17,7 @@ _SCALES: Mapping[Unit, tuple[float, _Scale]] = {
     Unit.SECONDS: (1.0, _SECONDS),
     Unit.MILLIJOULES: (1e-3, ((1e-6, "µJ"), (1e-3, "mJ"), (1.0, "J"), (1e3, "kJ"))),
     Unit.MILLIWATTS: (1e-3, ((1e-3, "mW"), (1.0, "W"), (1e3, "kW"))),
+    Unit.WATTS: (1.0, ((1e-3, "mW"), (1.0, "W"), (1e3, "kW"))),
     Unit.BYTES: (1.0, ((1.0, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"), (1e12, "TB"))),
     Unit.CELSIUS: (1.0, ((1.0, "°C"),)),
     Unit.MEGAHERTZ: (1e6, ((1e6, "MHz"), (1e9, "GHz"))),

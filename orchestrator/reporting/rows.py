@@ -4,25 +4,49 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TextIO
 
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
 from rich.text import Text
 
-from orchestrator.reporting.columns import Column, PlainTable, plain_table
+from orchestrator.reporting.columns import GAP, Column, PlainTable, plain_table
 from orchestrator.reporting.plain_data import json_line, to_json
 from orchestrator.reporting.text import ABSENT, clean
 
 _NUMBERS = (int, float, Decimal)
 
 
-def row_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> PlainTable:
+@dataclass(frozen=True, slots=True)
+class RowTable:
+    """Renders a table; where the console is too narrow for it, every row as lines of its own, one for each column."""
+
+    table: PlainTable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.table.width() <= options.max_width:
+            yield self.table
+            return
+        for place, row in enumerate(self.table.rows):
+            if place:
+                yield Text()
+            record = Table.grid(padding=(0, GAP, 0, 0))
+            record.add_column(style="bold", overflow="fold")
+            record.add_column(overflow="fold")
+            for column, cell in zip(self.table.columns, row, strict=True):
+                record.add_row(Text(column.heading), cell)
+            yield record
+
+
+def row_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> RowTable:
     """Return rows as a table; numbers as they are, for a statement's author chose their units."""
     lines = [list(row) for row in rows]
     right = [_is_numeric([line[index] for line in lines]) for index in range(len(columns))]
     headings = (Column(clean(name), right=is_right, fold=True) for name, is_right in zip(columns, right, strict=True))
-    return plain_table(headings, ([_cell(value) for value in line] for line in lines))
+    return RowTable(plain_table(headings, ([_cell(value) for value in line] for line in lines)))
 
 
 def write_csv(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Runs as the database knows them: a list, and one in full."""
+"""One run in full, as the database knows it."""
 
 from __future__ import annotations
 
@@ -13,31 +13,17 @@ from orchestrator.domain.measurement import CellResult, setting_text
 from orchestrator.domain.metric import metric_named
 from orchestrator.domain.run import DeviceRun, DeviceRunState, MissingTrial, RunRecord, RunState, TrialState
 from orchestrator.reporting import numbers
-from orchestrator.reporting.columns import Column, PlainTable, plain_table
-from orchestrator.reporting.text import ABSENT, clean, shown
+from orchestrator.reporting.columns import Column, plain_table
+from orchestrator.reporting.run_list import RUN_STYLES, took
+from orchestrator.reporting.text import clean, shown
 
-_RUN_STYLES: Mapping[RunState, str] = {
-    RunState.ACTIVE: "cyan",
-    RunState.COMPLETE: "green",
-    RunState.INCOMPLETE: "yellow",
-    RunState.CANCELLED: "yellow",
-}
 _DEVICE_STYLES: Mapping[DeviceRunState, str] = {
     DeviceRunState.COMPLETE: "green",
     DeviceRunState.CANCELLED: "yellow",
     DeviceRunState.STOPPED: "red",
     DeviceRunState.FAILED: "red",
 }
-_LIST_COLUMNS = (
-    Column("run"),
-    Column("sweep", fold=True),
-    Column("model", fold=True, spare=True),
-    Column("state"),
-    Column("devices", right=True),
-    Column("trials", right=True),
-    Column("began"),
-    Column("took", right=True, spare=True),
-)
+_RETRIED = (TrialState.FAILED, TrialState.INVALID)
 _DEVICE_COLUMNS = (
     Column("device"),
     Column("state"),
@@ -76,11 +62,6 @@ class RunDetails:
     results: Sequence[CellResult]
 
 
-def run_table(runs: Sequence[RunRecord]) -> PlainTable:
-    """Return a line for each run."""
-    return plain_table(_LIST_COLUMNS, map(_run_row, runs))
-
-
 def run_report(details: RunDetails) -> RenderableType:
     """Return a run in full."""
     record = details.record
@@ -99,38 +80,23 @@ def run_report(details: RunDetails) -> RenderableType:
     if details.missing:
         heading = Text("trials without a usable result", style="bold cyan")
         parts += [Text(), heading, plain_table(_MISSING_COLUMNS, _missing_rows(details.missing))]
+        if any(trial.state in _RETRIED for trial in details.missing) and record.state is not RunState.ACTIVE:
+            remedy = f"benchfleet runs resume {clean(record.header.run)} --retry-failed runs them again"
+            parts.append(Text.assemble(("hint: ", "bold"), remedy))
     return Group(*parts)
 
 
 def _title(record: RunRecord) -> Text:
     header = record.header
     title = Text.assemble(("run ", "bold"), (clean(header.run), "bold"), " · ")
-    title.append(record.state.value, style=_RUN_STYLES[record.state])
+    title.append(record.state.value, style=RUN_STYLES[record.state])
     facts = (clean(header.sweep), clean(header.model), f"seed {header.seed}", f"began {numbers.utc(header.started_at)}")
     title.append("".join(f" · {fact}" for fact in facts))
-    return title.append(f" · took {_took(record)}") if record.finished_at is not None else title
-
-
-def _run_row(record: RunRecord) -> tuple[Text | str | None, ...]:
-    complete = sum(device.state is DeviceRunState.COMPLETE for device in record.devices)
-    measured = sum(device.trials.get(TrialState.MEASURED, 0) for device in record.devices)
-    trials = sum(sum(device.trials.values()) for device in record.devices)
     return (
-        record.header.run,
-        record.header.sweep,
-        record.header.model,
-        Text(record.state.value, style=_RUN_STYLES[record.state]),
-        f"{complete}/{len(record.devices)}",
-        f"{measured}/{trials}",
-        numbers.utc(record.header.started_at),
-        _took(record),
+        title.append(f" · took {took(header.started_at, record.finished_at)}")
+        if record.finished_at is not None
+        else title
     )
-
-
-def _took(record: RunRecord) -> str:
-    if record.finished_at is None:
-        return ABSENT
-    return numbers.duration((record.finished_at - record.header.started_at).total_seconds())
 
 
 def _device_row(device: DeviceRun) -> tuple[Text | str | None, ...]:

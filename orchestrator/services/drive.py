@@ -7,9 +7,10 @@ one transaction, so that fifty devices cost hardly more than one.
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Protocol
@@ -35,12 +36,13 @@ from orchestrator.domain.errors import CorruptLog, OrchestratorError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan
 from orchestrator.domain.plan_document import planned_blobs, planned_trials
-from orchestrator.domain.run import DeviceRun, DeviceRunState, Offset
+from orchestrator.domain.run import DeviceRunState, Offset, Standing
 from orchestrator.execution.base import Executor
 from orchestrator.reporting.base import RunDisplay
 from orchestrator.store.base import DeviceRecords, Results, RunProgress, RunRecords
 
 PREPARATIONS_AT_ONCE = 2
+COMMIT_DELAY_S = 0.25
 RESTARTS_MAX = 3
 """How often one resume starts a device's runner: one that always dies is left for a person."""
 
@@ -129,10 +131,13 @@ class Driver:
             self._executor.close()
 
     def _gathered(self) -> list[Report | _Prepared]:
+        """Return what has come; records alone wait a moment for more, so that one commit serves many devices."""
         reports = [self._inbox.get()]
+        deadline = time.monotonic() + COMMIT_DELAY_S
         while True:
+            wait_s = deadline - time.monotonic() if isinstance(reports[-1], RecordsArrived | StepBegan) else 0.0
             try:
-                reports.append(self._inbox.get_nowait())
+                reports.append(self._inbox.get(timeout=wait_s) if wait_s > 0 else self._inbox.get_nowait())
             except queue.Empty:
                 return reports
 
@@ -141,7 +146,7 @@ class Driver:
         for report in reports:
             if isinstance(report, RunnerStarted) and not self._parts[report.device].ended:
                 self._on_started(self._parts[report.device])
-        self._commit([report for report in reports if isinstance(report, RecordsArrived)])
+        self._commit(_joined([report for report in reports if isinstance(report, RecordsArrived)]))
         for report in reports:
             part = self._parts[report.device]
             if part.ended:
@@ -174,7 +179,8 @@ class Driver:
         part.snapshot = self._store.save_snapshot(part.device, report.facts, datetime.now(UTC))
         part.worker_sha256 = report.worker_sha256
         name = part.device.name
-        document = self._store.plan_document(self._run, name)
+        is_new = self._intent in (Intent.RUN, Intent.DETACH)
+        document = None if is_new else self._store.plan_document(self._run, name)
         if self._intent is Intent.CANCEL:
             self._executor.post(name, Cancel(self._run))
         if document is None and self._intent in (Intent.FOLLOW, Intent.CANCEL):
@@ -216,7 +222,7 @@ class Driver:
         self._executor.post(part.device.name, assignment)
 
     def _on_started(self, part: _Part) -> None:
-        self._store.set_device_state(self._run, part.device.name, DeviceRunState.RUNNING)
+        """Leave a detached device; of the others the log's own first records tell that they run."""
         if self._intent is Intent.DETACH:
             self._end(part, DeviceRunState.RUNNING)
 
@@ -226,7 +232,7 @@ class Driver:
         collected = report.state == DeviceLogState.FINISHED and offset == Offset(report.log_id, report.last_seq or 0)
         if self._intent is Intent.RESUME and self._resumed(part, report, offset, collected):
             return
-        known = self._device_run(name)
+        known = self._standing(part)
         if collected:
             self._display.device_ended(name, known.state, known.error, known.hint)
             part.outcome = known.state
@@ -260,7 +266,7 @@ class Driver:
         if report.error is None or part.outcome is not None:
             return
         # a device that was running goes on by itself: only its link is lost, and resume finds it again
-        state = self._device_run(part.device.name).state
+        state = self._standing(part).state
         if state is DeviceRunState.PLANNED:
             state = DeviceRunState.FAILED
         self._record(part, state, str(report.error), report.error.hint)
@@ -279,7 +285,20 @@ class Driver:
         self._store.set_device_state(self._run, part.device.name, state, error, hint)
         self._display.device_ended(part.device.name, state, error, hint)
 
-    def _device_run(self, device: str) -> DeviceRun:
-        record = self._store.find_run(self._run)
-        assert record is not None
-        return next(part for part in record.devices if part.device == device)
+    def _standing(self, part: _Part) -> Standing:
+        return self._store.standing(self._run, part.device.name)
+
+
+def _joined(batch: Sequence[RecordsArrived]) -> list[RecordsArrived]:
+    """Join reports that continue each other: most of a commit's cost is per report, not per record."""
+    joined: dict[tuple[str, str], RecordsArrived] = {}
+    done: list[RecordsArrived] = []
+    for report in batch:
+        key = (report.device, report.log_id)
+        before = joined.get(key)
+        if before is not None and before.last_seq + 1 == report.first_seq:
+            report = replace(before, last_seq=report.last_seq, lines=before.lines + report.lines)
+        elif before is not None:
+            done.append(before)
+        joined[key] = report
+    return [*done, *joined.values()]

@@ -14,7 +14,7 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ConfigError, ExitCode
 from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.model import Model
-from orchestrator.domain.run import DeviceRunState, MissingTrial, RunHeader, RunRecord
+from orchestrator.domain.run import DeviceRunState, MissingTrial, RunHeader, RunRecord, TrialState
 from orchestrator.domain.sweep import Sweep
 from orchestrator.services.drive import Driver, DriverParts, Intent
 from orchestrator.store.base import Results, RunProgress, RunRecords
@@ -36,11 +36,15 @@ class RunOutcome:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Return 0 for whole, 3 for missing trials or devices, 4 where no device could be used at all."""
+        """Return 0 for whole, 3 for missing trials or devices, 4 where no device could be used at all.
+
+        Trials that were skipped because their cell was rejected by its preflight are not missing: that is a result.
+        """
         states = [part.state for part in self.record.devices]
         if states and all(state is DeviceRunState.FAILED for state in states):
             return ExitCode.INFRASTRUCTURE
-        if self.missing or any(state is not DeviceRunState.COMPLETE for state in states):
+        lacking = [trial for trial in self.missing if trial.state is not TrialState.SKIPPED]
+        if lacking or any(state is not DeviceRunState.COMPLETE for state in states):
             return ExitCode.INCOMPLETE
         return ExitCode.FINE
 

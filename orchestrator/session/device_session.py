@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import stamina
-
 from device_worker.protocol.vocabulary import Message, RunState
 from orchestrator.blobs.base import BlobSource
 from orchestrator.domain.conversation import (
@@ -213,6 +211,13 @@ class DeviceSession:
                 self._disconnect()
 
     def _reach(self, attempts: int) -> WorkerClient:
+        """Connect at once, or go on trying for a while."""
+        if attempts == 1:
+            return self._connect("")
+        import stamina  # only a link that was lost, or may be, is worth its import
+
+        stamina.instrumentation.set_on_retry_hooks([])  # it would log what we report as a step
+
         policy = self._parts.policy
         for attempt in stamina.retry_context(
             on=self._worth_retrying,
@@ -222,14 +227,14 @@ class DeviceSession:
             wait_max=15.0,
         ):
             with attempt:
-                return self._connect()
+                return self._connect("" if attempt.num == 1 else f"attempt {attempt.num}")
         raise AssertionError("retry_context either returns or raises")
 
     def _worth_retrying(self, failure: Exception) -> bool:
         return isinstance(failure, DeviceError) and failure.retryable and not self._closing
 
-    def _connect(self) -> WorkerClient:
-        self._begin(Step.CONNECT)
+    def _connect(self, detail: str) -> WorkerClient:
+        self._begin(Step.CONNECT, detail)
         transport = self._parts.connector.connect(self._device)
         with self._lock:
             self._transport = transport

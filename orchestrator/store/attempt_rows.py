@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, insert, update
 
+from device_worker.protocol.vocabulary import Outcome
 from orchestrator.domain.metric import metric_named
 from orchestrator.store import tables as t
 from orchestrator.store.attempts import Attempt, KnownTrial
@@ -129,7 +130,7 @@ class AttemptRows:
 def _outcome(finished: TrialFinished | None) -> str | None:
     if finished is None:
         return None
-    return "ok" if finished.ok else "failed"
+    return Outcome.OK if finished.ok else Outcome.FAILED
 
 
 def _summary_columns(report: MetricReport) -> Values:

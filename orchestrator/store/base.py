@@ -12,7 +12,7 @@ from orchestrator.domain.facts import Facts
 from orchestrator.domain.measurement import CellOutputs, CellResult
 from orchestrator.domain.model import Model
 from orchestrator.domain.plan import DevicePlan
-from orchestrator.domain.run import DeviceRunState, Ingested, MissingTrial, Offset, RunHeader, RunRecord
+from orchestrator.domain.run import DeviceRunState, Ingested, MissingTrial, Offset, RunHeader, RunRecord, Standing
 
 
 class DeviceRecords(Protocol):
@@ -37,6 +37,9 @@ class RunRecords(Protocol):
     def plan_document(self, run: str, device: str) -> bytes | None:
         """Return the plan exactly as it was shipped."""
 
+    def standing(self, run: str, device: str) -> Standing:
+        """Return where a device of a run stands."""
+
     def set_device_state(
         self, run: str, device: str, state: DeviceRunState, error: str | None = None, hint: str | None = None
     ) -> None:
@@ -44,9 +47,6 @@ class RunRecords(Protocol):
 
     def find_run(self, run: str) -> RunRecord | None:
         """Return a run by id, by unique prefix or as "last"; raise ConfigError for an ambiguous prefix."""
-
-    def list_runs(self, limit: int) -> Sequence[RunRecord]:
-        """Return the newest runs first."""
 
 
 class RunProgress(Protocol):
@@ -69,7 +69,7 @@ class RunProgress(Protocol):
         """Return the trials that must not run again.
 
         Those are the measured ones and, without `retry_failed`, the skipped ones and those that failed or were invalid
-        more often than the plan grants retries. An invalid preflight is never done.
+        more often than the plan grants retries; a cancelled attempt is no failure. An invalid preflight is never done.
         """
 
     def missing_trials(self, run: str) -> Sequence[MissingTrial]:

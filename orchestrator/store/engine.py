@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from orchestrator.domain.errors import StoreError
+from orchestrator.domain.errors import BadDatabaseUrl, StoreError
 from orchestrator.store.column_types import canonical_json
 from orchestrator.store.errors import from_driver
 
@@ -25,14 +25,14 @@ _POSTGRES_NAMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
 def parse_url(text: str) -> URL:
-    """Return the SQLAlchemy URL of `sqlite:///path`, `postgresql://…` or a plain path; else raise StoreError."""
+    """Return the SQLAlchemy URL of `sqlite:///path`, `postgresql://…` or a plain path; else raise BadDatabaseUrl."""
     if "://" not in text:
         return _sqlite_url(text)
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
         kind = text.split("://", 1)[0]
-        raise StoreError(
+        raise BadDatabaseUrl(
             f"not a database URL: {kind}://… (port not a number, or a special character in the password)",
             "special characters in a password are written %40 for @, %2F for / and so on",
         ) from None
@@ -41,7 +41,7 @@ def parse_url(text: str) -> URL:
     if url.drivername in _POSTGRES_NAMES:
         _require_psycopg()
         return url.set(drivername="postgresql+psycopg")
-    raise StoreError(
+    raise BadDatabaseUrl(
         f"unknown kind of database: {url.drivername}",
         "use sqlite:///path/to/file.db or postgresql://user@host/database",
     )
@@ -49,7 +49,7 @@ def parse_url(text: str) -> URL:
 
 def _sqlite_url(path: str) -> URL:
     if path in ("", ":memory:"):
-        raise StoreError("the database needs a file", "use sqlite:///path/to/file.db")
+        raise BadDatabaseUrl("the database needs a file", "use sqlite:///path/to/file.db")
     return URL.create("sqlite", database=str(Path(path).expanduser().absolute()))
 
 
@@ -142,6 +142,8 @@ def _enter_wal(connection: Any) -> None:
     import sqlite3
 
     import stamina
+
+    stamina.instrumentation.set_on_retry_hooks([])  # it would print every turn
 
     def is_busy(error: Exception) -> bool:
         return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)

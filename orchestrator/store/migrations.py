@@ -1,10 +1,13 @@
 """Bring a database to the schema that this version speaks, safely when several processes try at once.
 
-The revision is compared by a plain SELECT; alembic is imported only where it differs.
+The revision is compared by a plain SELECT; alembic is imported only where it differs. After a change of `tables`,
+`python -m orchestrator.store.migrations "what changes"` writes the next migration; HEAD and docs/schema.md follow.
 """
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +17,11 @@ from sqlalchemy import Connection, text
 
 from orchestrator.domain.errors import StoreError
 from orchestrator.resources import shipped
-from orchestrator.store.engine import Database
+from orchestrator.store.engine import Database, parse_url
+from orchestrator.store.schema_revision import HEAD as HEAD
 
 if TYPE_CHECKING:
     from alembic.config import Config
-
-HEAD = "0001"
-"""The newest revision in `migrations/versions`; a test compares."""
 
 _ADVISORY_LOCK = 0x62656E6368666C74
 
@@ -82,6 +83,20 @@ def known_revisions() -> list[str]:
     return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
 
 
+def new_revision(message: str) -> Path:
+    """Write the next migration: what the tables have and the migrations do not; to be read and completed by hand."""
+    from alembic import command
+
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(parse_url(f"{folder}/head.db"))
+        migrate(database, HEAD)
+        with _exclusive(database) as connection:
+            number = f"{int(HEAD) + 1:04}"
+            script = command.revision(_config(connection), message, autogenerate=True, rev_id=number)
+        database.close()
+    return Path(script.path)  # type: ignore[union-attr]
+
+
 def _refuse_unknown(database: Database, found: str | None) -> None:
     if found is not None and found != HEAD and found not in known_revisions():
         raise StoreError(
@@ -111,3 +126,7 @@ def _config(connection: Connection) -> Config:
 
 def _escaped(folder: Path) -> str:
     return str(folder).replace("%", "%%")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{new_revision(sys.argv[1])}\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, and_, case, func, select
 
+from device_worker.protocol.vocabulary import Failure, Outcome
 from orchestrator.domain.plan import TrialKind
 from orchestrator.domain.run import DeviceRunState, Ingested, MissingTrial, Offset, TrialState
 from orchestrator.store import tables as t
@@ -61,8 +62,9 @@ class ProgressTable:
 
     def done_trials(self, run: str, device: str, retry_failed: bool) -> Sequence[str]:
         """Return the trials that must not run again."""
-        failed = func.count(case((and_(t.attempt.c.outcome == "failed", t.attempt.c.failure_kind != "cancelled"), 1)))
-        invalid = func.count(case((and_(t.attempt.c.outcome == "ok", t.attempt.c.counted.is_(False)), 1)))
+        of_itself = and_(t.attempt.c.outcome == Outcome.FAILED, t.attempt.c.failure_kind != Failure.CANCELLED)
+        failed = func.count(case((of_itself, 1)))
+        invalid = func.count(case((and_(t.attempt.c.outcome == Outcome.OK, t.attempt.c.counted.is_(False)), 1)))
         statement = (
             select(
                 t.trial.c.key,

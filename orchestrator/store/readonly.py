@@ -49,6 +49,7 @@ class SqliteConsole:
             raise StoreError(f"{file}: there is no such database", "check the path")
         self._file = file
         self._timeout_s = timeout_s
+        self._rows = _none()
         try:
             self._connection = sqlite3.connect(
                 f"{file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=timeout_s
@@ -71,13 +72,16 @@ class SqliteConsole:
             raise self._explained(error) from None
         if cursor.description is None:
             raise ConfigError("the statement returns no rows", _HINT)
-        return [column[0] for column in cursor.description], self._rows(cursor, limit)
+        self._rows.close()
+        self._rows = self._read(cursor, limit)
+        return [column[0] for column in cursor.description], self._rows
 
     def close(self) -> None:
         """Let go of the file."""
+        self._rows.close()
         self._connection.close()
 
-    def _rows(self, cursor: sqlite3.Cursor, limit: int | None) -> Iterator[Sequence[Any]]:
+    def _read(self, cursor: sqlite3.Cursor, limit: int | None) -> Rows:
         with closing(cursor):
             try:
                 for place, row in enumerate(cursor):
@@ -195,6 +199,9 @@ def _columns(cursor: psycopg.Cursor[Any], statement: str) -> Sequence[str]:
 
 def open_console(url: str, timeout_s: float = TIMEOUT_S) -> SqliteConsole | PostgresConsole:
     """Open a database for reading; it is neither made nor upgraded."""
+    file = sqlite_file(url)
+    if file is not None:
+        return SqliteConsole(file, timeout_s)
     from orchestrator.store.engine import parse_url, redacted, with_defaults
 
     parsed = parse_url(url)
@@ -202,3 +209,14 @@ def open_console(url: str, timeout_s: float = TIMEOUT_S) -> SqliteConsole | Post
         return SqliteConsole(Path(str(parsed.database)), timeout_s)
     conninfo = with_defaults(parsed).set(drivername="postgresql").render_as_string(hide_password=False)
     return PostgresConsole(conninfo, redacted(parsed), timeout_s)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of a plain path or a plain SQLite URL; None where it takes SQLAlchemy to tell.
+
+    Importing that takes longer than all that a reading command does.
+    """
+    path = url.removeprefix("sqlite:///")
+    if path in ("", ":memory:") or "://" in path or "?" in path:
+        return None
+    return Path(path).expanduser().absolute()

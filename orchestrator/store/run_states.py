@@ -1,16 +1,13 @@
-"""Where devices and runs stand: a device's state is recorded, a run's follows from its devices and trials."""
+"""Record where a device stands; a run ends with its last device."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, select, update
 
-from orchestrator.domain.run import DeviceRunState, RunState
+from orchestrator.domain.run import UNDER_WAY, DeviceRunState
 from orchestrator.store import tables as t
-
-UNDER_WAY = (DeviceRunState.PLANNED, DeviceRunState.RUNNING)
 
 
 def change_device_state(
@@ -31,18 +28,3 @@ def change_device_state(
     if under_way != (finished_at is None):
         end = None if under_way else datetime.now(UTC)
         connection.execute(update(t.run).where(t.run.c.id == run).values(finished_at=end))
-
-
-def run_state(devices: Collection[DeviceRunState], *, trials_missing: bool) -> RunState:
-    """Return where a whole run stands.
-
-    A run is complete when every device is and every measure trial is measured or skipped: a cell that its preflight
-    rejects has a result, which is that it does not work there.
-    """
-    if any(state in UNDER_WAY for state in devices):
-        return RunState.ACTIVE
-    if DeviceRunState.CANCELLED in devices:
-        return RunState.CANCELLED
-    if trials_missing or any(state is not DeviceRunState.COMPLETE for state in devices):
-        return RunState.INCOMPLETE
-    return RunState.COMPLETE

@@ -18,13 +18,15 @@ from orchestrator.domain.run import (
     Offset,
     RunHeader,
     RunRecord,
+    Standing,
     TrialState,
+    run_state,
 )
 from orchestrator.store import tables as t
 from orchestrator.store.devices import remember_device
 from orchestrator.store.engine import Database
 from orchestrator.store.plans import record_plan
-from orchestrator.store.run_states import change_device_state, run_state
+from orchestrator.store.run_states import change_device_state
 from orchestrator.store.upsert import upsert
 
 LAST = "last"
@@ -78,6 +80,13 @@ class RunTable:
             document = connection.execute(_of_device(select(t.run_device.c.plan_document), run, device)).scalar()
         return None if document is None else document.encode()
 
+    def standing(self, run: str, device: str) -> Standing:
+        """Return where a device of a run stands."""
+        columns = select(t.run_device.c.state, t.run_device.c.error, t.run_device.c.hint)
+        with self._database.read() as connection:
+            row = connection.execute(_of_device(columns, run, device)).one()
+        return Standing(DeviceRunState(row.state), row.error, row.hint)
+
     def set_device_state(
         self, run: str, device: str, state: DeviceRunState, error: str | None = None, hint: str | None = None
     ) -> None:
@@ -100,11 +109,6 @@ class RunTable:
             names = ", ".join(record.header.run for record in found)
             raise ConfigError(f"several runs begin with {run!r}: {names}", "give more of its name")
         return found[0] if found and run else None
-
-    def list_runs(self, limit: int) -> Sequence[RunRecord]:
-        """Return the newest runs first."""
-        with self._database.read() as connection:
-            return _records(connection, None, limit)
 
 
 def _remember_sweep(connection: Connection, header: RunHeader) -> int:

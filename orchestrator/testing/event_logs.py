@@ -25,6 +25,7 @@ from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.sweep import Retries, Setting, Sweep
 
 WORKER_SHA256 = hashlib.sha256(b"worker").hexdigest()
+RETRIES = Retries(failed=0, invalid=1)
 STARTED_AT = datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
 TFLITE = RuntimeSpec("tflite-runtime==2.14.0", RuntimeSource.BUNDLE, "tflite-runtime", "2.14.0")
 LITERT = RuntimeSpec("ai-edge-litert==2.3.0", RuntimeSource.BUNDLE, "ai-edge-litert", "2.3.0")
@@ -99,7 +100,7 @@ def sample_sweep(
     runtimes: Sequence[RuntimeSpec] = (TFLITE,),
     matrix: Mapping[str, tuple[Setting, ...]] | None = None,
     trials: int = 3,
-    retries: Retries = Retries(),
+    retries: Retries = RETRIES,
 ) -> Sweep:
     """Return a small sweep."""
     return Sweep(

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from device_worker.protocol.records import encode_record
-from device_worker.protocol.vocabulary import Invalid, RunOutcome
+from device_worker.protocol.vocabulary import Failure, Invalid, RunOutcome
 from orchestrator.domain.conversation import RecordsArrived
 from orchestrator.domain.errors import CorruptLog
 from orchestrator.domain.facts import Facts
@@ -549,6 +549,12 @@ class TestWhatIsLeft:
         store.set_device_state("run", "pi-03", DeviceRunState.STOPPED)
         reasons = {one.trial: one.reason for one in store.missing_trials("run") if one.device == "pi-03"}
         assert reasons[trial] == "interrupted"
+
+    def test_a_cancelled_trial_is_not_done(self, store: Store, planned: Planned) -> None:
+        trial = planned.measures[0]
+        log = planned.log().started(trial).failed(trial, Failure.CANCELLED, "cancelled by the controller")
+        store.ingest([log.run_finished(RunOutcome.CANCELLED).arrived()])
+        assert store.done_trials("run", "pi-03", retry_failed=False) == []
 
     def test_an_invalid_preflight_is_never_done(self, store: Store, planned: Planned) -> None:
         trial = planned.preflights[0]

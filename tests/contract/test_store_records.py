@@ -119,13 +119,6 @@ def test_what_is_no_prefix_finds_nothing(store: Store, wanted: str) -> None:
 
 def test_no_run_is_the_last_of_none(store: Store) -> None:
     assert store.find_run("last") is None
-    assert store.list_runs(10) == []
-
-
-def test_runs_are_listed_newest_first(store: Store) -> None:
-    for number in range(4):
-        _create(store, f"run-{number}", after_s=number)
-    assert [record.header.run for record in store.list_runs(3)] == ["run-3", "run-2", "run-1"]
 
 
 def test_a_plan_is_kept_byte_for_byte(store: Store) -> None:

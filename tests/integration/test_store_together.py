@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.run import Offset, RunState
+from orchestrator.domain.run import DeviceRunState, Offset, RunState
+from orchestrator.store.run_states import change_device_state
 from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import (
     FACTS,
@@ -79,6 +81,26 @@ def test_two_controllers_that_follow_the_same_logs_store_each_record_once(url: s
     deliver(url, 100)
     with open_store(url) as store:
         assert content(store) == together
+
+
+def test_a_run_ends_when_its_last_two_devices_end_at_once(url: str) -> None:
+    def finish(device: str) -> None:
+        with open_store(url) as other:
+            other.set_device_state("run", device, DeviceRunState.COMPLETE)
+
+    with open_store(url) as store, ThreadPoolExecutor(1) as pool:
+        for device in ("pi-00", "pi-01"):
+            store.set_device_state("run", device, DeviceRunState.COMPLETE)
+        with store.database.write() as connection:
+            third = connection.execute(text("SELECT max(id) - 1 FROM run_device")).scalar_one()
+            change_device_state(connection, third, DeviceRunState.COMPLETE)
+            fourth = pool.submit(finish, "pi-03")
+            with pytest.raises(TimeoutError):
+                fourth.result(timeout=0.5)
+        fourth.result()
+        record = store.find_run("run")
+        assert record is not None
+        assert record.finished_at is not None
 
 
 def test_readers_are_not_disturbed_by_the_writer(url: str) -> None:

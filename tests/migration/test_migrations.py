@@ -1,5 +1,6 @@
 """Migrations make exactly the schema of the tables, go back again, and are safe when several processes run them."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,11 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import Column, Table, inspect, text
 
 from orchestrator.domain.errors import StoreError
 from orchestrator.store import migrations
+from orchestrator.store.column_types import Json, UtcTime
 from orchestrator.store.engine import Database, parse_url
 from orchestrator.store.partial_indexes import metadata
 from orchestrator.store.store import open_store
@@ -120,7 +122,22 @@ def test_processes_that_open_a_new_database_at_once_share_it(databases: Database
         _, errors = process.communicate(timeout=100)
         assert process.returncode == 0, errors
     with open_store(url) as store:
-        assert store.list_runs(1) == []
+        assert store.find_run("last") is None
+
+
+def test_the_next_migration_has_what_the_tables_have_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "migrations"
+    shutil.copytree(migrations.migrations_directory(), copy)
+    monkeypatch.setattr(migrations, "migrations_directory", lambda: copy)
+    mood = Table("mood", metadata, Column("at", UtcTime(), primary_key=True), Column("why", Json()))
+    try:
+        written = migrations.new_revision("keep moods").read_text()
+    finally:
+        metadata.remove(mood)
+    assert 'down_revision = "0001"' in written.replace("'", '"')
+    assert "sa.Column('at', UtcTime(), nullable=False)" in written
+    assert "sa.Column('why', Json(), nullable=True)" in written
+    assert written.count("op.create_table") == written.count("op.drop_table") == 1
 
 
 def test_an_upgrade_that_is_cut_short_leaves_nothing_behind(databases: Databases) -> None:

@@ -1,5 +1,6 @@
 """Shipping blobs over a link that drops, to disks that fail, and unpacking them."""
 
+import concurrent.futures
 import io
 import os
 import stat
@@ -7,6 +8,7 @@ import zipfile
 
 import pytest
 
+from device_worker.blobs import BlobStore
 from device_worker.bundles import BadBundle, BundleStore, Interrupted
 from worker_client import CHUNK_BYTES, Refused, sha256_of
 
@@ -51,6 +53,32 @@ def test_a_chunk_may_be_sent_twice(device, blob):
     put(device, blob, 0, CHUNK_BYTES)
     assert put(device, blob, CHUNK_BYTES, len(blob))["complete"] is True
     assert put(device, blob, CHUNK_BYTES, len(blob))["complete"] is True
+
+
+def test_two_controllers_may_send_the_same_blob_at_once(device, connect, state_dir, blob):
+    other = connect()
+    put(device, blob, 0, CHUNK_BYTES)
+    put(other, blob, 0, CHUNK_BYTES)
+    assert put(device, blob, CHUNK_BYTES, len(blob))["complete"] is True
+    assert put(other, blob, CHUNK_BYTES, len(blob))["complete"] is True
+    with open(blob_path(state_dir, sha256_of(blob)), "rb") as file:
+        assert file.read() == blob
+    assert os.listdir(os.path.join(state_dir, "blobs")) == [sha256_of(blob)]
+
+
+def test_senders_of_one_blob_do_not_get_into_each_others_way(state_dir):
+    """Both find the blob missing, and then either completes it: neither is told of a file that is gone."""
+    os.makedirs(os.path.join(state_dir, "blobs"))
+    blobs = [os.urandom(5000) for _ in range(200)]
+
+    def send():
+        store = BlobStore(os.path.join(state_dir, "blobs"))
+        return [store.put(sha256_of(blob), len(blob), 0, blob) for blob in blobs]
+
+    with concurrent.futures.ThreadPoolExecutor(4) as senders:
+        results = [sender.result(60) for sender in [senders.submit(send) for _ in range(4)]]
+    assert results == [[True] * len(blobs)] * 4
+    assert sorted(os.listdir(os.path.join(state_dir, "blobs"))) == sorted(map(sha256_of, blobs))
 
 
 def test_a_chunk_beyond_what_has_arrived_is_refused(device, blob):

@@ -122,7 +122,7 @@ def test_a_signal_is_named(device, plans, name):
     failure = failure_of(device, plans, f"#!/bin/sh\necho last words >&2\n{METRIC}kill -{name} $$\n")
     assert failure == {
         "kind": "killed-by-signal",
-        "message": f"killed by SIG{name}",
+        "message": f"killed by SIG{name}: last words",
         "signal": f"SIG{name}",
         "exit_code": None,
         "stderr_tail": "last words\n",

@@ -31,6 +31,7 @@ class PlanBuilder:
             "jobs": [],
             "trials": [],
             "measure": dict(MEASURE),
+            "power": {"idle_s": 0.0},
             "limits": {
                 "trial_timeout_s": 20.0,
                 "temperature_c_max": None,

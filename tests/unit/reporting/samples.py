@@ -30,6 +30,7 @@ from orchestrator.domain.run import (
     RunHeader,
     RunRecord,
     RunState,
+    RunSummary,
     TrialState,
 )
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
@@ -172,11 +173,9 @@ RUN = RunRecord(
         ),
     ),
 )
-ACTIVE_RUN = RunRecord(
-    RunHeader("20240602-a1b2", HOSTILE, "", "", "digits", "", 7, BEGAN + timedelta(days=1), "lab", {}),
-    RunState.ACTIVE,
-    None,
-    (DeviceRun("pi-03", DeviceRunState.RUNNING, None, None, None, Offset(None, 0), {TrialState.PLANNED: 10}),),
+SUMMARIES = (
+    RunSummary("20240602-a1b2", HOSTILE, "digits", RunState.ACTIVE, 1, 0, 10, 0, BEGAN + timedelta(days=1), None),
+    RunSummary(HEADER.run, HEADER.sweep, "digits", RunState.INCOMPLETE, 2, 1, 10, 9, BEGAN, RUN.finished_at),
 )
 MISSING = tuple(
     MissingTrial("pi-03", JOBS[1].label, f"job1.{index}", TrialState.FAILED, "killed-by-signal: SIGSEGV " + HOSTILE)

@@ -14,7 +14,8 @@ from orchestrator.reporting.compare import CompareView
 from orchestrator.reporting.fleet import device_table, model_table, probe_report
 from orchestrator.reporting.plans import SweepPlans, plan_report
 from orchestrator.reporting.rows import row_table
-from orchestrator.reporting.runs import RunDetails, run_report, run_table
+from orchestrator.reporting.run_list import run_table
+from orchestrator.reporting.runs import RunDetails, run_report
 from tests.unit.reporting import samples
 from tests.unit.reporting.rendering import drawn
 
@@ -33,7 +34,7 @@ REPORTS: dict[str, RenderableType] = {
     ),
     "models": model_table([samples.MODEL]),
     "plan": plan_report(SweepPlans("digits-variants", 7, samples.PLANS, {"coral-01": UNREACHABLE})),
-    "runs": run_table([samples.ACTIVE_RUN, samples.RUN]),
+    "runs": run_table(samples.SUMMARIES),
     "run": run_report(RunDetails(samples.RUN, samples.MISSING, samples.RESULTS)),
     "rows": row_table(["device", "p50_ns", "note"], [["pi-03", 41873.25, None], [samples.HOSTILE, 1e9, b"12"]]),
 }

@@ -113,7 +113,7 @@ def test_a_locked_database_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked by another process"), store.database.write():
             pass
-        assert store.list_runs(1) == []
+        assert store.find_run("last") is None
         other.close()
 
 
@@ -178,10 +178,10 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
             assert reader.exec_driver_sql("SELECT count(*) FROM sweep").scalar() == 0
 
 
-def test_listing_runs_loads_nothing_heavy(tmp_path: Path) -> None:
+def test_finding_a_run_loads_nothing_heavy(tmp_path: Path) -> None:
     open_store(str(tmp_path / "a.db")).close()
     program = (
-        "import sys; from orchestrator.store.store import open_store; s = open_store(sys.argv[1]); s.list_runs(5);"
+        "import sys; from orchestrator.store.store import open_store; s = open_store(sys.argv[1]); s.find_run('last');"
         "s.close(); print(sorted({'alembic', 'numpy', 'scipy', 'psycopg', 'sqlalchemy.orm', 'stamina',"
         "'sqlalchemy.dialects.postgresql'} & set(sys.modules)))"
     )

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects.sqlite import dialect
 
-from orchestrator.domain.run import DeviceRunState, RunState
+from orchestrator.domain.run import DeviceRunState, RunState, run_state
 from orchestrator.store.cleaning import Unfit, clean_json, clean_tail, clean_text
 from orchestrator.store.column_types import Json, UtcTime, canonical_json
-from orchestrator.store.run_states import run_state
 from orchestrator.store.wording import describe_failure
 
 SQLITE = dialect()

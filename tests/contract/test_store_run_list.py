@@ -1,0 +1,120 @@
+"""The list of runs says what the runs themselves say, on every database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.errors import StoreError
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.plan import TrialKind
+from orchestrator.domain.run import DeviceRunState, RunState, RunSummary, TrialState
+from orchestrator.store.run_list import list_runs
+from orchestrator.store.store import Store
+from orchestrator.testing.event_logs import (
+    FACTS,
+    STARTED_AT,
+    WORKER_SHA256,
+    EventLog,
+    Sampled,
+    sample_device,
+    sample_header,
+    sample_model,
+    sample_plan,
+    sample_sweep,
+)
+from tests.databases import Databases
+
+PI, NANO = sample_device("pi-03"), sample_device("nano-01")
+MODEL, SWEEP = sample_model(), sample_sweep()
+LATENCY = Sampled("latency_ns", [1000] * 20)
+
+
+def url_of(store: Store) -> str:
+    return store.database.url.render_as_string(hide_password=False)
+
+
+def listed(store: Store, limit: int = 10) -> Mapping[str, RunSummary]:
+    return {summary.run: summary for summary in list_runs(url_of(store), limit)}
+
+
+def create(store: Store, run: str, after_s: float = 0) -> None:
+    store.create_run(sample_header(run, SWEEP, MODEL, STARTED_AT + timedelta(seconds=after_s)), MODEL, [PI, NANO])
+
+
+def measure_some(store: Store, run: str) -> None:
+    """Leave two measured trials and one that began on the first device; the second one has no plan."""
+    plan = sample_plan(PI, SWEEP, MODEL)
+    store.save_plan(run, plan, store.save_snapshot(PI, Facts(FACTS), STARTED_AT), WORKER_SHA256)
+    first, second, third, *_ = [trial.key for trial in plan.trials if trial.kind is TrialKind.MEASURE]
+    log = EventLog(run, plan, "log-1").runner_started().started(first).finished(first, [LATENCY])
+    store.ingest([log.started(second).finished(second, [LATENCY]).started(third).arrived()])
+
+
+def test_an_empty_database_has_none(store: Store) -> None:
+    assert list_runs(url_of(store), 10) == []
+
+
+def test_the_newest_come_first_and_no_more_than_asked_for(store: Store) -> None:
+    for number in range(4):
+        create(store, f"run-{number}", after_s=number)
+    assert list(listed(store, limit=3)) == ["run-3", "run-2", "run-1"]
+
+
+def test_a_run_that_nothing_has_begun_is_listed(store: Store) -> None:
+    create(store, "run")
+    assert listed(store)["run"] == RunSummary(
+        "run", SWEEP.name, MODEL.name, RunState.ACTIVE, 2, 0, 0, 0, STARTED_AT, None
+    )
+
+
+@pytest.mark.parametrize("nano", list(DeviceRunState))
+@pytest.mark.parametrize("pi", [DeviceRunState.COMPLETE, DeviceRunState.CANCELLED, DeviceRunState.RUNNING])
+def test_states_and_counts_are_those_of_the_run_itself(store: Store, pi: DeviceRunState, nano: DeviceRunState) -> None:
+    create(store, "other", after_s=5)
+    create(store, "run")
+    measure_some(store, "run")
+    store.set_device_state("run", "pi-03", pi)
+    store.set_device_state("run", "nano-01", nano)
+    record = store.find_run("run")
+    assert record is not None
+
+    summary = listed(store)["run"]
+
+    assert summary.state is record.state
+    assert (summary.started_at, summary.finished_at) == (record.header.started_at, record.finished_at)
+    assert summary.devices == 2
+    assert summary.devices_complete == [pi, nano].count(DeviceRunState.COMPLETE)
+    assert summary.trials == sum(sum(device.trials.values()) for device in record.devices) > 3
+    assert summary.trials_measured == sum(device.trials.get(TrialState.MEASURED, 0) for device in record.devices) == 2
+
+
+def test_times_are_in_utc(store: Store) -> None:
+    create(store, "run")
+    for device in ("pi-03", "nano-01"):
+        store.set_device_state("run", device, DeviceRunState.FAILED)
+    summary = listed(store)["run"]
+    assert summary.started_at.tzinfo is UTC
+    assert summary.finished_at is not None
+    assert summary.finished_at.tzinfo is UTC
+    assert summary.finished_at <= datetime.now(UTC)
+
+
+def test_a_database_without_tables_is_made_or_says_how(databases: Databases) -> None:
+    url = databases.empty()
+    if databases.kind == "sqlite":
+        Path(url.removeprefix("sqlite:///")).touch()
+        assert list_runs(url, 10) == []
+    else:
+        with pytest.raises(StoreError) as raised:
+            list_runs(url, 10)
+        assert raised.value.hint is not None
+        assert "benchfleet db upgrade" in raised.value.hint
+
+
+def test_a_database_that_nothing_has_made_yet_is_not_made_by_looking(tmp_path: Path) -> None:
+    assert list_runs(str(tmp_path / "a.db"), 10) == []
+    assert list(tmp_path.iterdir()) == []

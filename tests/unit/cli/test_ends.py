@@ -1,0 +1,185 @@
+"""How commands end: what they say, on which stream, and with which exit code."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from orchestrator import __version__
+from orchestrator.domain import errors
+from orchestrator.domain.errors import ExitCode, OrchestratorError, Unreachable
+from tests.unit.cli.conftest import Command
+
+NEW_LAB = "orchestrator.services.init_lab.init_lab"
+
+
+def test_the_exit_codes_are_those_of_the_design_and_each_means_one_thing() -> None:
+    assert {code.name: code.value for code in ExitCode} == {
+        "FINE": 0,
+        "REGRESSION": 1,
+        "USAGE": 2,
+        "INCOMPLETE": 3,
+        "INFRASTRUCTURE": 4,
+    }
+
+
+def test_no_error_exits_as_success_or_as_a_regression() -> None:
+    classes = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, OrchestratorError)]
+    assert len(classes) > 10
+    assert {kind.exit_code for kind in classes} == {ExitCode.USAGE, ExitCode.INCOMPLETE, ExitCode.INFRASTRUCTURE}
+
+
+def test_an_error_is_two_lines_on_standard_error(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(directory: Path) -> tuple[Path, ...]:
+        raise Unreachable("connection refused", "is it on?").at("pi-03", "connect")
+
+    monkeypatch.setattr(NEW_LAB, refuse)
+    ended = command("init", "lab")
+    assert ended.code == ExitCode.INFRASTRUCTURE
+    assert ended.err == "error: pi-03: connect: connection refused\nhint: is it on?\n"
+    assert ended.out == ""
+
+
+def test_an_error_without_a_remedy_has_no_hint(command: Command) -> None:
+    ended = command("plan", "nowhere.yaml", "--inventory", _inventory())
+    assert ended.code == ExitCode.USAGE
+    assert ended.err == "error: nowhere.yaml: no such file\n"
+
+
+def test_a_defect_says_how_to_see_its_trace(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(directory: Path) -> tuple[Path, ...]:
+        raise ZeroDivisionError("oh no")
+
+    monkeypatch.setattr(NEW_LAB, break_down)
+    ended = command("init", "lab")
+    assert ended.code == ExitCode.INFRASTRUCTURE
+    assert ended.err.startswith("error: unexpected ZeroDivisionError: oh no\n")
+    assert "BENCHFLEET_DEBUG=1" in ended.err
+    assert "Traceback" not in ended.err
+    monkeypatch.setenv("BENCHFLEET_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError, match="oh no"):
+        command("init", "lab")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_is_incomplete_and_never_a_regression(
+    command: Command, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    def interrupt(directory: Path) -> tuple[Path, ...]:
+        os.kill(os.getpid(), number)
+        return ()
+
+    monkeypatch.setattr(NEW_LAB, interrupt)
+    ended = command("init", "lab")
+    assert ended.code == ExitCode.INCOMPLETE
+    assert ended.err.strip() == "error: interrupted"
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "page"),
+    [
+        (["runs", "list", "--lmit", "3"], "no such option: --lmit", "benchfleet runs list --help"),
+        (["runs", "list", "--limit", "0"], "invalid value for '--limit'", "benchfleet runs list --help"),
+        (["runs", "list", "--limit", "x"], "invalid value for '--limit'", "benchfleet runs list --help"),
+        (["runs", "list", "surplus"], "unexpected extra argument", "benchfleet runs list --help"),
+        (["runs", "lsit"], "Did you mean 'list'?", "benchfleet runs --help"),
+        (["cmopare", "last"], "Did you mean 'compare'?", "benchfleet --help"),
+        (["compare", "last"], "missing option '--base'", "benchfleet compare --help"),
+        (["runs", "show"], "missing argument 'RUN'", "benchfleet runs show --help"),
+        (["--vrsion"], "no such option: --vrsion", "benchfleet --help"),
+    ],
+)
+def test_wrong_usage_is_an_error_with_the_page_to_read(
+    command: Command, words: list[str], said: str, page: str
+) -> None:
+    ended = command(*words)
+    assert ended.code == ExitCode.USAGE
+    first, hint = ended.err.splitlines()
+    assert first.startswith("error: ")
+    assert said.lower() in first.lower()
+    assert hint == f"hint: {page}"
+    assert ended.out == ""
+
+
+@pytest.mark.parametrize("words", [[], ["runs"], ["devices"], ["models"], ["db"]])
+def test_a_group_without_a_command_shows_its_help_and_is_no_success(command: Command, words: list[str]) -> None:
+    ended = command(*words)
+    assert ended.code == ExitCode.USAGE
+    assert ended.err.startswith(" ".join(["Usage: benchfleet", *words]))
+    assert "Commands:" in ended.err
+    assert ended.out == ""
+
+
+def test_version(command: Command) -> None:
+    ended = command("--version")
+    assert (ended.code, ended.out, ended.err) == (ExitCode.FINE, f"benchfleet {__version__}\n", "")
+
+
+def test_init_says_what_it_wrote_and_a_second_time_that_all_is_there(command: Command) -> None:
+    first = command("init", "my lab")
+    assert first.code == ExitCode.FINE
+    assert "wrote my lab/benchfleet.toml\n" in first.out
+    assert first.out.endswith("now: cd 'my lab' && benchfleet run sweeps/quickstart.yaml\n")
+    second = command("init", "my lab", "--json")
+    assert (second.code, json.loads(second.out)["written"]) == (ExitCode.FINE, [])
+
+
+def test_a_list_of_no_runs_says_so_and_makes_no_database(command: Command, tmp_path: Path) -> None:
+    ended = command("runs", "list", "--db", "new.db")
+    assert (ended.code, ended.out) == (ExitCode.FINE, "")
+    assert "no run yet" in ended.err
+    assert command("runs", "list", "--db", "new.db", "--json").out == "[]\n"
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_devices_that_nobody_probed_are_listed_without_a_database(command: Command, tmp_path: Path) -> None:
+    ended = command("devices", "list", "--inventory", _inventory())
+    assert ended.code == ExitCode.FINE
+    assert ended.out.splitlines()[1].split() == ["local", "local", "class=x86", "–", "never"]
+    (device,) = json.loads(command("devices", "list", "--inventory", _inventory(), "--json").out)
+    assert (device["name"], device["probed_at"], device["facts"]) == ("local", None, None)
+    assert not (tmp_path / "benchfleet.db").exists()
+
+
+def test_every_setting_that_a_flag_names_is_read(command: Command) -> None:
+    ended = command("devices", "probe", "--executor", "thread", "--inventory", _inventory())
+    assert ended.code == ExitCode.USAGE
+    assert ended.err.startswith("error: --executor: expected threads or ray, not 'thread'")
+
+
+def test_db_current_and_upgrade_agree(command: Command) -> None:
+    before = json.loads(command("db", "current", "--db", "a.db", "--json").out)
+    assert before["revision"] is None
+    after = json.loads(command("db", "upgrade", "--db", "a.db", "--json").out)
+    assert after["revision"] == after["wanted"] == before["wanted"]
+    assert command("db", "current", "--db", "a.db").out.strip().endswith(f"wanted {after['wanted']}")
+
+
+def test_sql_prints_tables_csv_and_json_and_cannot_write(command: Command) -> None:
+    command("db", "upgrade", "--db", "a.db")
+    statement = "SELECT 1 AS n, NULL AS missing, 'x' AS note"
+    assert command("sql", statement, "--db", "a.db").out == "n  missing  note\n1  –        x\n"
+    assert command("sql", statement, "--db", "a.db", "--format", "csv").out == "n,missing,note\n1,,x\n"
+    for json_flag in (["--json"], ["--format", "json"]):
+        assert json.loads(command("sql", statement, "--db", "a.db", *json_flag).out) == [
+            {"n": 1, "missing": None, "note": "x"}
+        ]
+    refused = command("sql", "DELETE FROM run", "--db", "a.db")
+    assert refused.code == ExitCode.USAGE
+    assert "only reading is possible" in refused.err
+
+
+def test_models_are_named_as_one_would_type_them(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    command("init", "lab")
+    ended = command("models", "verify", "lab/models/digits")
+    assert ended.code == ExitCode.FINE
+    assert "digits  lab/models/digits/digits-fp32.tflite " in ended.out
+
+
+def _inventory() -> str:
+    return str(Path(__file__).parents[3] / "inventory" / "local.yaml")

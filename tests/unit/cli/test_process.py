@@ -1,0 +1,176 @@
+"""What only a process of its own can show: what is imported, colours, completion, and readers that leave."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.errors import ExitCode
+from orchestrator.store.store import open_store
+
+REPOSITORY = Path(__file__).parents[3]
+
+HEAVY = (
+    "alembic",
+    "fabric",
+    "numpy",
+    "paramiko",
+    "psycopg",
+    "pydantic",
+    "ray",
+    "rich",
+    "scipy",
+    "sqlalchemy",
+    "stamina",
+    "structlog",
+    "tensorflow",
+    "yaml",
+)
+"""What takes long to import."""
+
+NEEDED_FOR_TABLES = {"rich", "pydantic"}
+"""rich draws them; pydantic is Typer's own: it converts the options of whatever command runs."""
+
+REPORT_IMPORTS = """\
+import sys
+sys.argv = ["benchfleet", *sys.argv[1:]]
+from orchestrator.cli.app import main
+try:
+    main()
+except SystemExit as end:
+    print("code", end.code, file=sys.stderr)
+print("imported", *sorted(name for name in sys.modules if "." not in name), file=sys.stderr)
+"""
+
+
+def environment(**changes: str) -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("BENCHFLEET_", "COV_", "PYTEST")) and name not in ("NO_COLOR", "COLUMNS")
+    }
+    return {**kept, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", **changes}
+
+
+def heavy_imports(folder: Path, *words: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", REPORT_IMPORTS, *words],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "code 0\n" in done.stderr
+    imported = done.stderr.rpartition("imported ")[2].split()
+    assert "typer" in imported
+    return set(HEAVY) & set(imported)
+
+
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_the_first_page_imports_nothing_heavy(tmp_path: Path, word: str) -> None:
+    assert heavy_imports(tmp_path, word) == set()
+
+
+def test_other_help_pages_import_no_more_than_typer_itself(tmp_path: Path) -> None:
+    assert heavy_imports(tmp_path, "run", "--help") <= {"pydantic"}
+
+
+def test_a_list_of_runs_imports_what_draws_tables_and_nothing_else_that_is_heavy(tmp_path: Path) -> None:
+    open_store(str(tmp_path / "benchfleet.db")).close()
+    assert heavy_imports(tmp_path, "runs", "list") <= NEEDED_FOR_TABLES
+
+
+def test_a_query_imports_no_more(tmp_path: Path) -> None:
+    open_store(str(tmp_path / "benchfleet.db")).close()
+    assert heavy_imports(tmp_path, "sql", "SELECT 1") == NEEDED_FOR_TABLES
+
+
+def on_terminal(folder: Path, *words: str, **changes: str) -> bytes:
+    """Return what a command writes to a terminal that is its standard output and error."""
+    ours, its = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", *words],
+        cwd=folder,
+        env=environment(**changes),
+        stdin=subprocess.DEVNULL,
+        stdout=its,
+        stderr=its,
+    ):
+        os.close(its)
+        written = b""
+        try:
+            while chunk := os.read(ours, 4096):
+                written += chunk
+        except OSError:  # how Linux says that nobody has the terminal open any more
+            pass
+    os.close(ours)
+    return written
+
+
+def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
+    words = ("plan", "nowhere.yaml", "--inventory", str(REPOSITORY / "inventory" / "local.yaml"))
+    assert b"\x1b[31merror: " in on_terminal(tmp_path, *words)
+    assert b"\x1b" not in on_terminal(tmp_path, *words, NO_COLOR="1")
+    table = ("sql", "SELECT 1 AS one")
+    open_store(str(tmp_path / "benchfleet.db")).close()
+    assert b"\x1b[1m" in on_terminal(tmp_path, *table)
+    dumb = on_terminal(tmp_path, *table, NO_COLOR="1", TERM="dumb")
+    assert dumb.split() == [b"one", b"1"]
+
+
+@pytest.mark.parametrize(("form", "rows"), [("csv", 30_000), ("json", 30_000), ("table", 2_000)])
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, form: str, rows: int) -> None:
+    open_store(str(tmp_path / "benchfleet.db")).close()
+    many = f"WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {rows}) SELECT x FROM c"
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", "sql", many, "--format", form],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == ExitCode.FINE
+
+
+def test_a_terminal_that_lacks_a_character_gets_its_table_all_the_same(tmp_path: Path) -> None:
+    open_store(str(tmp_path / "benchfleet.db")).close()
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator", "sql", "SELECT 'µs' AS unit"],
+        cwd=tmp_path,
+        env=environment(PYTHONIOENCODING="ascii", PYTHONUTF8="0"),
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b"unit\n\\xb5s\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("benchfleet ru", ["run", "runs"]),
+        ("benchfleet runs re", ["resume"]),
+        ("benchfleet compare last --ba", ["--base"]),
+    ],
+)
+def test_bash_completes_commands_and_options(tmp_path: Path, typed: str, offered: list[str]) -> None:
+    place = str(len(typed.split()) - 1)
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator"],
+        cwd=tmp_path,
+        env=environment(_BENCHFLEET_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=place),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == offered

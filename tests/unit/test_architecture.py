@@ -1,0 +1,94 @@
+"""The house rules that import-linter cannot see: what the innermost packages import, and how large things may grow."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+MODULE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 60
+PRODUCT = ("orchestrator", "device_worker", "benchmarks")
+
+ISLANDS = {"orchestrator/domain": "orchestrator.domain", "device_worker": "device_worker"}
+"""What imports the standard library and itself, and nothing else."""
+
+ALLOWED_INSIDE_FUNCTIONS = {"device_worker": {"numpy"}}
+"""A trial's process has numpy on its path, from the runtime's bundle; the runner's has not."""
+
+
+def modules(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (REPOSITORY / folder).rglob("*.py"))
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(REPOSITORY))
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """Yield the full name of everything that is imported, with its statement."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import"
+            yield from ((f"{node.module}.{alias.name}", node) for alias in node.names)
+
+
+def under(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize(
+    ("path", "island"),
+    [(path, folder) for folder in ISLANDS for path in modules(folder)],
+    ids=[named(path) for folder in ISLANDS for path in modules(folder)],
+)
+def test_the_innermost_packages_import_the_standard_library_and_themselves(path: Path, island: str) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    deferred = {id(node) for function in functions(tree) for node in ast.walk(function)}
+    for name, statement in imports(tree):
+        root = name.partition(".")[0]
+        is_allowed = (
+            root in sys.stdlib_module_names
+            or under(name, ISLANDS[island])
+            or (id(statement) in deferred and root in ALLOWED_INSIDE_FUNCTIONS.get(island, ()))
+        )
+        assert is_allowed, f"{named(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(*PRODUCT), ids=named)
+def test_modules_and_functions_stay_small_enough_to_be_read(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= MODULE_LINES_MAX
+    lengths = {
+        function.name: 1 + (function.end_lineno or 0) - function.lineno for function in functions(ast.parse(text))
+    }
+    assert {name: length for name, length in lengths.items() if length > FUNCTION_LINES_MAX} == {}
+
+
+@pytest.mark.parametrize("path", modules(*PRODUCT, "migrations", "tests"), ids=named)
+def test_no_module_is_called_after_nothing(path: Path) -> None:
+    assert path.stem.strip("_") not in {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
+
+
+def test_every_folder_of_the_house_is_there_and_none_is_empty() -> None:
+    for folder in (
+        "orchestrator",
+        "device_worker",
+        "inventory",
+        "migrations",
+        "tests",
+        "models",
+        "sweeps",
+        "benchmarks",
+    ):
+        assert any(path.is_file() for path in (REPOSITORY / folder).iterdir()), folder

@@ -1,0 +1,49 @@
+"""What the README shows is what the program says and understands."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator.cli.app import app
+from orchestrator.store.store import open_store
+
+REPOSITORY = Path(__file__).parents[2]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+
+
+def test_its_help_block_is_the_help() -> None:
+    shown = re.search(r"^```console\n\$ benchfleet --help\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert shown is not None, "README.md: no block that begins with `$ benchfleet --help`"
+    printed = CliRunner().invoke(app, ["--help"], prog_name="benchfleet", env={"COLUMNS": "80"}).stdout
+    assert shown[1].strip() == printed.strip()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_query_that_is_shown_is_understood_by_the_database(page: Path, tmp_path: Path) -> None:
+    statements = re.findall(r'benchfleet sql "([^"]+)"', page.read_text(encoding="utf-8"))
+    open_store(str(tmp_path / "a.db")).close()
+    connection = sqlite3.connect(tmp_path / "a.db")
+    for statement in statements:
+        connection.execute(f"EXPLAIN {statement}")
+    connection.close()
+
+
+def test_every_target_of_make_that_is_shown_exists() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
+    shown = re.findall(r"(?:^    |`)make ([a-z]+)", README, re.MULTILINE)
+    assert shown
+    assert set(shown) <= targets
+
+
+def test_every_file_that_it_links_to_is_there() -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", README)
+    assert links
+    missing = [link for link in links if not (REPOSITORY / link).exists()]
+    assert missing == []

@@ -1,0 +1,223 @@
+"""The thread that reads a source: its life, its cost, and sources that go wrong under it."""
+
+import threading
+
+import pytest
+
+from device_worker.power import sampler as sampler_module
+from device_worker.power.base import PowerSource, SourceKind
+from device_worker.power.meter import Meter
+from device_worker.power.sampler import Sampler
+from worker_client import wait_until
+
+WATTS_UW = 5000000
+
+
+class ScriptedGauge(PowerSource):
+    """A gauge that says what it is told, and counts how often it was asked."""
+
+    kind = SourceKind.POWER_GAUGE
+    name = "scripted"
+    period_s = 0.001
+
+    def __init__(self):
+        self.value = WATTS_UW
+        self.asked = 0
+        self.answers = threading.Event()
+        self.answers.set()
+
+    def read(self):
+        self.asked += 1
+        self.answers.wait()
+        return self.value
+
+
+class Wakeups:
+    """Waits until the gauge has been read often enough, instead of for a time."""
+
+    def __init__(self, gauge, readings=30):
+        self.is_stopping = False
+        self.waits = []
+        self._gauge = gauge
+        self._readings = readings
+
+    def wait(self, seconds):
+        self.waits.append(seconds)
+        wait_until(lambda: self._gauge.asked >= self._readings)
+
+
+@pytest.fixture
+def gauge():
+    return ScriptedGauge()
+
+
+def window_of(sampler):
+    stamps = sampler.trace.stamps_ns
+    return {"begin_mono_ns": stamps[0] + 1, "end_mono_ns": stamps[-1] - 1}
+
+
+def recorded(meter, gauge, readings=40):
+    sampler = meter.new_sampler()
+    sampler.begin()
+    wait_until(lambda: gauge.asked >= readings)
+    sampler.end()
+    return sampler
+
+
+def test_a_recording_begins_with_a_reading_and_ends_with_one_and_leaves_no_thread(gauge):
+    threads = threading.active_count()
+    sampler = Sampler(gauge)
+    assert (gauge.asked, threading.active_count()) == (1, threads)
+    sampler.begin()
+    wait_until(lambda: gauge.asked >= 5)
+    sampler.end()
+    assert threading.active_count() == threads
+    assert len(sampler.trace) == gauge.asked
+    assert list(sampler.trace.stamps_ns) == sorted(set(sampler.trace.stamps_ns))
+    assert sampler.overhead_cpu_ns > 0
+
+
+def test_a_process_that_never_started_ends_a_recording_that_never_began(gauge):
+    sampler = Sampler(gauge)
+    sampler.end()
+    assert gauge.asked == 1
+
+
+@pytest.mark.parametrize("value", [None, 1 << 63], ids=["gone", "beyond all numbers"])
+def test_a_source_that_fails_in_the_midst_ends_the_thread_and_the_figures(gauge, value):
+    meter = Meter(gauge, 5.0)
+    sampler = meter.new_sampler()
+    sampler.begin()
+    wait_until(lambda: gauge.asked >= 30)
+    gauge.value = value
+    wait_until(lambda: sampler.trace.lost)
+    asked = gauge.asked
+    sampler.end()
+    assert gauge.asked == asked
+    metrics, account = meter.judge(sampler, window_of(sampler), 100)
+    assert metrics == []
+    assert account["reason"] == "scripted could not be read any more"
+
+
+def test_a_source_that_is_gone_at_the_beginning_gets_no_thread(gauge):
+    gauge.value = None
+    threads = threading.active_count()
+    sampler = Sampler(gauge)
+    sampler.begin()
+    assert threading.active_count() == threads
+    sampler.end()
+    assert gauge.asked == 1
+
+
+def test_a_source_that_hangs_is_left_behind_for_good(gauge, monkeypatch):
+    monkeypatch.setattr(sampler_module, "_END_S_MAX", 0.05)
+    meter = Meter(gauge, 5.0)
+    sampler = meter.new_sampler()
+    gauge.answers.clear()
+    sampler.begin()
+    wait_until(lambda: gauge.asked == 2)
+    sampler.end()
+    metrics, account = meter.judge(sampler, {"begin_mono_ns": 1, "end_mono_ns": 2}, 1)
+    assert (metrics, account["reason"]) == ([], "scripted did not answer within 0.05 s")
+    assert meter.new_sampler() is None
+    gauge.answers.set()
+    wait_until(lambda: threading.active_count() == 1)
+
+
+def test_a_device_that_can_start_no_thread_gets_no_figures(gauge, monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    meter = Meter(gauge, 5.0)
+    sampler = meter.new_sampler()
+    sampler.begin()
+    sampler.end()
+    assert meter.judge(sampler, None, 1)[1]["reason"].endswith("can't start new thread")
+
+
+def test_idle_power_is_measured_once(gauge):
+    meter, wakeups = Meter(gauge, idle_s=3.0), Wakeups(gauge)
+    assert meter.measure_idle(wakeups) is False
+    assert meter.idle_w == pytest.approx(5.0)
+    assert meter.measure_idle(wakeups) is False
+    assert wakeups.waits == [3.0]
+
+
+def test_the_wait_for_idle_power_is_bounded(gauge):
+    wakeups = Wakeups(gauge)
+    Meter(gauge, idle_s=1e9).measure_idle(wakeups)
+    assert wakeups.waits == [60.0]
+
+
+def test_idle_power_of_too_few_readings_is_unknown(gauge):
+    meter = Meter(gauge, 5.0)
+    meter.measure_idle(Wakeups(gauge, readings=5))
+    assert meter.idle_w is None
+
+
+def test_nothing_is_waited_for_without_a_source():
+    wakeups = Wakeups(None)
+    meter = Meter(None, 5.0)
+    assert meter.measure_idle(wakeups) is False
+    assert (meter.new_sampler(), wakeups.waits) == (None, [])
+
+
+def test_a_runner_that_is_told_to_stop_meanwhile_hears_of_it(gauge):
+    wakeups = Wakeups(gauge)
+    wakeups.is_stopping = True
+    assert Meter(gauge, 5.0).measure_idle(wakeups) is True
+
+
+def test_figures_are_per_inference_and_above_idle(gauge):
+    meter = Meter(gauge, 5.0)
+    meter.measure_idle(Wakeups(gauge))
+    gauge.value, gauge.asked = 3 * WATTS_UW, 0
+    sampler = recorded(meter, gauge)
+    window = window_of(sampler)
+    duration_ms = (window["end_mono_ns"] - window["begin_mono_ns"]) / 1e6
+    metrics, account = meter.judge(sampler, window, 4)
+    found = {metric["name"]: metric["value"] for metric in metrics}
+    assert found == {
+        "power_mean_w": pytest.approx(15.0),
+        "power_idle_w": pytest.approx(5.0),
+        "energy_gross_mj": pytest.approx(15.0 * duration_ms / 4),
+        "energy_mj": pytest.approx(10.0 * duration_ms / 4),
+    }
+    assert (account["source"], account["idle_w"], account["reason"]) == ("scripted", pytest.approx(5.0), None)
+    assert account["samples"] == len(sampler.trace)
+    assert account["rate_hz"] == sampler.trace.rate_hz
+
+
+def test_a_device_that_was_busier_when_idle_has_no_energy_above_idle(gauge):
+    meter = Meter(gauge, 5.0)
+    meter.measure_idle(Wakeups(gauge))
+    gauge.value, gauge.asked = WATTS_UW // 2, 0
+    sampler = recorded(meter, gauge)
+    metrics, _account = meter.judge(sampler, window_of(sampler), 4)
+    assert {metric["name"] for metric in metrics} == {"power_mean_w", "power_idle_w", "energy_gross_mj"}
+
+
+def test_without_idle_power_and_inferences_only_mean_power_is_known(gauge):
+    meter = Meter(gauge, idle_s=0.0)
+    meter.measure_idle(Wakeups(gauge))
+    sampler = recorded(meter, gauge)
+    metrics, _account = meter.judge(sampler, window_of(sampler), 0)
+    assert [metric["name"] for metric in metrics] == ["power_mean_w"]
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        None,
+        {},
+        {"begin_mono_ns": 1},
+        {"begin_mono_ns": 1.5, "end_mono_ns": 2.5},
+        {"begin_mono_ns": "1", "end_mono_ns": 2},
+    ],
+)
+def test_a_window_that_is_none_gets_no_figures(gauge, window):
+    meter = Meter(gauge, 5.0)
+    sampler = recorded(meter, gauge)
+    assert meter.judge(sampler, window, 4)[0] == []
+    assert meter.judge(sampler, window, 4)[1]["reason"] == "the trial reported no window"

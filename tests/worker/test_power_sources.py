@@ -1,0 +1,176 @@
+"""Every power source on fake trees: what it reads, what it refuses, and what the facts say of it."""
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+from device_worker import power
+from device_worker.facts import collect_facts
+from device_worker.power import hwmon, rapl
+from device_worker.power.base import PowerSource, SourceKind, Unreadable
+from fixture_trees import RASPBERRY_PI_4, write_file, write_tree
+from power_fakes import FAKE_INA219, FAKE_JETSON_INA3221, FAKE_RAPL, HWMON, RAPL
+
+
+@pytest.fixture
+def replay(tmp_path, monkeypatch):
+    """A function that lets a tree stand for "/"."""
+
+    def replay_tree(tree):
+        monkeypatch.setenv("BENCHFLEET_SYSFS_ROOT", write_tree(tmp_path / "root", tree))
+        return tmp_path / "root"
+
+    return replay_tree
+
+
+def without(tree, *names):
+    return {name: content for name, content in tree.items() if name not in names}
+
+
+SOURCES = [
+    pytest.param(rapl, FAKE_RAPL, "rapl", SourceKind.ENERGY_COUNTER, 0, id="rapl"),
+    pytest.param(
+        hwmon, FAKE_JETSON_INA3221, "hwmon ina3221 VDD_IN", SourceKind.POWER_GAUGE, 2500000, id="hwmon-ina3221"
+    ),
+    pytest.param(hwmon, FAKE_INA219, "hwmon ina219", SourceKind.POWER_GAUGE, 3120000, id="hwmon-ina219"),
+]
+
+
+@pytest.mark.parametrize(("module", "tree", "name", "kind", "value"), SOURCES)
+def test_a_source_is_opened_named_and_read(replay, module, tree, name, kind, value):
+    replay(tree)
+    source = module.open_source()
+    assert isinstance(source, PowerSource)
+    assert (source.name, source.kind, source.read()) == (name, kind, value)
+    assert source.period_s == pytest.approx(0.04)
+    assert power.open_source().name == name
+    assert power.describe_sources() == [{"name": name, "readable": True, "reason": None}]
+
+
+@pytest.mark.parametrize(("module", "tree", "name", "kind", "value"), SOURCES)
+def test_a_source_that_vanishes_says_nothing(replay, module, tree, name, kind, value):
+    root = replay(tree)
+    source = module.open_source()
+    shutil.rmtree(str(root))
+    assert source.read() is None
+    assert module.open_source() is None
+
+
+@pytest.mark.parametrize("module", [rapl, hwmon])
+def test_a_device_without_the_hardware_has_no_such_source(replay, module):
+    replay(RASPBERRY_PI_4)
+    assert module.open_source() is None
+
+
+def test_a_device_without_any_hardware_has_no_source(replay, tmp_path):
+    replay(RASPBERRY_PI_4)
+    assert power.open_source() is None
+    assert collect_facts(str(tmp_path))["power_sources"] == []
+
+
+def test_a_counter_is_preferred_to_a_gauge(replay):
+    replay(dict(FAKE_INA219, **FAKE_RAPL))
+    assert power.open_source().name == "rapl"
+    assert [found["name"] for found in power.describe_sources()] == ["rapl", "hwmon ina219"]
+
+
+def energies_of(root, readings, range_uj="1000\n"):
+    """Return what the source says while one package's counter goes through readings."""
+    write_file(root, f"{RAPL}/intel-rapl:0/max_energy_range_uj", range_uj)
+    write_file(root, f"{RAPL}/intel-rapl:0/energy_uj", "900\n")
+    source = rapl.open_source()
+    said = []
+    for reading in readings:
+        write_file(root, f"{RAPL}/intel-rapl:0/energy_uj", f"{reading}\n")
+        said.append(source.read())
+    return said
+
+
+def test_packages_are_added_up_and_nothing_else(replay):
+    root = replay(FAKE_RAPL)
+    source = rapl.open_source()
+    write_file(root, f"{RAPL}/intel-rapl:0/energy_uj", "5500100\n")
+    write_file(root, f"{RAPL}/intel-rapl:1/energy_uj", "60\n")
+    for other in ("intel-rapl:0:0", "intel-rapl:2", "intel-rapl-mmio:0"):
+        write_file(root, f"{RAPL}/{other}/energy_uj", "99999999\n")
+    assert source.read() == 120
+
+
+def test_a_counter_goes_on_beyond_its_range(replay):
+    assert energies_of(replay(FAKE_RAPL), [950, 50, 400, 800, 100]) == [50, 150, 500, 900, 1200]
+
+
+def test_a_counter_that_is_set_back_is_not_taken_for_one_that_wrapped(replay):
+    assert energies_of(replay(FAKE_RAPL), [950, 900, 910]) == [50, None, 60]
+
+
+def test_a_counter_without_a_range_cannot_wrap(replay):
+    assert energies_of(replay(FAKE_RAPL), [950, 50, 60], range_uj="") == [50, None, 60]
+
+
+@pytest.mark.parametrize("content", ["", "n/a\n"])
+def test_packages_of_which_one_says_nothing_are_not_half_counted(replay, content):
+    replay(dict(FAKE_RAPL, **{f"{RAPL}/intel-rapl:1/energy_uj": content}))
+    with pytest.raises(Unreadable, match="intel-rapl:1/energy_uj holds no number"):
+        rapl.open_source()
+
+
+def test_a_package_without_a_counter_is_refused(replay):
+    replay(without(FAKE_RAPL, f"{RAPL}/intel-rapl:1/energy_uj"))
+    with pytest.raises(Unreadable, match="intel-rapl:1/energy_uj: No such file"):
+        rapl.open_source()
+
+
+@pytest.fixture
+def nobody(monkeypatch):
+    """An ordinary user's view of a tree whose counters only root may read, as the kernel ships them."""
+    root = tempfile.mkdtemp()  # where an ordinary user may go, unlike tmp_path
+    os.chmod(root, 0o755)
+    write_tree(root, dict(FAKE_RAPL, **FAKE_JETSON_INA3221))
+    for domain in ("intel-rapl:0", "intel-rapl:1"):
+        os.chmod(os.path.join(root, RAPL, domain, "energy_uj"), 0o400 if os.geteuid() == 0 else 0)
+    monkeypatch.setenv("BENCHFLEET_SYSFS_ROOT", root)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(user)
+    shutil.rmtree(root)
+
+
+def test_a_counter_that_only_root_may_read_is_reported_and_passed_over(nobody):
+    assert power.open_source().name == "hwmon ina3221 VDD_IN"
+    reason = "this user may not read /sys/class/powercap/intel-rapl:0/energy_uj"
+    assert power.describe_sources() == [
+        {"name": "rapl", "readable": False, "reason": reason},
+        {"name": "hwmon ina3221 VDD_IN", "readable": True, "reason": None},
+    ]
+
+
+def test_rails_of_which_none_is_the_supply_are_not_added_up(replay):
+    replay(dict(FAKE_JETSON_INA3221, **{f"{HWMON}/hwmon1/in1_label": "VDD_GPU_SOC\n"}))
+    assert power.open_source() is None
+    (found,) = power.describe_sources()
+    assert (found["name"], found["readable"]) == ("hwmon", False)
+    assert found["reason"].endswith("supply: ina3221 VDD_GPU_SOC, ina3221 VDD_CPU_GPU_CV, ina3221 VDD_SOC")
+
+
+def test_a_rail_that_is_switched_off_is_none(replay):
+    replay(dict(FAKE_JETSON_INA3221, **{f"{HWMON}/hwmon1/in1_enable": "0\n", f"{HWMON}/hwmon1/in2_enable": "0\n"}))
+    assert hwmon.open_source().name == "hwmon ina3221 VDD_SOC"
+
+
+def test_a_monitor_that_averages_long_is_asked_less_often(replay):
+    replay(dict(FAKE_JETSON_INA3221, **{f"{HWMON}/hwmon1/update_interval": "140\n"}))
+    assert hwmon.open_source().period_s == pytest.approx(0.14)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [("-1\n", "curr1_input is negative"), ("\n", "curr1_input holds no number")]
+)
+def test_a_gauge_that_says_nonsense_is_refused(replay, content, reason):
+    replay(dict(FAKE_JETSON_INA3221, **{f"{HWMON}/hwmon1/curr1_input": content}))
+    assert power.open_source() is None
+    assert power.describe_sources()[0]["reason"].endswith(reason)
