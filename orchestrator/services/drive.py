@@ -98,6 +98,7 @@ class _Part:
     device: Device
     snapshot: int | None = None
     worker_sha256: str = ""
+    started: bool = False
     fresh_log: bool = False
     restarts: int = 0
     outcome: DeviceRunState | None = None
@@ -223,6 +224,7 @@ class Driver:
 
     def _on_started(self, part: _Part) -> None:
         """Leave a detached device; of the others the log's own first records tell that they run."""
+        part.started = True
         if self._intent is Intent.DETACH:
             self._end(part, DeviceRunState.RUNNING)
 
@@ -268,7 +270,7 @@ class Driver:
         # a device that was running goes on by itself: only its link is lost, and resume finds it again
         state = self._standing(part).state
         if state is DeviceRunState.PLANNED:
-            state = DeviceRunState.FAILED
+            state = DeviceRunState.RUNNING if part.started else DeviceRunState.FAILED
         self._record(part, state, str(report.error), report.error.hint)
 
     def _fail(self, part: _Part, error: OrchestratorError) -> None:

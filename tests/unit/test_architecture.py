@@ -78,17 +78,3 @@ def test_modules_and_functions_stay_small_enough_to_be_read(path: Path) -> None:
 @pytest.mark.parametrize("path", modules(*PRODUCT, "migrations", "tests"), ids=named)
 def test_no_module_is_called_after_nothing(path: Path) -> None:
     assert path.stem.strip("_") not in {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
-
-
-def test_every_folder_of_the_house_is_there_and_none_is_empty() -> None:
-    for folder in (
-        "orchestrator",
-        "device_worker",
-        "inventory",
-        "migrations",
-        "tests",
-        "models",
-        "sweeps",
-        "benchmarks",
-    ):
-        assert any(path.is_file() for path in (REPOSITORY / folder).iterdir()), folder
