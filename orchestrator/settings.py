@@ -286,7 +286,7 @@ def _read_text(full: Path, shown: Path) -> str:
     try:
         return full.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{shown}: no such settings file") from None
+        raise ConfigError(f"{shown}: no such settings file", hint="`benchfleet init DIR` writes one") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{shown}: not UTF-8 text") from None
     except OSError as error:

@@ -58,7 +58,8 @@ def _values(outputs: CellOutputs) -> NDArray[np.float64] | None:
         return None
     if len(outputs.data) != 4 * outputs.count * outputs.values_per_output:
         return None
-    values = np.frombuffer(outputs.data, dtype="<f4").astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        values = np.frombuffer(outputs.data, dtype="<f4").astype(np.float64)
     return values.reshape(outputs.count, outputs.values_per_output)
 
 

@@ -163,7 +163,9 @@ def test_a_mistake_in_the_settings(lab: Lab, assert_refused: Check, settings: st
 
 
 def test_a_settings_file_that_is_not_there(assert_refused: Check) -> None:
-    assert_refused(((*DEVICES, "--config", "nowhere.toml"),), "nowhere.toml: no such settings file")
+    assert_refused(
+        ((*DEVICES, "--config", "nowhere.toml"),), "nowhere.toml: no such settings file", "hint", "benchfleet init"
+    )
 
 
 def test_a_wrong_variable_and_a_wrong_flag_are_named(assert_refused: Check) -> None:

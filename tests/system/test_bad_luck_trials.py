@@ -25,7 +25,10 @@ FATES = {
     "hang": ("sleep 600 & sleep 600", ("timeout", "still running after 2 s")),
     "garbage": ("echo Loading model...", ("garbage-output", "Loading model...")),
     "flood": ("cat /dev/zero", ("garbage-output", "printed more than 64 MiB")),
-    "memory": (f"exec {sys.executable} -c 'bytes(1 << 40)'", ("out-of-memory", "it may use 256 MiB")),
+    "memory": (
+        f"exec {sys.executable} -c '[bytes(1 << 24) for _ in iter(int, 1)]'",
+        ("out-of-memory", "it may use 256 MiB"),
+    ),
     "exit": ("echo the camera is missing >&2; exit 9", ("exit-code", "exit code 9", "the camera is missing")),
     "silence": ("exit 0", ("no-result", "done")),
 }
