@@ -101,7 +101,7 @@ def _write_lab(folder: Path, server: SshServer) -> None:
             "user": server.user,
             "identity_file": str(server.identity_file),
             "state_dir": str(folder / "state" / f"{number:02}"),
-            "python": getattr(sys, "_base_executable", sys.executable),
+            "python": sys.executable,
         }
         for number in range(DEVICES)
     }

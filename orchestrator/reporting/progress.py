@@ -138,7 +138,12 @@ class LineDisplay:
         """Print how much there is to do."""
         progress = self._board.touch(device)
         progress.trials, progress.excluded = trials, excluded
-        self._print(device, f"{_plural(trials, 'trial')} planned" + _excluded(excluded))
+        self._print(
+            device,
+            f"{_plural(trials, 'trial')} planned"
+            + _excluded(excluded)
+            + (": benchfleet plan says why" if excluded else ""),
+        )
 
     def changed(self, change: TrialChange) -> None:
         """Print a trial that ended."""

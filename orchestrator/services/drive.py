@@ -43,6 +43,9 @@ from orchestrator.store.base import DeviceRecords, Results, RunProgress, RunReco
 
 PREPARATIONS_AT_ONCE = 2
 COMMIT_DELAY_S = 0.25
+COMMIT_DELAY_S_MAX = 2.0
+DEVICES_PER_COMMIT_DELAY = 5
+"""Records wait this much longer for company per so many devices: what many devices send at once costs less."""
 RESTARTS_MAX = 3
 """How often one resume starts a device's runner: one that always dies is left for a person."""
 
@@ -118,10 +121,12 @@ class Driver:
         self._retry_failed = retry_failed
         self._inbox: queue.SimpleQueue[Report | _Prepared] = queue.SimpleQueue()
         self._parts: dict[str, _Part] = {}
+        self._delay_s = COMMIT_DELAY_S
 
     def drive(self, devices: Sequence[Device]) -> None:
         """Do with these devices what the intent says; KeyboardInterrupt leaves them running and is passed on."""
         self._parts = {device.name: _Part(device) for device in devices}
+        self._delay_s = min(COMMIT_DELAY_S * max(1, len(devices) // DEVICES_PER_COMMIT_DELAY), COMMIT_DELAY_S_MAX)
         self._preparations = ThreadPoolExecutor(PREPARATIONS_AT_ONCE, thread_name_prefix="prepare")
         try:
             self._executor.launch(devices, self._inbox.put)
@@ -134,7 +139,7 @@ class Driver:
     def _gathered(self) -> list[Report | _Prepared]:
         """Return what has come; records alone wait a moment for more, so that one commit serves many devices."""
         reports = [self._inbox.get()]
-        deadline = time.monotonic() + COMMIT_DELAY_S
+        deadline = time.monotonic() + self._delay_s
         while True:
             wait_s = deadline - time.monotonic() if isinstance(reports[-1], RecordsArrived | StepBegan) else 0.0
             try:

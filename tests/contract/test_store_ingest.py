@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -470,7 +470,11 @@ class TestNumbers:
         assert rows(store, tables.sample_block) == []
 
     def test_what_was_not_measured_has_no_row(self, store: Store, planned: Planned) -> None:
-        metrics = [Sampled("latency_ns", []), {"name": "energy_mj", "value": None}, number("load_ns", 0)]
+        metrics: list[Sampled | Mapping[str, Any]] = [
+            Sampled("latency_ns", []),
+            {"name": "energy_mj", "value": None},
+            number("load_ns", 0),
+        ]
         store.ingest([planned.log().finished(planned.measures[0], metrics).arrived()])
         assert [(row.metric, row.value) for row in rows(store, tables.measurement)] == [("load_ns", 0.0)]
 

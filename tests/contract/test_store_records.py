@@ -34,11 +34,8 @@ def _create(store: Store, run: str = "20260301-0830-abcd", after_s: float = 0) -
 
 
 def test_plays_every_role(store: Store) -> None:
-    devices: DeviceRecords = store
-    runs: RunRecords = store
-    progress: RunProgress = store
-    results: Results = store
-    assert devices is runs is progress is results
+    roles: tuple[DeviceRecords, RunRecords, RunProgress, Results] = (store, store, store, store)
+    assert all(role is store for role in roles)
 
 
 def test_newest_snapshot_of_each_device_is_found(store: Store) -> None:

@@ -134,7 +134,7 @@ class Talk:
         assert not self._thread.is_alive()
 
     @property
-    def events(self) -> list[Mapping[str, object]]:
+    def events(self) -> Sequence[Mapping[str, object]]:
         """Return every event that was passed on, checking that none came twice and none is missing."""
         lines = b"".join(report.lines for report in self.reports if isinstance(report, RecordsArrived))
         events, used = split_records(lines)

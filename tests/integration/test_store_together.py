@@ -1,7 +1,6 @@
 """Several processes and threads on one database, servers that go away, disks that fill."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def logs() -> None:
 
 
 @pytest.fixture
-def url(databases: Databases) -> Iterator[str]:
+def url(databases: Databases) -> str:
     url = databases.migrated()
     with open_store(url) as store:
         prepare(store)
@@ -132,7 +131,7 @@ def test_a_full_disk_stores_nothing_and_can_be_freed(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "a.db")) as store:
         prepare(store)
         with store.database.read() as connection:
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
         before = content(store)
         with pytest.raises(StoreError, match="the disk is full") as raised:

@@ -402,7 +402,7 @@ def test_the_same_inputs_give_the_same_bytes(given_inputs: PlanInputs) -> None:
     again = replace(
         given_inputs,
         offers=tuple(reversed(given_inputs.offers)),
-        files=dict(reversed(given_inputs.files.items())),
+        files=dict(reversed(list(given_inputs.files.items()))),
     )
     assert plan_device(given_inputs).document == plan_device(again).document
 

@@ -75,7 +75,7 @@ def test_lines_tell_each_step_each_finished_trial_and_each_end() -> None:
 
     assert printed(on) == (
         "pi-03  connect\n"
-        "pi-03  3 trials planned, 1 cell excluded\n"
+        "pi-03  3 trials planned, 1 cell excluded: benchfleet plan says why\n"
         f"pi-03  1/3  {LABEL}  preflight ok\n"
         f"pi-03  2/3  {LABEL}  p50 41.9 µs\n"
         f"pi-03  3/3  {LABEL}  failed: killed-by-signal: SIGSEGV \\x1b[2J\n"

@@ -104,7 +104,8 @@ class TestABuildThatIsAsGoodAsDeclared:
             ),
             (BuiltDataset("m-test.npz", *hashes("m-test.npz"), 3, 4),),
         )
-        assert [one.changed for one in (*built.variants, *built.datasets)] == [True] * 3
+        assert [one.changed for one in built.variants] == [True, True]
+        assert [one.changed for one in built.datasets] == [True]
 
     def test_replaces_the_files_and_the_values_in_model_yaml_and_nothing_else(self, home: Path) -> None:
         build_model(home, ignore)
@@ -123,7 +124,8 @@ class TestABuildThatIsAsGoodAsDeclared:
 
         again = build_model(home, ignore)
 
-        assert not any(one.changed for one in (*again.variants, *again.datasets))
+        assert not any(one.changed for one in again.variants)
+        assert not any(one.changed for one in again.datasets)
         assert contents(home) == before
 
     def test_passes_on_what_the_recipe_says_line_by_line(self, home: Path) -> None:

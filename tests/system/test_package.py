@@ -1,0 +1,173 @@
+"""The wheel as a stranger gets it: alone in an empty environment, outside the repository, without a compiler."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from orchestrator import __version__
+from tests.lab import REPOSITORY, SHARED_CACHE
+
+pytestmark = [pytest.mark.system, pytest.mark.network, pytest.mark.timeout(900)]
+
+SHIPPED = ("inventory", "migrations", "models", "sweeps")
+JUNK = (
+    "tests/",
+    "__pycache__",
+    ".pyc",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".cache/",
+    ".venv/",
+    ".db",
+    ".git/",
+    ".hypothesis",
+)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What `uv build` makes of the checkout."""
+
+    wheel: Path
+    sdist: Path
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment with the wheel in it and nothing else of ours."""
+
+    environment: Path
+    home: Path
+
+    def run(self, folder: Path, *words: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a program of the environment as a user would; nothing leads to the checkout but the cache of bundles."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("BENCHFLEET_", "PYTHON"))}
+        changes = {
+            "HOME": str(self.home),
+            "XDG_CACHE_HOME": str(self.home / ".cache"),
+            "XDG_CONFIG_HOME": str(self.home / ".config"),
+            "BENCHFLEET_CACHE_DIR": str(SHARED_CACHE),
+            "PATH": f"{self.environment / 'bin'}:/usr/bin:/bin",
+            "CC": "/bin/false",
+        }
+        return subprocess.run(
+            [str(self.environment / "bin" / words[0]), *words[1:]],
+            cwd=folder,
+            env={**kept, **changes},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Distribution:
+    """The source archive, and the wheel that is built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    _uv("build", "--quiet", "--out-dir", str(folder), str(REPOSITORY))
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return Distribution(wheel, sdist)
+
+
+@pytest.fixture(scope="module")
+def installed(built: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel, installed from binaries alone."""
+    folder = tmp_path_factory.mktemp("installed")
+    environment = folder / "env"
+    _uv("venv", "--quiet", "--python", str(Path(sys.executable).resolve()), str(environment))
+    _uv("pip", "install", "--quiet", "--only-binary", ":all:", "--python", str(environment), str(built.wheel))
+    (folder / "home").mkdir()
+    return Installed(environment, folder / "home")
+
+
+def _uv(*words: str) -> None:
+    environment = {**os.environ, "CC": "/bin/false", "CXX": "/bin/false"}
+    done = subprocess.run([find_uv_bin(), *words], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_wheel_holds_the_packages_and_every_file_that_is_shipped(built: Distribution) -> None:
+    names = set(zipfile.ZipFile(built.wheel).namelist())
+    for package in ("orchestrator", "device_worker"):
+        for path in (REPOSITORY / package).rglob("*.py"):
+            assert str(path.relative_to(REPOSITORY)) in names
+    for folder in SHIPPED:
+        sources = [path for path in (REPOSITORY / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+        assert sources
+        for path in sources:
+            assert f"orchestrator/shipped/{path.relative_to(REPOSITORY)}" in names
+
+
+def test_neither_archive_holds_anything_else(built: Distribution) -> None:
+    names = zipfile.ZipFile(built.wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"orchestrator", "device_worker"}
+    with tarfile.open(built.sdist) as archive:
+        names += archive.getnames()
+    assert [name for name in names if any(junk in name for junk in JUNK)] == []
+
+
+def test_the_wheel_describes_itself(built: Distribution) -> None:
+    archive = zipfile.ZipFile(built.wheel)
+    (info,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
+    metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
+    assert (metadata["Name"], metadata["Version"]) == ("benchfleet", __version__)
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Requires-Python"] == "<3.14,>=3.11"
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert str(metadata.get_payload()).lstrip().startswith("# benchfleet")
+    assert "Programming Language :: Python :: 3.13" in metadata.get_all("Classifier", [])
+    assert set(metadata.get_all("Provides-Extra", [])) == {"convert", "postgres", "ray"}
+    assert archive.read(f"{info}/licenses/LICENSE") == (REPOSITORY / "LICENSE").read_bytes()
+    assert archive.read(f"{info}/entry_points.txt").decode().split() == [
+        "[console_scripts]",
+        "benchfleet",
+        "=",
+        "orchestrator.cli.app:main",
+    ]
+
+
+def test_it_runs_from_its_own_files(installed: Installed, tmp_path: Path) -> None:
+    place = installed.run(tmp_path, "python", "-c", "import orchestrator, device_worker; print(orchestrator.__file__)")
+    assert Path(place.stdout.strip()).is_relative_to(installed.environment)
+    by_name = installed.run(tmp_path, "benchfleet", "--version")
+    as_module = installed.run(tmp_path, "python", "-m", "orchestrator", "--version")
+    assert by_name.stdout == as_module.stdout == f"benchfleet {__version__}\n"
+
+
+def test_a_new_lab_measures_and_compares_on_sqlite(installed: Installed, tmp_path: Path) -> None:
+    first = installed.run(tmp_path, "benchfleet", "init", "lab")
+    assert first.returncode == 0, first.stderr
+    again = installed.run(tmp_path, "benchfleet", "init", "lab")
+    assert again.returncode == 0, again.stderr
+    assert "nothing written" in again.stdout
+
+    lab = tmp_path / "lab"
+    run = installed.run(lab, "benchfleet", "run", "sweeps/quickstart.yaml", timeout_s=600)
+    assert run.returncode == 0, run.stderr
+    assert (lab / "benchfleet.db").is_file()
+
+    table = installed.run(lab, "benchfleet", "compare", "last", "--base", "fp32")
+    assert table.returncode == 0, table.stderr
+    for variant in ("fp32", "fp16", "dynamic", "int8"):
+        assert f"\n{variant} " in table.stdout
+    listed = installed.run(lab, "benchfleet", "runs", "list")
+    assert " complete " in listed.stdout
+
+
+def test_every_sweep_that_comes_with_it_can_be_planned(installed: Installed, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    assert installed.run(tmp_path, "benchfleet", "init", "lab").returncode == 0
+    for sweep in sorted(lab.glob("sweeps/*.yaml")):
+        planned = installed.run(lab, "benchfleet", "plan", str(sweep.relative_to(lab)), timeout_s=300)
+        assert planned.returncode == 0, planned.stderr
