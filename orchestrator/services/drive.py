@@ -139,9 +139,10 @@ class Driver:
     def _gathered(self) -> list[Report | _Prepared]:
         """Return what has come; records alone wait a moment for more, so that one commit serves many devices."""
         reports = [self._inbox.get()]
-        deadline = time.monotonic() + self._delay_s
+        deadline, urgent = time.monotonic() + self._delay_s, False
         while True:
-            wait_s = deadline - time.monotonic() if isinstance(reports[-1], RecordsArrived | StepBegan) else 0.0
+            urgent = urgent or not isinstance(reports[-1], RecordsArrived)
+            wait_s = 0.0 if urgent else deadline - time.monotonic()
             try:
                 reports.append(self._inbox.get(timeout=wait_s) if wait_s > 0 else self._inbox.get_nowait())
             except queue.Empty:
