@@ -12,7 +12,11 @@ import pytest
 
 from orchestrator import __version__
 from orchestrator.domain import errors
+from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import ExitCode, OrchestratorError, Unreachable
+from orchestrator.domain.facts import Facts
+from orchestrator.store.store import open_store
+from orchestrator.testing.event_logs import FACTS, STARTED_AT
 from tests.unit.cli.conftest import Command
 
 NEW_LAB = "orchestrator.services.init_lab.init_lab"
@@ -144,6 +148,16 @@ def test_devices_that_nobody_probed_are_listed_without_a_database(command: Comma
     (device,) = json.loads(command("devices", "list", "--inventory", _inventory(), "--json").out)
     assert (device["name"], device["probed_at"], device["facts"]) == ("local", None, None)
     assert not (tmp_path / "benchfleet.db").exists()
+
+
+def test_devices_that_were_probed_are_listed_with_what_is_known_of_them(command: Command, tmp_path: Path) -> None:
+    with open_store(str(tmp_path / "benchfleet.db")) as store:
+        store.save_snapshot(Device("local", TransportKind.LOCAL), Facts(FACTS), STARTED_AT)
+    words = ("devices", "list", "--inventory", _inventory())
+    assert "Raspberry Pi 5  2026-03-01 08:30Z" in command(*words).out
+    (device,) = json.loads(command(*words, "--json").out)
+    assert device["probed_at"] == "2026-03-01T08:30:00Z"
+    assert device["facts"]["board_model"] == "Raspberry Pi 5"
 
 
 def test_every_setting_that_a_flag_names_is_read(command: Command) -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.reporting.console import WIDTH_OF_NO_TERMINAL, stderr_console, stdout_console
+from orchestrator.reporting.columns import Column, plain_table
+from orchestrator.reporting.console import WIDTH_OF_NO_TERMINAL, print_result, stderr_console, stdout_console
 
 
 def test_results_and_progress_go_to_different_streams(capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,3 +19,9 @@ def test_a_pipe_is_wide_unless_the_environment_says_otherwise(monkeypatch: pytes
 
     monkeypatch.setenv("COLUMNS", "90")
     assert stdout_console().width == 90
+
+
+def test_a_printed_table_has_no_blanks_at_the_ends_of_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    print_result(plain_table([Column("device"), Column("tags")], [["pi-03", "class=rpi"], ["x", None]]))
+
+    assert capsys.readouterr().out == "device  tags\npi-03   class=rpi\nx       –\n"

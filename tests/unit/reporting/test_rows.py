@@ -83,3 +83,20 @@ def test_a_table_lines_numbers_up_at_the_right_and_shows_null_as_absent() -> Non
         "1000  –     –                     –\n"
         "   –  –     –                     –\n"
     )
+
+
+def test_rows_that_are_too_wide_for_the_console_take_a_line_for_each_column() -> None:
+    table = row_table(
+        ["device", "model_sha256", "board"], [["pi-03", "0123456789abcdef" * 2, "Raspberry Pi 5"], [None] * 3]
+    )
+
+    assert drawn(table, 38) == (
+        "device        pi-03\n"
+        "model_sha256  0123456789abcdef01234567\n"
+        "              89abcdef\n"
+        "board         Raspberry Pi 5\n"
+        "\n"
+        "device        –\n"
+        "model_sha256  –\n"
+        "board         –\n"
+    )
