@@ -1,5 +1,6 @@
 """Real servers that several suites share."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,9 @@ from tests.databases import Databases, PostgresDatabases, SqliteDatabases, clear
 from tests.servers.errors import ServerUnavailable
 from tests.servers.postgres import PostgresServer
 from tests.servers.sshd import SshServer
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so started in the background, and inherited by commands
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NO_STARTUP_FILES = {"SHLVL": "1"}
 """With it, bash under sshd does not source the developer's ~/.bashrc, which may take longer than a test."""
