@@ -6,6 +6,8 @@
 
 BIN := .venv/bin
 DEMO_DB := $(CURDIR)/.cache/demo/benchfleet.db
+# Tests start many interpreters: keep their bytecode, even where the environment says to write none, but out of the tree.
+KEEP_BYTECODE := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX=$(CURDIR)/.cache/bytecode
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -23,7 +25,7 @@ check: ## the quick loop: format, lint, types, import rules, worker syntax, unit
 	$(BIN)/lint-imports
 	$(BIN)/vermin --target=3.7- --violations --no-tips device_worker
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 -m "not system and not network" tests/unit tests/contract
+	$(KEEP_BYTECODE) $(BIN)/pytest -n auto --maxprocesses 8 -m "not system and not network" tests/unit tests/contract
 
 test: ## every test, on real servers: sshd, PostgreSQL, Ray, TensorFlow; the worker's on Python 3.7 too
 	@scripts/install-system-packages

@@ -79,7 +79,9 @@ class RayExecutor:
         node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             node_id=ray.get_runtime_context().get_node_id(), soft=False
         )
-        actor = ray.remote(num_cpus=0, max_concurrency=4, scheduling_strategy=node)(Gateway)
+        actor = ray.remote(num_cpus=0, max_concurrency=4, concurrency_groups={"commands": 1}, scheduling_strategy=node)(
+            Gateway
+        )
         self._gateway = actor.remote(self._factory)
         self._live = {device.name for device in devices}
         try:
@@ -91,7 +93,7 @@ class RayExecutor:
 
     def post(self, device: str, command: Command) -> None:
         """Pass a command on to the gateway."""
-        self._gateway.post.remote(device, command)
+        self._gateway.post.options(concurrency_group="commands").remote(device, command)  # in order
 
     def close(self, timeout_s: float = 10.0) -> None:
         """End the sessions, the gateway, and the cluster if it was started here."""

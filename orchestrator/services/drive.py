@@ -201,13 +201,13 @@ class Driver:
             self._executor.post(name, Attachment(self._run, offset.log_id, offset.last_seq))
 
     def _on_prepared(self, part: _Part, future: Future[DevicePlan]) -> None:
+        assert part.snapshot is not None
         try:
             plan = future.result()
-        except OrchestratorError as error:
+            self._store.save_plan(self._run, plan, part.snapshot, part.worker_sha256)
+        except OrchestratorError as error:  # a database that is gone ends the drive when this is recorded
             self._fail(part, error)
             return
-        assert part.snapshot is not None
-        self._store.save_plan(self._run, plan, part.snapshot, part.worker_sha256)
         self._display.planned(plan.device, len(plan.trials), len(plan.excluded))
         if not plan.trials:
             self._end(part, DeviceRunState.COMPLETE)

@@ -28,7 +28,7 @@ from orchestrator.domain.conversation import (
     StepBegan,
 )
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import DeviceError
+from orchestrator.domain.errors import DeviceError, OrchestratorError, WorkerFailed
 from orchestrator.session.worker_client import WorkerClient, WorkerProgram
 from orchestrator.transport.base import Connector, Transport
 
@@ -81,16 +81,18 @@ class DeviceSession:
         self._emit: Emit = _nobody
 
     def run(self, emit: Emit) -> None:
-        """Converse until told to close; SessionEnded is the last report, whatever happens."""
+        """Converse until told to close; SessionEnded is the last report. What nobody expected is raised."""
         self._emit = emit
         error: DeviceError | None = None
         try:
             self._converse()
         except DeviceError as failure:
             error = None if self._closing else failure.at(self._device.name, self._step)
+        except OrchestratorError as failure:  # a blob that the controller itself has lost, say
+            error = WorkerFailed(failure.message, failure.hint).at(self._device.name, self._step)
         finally:
             self._disconnect()
-            emit(SessionEnded(self._device.name, error))
+        emit(SessionEnded(self._device.name, error))
 
     def post(self, command: Command) -> None:
         """Take a command; `Cancel` reaches a follower at once, `Close` cuts the connection whatever it is used for."""
@@ -238,8 +240,14 @@ class DeviceSession:
         transport = self._parts.connector.connect(self._device)
         with self._lock:
             self._transport = transport
+            if self._closing:
+                transport.close()
         self._begin(Step.START_WORKER)
-        self._client = WorkerClient.open(transport, self._device, self._parts.worker)
+        try:
+            self._client = WorkerClient.open(transport, self._device, self._parts.worker)
+        except DeviceError:
+            self._disconnect()
+            raise
         return self._client
 
     def _disconnect(self) -> None:

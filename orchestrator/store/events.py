@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from device_worker.protocol import PROTOCOL_VERSION
 from device_worker.protocol.samples import CODECS, SAMPLES_MAX, CorruptSamples
 from device_worker.protocol.vocabulary import Event, Outcome, RunOutcome
+from device_worker.protocol.vocabulary import Failure as FailureKind
 from orchestrator.store.cleaning import Unfit, clean_tail, clean_text
 from orchestrator.store.fields import Fields
 
@@ -161,6 +162,16 @@ def parse_event(event: Mapping[str, Any]) -> LogEvent:
     kind = event.get("kind")
     parse = _PARSERS.get(kind) if isinstance(kind, str) else None
     return LogEvent(seq, _moment(event.get("at_unix_ns")), parse(fields) if parse else Ignored())
+
+
+def as_garbage(event: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """Return a finished attempt whose report makes no sense as one that failed: it costs the attempt, not the log.
+
+    The trial's program chose what stands there; which trial and attempt it was, the worker says.
+    """
+    failure = {"kind": FailureKind.GARBAGE, "message": f"what it reported cannot be stored: {reason}"}
+    named = {key: event.get(key) for key in ("seq", "kind", "at_unix_ns", "trial", "job", "attempt")}
+    return {**named, "outcome": Outcome.FAILED, "failure": failure, "invalid": [], "metrics": []}
 
 
 def _moment(at_unix_ns: object) -> datetime | None:

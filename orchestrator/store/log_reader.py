@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from device_worker.protocol.records import CorruptRecord, decode_record
+from device_worker.protocol.vocabulary import Event
 from orchestrator.store.cleaning import Unfit
-from orchestrator.store.events import LogEvent, LogOpened, parse_event
+from orchestrator.store.events import LogEvent, LogOpened, as_garbage, parse_event
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -68,7 +69,12 @@ def _decode(line: bytes) -> dict[str, Any]:
 
 
 def _parse(raw: dict[str, Any], key: LogKey) -> LogEvent:
-    event = parse_event(raw)
+    try:
+        event = parse_event(raw)
+    except Unfit as unfit:
+        if raw.get("kind") != Event.TRIAL_FINISHED:
+            raise
+        event = parse_event(as_garbage(raw, str(unfit)))  # a trial's report costs its attempt, never the log
     if isinstance(event.body, LogOpened) != (event.seq == 1):
         raise Unfit("a log begins with log-opened, and only there")
     if isinstance(event.body, LogOpened) and (

@@ -70,6 +70,7 @@ class ProgressTable:
                 t.trial.c.key,
                 t.trial.c.kind,
                 t.trial.c.state,
+                t.trial.c.job_id,
                 failed.label("failed"),
                 invalid.label("invalid"),
             )
@@ -77,7 +78,9 @@ class ProgressTable:
             .join(t.device, t.device.c.id == t.run_device.c.device_id)
             .outerjoin(t.attempt, t.attempt.c.trial_id == t.trial.c.id)
             .where(t.run_device.c.run_id == run, t.device.c.name == device)
-            .group_by(t.trial.c.id, t.trial.c.key, t.trial.c.kind, t.trial.c.state, t.trial.c.position)
+            .group_by(
+                t.trial.c.id, t.trial.c.key, t.trial.c.kind, t.trial.c.state, t.trial.c.job_id, t.trial.c.position
+            )
             .order_by(t.trial.c.position)
         )
         plan = (
@@ -89,7 +92,9 @@ class ProgressTable:
             document = connection.execute(plan).scalar()
             rows = connection.execute(statement).all()
         retries = _retries(document)
-        return [row.key for row in rows if _is_done(row, retries, retry_failed=retry_failed)]
+        done = {row.key: row for row in rows if _is_done(row, retries, retry_failed=retry_failed)}
+        open_jobs = {row.job_id for row in rows if row.key not in done}
+        return [key for key, row in done.items() if not (_is_rejection(row) and row.job_id in open_jobs)]
 
     def missing_trials(self, run: str) -> Sequence[MissingTrial]:
         """Return every measure trial without a usable result, and why."""
@@ -126,6 +131,11 @@ class ProgressTable:
         with self._database.read() as connection:
             rows = connection.execute(statement).all()
         return [MissingTrial(row.device, row.label, row.key, TrialState(row.state), _reason(row)) for row in rows]
+
+
+def _is_rejection(row: Row[*tuple[Any, ...]]) -> bool:
+    """Whether this is a failed preflight: left out of what is done, it makes the device skip its job's other trials."""
+    return row.kind == TrialKind.PREFLIGHT.value and TrialState(row.state) is TrialState.FAILED
 
 
 def _retries(document: str | None) -> _Retries:
