@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from orchestrator.cli.app import app
 
 
+@cache
 def root() -> Any:
     """Return the tree's root; Typer's own classes are private, so nothing here names them."""
     return typer.main.get_command(app)

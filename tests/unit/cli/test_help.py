@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import cache
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ NO_SETTINGS = {"init", "models list", "models verify", "models build"}
 DRIVES_DEVICES = {"devices probe", "run", "runs follow", "runs resume", "runs cancel"}
 
 
+@cache
 def help_of(*words: str) -> str:
     done = CliRunner().invoke(app, [*words, "--help"], prog_name="benchfleet", env={"COLUMNS": "80"})
     assert done.exit_code == 0
