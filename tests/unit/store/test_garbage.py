@@ -1,5 +1,6 @@
 """What a trial's program reports costs its attempt, never the device's log."""
 
+from orchestrator.store.events import TrialFinished
 from orchestrator.store.log_reader import LogKey, read_records
 from orchestrator.testing.event_logs import EventLog, number, sample_device, sample_model, sample_plan, sample_sweep
 
@@ -14,8 +15,9 @@ def test_a_report_that_cannot_be_stored_is_a_failed_attempt_and_the_log_goes_on(
     read = read_records(LogKey("run-1", plan.device, log.log_id), log.lines, 0)
 
     assert read.bad is None
-    bad, good = (event.body for event in read.events if hasattr(event.body, "failure"))
+    bad, good = (event.body for event in read.events if isinstance(event.body, TrialFinished))
     assert not bad.ok
+    assert bad.failure is not None
     assert bad.failure.kind == "garbage-output"
     assert "latency_ns" in bad.failure.message
     assert good.ok
