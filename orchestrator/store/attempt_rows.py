@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, insert, update
+from sqlalchemy import Connection, Insert, Table, bindparam, insert, update
 
 from device_worker.protocol.vocabulary import Outcome
 from orchestrator.domain.metric import metric_named
@@ -19,41 +20,62 @@ from orchestrator.store.summary import Percentile
 
 Values = dict[str, Any]
 
+_BEGINNING = ("id", "trial_id", "ordinal", "log_id", "log_attempt", "started_seq", "started_at")
+_NEW_ATTEMPT = insert(t.attempt).returning(t.attempt.c.id, sort_by_parameter_order=True)
+_COMPLETE_ATTEMPT = (
+    update(t.attempt)
+    .where(t.attempt.c.id == bindparam("attempt_key"))
+    .values({column.name: bindparam(column.name) for column in t.attempt.c if column.name not in _BEGINNING})
+)
+
+
+@cache
+def _insert_into(table: Table) -> Insert:
+    """Return one statement object per table: it keeps what SQLAlchemy works out about it."""
+    return insert(table)
+
+
+@dataclass(frozen=True, slots=True)
+class LogAttempt:
+    """An attempt, the log that tells of it and the worker that wrote that."""
+
+    log_id: str
+    worker_sha256: str
+    attempt: Attempt
+
 
 class AttemptRows:
-    """Writes the attempts of one log within one transaction."""
+    """Writes attempts within one transaction."""
 
-    def __init__(self, connection: Connection, log_id: str, worker_sha256: str, now: datetime) -> None:
+    def __init__(self, connection: Connection, now: datetime) -> None:
         self._connection = connection
-        self._log_id = log_id
-        self._worker_sha256 = worker_sha256
         self._now = now
 
-    def write(self, attempts: Sequence[Attempt]) -> None:
+    def write(self, told: Sequence[LogAttempt]) -> None:
         """Insert the attempts that are new, complete those that were open, and store their numbers."""
-        self._complete([attempt for attempt in attempts if attempt.id is not None])
-        self._insert([attempt for attempt in attempts if attempt.id is None])
+        self._complete([one.attempt for one in told if one.attempt.id is not None])
+        self._insert([one for one in told if one.attempt.id is None])
         rows: dict[Table, list[Values]] = {}
-        for attempt in attempts:
-            if attempt.finished is not None:
-                for table, row in self._numbers(attempt, attempt.finished):
+        for one in told:
+            if one.attempt.finished is not None:
+                for table, row in _numbers(one, one.attempt.finished):
                     rows.setdefault(table, []).append(row)
         for table, values in rows.items():
-            self._connection.execute(insert(table), values)
+            self._connection.execute(_insert_into(table), values)
 
-    def _insert(self, attempts: Sequence[Attempt]) -> None:
-        if not attempts:
+    def _insert(self, told: Sequence[LogAttempt]) -> None:
+        if not told:
             return
-        statement = insert(t.attempt).returning(t.attempt.c.id, sort_by_parameter_order=True)
-        keys = self._connection.execute(statement, [self._new_row(attempt) for attempt in attempts]).scalars()
-        for attempt, key in zip(attempts, keys, strict=True):
-            attempt.id = key
+        keys = self._connection.execute(_NEW_ATTEMPT, [self._new_row(one) for one in told]).scalars()
+        for one, key in zip(told, keys, strict=True):
+            one.attempt.id = key
 
-    def _new_row(self, attempt: Attempt) -> Values:
+    def _new_row(self, one: LogAttempt) -> Values:
+        attempt = one.attempt
         return {
             "trial_id": attempt.trial.id,
             "ordinal": attempt.ordinal,
-            "log_id": self._log_id,
+            "log_id": one.log_id,
             "log_attempt": attempt.log_attempt,
             "started_seq": attempt.started_seq,
             "started_at": attempt.started_at,
@@ -63,9 +85,7 @@ class AttemptRows:
     def _complete(self, attempts: Sequence[Attempt]) -> None:
         if attempts:
             rows = [{"attempt_key": attempt.id, **self._ending(attempt)} for attempt in attempts]
-            columns = [name for name in rows[0] if name != "attempt_key"]
-            statement = update(t.attempt).where(t.attempt.c.id == bindparam("attempt_key"))
-            self._connection.execute(statement.values({name: bindparam(name) for name in columns}), rows)
+            self._connection.execute(_COMPLETE_ATTEMPT, rows)
 
     def _ending(self, attempt: Attempt) -> Values:
         finished = attempt.finished
@@ -88,43 +108,45 @@ class AttemptRows:
             "runtime_reported": finished.runtime if finished else None,
         }
 
-    def _numbers(self, attempt: Attempt, finished: TrialFinished) -> Iterator[tuple[Table, Values]]:
-        identity = {
-            "runtime_sha256": _runtime_identity(attempt.trial, finished.runtime),
-            "model_sha256": attempt.trial.model_sha256,
-            "worker_sha256": self._worker_sha256,
-        }
-        for report in finished.metrics:
-            key = {"attempt_id": attempt.id, "metric": report.name}
-            yield t.measurement, {**key, **_summary_columns(report), **identity}
-            if report.block is not None and report.summary is not None:
-                block = report.block
-                yield (
-                    t.sample_block,
-                    {
-                        **key,
-                        "codec": block.codec,
-                        "batch": block.batch,
-                        "count": block.count,
-                        "crc32": block.crc32,
-                        "data": block.data,
-                    },
-                )
-                for low, high, count in report.summary.histogram:
-                    yield t.sample_hist, {**key, "bin_low": low, "bin_high": high, "count": count}
-        if finished.outputs is not None:
-            outputs = finished.outputs
+
+def _numbers(one: LogAttempt, finished: TrialFinished) -> Iterator[tuple[Table, Values]]:
+    attempt = one.attempt
+    identity = {
+        "runtime_sha256": _runtime_identity(attempt.trial, finished.runtime),
+        "model_sha256": attempt.trial.model_sha256,
+        "worker_sha256": one.worker_sha256,
+    }
+    for report in finished.metrics:
+        key = {"attempt_id": attempt.id, "metric": report.name}
+        yield t.measurement, {**key, **_summary_columns(report), **identity}
+        if report.block is not None and report.summary is not None:
+            block = report.block
             yield (
-                t.preflight_output,
+                t.sample_block,
                 {
-                    "attempt_id": attempt.id,
-                    "inputs": outputs.inputs,
-                    "count": outputs.count,
-                    "values_per_output": outputs.values_per_output,
-                    "data": outputs.data,
-                    "top1": outputs.top1,
+                    **key,
+                    "codec": block.codec,
+                    "batch": block.batch,
+                    "count": block.count,
+                    "crc32": block.crc32,
+                    "data": block.data,
                 },
             )
+            for low, high, count in report.summary.histogram:
+                yield t.sample_hist, {**key, "bin_low": low, "bin_high": high, "count": count}
+    if finished.outputs is not None:
+        outputs = finished.outputs
+        yield (
+            t.preflight_output,
+            {
+                "attempt_id": attempt.id,
+                "inputs": outputs.inputs,
+                "count": outputs.count,
+                "values_per_output": outputs.values_per_output,
+                "data": outputs.data,
+                "top1": outputs.top1,
+            },
+        )
 
 
 def _outcome(finished: TrialFinished | None) -> str | None:

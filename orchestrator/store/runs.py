@@ -26,7 +26,7 @@ from orchestrator.store import tables as t
 from orchestrator.store.devices import remember_device
 from orchestrator.store.engine import Database
 from orchestrator.store.plans import record_plan
-from orchestrator.store.run_states import change_device_state
+from orchestrator.store.run_states import NewState, change_device_states
 from orchestrator.store.upsert import upsert
 
 LAST = "last"
@@ -95,7 +95,7 @@ class RunTable:
             found = connection.execute(_of_device(select(t.run_device.c.id), run, device)).scalar()
             if found is None:
                 raise StoreError(f"{device}: run {run} does not include this device")
-            change_device_state(connection, found, state, error, hint)
+            change_device_states(connection, {found: NewState(state, error, hint)})
 
     def find_run(self, run: str) -> RunRecord | None:
         """Return a run by id, by unique prefix or as "last"; raise ConfigError for an ambiguous prefix."""

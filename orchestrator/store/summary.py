@@ -62,7 +62,7 @@ def summarise(samples: NDArray[np.unsignedinteger]) -> Summary:
         p99_9=_percentile(values, 0.999),
         mean=float(values.mean()),
         sd=float(values.std(ddof=1)) if n > 1 else None,
-        mad=float(np.median(np.abs(values - median))),
+        mad=_interpolated(np.sort(np.abs(values - median)), 0.5),
         min=float(values[0]),
         max=float(values[-1]),
         histogram=histogram(ordered),
@@ -76,8 +76,8 @@ def histogram(ordered: NDArray[np.unsignedinteger]) -> Sequence[tuple[int, int, 
     exponent -= (exponent > 0) & (whole >> np.maximum(exponent, 0) == 0)  # 2**60 - 1 is 2**60 as a float
     shift = np.maximum(exponent - BINS_PER_OCTAVE_LOG2, 0)
     lows = (whole >> shift) << shift
-    starts = np.flatnonzero(np.diff(lows, prepend=-1))
-    counts = np.diff(starts, append=len(lows))
+    starts = np.concatenate(([0], np.flatnonzero(lows[1:] != lows[:-1]) + 1))
+    counts = np.append(starts[1:], len(lows)) - starts
     widths = np.left_shift(1, shift[starts])
     return [
         (low, min(low + width, 2**63 - 1), count)

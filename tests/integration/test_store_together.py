@@ -10,7 +10,7 @@ from sqlalchemy import text
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.run import DeviceRunState, Offset, RunState
-from orchestrator.store.run_states import change_device_state
+from orchestrator.store.run_states import NewState, change_device_states
 from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import (
     FACTS,
@@ -92,7 +92,7 @@ def test_a_run_ends_when_its_last_two_devices_end_at_once(url: str) -> None:
             store.set_device_state("run", device, DeviceRunState.COMPLETE)
         with store.database.write() as connection:
             third = connection.execute(text("SELECT max(id) - 1 FROM run_device")).scalar_one()
-            change_device_state(connection, third, DeviceRunState.COMPLETE)
+            change_device_states(connection, {third: NewState(DeviceRunState.COMPLETE)})
             fourth = pool.submit(finish, "pi-03")
             with pytest.raises(TimeoutError):
                 fourth.result(timeout=0.5)
