@@ -33,6 +33,7 @@ START_TIMEOUT_S = 60.0
 ANSWER_TIMEOUT_S = 60.0
 UPLOAD_TIMEOUT_S = 180.0
 CHUNK_BYTES = 4 << 20
+READ_BYTES = 64 << 10
 LOADER_PREFIX = b"benchfleet-loader "
 BANNER_BYTES_MAX = 64 << 10
 PYTHON_OLDEST = (3, 7)
@@ -67,10 +68,39 @@ class Started:
     log_id: str
 
 
+class ReadAhead:
+    """A stream that can be read by line: what came with a line and follows it waits here for the next reader."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._ahead = b""
+        self.write = stream.write
+        self.end = stream.end
+
+    def read(self, size: int, timeout_s: float | None = None) -> bytes:
+        """Return what is there, at most `size` bytes; b"" at the end."""
+        if not self._ahead:
+            return self._stream.read(size, timeout_s)
+        data, self._ahead = self._ahead[:size], self._ahead[size:]
+        return data
+
+    def read_line(self, bytes_max: int, timeout_s: float) -> bytes:
+        """Return the next line; b"" at the end. One longer than `bytes_max` comes in pieces without a newline."""
+        line = b""
+        while len(line) < bytes_max and not line.endswith(b"\n"):
+            piece = self.read(READ_BYTES, timeout_s)
+            if not piece:
+                return b""
+            end = piece.find(b"\n") + 1 or len(piece)
+            line += piece[:end]
+            self._ahead = piece[end:] + self._ahead
+        return line
+
+
 class WorkerClient:
     """One conversation; made by `open`, not safe for concurrent requests except `send_cancel`."""
 
-    def __init__(self, stream: Stream, sha256: str) -> None:
+    def __init__(self, stream: ReadAhead, sha256: str) -> None:
         self.worker_sha256 = sha256
         self._stream = stream
         self._timeout_s = ANSWER_TIMEOUT_S
@@ -82,7 +112,7 @@ class WorkerClient:
         python = device.python or (sys.executable if device.transport is TransportKind.LOCAL else "python3")
         size = str(len(worker.archive))
         argv = [python, "-E", "-s", "-c", worker.loader, device.state_dir, worker.sha256, size]
-        stream = transport.stream(argv)
+        stream = ReadAhead(transport.stream(argv))
         try:
             answer = _read_loader_line(stream, python)
             _check_loader(answer, python)
@@ -213,20 +243,16 @@ class WorkerClient:
         return self._stream.read(size, self._timeout_s)
 
 
-def _read_loader_line(stream: Stream, python: str) -> dict[str, Any]:
-    """Skip what a login profile prints and return the loader's one line, reading not a byte beyond it."""
-    seen = bytearray()
-    line = bytearray()
-    while len(seen) < BANNER_BYTES_MAX:
-        byte = stream.read(1, START_TIMEOUT_S)
-        if not byte:
+def _read_loader_line(stream: ReadAhead, python: str) -> dict[str, Any]:
+    """Skip what a login profile prints and return the loader's one line."""
+    left = BANNER_BYTES_MAX
+    while left > 0:
+        line = stream.read_line(left, START_TIMEOUT_S)
+        if not line:
             raise _no_loader(stream, python)
-        seen += byte
-        line += byte
-        if byte == b"\n":
-            if line.startswith(LOADER_PREFIX):
-                return _parse_loader_line(bytes(line[len(LOADER_PREFIX) :]))
-            line.clear()
+        if line.startswith(LOADER_PREFIX) and line.endswith(b"\n"):
+            return _parse_loader_line(line[len(LOADER_PREFIX) :])
+        left -= len(line)
     raise WorkerFailed(
         "the login shell prints without end",
         "keep profile scripts quiet for non-interactive shells on the device",
@@ -243,7 +269,7 @@ def _parse_loader_line(text: bytes) -> dict[str, Any]:
     return answer
 
 
-def _no_loader(stream: Stream, python: str) -> DeviceError:
+def _no_loader(stream: ReadAhead, python: str) -> DeviceError:
     completed = stream.end()
     words = _last_line(completed.stderr)
     if completed.exit_status in (126, 127):

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 SSH_PORT = 22
@@ -115,12 +116,21 @@ def append(host: HostName, key: HostKey, path: Path) -> KnownKey:
 def _find(name: str, paths: Iterable[Path]) -> Iterator[KnownKey]:
     for path in paths:
         with suppress(OSError):  # as ssh does: what cannot be read holds no key
-            text = path.read_text("utf-8", "replace")
-            for number, line in enumerate(text.splitlines(), 1):
-                found = _parse(line)
-                if found is not None and _matches(name.lower(), found[1]):
-                    marker, _, key = found
+            for number, marker, patterns, key in _lines(path, _stamp(path)):
+                if _matches(name.lower(), patterns):
                     yield KnownKey(key, path, number, revoked=marker == _REVOKED)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    info = path.stat()
+    return info.st_ino, info.st_size, info.st_mtime_ns
+
+
+@lru_cache(maxsize=64)
+def _lines(path: Path, _version: tuple[int, int, int]) -> tuple[tuple[int, str, str, HostKey], ...]:
+    """Return the lines that hold a key, by number; many devices share one file, which is read once per version."""
+    lines = enumerate(path.read_text("utf-8", "replace").splitlines(), 1)
+    return tuple((number, *found) for number, line in lines if (found := _parse(line)) is not None)
 
 
 def _parse(line: str) -> tuple[str, str, HostKey] | None:
