@@ -29,6 +29,8 @@ from orchestrator.testing.event_logs import (
     sample_model,
     sample_plan,
     sample_sweep,
+    save_plan,
+    save_snapshot,
 )
 from tests.servers.errors import ServerUnavailable
 from tests.servers.postgres import PostgresServer
@@ -48,8 +50,8 @@ class _Lab:
 
     def prepare(self, store: Store) -> None:
         store.create_run(sample_header("run-1", self.sweep, self.model), self.model, [self.device])
-        snapshot = store.save_snapshot(self.device, Facts(FACTS), STARTED_AT)
-        store.save_plan("run-1", self.plan, snapshot, WORKER_SHA256)
+        snapshot = save_snapshot(store, self.device, Facts(FACTS), STARTED_AT)
+        save_plan(store, "run-1", self.plan, snapshot, WORKER_SHA256)
 
 
 def measure() -> list[Figure]:

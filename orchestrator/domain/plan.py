@@ -89,6 +89,15 @@ class DevicePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparedPlan:
+    """A device's plan, the snapshot of facts that it was made for, and the worker that will execute it."""
+
+    plan: DevicePlan
+    snapshot: int
+    worker_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlanInputs:
     """All that a device's plan depends on; `files` maps each path of `files_needed` to its blob."""
 

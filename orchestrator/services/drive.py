@@ -1,13 +1,11 @@
 """Drive the devices of one run: hand over plans, commit what their logs say, and know when each is done.
 
-The driver is the only writer of the database. Sessions report to one queue; whatever has gathered there is committed in
-one transaction, so that fifty devices cost hardly more than one.
+The driver is the only writer of the database. Sessions report to one queue; whatever has gathered there is written in
+one transaction of each kind, so that fifty devices cost hardly more than one.
 """
 
 from __future__ import annotations
 
-import queue
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -26,26 +24,22 @@ from orchestrator.domain.conversation import (
     FollowEnded,
     Forget,
     RecordsArrived,
-    Report,
     RunnerStarted,
     SessionEnded,
     StepBegan,
 )
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import CorruptLog, OrchestratorError
+from orchestrator.domain.errors import CorruptLog, OrchestratorError, StoreError
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.plan import DevicePlan
+from orchestrator.domain.plan import DevicePlan, PreparedPlan
 from orchestrator.domain.plan_document import planned_blobs, planned_trials
 from orchestrator.domain.run import DeviceRunState, Offset, Standing
 from orchestrator.execution.base import Executor
 from orchestrator.reporting.base import RunDisplay
+from orchestrator.services.inbox import Inbox, Patient, Urgent
 from orchestrator.store.base import DeviceRecords, Results, RunProgress, RunRecords
 
 PREPARATIONS_AT_ONCE = 2
-COMMIT_DELAY_S = 0.25
-COMMIT_DELAY_S_MAX = 2.0
-DEVICES_PER_COMMIT_DELAY = 5
-"""Records wait this much longer for company per so many devices: what many devices send at once costs less."""
 RESTARTS_MAX = 3
 """How often one resume starts a device's runner: one that always dies is left for a person."""
 
@@ -91,7 +85,7 @@ class DriverParts:
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     device: str
-    future: Future[DevicePlan]
+    future: Future[tuple[DevicePlan, Blob]]
 
 
 @dataclass(slots=True)
@@ -119,52 +113,53 @@ class Driver:
         self._display = parts.display
         self._planner = parts.planner
         self._retry_failed = retry_failed
-        self._inbox: queue.SimpleQueue[Report | _Prepared] = queue.SimpleQueue()
+        self._inbox: Inbox[_Prepared] = Inbox()
         self._parts: dict[str, _Part] = {}
-        self._delay_s = COMMIT_DELAY_S
 
     def drive(self, devices: Sequence[Device]) -> None:
         """Do with these devices what the intent says; KeyboardInterrupt leaves them running and is passed on."""
         self._parts = {device.name: _Part(device) for device in devices}
-        self._delay_s = min(COMMIT_DELAY_S * max(1, len(devices) // DEVICES_PER_COMMIT_DELAY), COMMIT_DELAY_S_MAX)
+        self._inbox.expect(len(devices))
         self._preparations = ThreadPoolExecutor(PREPARATIONS_AT_ONCE, thread_name_prefix="prepare")
         try:
             self._executor.launch(devices, self._inbox.put)
             while not all(part.ended for part in self._parts.values()):
-                self._handle(self._gathered())
+                urgent, due = self._inbox.take()
+                self._answer(urgent)
+                self._settle(due)
         finally:
             self._preparations.shutdown(wait=False, cancel_futures=True)
             self._executor.close()
 
-    def _gathered(self) -> list[Report | _Prepared]:
-        """Return what has come; records alone wait a moment for more, so that one commit serves many devices."""
-        reports = [self._inbox.get()]
-        deadline, urgent = time.monotonic() + self._delay_s, False
-        while True:
-            urgent = urgent or not isinstance(reports[-1], RecordsArrived)
-            wait_s = 0.0 if urgent else deadline - time.monotonic()
-            try:
-                reports.append(self._inbox.get(timeout=wait_s) if wait_s > 0 else self._inbox.get_nowait())
-            except queue.Empty:
-                return reports
-
-    def _handle(self, reports: Sequence[Report | _Prepared]) -> None:
-        """Take starts first, then commit all records, then the rest: what a device reports comes in this order."""
+    def _answer(self, reports: Sequence[Urgent | _Prepared]) -> None:
+        """Give devices what they wait for: all that asked at the same time in one transaction."""
+        facts: list[FactsReported] = []
+        prepared: list[_Prepared] = []
         for report in reports:
-            if isinstance(report, RunnerStarted) and not self._parts[report.device].ended:
-                self._on_started(self._parts[report.device])
+            if self._parts[report.device].ended:
+                continue
+            match report:
+                case RunnerStarted():
+                    self._on_started(self._parts[report.device])
+                case StepBegan():
+                    self._display.step(report.device, report.step, report.detail)
+                case FactsReported():
+                    facts.append(report)
+                case _Prepared():
+                    prepared.append(report)
+        if facts:
+            self._on_facts(facts)
+        if prepared:
+            self._on_prepared(prepared)
+
+    def _settle(self, reports: Sequence[Patient]) -> None:
+        """Commit all records, then hear the ends that followed them."""
         self._commit(_joined([report for report in reports if isinstance(report, RecordsArrived)]))
         for report in reports:
             part = self._parts[report.device]
             if part.ended:
                 continue
             match report:
-                case StepBegan():
-                    self._display.step(report.device, report.step, report.detail)
-                case FactsReported():
-                    self._on_facts(part, report)
-                case _Prepared():
-                    self._on_prepared(part, report.future)
                 case FollowEnded():
                     self._on_follow_ended(part, report)
                 case SessionEnded():
@@ -182,9 +177,18 @@ class Driver:
                     self._display.changed(change)
             return
 
-    def _on_facts(self, part: _Part, report: FactsReported) -> None:
-        part.snapshot = self._store.save_snapshot(part.device, report.facts, datetime.now(UTC))
-        part.worker_sha256 = report.worker_sha256
+    def _on_facts(self, reports: Sequence[FactsReported]) -> None:
+        taken = [(self._parts[report.device].device, report.facts) for report in reports]
+        snapshots = self._store.save_snapshots(taken, datetime.now(UTC))
+        for report in reports:
+            part, snapshot = self._parts[report.device], snapshots[report.device]
+            if isinstance(snapshot, StoreError):
+                self._fail(part, snapshot)
+                continue
+            part.snapshot, part.worker_sha256 = snapshot, report.worker_sha256
+            self._set_to_work(part, report.facts)
+
+    def _set_to_work(self, part: _Part, facts: Facts) -> None:
         name = part.device.name
         is_new = self._intent in (Intent.RUN, Intent.DETACH)
         document = None if is_new else self._store.plan_document(self._run, name)
@@ -194,29 +198,41 @@ class Driver:
             self._end(part, DeviceRunState.CANCELLED if self._intent is Intent.CANCEL else DeviceRunState.PLANNED)
         elif document is None:
             self._display.step(name, "prepare", "resolving runtimes for the device's platform")
-            future = self._preparations.submit(self._planner.plan, part.device, report.facts)
+            future = self._preparations.submit(self._prepare, part.device, facts)
             future.add_done_callback(lambda done: self._inbox.put(_Prepared(name, done)))
         else:
             offset = self._store.offset(self._run, name)
             self._executor.post(name, Attachment(self._run, offset.log_id, offset.last_seq))
 
-    def _on_prepared(self, part: _Part, future: Future[DevicePlan]) -> None:
-        assert part.snapshot is not None
-        try:
-            plan = future.result()
-            self._store.save_plan(self._run, plan, part.snapshot, part.worker_sha256)
-        except OrchestratorError as error:  # a database that is gone ends the drive when this is recorded
-            self._fail(part, error)
-            return
-        self._display.planned(plan.device, len(plan.trials), len(plan.excluded))
-        if not plan.trials:
-            self._end(part, DeviceRunState.COMPLETE)
-        else:
-            self._assign(part, plan.document, plan.blobs, ())
+    def _prepare(self, device: Device, facts: Facts) -> tuple[DevicePlan, Blob]:
+        plan = self._planner.plan(device, facts)
+        return plan, self._planner.keep(plan.document)
 
-    def _assign(self, part: _Part, document: bytes, blobs: Sequence[Blob], skip: Sequence[str]) -> None:
-        plan = self._planner.keep(document)
-        offset = self._store.offset(self._run, part.device.name)
+    def _on_prepared(self, prepared: Sequence[_Prepared]) -> None:
+        plans: dict[str, tuple[DevicePlan, Blob]] = {}
+        for one in prepared:
+            try:
+                plans[one.device] = one.future.result()
+            except OrchestratorError as error:
+                self._fail(self._parts[one.device], error)
+        refused = self._store.save_plans(self._run, [self._prepared_plan(plan) for plan, _blob in plans.values()])
+        for name, (plan, blob) in plans.items():
+            part = self._parts[name]
+            if name in refused:
+                self._fail(part, refused[name])
+                continue
+            self._display.planned(name, len(plan.trials), len(plan.excluded))
+            if plan.trials:
+                self._assign(part, blob, plan.blobs, (), Offset(None, 0))
+            else:
+                self._end(part, DeviceRunState.COMPLETE)
+
+    def _prepared_plan(self, plan: DevicePlan) -> PreparedPlan:
+        part = self._parts[plan.device]
+        assert part.snapshot is not None
+        return PreparedPlan(plan, part.snapshot, part.worker_sha256)
+
+    def _assign(self, part: _Part, plan: Blob, blobs: Sequence[Blob], skip: Sequence[str], offset: Offset) -> None:
         assignment = Assignment(
             self._run,
             plan.sha256,
@@ -266,7 +282,8 @@ class Driver:
             self._executor.post(name, Forget(self._run, offset.log_id or "", offset.last_seq, and_close=False))
         part.fresh_log = collected or report.state == DeviceLogState.UNKNOWN
         self._display.planned(name, len(planned_trials(document) - done), 0)
-        self._assign(part, document, planned_blobs(document), sorted(done))
+        plan = self._planner.keep(document)
+        self._assign(part, plan, planned_blobs(document), sorted(done), self._store.offset(self._run, name))
         return True
 
     def _on_session_ended(self, part: _Part, report: SessionEnded) -> None:

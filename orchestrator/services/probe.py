@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from orchestrator.domain.conversation import Close, FactsReported, Report, SessionEnded
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import DeviceError
+from orchestrator.domain.errors import DeviceError, StoreError, WorkerFailed
 from orchestrator.domain.facts import Facts
 from orchestrator.execution.base import Executor
 from orchestrator.store.base import DeviceRecords
@@ -27,8 +27,11 @@ def probe_devices(
         while waiting:
             report = reports.get()
             if isinstance(report, FactsReported):
-                store.save_snapshot(by_name[report.device], report.facts, datetime.now(UTC))
-                answers[report.device] = report.facts
+                stored = store.save_snapshots([(by_name[report.device], report.facts)], datetime.now(UTC))
+                refused = stored[report.device]
+                answers[report.device] = (
+                    WorkerFailed(refused.message, refused.hint) if isinstance(refused, StoreError) else report.facts
+                )
                 executor.post(report.device, Close())
             elif isinstance(report, SessionEnded):
                 waiting.discard(report.device)

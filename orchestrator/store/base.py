@@ -8,18 +8,24 @@ from typing import Any, Protocol
 
 from orchestrator.domain.conversation import RecordsArrived
 from orchestrator.domain.device import Device
+from orchestrator.domain.errors import StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.measurement import CellOutputs, CellResult
 from orchestrator.domain.model import Model
-from orchestrator.domain.plan import DevicePlan
+from orchestrator.domain.plan import PreparedPlan
 from orchestrator.domain.run import DeviceRunState, Ingested, MissingTrial, Offset, RunHeader, RunRecord, Standing
 
 
 class DeviceRecords(Protocol):
     """Devices and their dated facts."""
 
-    def save_snapshot(self, device: Device, facts: Facts, taken_at: datetime) -> int:
-        """Record what a device says of itself; return the snapshot's id (unchanged facts too: a snapshot is dated)."""
+    def save_snapshots(
+        self, taken: Sequence[tuple[Device, Facts]], taken_at: datetime
+    ) -> Mapping[str, int | StoreError]:
+        """Record what devices say of themselves, unchanged facts too: a snapshot is dated.
+
+        Return, by device, the snapshot's id, or why its facts cannot be stored.
+        """
 
     def latest_facts(self, names: Sequence[str]) -> Mapping[str, tuple[Facts, datetime]]:
         """Return the newest snapshot of each device that has one."""
@@ -31,8 +37,11 @@ class RunRecords(Protocol):
     def create_run(self, header: RunHeader, model: Model, devices: Sequence[Device]) -> None:
         """Record a run with its devices, all `planned`, and the model with its variants."""
 
-    def save_plan(self, run: str, plan: DevicePlan, snapshot: int, worker_sha256: str) -> None:
-        """Record a device's plan with its jobs and trials; the same plan again changes nothing."""
+    def save_plans(self, run: str, plans: Sequence[PreparedPlan]) -> Mapping[str, StoreError]:
+        """Record plans with their jobs and trials; the same plan again changes nothing.
+
+        Return, by device, why a plan is refused; nothing of it is stored, and the others are.
+        """
 
     def plan_document(self, run: str, device: str) -> bytes | None:
         """Return the plan exactly as it was shipped."""

@@ -15,6 +15,8 @@ from orchestrator.store.cleaning import Unfit, clean_json
 from orchestrator.store.engine import Database
 from orchestrator.store.upsert import upsert
 
+_NEW_SNAPSHOT = insert(t.device_snapshot).returning(t.device_snapshot.c.id)
+
 
 class DeviceTable:
     """Plays `DeviceRecords`."""
@@ -22,25 +24,27 @@ class DeviceTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def save_snapshot(self, device: Device, facts: Facts, taken_at: datetime) -> int:
-        """Record what a device says of itself; return the snapshot's id."""
-        try:
-            cleaned = Facts(clean_json(dict(facts.values)))
-        except Unfit as error:
-            raise StoreError(f"{device.name}: its facts cannot be stored: {error}") from None
+    def save_snapshots(
+        self, taken: Sequence[tuple[Device, Facts]], taken_at: datetime
+    ) -> Mapping[str, int | StoreError]:
+        """Record what devices say of themselves; return, by device, the snapshot's id, or why it cannot be stored."""
+        snapshots: dict[str, int | StoreError] = {}
         with self._database.write() as connection:
-            statement = insert(t.device_snapshot).returning(t.device_snapshot.c.id)
-            snapshot: int = connection.execute(
-                statement,
-                {
+            for device, facts in sorted(taken, key=lambda pair: pair[0].name):
+                try:
+                    cleaned = Facts(clean_json(dict(facts.values)))
+                except Unfit as error:
+                    snapshots[device.name] = StoreError(f"{device.name}: its facts cannot be stored: {error}")
+                    continue
+                row = {
                     "device_id": remember_device(connection, device),
                     "taken_at": taken_at,
                     "identity_hash": cleaned.identity_hash,
                     "environment_hash": cleaned.environment_hash,
                     "facts": cleaned.values,
-                },
-            ).scalar_one()
-            return snapshot
+                }
+                snapshots[device.name] = connection.execute(_NEW_SNAPSHOT, row).scalar_one()
+        return snapshots
 
     def latest_facts(self, names: Sequence[str]) -> Mapping[str, tuple[Facts, datetime]]:
         """Return the newest snapshot of each device that has one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, sel
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ConfigError, StoreError
 from orchestrator.domain.model import Model
-from orchestrator.domain.plan import DevicePlan, TrialKind
+from orchestrator.domain.plan import PreparedPlan, TrialKind
 from orchestrator.domain.run import (
     DeviceRun,
     DeviceRunState,
@@ -25,7 +25,7 @@ from orchestrator.domain.run import (
 from orchestrator.store import tables as t
 from orchestrator.store.devices import remember_device
 from orchestrator.store.engine import Database
-from orchestrator.store.plans import record_plan
+from orchestrator.store.plans import PlanWriter
 from orchestrator.store.run_states import NewState, change_device_states
 from orchestrator.store.upsert import upsert
 
@@ -69,10 +69,17 @@ class RunTable:
             if rows:
                 connection.execute(insert(t.run_device), rows)
 
-    def save_plan(self, run: str, plan: DevicePlan, snapshot: int, worker_sha256: str) -> None:
-        """Record a device's plan with its jobs and trials; the same plan again changes nothing."""
+    def save_plans(self, run: str, plans: Sequence[PreparedPlan]) -> Mapping[str, StoreError]:
+        """Record plans with their jobs and trials; return, by device, why a plan is refused."""
+        refused: dict[str, StoreError] = {}
         with self._database.write() as connection:
-            record_plan(connection, run, plan, snapshot, worker_sha256)
+            writer = PlanWriter(connection, run)
+            for prepared in sorted(plans, key=lambda prepared: prepared.plan.device):
+                try:
+                    writer.record(prepared)
+                except StoreError as error:
+                    refused[prepared.plan.device] = error
+        return refused
 
     def plan_document(self, run: str, device: str) -> bytes | None:
         """Return the plan exactly as it was shipped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -16,7 +17,14 @@ def upsert(
     once: Mapping[str, Any] | None = None,
 ) -> int:
     """Return the id of the row with this unique `key`, its `values` as given; `once` is written only to a new row."""
-    if connection.dialect.name == "postgresql":
+    statement = _statement(connection.dialect.name, table, tuple(key), tuple(values))
+    row: int = connection.execute(statement, {**key, **values, **(once or {})}).scalar_one()
+    return row
+
+
+@cache
+def _statement(dialect: str, table: Table, key: tuple[str, ...], values: tuple[str, ...]) -> Any:
+    if dialect == "postgresql":
         from sqlalchemy.dialects.postgresql import insert as insert_postgres
 
         statement: Any = insert_postgres(table)
@@ -24,7 +32,5 @@ def upsert(
         from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
         statement = insert_sqlite(table)
-    statement = statement.values({**key, **values, **(once or {})})
-    statement = statement.on_conflict_do_update(index_elements=list(key), set_={**key, **values})
-    row: int = connection.execute(statement.returning(table.c.id)).scalar_one()
-    return row
+    written = {name: statement.excluded[name] for name in (*key, *values)}
+    return statement.on_conflict_do_update(index_elements=key, set_=written).returning(table.c.id)

@@ -17,12 +17,14 @@ from device_worker.protocol.vocabulary import Event, Failure, Outcome, RunOutcom
 from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.conversation import RecordsArrived
 from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.errors import StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.model import Model, ModelInput, Variant
-from orchestrator.domain.plan import DevicePlan, PlanInputs, RuntimeOffer, plan_device
+from orchestrator.domain.plan import DevicePlan, PlanInputs, PreparedPlan, RuntimeOffer, plan_device
 from orchestrator.domain.run import RunHeader
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.sweep import Retries, Setting, Sweep
+from orchestrator.store.base import DeviceRecords, RunRecords
 
 WORKER_SHA256 = hashlib.sha256(b"worker").hexdigest()
 RETRIES = Retries(failed=0, invalid=1)
@@ -247,3 +249,17 @@ class EventLog:
         last = self.last_seq if last is None else last
         lines = b"".join(self.lines[first - 1 : last])
         return RecordsArrived(self.device, self.run, self.log_id, first, last, lines)
+
+
+def save_snapshot(store: DeviceRecords, device: Device, facts: Facts, taken_at: datetime) -> int:
+    """Record what one device says of itself; return the snapshot's id, or raise why it cannot be stored."""
+    snapshot = store.save_snapshots([(device, facts)], taken_at)[device.name]
+    if isinstance(snapshot, StoreError):
+        raise snapshot
+    return snapshot
+
+
+def save_plan(store: RunRecords, run: str, plan: DevicePlan, snapshot: int, worker_sha256: str) -> None:
+    """Record one device's plan, or raise why it is refused."""
+    for refused in store.save_plans(run, [PreparedPlan(plan, snapshot, worker_sha256)]).values():
+        raise refused

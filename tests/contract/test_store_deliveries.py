@@ -25,6 +25,8 @@ from orchestrator.testing.event_logs import (
     sample_model,
     sample_plan,
     sample_sweep,
+    save_plan,
+    save_snapshot,
 )
 from tests.databases import Databases, clear, content
 
@@ -57,8 +59,8 @@ def prepare(store: Store) -> None:
     clear(store)
     store.create_run(sample_header("run", SWEEP, MODEL), MODEL, DEVICES)
     for device in DEVICES:
-        snapshot = store.save_snapshot(device, Facts(FACTS), STARTED_AT)
-        store.save_plan("run", PLANS[device.name], snapshot, WORKER_SHA256)
+        snapshot = save_snapshot(store, device, Facts(FACTS), STARTED_AT)
+        save_plan(store, "run", PLANS[device.name], snapshot, WORKER_SHA256)
 
 
 def piece(device: str, one: int, other: int) -> RecordsArrived:

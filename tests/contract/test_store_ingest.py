@@ -33,6 +33,8 @@ from orchestrator.testing.event_logs import (
     sample_model,
     sample_plan,
     sample_sweep,
+    save_plan,
+    save_snapshot,
 )
 from tests.databases import content
 
@@ -70,8 +72,8 @@ def plan_run(store: Store, **sweep_options: Any) -> Planned:
     store.create_run(sample_header("run", sweep, model), model, [PI, NANO])
     plans = [sample_plan(device, sweep, model) for device in (PI, NANO)]
     for device, plan in zip((PI, NANO), plans, strict=True):
-        snapshot = store.save_snapshot(device, Facts(FACTS), STARTED_AT)
-        store.save_plan("run", plan, snapshot, WORKER_SHA256)
+        snapshot = save_snapshot(store, device, Facts(FACTS), STARTED_AT)
+        save_plan(store, "run", plan, snapshot, WORKER_SHA256)
     return Planned(*plans)
 
 

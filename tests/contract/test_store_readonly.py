@@ -11,7 +11,7 @@ from orchestrator.domain.facts import Facts
 from orchestrator.store.base import SqlConsole
 from orchestrator.store.readonly import PostgresConsole, SqliteConsole, open_console
 from orchestrator.store.store import Store
-from orchestrator.testing.event_logs import FACTS, STARTED_AT, sample_device
+from orchestrator.testing.event_logs import FACTS, STARTED_AT, sample_device, save_snapshot
 from tests.databases import Databases, content
 
 HOSTILE = {
@@ -81,7 +81,7 @@ HOSTILE_EVERYWHERE = [
 @pytest.fixture
 def console(store: Store) -> Iterator[SqliteConsole | PostgresConsole]:
     for hours in range(3):
-        store.save_snapshot(sample_device(), Facts(FACTS), STARTED_AT + timedelta(hours=hours))
+        save_snapshot(store, sample_device(), Facts(FACTS), STARTED_AT + timedelta(hours=hours))
     url = store.database.url
     opened = open_console(url.render_as_string(hide_password=False), timeout_s=5)
     yield opened

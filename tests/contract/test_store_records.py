@@ -22,6 +22,8 @@ from orchestrator.testing.event_logs import (
     sample_model,
     sample_plan,
     sample_sweep,
+    save_plan,
+    save_snapshot,
 )
 
 PI, NANO = sample_device("pi-03", board="pi5"), sample_device("nano-01")
@@ -39,27 +41,27 @@ def test_plays_every_role(store: Store) -> None:
 
 
 def test_newest_snapshot_of_each_device_is_found(store: Store) -> None:
-    store.save_snapshot(PI, Facts({**FACTS, "kernel": "6.1"}), STARTED_AT)
-    store.save_snapshot(PI, Facts(FACTS), STARTED_AT + timedelta(hours=1))
-    store.save_snapshot(PI, Facts({**FACTS, "kernel": "5.4"}), STARTED_AT - timedelta(hours=1))
+    save_snapshot(store, PI, Facts({**FACTS, "kernel": "6.1"}), STARTED_AT)
+    save_snapshot(store, PI, Facts(FACTS), STARTED_AT + timedelta(hours=1))
+    save_snapshot(store, PI, Facts({**FACTS, "kernel": "5.4"}), STARTED_AT - timedelta(hours=1))
     found = store.latest_facts(["pi-03", "nano-01", "unheard-of"])
     assert found == {"pi-03": (Facts(FACTS), STARTED_AT + timedelta(hours=1))}
 
 
 def test_an_unchanged_snapshot_is_recorded_anew(store: Store) -> None:
-    first = store.save_snapshot(PI, Facts(FACTS), STARTED_AT)
-    assert store.save_snapshot(PI, Facts(FACTS), STARTED_AT) > first
+    first = save_snapshot(store, PI, Facts(FACTS), STARTED_AT)
+    assert save_snapshot(store, PI, Facts(FACTS), STARTED_AT) > first
 
 
 def test_facts_lose_control_characters(store: Store) -> None:
-    store.save_snapshot(PI, Facts({"cpu_model": "Cor\x00tex\x1b[31m", "gpus": [{"name": "a\ud800b"}]}), STARTED_AT)
+    save_snapshot(store, PI, Facts({"cpu_model": "Cor\x00tex\x1b[31m", "gpus": [{"name": "a\ud800b"}]}), STARTED_AT)
     facts, _ = store.latest_facts(["pi-03"])["pi-03"]
     assert facts.values == {"cpu_model": "Cortex[31m", "gpus": [{"name": "ab"}]}
 
 
 def test_facts_that_are_no_facts_are_refused(store: Store) -> None:
     with pytest.raises(StoreError, match=r"pi-03.*not finite"):
-        store.save_snapshot(PI, Facts({"cpu_mhz": float("nan")}), STARTED_AT)
+        save_snapshot(store, PI, Facts({"cpu_mhz": float("nan")}), STARTED_AT)
 
 
 def test_a_new_run_is_planned_on_every_device(store: Store) -> None:
@@ -121,9 +123,9 @@ def test_no_run_is_the_last_of_none(store: Store) -> None:
 def test_a_plan_is_kept_byte_for_byte(store: Store) -> None:
     _create(store, "run")
     plan = sample_plan(PI, SWEEP, MODEL)
-    snapshot = store.save_snapshot(PI, Facts(FACTS), STARTED_AT)
+    snapshot = save_snapshot(store, PI, Facts(FACTS), STARTED_AT)
     assert store.plan_document("run", "pi-03") is None
-    store.save_plan("run", plan, snapshot, WORKER_SHA256)
+    save_plan(store, "run", plan, snapshot, WORKER_SHA256)
     assert store.plan_document("run", "pi-03") == plan.document
     record = store.find_run("run")
     assert record is not None
@@ -134,35 +136,35 @@ def test_a_plan_is_kept_byte_for_byte(store: Store) -> None:
 def test_the_same_plan_again_changes_nothing(store: Store) -> None:
     _create(store, "run")
     plan = sample_plan(PI, SWEEP, MODEL)
-    snapshot = store.save_snapshot(PI, Facts(FACTS), STARTED_AT)
-    store.save_plan("run", plan, snapshot, WORKER_SHA256)
+    snapshot = save_snapshot(store, PI, Facts(FACTS), STARTED_AT)
+    save_plan(store, "run", plan, snapshot, WORKER_SHA256)
     before = store.find_run("run")
-    store.save_plan("run", plan, snapshot, "0" * 64)
+    save_plan(store, "run", plan, snapshot, "0" * 64)
     assert store.find_run("run") == before
 
 
 def test_another_plan_is_refused(store: Store) -> None:
     _create(store, "run")
-    snapshot = store.save_snapshot(PI, Facts(FACTS), STARTED_AT)
-    store.save_plan("run", sample_plan(PI, SWEEP, MODEL), snapshot, WORKER_SHA256)
+    snapshot = save_snapshot(store, PI, Facts(FACTS), STARTED_AT)
+    save_plan(store, "run", sample_plan(PI, SWEEP, MODEL), snapshot, WORKER_SHA256)
     with pytest.raises(StoreError, match="another plan"):
-        store.save_plan("run", sample_plan(PI, sample_sweep(trials=9), MODEL), snapshot, WORKER_SHA256)
+        save_plan(store, "run", sample_plan(PI, sample_sweep(trials=9), MODEL), snapshot, WORKER_SHA256)
 
 
 def test_a_plan_that_is_not_what_its_hash_says_is_refused(store: Store) -> None:
     _create(store, "run")
-    snapshot = store.save_snapshot(PI, Facts(FACTS), STARTED_AT)
+    snapshot = save_snapshot(store, PI, Facts(FACTS), STARTED_AT)
     with pytest.raises(StoreError, match="hash"):
-        store.save_plan("run", replace(sample_plan(PI, SWEEP, MODEL), sha256="0" * 64), snapshot, WORKER_SHA256)
+        save_plan(store, "run", replace(sample_plan(PI, SWEEP, MODEL), sha256="0" * 64), snapshot, WORKER_SHA256)
 
 
 def test_a_plan_for_a_device_or_run_that_is_not_there_is_refused(store: Store) -> None:
     _create(store, "run")
-    snapshot = store.save_snapshot(PI, Facts(FACTS), STARTED_AT)
+    snapshot = save_snapshot(store, PI, Facts(FACTS), STARTED_AT)
     with pytest.raises(StoreError, match=r"stranger: run run does not include"):
-        store.save_plan("run", sample_plan(sample_device("stranger"), SWEEP, MODEL), snapshot, WORKER_SHA256)
+        save_plan(store, "run", sample_plan(sample_device("stranger"), SWEEP, MODEL), snapshot, WORKER_SHA256)
     with pytest.raises(StoreError, match="does not include"):
-        store.save_plan("no-run", sample_plan(PI, SWEEP, MODEL), snapshot, WORKER_SHA256)
+        save_plan(store, "no-run", sample_plan(PI, SWEEP, MODEL), snapshot, WORKER_SHA256)
 
 
 def test_a_rebuilt_artifact_is_not_mixed_into_an_old_run(store: Store) -> None:
@@ -170,9 +172,9 @@ def test_a_rebuilt_artifact_is_not_mixed_into_an_old_run(store: Store) -> None:
     rebuilt = replace(
         MODEL, variants={name: replace(variant, sha256="f" * 64) for name, variant in MODEL.variants.items()}
     )
-    snapshot = store.save_snapshot(PI, Facts(FACTS), STARTED_AT)
+    snapshot = save_snapshot(store, PI, Facts(FACTS), STARTED_AT)
     with pytest.raises(StoreError, match="not the artifact") as raised:
-        store.save_plan("run", sample_plan(PI, SWEEP, rebuilt), snapshot, WORKER_SHA256)
+        save_plan(store, "run", sample_plan(PI, SWEEP, rebuilt), snapshot, WORKER_SHA256)
     assert raised.value.hint == "it was rebuilt meanwhile: begin a new run"
 
 
@@ -180,7 +182,7 @@ def test_a_plan_of_programs_and_bundles_is_kept(store: Store) -> None:
     sweep = sample_sweep(runtimes=(TFLITE, PROGRAM), matrix={})
     store.create_run(sample_header("run", sweep, MODEL), MODEL, [PI])
     plan = sample_plan(PI, sweep, MODEL)
-    store.save_plan("run", plan, store.save_snapshot(PI, Facts(FACTS), STARTED_AT), WORKER_SHA256)
+    save_plan(store, "run", plan, save_snapshot(store, PI, Facts(FACTS), STARTED_AT), WORKER_SHA256)
     assert {job.runtime.source for job in plan.jobs} == {RuntimeSource.BUNDLE, RuntimeSource.EXEC}
     assert [cell.cell.runtime for cell in store.cell_results("run", "latency_ns")] == [
         job.runtime.label for job in plan.jobs

@@ -25,6 +25,8 @@ from orchestrator.testing.event_logs import (
     sample_model,
     sample_plan,
     sample_sweep,
+    save_plan,
+    save_snapshot,
 )
 from tests.databases import Databases
 
@@ -48,7 +50,7 @@ def create(store: Store, run: str, after_s: float = 0) -> None:
 def measure_some(store: Store, run: str) -> None:
     """Leave two measured trials and one that began on the first device; the second one has no plan."""
     plan = sample_plan(PI, SWEEP, MODEL)
-    store.save_plan(run, plan, store.save_snapshot(PI, Facts(FACTS), STARTED_AT), WORKER_SHA256)
+    save_plan(store, run, plan, save_snapshot(store, PI, Facts(FACTS), STARTED_AT), WORKER_SHA256)
     first, second, third, *_ = [trial.key for trial in plan.trials if trial.kind is TrialKind.MEASURE]
     log = EventLog(run, plan, "log-1").runner_started().started(first).finished(first, [LATENCY])
     store.ingest([log.started(second).finished(second, [LATENCY]).started(third).arrived()])

@@ -23,6 +23,8 @@ from orchestrator.testing.event_logs import (
     sample_model,
     sample_plan,
     sample_sweep,
+    save_plan,
+    save_snapshot,
 )
 
 VARIANTS = ("fp32", "fp16", "int8")
@@ -36,7 +38,7 @@ def measure(store: Store, run: str, values: Values, hours: float = 0, device: st
     part = sample_device(device)
     store.create_run(sample_header(run, SWEEP, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [part])
     plan = sample_plan(part, SWEEP, MODEL)
-    store.save_plan(run, plan, store.save_snapshot(part, Facts(FACTS), STARTED_AT), WORKER_SHA256)
+    save_plan(store, run, plan, save_snapshot(store, part, Facts(FACTS), STARTED_AT), WORKER_SHA256)
     log = EventLog(run, plan)
     jobs = {job.key: job for job in plan.jobs}
     for trial in plan.trials:
@@ -101,7 +103,7 @@ def test_an_even_number_of_trials_has_the_mean_of_the_middle_two(store: Store) -
     device, sweep = sample_device(), sample_sweep(variants=("fp32",), trials=4)
     store.create_run(sample_header("run", sweep, MODEL), MODEL, [device])
     plan = sample_plan(device, sweep, MODEL)
-    store.save_plan("run", plan, store.save_snapshot(device, Facts(FACTS), STARTED_AT), WORKER_SHA256)
+    save_plan(store, "run", plan, save_snapshot(store, device, Facts(FACTS), STARTED_AT), WORKER_SHA256)
     log = EventLog("run", plan)
     for trial in plan.trials:
         if trial.kind is TrialKind.MEASURE:

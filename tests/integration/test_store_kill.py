@@ -21,6 +21,8 @@ from orchestrator.testing.event_logs import (
     sample_model,
     sample_plan,
     sample_sweep,
+    save_plan,
+    save_snapshot,
 )
 from tests.databases import Databases, content
 
@@ -39,7 +41,7 @@ def full_log() -> EventLog:
 
 def prepare(store: Store) -> None:
     store.create_run(sample_header("run", SWEEP, MODEL), MODEL, [DEVICE])
-    store.save_plan("run", PLAN, store.save_snapshot(DEVICE, Facts(FACTS), STARTED_AT), WORKER_SHA256)
+    save_plan(store, "run", PLAN, save_snapshot(store, DEVICE, Facts(FACTS), STARTED_AT), WORKER_SHA256)
 
 
 def ingest_all(url: str) -> None:

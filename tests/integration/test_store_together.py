@@ -23,6 +23,8 @@ from orchestrator.testing.event_logs import (
     sample_model,
     sample_plan,
     sample_sweep,
+    save_plan,
+    save_snapshot,
 )
 from tests.databases import Databases, PostgresDatabases, clear, content
 from tests.servers.postgres import PostgresServer
@@ -53,8 +55,8 @@ def url(databases: Databases) -> str:
 def prepare(store: Store) -> None:
     store.create_run(sample_header("run", SWEEP, MODEL), MODEL, DEVICES)
     for device in DEVICES:
-        snapshot = store.save_snapshot(device, Facts(FACTS), STARTED_AT)
-        store.save_plan("run", sample_plan(device, SWEEP, MODEL), snapshot, WORKER_SHA256)
+        snapshot = save_snapshot(store, device, Facts(FACTS), STARTED_AT)
+        save_plan(store, "run", sample_plan(device, SWEEP, MODEL), snapshot, WORKER_SHA256)
 
 
 def deliver(url: str, step: int) -> None:

@@ -16,7 +16,7 @@ from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import ExitCode, OrchestratorError, Unreachable
 from orchestrator.domain.facts import Facts
 from orchestrator.store.store import open_store
-from orchestrator.testing.event_logs import FACTS, STARTED_AT
+from orchestrator.testing.event_logs import FACTS, STARTED_AT, save_snapshot
 from tests.unit.cli.conftest import Command
 
 NEW_LAB = "orchestrator.services.init_lab.init_lab"
@@ -152,7 +152,7 @@ def test_devices_that_nobody_probed_are_listed_without_a_database(command: Comma
 
 def test_devices_that_were_probed_are_listed_with_what_is_known_of_them(command: Command, tmp_path: Path) -> None:
     with open_store(str(tmp_path / "benchfleet.db")) as store:
-        store.save_snapshot(Device("local", TransportKind.LOCAL), Facts(FACTS), STARTED_AT)
+        save_snapshot(store, Device("local", TransportKind.LOCAL), Facts(FACTS), STARTED_AT)
     words = ("devices", "list", "--inventory", _inventory())
     assert "Raspberry Pi 5  2026-03-01 08:30Z" in command(*words).out
     (device,) = json.loads(command(*words, "--json").out)
