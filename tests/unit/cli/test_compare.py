@@ -1,0 +1,41 @@
+"""`benchfleet compare` as a shell script sees it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.errors import ExitCode
+from tests.unit.cli.conftest import Command
+from tests.unit.cli.measured_runs import measure
+
+FAST, SLOW = (1000, 1001, 1002), (2000, 2001, 2002)
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_regression_fails_the_command_where_that_is_asked_for(
+    command: Command, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    measure(tmp_path / "benchfleet.db", {"fp32": FAST, "int8": SLOW})
+    words = ("compare", "last", "--base", "fp32", *flags)
+    failed = command(*words, "--fail-on-regression")
+    assert failed.code == ExitCode.REGRESSION
+    assert "regressed" in failed.out
+    assert failed.err == ""
+    assert command(*words).code == ExitCode.FINE
+
+
+def test_an_improvement_is_no_regression(command: Command, tmp_path: Path) -> None:
+    measure(tmp_path / "benchfleet.db", {"fp32": SLOW, "int8": FAST})
+    ended = command("compare", "last", "--base", "fp32", "--fail-on-regression", "--json")
+    assert ended.code == ExitCode.FINE
+    assert json.loads(ended.out)["groups"][0]["rows"][0]["verdict"] == "improved"
+
+
+def test_what_is_not_confirmed_is_no_regression(command: Command, tmp_path: Path) -> None:
+    measure(tmp_path / "benchfleet.db", {"fp32": (1000, 1300, 1600), "int8": (1200, 1400, 1700)})
+    ended = command("compare", "last", "--base", "fp32", "--fail-on-regression")
+    assert ended.code == ExitCode.FINE
+    assert "inconclusive" in ended.out
