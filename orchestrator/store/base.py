@@ -88,6 +88,9 @@ class Results(Protocol):
         Values are those of measure trials, or the preflight's where only that has the metric (accuracy).
         """
 
+    def measured_metrics(self, run: str) -> Sequence[str]:
+        """Return the names of the metrics that counted attempts of the run have, in alphabetical order."""
+
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
         """Return the preflight outputs of each job that has them."""
 

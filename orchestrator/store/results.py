@@ -70,6 +70,19 @@ class ResultTable:
             }
         return [_cell_result(job, metric, tallies[job.id], accuracies.get(job.id)) for job in jobs]
 
+    def measured_metrics(self, run: str) -> Sequence[str]:
+        """Return the names of the metrics that counted attempts of the run have, in alphabetical order."""
+        statement = (
+            select(t.measurement.c.metric)
+            .distinct()
+            .join(t.attempt, and_(t.attempt.c.id == t.measurement.c.attempt_id, t.attempt.c.counted))
+            .join(t.trial, t.trial.c.id == t.attempt.c.trial_id)
+            .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
+            .where(t.run_device.c.run_id == run)
+        )
+        with self._database.read() as connection:
+            return sorted(connection.execute(statement).scalars())
+
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
         """Return the preflight outputs of each job that has them."""
         statement = (

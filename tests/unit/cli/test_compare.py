@@ -39,3 +39,29 @@ def test_what_is_not_confirmed_is_no_regression(command: Command, tmp_path: Path
     ended = command("compare", "last", "--base", "fp32", "--fail-on-regression")
     assert ended.code == ExitCode.FINE
     assert "inconclusive" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "error", "hint"),
+    [
+        (("--metric", "energy"), "no trial of run run-1 measured 'energy'", "known: accuracy_top1, latency_ns"),
+        (("--by", "threads"), "every cell of run run-1 has threads 1", "what varies is variant: fp32, int8"),
+        (("--base", "fp64"), "run run-1 has no variant 'fp64'", "known: fp32, int8"),
+    ],
+)
+def test_what_the_run_lacks_is_one_line_with_what_it_has(
+    command: Command, tmp_path: Path, flags: tuple[str, ...], error: str, hint: str
+) -> None:
+    measure(tmp_path / "benchfleet.db", {"fp32": FAST, "int8": SLOW})
+    ended = command("compare", "last", "--base", "fp32", *flags)
+    assert ended.code == ExitCode.USAGE
+    said, advised = ended.err.splitlines()
+    assert said.endswith(error)
+    assert advised == f"hint: {hint}"
+
+
+def test_one_trial_says_that_the_spread_is_unknown_and_names_no_number(command: Command, tmp_path: Path) -> None:
+    measure(tmp_path / "benchfleet.db", {"fp32": FAST[:1], "int8": SLOW[:1]})
+    ended = command("compare", "last", "--base", "fp32")
+    assert "the spread is unknown" in ended.out
+    assert "more trial" not in ended.out
