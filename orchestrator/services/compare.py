@@ -59,7 +59,9 @@ def compare(
     """
     metric = metric_named(options.metric)
     cells = results.cell_results(run, metric.name)
-    _check_options(cells, run, options)
+    if not cells:
+        raise _without_jobs(results, run)
+    _check_min_effect(options.min_effect)
     _check_metric(cells, run, options.metric, results.measured_metrics(run))
     _check_varies(cells, run, by)
     bases = _matching_values(cells, run, by, base)
@@ -110,13 +112,18 @@ class _Pairing:
     pairs: tuple[_Pair, ...]
 
 
-def _check_options(cells: Sequence[CellResult], run: str, options: CompareOptions) -> None:
-    if not cells:
-        raise IncompleteError(
-            f"run {run} has no jobs: no device of it was ever planned", hint=f"benchfleet runs show {run}"
-        )
-    if options.min_effect is not None and not 0 <= options.min_effect < math.inf:
-        raise ConfigError(f"a minimum effect of {options.min_effect:g} makes no sense", hint="0.01 is one per cent")
+def _without_jobs(results: Results, run: str) -> IncompleteError:
+    """Say that a run has nothing to compare, and which one has: `last` is the newest run, whatever became of it."""
+    hint = f"benchfleet runs show {run} says why"
+    newest = results.newest_run_with_results()
+    if newest is not None:
+        hint += f"; the newest run with results is {newest}"
+    return IncompleteError(f"run {run} has no jobs: no device of it was ever planned", hint=hint)
+
+
+def _check_min_effect(min_effect: float | None) -> None:
+    if min_effect is not None and not 0 <= min_effect < math.inf:
+        raise ConfigError(f"a minimum effect of {min_effect:g} makes no sense", hint="0.01 is one per cent")
 
 
 def _check_metric(cells: Sequence[CellResult], run: str, name: str, measured: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import TrialKind
+from orchestrator.domain.run import DeviceRunState
 from orchestrator.store.store import open_store
 from orchestrator.testing.event_logs import (
     FACTS,
@@ -42,3 +43,11 @@ def measure(database: Path, latencies: Mapping[str, Sequence[float]], run: str =
                 value = latencies[jobs[trial.job].variant][trial.index - 1]
                 log.finished(trial.key, [number("latency_ns", value)])
         store.ingest([log.run_finished().arrived()])
+
+
+def fail_to_reach(database: Path, run: str, hours: float) -> None:
+    """Store a run in which no device could be reached."""
+    device, sweep = sample_device(), sample_sweep()
+    with open_store(str(database)) as store:
+        store.create_run(sample_header(run, sweep, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [device])
+        store.set_device_state(run, device.name, DeviceRunState.FAILED, "pi-03: connect: timed out", "is it on?")

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.domain.errors import ExitCode
 from tests.unit.cli.conftest import Command
-from tests.unit.cli.measured_runs import measure
+from tests.unit.cli.measured_runs import fail_to_reach, measure
 
 FAST, SLOW = (1000, 1001, 1002), (2000, 2001, 2002)
 
@@ -65,3 +65,21 @@ def test_one_trial_says_that_the_spread_is_unknown_and_names_no_number(command: 
     ended = command("compare", "last", "--base", "fp32")
     assert "the spread is unknown" in ended.out
     assert "more trial" not in ended.out
+
+
+def test_last_is_the_newest_run_and_one_without_results_names_the_newest_that_has_some(
+    command: Command, tmp_path: Path
+) -> None:
+    database = tmp_path / "benchfleet.db"
+    for run, hours in {"old": 0, "good": 1}.items():
+        measure(database, {"fp32": FAST, "int8": SLOW}, run, hours)
+    fail_to_reach(database, "unreached", hours=2)
+    ended = command("compare", "last", "--base", "fp32")
+    assert ended.code == ExitCode.INCOMPLETE
+    assert ended.err.splitlines() == [
+        "error: run unreached has no jobs: no device of it was ever planned",
+        "hint: benchfleet runs show unreached says why; the newest run with results is good",
+    ]
+    shown = command("runs", "show", "last")
+    assert shown.code == ExitCode.INFRASTRUCTURE
+    assert "connect: timed out" in shown.out

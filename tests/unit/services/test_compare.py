@@ -26,6 +26,7 @@ class FakeResults:
     outputs: Sequence[CellOutputs] = ()
     asked: str = ""
     metrics: Sequence[str] = ()
+    newest: str | None = None
 
     def cell_results(self, run: str, metric: str) -> Sequence[CellResult]:
         self.asked = metric
@@ -33,6 +34,9 @@ class FakeResults:
 
     def measured_metrics(self, run: str) -> Sequence[str]:
         return self.metrics
+
+    def newest_run_with_results(self) -> str | None:
+        return self.newest
 
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
         return [outputs for outputs in self.outputs if outputs.cell.run == run]
@@ -387,5 +391,10 @@ def test_a_senseless_minimum_effect_is_refused(min_effect: float) -> None:
 
 
 def test_a_run_without_jobs_is_incomplete() -> None:
-    with pytest.raises(IncompleteError, match="run r2 has no jobs"):
-        compare(FakeResults([result("fp32", 1.0)]), "r2", "variant", "fp32")
+    with pytest.raises(IncompleteError, match="run r2 has no jobs") as caught:
+        compare(FakeResults([result("fp32", 1.0)], newest="r1"), "r2", "variant", "fp32")
+
+    assert caught.value.hint == "benchfleet runs show r2 says why; the newest run with results is r1"
+    with pytest.raises(IncompleteError) as alone:
+        compare(FakeResults([]), "r2", "variant", "fp32")
+    assert alone.value.hint == "benchfleet runs show r2 says why"
