@@ -96,8 +96,13 @@ def test_empty_reports_are_drawn_too() -> None:
     assert drawn(run_table([])).startswith("run")
     assert drawn(device_table([])).startswith("device")
     assert drawn(row_table(["a"], [])) == "a\n"
-    assert drawn(plan_report(SweepPlans("s", 0, (), {}))) == "plan s · seed 0 · devices 0 · cells 0 · trials 0\n"
     assert drawn(probe_report({})).strip() == ""
+
+
+def test_a_plan_for_no_device_is_its_errors_alone() -> None:
+    alone = SweepPlans("s", 0, (), {"coral-01": UNREACHABLE})
+
+    assert drawn(plan_report(alone)) == "error: coral-01: connection refused\nhint: is it on?\n"
 
 
 def test_many_devices_with_the_same_exclusion_are_counted() -> None:
