@@ -75,7 +75,7 @@ def run_report(details: RunDetails) -> RenderableType:
             parts.append(Text.assemble(("hint: ", "bold"), f"{clean(device.device)}: {clean(device.hint)}"))
     if details.results:
         metric = details.results[0].metric
-        heading = Text(f"{clean(metric)}, median over trials", style="bold cyan")
+        heading = Text(f"{clean(metric)}, geometric mean over trials", style="bold cyan")
         parts += [Text(), heading, plain_table(_JOB_COLUMNS, map(_job_row, details.results))]
     if details.missing:
         heading = Text("trials without a usable result", style="bold cyan")
@@ -119,7 +119,8 @@ def _job_row(result: CellResult) -> tuple[str | None, ...]:
         result.cell.device,
         " · ".join((result.cell.variant, result.cell.runtime, *settings)),
         str(len(values)),
-        numbers.quantity(statistics.median(values) if values else None, unit),
+        # the very value that a comparison shows; like there, none where a trial's is not above zero
+        numbers.quantity(statistics.geometric_mean(values) if values and min(values) > 0 else None, unit),
         numbers.quantity(min(values, default=None), unit),
         numbers.quantity(max(values, default=None), unit),
         numbers.size(result.size_bytes),

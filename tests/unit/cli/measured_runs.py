@@ -26,11 +26,17 @@ from orchestrator.testing.event_logs import (
 MODEL = sample_model()
 
 
-def measure(database: Path, latencies: Mapping[str, Sequence[float]], run: str = "run-1", hours: float = 0) -> None:
+def measure(
+    database: Path,
+    latencies: Mapping[str, Sequence[float]],
+    run: str = "run-1",
+    hours: float = 0,
+    threads: tuple[int, ...] = (1,),
+) -> None:
     """Store a complete run on pi-03: each variant's trials have these latencies, in nanoseconds."""
     device = sample_device()
     (trials,) = {len(values) for values in latencies.values()}
-    sweep = sample_sweep(tuple(latencies), trials=trials)
+    sweep = sample_sweep(tuple(latencies), matrix={"threads": threads}, trials=trials)
     with open_store(str(database)) as store:
         store.create_run(sample_header(run, sweep, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [device])
         plan = sample_plan(device, sweep, MODEL)
