@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,16 @@ def run_report(details: RunDetails) -> RenderableType:
             remedy = f"benchfleet runs resume {clean(record.header.run)} --retry-failed runs them again"
             parts.append(Text.assemble(("hint: ", "bold"), remedy))
     return Group(*parts)
+
+
+def comparison_to_try(results: Sequence[CellResult]) -> str | None:
+    """Return the command that compares what the newest run varied; None where it measured nothing but one cell."""
+    cells = [result.cell.coordinates for result in results if result.trial_values]
+    for by in dict.fromkeys(("variant", "runtime", *(name for cell in cells for name in cell))):
+        values = list(dict.fromkeys(setting_text(cell.get(by)) for cell in cells))
+        if len(values) > 1:
+            return f"benchfleet compare last --by {by} --base {shlex.quote(values[0])}"
+    return None
 
 
 def _title(record: RunRecord) -> Text:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import re
 import signal
 import sqlite3
@@ -84,6 +86,7 @@ def test_three_devices_are_measured_and_the_second_run_ships_nothing(lab: Lab) -
     assert re.search(r"pi-01  upload  \d+\.\d kB\n", first.stderr)
     second = lab.run("run", str(sweep))
     assert second.returncode == 0, second.stderr
+    assert "now: " not in second.stderr
     assert " upload " not in second.stderr
     assert [str(left) for name in DEVICES for left in (lab.state_dir(name) / "runs").rglob("*")] == []
 
@@ -95,6 +98,21 @@ def test_select_picks_devices_and_says_so_when_it_picks_none(lab: Lab) -> None:
     none = lab.run("run", str(sweep), "--select", "pj-*")
     assert none.returncode == 2
     assert "pi-01" in none.stderr
+
+
+def test_a_complete_run_ends_on_a_terminal_with_the_comparison_to_try(lab: Lab) -> None:
+    sweep = lab.write_exec_sweep(variants=["fp32", "int8"])
+    ours, its = pty.openpty()
+    controller = lab.start("run", str(sweep), "--select", "pi-01", stdout=subprocess.DEVNULL, stderr=its)
+    os.close(its)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that nobody has the terminal open any more
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    os.close(ours)
+    assert controller.wait(WAIT_S) == 0
+    assert shown.endswith(b"\nnow: benchfleet compare last --by variant --base fp32\r\n")
+    assert lab.run("compare", "last", "--by", "variant", "--base", "fp32").returncode == 0
 
 
 def test_a_controller_killed_in_the_middle_is_resumed_and_every_trial_counts_once(lab: Lab) -> None:
