@@ -157,16 +157,16 @@ class Lab:
             ).fetchall()
         return [int(count) for (count,) in rows]
 
-    def wait_for_results(self, device: str, at_least: int) -> None:
-        """Wait until so many of a device's trials are committed."""
+    def wait_for_results(self, *devices: str, at_least: int) -> None:
+        """Wait until so many trials of these devices together are committed."""
 
         def committed() -> bool:
             try:
-                return sum(self.counts(device)) >= at_least
+                return sum(sum(self.counts(device)) for device in devices) >= at_least
             except sqlite3.OperationalError:  # the schema is just being made
                 return False
 
-        processes.wait_until(committed, f"{at_least} results of {device} are committed", WAIT_S)
+        processes.wait_until(committed, f"{at_least} results of {', '.join(devices)} are committed", WAIT_S)
 
     def processes(self, device: str) -> list[int]:
         """Return the processes that work for a device: its state folder is among their words, or around them."""

@@ -14,7 +14,7 @@ import uv
 
 from orchestrator.blobs.packages import Contents
 from orchestrator.blobs.targets import Installer, NoWheel, WheelTarget
-from orchestrator.domain.errors import BundleError
+from orchestrator.domain.errors import BundleError, NoSuchRelease
 
 _INDEX_HINT = {
     Installer.UV: "check the network and uv's settings (UV_DEFAULT_INDEX, uv.toml); bundles made before need neither",
@@ -168,8 +168,8 @@ def _unknown(request: WheelRequest, reason: str, hint: str | None = None) -> Bun
     )
 
 
-def _no_such_version(request: WheelRequest) -> BundleError:
-    return BundleError(f"the package index has no {_title(request.contents)}", hint=_VERSION_HINT)
+def _no_such_version(request: WheelRequest) -> NoSuchRelease:
+    return NoSuchRelease(f"the package index has no {_title(request.contents)}", hint=_VERSION_HINT)
 
 
 def _title(contents: Contents) -> str:

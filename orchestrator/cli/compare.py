@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.options import Config, Db, Json, RunName, examples
-from orchestrator.cli.output import show
+from orchestrator.cli.output import leave, show
+from orchestrator.domain.errors import ExitCode
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,6 +34,9 @@ def compare(
         float,
         typer.Option("--rtol", min=0.0, metavar="SHARE", help="How much further, as a share of the base's output."),
     ] = 1e-2,
+    fail_on_regression: Annotated[
+        bool, typer.Option("--fail-on-regression", help="Exit with 1 if any cell regressed.")
+    ] = False,
     db: Db = None,
     config: Config = None,
     as_json: Json = False,
@@ -44,7 +48,7 @@ def compare(
     its trials.
     """
     from orchestrator import bootstrap
-    from orchestrator.domain.comparison import Tolerance
+    from orchestrator.domain.comparison import Tolerance, Verdict
     from orchestrator.reporting.compare import CompareView
     from orchestrator.services.compare import CompareOptions
     from orchestrator.services.compare import compare as compare_cells
@@ -55,3 +59,5 @@ def compare(
         options = CompareOptions(metric=metric, min_effect=min_effect, tolerance=Tolerance(atol, rtol))
         comparison = compare_cells(store, record.header.run, by, base, options)
     show(comparison, as_json, lambda: CompareView(comparison))
+    regressed = any(row.verdict is Verdict.REGRESSED for row in comparison.rows)
+    leave(ExitCode.REGRESSION if fail_on_regression and regressed else ExitCode.FINE)

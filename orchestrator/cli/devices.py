@@ -52,14 +52,14 @@ def probe(
     """
     from orchestrator import bootstrap
     from orchestrator.domain.errors import DeviceError
-    from orchestrator.reporting.fleet import probe_report
+    from orchestrator.reporting.fleet import probe_report, probe_rows
     from orchestrator.services.probe import probe_devices
 
     settings = bootstrap.settings(db=db, inventory=inventory, config=config, executor=executor, ray_address=ray_address)
     known = bootstrap.inventory(settings)
     with bootstrap.store(settings) as store:
         answers = probe_devices(known.select(select), store, bootstrap.executor(settings))
-    show(answers, as_json, lambda: probe_report(answers))
+    show(probe_rows(answers), as_json, lambda: probe_report(answers))
     failed = sum(isinstance(answer, DeviceError) for answer in answers.values())
     leave(ExitCode.FINE if not failed else ExitCode.INFRASTRUCTURE if failed == len(answers) else ExitCode.INCOMPLETE)
 

@@ -36,4 +36,5 @@ def init(
             typer.echo(f"wrote {path}")
         if not written:
             typer.echo(f"{directory} is complete already; nothing written")
-        typer.echo(f"now: cd {shlex.quote(str(directory))} && benchfleet run sweeps/quickstart.yaml")
+        there = "" if directory.resolve() == Path.cwd() else f"cd {shlex.quote(str(directory))} && "
+        typer.echo(f"now: {there}benchfleet run sweeps/quickstart.yaml")

@@ -67,9 +67,9 @@ def build(
 
 
 def _folders(directories: list[Path] | None) -> list[Path]:
-    from orchestrator.specs.model import find_models
+    from orchestrator.specs.model import MODELS_FOLDER, find_models
 
-    return [folder for given in directories or [Path("models")] for folder in find_models(given)]
+    return [folder for given in directories or [MODELS_FOLDER] for folder in find_models(given)]
 
 
 def _checks_table(checks: Sequence[FileCheck]) -> RenderableType:

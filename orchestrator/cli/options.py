@@ -44,7 +44,9 @@ RayAddress = Annotated[
         show_default=False,
     ),
 ]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique beginning of it, or 'last'.")]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id, a unique beginning of it, or 'last', the newest.")
+]
 
 
 def examples(*commands: str, title: str = "Example:") -> str:

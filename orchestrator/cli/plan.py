@@ -9,7 +9,6 @@ import typer
 
 from orchestrator.cli.options import Config, Db, InventoryPath, Json, Select, examples
 from orchestrator.cli.output import leave, show
-from orchestrator.domain.errors import ExitCode
 
 SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file.")]
 
@@ -31,7 +30,8 @@ def plan(
     """Print what a sweep would run, and how long it takes.
 
     Says for each device in which order cells run, and which are excluded and why. Devices that have never been
-    probed are probed first. Same inputs and seed give the same plan, byte for byte.
+    probed are probed first. Same inputs and seed give the same plan, byte for byte. Exits 3 if some devices could not
+    be planned for, 4 if none could.
     """
     from orchestrator import bootstrap
     from orchestrator.reporting.console import stderr_console
@@ -46,4 +46,4 @@ def plan(
         planning = plan_sweep(devices, planner, store, lambda: bootstrap.executor(settings), probe_all=probe)
     planned = SweepPlans(file.sweep.name, file.sweep.order.seed, planning.plans, planning.failures)
     show(planned, as_json, lambda: plan_report(planned))
-    leave(ExitCode.INCOMPLETE if planning.failures else ExitCode.FINE)
+    leave(planning.exit_code)

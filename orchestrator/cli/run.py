@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.following import conclude, driving
 from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, Select, examples
 from orchestrator.cli.plan import SweepPath
+
+if TYPE_CHECKING:
+    from orchestrator.services.run import RunOutcome
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,3 +48,13 @@ def run(
         parts = driver.parts(bootstrap.planner(settings, file))
         outcome = run_sweep(header, file.model, devices, parts, intent)
     conclude(outcome, as_json, intent)
+    if intent is Intent.RUN and not as_json and sys.stderr.isatty():
+        _say_what_next(outcome)
+
+
+def _say_what_next(outcome: RunOutcome) -> None:
+    from orchestrator.reporting.runs import comparison_to_try
+
+    command = comparison_to_try(outcome.results)
+    if command is not None:
+        typer.echo(f"now: {command}", err=True)

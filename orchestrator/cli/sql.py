@@ -19,9 +19,15 @@ class Format(StrEnum):
     JSON = "json"
 
 
+EXAMPLE = """\
+benchfleet sql "SELECT device, variant, runtime, settings, metric, value
+    FROM v_latest WHERE kind = 'measure'"\
+"""
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the command to the tree."""
-    app.command(epilog=examples('benchfleet sql "SELECT device, variant, metric, value, unit FROM v_latest"'))(sql)
+    app.command(epilog=examples(EXAMPLE))(sql)
 
 
 def sql(
@@ -34,7 +40,8 @@ def sql(
 ) -> None:
     """Run one SQL statement that only reads.
 
-    The connection itself cannot write. docs/schema.md lists views and tables.
+    The connection itself cannot write. v_latest has the newest value of each cell and metric, v_history every trial of
+    every run; docs/schema.md lists all views and tables.
     """
     from orchestrator import bootstrap
     from orchestrator.reporting.console import print_result

@@ -63,6 +63,16 @@ class BundleError(OrchestratorError):
     """A runtime could not be resolved or packed for a reason other than "no wheel exists"."""
 
 
+class NoSuchRelease(BundleError):
+    """The package index knows the runtime, but not the version that the sweep pins: a mistake in the sweep."""
+
+    exit_code = ExitCode.USAGE
+
+    def at(self, where: str) -> NoSuchRelease:
+        """Name the file:line that pins the version."""
+        return NoSuchRelease(f"{where}: {self.message}" if where else self.message, self.hint)
+
+
 class BlobError(OrchestratorError):
     """A file that a plan needs is missing or is not what its hash says."""
 

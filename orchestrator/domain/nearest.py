@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 LIKENESS_MIN = 0.6
 
@@ -25,8 +25,11 @@ def did_you_mean(word: str, known: Iterable[str], limit: int = 12) -> str:
     """Return a hint: the nearest known word, or all of them if none is near."""
     names = list(known)
     close = nearest(word, names)
-    if close:
-        return f"did you mean {close[0]!r}?"
+    return f"did you mean {close[0]!r}?" if close else all_known(names, limit)
+
+
+def all_known(names: Sequence[str], limit: int = 12) -> str:
+    """Return a hint that lists what there is."""
     if not names:
         return "there is none"
     more = f", … ({len(names)} in all)" if len(names) > limit else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -27,6 +27,7 @@ class RuntimeSpec:
     """A runtime as a sweep names it: `tflite-runtime==2.14.0`, `system/tflite` or `exec/NAME`.
 
     `version` is None except for bundles, where it is required: an unpinned runtime cannot be compared with itself.
+    `declared_at` is the file:line that names it, for errors; it is no part of what the runtime is.
     """
 
     label: str
@@ -34,6 +35,7 @@ class RuntimeSpec:
     name: str
     version: str | None = None
     program: ExecProgram | None = None
+    declared_at: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

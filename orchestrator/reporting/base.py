@@ -15,7 +15,7 @@ class RunDisplay(Protocol):
         """A device's session entered a step; `detail` is for people."""
 
     def planned(self, device: str, trials: int, excluded: int) -> None:
-        """A device's plan is known: so many trials, preflights included, and so many cells that will not run."""
+        """A device's plan is known: so many trials to come, preflights included; so many cells that will not run."""
 
     def changed(self, change: TrialChange) -> None:
         """A trial began or ended."""

@@ -64,6 +64,16 @@ def device_rows(
     return rows
 
 
+def probe_rows(results: Mapping[str, Facts | OrchestratorError]) -> Sequence[Mapping[str, object]]:
+    """Return what `probe_report` shows as data: of each device its facts or its error, the other is None."""
+    return [
+        {"name": name, "facts": answer.values, "error": None}
+        if isinstance(answer, Facts)
+        else {"name": name, "facts": None, "error": answer}
+        for name, answer in results.items()
+    ]
+
+
 def probe_report(results: Mapping[str, Facts | OrchestratorError]) -> RenderableType:
     """Return what each device answered; those that did not answer follow, each with its error and what to do."""
     answered = [(name, facts) for name, facts in results.items() if isinstance(facts, Facts)]

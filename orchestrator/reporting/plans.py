@@ -43,9 +43,9 @@ class SweepPlans:
 
 def plan_report(planned: SweepPlans) -> RenderableType:
     """Return cells and trials per device, what will not run and why, and how the order begins."""
-    parts: list[RenderableType] = [_title(planned)]
+    parts: list[RenderableType] = []
     if planned.plans:
-        parts += [Text(), plain_table(_DEVICE_COLUMNS, map(_device_row, planned.plans))]
+        parts += [_title(planned), Text(), plain_table(_DEVICE_COLUMNS, map(_device_row, planned.plans))]
     excluded = list(_excluded_rows(planned.plans))
     if excluded:
         parts += [Text(), Text("will not run", style="bold cyan"), plain_table(_EXCLUDED_COLUMNS, excluded)]
@@ -55,7 +55,7 @@ def plan_report(planned: SweepPlans) -> RenderableType:
         heading = f"order on {clean(first.device)}, first {head} of {len(first.trials)}"
         parts += [Text(), Text(heading, style="bold cyan"), plain_table(_ORDER_COLUMNS, _order_rows(first))]
     for device, error in planned.failures.items():
-        parts += [Text(), *error_lines(error, device)]
+        parts += [*([Text()] if parts else []), *error_lines(error, device)]
     return Group(*parts)
 
 
@@ -68,10 +68,9 @@ def _title(planned: SweepPlans) -> Text:
         f"devices {len(planned.plans)}",
         f"cells {cells}",
         f"trials {trials}",
-    ]
-    if planned.plans:
         # devices run beside each other
-        parts.append(f"about {numbers.duration(max(plan.estimate_s for plan in planned.plans))}")
+        f"about {numbers.duration(max(plan.estimate_s for plan in planned.plans))}",
+    ]
     return Text(" · ".join(parts), style="bold")
 
 

@@ -14,6 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from orchestrator.domain.plan import TrialKind
 from orchestrator.domain.run import DeviceRunState, TrialChange, TrialState
 from orchestrator.reporting import numbers
 from orchestrator.reporting.base import RunDisplay as RunDisplay
@@ -39,7 +40,7 @@ def run_display(console: Console, *, silent: bool = False) -> RunDisplay:
 
 @dataclass(slots=True)
 class _Progress:
-    """What is known of one device; `outcomes` is how each trial that was heard of stands now."""
+    """What is known of one device; `outcomes` is how each trial that was heard of stands now, preflights included."""
 
     began_at: float
     step: str = ""
@@ -52,6 +53,7 @@ class _Progress:
     touched_at: float = 0.0
     ended: DeviceRunState | None = None
     outcomes: dict[str, TrialState] = field(default_factory=dict)
+    preflights: set[str] = field(default_factory=set)
 
     @property
     def finished(self) -> int:
@@ -60,17 +62,32 @@ class _Progress:
 
     @property
     def count(self) -> str:
-        """Return trial k of n; n is unknown where the run was begun by another command."""
+        """Return trial k of n; n is unknown until the plan is."""
         return f"{self.finished}/{self.trials}" if self.trials is not None else str(self.finished)
 
     @property
     def tally(self) -> Counter[TrialState]:
-        """Return how many trials ended how."""
-        return Counter(state for state in self.outcomes.values() if state not in _UNFINISHED)
+        """Return how many trials ended how; a preflight that went well is no measured trial."""
+        return Counter(
+            state
+            for trial, state in self.outcomes.items()
+            if state not in _UNFINISHED and not (state is TrialState.MEASURED and trial in self.preflights)
+        )
+
+    @property
+    def preflights_ok(self) -> int:
+        """Return how many cells have been proved to work."""
+        return sum(self.outcomes[trial] is TrialState.MEASURED for trial in self.preflights)
+
+    def plan(self, trials: int, excluded: int) -> None:
+        """Expect so many trials more: a run that is picked up may have shown some before."""
+        self.trials, self.excluded = self.finished + trials, excluded
 
     def take(self, change: TrialChange) -> None:
         """Remember what a record changed."""
         self.outcomes[change.trial] = change.state
+        if change.kind == TrialKind.PREFLIGHT:
+            self.preflights.add(change.trial)
         self.label = change.label
         self.p50_ns = change.p50_ns if change.p50_ns is not None else self.p50_ns
         self.temperature_c = change.temperature_c if change.temperature_c is not None else self.temperature_c
@@ -135,12 +152,15 @@ class LineDisplay:
         self._print(device, clean(f"{step}  {detail}"))
 
     def planned(self, device: str, trials: int, excluded: int) -> None:
-        """Print how much there is to do."""
+        """Print how much there is to do, where that is news."""
         progress = self._board.touch(device)
-        progress.trials, progress.excluded = trials, excluded
+        before = progress.trials
+        progress.plan(trials, excluded)
+        if progress.trials == before:
+            return
         self._print(
             device,
-            f"{_plural(trials, 'trial')} planned"
+            f"{_plural(trials, 'more trial' if progress.finished else 'trial')} planned"
             + _excluded(excluded)
             + (": benchfleet plan says why" if excluded else ""),
         )
@@ -204,7 +224,7 @@ class LiveDisplay:
         """Show how much there is to do."""
         with self._lock:
             progress = self._board.touch(device)
-            progress.trials, progress.excluded = trials, excluded
+            progress.plan(trials, excluded)
 
     def changed(self, change: TrialChange) -> None:
         """Count a trial, and print above the table what went wrong with it."""
@@ -294,7 +314,7 @@ def _outcome(change: TrialChange) -> Text:
         return Text(clean(f"{change.state.value}: {change.failure}" if change.failure else change.state.value), style)
     if change.p50_ns is not None:
         return Text(f"p50 {numbers.nanoseconds(change.p50_ns)}")
-    return Text(f"{change.kind} ok" if change.kind == "preflight" else "measured")
+    return Text(f"{change.kind} ok" if change.kind == TrialKind.PREFLIGHT else "measured")
 
 
 def _ending(device: str, progress: _Progress, error: str | None) -> Text:
@@ -303,6 +323,8 @@ def _ending(device: str, progress: _Progress, error: str | None) -> Text:
     if error:
         return text.append(f": {clean(error.removeprefix(f'{device}: '))}")
     parts = [f"{tally[TrialState.MEASURED]} measured", *_troubles(tally)]
+    if progress.preflights_ok:
+        parts.append(f"{_plural(progress.preflights_ok, 'preflight')} ok")
     return text.append("  " + ", ".join(parts) + _excluded(progress.excluded), style="default")
 
 

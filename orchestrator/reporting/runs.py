@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def run_report(details: RunDetails) -> RenderableType:
             parts.append(Text.assemble(("hint: ", "bold"), f"{clean(device.device)}: {clean(device.hint)}"))
     if details.results:
         metric = details.results[0].metric
-        heading = Text(f"{clean(metric)}, median over trials", style="bold cyan")
+        heading = Text(f"{clean(metric)}, geometric mean over trials", style="bold cyan")
         parts += [Text(), heading, plain_table(_JOB_COLUMNS, map(_job_row, details.results))]
     if details.missing:
         heading = Text("trials without a usable result", style="bold cyan")
@@ -84,6 +85,16 @@ def run_report(details: RunDetails) -> RenderableType:
             remedy = f"benchfleet runs resume {clean(record.header.run)} --retry-failed runs them again"
             parts.append(Text.assemble(("hint: ", "bold"), remedy))
     return Group(*parts)
+
+
+def comparison_to_try(results: Sequence[CellResult]) -> str | None:
+    """Return the command that compares what the newest run varied; None where it measured nothing but one cell."""
+    cells = [result.cell.coordinates for result in results if result.trial_values]
+    for by in dict.fromkeys(("variant", "runtime", *(name for cell in cells for name in cell))):
+        values = list(dict.fromkeys(setting_text(cell.get(by)) for cell in cells))
+        if len(values) > 1:
+            return f"benchfleet compare last --by {by} --base {shlex.quote(values[0])}"
+    return None
 
 
 def _title(record: RunRecord) -> Text:
@@ -119,7 +130,8 @@ def _job_row(result: CellResult) -> tuple[str | None, ...]:
         result.cell.device,
         " · ".join((result.cell.variant, result.cell.runtime, *settings)),
         str(len(values)),
-        numbers.quantity(statistics.median(values) if values else None, unit),
+        # the very value that a comparison shows; like there, none where a trial's is not above zero
+        numbers.quantity(statistics.geometric_mean(values) if values and min(values) > 0 else None, unit),
         numbers.quantity(min(values, default=None), unit),
         numbers.quantity(max(values, default=None), unit),
         numbers.size(result.size_bytes),

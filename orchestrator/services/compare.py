@@ -30,11 +30,10 @@ from orchestrator.domain.comparison import (
 from orchestrator.domain.errors import ConfigError, IncompleteError
 from orchestrator.domain.measurement import Cell, CellOutputs, CellResult, setting_text
 from orchestrator.domain.metric import METRICS, Metric, is_registered, metric_named
-from orchestrator.domain.nearest import did_you_mean
+from orchestrator.domain.nearest import all_known, did_you_mean
 from orchestrator.store.base import Results
 
-TRIALS_WANTED = 5
-"""Trials a side that a sweep should have; asked for where there are too few to estimate how many."""
+SPREAD_UNKNOWN = "one trial on a side: the spread is unknown, and so is how many more would settle it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,11 @@ def compare(
     """
     metric = metric_named(options.metric)
     cells = results.cell_results(run, metric.name)
-    _check(cells, run, by, metric, options)
+    if not cells:
+        raise _without_jobs(results, run)
+    _check_min_effect(options.min_effect)
+    _check_metric(cells, run, options.metric, results.measured_metrics(run))
+    _check_varies(cells, run, by)
     bases = _matching_values(cells, run, by, base)
     pairings = [_pair(group, by, bases) for group in _groups(cells, by)]
     tested = [pair for pairing in pairings for pair in pairing.pairs if pair.p_value is not None]
@@ -109,25 +112,47 @@ class _Pairing:
     pairs: tuple[_Pair, ...]
 
 
-def _check(cells: Sequence[CellResult], run: str, by: str, metric: Metric, options: CompareOptions) -> None:
-    if not cells:
-        raise IncompleteError(
-            f"run {run} has no jobs: no device of it was ever planned", hint=f"benchfleet runs show {run}"
-        )
-    if options.min_effect is not None and not 0 <= options.min_effect < math.inf:
-        raise ConfigError(f"a minimum effect of {options.min_effect:g} makes no sense", hint="0.01 is one per cent")
-    if not is_registered(options.metric) and not any(cell.trial_values for cell in cells):
-        raise ConfigError(
-            f"no trial of run {run} measured {options.metric!r}", hint=did_you_mean(options.metric, METRICS)
-        )
-    names = list(dict.fromkeys(name for cell in cells for name in cell.cell.coordinates))
-    if by not in names:
+def _without_jobs(results: Results, run: str) -> IncompleteError:
+    """Say that a run has nothing to compare, and which one has: `last` is the newest run, whatever became of it."""
+    hint = f"benchfleet runs show {run} says why"
+    newest = results.newest_run_with_results()
+    if newest is not None:
+        hint += f"; the newest run with results is {newest}"
+    return IncompleteError(f"run {run} has no jobs: no device of it was ever planned", hint=hint)
+
+
+def _check_min_effect(min_effect: float | None) -> None:
+    if min_effect is not None and not 0 <= min_effect < math.inf:
+        raise ConfigError(f"a minimum effect of {min_effect:g} makes no sense", hint="0.01 is one per cent")
+
+
+def _check_metric(cells: Sequence[CellResult], run: str, name: str, measured: Sequence[str]) -> None:
+    """Refuse a metric that the run lacks; where it has none at all, a known one still shows why of each cell."""
+    if any(cell.trial_values for cell in cells) or (is_registered(name) and not measured):
+        return
+    hint = all_known(measured) if measured else did_you_mean(name, METRICS)
+    raise ConfigError(f"no trial of run {run} measured {name!r}", hint=hint)
+
+
+def _check_varies(cells: Sequence[CellResult], run: str, by: str) -> None:
+    names = dict.fromkeys(name for cell in cells for name in cell.cell.coordinates)
+    values = {name: _values(cells, name) for name in names}
+    if by not in values:
         raise ConfigError(f"run {run} does not vary anything called {by!r}", hint=did_you_mean(by, names))
+    if len(values[by]) > 1:
+        return
+    varied = "; ".join(f"{name}: {', '.join(found)}" for name, found in values.items() if len(found) > 1)
+    hint = f"what varies is {varied}" if varied else "every coordinate of it has one value"
+    raise ConfigError(f"nothing to compare: every cell of run {run} has {by} {values[by][0]}", hint=hint)
+
+
+def _values(cells: Iterable[CellResult], name: str) -> list[str]:
+    return list(dict.fromkeys(setting_text(cell.cell.coordinates.get(name)) for cell in cells))
 
 
 def _matching_values(cells: Iterable[CellResult], run: str, by: str, base: str) -> frozenset[str]:
     """Return the values of `by` that `base` means: itself if there is such a value, else what the pattern matches."""
-    values = list(dict.fromkeys(setting_text(cell.cell.coordinates.get(by)) for cell in cells))
+    values = _values(cells, by)
     if base in values:
         return frozenset((base,))
     found = {value for value in values if fnmatchcase(value, base)}
@@ -135,7 +160,7 @@ def _matching_values(cells: Iterable[CellResult], run: str, by: str, base: str) 
         found = {value for value in values if value.partition("==")[0] == base}
         found = found or {value for value in values if value.startswith(base)}
     if not found:
-        raise ConfigError(f"run {run} has no {by} {base!r}", hint=did_you_mean(base, values))
+        raise ConfigError(f"run {run} has no {by} {base!r}", hint=all_known(values))
     return frozenset(found)
 
 
@@ -233,10 +258,8 @@ class _Judging:
         )
 
     def _trials_more(self, estimate: RatioEstimate | None, p_adjusted: float | None) -> int | None:
-        if estimate is None:
+        if estimate is None or estimate.p_value is None or p_adjusted is None:
             return None
-        if estimate.p_value is None or p_adjusted is None:
-            return max(TRIALS_WANTED - min(estimate.base.n, estimate.other.n), 1)
         # the level at which this very p-value would have been significant among the others
         significance = SIGNIFICANCE * estimate.p_value / p_adjusted if p_adjusted else SIGNIFICANCE
         return trials_to_settle(estimate, self.min_effect, significance)
@@ -272,8 +295,10 @@ def _remarks(
     estimate: RatioEstimate | None, p_adjusted: float | None, verdict: Verdict, more: int | None
 ) -> tuple[str, ...]:
     """Say what a reader of the interval alone would get wrong."""
-    if estimate is None or estimate.p_value is None or p_adjusted is None:
+    if estimate is None:
         return ()
+    if estimate.p_value is None or p_adjusted is None:
+        return (SPREAD_UNKNOWN,)
     remarks = []
     if estimate.p_value <= SIGNIFICANCE < p_adjusted:
         remarks.append("its interval excludes 1, which among this many comparisons may be chance")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.inventory import Inventory
+from orchestrator.domain.plan_document import planned_trials
 from orchestrator.domain.run import DeviceRun, DeviceRunState, RunRecord
 from orchestrator.services.drive import Driver, DriverParts, Intent
 from orchestrator.services.run import RunOutcome, outcome_of
@@ -23,8 +24,19 @@ def pick_up(
     concerned = [part for part in record.devices if _concerns(part, intent, record, parts, retry_failed)]
     devices = _in_inventory(concerned, inventory)
     if devices:
+        if intent is not Intent.CANCEL:
+            _announce(run, devices, parts, retry_failed=retry_failed)
         Driver(run, intent, parts, retry_failed=retry_failed).drive(devices)
     return outcome_of(parts.store, run)
+
+
+def _announce(run: str, devices: Sequence[Device], parts: DriverParts, *, retry_failed: bool) -> None:
+    """Tell the display what of each device's plan is still to come."""
+    for device in devices:
+        document = parts.store.plan_document(run, device.name)
+        if document is not None:
+            done = parts.store.done_trials(run, device.name, retry_failed)
+            parts.display.planned(device.name, len(planned_trials(document).difference(done)), 0)
 
 
 def _concerns(part: DeviceRun, intent: Intent, record: RunRecord, parts: DriverParts, retry_failed: bool) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import OrchestratorError
+from orchestrator.domain.errors import ExitCode, NoSuchRelease, OrchestratorError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan
 from orchestrator.execution.base import Executor
@@ -29,6 +29,13 @@ class Planning:
     plans: tuple[DevicePlan, ...]
     failures: Mapping[str, OrchestratorError]
 
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return 0 for every device planned for, 3 for some, 4 for none."""
+        if not self.failures:
+            return ExitCode.FINE
+        return ExitCode.INCOMPLETE if self.plans else ExitCode.INFRASTRUCTURE
+
 
 def plan_sweep(
     devices: Sequence[Device],
@@ -38,7 +45,10 @@ def plan_sweep(
     *,
     probe_all: bool = False,
 ) -> Planning:
-    """Plan for each device from the facts on record; those without any are probed first."""
+    """Plan for each device from the facts on record; those without any are probed first.
+
+    A release that does not exist is the sweep's mistake, not a device's failure: NoSuchRelease is passed on.
+    """
     known = {} if probe_all else store.latest_facts([device.name for device in devices])
     facts: dict[str, Facts | OrchestratorError] = {name: snapshot for name, (snapshot, _) in known.items()}
     unknown = [device for device in devices if device.name not in facts]
@@ -53,6 +63,8 @@ def plan_sweep(
             continue
         try:
             plans.append(planner.plan(device, answer))
+        except NoSuchRelease:
+            raise
         except OrchestratorError as error:
             failures[device.name] = error
     return Planning(tuple(plans), failures)

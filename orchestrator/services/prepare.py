@@ -11,9 +11,11 @@ from typing import Protocol
 from orchestrator.blobs.base import RuntimeResolver
 from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.device import Device
-from orchestrator.domain.facts import Facts
+from orchestrator.domain.errors import NoSuchRelease
+from orchestrator.domain.facts import Facts, Platform
 from orchestrator.domain.model import Model
-from orchestrator.domain.plan import DevicePlan, PlanInputs, files_needed, plan_device
+from orchestrator.domain.plan import DevicePlan, PlanInputs, RuntimeOffer, files_needed, plan_device
+from orchestrator.domain.runtime import RuntimeSpec
 from orchestrator.domain.sweep import Sweep
 
 PLAN_NAME = "plan.json"
@@ -39,8 +41,14 @@ class SweepPlanner:
     def plan(self, device: Device, facts: Facts) -> DevicePlan:
         """Return the device's plan; resolves each runtime for the device's platform first."""
         platform = facts.platform
-        offers = tuple(self.resolver.offer(runtime, platform) for runtime in self.sweep.runtimes)
+        offers = tuple(self._offer(runtime, platform) for runtime in self.sweep.runtimes)
         return plan_device(PlanInputs(self.sweep, self.model, device, facts, offers, self.files))
+
+    def _offer(self, runtime: RuntimeSpec, platform: Platform) -> RuntimeOffer:
+        try:
+            return self.resolver.offer(runtime, platform)
+        except NoSuchRelease as error:
+            raise error.at(runtime.declared_at) from None
 
     def keep(self, document: bytes) -> Blob:
         """Store a plan's bytes as a blob."""

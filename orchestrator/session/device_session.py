@@ -155,12 +155,12 @@ class DeviceSession:
         total = sum(blob.size - offsets[blob.sha256] for blob in missing)
         sent = 0
         if missing:
-            self._begin(Step.UPLOAD, f"{total / 1e6:.1f} MB")
+            self._begin(Step.UPLOAD, _amount(total))
 
         def on_bytes(count: int) -> None:
             nonlocal sent
             sent += count
-            self._begin(Step.UPLOAD, f"{sent / 1e6:.1f} of {total / 1e6:.1f} MB")
+            self._begin(Step.UPLOAD, f"{_amount(sent)} of {_amount(total)}")
 
         for blob in missing:
             client.upload(blob, self._parts.blobs.path(blob), offsets[blob.sha256], on_bytes)
@@ -270,6 +270,11 @@ class _Seen:
 
     log_id: str | None
     last_seq: int
+
+
+def _amount(size: int) -> str:
+    """Return a number of bytes as a step's detail says it; what is sent at all is never none."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB" if size >= 1e3 else f"{size} B"
 
 
 def _nobody(report: Report) -> None:

@@ -17,6 +17,8 @@ from orchestrator.specs.schema import Complaint, Refused, Section, load_section,
 from orchestrator.specs.words import Name, Text
 
 MODEL_FILE = "model.yaml"
+MODELS_FOLDER = Path("models")
+"""Where a lab keeps its models."""
 
 
 def _is_sha256(text: str) -> str:
@@ -83,14 +85,16 @@ def find_models(directory: Path) -> tuple[Path, ...]:
         return (directory,)
     found = _models_in(directory)
     if not found:
-        raise ConfigError(
-            f"{directory}: neither a model's folder nor a folder of them", hint=f"a model's folder has a {MODEL_FILE}"
-        )
+        hint = suggest_model(directory) or f"a model's folder has a {MODEL_FILE}"
+        raise ConfigError(f"{directory}: neither a model's folder nor a folder of them", hint=hint)
     return found
 
 
 def suggest_model(directory: Path) -> str | None:
-    """Return a hint at the model folders beside one that does not exist."""
+    """Return a hint at the folder of the model that a bare name means, or at those beside one that does not exist."""
+    meant = MODELS_FOLDER / directory
+    if len(directory.parts) == 1 and (meant / MODEL_FILE).is_file():
+        return f"did you mean {meant}?"
     beside = [path.name for path in _models_in(directory.parent)]
     return did_you_mean(directory.name, beside) if beside else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os.path import normpath
 from pathlib import Path
 
@@ -41,7 +41,10 @@ def _resolve(document: Document, path: Path, verify: bool) -> SweepFile:
     section = check_section(document, SweepSection)
     folder = path.parent.resolve()
     model = load_model(_find_model(section.model, path.parent, document), verify)
-    runtimes = tuple(_runtime(entry, folder) for entry in section.runtimes)
+    runtimes = tuple(
+        replace(_runtime(entry, folder), declared_at=document.where(("runtimes", index)))
+        for index, entry in enumerate(section.runtimes)
+    )
     complaints = (*contradictions(section, runtimes, model), *_wrong_files(runtimes, section, model))
     if complaints:
         raise refuse(document, complaints)

@@ -97,6 +97,12 @@ class Results(Protocol):
         Values are those of measure trials, or the preflight's where only that has the metric (accuracy).
         """
 
+    def measured_metrics(self, run: str) -> Sequence[str]:
+        """Return the names of the metrics that counted attempts of the run have, in alphabetical order."""
+
+    def newest_run_with_results(self) -> str | None:
+        """Return the newest run of which a measure trial counts; None if there is none."""
+
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
         """Return the preflight outputs of each job that has them."""
 

@@ -70,6 +70,36 @@ class ResultTable:
             }
         return [_cell_result(job, metric, tallies[job.id], accuracies.get(job.id)) for job in jobs]
 
+    def measured_metrics(self, run: str) -> Sequence[str]:
+        """Return the names of the metrics that counted attempts of the run have, in alphabetical order."""
+        statement = (
+            select(t.measurement.c.metric)
+            .distinct()
+            .join(t.attempt, and_(t.attempt.c.id == t.measurement.c.attempt_id, t.attempt.c.counted))
+            .join(t.trial, t.trial.c.id == t.attempt.c.trial_id)
+            .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
+            .where(t.run_device.c.run_id == run)
+        )
+        with self._database.read() as connection:
+            return sorted(connection.execute(statement).scalars())
+
+    def newest_run_with_results(self) -> str | None:
+        """Return the newest run of which a measure trial counts; None if there is none."""
+        measured = (
+            select(t.trial.c.id)
+            .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
+            .where(
+                t.run_device.c.run_id == t.run.c.id,
+                t.trial.c.kind == TrialKind.MEASURE.value,
+                t.trial.c.state == TrialState.MEASURED.value,
+            )
+            .exists()
+        )
+        statement = select(t.run.c.id).where(measured).order_by(t.run.c.started_at.desc(), t.run.c.id.desc()).limit(1)
+        with self._database.read() as connection:
+            found: str | None = connection.execute(statement).scalar()
+        return found
+
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
         """Return the preflight outputs of each job that has them."""
         statement = (

@@ -33,15 +33,17 @@ default: a file) and on PostgreSQL; `benchfleet sql` reads either, and so does a
 
 ```sql
 -- what is the present latency of every cell of a device?
-SELECT variant, runtime, settings ->> 'threads' AS threads, value / 1000 AS latency_us, trials
+SELECT model, variant, runtime, settings ->> 'threads' AS threads, value / 1000 AS latency_us, trials
 FROM v_latest WHERE device = 'pi-03' AND metric = 'latency_ns' AND kind = 'measure' ORDER BY value;
 
 -- what did int8 gain over fp32 in each run?
-SELECT run_started_at, device, runtime, ratio_to_base FROM v_variant_compare
+SELECT run, run_started_at, device, model, runtime, settings, ratio_to_base FROM v_variant_compare
 WHERE variant = 'int8' AND metric = 'latency_ns' AND kind = 'measure' ORDER BY run_started_at;
 
--- a histogram of one attempt's samples
-SELECT bin_low, bin_high, count FROM sample_hist WHERE attempt_id = 1 AND metric = 'latency_ns' ORDER BY bin_low;
+-- a histogram of one attempt's samples; v_history names the attempts
+SELECT bin_low, bin_high, count FROM sample_hist
+WHERE attempt_id = (SELECT max(attempt_id) FROM v_history WHERE metric = 'latency_ns' AND kind = 'measure')
+AND metric = 'latency_ns' ORDER BY bin_low;
 
 -- why did trials fail?
 SELECT failure_kind, count(*) FROM attempt WHERE outcome = 'failed' GROUP BY failure_kind;

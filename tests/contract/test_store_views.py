@@ -150,6 +150,13 @@ def test_preflight_metrics_are_there_under_their_kind(store: Store) -> None:
     assert found == [("preflight", "accuracy_top1", 0.97)]
 
 
+def test_the_metrics_of_a_run_are_those_of_its_counted_attempts(store: Store) -> None:
+    measure(store, "one", {("fp32", 1): (10, 20, 30)})
+    measure(store, "two", {}, hours=1)
+    assert store.measured_metrics("one") == ["accuracy_top1", "latency_ns"]
+    assert store.measured_metrics("two") == ["accuracy_top1"]
+
+
 def test_moments_sort_as_text_and_as_time(store: Store) -> None:
     for run, hours in {"b": 2.5, "c": 30, "a": 0}.items():
         measure(store, run, {("fp32", 1): (1, 1, 1)}, hours)

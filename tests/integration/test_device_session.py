@@ -31,6 +31,8 @@ from orchestrator.domain.conversation import (
     Report,
     RunnerStarted,
     SessionEnded,
+    Step,
+    StepBegan,
 )
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import NoPython, Unreachable
@@ -186,8 +188,13 @@ def test_a_second_session_ships_nothing_and_runs_nothing_again(bench: Bench, tal
         talk.post(bench.assignment(OK))
         talk.until(FollowEnded)
         talk.end()
-    details = [getattr(report, "detail", "") for report in talks[1].reports]
-    assert not any("MB" in detail for detail in details), details
+    shipped = [
+        [report.detail for report in talk.reports if isinstance(report, StepBegan) and report.step == Step.UPLOAD]
+        for talk in talks
+    ]
+    assert " kB" in shipped[0][0]
+    assert " of " in shipped[0][1]
+    assert shipped[1] == []
     assert len(finished(talks[1].events)) == 3
 
 

@@ -201,10 +201,16 @@ def test_probing_has_a_row_for_each_device(lab: UnluckyLab) -> None:
     probed = lab.run("devices", "probe", "--select", "good or closed or bare", "--json")
     assert probed.returncode == 3
     answers = json.loads(probed.stdout)
-    assert list(answers) == ["good", "closed", "bare"]
-    assert (answers["closed"]["step"], answers["bare"]["step"]) == ("connect", "start worker")
-    assert answers["closed"]["hint"]
-    assert answers["bare"]["hint"]
+    assert [(answer["name"], answer["facts"] is None) for answer in answers] == [
+        ("good", False),
+        ("closed", True),
+        ("bare", True),
+    ]
+    good, closed, bare = (answer["error"] for answer in answers)
+    assert good is None
+    assert (closed["step"], bare["step"]) == ("connect", "start worker")
+    assert closed["hint"]
+    assert bare["hint"]
 
 
 def test_no_device_at_all_is_a_failure_of_the_infrastructure(lab: UnluckyLab) -> None:

@@ -117,6 +117,19 @@ def test_neither_archive_holds_anything_else(built: Distribution) -> None:
     assert [name for name in names if any(junk in name for junk in JUNK)] == []
 
 
+def test_a_wheel_made_right_from_a_used_checkout_holds_no_bytecode(tmp_path: Path) -> None:
+    """As `pip install ./benchfleet` makes it, without a source archive that would leave the bytecode behind."""
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPYCACHEPREFIX"}
+    compiling = [sys.executable, "-m", "compileall", "-q", "migrations", "models"]
+    subprocess.run(compiling, cwd=REPOSITORY, env=bare, check=True)
+    assert list((REPOSITORY / "migrations").rglob("*.pyc"))
+    _uv("build", "--quiet", "--wheel", "--out-dir", str(tmp_path), str(REPOSITORY))
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "orchestrator/shipped/migrations/versions/0001_spine.py" in names
+    assert [name for name in names if any(junk in name for junk in JUNK)] == []
+
+
 def test_the_wheel_describes_itself(built: Distribution) -> None:
     archive = zipfile.ZipFile(built.wheel)
     (info,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}

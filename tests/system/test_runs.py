@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
+import re
 import signal
-import sqlite3
 import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -39,35 +40,8 @@ def relay(ssh_server: SshServer) -> Iterator[TcpRelay]:
         yield opened
 
 
-def counted(lab: Lab) -> list[tuple[str, str, int]]:
-    """Return (device, trial, counted attempts) of every measure trial, from outside, by plain SQL."""
-    with sqlite3.connect(lab.database) as connection:
-        return connection.execute(
-            "SELECT d.name, t.key, COALESCE(SUM(a.counted), 0) FROM trial t"
-            " JOIN run_device r ON r.id = t.run_device_id JOIN device d ON d.id = r.device_id"
-            " LEFT JOIN attempt a ON a.trial_id = t.id GROUP BY d.name, t.key ORDER BY 1, 2"
-        ).fetchall()
-
-
-def assert_exactly_once(lab: Lab, devices: int, trials: int) -> None:
-    rows = counted(lab)
-    assert len(rows) == devices * trials
-    assert all(count == 1 for _, _, count in rows), rows
-
-
-def wait_for_rows(lab: Lab, at_least: int) -> None:
-    """Wait until so many results are committed: the condition itself, bounded, without guessing a time."""
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
-        try:
-            with sqlite3.connect(f"file:{lab.database}?mode=ro", uri=True) as connection:
-                (count,) = connection.execute("SELECT count(*) FROM attempt WHERE counted").fetchone()
-            if count >= at_least:
-                return
-        except sqlite3.OperationalError:
-            pass  # not made yet
-        time.sleep(0.02)
-    pytest.fail(f"fewer than {at_least} results after {WAIT_S:.0f} s")
+def assert_exactly_once(lab: Lab, trials: int, devices: Sequence[str] = DEVICES) -> None:
+    assert {name: lab.counts(name) for name in devices} == {name: [1] * trials for name in devices}
 
 
 def stepwise(lab: Lab) -> str:
@@ -79,11 +53,12 @@ def test_three_devices_are_measured_and_the_second_run_ships_nothing(lab: Lab) -
     sweep = lab.write_exec_sweep()
     first = lab.run("run", str(sweep))
     assert first.returncode == 0, first.stderr
-    assert_exactly_once(lab, devices=3, trials=3)
-    assert " MB" in first.stderr
+    assert_exactly_once(lab, trials=3)
+    assert re.search(r"pi-01  upload  \d+\.\d kB\n", first.stderr)
     second = lab.run("run", str(sweep))
     assert second.returncode == 0, second.stderr
-    assert " MB" not in second.stderr
+    assert "now: " not in second.stderr
+    assert " upload " not in second.stderr
     assert [str(left) for name in DEVICES for left in (lab.state_dir(name) / "runs").rglob("*")] == []
 
 
@@ -96,26 +71,41 @@ def test_select_picks_devices_and_says_so_when_it_picks_none(lab: Lab) -> None:
     assert "pi-01" in none.stderr
 
 
+def test_a_complete_run_ends_on_a_terminal_with_the_comparison_to_try(lab: Lab) -> None:
+    sweep = lab.write_exec_sweep(variants=["fp32", "int8"])
+    ours, its = pty.openpty()
+    controller = lab.start("run", str(sweep), "--select", "pi-01", stdout=subprocess.DEVNULL, stderr=its)
+    os.close(its)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that nobody has the terminal open any more
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    os.close(ours)
+    assert controller.wait(WAIT_S) == 0
+    assert shown.endswith(b"\nnow: benchfleet compare last --by variant --base fp32\r\n")
+    assert lab.run("compare", "last", "--by", "variant", "--base", "fp32").returncode == 0
+
+
 def test_a_controller_killed_in_the_middle_is_resumed_and_every_trial_counts_once(lab: Lab) -> None:
     sweep = lab.write_exec_sweep(stepwise(lab), trials=8)
     controller = lab.start("run", str(sweep), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for_rows(lab, at_least=5)
+    lab.wait_for_results(*DEVICES, at_least=5)
     controller.kill()
     controller.wait(WAIT_S)
 
     resumed = lab.run("runs", "resume", "last")
 
     assert resumed.returncode == 0, resumed.stderr
-    assert_exactly_once(lab, devices=3, trials=8)
+    assert_exactly_once(lab, trials=8)
     again = lab.run("runs", "resume", "last")
     assert again.returncode == 0, again.stderr
-    assert_exactly_once(lab, devices=3, trials=8)
+    assert_exactly_once(lab, trials=8)
 
 
 def test_ctrl_c_leaves_devices_running_and_follow_picks_them_up(lab: Lab) -> None:
     sweep = lab.write_exec_sweep(stepwise(lab), trials=6)
     controller = lab.start("run", str(sweep), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    wait_for_rows(lab, at_least=3)
+    lab.wait_for_results(*DEVICES, at_least=3)
     controller.send_signal(signal.SIGINT)
     _, errors = controller.communicate(timeout=WAIT_S)
     assert controller.returncode == 3
@@ -125,7 +115,7 @@ def test_ctrl_c_leaves_devices_running_and_follow_picks_them_up(lab: Lab) -> Non
     followed = lab.run("runs", "follow", "last")
 
     assert followed.returncode == 0, followed.stderr
-    assert_exactly_once(lab, devices=3, trials=6)
+    assert_exactly_once(lab, trials=6)
 
 
 def test_a_link_cut_in_the_middle_is_made_again_by_itself(
@@ -136,12 +126,12 @@ def test_a_link_cut_in_the_middle_is_made_again_by_itself(
     lab.add_ssh("far", ssh_server, host=relay.host, port=relay.port)
     sweep = lab.write_exec_sweep(stepwise(lab), trials=8)
     controller = lab.start("run", str(sweep), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    wait_for_rows(lab, at_least=2)
+    lab.wait_for_results("far", at_least=2)
     relay.cut()
     relay.restore()
     _, errors = controller.communicate(timeout=WAIT_S)
     assert controller.returncode == 0, errors
-    assert_exactly_once(lab, devices=1, trials=8)
+    assert_exactly_once(lab, trials=8, devices=["far"])
 
 
 def test_detached_runs_go_on_and_are_collected_later(lab: Lab) -> None:
@@ -151,7 +141,7 @@ def test_detached_runs_go_on_and_are_collected_later(lab: Lab) -> None:
     assert "runs follow" in detached.stderr
     followed = lab.run("runs", "follow", "last")
     assert followed.returncode == 0, followed.stderr
-    assert_exactly_once(lab, devices=3, trials=4)
+    assert_exactly_once(lab, trials=4)
 
 
 def test_cancel_keeps_what_is_finished_and_leaves_no_process(lab: Lab) -> None:
@@ -162,15 +152,15 @@ def test_cancel_keeps_what_is_finished_and_leaves_no_process(lab: Lab) -> None:
     sweep = lab.write_exec_sweep(program + OK_PROGRAM, trials=3, timeouts={"trial_s": 900})
     assert lab.run("run", str(sweep), "--detach").returncode == 0
     controller = lab.start("runs", "follow", "last", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for_rows(lab, at_least=3)
+    lab.wait_for_results(*DEVICES, at_least=3)
     controller.send_signal(signal.SIGINT)
     controller.wait(WAIT_S)
 
     cancelled = lab.run("runs", "cancel", "last")
 
     assert cancelled.returncode == 0, cancelled.stderr
-    assert [count for _, _, count in counted(lab)].count(1) == 3
-    assert not left_running(lab)
+    assert [count for name in DEVICES for count in lab.counts(name)].count(1) == 3
+    assert [lab.processes(name) for name in DEVICES] == [[], [], []]
     listed = lab.json("runs", "list")
     assert listed[0]["state"] == "cancelled"
 
@@ -184,7 +174,7 @@ def test_a_cancelled_run_can_be_resumed(lab: Lab) -> None:
     gate.touch()
     resumed = lab.run("runs", "resume", "last")
     assert resumed.returncode == 0, resumed.stderr
-    assert_exactly_once(lab, devices=1, trials=2)
+    assert_exactly_once(lab, trials=2, devices=["pi-01"])
 
 
 def test_failed_trials_run_again_only_when_asked(lab: Lab) -> None:
@@ -197,7 +187,7 @@ def test_failed_trials_run_again_only_when_asked(lab: Lab) -> None:
     assert lab.run("runs", "resume", "last").returncode == 3
     retried = lab.run("runs", "resume", "last", "--retry-failed")
     assert retried.returncode == 0, retried.stderr + retried.stdout
-    assert_exactly_once(lab, devices=1, trials=2)
+    assert_exactly_once(lab, trials=2, devices=["pi-01"])
 
 
 def test_ray_runs_the_same_sessions(lab: Lab) -> None:
@@ -205,7 +195,7 @@ def test_ray_runs_the_same_sessions(lab: Lab) -> None:
     sweep = lab.write_exec_sweep()
     done = lab.run("run", str(sweep), "--executor", "ray", timeout_s=150)
     assert done.returncode == 0, done.stderr
-    assert_exactly_once(lab, devices=3, trials=3)
+    assert_exactly_once(lab, trials=3)
 
 
 def test_a_run_goes_into_postgresql_and_is_resumed_from_there(lab: Lab, postgres_server: PostgresServer) -> None:
@@ -220,19 +210,3 @@ def test_a_run_goes_into_postgresql_and_is_resumed_from_there(lab: Lab, postgres
     assert lab.run("runs", "resume", "last", "--db", url).returncode == 0
     (row,) = lab.json("sql", "SELECT count(*) AS n FROM v_history WHERE metric = 'latency_ns'", "--db", url)
     assert row["n"] == 12
-
-
-def left_running(lab: Lab) -> list[str]:
-    """Return the command lines of processes that work below this lab's folder."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            folder = (entry / "cwd").readlink()
-        except OSError:
-            continue
-        if str(lab.directory) in words or folder.is_relative_to(lab.directory):
-            found.append(words)
-    return found

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,22 @@ def test_the_innermost_packages_import_the_standard_library_and_themselves(path:
             or (id(statement) in deferred and root in ALLOWED_INSIDE_FUNCTIONS.get(island, ()))
         )
         assert is_allowed, f"{named(path)} imports {name}"
+
+
+def test_whatever_is_imported_is_a_declared_dependency() -> None:
+    """What only another package's dependencies bring may go with its next release."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = (requirement for extra in project["optional-dependencies"].values() for requirement in extra)
+    declared = {re.split(r"[^a-z0-9-]", requirement)[0] for requirement in (*project["dependencies"], *extras)}
+    distributions = packages_distributions()
+    missing = {
+        f"{named(path)} imports {root}"
+        for path in modules("orchestrator")
+        for root in {name.partition(".")[0] for name, _ in imports(ast.parse(path.read_text(encoding="utf-8")))}
+        if root not in sys.stdlib_module_names and root not in ("orchestrator", "device_worker")
+        if not declared & {name.lower() for name in distributions.get(root, ())}
+    }
+    assert missing == set()
 
 
 @pytest.mark.parametrize("path", modules(*PRODUCT), ids=named)

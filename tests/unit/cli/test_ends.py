@@ -133,6 +133,17 @@ def test_init_says_what_it_wrote_and_a_second_time_that_all_is_there(command: Co
     assert (second.code, json.loads(second.out)["written"]) == (ExitCode.FINE, [])
 
 
+def test_init_here_does_not_tell_to_go_where_one_is(command: Command) -> None:
+    assert command("init", ".").out.endswith("\nnow: benchfleet run sweeps/quickstart.yaml\n")
+
+
+def test_a_models_name_is_no_folder_but_names_one(command: Command) -> None:
+    command("init", ".")
+    ended = command("models", "verify", "digits")
+    assert ended.code == ExitCode.USAGE
+    assert ended.err.endswith("\nhint: did you mean models/digits?\n")
+
+
 def test_a_list_of_no_runs_says_so_and_makes_no_database(command: Command, tmp_path: Path) -> None:
     ended = command("runs", "list", "--db", "new.db")
     assert (ended.code, ended.out) == (ExitCode.FINE, "")

@@ -12,8 +12,10 @@ import pytest
 
 from orchestrator.domain.comparison import Agreement, OutputsAgreement, Tolerance
 from orchestrator.domain.errors import ConfigError, Unreachable
+from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan, Excluded
 from orchestrator.domain.run import DeviceRun, DeviceRunState, Offset, TrialState
+from orchestrator.reporting.fleet import probe_rows
 from orchestrator.reporting.plain_data import json_line, json_text, to_json
 
 
@@ -83,6 +85,15 @@ def test_errors_say_what_and_where_and_what_to_do() -> None:
         "step": "connect",
     }
     assert to_json(ConfigError("bad")) == {"error": "ConfigError", "message": "bad", "hint": None}
+
+
+def test_devices_that_answered_and_that_did_not_have_one_shape() -> None:
+    lost = Unreachable("connection refused", "is it on?").at("pi-04", "connect")
+
+    assert to_json(probe_rows({"pi-03": Facts({"cpu_count": 4}), "pi-04": lost})) == [
+        {"name": "pi-03", "facts": {"cpu_count": 4}, "error": None},
+        {"name": "pi-04", "facts": None, "error": to_json(lost)},
+    ]
 
 
 def test_a_plan_shows_the_document_that_is_shipped() -> None:

@@ -79,7 +79,7 @@ def test_lines_tell_each_step_each_finished_trial_and_each_end() -> None:
         f"pi-03  1/3  {LABEL}  preflight ok\n"
         f"pi-03  2/3  {LABEL}  p50 41.9 µs\n"
         f"pi-03  3/3  {LABEL}  failed: killed-by-signal: SIGSEGV \\x1b[2J\n"
-        "pi-03  complete  2 measured, 1 failed, 1 cell excluded\n"
+        "pi-03  complete  1 measured, 1 failed, 1 preflight ok, 1 cell excluded\n"
         "c      failed: connect: refused [red]\n"
         "c      hint: is it on?\n"
     )
@@ -110,11 +110,30 @@ def test_a_trial_that_is_tried_again_counts_once() -> None:
     ]
 
 
-def test_a_resumed_run_has_no_total() -> None:
+def test_before_its_plan_is_known_a_device_has_no_total() -> None:
     on = console()
     LineDisplay(on).changed(measured("pi-03", 1))
 
     assert printed(on) == f"pi-03  1  {LABEL}  p50 41.9 µs\n"
+
+
+def test_a_plan_that_is_told_again_counts_from_what_was_shown() -> None:
+    on = console()
+    display = LineDisplay(on)
+    display.planned("pi-03", 3, 0)
+    display.changed(measured("pi-03", 1))
+    display.planned("pi-03", 2, 0)  # its runner had ended early: the rest is to come
+    display.changed(measured("pi-03", 2))
+    display.planned("pi-03", 3, 0)  # one failed, and runs again
+    display.changed(measured("pi-03", 3))
+
+    assert printed(on).splitlines() == [
+        "pi-03  3 trials planned",
+        f"pi-03  1/3  {LABEL}  p50 41.9 µs",
+        f"pi-03  2/3  {LABEL}  p50 41.9 µs",
+        "pi-03  3 more trials planned",
+        f"pi-03  3/5  {LABEL}  p50 41.9 µs",
+    ]
 
 
 def test_a_long_line_of_a_log_is_not_folded() -> None:

@@ -10,12 +10,13 @@ import pytest
 from rich.console import RenderableType
 
 from orchestrator.domain.errors import ConfigError, Unreachable
+from orchestrator.domain.measurement import Cell, CellResult
 from orchestrator.reporting.compare import CompareView
 from orchestrator.reporting.fleet import device_table, model_table, probe_report
 from orchestrator.reporting.plans import SweepPlans, plan_report
 from orchestrator.reporting.rows import row_table
 from orchestrator.reporting.run_list import run_table
-from orchestrator.reporting.runs import RunDetails, run_report
+from orchestrator.reporting.runs import RunDetails, comparison_to_try, run_report
 from tests.unit.reporting import samples
 from tests.unit.reporting.rendering import drawn
 
@@ -96,8 +97,35 @@ def test_empty_reports_are_drawn_too() -> None:
     assert drawn(run_table([])).startswith("run")
     assert drawn(device_table([])).startswith("device")
     assert drawn(row_table(["a"], [])) == "a\n"
-    assert drawn(plan_report(SweepPlans("s", 0, (), {}))) == "plan s · seed 0 · devices 0 · cells 0 · trials 0\n"
     assert drawn(probe_report({})).strip() == ""
+
+
+def result(variant: str, threads: int, device: str = "pi-03", values: tuple[float, ...] = (1.0,)) -> CellResult:
+    cell = Cell("r", device, "digits", variant, "exec/my program", {"threads": threads})
+    return CellResult(cell, "latency_ns", values, 0, 0, 0, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("results", "flags"),
+    [
+        ([result("fp 32", 1), result("int8", 1), result("int8", 1, "pi-04")], "--by variant --base 'fp 32'"),
+        ([result("rejected", 1, values=()), result("int8", 1), result("int8", 2)], "--by threads --base 1"),
+        ([result("int8", 1), result("int8", 1, "pi-04")], "--by device --base pi-03"),
+    ],
+)
+def test_the_comparison_to_try_is_by_what_was_varied(results: list[CellResult], flags: str) -> None:
+    assert comparison_to_try(results) == f"benchfleet compare last {flags}"
+
+
+def test_one_cell_is_compared_with_nothing() -> None:
+    assert comparison_to_try([result("int8", 1)]) is None
+    assert comparison_to_try([]) is None
+
+
+def test_a_plan_for_no_device_is_its_errors_alone() -> None:
+    alone = SweepPlans("s", 0, (), {"coral-01": UNREACHABLE})
+
+    assert drawn(plan_report(alone)) == "error: coral-01: connection refused\nhint: is it on?\n"
 
 
 def test_many_devices_with_the_same_exclusion_are_counted() -> None:

@@ -25,10 +25,18 @@ class FakeResults:
     results: Sequence[CellResult]
     outputs: Sequence[CellOutputs] = ()
     asked: str = ""
+    metrics: Sequence[str] = ()
+    newest: str | None = None
 
     def cell_results(self, run: str, metric: str) -> Sequence[CellResult]:
         self.asked = metric
         return [result for result in self.results if result.cell.run == run]
+
+    def measured_metrics(self, run: str) -> Sequence[str]:
+        return self.metrics
+
+    def newest_run_with_results(self) -> str | None:
+        return self.newest
 
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
         return [outputs for outputs in self.outputs if outputs.cell.run == run]
@@ -161,10 +169,11 @@ def test_a_group_without_the_base_is_listed_not_dropped() -> None:
 
 
 def test_a_group_of_the_base_alone_keeps_its_base() -> None:
-    comparison = compare(FakeResults([result("fp32", 40_000.0)]), "r1", "variant", "fp32")
+    alone, elsewhere = result("fp32", 40_000.0), result("int8", 1.0, device="coral-01")
+    group = compare(FakeResults([alone, elsewhere]), "r1", "variant", "fp32").groups[0]
 
-    assert comparison.rows == ()
-    assert comparison.groups[0].base is not None
+    assert group.rows == ()
+    assert group.base is not None
 
 
 def test_a_rejected_cell_is_not_comparable_and_says_why() -> None:
@@ -192,7 +201,8 @@ def test_one_trial_has_a_ratio_without_an_interval_and_no_verdict() -> None:
     assert row.verdict is Verdict.INCONCLUSIVE
     assert row.ratio is not None
     assert (row.ratio.low, row.ratio.high, row.ratio.p_value, row.ratio.p_adjusted) == (None, None, None, None)
-    assert row.trials_more == 4
+    assert row.trials_more is None
+    assert row.notes == ("one trial on a side: the spread is unknown, and so is how many more would settle it",)
     assert comparison.tests == 0
 
 
@@ -322,8 +332,19 @@ def test_a_variant_is_not_guessed_from_its_beginning() -> None:
     with pytest.raises(ConfigError, match="has no variant 'fp3'") as caught:
         compare(FakeResults([result("fp32", 1.0), result("int8", 1.0)]), "r1", "variant", "fp3")
 
-    assert caught.value.hint == "did you mean 'fp32'?"
+    assert caught.value.hint == "known: fp32, int8"
     assert caught.value.exit_code is ExitCode.USAGE
+
+
+def test_what_does_not_vary_is_refused_with_what_does() -> None:
+    cells = [result(variant, 1.0, device) for device in ("pi-03", "pi-04") for variant in ("fp32", "int8")]
+    with pytest.raises(ConfigError, match="nothing to compare: every cell of run r1 has threads 1") as caught:
+        compare(FakeResults(cells), "r1", "threads", "1")
+
+    assert caught.value.hint == "what varies is device: pi-03, pi-04; variant: fp32, int8"
+    with pytest.raises(ConfigError, match="every cell of run r1 has variant fp32") as alone:
+        compare(FakeResults(cells[:1]), "r1", "variant", "fp32")
+    assert alone.value.hint == "every coordinate of it has one value"
 
 
 def test_an_unknown_coordinate_names_the_nearest() -> None:
@@ -339,6 +360,15 @@ def test_an_unknown_metric_that_nothing_measured_names_the_nearest() -> None:
         compare(nothing, "r1", "variant", "fp32", CompareOptions(metric="latency_n"))
 
     assert caught.value.hint == "did you mean 'latency_ns'?"
+
+
+@pytest.mark.parametrize("metric", ["energy", "latency_n"])
+def test_a_metric_that_the_run_lacks_is_refused_with_those_it_has(metric: str) -> None:
+    others = FakeResults([result("fp32", None), result("int8", None)], metrics=["latency_ns", "rss_bytes_max"])
+    with pytest.raises(ConfigError, match=f"no trial of run r1 measured '{metric}'") as caught:
+        compare(others, "r1", "variant", "fp32", CompareOptions(metric=metric))
+
+    assert caught.value.hint == "known: latency_ns, rss_bytes_max"
 
 
 def test_a_known_metric_that_nothing_measured_is_not_comparable() -> None:
@@ -361,5 +391,10 @@ def test_a_senseless_minimum_effect_is_refused(min_effect: float) -> None:
 
 
 def test_a_run_without_jobs_is_incomplete() -> None:
-    with pytest.raises(IncompleteError, match="run r2 has no jobs"):
-        compare(FakeResults([result("fp32", 1.0)]), "r2", "variant", "fp32")
+    with pytest.raises(IncompleteError, match="run r2 has no jobs") as caught:
+        compare(FakeResults([result("fp32", 1.0)], newest="r1"), "r2", "variant", "fp32")
+
+    assert caught.value.hint == "benchfleet runs show r2 says why; the newest run with results is r1"
+    with pytest.raises(IncompleteError) as alone:
+        compare(FakeResults([]), "r2", "variant", "fp32")
+    assert alone.value.hint == "benchfleet runs show r2 says why"

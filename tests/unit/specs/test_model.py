@@ -55,6 +55,14 @@ def test_a_link_out_of_the_folder_is_refused(tiny: Path, tmp_path: Path) -> None
         load_model(tiny)
 
 
+def test_a_name_instead_of_a_folder_names_the_folder(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tiny.parents[1])
+    for read in (find_models, load_model):
+        with pytest.raises(ConfigError) as caught:
+            read(Path("tiny"))
+        assert caught.value.hint == "did you mean models/tiny?"
+
+
 def test_a_folder_that_is_not_there_names_what_is_near(tiny: Path) -> None:
     with pytest.raises(ConfigError, match="no such model folder") as caught:
         load_model(tiny.parent / "tinny")

@@ -56,6 +56,7 @@ timeouts: {trial_s: 121}
     assert loaded.model.name == "tiny"
     assert (sweep.name, sweep.model, sweep.source) == ("digits-variants", str(lab / "models/tiny"), "sweeps/a.yaml")
     assert sweep.variants == ("fp32", "int8")
+    assert [runtime.declared_at for runtime in sweep.runtimes] == ["sweeps/a.yaml:5", "sweeps/a.yaml:5"]
     assert sweep.runtimes == (
         RuntimeSpec("tflite-runtime==2.14.0", RuntimeSource.BUNDLE, "tflite-runtime", "2.14.0"),
         RuntimeSpec("ai-edge-litert==2.3.0", RuntimeSource.BUNDLE, "ai-edge-litert", "2.3.0"),

@@ -1,0 +1,59 @@
+"""Runs with results in a database file, for commands that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.plan import TrialKind
+from orchestrator.domain.run import DeviceRunState
+from orchestrator.store.store import open_store
+from orchestrator.testing.event_logs import (
+    FACTS,
+    STARTED_AT,
+    WORKER_SHA256,
+    EventLog,
+    number,
+    sample_device,
+    sample_header,
+    sample_model,
+    sample_plan,
+    sample_sweep,
+)
+
+MODEL = sample_model()
+
+
+def measure(
+    database: Path,
+    latencies: Mapping[str, Sequence[float]],
+    run: str = "run-1",
+    hours: float = 0,
+    threads: tuple[int, ...] = (1,),
+) -> None:
+    """Store a complete run on pi-03: each variant's trials have these latencies, in nanoseconds."""
+    device = sample_device()
+    (trials,) = {len(values) for values in latencies.values()}
+    sweep = sample_sweep(tuple(latencies), matrix={"threads": threads}, trials=trials)
+    with open_store(str(database)) as store:
+        store.create_run(sample_header(run, sweep, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [device])
+        plan = sample_plan(device, sweep, MODEL)
+        store.save_plan(run, plan, store.save_snapshot(device, Facts(FACTS), STARTED_AT), WORKER_SHA256)
+        log, jobs = EventLog(run, plan), {job.key: job for job in plan.jobs}
+        for trial in plan.trials:
+            if trial.kind is TrialKind.PREFLIGHT:
+                log.finished(trial.key, [number("accuracy_top1", 0.97)])
+            else:
+                value = latencies[jobs[trial.job].variant][trial.index - 1]
+                log.finished(trial.key, [number("latency_ns", value)])
+        store.ingest([log.run_finished().arrived()])
+
+
+def fail_to_reach(database: Path, run: str, hours: float) -> None:
+    """Store a run in which no device could be reached."""
+    device, sweep = sample_device(), sample_sweep()
+    with open_store(str(database)) as store:
+        store.create_run(sample_header(run, sweep, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [device])
+        store.set_device_state(run, device.name, DeviceRunState.FAILED, "pi-03: connect: timed out", "is it on?")
