@@ -31,13 +31,14 @@ from orchestrator.domain.conversation import (
     Report,
     RunnerStarted,
     SessionEnded,
+    StepBegan,
 )
 from orchestrator.domain.device import Device, TransportKind
-from orchestrator.domain.errors import NoPython, Unreachable
+from orchestrator.domain.errors import BlobDamaged, NoPython, Unreachable
 from orchestrator.execution.guard import run_guarded
 from orchestrator.session.device_session import DeviceSession, DeviceSessions, LinkPolicy
 from orchestrator.session.worker_client import WorkerProgram
-from orchestrator.testing.faulty_transport import Cut, Fault, FaultyConnector, Refusal, Silence
+from orchestrator.testing.faulty_transport import Cut, Damage, Fault, FaultyConnector, Refusal, Silence
 from orchestrator.transport.local import LocalConnector
 
 WAIT_S = 30.0
@@ -208,13 +209,66 @@ def test_a_cut_link_is_sought_again_and_no_record_is_lost_or_doubled(
 
 
 def test_a_cut_upload_goes_on(bench: Bench, talks: list[Talk]) -> None:
-    large = OK + "#" * 9_000_000
     talk = Talk(bench, [Cut(after_written_bytes=5_000_000)])
     talks.append(talk)
     talk.until(FactsReported)
-    talk.post(bench.assignment(large, trials=1))
+    talk.post(bench.assignment(LARGE, trials=1))
     assert talk.until(FollowEnded).state == RunState.FINISHED
     assert finished(talk.events) == ["j1.1"]
+
+
+LARGE = OK + "#" * 9_000_000
+"""A program whose upload takes three messages."""
+
+
+def test_an_upload_that_arrives_damaged_is_sent_again(bench: Bench, talks: list[Talk]) -> None:
+    talk = Talk(bench, [Damage(after_written_bytes=5_000_000)])
+    talks.append(talk)
+    talk.until(FactsReported)
+    talk.post(bench.assignment(LARGE, trials=1))
+    assert talk.until(FollowEnded).state == RunState.FINISHED
+    assert finished(talk.events) == ["j1.1"]
+    details = [report.detail for report in talk.reports if isinstance(report, StepBegan)]
+    assert "program.sh arrived damaged and is sent again" in details
+    assert details[-2:] == ["9.0 of 9.0 MB", ""]
+
+
+def test_a_worker_that_arrives_damaged_is_sent_again(bench: Bench, talks: list[Talk]) -> None:
+    talk = Talk(bench, [Damage(after_written_bytes=20_000)])
+    talks.append(talk)
+    assert talk.until(FactsReported).worker_sha256 == worker_archive()[1]
+
+
+def test_an_upload_that_is_cut_after_damage_is_sent_again_too(bench: Bench, talks: list[Talk]) -> None:
+    """The link drops once the damaged half is there: the rest follows, the whole is found out, and sent anew."""
+    spoilt = bench.folder / "device" / "blobs"
+    talk = Talk(bench)
+    talks.append(talk)
+    talk.until(FactsReported)
+    assignment = bench.assignment(LARGE, trials=1)
+    spoilt.mkdir(parents=True)
+    (spoilt / f"{assignment.blobs[-1].sha256}.partial").write_bytes(b"!" * 5_000_000)
+    talk.post(assignment)
+    assert talk.until(FollowEnded).state == RunState.FINISHED
+    assert finished(talk.events) == ["j1.1"]
+
+
+def test_an_upload_that_arrives_damaged_twice_fails_with_the_files_name(
+    bench: Bench, talks: list[Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assignment = bench.assignment(OK, trials=1)
+    spoilt = bench.folder / "spoilt"
+    spoilt.write_bytes(bytes(assignment.blobs[-1].size))
+    path = bench.cache.path
+    monkeypatch.setattr(bench.cache, "path", lambda blob: spoilt if blob.name == "program.sh" else path(blob))
+    talk = Talk(bench)
+    talks.append(talk)
+    talk.until(FactsReported)
+    talk.post(assignment)
+    error = talk.until(SessionEnded).error
+    assert isinstance(error, BlobDamaged)
+    assert str(error) == "board: upload: program.sh arrived with another SHA-256, twice"
+    assert error.hint == "check the device's disk and memory, then resume the run"
 
 
 def test_a_link_that_falls_silent_is_given_up_and_sought_again(bench: Bench, talks: list[Talk]) -> None:
