@@ -34,17 +34,39 @@ from orchestrator.domain.conversation import (
     StepBegan,
 )
 from orchestrator.domain.device import Device, TransportKind
-from orchestrator.domain.errors import BlobDamaged, NoPython, Unreachable
+from orchestrator.domain.errors import BlobDamaged, DeviceError, LinkLost, NoPython, Unreachable, WorkerFailed
 from orchestrator.execution.guard import run_guarded
 from orchestrator.session.device_session import DeviceSession, DeviceSessions, LinkPolicy
 from orchestrator.session.worker_client import WorkerProgram
 from orchestrator.testing.faulty_transport import Cut, Damage, Fault, FaultyConnector, Refusal, Silence
+from orchestrator.transport.base import Transport
 from orchestrator.transport.local import LocalConnector
 
 WAIT_S = 30.0
 Kind = TypeVar("Kind")
 OK = 'echo \'{"metric": "latency_ns", "samples": [1000]}\'\necho \'{"done": true}\'\n'
 PATIENT = LinkPolicy(reconnect_attempts=6, heartbeat_s=1.0)
+
+
+class CountingConnector:
+    """Local connections; knows how many were made and how many are still open."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.open: set[Transport] = set()
+
+    def connect(self, device: Device) -> Transport:
+        transport = LocalConnector().connect(device)
+        close = transport.close
+
+        def counted_close() -> None:
+            self.open.discard(transport)
+            close()
+
+        transport.close = counted_close  # type: ignore[method-assign]
+        self.made += 1
+        self.open.add(transport)
+        return transport
 
 
 class Bench:
@@ -54,6 +76,7 @@ class Bench:
         self.folder = folder
         self.cache = BlobCache(folder / "controller")
         self.device = Device("board", TransportKind.LOCAL, state_dir=str(folder / "device"))
+        self.connector = CountingConnector()
 
     def assignment(self, program: str, trials: int = 3, run: str = "run-1") -> Assignment:
         """Plan so many trials of a shell program."""
@@ -109,12 +132,12 @@ class Talk:
 
     def __init__(self, bench: Bench, faults: Sequence[Fault] = (), policy: LinkPolicy = PATIENT) -> None:
         archive, sha256 = worker_archive()
-        connector = FaultyConnector(LocalConnector(), {bench.device.name: list(faults)})
+        connector = FaultyConnector(bench.connector, {bench.device.name: list(faults)})
         parts = DeviceSessions(connector, WorkerProgram(archive, sha256, loader_source()), bench.cache, policy)
         self.session: DeviceSession = parts(bench.device)
         self.reports: list[Report] = []
-        self._arriving: queue.SimpleQueue[Report] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=run_guarded, args=(self.session, "board", self._arriving.put))
+        self.arriving: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=run_guarded, args=(self.session, "board", self.arriving.put))
         self._thread.start()
 
     def post(self, command: Command) -> None:
@@ -123,7 +146,7 @@ class Talk:
     def until(self, kind: type[Kind]) -> Kind:
         deadline = time.monotonic() + WAIT_S
         while True:
-            report = self._arriving.get(timeout=max(0.1, deadline - time.monotonic()))
+            report = self.arriving.get(timeout=max(0.1, deadline - time.monotonic()))
             self.reports.append(report)
             if isinstance(report, kind):
                 return report
@@ -353,3 +376,40 @@ def test_an_old_python_is_refused_by_its_version(tmp_path: Path, talks: list[Tal
     assert isinstance(error, NoPython)
     assert "Python 3.6.15" in str(error)
     assert error.hint
+
+
+def hold(bench: Bench, faults: Sequence[Fault], *commands: Command) -> DeviceError | None:
+    """Hold a session to whatever end these commands, or their absence, bring it to."""
+    talk = Talk(bench, faults, LinkPolicy(reconnect_attempts=2, heartbeat_s=0.5))
+    for command in commands:
+        talk.post(command)
+    try:
+        while True:
+            report = talk.arriving.get(timeout=WAIT_S)
+            if isinstance(report, FollowEnded):
+                talk.post(Forget(report.run, report.log_id or "", report.last_seq or 0))
+            if isinstance(report, SessionEnded):
+                return report.error
+    finally:
+        talk.end()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_session_closes_what_it_opened_however_it_ends(bench: Bench) -> None:
+    """Told to, when its run is over, when its link is cut again and again, and on a device without a worker."""
+    whole = bench.assignment(OK, trials=1)
+    bare = Device("board", TransportKind.LOCAL, python="/bin/false", state_dir=str(bench.folder / "device"))
+    hold(bench, (), Close())
+    before = open_files()
+    for _ in range(3):
+        assert hold(bench, (), whole) is None
+        assert isinstance(hold(bench, [Cut(3_000), Cut(10), Cut(10)], whole), LinkLost)
+        bench.device, kept = bare, bench.device
+        assert isinstance(hold(bench, ()), WorkerFailed)
+        bench.device = kept
+    assert bench.connector.made >= 12
+    assert bench.connector.open == set()
+    assert open_files() == before
