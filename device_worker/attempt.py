@@ -13,6 +13,7 @@ from device_worker.containment import MARKER_VARIABLE
 from device_worker.cpu_list import BadCpuList, check_cpus, parse_cpu_list
 from device_worker.facts import python_executable
 from device_worker.power.meter import Meter
+from device_worker.programs import Programs
 from device_worker.protocol.vocabulary import Failure, Outcome, TrialKind
 from device_worker.runtimes import ENGINES
 from device_worker.trial_output import TrialOutput
@@ -66,6 +67,7 @@ class Bench:
         self._work_dir = work_dir
         self._marker = marker
         self._meter = Meter.open(plan.power["idle_s"])
+        self._programs = Programs()
 
     def measure_idle(self, wakeups: SignalWakeups) -> bool:
         """Measure idle power before the first measure trial; return whether the runner was told to stop."""
@@ -81,10 +83,13 @@ class Bench:
                 return _stopped()
             except (MissingFile, BadBundle, BadCpuList, UnknownEngine) as error:
                 return AttemptResult(failures.failure(Failure.START, str(error)))
+            program = self._programs.find(launch) if job["engine"] == EXEC_ENGINE else None
             sampler = self._meter.new_sampler() if trial["kind"] == TrialKind.MEASURE else None
             ending = run_process(launch, wakeups, containment, sampler)
         output = TrialOutput(ending.stdout)
         result = _result_of(ending, output, launch)
+        if program is not None:
+            result.runtime = program.sign(result.runtime)
         if sampler is not None and result.failure is None:
             self._add_power(result, sampler, output.inferences)
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import sys
 import time
 from importlib.machinery import PathFinder
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LOGIND_FOLDERS = ("/usr/lib/systemd", "/run/systemd", "/etc/systemd")
+_MACHINES_OF_32_BIT = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}
 _CPU_NAME_FIELDS = ("Model", "Hardware", "model name", "cpu model", "Processor")
 
 
@@ -26,7 +28,7 @@ def collect_facts(state_dir: str) -> dict[str, Any]:
     libc_name, libc_version = _read_libc()
     return {
         "hostname": system.nodename,
-        "machine": system.machine,
+        "machine": _userland_machine(system.machine),
         "kernel": system.release,
         "os_id": release.get("ID"),
         "os_version": release.get("VERSION_ID"),
@@ -51,6 +53,15 @@ def collect_facts(state_dir: str) -> dict[str, Any]:
         "login_kills_processes": _read_login_kills_processes(),
         "power_sources": power.describe_sources(),
     }
+
+
+def _userland_machine(machine: str) -> str:
+    """Return the architecture that programs here are built for: a 64-bit kernel may carry a 32-bit system."""
+    return _MACHINES_OF_32_BIT.get(machine, machine) if _pointer_bytes() == 4 else machine
+
+
+def _pointer_bytes() -> int:
+    return struct.calcsize("P")
 
 
 def python_executable() -> str:

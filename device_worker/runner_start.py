@@ -97,7 +97,8 @@ def _read_plan(state: StateDir, sha256: str) -> Plan:
 
 def _remove_traces(run_dir: RunDir) -> None:
     """Remove the folder of a run that never began, so that the device does not half know it."""
-    for path in (run_dir.log, run_dir.runner_log, run_dir.wake, run_dir.pid, run_dir.plan, run_dir.reserve):
+    left = (run_dir.log, run_dir.runner_log, run_dir.wake, run_dir.pid, run_dir.plan, run_dir.reserve, run_dir.cancel)
+    for path in left:
         if os.path.lexists(path):
             os.unlink(path)
     try:

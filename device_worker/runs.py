@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 
-from device_worker.errors import WorkerError
 from device_worker.event_log import EventLog, LogBusy
 from device_worker.log_reader import LogReader
 from device_worker.process_identity import ProcessIdentity
-from device_worker.protocol.vocabulary import ErrorKind, Event, RunOutcome, RunState
+from device_worker.protocol.vocabulary import Event, RunOutcome, RunState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,12 +63,15 @@ def live_pid(run_dir: RunDir) -> int | None:
 
 
 def request_cancel(run_dir: RunDir) -> None:
-    """Ask for the end of a run: tell its runner or, where none lives, finish its log."""
-    if not run_dir.exists:
-        raise WorkerError(ErrorKind.BAD_REQUEST, f"no run {run_dir.run} on this device")
-    os.close(os.open(run_dir.cancel, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    """Ask for the end of a run: tell its runner or, where none lives, finish its log; an unknown run has ended."""
+    try:
+        os.close(os.open(run_dir.cancel, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except FileNotFoundError:  # the run has no folder here
+        return
     runner = ProcessIdentity.read(run_dir.pid)
     if runner is not None and runner.terminate():
+        return
+    if not run_dir.exists:  # no record yet: a runner that is just starting will see the request
         return
     try:
         log = EventLog(run_dir.log, wait=False)

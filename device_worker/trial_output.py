@@ -7,7 +7,9 @@ import math
 from array import array
 
 from device_worker.printable import printable
+from device_worker.protocol.limits import INTEGER_MAX, METRICS_MAX, RUNNER_SHARE
 from device_worker.protocol.samples import SAMPLES_MAX, CorruptSamples, decode_block, encode_block
+from device_worker.report_limits import Unfit, check_batch, check_document, check_name, check_outputs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 LATENCY_METRIC = "latency_ns"
 LINE_BYTES_MAX = 32 << 20
 _SAMPLE_BYTES = 160
+_METRICS_MAX = METRICS_MAX - RUNNER_SHARE
 
 
 class Garbage(ValueError):
@@ -33,14 +36,15 @@ class TrialOutput:
         self.is_done = False
         self.garbage: str | None = None
         self._values: dict[str, float] = {}
-        self._samples: dict[tuple[str, int], array[int]] = {}
+        self._samples: dict[str, array[int]] = {}
+        self._batches: dict[str, int] = {}
         self._read_lines(stdout)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the metrics as the event log holds them, with raw samples packed."""
         metrics: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in self._values.items()]
-        for (name, batch), samples in self._samples.items():
-            metrics.append({"name": name, "batch": batch, "samples": encode_block(samples)})
+        for name, samples in self._samples.items():
+            metrics.append({"name": name, "batch": self._batches[name], "samples": encode_block(samples)})
         return metrics
 
     @property
@@ -51,8 +55,7 @@ class TrialOutput:
     @property
     def inferences(self) -> int:
         """How many inferences the latency samples stand for."""
-        counts = (len(samples) * batch for (name, batch), samples in self._samples.items() if name == LATENCY_METRIC)
-        return sum(counts)
+        return len(self._samples.get(LATENCY_METRIC, ())) * self._batches.get(LATENCY_METRIC, 1)
 
     def _read_lines(self, stdout: bytes | bytearray) -> None:
         """Read up to the first line that says nothing, one by one: there may be tens of millions."""
@@ -85,28 +88,50 @@ class TrialOutput:
             self._read_metric(said)
         for key in ("runtime", "window", "outputs", "failure"):
             if key in said:
-                if not isinstance(said[key], dict):
-                    raise Garbage(f"its {key} is not an object")
-                if key == "failure" and not isinstance(said[key].get("kind"), str):
-                    raise Garbage("a failure without a kind")
-                setattr(self, key, said[key])
+                setattr(self, key, _checked_part(key, said[key]))
         self.is_done = said.get("done") is True
 
     def _read_metric(self, said: dict[str, Any]) -> None:
-        name = said["metric"]
-        if not isinstance(name, str) or not 0 < len(name) <= 100:
-            raise Garbage("a metric without a name")
-        if "value" in said:
+        try:
+            name = check_name(said["metric"])
+            batch = check_batch(said.get("batch", 1))
+        except Unfit as unfit:
+            raise Garbage(f"a metric that cannot be stored ({unfit})") from None
+        is_number = "value" in said
+        if name in (self._samples if is_number else self._values):
+            raise Garbage("a metric that is both a number and samples")
+        if name not in self._values and name not in self._samples and self._count >= _METRICS_MAX:
+            raise Garbage(f"more than {_METRICS_MAX} metrics")
+        if is_number:
             self._values[name] = _checked_value(said["value"])
             return
-        batch = said.get("batch", 1)
-        if type(batch) is not int or batch < 1:
-            raise Garbage("a batch that is not a positive number")
+        if self._batches.setdefault(name, batch) != batch:
+            raise Garbage("samples of one metric in batches of two sizes")
         samples = _unpack(said["packed"]) if "packed" in said else _checked_samples(said.get("samples"))
-        collected = self._samples.setdefault((name, batch), array("Q"))
+        collected = self._samples.setdefault(name, array("Q"))
         if len(collected) + len(samples) > SAMPLES_MAX:
             raise Garbage(f"more than {SAMPLES_MAX} samples")
         collected.extend(samples)
+
+    @property
+    def _count(self) -> int:
+        return len(self._values) + len(self._samples)
+
+
+def _checked_part(key: str, part: Any) -> dict[str, Any]:
+    """Return one of the objects that a line may hold."""
+    if not isinstance(part, dict):
+        raise Garbage(f"its {key} is not an object")
+    if key == "failure" and not isinstance(part.get("kind"), str):
+        raise Garbage("a failure without a kind")
+    try:
+        if key == "outputs":
+            check_outputs(part)
+        elif key != "failure":  # of which only two texts are kept
+            check_document(part)
+    except Unfit as unfit:
+        raise Garbage(f"its {key} cannot be stored ({unfit})") from None
+    return part
 
 
 def _refuse_constant(name: str) -> None:
@@ -125,14 +150,17 @@ def _checked_value(value: Any) -> float:
 def _checked_samples(samples: Any) -> array[int]:
     if not isinstance(samples, list) or not all(type(sample) is int for sample in samples):
         raise Garbage("samples that are not whole numbers")
-    try:
-        return array("Q", samples)
-    except OverflowError:
-        raise Garbage("a sample below 0 or above 2^64") from None
+    return _bounded(samples)
 
 
 def _unpack(packed: Any) -> array[int]:
     try:
-        return decode_block(packed)
+        return _bounded(decode_block(packed))
     except CorruptSamples as error:
         raise Garbage(f"a block of samples that cannot be unpacked ({error})") from None
+
+
+def _bounded(samples: list[int] | array[int]) -> array[int]:
+    if len(samples) and (min(samples) < 0 or max(samples) > INTEGER_MAX):
+        raise Garbage("a sample below 0 or of more than 63 bits")
+    return array("Q", samples)

@@ -143,3 +143,7 @@ class DeviceDiskFull(DeviceError):
 
 class WorkerFailed(DeviceError):
     """The worker answered with an error, or with something that is not its protocol."""
+
+
+class BlobDamaged(WorkerFailed):
+    """A file arrived on the device with another content than was sent; it may be sent again."""

@@ -24,7 +24,7 @@ ENVIRONMENT_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What decides which wheels fit: `machine` as uname says it, Python and glibc as (major, minor)."""
+    """What decides which wheels fit: `machine` as the facts say it, Python and glibc as (major, minor)."""
 
     machine: str
     python: tuple[int, int]

@@ -21,9 +21,9 @@ def run_guarded(session: Session, device: str, emit: Emit) -> None:
     except Exception as error:
         if ended:
             raise
-        name = type(error).__name__
+        name, words = type(error).__name__, str(error).strip().partition("\n")[0]
         failure = WorkerFailed(
-            f"unexpected {name}: {error}", "this is a defect of benchfleet: please report it", device=device
+            f"unexpected {name}: {words}", "this is a defect of benchfleet: please report it", device=device
         )
         failure.__cause__ = error
         emit(SessionEnded(device, failure))

@@ -29,7 +29,7 @@ from orchestrator.domain.conversation import (
     StepBegan,
 )
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import CorruptLog, OrchestratorError, StoreError
+from orchestrator.domain.errors import CorruptLog, DeviceError, OrchestratorError, StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan, PreparedPlan
 from orchestrator.domain.plan_document import planned_blobs, planned_trials
@@ -256,12 +256,12 @@ class Driver:
         collected = report.state == DeviceLogState.FINISHED and offset == Offset(report.log_id, report.last_seq or 0)
         if self._intent is Intent.RESUME and self._resumed(part, report, offset, collected):
             return
-        known = self._standing(part)
+        known = self._cancelled(part) if self._intent is Intent.CANCEL else self._standing(part)
         if collected:
             self._display.device_ended(name, known.state, known.error, known.hint)
             part.outcome = known.state
             self._executor.post(name, Forget(self._run, offset.log_id or "", offset.last_seq))
-        elif report.state == DeviceLogState.UNKNOWN and known.state in ENDED:
+        elif known.state in ENDED and (self._intent is Intent.CANCEL or report.state == DeviceLogState.UNKNOWN):
             self._end(part, known.state)
         else:
             error = STOPPED if report.state == DeviceLogState.STOPPED else LOG_GONE
@@ -290,11 +290,31 @@ class Driver:
         part.ended = True
         if report.error is None or part.outcome is not None:
             return
+        if self._intent is Intent.CANCEL:
+            self._not_cancelled(part, report.error)
+            return
         # a device that was running goes on by itself: only its link is lost, and resume finds it again
         state = self._standing(part).state
         if state is DeviceRunState.PLANNED:
             state = DeviceRunState.RUNNING if part.started else DeviceRunState.FAILED
         self._record(part, state, str(report.error), report.error.hint)
+
+    def _cancelled(self, part: _Part) -> Standing:
+        """Return how a device stands of which no runner is left: cancelled, whatever stopped it, unless complete."""
+        known = self._standing(part)
+        if known.state in ENDED:
+            return known
+        self._store.set_device_state(self._run, part.device.name, DeviceRunState.CANCELLED)
+        return Standing(DeviceRunState.CANCELLED, None, None)
+
+    def _not_cancelled(self, part: _Part, error: DeviceError) -> None:
+        """Take a device that did not answer for cancelled only if it never had a plan; else its runner may live on."""
+        if self._store.plan_document(self._run, part.device.name) is None:
+            self._record(part, DeviceRunState.CANCELLED, None, None)
+            return
+        hint = f"when the device answers again: benchfleet runs cancel {self._run}"
+        hint = f"{error.hint}; {hint}" if error.hint else hint
+        self._record(part, self._standing(part).state, f"{error}; the run may go on there", hint)
 
     def _fail(self, part: _Part, error: OrchestratorError) -> None:
         self._end(part, DeviceRunState.FAILED, str(error), error.hint)

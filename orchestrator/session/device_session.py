@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from device_worker.protocol.vocabulary import Message, RunState
 from orchestrator.blobs.base import BlobSource
+from orchestrator.domain.blob import Blob
 from orchestrator.domain.conversation import (
     Assignment,
     Attachment,
@@ -28,7 +30,7 @@ from orchestrator.domain.conversation import (
     StepBegan,
 )
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import DeviceError, OrchestratorError, WorkerFailed
+from orchestrator.domain.errors import BlobDamaged, DeviceError, OrchestratorError, WorkerFailed
 from orchestrator.session.worker_client import WorkerClient, WorkerProgram
 from orchestrator.transport.base import Connector, Transport
 
@@ -163,7 +165,22 @@ class DeviceSession:
             self._begin(Step.UPLOAD, f"{_amount(sent)} of {_amount(total)}")
 
         for blob in missing:
-            client.upload(blob, self._parts.blobs.path(blob), offsets[blob.sha256], on_bytes)
+            path, offset, before = self._parts.blobs.path(blob), offsets[blob.sha256], sent
+            try:
+                client.upload(blob, path, offset, on_bytes)
+            except BlobDamaged:  # a bit that flipped on the way, or a beginning that a power cut had spoilt
+                total, sent = total + offset, before
+                self._begin(Step.UPLOAD, f"{blob.name} arrived damaged and is sent again")
+                self._send_again(client, blob, path, on_bytes)
+
+    @staticmethod
+    def _send_again(client: WorkerClient, blob: Blob, path: Path, on_bytes: Callable[[int], None]) -> None:
+        """Send a whole blob for the second time, and the last."""
+        try:
+            client.upload(blob, path, 0, on_bytes)
+        except BlobDamaged as error:
+            hint = "check the device's disk and memory, then resume the run"
+            raise BlobDamaged(f"{error.message}, twice", hint) from error
 
     def _follow(self, attachment: Attachment) -> None:
         """Follow a log to its end, reconnecting from the last record that was passed on."""
@@ -244,11 +261,17 @@ class DeviceSession:
                 transport.close()
         self._begin(Step.START_WORKER)
         try:
-            self._client = WorkerClient.open(transport, self._device, self._parts.worker)
+            self._client = self._start_worker(transport)
         except DeviceError:
             self._disconnect()
             raise
         return self._client
+
+    def _start_worker(self, transport: Transport) -> WorkerClient:
+        try:
+            return WorkerClient.open(transport, self._device, self._parts.worker)
+        except BlobDamaged:  # the worker itself, shipped to a device for the first time
+            return WorkerClient.open(transport, self._device, self._parts.worker)
 
     def _disconnect(self) -> None:
         with self._lock:

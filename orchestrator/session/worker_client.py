@@ -19,6 +19,7 @@ from device_worker.protocol.vocabulary import ErrorKind, Message
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import (
+    BlobDamaged,
     DeviceBusy,
     DeviceDiskFull,
     DeviceError,
@@ -42,6 +43,7 @@ SILENT_HEARTBEATS_MAX = 3
 ERRORS: dict[str, type[DeviceError]] = {
     ErrorKind.DISK_FULL: DeviceDiskFull,
     ErrorKind.DEVICE_BUSY: DeviceBusy,
+    ErrorKind.BLOB_CORRUPT: BlobDamaged,
 }
 HINTS: dict[str, str] = {
     ErrorKind.DISK_FULL: "free space on the device, or set its state_dir to a larger file system in the inventory",
@@ -151,8 +153,8 @@ class WorkerClient:
                 header = {"type": Message.BLOB_PUT, "sha256": blob.sha256, "size": blob.size, "offset": offset}
                 try:
                     answer, _ = self._ask(header, chunk, UPLOAD_TIMEOUT_S)
-                except DeviceDiskFull as error:  # the device knows files by their hash, people by their name
-                    raise DeviceDiskFull(error.message.replace(blob.sha256, blob.name), error.hint) from error
+                except (DeviceDiskFull, BlobDamaged) as error:  # the device knows files by their hash, people by name
+                    raise type(error)(error.message.replace(blob.sha256, blob.name), error.hint) from error
                 offset += len(chunk)
                 on_bytes(len(chunk))
                 if answer.get("complete"):

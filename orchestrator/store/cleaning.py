@@ -9,9 +9,8 @@ import math
 import re
 from typing import Any
 
-INTEGER_MAX = 2**63 - 1
-_JSON_DEPTH_MAX = 12
-_JSON_VALUES_MAX = 20_000
+from device_worker.protocol.limits import INTEGER_MAX, JSON_DEPTH_MAX, JSON_VALUES_MAX
+
 _JSON_TEXT_MAX = 4_000
 
 # C0 and C1 controls but newline and tab, lone surrogates, and the marks that reorder text around them
@@ -46,10 +45,10 @@ class _Cleaner:
 
     def clean(self, value: Any, depth: int) -> Any:
         self._values += 1
-        if depth > _JSON_DEPTH_MAX:
-            raise Unfit(f"nested deeper than {_JSON_DEPTH_MAX}")
-        if self._values > _JSON_VALUES_MAX:
-            raise Unfit(f"more than {_JSON_VALUES_MAX} values")
+        if depth > JSON_DEPTH_MAX:
+            raise Unfit(f"nested deeper than {JSON_DEPTH_MAX}")
+        if self._values > JSON_VALUES_MAX:
+            raise Unfit(f"more than {JSON_VALUES_MAX} values")
         match value:
             case str():
                 return clean_text(value, _JSON_TEXT_MAX)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from device_worker.protocol.limits import INTEGER_MAX
 from device_worker.protocol.samples import CODECS, CorruptSamples, inflate_block
-
-SAMPLE_MAX = 2**63 - 1
 
 
 def load_block(codec: str, data: bytes, crc32: int, count: int) -> NDArray[np.unsignedinteger]:
@@ -16,6 +15,6 @@ def load_block(codec: str, data: bytes, crc32: int, count: int) -> NDArray[np.un
     width = CODECS[codec]
     plain = np.ascontiguousarray(shuffled.reshape(width, count).T)
     samples: NDArray[np.unsignedinteger] = plain.view(f"<u{width}").reshape(count)
-    if width == 8 and count and int(samples.max()) > SAMPLE_MAX:
+    if width == 8 and count and int(samples.max()) > INTEGER_MAX:
         raise CorruptSamples("a sample of more than 63 bits")
     return samples

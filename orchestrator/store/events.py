@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from device_worker.protocol import PROTOCOL_VERSION
+from device_worker.protocol.limits import INT32_MAX, METRICS_MAX, OUTPUT_BYTES_MAX
 from device_worker.protocol.samples import CODECS, SAMPLES_MAX, CorruptSamples
 from device_worker.protocol.vocabulary import Event, Outcome, RunOutcome
 from device_worker.protocol.vocabulary import Failure as FailureKind
@@ -23,10 +24,7 @@ from orchestrator.store.fields import Fields
 if TYPE_CHECKING:
     from orchestrator.store.summary import Summary
 
-METRICS_MAX = 1_000
-OUTPUT_BYTES_MAX = 64 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_INT32_MAX = 2**31 - 1
 _MESSAGE_MAX = 2_000
 _STDERR_MAX = 8_000
 
@@ -201,7 +199,7 @@ def _trial_started(fields: Fields) -> TrialStarted:
     return TrialStarted(
         fields.name("trial"),
         fields.name("job"),
-        fields.integer("attempt", 1, _INT32_MAX),
+        fields.integer("attempt", 1, INT32_MAX),
         fields.optional("conditions", fields.document),
     )
 
@@ -215,7 +213,7 @@ def _trial_finished(fields: Fields) -> TrialFinished:
     return TrialFinished(
         trial=fields.name("trial"),
         job=fields.name("job"),
-        attempt=fields.integer("attempt", 1, _INT32_MAX),
+        attempt=fields.integer("attempt", 1, INT32_MAX),
         ok=ok,
         failure=None if failure is None or ok else _failure(failure),
         duration_ns=fields.optional("duration_ns", fields.integer),
@@ -233,7 +231,7 @@ def _failure(fields: Fields) -> Failure:
         fields.name("kind"),
         clean_text(fields.text("message"), _MESSAGE_MAX),
         fields.optional("signal", fields.name),
-        fields.optional("exit_code", lambda field: fields.integer(field, -_INT32_MAX, _INT32_MAX)),
+        fields.optional("exit_code", lambda field: fields.integer(field, -INT32_MAX, INT32_MAX)),
         fields.optional("stderr_tail", lambda field: clean_tail(fields.text(field), _STDERR_MAX)),
     )
 
@@ -267,7 +265,7 @@ def _metric(name: str, fields: Fields) -> MetricReport | None:
         return None if value is None else MetricReport(name, value)
     block = Block(
         codec=samples.one_of("codec", tuple(CODECS)),
-        batch=fields.optional("batch", lambda field: fields.integer(field, 1, _INT32_MAX)) or 1,
+        batch=fields.optional("batch", lambda field: fields.integer(field, 1, INT32_MAX)) or 1,
         count=samples.integer("count", 0, SAMPLES_MAX),
         crc32=samples.integer("crc32", 0, 2**32 - 1),
         data=_base64(samples, "data"),
@@ -285,12 +283,12 @@ def _metric(name: str, fields: Fields) -> MetricReport | None:
 def _outputs(fields: Fields) -> Outputs:
     fields.one_of("dtype", ("f4",))
     count = fields.integer("count", 0, OUTPUT_BYTES_MAX)
-    values_per_output = fields.integer("values_per_output", 0, OUTPUT_BYTES_MAX)
+    values_per_output = fields.integer("values_per_output", 0, INT32_MAX)
     data = _base64(fields, "data")
     if len(data) > OUTPUT_BYTES_MAX or len(data) != 4 * count * values_per_output:
         raise Unfit(f"outputs: {len(data)} bytes do not hold {count} x {values_per_output} numbers")
     top1 = list(fields.items("top1", OUTPUT_BYTES_MAX))
-    if any(type(index) is not int or not 0 <= index <= _INT32_MAX for index in top1):
+    if any(type(index) is not int or not 0 <= index <= INT32_MAX for index in top1):
         raise Unfit("outputs: top1 is not a list of indices")
     return Outputs(fields.one_of("inputs", ("dataset", "random")), count, values_per_output, data, top1 or None)
 

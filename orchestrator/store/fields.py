@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from orchestrator.store.cleaning import INTEGER_MAX, Unfit, clean_json
+from device_worker.protocol.limits import INTEGER_MAX, NAME_CHARACTERS_MAX
+from orchestrator.store.cleaning import Unfit, clean_json
 
 T = TypeVar("T")
 
@@ -19,7 +20,7 @@ class Fields:
             raise Unfit(f"{what} is not an object")
         self._values: Mapping[str, Any] = values
 
-    def name(self, field: str, limit: int = 200) -> str:
+    def name(self, field: str, limit: int = NAME_CHARACTERS_MAX) -> str:
         """Return a text that names something: not empty, printable, never altered."""
         value = self._values.get(field)
         if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= limit:

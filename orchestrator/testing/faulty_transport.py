@@ -34,7 +34,14 @@ class Silence:
     after_read_bytes: int = 0
 
 
-Fault = Refusal | Cut | Silence | None
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One byte, the one after so many written, arrives altered."""
+
+    after_written_bytes: int
+
+
+Fault = Refusal | Cut | Silence | Damage | None
 """What befalls one connection; None lets it be."""
 
 
@@ -57,9 +64,10 @@ class FaultyConnector:
 class _FaultyTransport:
     """Counts what all streams of one connection carry."""
 
-    def __init__(self, inner: Transport, fault: Cut | Silence | None) -> None:
+    def __init__(self, inner: Transport, fault: Cut | Silence | Damage | None) -> None:
         self.inner = inner
-        self._read_left = fault.after_read_bytes if fault else None
+        self._read_left = fault.after_read_bytes if isinstance(fault, Cut | Silence) else None
+        self._damage_in = fault.after_written_bytes if isinstance(fault, Damage) else -1
         self._write_left = fault.after_written_bytes if isinstance(fault, Cut) else None
         self._cuts = isinstance(fault, Cut)
         self._lock = threading.Lock()
@@ -107,6 +115,14 @@ class _FaultyTransport:
             self._write_left -= allowed
             return allowed
 
+    def damaged(self, data: bytes) -> bytes:
+        """Return what arrives of this data."""
+        with self._lock:
+            place, self._damage_in = self._damage_in, self._damage_in - len(data)
+        if not 0 <= place < len(data):
+            return data
+        return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
     def cut_if_written(self) -> None:
         """Cut the line if what was written is all it was to carry."""
         if self._write_left == 0:
@@ -133,7 +149,7 @@ class _FaultyStream:
 
     def write(self, data: bytes) -> None:
         allowed = self._line.allow_write(len(data))
-        self._inner.write(data[:allowed])
+        self._inner.write(self._line.damaged(data[:allowed]))
         self._line.cut_if_written()
         if allowed < len(data):
             raise LinkLost("cut on purpose")

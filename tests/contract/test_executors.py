@@ -16,6 +16,8 @@ from orchestrator.execution.base import Emit, Executor
 from orchestrator.execution.threads import ThreadExecutor
 
 WAIT_S = 30.0
+AT_ONCE_S = 4.0
+"""Less than a gateway waits for reports: a command that had to wait for that would come later."""
 
 
 class EchoSession:
@@ -30,6 +32,11 @@ class EchoSession:
             raise ZeroDivisionError("nobody expected this")
         if self._device == "unreachable":
             emit(SessionEnded(self._device, Unreachable("refused", "is it on?", device=self._device)))
+            return
+        if self._device == "busy":
+            while not isinstance(self._commands.get(), Close):
+                pass
+            emit(SessionEnded(self._device))
             return
         emit(StepBegan(self._device, Step.CONNECT))
         while not isinstance(command := self._commands.get(), Close):
@@ -96,6 +103,26 @@ def test_every_device_has_a_session_that_hears_its_own_commands(executor: Execut
     assert StepBegan("two", Step.CANCEL, repr(Cancel("run-1"))) in seen
     assert StepBegan("one", Step.CANCEL, repr(Cancel("run-1"))) not in seen
     assert {report.device for report in seen} == {"one", "two"}
+
+
+def test_commands_arrive_in_order_and_at_once_while_another_session_is_busy(executor: Executor) -> None:
+    """One device keeps its session from hearing anything; the other's commands do not wait for it, nor for reports."""
+    heard = Heard()
+    executor.launch([device("busy"), device("one")], heard.emit)
+    while heard.reports.get(timeout=WAIT_S) != StepBegan("one", Step.CONNECT):
+        pass
+    commands = [Cancel(f"run-{number}") for number in range(50)]
+    began = time.monotonic()
+    for command in commands:
+        executor.post("one", command)
+    echoed = [heard.reports.get(timeout=WAIT_S) for _ in commands]
+    took_s = time.monotonic() - began
+
+    assert echoed == [StepBegan("one", Step.CANCEL, repr(command)) for command in commands]
+    assert took_s < AT_ONCE_S
+    executor.post("busy", Close())
+    executor.post("one", Close())
+    assert len([report for report in heard.until_ended(2) if isinstance(report, SessionEnded)]) == 2
 
 
 def test_a_device_that_fails_does_not_end_the_others(executor: Executor) -> None:

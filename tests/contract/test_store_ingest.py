@@ -544,6 +544,22 @@ class TestWhatIsLeft:
         assert missing[invalid_twice].reason == "too-hot, throttled"
         assert missing[skipped].reason == "its preflight failed"
 
+    def test_a_rejected_preflight_is_done_only_with_the_last_trial_of_its_job(self, store: Store) -> None:
+        """A device that is to skip what is left of the job must fail the preflight again, to know that it has to."""
+        planned = plan_run(store, retries=Retries(failed=0, invalid=0))
+        good, bad = planned.preflights
+        job = next(trial.job for trial in planned.plan.trials if trial.key == bad)
+        first, *others = [trial.key for trial in planned.plan.trials if trial.job == job and trial.key != bad]
+        log = planned.log().runner_started().finished(good).failed(bad).skipped(first)
+        store.ingest([log.arrived()])
+        assert set(store.done_trials("run", "pi-03", retry_failed=False)) == {good, first}
+
+        before = log.last_seq
+        for trial in others:
+            log.skipped(trial)
+        store.ingest([log.arrived(before + 1)])
+        assert set(store.done_trials("run", "pi-03", retry_failed=False)) == {good, bad, first, *others}
+
     def test_trials_without_any_record_say_why(self, store: Store, planned: Planned) -> None:
         trial = planned.measures[0]
         store.ingest([planned.log().runner_started().started(trial).arrived()])

@@ -35,17 +35,39 @@ from orchestrator.domain.conversation import (
     StepBegan,
 )
 from orchestrator.domain.device import Device, TransportKind
-from orchestrator.domain.errors import NoPython, Unreachable
+from orchestrator.domain.errors import BlobDamaged, DeviceError, LinkLost, NoPython, Unreachable, WorkerFailed
 from orchestrator.execution.guard import run_guarded
 from orchestrator.session.device_session import DeviceSession, DeviceSessions, LinkPolicy
 from orchestrator.session.worker_client import WorkerProgram
-from orchestrator.testing.faulty_transport import Cut, Fault, FaultyConnector, Refusal, Silence
+from orchestrator.testing.faulty_transport import Cut, Damage, Fault, FaultyConnector, Refusal, Silence
+from orchestrator.transport.base import Transport
 from orchestrator.transport.local import LocalConnector
 
 WAIT_S = 30.0
 Kind = TypeVar("Kind")
 OK = 'echo \'{"metric": "latency_ns", "samples": [1000]}\'\necho \'{"done": true}\'\n'
 PATIENT = LinkPolicy(reconnect_attempts=6, heartbeat_s=1.0)
+
+
+class CountingConnector:
+    """Local connections; knows how many were made and how many are still open."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.open: set[Transport] = set()
+
+    def connect(self, device: Device) -> Transport:
+        transport = LocalConnector().connect(device)
+        close = transport.close
+
+        def counted_close() -> None:
+            self.open.discard(transport)
+            close()
+
+        transport.close = counted_close  # type: ignore[method-assign]
+        self.made += 1
+        self.open.add(transport)
+        return transport
 
 
 class Bench:
@@ -55,6 +77,7 @@ class Bench:
         self.folder = folder
         self.cache = BlobCache(folder / "controller")
         self.device = Device("board", TransportKind.LOCAL, state_dir=str(folder / "device"))
+        self.connector = CountingConnector()
 
     def assignment(self, program: str, trials: int = 3, run: str = "run-1") -> Assignment:
         """Plan so many trials of a shell program."""
@@ -110,12 +133,12 @@ class Talk:
 
     def __init__(self, bench: Bench, faults: Sequence[Fault] = (), policy: LinkPolicy = PATIENT) -> None:
         archive, sha256 = worker_archive()
-        connector = FaultyConnector(LocalConnector(), {bench.device.name: list(faults)})
+        connector = FaultyConnector(bench.connector, {bench.device.name: list(faults)})
         parts = DeviceSessions(connector, WorkerProgram(archive, sha256, loader_source()), bench.cache, policy)
         self.session: DeviceSession = parts(bench.device)
         self.reports: list[Report] = []
-        self._arriving: queue.SimpleQueue[Report] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=run_guarded, args=(self.session, "board", self._arriving.put))
+        self.arriving: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=run_guarded, args=(self.session, "board", self.arriving.put))
         self._thread.start()
 
     def post(self, command: Command) -> None:
@@ -124,7 +147,7 @@ class Talk:
     def until(self, kind: type[Kind]) -> Kind:
         deadline = time.monotonic() + WAIT_S
         while True:
-            report = self._arriving.get(timeout=max(0.1, deadline - time.monotonic()))
+            report = self.arriving.get(timeout=max(0.1, deadline - time.monotonic()))
             self.reports.append(report)
             if isinstance(report, kind):
                 return report
@@ -215,13 +238,66 @@ def test_a_cut_link_is_sought_again_and_no_record_is_lost_or_doubled(
 
 
 def test_a_cut_upload_goes_on(bench: Bench, talks: list[Talk]) -> None:
-    large = OK + "#" * 9_000_000
     talk = Talk(bench, [Cut(after_written_bytes=5_000_000)])
     talks.append(talk)
     talk.until(FactsReported)
-    talk.post(bench.assignment(large, trials=1))
+    talk.post(bench.assignment(LARGE, trials=1))
     assert talk.until(FollowEnded).state == RunState.FINISHED
     assert finished(talk.events) == ["j1.1"]
+
+
+LARGE = OK + "#" * 9_000_000
+"""A program whose upload takes three messages."""
+
+
+def test_an_upload_that_arrives_damaged_is_sent_again(bench: Bench, talks: list[Talk]) -> None:
+    talk = Talk(bench, [Damage(after_written_bytes=5_000_000)])
+    talks.append(talk)
+    talk.until(FactsReported)
+    talk.post(bench.assignment(LARGE, trials=1))
+    assert talk.until(FollowEnded).state == RunState.FINISHED
+    assert finished(talk.events) == ["j1.1"]
+    details = [report.detail for report in talk.reports if isinstance(report, StepBegan)]
+    assert "program.sh arrived damaged and is sent again" in details
+    assert details[-2:] == ["9.0 of 9.0 MB", ""]
+
+
+def test_a_worker_that_arrives_damaged_is_sent_again(bench: Bench, talks: list[Talk]) -> None:
+    talk = Talk(bench, [Damage(after_written_bytes=20_000)])
+    talks.append(talk)
+    assert talk.until(FactsReported).worker_sha256 == worker_archive()[1]
+
+
+def test_an_upload_that_is_cut_after_damage_is_sent_again_too(bench: Bench, talks: list[Talk]) -> None:
+    """The link drops once the damaged half is there: the rest follows, the whole is found out, and sent anew."""
+    spoilt = bench.folder / "device" / "blobs"
+    talk = Talk(bench)
+    talks.append(talk)
+    talk.until(FactsReported)
+    assignment = bench.assignment(LARGE, trials=1)
+    spoilt.mkdir(parents=True)
+    (spoilt / f"{assignment.blobs[-1].sha256}.partial").write_bytes(b"!" * 5_000_000)
+    talk.post(assignment)
+    assert talk.until(FollowEnded).state == RunState.FINISHED
+    assert finished(talk.events) == ["j1.1"]
+
+
+def test_an_upload_that_arrives_damaged_twice_fails_with_the_files_name(
+    bench: Bench, talks: list[Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assignment = bench.assignment(OK, trials=1)
+    spoilt = bench.folder / "spoilt"
+    spoilt.write_bytes(bytes(assignment.blobs[-1].size))
+    path = bench.cache.path
+    monkeypatch.setattr(bench.cache, "path", lambda blob: spoilt if blob.name == "program.sh" else path(blob))
+    talk = Talk(bench)
+    talks.append(talk)
+    talk.until(FactsReported)
+    talk.post(assignment)
+    error = talk.until(SessionEnded).error
+    assert isinstance(error, BlobDamaged)
+    assert str(error) == "board: upload: program.sh arrived with another SHA-256, twice"
+    assert error.hint == "check the device's disk and memory, then resume the run"
 
 
 def test_a_link_that_falls_silent_is_given_up_and_sought_again(bench: Bench, talks: list[Talk]) -> None:
@@ -306,3 +382,40 @@ def test_an_old_python_is_refused_by_its_version(tmp_path: Path, talks: list[Tal
     assert isinstance(error, NoPython)
     assert "Python 3.6.15" in str(error)
     assert error.hint
+
+
+def hold(bench: Bench, faults: Sequence[Fault], *commands: Command) -> DeviceError | None:
+    """Hold a session to whatever end these commands, or their absence, bring it to."""
+    talk = Talk(bench, faults, LinkPolicy(reconnect_attempts=2, heartbeat_s=0.5))
+    for command in commands:
+        talk.post(command)
+    try:
+        while True:
+            report = talk.arriving.get(timeout=WAIT_S)
+            if isinstance(report, FollowEnded):
+                talk.post(Forget(report.run, report.log_id or "", report.last_seq or 0))
+            if isinstance(report, SessionEnded):
+                return report.error
+    finally:
+        talk.end()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_session_closes_what_it_opened_however_it_ends(bench: Bench) -> None:
+    """Told to, when its run is over, when its link is cut again and again, and on a device without a worker."""
+    whole = bench.assignment(OK, trials=1)
+    bare = Device("board", TransportKind.LOCAL, python="/bin/false", state_dir=str(bench.folder / "device"))
+    hold(bench, (), Close())
+    before = open_files()
+    for _ in range(3):
+        assert hold(bench, (), whole) is None
+        assert isinstance(hold(bench, [Cut(3_000), Cut(10), Cut(10)], whole), LinkLost)
+        bench.device, kept = bare, bench.device
+        assert isinstance(hold(bench, ()), WorkerFailed)
+        bench.device = kept
+    assert bench.connector.made >= 12
+    assert bench.connector.open == set()
+    assert open_files() == before

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.lab import OK_PROGRAM, Lab
+from tests.servers import processes
+from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
 from tests.servers.sshd import SshServer
 from tests.servers.tcp_relay import TcpRelay
@@ -163,6 +166,45 @@ def test_cancel_keeps_what_is_finished_and_leaves_no_process(lab: Lab) -> None:
     assert [lab.processes(name) for name in DEVICES] == [[], [], []]
     listed = lab.json("runs", "list")
     assert listed[0]["state"] == "cancelled"
+
+
+def test_a_device_that_lost_its_log_is_cancelled(lab: Lab) -> None:
+    """One device keeps its runner, of the other everything is gone: both are cancelled."""
+    sweep = lab.write_exec_sweep("exec sleep 600\n", timeouts={"trial_s": 900})
+    assert lab.run("run", str(sweep), "--detach", "--select", "pi-01 or pi-02").returncode == 0
+    for pid in lab.processes("pi-02"):
+        os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(lab.state_dir("pi-02") / "runs")
+
+    cancelled = lab.run("runs", "cancel", "last")
+
+    assert cancelled.returncode == 0, cancelled.stderr
+    for device in ("pi-01", "pi-02"):
+        lab.assert_told(cancelled, device, "cancelled")
+    assert lab.json("runs", "list")[0]["state"] == "cancelled"
+    processes.wait_until(
+        lambda: not lab.processes("pi-01") and not lab.processes("pi-02"), "the devices are idle", WAIT_S
+    )
+
+
+def test_a_device_that_cannot_be_reached_is_cancelled_only_if_nothing_can_run_there(
+    lab: Lab, ssh_server: SshServer
+) -> None:
+    gate = lab.directory / "gate"
+    lab.add_ssh("never", ssh_server, port=free_port())
+    sweep = lab.write_exec_sweep(f"until [ -e {gate} ]; do sleep 0.1; done\n" + OK_PROGRAM)
+    assert lab.run("run", str(sweep), "--detach", "--select", "pi-01 or never").returncode == 3
+    lab.add_ssh("pi-01", ssh_server, port=free_port())
+
+    cancelled = lab.run("runs", "cancel", "last")
+
+    assert cancelled.returncode == 3
+    lab.assert_told(cancelled, "never", "cancelled")
+    lab.assert_told(cancelled, "pi-01", "connect", "the run may go on there", "hint", "benchfleet runs cancel")
+    lab.add_ssh("pi-01", ssh_server)
+    again = lab.run("runs", "cancel", "last")
+    assert again.returncode == 0, again.stderr
+    assert lab.json("runs", "list")[0]["state"] == "cancelled"
 
 
 def test_a_cancelled_run_can_be_resumed(lab: Lab) -> None:

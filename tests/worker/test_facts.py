@@ -91,6 +91,26 @@ def test_a_32_bit_pi_is_named_by_its_board_not_by_its_core(replay, tmp_path):
     assert found["throttled"] is None
 
 
+@pytest.mark.parametrize(
+    ("kernel", "pointer_bytes", "machine"),
+    [
+        ("aarch64", 4, "armv7l"),
+        ("armv8l", 4, "armv7l"),
+        ("x86_64", 4, "i686"),
+        ("aarch64", 8, "aarch64"),
+        ("x86_64", 8, "x86_64"),
+        ("armv6l", 4, "armv6l"),
+        ("riscv64", 8, "riscv64"),
+    ],
+)
+def test_the_machine_is_that_of_the_programs_not_of_the_kernel(tmp_path, monkeypatch, kernel, pointer_bytes, machine):
+    system = os.uname()
+    uname = os.uname_result((system.sysname, system.nodename, system.release, system.version, kernel))
+    monkeypatch.setattr(facts.os, "uname", lambda: uname)
+    monkeypatch.setattr(facts, "_pointer_bytes", lambda: pointer_bytes)
+    assert collect(tmp_path)["machine"] == machine
+
+
 def test_a_jetson_is_as_hot_as_its_cpu_and_not_as_its_constant_zones(replay, tmp_path):
     replay(JETSON_NANO)
     assert collect(tmp_path)["temperature_c"] == 31.5

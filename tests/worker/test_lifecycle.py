@@ -315,3 +315,16 @@ def test_two_controllers_that_start_one_run_at_once_share_its_runner(device, con
     events = device.events("run-1", None)
     assert len(trials_of(events, "runner-started")) == 1
     assert other.events("run-1", None) == events
+
+
+def test_a_run_that_the_device_does_not_know_is_cancelled_already(device, plans, state_dir):
+    assert device.ask("cancel", run="run-1") == {"type": "cancel", "state": "unknown"}
+    assert not os.path.exists(os.path.join(state_dir, "runs", "run-1"))
+    plans.add_program("job", f"#!/bin/sh\n{DONE}")
+    assert device.execute("run-1", plans)[-1]["outcome"] == "complete"
+
+
+def test_a_run_that_has_a_folder_but_no_log_has_nothing_to_cancel(device, plans, state_dir):
+    os.makedirs(os.path.join(state_dir, "runs", "run-1"))
+    assert device.ask("cancel", run="run-1")["state"] == "unknown"
+    assert not os.path.exists(os.path.join(state_dir, "runs", "run-1", "log"))

@@ -37,7 +37,7 @@ if busy:
     time.sleep(0.1)
     os.unlink(busy)
 say(metric="latency_ns", samples=[1000] * 30, batch=5)
-say(metric="latency_ns", samples=[1000] * 50)
+say(metric="latency_ns", samples=[1000] * 10, batch=5)
 say(metric="load_ns", samples=[7, 8, 9])
 say(metric="runner_threads", value=len(threads))
 if cpus:

@@ -14,6 +14,7 @@ from worker_client import trials_of, wait_until
 DONE = "echo '{\"done\": true}'\n"
 METRIC = 'echo \'{"metric": "latency_ns", "samples": [5, 6]}\'\n'
 PYTHON = f"#!{sys.executable}\n"
+OUTPUTS = {"count": 1, "values_per_output": 1, "dtype": "f4", "data": "AACAPw==", "inputs": "random", "top1": [0]}
 
 
 def finish(device, plans, script, **fields):
@@ -41,14 +42,14 @@ def test_a_program_that_behaves_is_heard_in_full(device, plans):
         'echo \'{"metric": "rss_bytes_max", "value": 13631488}\'\n'
         "echo\n"
         'echo \'{"window": {"begin_mono_ns": 1, "end_mono_ns": 2}}\'\n'
-        'echo \'{"outputs": {"count": 0}}\'\n'
+        f"echo '{json.dumps({'outputs': OUTPUTS})}'\n"
         "echo a word on standard error >&2\n" + DONE
     )
     finished = finish(device, plans, script)
     assert (finished["outcome"], finished["failure"], finished["invalid"]) == ("ok", None, [])
     assert finished["runtime"] == {"name": "mine", "version": "1.0"}
     assert finished["window"] == {"begin_mono_ns": 1, "end_mono_ns": 2}
-    assert finished["outputs"] == {"count": 0}
+    assert finished["outputs"] == OUTPUTS
     rss, latency = finished["metrics"]
     assert rss == {"name": "rss_bytes_max", "value": 13631488}
     assert (latency["name"], latency["batch"]) == ("latency_ns", 10)
@@ -338,7 +339,7 @@ def test_trials_that_the_controller_skips_are_not_run(device, plans):
 def test_a_result_that_no_record_can_hold_is_a_failure(device, plans):
     script = (
         PYTHON + "import json\nblob = 'x' * (20 << 20)\n"
-        "print(json.dumps({'runtime': {'name': blob}}))\nprint(json.dumps({'outputs': {'data': blob}}))\n"
+        "print(json.dumps({'runtime': {'name': blob}}))\nprint(json.dumps({'window': {'clock': blob}}))\n"
         "print(json.dumps({'metric': 'm', 'value': 1}))\nprint(json.dumps({'done': True}))\n"
     )
     failure = failure_of(device, plans, script)

@@ -21,6 +21,8 @@ from orchestrator.testing.event_logs import (
     sample_model,
     sample_plan,
     sample_sweep,
+    save_plan,
+    save_snapshot,
 )
 
 MODEL = sample_model()
@@ -40,7 +42,7 @@ def measure(
     with open_store(str(database)) as store:
         store.create_run(sample_header(run, sweep, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [device])
         plan = sample_plan(device, sweep, MODEL)
-        store.save_plan(run, plan, store.save_snapshot(device, Facts(FACTS), STARTED_AT), WORKER_SHA256)
+        save_plan(store, run, plan, save_snapshot(store, device, Facts(FACTS), STARTED_AT), WORKER_SHA256)
         log, jobs = EventLog(run, plan), {job.key: job for job in plan.jobs}
         for trial in plan.trials:
             if trial.kind is TrialKind.PREFLIGHT:

@@ -14,7 +14,15 @@ from orchestrator.execution.base import Executor
 from orchestrator.services.plan import Planning, plan_sweep
 from orchestrator.services.prepare import SweepPlanner
 from orchestrator.store.store import Store, open_store
-from orchestrator.testing.event_logs import FACTS, STARTED_AT, sample_device, sample_model, sample_plan, sample_sweep
+from orchestrator.testing.event_logs import (
+    FACTS,
+    STARTED_AT,
+    sample_device,
+    sample_model,
+    sample_plan,
+    sample_sweep,
+    save_snapshot,
+)
 
 DEVICES = (sample_device("pi-03"), sample_device("pi-04"))
 MODEL, SWEEP = sample_model(), sample_sweep()
@@ -24,7 +32,7 @@ MODEL, SWEEP = sample_model(), sample_sweep()
 def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(str(tmp_path / "benchfleet.db")) as opened:
         for device in DEVICES:
-            opened.save_snapshot(device, Facts(FACTS), STARTED_AT)
+            save_snapshot(opened, device, Facts(FACTS), STARTED_AT)
         yield opened
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import HostKeyUnknown, LinkLost, Unreachable
-from orchestrator.testing.faulty_transport import Cut, Fault, FaultyConnector, Refusal, Silence
+from orchestrator.testing.faulty_transport import Cut, Damage, Fault, FaultyConnector, Refusal, Silence
 from orchestrator.transport.base import Stream, Transport
 from orchestrator.transport.local import LocalConnector
 
@@ -73,6 +73,14 @@ def test_a_cut_while_writing_delivers_the_first_part(connect: Connect) -> None:
 
     with pytest.raises(LinkLost, match="cut on purpose"):
         stream.write(b"abcdef")
+
+
+def test_damage_alters_one_byte_and_no_other(connect: Connect) -> None:
+    stream = connect(Damage(after_written_bytes=5)).stream(["cat"])
+    for part in (b"abcd", b"efgh", b"ijkl"):
+        stream.write(part)
+
+    assert read(stream, 12) == b"abcdeg" + b"ghijkl"
 
 
 def test_silence_keeps_the_reader_waiting_for_its_time(connect: Connect) -> None:
