@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Send = Callable[..., None]
 
 _HANG_UP_PAUSE_S = 0.01
+_COMPANY_S = 0.05
+"""A new record waits this long for the next: where a trial ends another begins, and one message tells of both."""
 
 
 class Control:
@@ -124,6 +126,9 @@ class Following:
         if not ready:
             self._send(Message.ALIVE)
         if self._wake_fd in ready:
+            if ready[self._wake_fd] & select.POLLIN:
+                poll.modify(self._wake_fd, 0)  # its hang-up ends the wait, as a message does; a record does not
+                poll.poll(_COMPANY_S * 1000)
             self._drain(ready[self._wake_fd])
         return control.fd not in ready or control.handle()
 

@@ -135,6 +135,15 @@ def test_a_silent_run_is_followed_by_heartbeats(device, plans, tmp_path):
     assert kinds[-2:] == ["alive", "alive"]
 
 
+def test_the_end_of_a_trial_and_the_start_of_the_next_come_together(device, plans):
+    plans.add_program("job", trials=3)
+    log_id = device.start("run-1", plans)["log_id"]
+    followed = [events_of(message) for message in device.follow("run-1", log_id) if message["type"] == "records"]
+    kinds = [event["kind"] for events in followed for event in events]
+    assert kinds.count("trial-finished") == 3
+    assert any({"trial-finished", "trial-started"} <= {event["kind"] for event in events} for events in followed)
+
+
 def test_two_may_follow_one_run(device, connect, plans):
     plans.add_program("job", trials=3)
     log_id = device.start("run-1", plans)["log_id"]
@@ -172,7 +181,7 @@ def test_facts_have_every_key_and_no_zero_for_unknown(device):
         ("status", {"run": "../up"}),
         ("status", {"run": ".hidden"}),
         ("status", {"run": ""}),
-        ("cancel", {"run": "nothing"}),
+        ("cancel", {"run": "../up"}),
         ("follow", {"run": "r", "after_seq": -1, "heartbeat_s": 1}),
         ("follow", {"run": "r", "after_seq": 0, "heartbeat_s": 0}),
         ("follow", {"run": "r", "after_seq": "0", "heartbeat_s": 1}),
