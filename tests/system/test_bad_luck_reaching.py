@@ -24,6 +24,11 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 TRIALS = 2
 IMPATIENT = {"BENCHFLEET_CONNECT_TIMEOUT_S": "3"}
 OLD_PYTHONS = ("2.7", "3.6")
+AGED_PYTHON = """\
+#!/bin/sh
+echo 'benchfleet-loader {"python": "3.5.3", "have": false, "state_dir": "/nowhere"}'
+"""
+"""What a loader prints on a Python that is too old, for machines that have none to try."""
 
 
 class UnluckyLab(Lab):
@@ -71,6 +76,9 @@ class UnluckyLab(Lab):
     def _add_python_troubles(self) -> None:
         self.add_ssh("bare", self._server, python="/nowhere/python3")
         self.add_ssh("odd", self._server, python="false")
+        aged = self.write("aged-python", AGED_PYTHON)
+        aged.chmod(0o755)
+        self.add_ssh("aged", self._server, python=str(aged))
         for version in OLD_PYTHONS:
             python = find_python(version)
             if python is not None:
@@ -175,6 +183,10 @@ def test_a_python_that_is_too_old(lab: UnluckyLab, assert_failed: Callable[..., 
     if f"python-{version}" not in lab.devices:
         pytest.skip(f"no Python {version} found (on the PATH, in pyenv)")
     assert_failed(f"python-{version}", "start worker", f"is Python {version}.", "needs 3.7", "hint", "python:")
+
+
+def test_a_python_that_says_it_is_too_old(assert_failed: Callable[..., None]) -> None:
+    assert_failed("aged", "start worker", "is Python 3.5.3", "needs 3.7", "hint", "python:")
 
 
 def test_a_python_that_is_none(assert_failed: Callable[..., None]) -> None:

@@ -137,6 +137,42 @@ def test_a_link_cut_in_the_middle_is_made_again_by_itself(
     assert_exactly_once(lab, trials=8, devices=["far"])
 
 
+def test_a_link_that_stays_cut_is_told_and_the_run_is_resumed_once_it_is_back(
+    tmp_path: Path, ssh_server: SshServer, relay: TcpRelay
+) -> None:
+    """Whoever waits gives up, tries again too early, which completes the other device, and then again in time."""
+    lab = Lab(tmp_path)
+    lab.trust(ssh_server)
+    lab.trust(ssh_server, relay.host, relay.port)
+    lab.add_ssh("near", ssh_server)
+    lab.add_ssh("far", ssh_server, host=relay.host, port=relay.port)
+    gated = f"case $BENCHFLEET_TRIAL in *.[12]) ;; *) until [ -e {tmp_path}/gate ]; do sleep 0.1; done ;; esac\n"
+    sweep = lab.write_exec_sweep(gated + OK_PROGRAM, trials=4)
+    controller = lab.start("run", str(sweep), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        lab.wait_for_results("near", "far", at_least=4)
+        relay.cut()
+        controller.send_signal(signal.SIGINT)
+        _, errors = controller.communicate(timeout=WAIT_S)
+    finally:
+        controller.kill()
+        controller.wait()
+    assert controller.returncode == 3, errors
+    (tmp_path / "gate").touch()
+
+    early = lab.run("runs", "resume", "last")
+    assert early.returncode == 3
+    lab.assert_told(early, "near", "complete")
+    lab.assert_told(early, "far", "connect", "refuses", "hint")
+    assert lab.counts("near") == [1] * 4
+    assert sum(lab.counts("far")) == 2
+
+    relay.restore()
+    resumed = lab.run("runs", "resume", "last")
+    assert resumed.returncode == 0, resumed.stderr
+    assert_exactly_once(lab, devices=("near", "far"), trials=4)
+
+
 def test_detached_runs_go_on_and_are_collected_later(lab: Lab) -> None:
     sweep = lab.write_exec_sweep(stepwise(lab), trials=4)
     detached = lab.run("run", str(sweep), "--detach")
