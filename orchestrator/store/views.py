@@ -115,7 +115,7 @@ size_bytes      Size of the artifact.
 )
 V_VARIANT_COMPARE = _view(
     "v_variant_compare",
-    1,
+    2,
     "Each variant beside its parent and its base: same run, device, runtime, settings and metric. Ratios of medians, "
     "without intervals: `benchfleet compare` judges.",
     f"""{_RUN.strip()}

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import TrialKind
+from orchestrator.store.migrations import migrations_directory
 from orchestrator.store.store import Store
 from orchestrator.store.views import VIEWS
 from orchestrator.testing.event_logs import (
@@ -134,6 +135,25 @@ def test_variants_are_compared_with_parent_and_base_of_the_same_run(store: Store
         (2, "fp32", 8.0, None, None, None, "fp32", 8.0, 1.0),
         (2, "int8", 2.0, "fp16", None, None, "fp32", 8.0, 0.25),
     ]
+
+
+def test_the_second_version_of_the_comparison_answers_as_the_first(store: Store) -> None:
+    measure(store, "run", {("fp32", 1): (30, 40, 50), ("fp16", 1): (10, 20, 90), ("int8", 1): (4, 5, 6)})
+    measure(store, "gap", {("fp32", 2): (8, 8, 8), ("int8", 2): (2, 2, 2)}, hours=1, device="nano-01")
+    measure(store, "orphan", {("int8", 1): (2, 2, 2)}, hours=2)
+    first = (migrations_directory() / "views" / "v_variant_compare.1.sql").read_text().partition(" AS\n")[2]
+    found = sorted(map(repr, query(store, "SELECT * FROM v_variant_compare")))
+    assert found == sorted(map(repr, query(store, first)))
+    assert len(found) == 6 + 18  # cells with a latency; the preflights of all
+
+
+@pytest.mark.parametrize("view", ["v_cell", "v_variant_compare"])
+def test_a_filter_on_a_run_does_not_read_the_whole_history(store: Store, view: str) -> None:
+    if not store.database.is_sqlite:
+        pytest.skip("PostgreSQL plans by the tables' sizes")
+    plan = [step for *_, step in query(store, f"EXPLAIN QUERY PLAN SELECT * FROM {view} WHERE run = 'run'")]
+    assert any(step.startswith("SEARCH run ") for step in plan)
+    assert [step for step in plan if step.startswith(("SCAN attempt", "SCAN measurement", "SCAN trial"))] == []
 
 
 def test_a_parent_of_nothing_gives_no_ratio(store: Store) -> None:
