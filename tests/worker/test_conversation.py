@@ -61,11 +61,15 @@ def test_start_is_idempotent_while_running_and_after_the_end(device, connect, pl
     assert third == {"type": "start", "state": "finished", "log_id": first["log_id"], "pid": None}
 
 
-def test_a_controller_that_comes_back_follows_on_from_where_it_was(device, connect, plans):
-    plans.add_program("job", trials=4)
+def test_a_controller_that_comes_back_follows_on_from_where_it_was(device, connect, plans, tmp_path):
+    gate = tmp_path / "gate"
+    wait = f"case $BENCHFLEET_TRIAL in job.1) ;; *) until [ -e {gate} ]; do sleep 0.02; done ;; esac\n"
+    report = 'echo \'{"metric": "m", "value": 1}\'\necho \'{"done": true}\'\n'
+    plans.add_program("job", f"#!/bin/sh\n{wait}{report}", trials=4)
     log_id = device.start("run-1", plans)["log_id"]
     seen = device.until(device.follow("run-1", log_id), "trial-finished", trial="job.1")
     device.process.kill()  # the link drops: nobody says goodbye
+    gate.touch()
     rest = connect().events("run-1", log_id, after_seq=seen[-1]["seq"])
     assert [event["seq"] for event in seen + rest] == list(range(1, rest[-1]["seq"] + 1))
     assert rest[-1]["kind"] == "run-finished"
