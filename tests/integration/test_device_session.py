@@ -259,7 +259,7 @@ def test_an_upload_that_arrives_damaged_is_sent_again(bench: Bench, talks: list[
     assert finished(talk.events) == ["j1.1"]
     details = [report.detail for report in talk.reports if isinstance(report, StepBegan)]
     assert "program.sh arrived damaged and is sent again" in details
-    assert details[-2:] == ["9.0 of 9.0 MB", ""]
+    assert details[-2:] == ["9.0 MB of 9.0 MB", ""]
 
 
 def test_a_worker_that_arrives_damaged_is_sent_again(bench: Bench, talks: list[Talk]) -> None:
