@@ -31,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def sql(
-    statement: Annotated[str, typer.Argument(metavar="STATEMENT", help="One SELECT; the views begin with v_.")],
+    statement: Annotated[str, typer.Argument(metavar="STATEMENT", help="One SELECT, or - for standard input.")],
     form: Annotated[Format, typer.Option("--format", metavar="NAME", help="table, csv or json.")] = Format.TABLE,
     limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many rows.")] = None,
     db: Db = None,
@@ -47,8 +47,9 @@ def sql(
     from orchestrator.reporting.console import print_result
     from orchestrator.reporting.rows import row_table, write_csv, write_json
 
+    text = sys.stdin.read() if statement == "-" else statement
     with bootstrap.sql_console(bootstrap.settings(db=db, config=config)) as console:
-        columns, rows = console.query(statement, limit)
+        columns, rows = console.query(text, limit)
         if as_json or form is Format.JSON:
             write_json(sys.stdout, columns, rows)
         elif form is Format.CSV:

@@ -90,6 +90,7 @@ class Side:
     invalid: int = 0
     failed: int = 0
     missing: int = 0
+    without_metric: int = 0
     rejected: str | None = None
 
 

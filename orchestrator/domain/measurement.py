@@ -41,7 +41,8 @@ class Cell:
 class CellResult:
     """One metric of one job: one value per counted trial (p50 of sampled metrics), never pooled iterations.
 
-    `invalid`, `failed` and `missing` count the trials that have no usable value. `size_bytes` is the artifact's.
+    `invalid`, `failed` and `missing` count the trials that have no usable value, `without_metric` those that went well
+    but did not measure this metric. `size_bytes` is the artifact's.
     """
 
     cell: Cell
@@ -53,6 +54,7 @@ class CellResult:
     size_bytes: int | None
     accuracy: float | None
     rejected: str | None
+    without_metric: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,6 +254,7 @@ class _Judging:
             invalid=result.invalid,
             failed=result.failed,
             missing=result.missing,
+            without_metric=result.without_metric,
             rejected=result.rejected,
         )
 
@@ -286,6 +287,8 @@ def _notes(result: CellResult) -> tuple[str, ...]:
         notes.append(f"{result.failed} {_trials(result.failed)} failed")
     if result.missing:
         notes.append(f"{result.missing} {_trials(result.missing)} missing")
+    if result.without_metric:
+        notes.append(f"{result.without_metric} {_trials(result.without_metric)} did not measure {result.metric}")
     if result.trial_values and not usable(result.trial_values):
         notes.append("a trial's value is not above zero: no ratio")
     return tuple(notes)

@@ -30,6 +30,7 @@ class _Tally:
     invalid: int = 0
     failed: int = 0
     missing: int = 0
+    without_metric: int = 0
     rejected: str | None = None
 
     def add(self, row: Row[Any]) -> None:
@@ -42,6 +43,8 @@ class _Tally:
                 self.rejected = describe_failure(row.failure_kind, row.failure_message) or "its preflight failed"
         elif row.value is not None:
             self.measured.append(row.value)
+        elif state is TrialState.MEASURED:
+            self.without_metric += 1
         elif state is TrialState.SKIPPED:
             self.rejected = self.rejected or row.skip_reason or "its preflight failed"
         elif state is TrialState.INVALID:
@@ -214,4 +217,5 @@ def _cell_result(job: Row[Any], metric: str, tally: _Tally, accuracy: float | No
         size_bytes=job.size_bytes,
         accuracy=accuracy,
         rejected=tally.rejected,
+        without_metric=tally.without_metric if tally.measured or not tally.from_preflight else 0,
     )

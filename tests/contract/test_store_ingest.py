@@ -619,7 +619,7 @@ class TestCellResults:
         loads = store.cell_results("run", "load_ns")
         assert loads[0].trial_values == (7.0, 7.0, 7.0)
         accuracies = store.cell_results("run", "accuracy_top1")
-        assert accuracies[0].trial_values == (0.97,)
+        assert (accuracies[0].trial_values, accuracies[0].without_metric) == ((0.97,), 0)
 
     def test_trials_without_a_value_are_counted_by_why(self, store: Store, planned: Planned) -> None:
         job = planned.plan.jobs[0].key
@@ -629,7 +629,8 @@ class TestCellResults:
         log = planned.log().failed(first).finished(second, invalid=["too-hot"]).finished(third, [number("load_ns", 1)])
         store.ingest([log.arrived()])
         result = store.cell_results("run", "latency_ns")[0]
-        assert (result.failed, result.invalid, result.missing, result.trial_values) == (1, 1, 1, ())
+        assert (result.failed, result.invalid, result.without_metric, result.trial_values) == (1, 1, 1, ())
+        assert result.missing == 0
 
     def test_no_run_has_no_cells(self, store: Store) -> None:
         assert store.cell_results("no-run", "latency_ns") == []

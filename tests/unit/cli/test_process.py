@@ -116,6 +116,19 @@ def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
     assert b"\x1b[1m" in on_terminal(tmp_path, "sql", "SELECT 1 AS one")
 
 
+def test_a_statement_may_come_from_standard_input_and_begin_with_a_comment(tmp_path: Path) -> None:
+    open_store(str(tmp_path / "benchfleet.db")).close()
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator", "sql", "-", "--format", "csv"],
+        cwd=tmp_path,
+        env=environment(),
+        input=b"-- how many runs?\nSELECT count(*) AS n FROM run\n",
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b"n\n0\n"
+
+
 @pytest.mark.parametrize(("form", "rows"), [("csv", 30_000), ("json", 30_000), ("table", 800)])
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, form: str, rows: int) -> None:
     open_store(str(tmp_path / "benchfleet.db")).close()

@@ -186,11 +186,12 @@ def test_a_rejected_cell_is_not_comparable_and_says_why() -> None:
 
 
 def test_trials_that_do_not_count_are_named() -> None:
-    cut = replace(result("int8", 20_000.0, trials=3), invalid=1, failed=2, missing=1)
+    cut = replace(result("int8", 20_000.0, trials=3), invalid=1, failed=2, missing=1, without_metric=2)
     row = only_row(compare(FakeResults([result("fp32", 40_000.0), cut]), "r1", "variant", "fp32"))
 
     assert row.verdict is Verdict.IMPROVED
-    assert row.notes == ("1 invalid trial excluded", "2 trials failed", "1 trial missing")
+    left_out = ("1 invalid trial excluded", "2 trials failed", "1 trial missing", "2 trials did not measure latency_ns")
+    assert row.notes == left_out
 
 
 def test_one_trial_has_a_ratio_without_an_interval_and_no_verdict() -> None:
