@@ -1,8 +1,13 @@
 """Fifty devices, twenty one-second trials each: benchfleet against a plain Fabric thread pool doing the same work.
 
 All devices are state folders on one real sshd on loopback, so that both sides share its cost. The peer does what a
-lab's first script does: a thread and a Fabric connection per device, one `run` per trial, results kept in memory.
-benchfleet commits every result to SQLite. Wall time is from process start to process end; CPU is the controller alone.
+lab's first script does: a thread and a Fabric connection per device, the program put there, one `run` per trial,
+results kept in memory. benchfleet commits every result to SQLite. Wall time is from process start to process end; CPU
+is the controller alone.
+
+Controller and devices share this machine's processors, which real devices do not: starting fifty interpreters is then
+most of what a sweep waits for. The floor says how much: the peer, but with one bare Python per device that runs all of
+its trials, and does nothing of what a worker is for.
 """
 
 from __future__ import annotations
@@ -33,21 +38,37 @@ echo '{"metric": "latency_ns", "samples": [1000000000]}'
 echo '{"done": true}'
 """
 
+ONE_RUN_PER_TRIAL = """
+        return [link.run(shlex.join(["sh", there]), hide=True, in_stream=False).stdout for _ in range(int(trials))]
+"""
+
+ONE_PYTHON_PER_DEVICE = """
+        loop = (
+            "import json, subprocess, sys\\n"
+            "for _ in range(int(sys.argv[2])):\\n"
+            "    print(subprocess.run(['sh', sys.argv[1]], stdout=-1).stdout.decode(), flush=True)\\n"
+        )
+        command = [sys.executable, "-E", "-s", "-c", loop, there, trials]
+        return [link.run(shlex.join(command), hide=True, in_stream=False).stdout]
+"""
+
 PEER = """\
-import json, shlex, sys
+import json, os, shlex, sys
 from concurrent.futures import ThreadPoolExecutor
 from fabric import Connection
 
-host, port, user, key, program, devices, trials = sys.argv[1:]
+host, port, user, key, program, folder, devices, trials = sys.argv[1:]
 
 def work(device):
     key_only = {"key_filename": key, "look_for_keys": False}
+    there = os.path.join(folder, "peer-%d.sh" % device)
     with Connection(host, user=user, port=int(port), connect_kwargs=key_only) as link:
-        return [link.run(shlex.join(["sh", program]), hide=True, in_stream=False).stdout for _ in range(int(trials))]
+        link.put(program, there)
+        {work}
 
 with ThreadPoolExecutor(int(devices)) as pool:
     results = [line for lines in pool.map(work, range(int(devices))) for line in lines]
-assert sum('"done": true' in result for result in results) == int(devices) * int(trials)
+assert sum(result.count('"done": true') for result in results) == int(devices) * int(trials)
 """
 
 
@@ -67,9 +88,8 @@ def measure() -> list[Figure]:
     ):
         folder = Path(name)
         (folder / "trial.sh").write_text(PROGRAM)
-        key = str(server.identity_file)
-        peer_argv = [sys.executable, "-c", PEER, server.host, str(server.port), server.user, key]
-        peer = _cost([*peer_argv, str(folder / "trial.sh"), str(DEVICES), str(TRIALS)], folder)
+        peer = _cost(_peer(ONE_RUN_PER_TRIAL, folder, server), folder)
+        floor = _cost(_peer(ONE_PYTHON_PER_DEVICE, folder, server), folder)
         _write_lab(folder, server)
         run = [sys.executable, "-m", "orchestrator", "run", "sweep.yaml", "--json"]
         first = _cost(run, folder)
@@ -79,6 +99,7 @@ def measure() -> list[Figure]:
     return [
         Figure("peer wall", peer.wall_s, "s"),
         Figure("peer controller CPU", peer.cpu_s, "s"),
+        Figure("floor wall (a bare Python per device)", floor.wall_s, "s"),
         Figure("first sweep wall", first.wall_s, "s"),
         Figure("first sweep controller CPU", first.cpu_s, "s"),
         Figure("second sweep wall", again.wall_s, "s"),
@@ -87,8 +108,16 @@ def measure() -> list[Figure]:
         Figure("first sweep CPU / peer", first.cpu_s / peer.cpu_s, "ratio", 0.5),
         Figure("second sweep wall / peer", again.wall_s / peer.wall_s, "ratio", 1.0),
         Figure("second sweep CPU / peer", again.cpu_s / peer.cpu_s, "ratio", 0.5),
+        Figure("floor wall / peer", floor.wall_s / peer.wall_s, "ratio"),
         Figure("results not committed", wanted - committed, "trials", 0),
     ]
+
+
+def _peer(work: str, folder: Path, server: SshServer) -> list[str]:
+    """Return the command of a script that does the sweep's work in one of two ways."""
+    script = PEER.replace("{work}", work.strip())
+    reached = [server.host, str(server.port), server.user, str(server.identity_file)]
+    return [sys.executable, "-c", script, *reached, str(folder / "trial.sh"), str(folder), str(DEVICES), str(TRIALS)]
 
 
 def _write_lab(folder: Path, server: SshServer) -> None:
