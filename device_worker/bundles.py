@@ -9,6 +9,8 @@ import stat
 import zipfile
 import zlib
 
+from device_worker.event_log import sync_folder
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
@@ -53,7 +55,9 @@ class BundleStore:
         try:
             os.makedirs(partial, 0o700)
             _extract(archive, partial, is_interrupted)
+            os.sync()  # one for thousands of small files: after a power cut a bundle is whole or not there
             os.rename(partial, home)
+            sync_folder(self._folder)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

@@ -13,14 +13,19 @@ if TYPE_CHECKING:
 
     from device_worker.plan import Plan
 
+LOST_ATTEMPTS_MAX = 3
+"""So often may a runner end in the middle of one trial before the trial is taken for the reason."""
+
 
 class TrialTally:
     """What has become of one trial so far."""
 
-    __slots__ = ("failed", "failure", "invalid", "is_good", "is_skipped", "started")
+    __slots__ = ("failed", "failure", "invalid", "is_good", "is_open", "is_skipped", "lost", "started")
 
     def __init__(self) -> None:
         self.started = 0
+        self.is_open = False
+        self.lost = 0
         self.failed = 0
         self.invalid = 0
         self.is_good = False
@@ -29,14 +34,18 @@ class TrialTally:
 
 
 class Step:
-    """One thing to do: run an attempt at a trial or, where there is a `skip_reason`, skip it."""
+    """One thing to do: run an attempt at a trial or, where there is a `skip_reason`, skip it.
 
-    __slots__ = ("attempt", "skip_reason", "trial")
+    With `lost` the attempt is not to be run but given up: so many runners ended in the middle of this trial.
+    """
 
-    def __init__(self, trial: dict[str, Any], attempt: int, skip_reason: str | None = None) -> None:
+    __slots__ = ("attempt", "lost", "skip_reason", "trial")
+
+    def __init__(self, trial: dict[str, Any], attempt: int, skip_reason: str | None = None, lost: int = 0) -> None:
         self.trial = trial
         self.attempt = attempt
         self.skip_reason = skip_reason
+        self.lost = lost
 
 
 class Progress:
@@ -64,11 +73,15 @@ class Progress:
             self.outcome = event.get("outcome")
         elif kind == Event.RUNNER_STARTED:
             self.outcome = None
+            self._lose_open_attempts()
         tally = self._tallies.get(event.get("trial", ""))
         if tally is None:
             return
+        if kind == Event.TRIAL_FINISHED:
+            tally.is_open, tally.lost = False, 0
         if kind == Event.TRIAL_STARTED:
             tally.started += 1
+            tally.is_open = True
         elif kind == Event.TRIAL_SKIPPED:
             tally.is_skipped = True
         elif kind == Event.TRIAL_FINISHED and event.get("outcome") != Outcome.OK:
@@ -80,6 +93,12 @@ class Progress:
         elif kind == Event.TRIAL_FINISHED:
             tally.is_good = True
 
+    def _lose_open_attempts(self) -> None:
+        for tally in self._tallies.values():
+            if tally.is_open:
+                tally.is_open = False
+                tally.lost += 1
+
     def next_step(self) -> Step | None:
         """Return what to do next, or None when every trial is done.
 
@@ -90,8 +109,10 @@ class Progress:
         if not waiting:
             return None
         trial = min(waiting, key=lambda waiting_trial: self._tallies[waiting_trial["trial"]].invalid)
-        attempt = self._tallies[trial["trial"]].started + 1
-        return Step(trial, attempt, self._reason_to_skip(trial))
+        tally = self._tallies[trial["trial"]]
+        if tally.lost >= LOST_ATTEMPTS_MAX:
+            return Step(trial, tally.started, lost=tally.lost)
+        return Step(trial, tally.started + 1, self._reason_to_skip(trial))
 
     def _is_done(self, name: str) -> bool:
         tally = self._tallies[name]

@@ -83,7 +83,9 @@ class Runner:
             if step is None:
                 self.append(Event.RUN_FINISHED, outcome=RunOutcome.COMPLETE)
                 return
-            if step.skip_reason is not None:
+            if step.lost:
+                self._give_up(step)
+            elif step.skip_reason is not None:
                 self._skip(step)
             else:
                 self._attempt(step, bench, wakeups, containment)
@@ -97,6 +99,16 @@ class Runner:
 
     def _skip(self, step: Step) -> None:
         self.append(Event.TRIAL_SKIPPED, trial=step.trial["trial"], job=step.trial["job"], reason=step.skip_reason)
+
+    def _give_up(self, step: Step) -> None:
+        """Fail the last attempt at a trial that took its runner down each time, so that the others get their turn."""
+        from device_worker.attempt import AttemptResult
+
+        words = f"{step.lost} times the runner ended, or the device went down, in the middle of this trial"
+        now = conditions.read_conditions(self._throttle)
+        identity = {"trial": step.trial["trial"], "job": step.trial["job"], "attempt": step.attempt}
+        fields = dict(identity, conditions=now, conditions_before=None, duration_ns=None, invalid=[])
+        self._append_result(fields, AttemptResult(failure(Failure.RUNNER_DIED, words)))
 
     def _attempt(self, step: Step, bench: Bench, wakeups: SignalWakeups, containment: Containment) -> None:
         if step.trial["kind"] == TrialKind.MEASURE and (self._cool_down(wakeups) or bench.measure_idle(wakeups)):

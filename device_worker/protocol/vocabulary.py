@@ -82,6 +82,7 @@ class Failure:
     NO_RESULT = "no-result"
     START = "could-not-start"
     CANCELLED = "cancelled"
+    RUNNER_DIED = "runner-died"
 
 
 class Invalid:

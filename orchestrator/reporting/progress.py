@@ -310,6 +310,8 @@ _COLUMNS = (
 
 def _outcome(change: TrialChange) -> Text:
     style = _TRIAL_STYLES.get(change.state, "")
+    if change.state is TrialState.PLANNED and change.failure:  # cancelled: it is to be run yet
+        return Text(clean(change.failure))
     if change.state is not TrialState.MEASURED:
         return Text(clean(f"{change.state.value}: {change.failure}" if change.failure else change.state.value), style)
     if change.p50_ns is not None:

@@ -10,6 +10,7 @@ from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from device_worker.protocol.vocabulary import Failure
 from orchestrator.domain.plan import TrialKind
 from orchestrator.domain.run import TrialChange, TrialState
 from orchestrator.store.cleaning import Unfit
@@ -98,6 +99,8 @@ class Replay:
         attempt.counted = body.usable and trial.state is not TrialState.MEASURED
         if body.usable:
             self._turn(trial, TrialState.MEASURED)
+        elif body.failure is not None and body.failure.kind == Failure.CANCELLED:
+            self._turn(trial, TrialState.PLANNED)  # nothing is wrong with it: a resume runs it
         else:
             self._turn(trial, TrialState.INVALID if body.ok else TrialState.FAILED)
         failure = body.failure

@@ -577,6 +577,8 @@ class TestWhatIsLeft:
         log = planned.log().started(trial).failed(trial, Failure.CANCELLED, "cancelled by the controller")
         store.ingest([log.run_finished(RunOutcome.CANCELLED).arrived()])
         assert store.done_trials("run", "pi-03", retry_failed=False) == []
+        (left,) = (one for one in store.missing_trials("run") if (one.device, one.trial) == ("pi-03", trial))
+        assert (left.state, left.reason) == (TrialState.PLANNED, "not run")
 
     def test_an_invalid_preflight_is_never_done(self, store: Store, planned: Planned) -> None:
         trial = planned.preflights[0]

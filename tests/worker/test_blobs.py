@@ -158,6 +158,15 @@ def test_a_bundle_is_unpacked_with_its_folders_and_its_executables(unpack):
     assert stat.S_IMODE(os.stat(os.path.join(home, "pkg", "module.py")).st_mode) == 0o600
 
 
+def test_a_bundle_is_on_the_disk_before_it_has_its_name(unpack, monkeypatch):
+    calls = []
+    sync, rename = os.sync, os.rename
+    monkeypatch.setattr(os, "sync", lambda: (calls.append("sync"), sync()))
+    monkeypatch.setattr(os, "rename", lambda *paths: (calls.append("rename"), rename(*paths)))
+    unpack(archive_of(("a", b"first", 0o644)))
+    assert calls == ["sync", "rename"]
+
+
 def test_a_bundle_is_unpacked_once(unpack):
     home = unpack(archive_of(("a", b"first", 0o644)))
     assert unpack(b"no archive at all") == home

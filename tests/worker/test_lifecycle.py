@@ -79,6 +79,20 @@ def test_a_killed_runner_is_started_again_and_each_trial_is_done_once(device, pl
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
 
 
+def test_a_trial_that_takes_its_runner_down_is_given_up_and_the_others_get_their_turn(device, plans):
+    plans.add_program("fatal", "#!/bin/sh\nkill -9 $PPID\n")
+    plans.add_program("good", f"#!/bin/sh\n{DONE}", trials=2)
+    log_id = device.start("run-1", plans)["log_id"]
+    for _ in range(3):
+        assert [message for message in device.follow("run-1", log_id)][-1]["state"] == "stopped"
+        device.start("run-1", plans)
+    events = device.events("run-1", log_id)
+    assert [event["trial"] for event in trials_of(events)] == ["fatal.1", "good.1", "good.2"]
+    fatal = trials_of(events)[0]
+    assert (fatal["outcome"], fatal["failure"]["kind"], fatal["attempt"]) == ("failed", "runner-died", 3)
+    assert events[-1]["outcome"] == "complete"
+
+
 def test_a_follower_hears_at_once_that_a_runner_was_killed(device, plans, gate, state_dir):
     plans.add_program("job", gate.script)
     log_id = device.start("run-1", plans)["log_id"]

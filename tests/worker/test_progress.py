@@ -66,6 +66,42 @@ def all_good(_trial, _attempt):
     return "ok", []
 
 
+def lose(simulation, trial, times):
+    """Start attempts at a trial in whose middle everything ends."""
+    for _ in range(times):
+        simulation.note("trial-started", trial=trial)
+        simulation.note("runner-started")
+
+
+def test_a_trial_that_runners_never_survive_is_given_up_after_the_third():
+    simulation = Simulation(plan_of())
+    lose(simulation, "j0.1", 2)
+    step = simulation.progress.next_step()
+    assert (step.trial["trial"], step.attempt, step.lost) == ("j0.1", 3, 0)
+    lose(simulation, "j0.1", 1)
+    step = simulation.progress.next_step()
+    assert (step.trial["trial"], step.attempt, step.lost) == ("j0.1", 3, 3)
+    simulation.note("trial-finished", trial="j0.1", outcome="failed", failure={})
+    assert simulation.progress.next_step().trial["trial"] == "j1.1"
+
+
+def test_a_trial_that_ends_between_two_lost_attempts_is_not_the_reason():
+    simulation = Simulation(plan_of(failed=5))
+    lose(simulation, "j0.1", 2)
+    simulation.note("trial-started", trial="j0.1")
+    simulation.note("trial-finished", trial="j0.1", outcome="failed", failure={})
+    lose(simulation, "j0.1", 2)
+    assert simulation.progress.next_step().lost == 0
+
+
+def test_runners_that_die_before_any_trial_cost_none():
+    simulation = Simulation(plan_of())
+    lose(simulation, "j0.1", 1)
+    for _ in range(5):
+        simulation.note("runner-started")
+    assert simulation.progress.next_step().lost == 0
+
+
 def test_trials_run_in_the_order_of_the_plan():
     names = [name for name, _ in Simulation(plan_of()).run(all_good).attempts]
     assert names == ["j0.1", "j1.1", "j0.2", "j1.2"]
