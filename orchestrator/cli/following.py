@@ -61,7 +61,7 @@ def conclude(outcome: RunOutcome, as_json: bool, intent: Intent) -> None:
     from orchestrator.reporting.runs import RunDetails, run_report
     from orchestrator.services.drive import Intent
 
-    details = RunDetails(outcome.record, outcome.missing, outcome.results)
+    details = RunDetails(outcome.record, outcome.missing, outcome.results, outcome.excluded)
     show(details, as_json, lambda: run_report(details))
     states = {part.state for part in outcome.record.devices}
     if intent is Intent.DETACH and DeviceRunState.FAILED not in states:

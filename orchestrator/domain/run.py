@@ -148,6 +148,15 @@ class MissingTrial:
 
 
 @dataclass(frozen=True, slots=True)
+class ExcludedCell:
+    """A cell of the sweep that a device was not asked to run, and why."""
+
+    device: str
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrialChange:
     """What an ingested record changed, for progress displays; `p50_ns` of latency where the trial measured it."""
 

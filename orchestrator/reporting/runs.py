@@ -12,7 +12,15 @@ from rich.text import Text
 
 from orchestrator.domain.measurement import CellResult, setting_text
 from orchestrator.domain.metric import metric_named
-from orchestrator.domain.run import DeviceRun, DeviceRunState, MissingTrial, RunRecord, RunState, TrialState
+from orchestrator.domain.run import (
+    DeviceRun,
+    DeviceRunState,
+    ExcludedCell,
+    MissingTrial,
+    RunRecord,
+    RunState,
+    TrialState,
+)
 from orchestrator.reporting import numbers
 from orchestrator.reporting.columns import Column, plain_table
 from orchestrator.reporting.run_list import RUN_STYLES, took
@@ -45,6 +53,7 @@ _JOB_COLUMNS = (
     Column("size", right=True),
     Column("accuracy", right=True),
 )
+_EXCLUDED_COLUMNS = (Column("device"), Column("cell", fold=True), Column("reason", fold=True))
 _MISSING_COLUMNS = (
     Column("device"),
     Column("cell", fold=True),
@@ -56,11 +65,12 @@ _MISSING_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class RunDetails:
-    """All that `runs show` shows: a run, the trials without a usable result, and one metric of its jobs."""
+    """All that `runs show` shows: a run, one metric of its jobs, and what has no usable result or was not planned."""
 
     record: RunRecord
     missing: Sequence[MissingTrial]
     results: Sequence[CellResult]
+    excluded: Sequence[ExcludedCell] = ()
 
 
 def run_report(details: RunDetails) -> RenderableType:
@@ -78,6 +88,9 @@ def run_report(details: RunDetails) -> RenderableType:
         metric = details.results[0].metric
         heading = Text(f"{clean(metric)}, geometric mean over trials", style="bold cyan")
         parts += [Text(), heading, plain_table(_JOB_COLUMNS, map(_job_row, details.results))]
+    if details.excluded:
+        rows = ((cell.device, cell.label, cell.reason) for cell in details.excluded)
+        parts += [Text(), Text("cells that were not planned", style="bold cyan"), plain_table(_EXCLUDED_COLUMNS, rows)]
     if details.missing:
         heading = Text("trials without a usable result", style="bold cyan")
         parts += [Text(), heading, plain_table(_MISSING_COLUMNS, _missing_rows(details.missing))]

@@ -118,7 +118,13 @@ def _without_jobs(results: Results, run: str) -> IncompleteError:
     newest = results.newest_run_with_results()
     if newest is not None:
         hint += f"; the newest run with results is {newest}"
-    return IncompleteError(f"run {run} has no jobs: no device of it was ever planned", hint=hint)
+    excluded = results.excluded_cells(run)
+    if excluded:
+        first = excluded[0]
+        why = f"all its cells were excluded, such as {first.label} on {first.device}: {first.reason}"
+    else:
+        why = "no device of it was ever planned"
+    return IncompleteError(f"run {run} has no jobs: {why}", hint=hint)
 
 
 def _check_min_effect(min_effect: float | None) -> None:

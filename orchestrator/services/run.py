@@ -14,7 +14,7 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ConfigError, ExitCode
 from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.model import Model
-from orchestrator.domain.run import DeviceRunState, MissingTrial, RunHeader, RunRecord, TrialState
+from orchestrator.domain.run import DeviceRunState, ExcludedCell, MissingTrial, RunHeader, RunRecord, TrialState
 from orchestrator.domain.sweep import Sweep
 from orchestrator.services.drive import Driver, DriverParts, Intent
 from orchestrator.store.base import Results, RunProgress, RunRecords
@@ -28,15 +28,16 @@ class RunReader(RunRecords, RunProgress, Results, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """A run as it stands, its headline results, and the trials without a usable one."""
+    """A run as it stands, its headline results, the trials without a usable one, and the cells that it left out."""
 
     record: RunRecord
     missing: tuple[MissingTrial, ...]
     results: tuple[CellResult, ...]
+    excluded: tuple[ExcludedCell, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:
-        """Return 0 for whole, 3 for missing trials or devices, 4 where no device could be used at all.
+        """Return 0 for whole, 3 for missing trials or devices or no trial at all, 4 where no device could be used.
 
         Trials that were skipped because their cell was rejected by its preflight are not missing: that is a result.
         """
@@ -44,7 +45,7 @@ class RunOutcome:
         if states and all(state is DeviceRunState.FAILED for state in states):
             return ExitCode.INFRASTRUCTURE
         lacking = [trial for trial in self.missing if trial.state is not TrialState.SKIPPED]
-        if lacking or any(state is not DeviceRunState.COMPLETE for state in states):
+        if not self.results or lacking or any(state is not DeviceRunState.COMPLETE for state in states):
             return ExitCode.INCOMPLETE
         return ExitCode.FINE
 
@@ -88,4 +89,5 @@ def outcome_of(store: RunReader, run: str) -> RunOutcome:
     """Read back how a run stands; `run` is a whole run id."""
     record = store.find_run(run)
     assert record is not None
-    return RunOutcome(record, tuple(store.missing_trials(run)), tuple(store.cell_results(run, HEADLINE_METRIC)))
+    results = tuple(store.cell_results(run, HEADLINE_METRIC))
+    return RunOutcome(record, tuple(store.missing_trials(run)), results, tuple(store.excluded_cells(run)))

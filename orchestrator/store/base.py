@@ -13,7 +13,16 @@ from orchestrator.domain.facts import Facts
 from orchestrator.domain.measurement import CellOutputs, CellResult
 from orchestrator.domain.model import Model
 from orchestrator.domain.plan import PreparedPlan
-from orchestrator.domain.run import DeviceRunState, Ingested, MissingTrial, Offset, RunHeader, RunRecord, Standing
+from orchestrator.domain.run import (
+    DeviceRunState,
+    ExcludedCell,
+    Ingested,
+    MissingTrial,
+    Offset,
+    RunHeader,
+    RunRecord,
+    Standing,
+)
 
 
 class DeviceRecords(Protocol):
@@ -102,6 +111,9 @@ class Results(Protocol):
 
     def newest_run_with_results(self) -> str | None:
         """Return the newest run of which a measure trial counts; None if there is none."""
+
+    def excluded_cells(self, run: str) -> Sequence[ExcludedCell]:
+        """Return the cells that devices of the run were not asked for, and why."""
 
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
         """Return the preflight outputs of each job that has them."""

@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, and_, select
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.measurement import Cell, CellOutputs, CellResult
 from orchestrator.domain.plan import TrialKind
-from orchestrator.domain.run import TrialState
+from orchestrator.domain.run import ExcludedCell, TrialState
 from orchestrator.store import tables as t
 from orchestrator.store.engine import Database
 from orchestrator.store.wording import describe_failure
@@ -85,6 +85,18 @@ class ResultTable:
         )
         with self._database.read() as connection:
             return sorted(connection.execute(statement).scalars())
+
+    def excluded_cells(self, run: str) -> Sequence[ExcludedCell]:
+        """Return the cells that devices of the run were not asked for, and why."""
+        statement = (
+            select(t.device.c.name, t.excluded_cell.c.label, t.excluded_cell.c.reason)
+            .join(t.run_device, t.run_device.c.id == t.excluded_cell.c.run_device_id)
+            .join(t.device, t.device.c.id == t.run_device.c.device_id)
+            .where(t.run_device.c.run_id == run)
+            .order_by(t.run_device.c.id, t.excluded_cell.c.label)
+        )
+        with self._database.read() as connection:
+            return [ExcludedCell(*row) for row in connection.execute(statement)]
 
     def newest_run_with_results(self) -> str | None:
         """Return the newest run of which a measure trial counts; None if there is none."""

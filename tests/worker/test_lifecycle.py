@@ -84,7 +84,7 @@ def test_a_trial_that_takes_its_runner_down_is_given_up_and_the_others_get_their
     plans.add_program("good", f"#!/bin/sh\n{DONE}", trials=2)
     log_id = device.start("run-1", plans)["log_id"]
     for _ in range(3):
-        assert [message for message in device.follow("run-1", log_id)][-1]["state"] == "stopped"
+        assert list(device.follow("run-1", log_id))[-1]["state"] == "stopped"
         device.start("run-1", plans)
     events = device.events("run-1", log_id)
     assert [event["trial"] for event in trials_of(events)] == ["fatal.1", "good.1", "good.2"]

@@ -59,3 +59,13 @@ def fail_to_reach(database: Path, run: str, hours: float) -> None:
     with open_store(str(database)) as store:
         store.create_run(sample_header(run, sweep, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [device])
         store.set_device_state(run, device.name, DeviceRunState.FAILED, "pi-03: connect: timed out", "is it on?")
+
+
+def exclude_everything(database: Path, run: str) -> None:
+    """Store a run whose only device has fewer processors than each of its cells wants threads."""
+    device, sweep = sample_device(), sample_sweep(("fp32", "int8"), matrix={"threads": (1024,)})
+    with open_store(str(database)) as store:
+        store.create_run(sample_header(run, sweep, MODEL, STARTED_AT), MODEL, [device])
+        plan = sample_plan(device, sweep, MODEL)
+        save_plan(store, run, plan, save_snapshot(store, device, Facts(FACTS), STARTED_AT), WORKER_SHA256)
+        store.set_device_state(run, device.name, DeviceRunState.COMPLETE)

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.domain.errors import ExitCode
 from tests.unit.cli.conftest import Command
-from tests.unit.cli.measured_runs import fail_to_reach, measure
+from tests.unit.cli.measured_runs import exclude_everything, fail_to_reach, measure
 
 FAST, SLOW = (1000, 1001, 1002), (2000, 2001, 2002)
 
@@ -83,3 +83,19 @@ def test_last_is_the_newest_run_and_one_without_results_names_the_newest_that_ha
     shown = command("runs", "show", "last")
     assert shown.code == ExitCode.INFRASTRUCTURE
     assert "connect: timed out" in shown.out
+
+
+def test_a_run_whose_cells_were_all_excluded_says_so_and_is_not_whole(command: Command, tmp_path: Path) -> None:
+    exclude_everything(tmp_path / "benchfleet.db", "nothing")
+    shown = command("runs", "show", "last")
+    assert shown.code == ExitCode.INCOMPLETE
+    assert "cells that were not planned" in shown.out
+    assert "processors" in shown.out
+    left_out = json.loads(command("runs", "show", "last", "--json").out)["excluded"]
+    assert {(cell["device"], cell["label"].split(" ")[0]) for cell in left_out} == {
+        ("pi-03", "fp32"),
+        ("pi-03", "int8"),
+    }
+    compared = command("compare", "last", "--base", "fp32")
+    assert compared.code == ExitCode.INCOMPLETE
+    assert "error: run nothing has no jobs: all its cells were excluded, such as fp32" in compared.err

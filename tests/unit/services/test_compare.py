@@ -11,6 +11,7 @@ from orchestrator.domain.comparison import Agreement, Comparison, ComparisonRow,
 from orchestrator.domain.errors import ConfigError, ExitCode, IncompleteError
 from orchestrator.domain.measurement import Cell, CellOutputs, CellResult
 from orchestrator.domain.metric import Direction
+from orchestrator.domain.run import ExcludedCell
 from orchestrator.domain.sweep import Setting
 from orchestrator.services.compare import CompareOptions, compare
 
@@ -27,6 +28,7 @@ class FakeResults:
     asked: str = ""
     metrics: Sequence[str] = ()
     newest: str | None = None
+    excluded: Sequence[ExcludedCell] = ()
 
     def cell_results(self, run: str, metric: str) -> Sequence[CellResult]:
         self.asked = metric
@@ -37,6 +39,9 @@ class FakeResults:
 
     def newest_run_with_results(self) -> str | None:
         return self.newest
+
+    def excluded_cells(self, run: str) -> Sequence[ExcludedCell]:
+        return self.excluded
 
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
         return [outputs for outputs in self.outputs if outputs.cell.run == run]
