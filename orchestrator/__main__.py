@@ -1,5 +1,18 @@
-"""`python -m orchestrator` is the `benchfleet` command."""
+"""The `benchfleet` command, also as `python -m orchestrator`."""
 
-from orchestrator.cli.app import main
+import os
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command; Ctrl-C is an ordinary end from the first moment on, while everything is being imported."""
+    try:
+        from orchestrator.cli.app import main as run_command
+    except KeyboardInterrupt:
+        os.write(2, b"error: interrupted\n")
+        sys.exit(3)
+    run_command()
+
+
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,9 @@ from orchestrator.domain.nearest import did_you_mean
 
 SETTINGS_FILE = "benchfleet.toml"
 CONFIG_VARIABLE = "BENCHFLEET_CONFIG"
+_PREFIX = "BENCHFLEET_"
+_OTHER_VARIABLES = {CONFIG_VARIABLE, "BENCHFLEET_DEBUG", "BENCHFLEET_SYSFS_ROOT", "BENCHFLEET_TEST_SSHD"}
+_TRIAL_VARIABLE = "BENCHFLEET_TRIAL"
 
 
 class ExecutorKind(StrEnum):
@@ -86,7 +89,7 @@ class Option:
     @property
     def variable(self) -> str:
         """Return the name of its environment variable."""
-        return f"BENCHFLEET_{self.key.upper()}"
+        return f"{_PREFIX}{self.key.upper()}"
 
 
 def _text(value: Any, _origin: _Origin) -> str:
@@ -161,7 +164,7 @@ OPTIONS = (
     ),
     Option(
         "known_hosts",
-        "Host keys of enrolled devices. A device that is not in it is refused.",
+        "Host keys of enrolled devices, beside ssh's own known_hosts files. A device in none of them is refused.",
         None,
         _path,
         '"~/.config/benchfleet/known_hosts"',
@@ -228,6 +231,7 @@ def load_settings(
     `flags` are by key, None where not given; `config` is the settings file of a flag, `folder` the working folder.
     """
     home = Path(environ.get("HOME") or Path.home())
+    _check_variables(environ)
     values = {**_defaults(environ, home, folder), **_from_file(config, environ, home, folder)}
     for option in OPTIONS:
         if environ.get(option.variable):
@@ -238,6 +242,14 @@ def load_settings(
         if value is not None and value != [] and value != ():
             values[key] = _read(option, value, _Origin(f"--{key.replace('_', '-')}", folder, home))
     return Settings(**values)
+
+
+def _check_variables(environ: Mapping[str, str]) -> None:
+    """Refuse a BENCHFLEET_* variable that nobody reads, as a key of the file would be; a trial has some of its own."""
+    known = {option.variable for option in OPTIONS} | _OTHER_VARIABLES
+    for name in environ:
+        if name.startswith(_PREFIX) and environ[name] and name not in known and _TRIAL_VARIABLE not in environ:
+            raise ConfigError(f"{name}: unknown variable", hint=did_you_mean(name, known))
 
 
 def render_settings_file() -> str:

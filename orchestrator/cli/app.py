@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -57,6 +58,7 @@ def _root(
 def main() -> NoReturn:
     """Run the command and exit as the design's table of exit codes says."""
     signal.signal(signal.SIGTERM, _interrupt)
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows no "µ" still gets its table
@@ -69,6 +71,13 @@ def main() -> NoReturn:
     except BrokenPipeError:
         code = _reader_left()
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Give a command whose standard output or error was closed (`>&-`) one that leads nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
 
 
 def _exit_code() -> int:
@@ -88,6 +97,9 @@ def _exit_code() -> int:
     except Exception as error:
         if os.environ.get("BENCHFLEET_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+            _complain(f"the output cannot be written: {error.strerror}", "free space there, or print elsewhere")
+            return ExitCode.INFRASTRUCTURE
         message = f"unexpected {type(error).__name__}: {error}"
         _complain(message, "this is a defect of benchfleet; BENCHFLEET_DEBUG=1 shows where")
         return ExitCode.INFRASTRUCTURE

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, Select, examples
 from orchestrator.cli.output import leave, show
-from orchestrator.domain.errors import ExitCode
+from orchestrator.domain.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from orchestrator.domain.enrollment import Enrollment
@@ -85,8 +86,18 @@ def enroll(
 
     def agreed(enrollment: Enrollment) -> bool:
         typer.echo(f"{name} shows {enrollment.fingerprint}", err=True)
-        return yes or typer.confirm("Is this the device's own key?", err=True)
+        return yes or _confirmed("Is this the device's own key?")
 
     enrollment = enroll_device(device, bootstrap.host_keys(settings), agreed)
     show(enrollment, as_json, enrollment.sentence)
     leave(ExitCode.FINE if enrollment.recorded else ExitCode.USAGE)
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+    typer.echo(err=True)
+    raise ConfigError("no answer on standard input", hint="--yes records the key without asking")

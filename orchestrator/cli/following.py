@@ -53,6 +53,8 @@ def driving(settings: Settings, run: str, as_json: bool) -> Iterator[Driving]:
                 err=True,
             )
             raise typer.Exit(ExitCode.INCOMPLETE) from None
+        except BrokenPipeError:  # whoever read the progress has left, and devices go on by themselves
+            raise typer.Exit(ExitCode.INCOMPLETE) from None
 
 
 def conclude(outcome: RunOutcome, as_json: bool, intent: Intent) -> None:

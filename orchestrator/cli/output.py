@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,15 @@ if TYPE_CHECKING:
 
 
 def show(value: object, as_json: bool, view: Callable[[], RenderableType]) -> None:
-    """Print `value` as JSON, or what `view` draws of it."""
+    """Print `value` as JSON, or what `view` draws of it; a reader that leaves does not change how the command ends."""
+    try:
+        _print(value, as_json, view)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print(value: object, as_json: bool, view: Callable[[], RenderableType]) -> None:
     if as_json:
         from orchestrator.reporting.plain_data import json_text
 

@@ -59,7 +59,8 @@ value_max       The largest value of a trial.
 V_CELL = _view(
     "v_cell",
     1,
-    "One row per run, cell and metric: the median over counted trials, which is what comparisons compare.",
+    "One row per run, cell and metric: the median over counted trials. `benchfleet compare` and `runs show` give their "
+    "geometric mean instead, the value that its intervals belong to: with few or scattered trials the two differ.",
     f"{_RUN.strip()}\n{_CELL.strip()}\n{_VALUES.strip()}"
     """
 parent          The variant that this one was made from.
@@ -117,7 +118,8 @@ V_VARIANT_COMPARE = _view(
     "v_variant_compare",
     2,
     "Each variant beside its parent and its base: same run, device, runtime, settings and metric. Ratios of medians, "
-    "without intervals: `benchfleet compare` judges.",
+    "without intervals, which may even point the other way than the ratio of geometric means where trials scatter: "
+    "`benchfleet compare` judges.",
     f"""{_RUN.strip()}
 device           The device's name.
 model            The model's name.

@@ -146,7 +146,7 @@ def test_the_wheel_describes_itself(built: Distribution) -> None:
         "[console_scripts]",
         "benchfleet",
         "=",
-        "orchestrator.cli.app:main",
+        "orchestrator.__main__:main",
     ]
 
 

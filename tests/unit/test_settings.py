@@ -176,6 +176,15 @@ def test_a_wrong_variable_or_flag_is_named(
     assert caught.value.message.startswith(message)
 
 
+def test_a_variable_that_nobody_reads_is_refused_unless_a_trial_set_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="BENCHFLEET_DBB: unknown variable") as caught:
+        load_settings(environ={"BENCHFLEET_DBB": "lab.db"}, folder=tmp_path)
+    assert caught.value.hint is not None
+    assert "BENCHFLEET_DB" in caught.value.hint
+    load_settings(environ={"BENCHFLEET_DEBUG": "1", "BENCHFLEET_DBB": ""}, folder=tmp_path)
+    load_settings(environ={"BENCHFLEET_TRIAL": "a.1", "BENCHFLEET_KIND": "measure"}, folder=tmp_path)
+
+
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"lab\.toml: no such settings file"):
         load_settings({}, HOME, Path("lab.toml"), tmp_path)

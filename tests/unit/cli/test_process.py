@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.domain.errors import ExitCode
 from orchestrator.store.store import open_store
+from tests.unit.cli.measured_runs import measure
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -114,6 +115,46 @@ def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
     assert b"\x1b" not in on_terminal(tmp_path, *words, NO_COLOR="1")
     open_store(str(tmp_path / "benchfleet.db")).close()
     assert b"\x1b[1m" in on_terminal(tmp_path, "sql", "SELECT 1 AS one")
+
+
+def test_a_reader_that_leaves_does_not_hide_a_regression(tmp_path: Path) -> None:
+    measure(tmp_path / "benchfleet.db", {"fp32": (1000, 1001, 1002), "int8": (2000, 2001, 2002)})
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator", "compare", "last", "--base", "fp32", "--fail-on-regression"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (ExitCode.REGRESSION, b"")
+
+
+def test_output_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    open_store(str(tmp_path / "benchfleet.db")).close()
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator", "sql", "SELECT 1"],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == ExitCode.INFRASTRUCTURE
+    assert done.stderr.splitlines()[0] == b"error: the output cannot be written: No space left on device"
+
+
+def test_a_closed_standard_output_is_none(tmp_path: Path) -> None:
+    open_store(str(tmp_path / "benchfleet.db")).close()
+    words = [sys.executable, "-m", "orchestrator", "runs", "list"]
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *words], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, check=False
+    )
+    assert done.returncode == ExitCode.FINE, done.stderr
 
 
 def test_a_statement_may_come_from_standard_input_and_begin_with_a_comment(tmp_path: Path) -> None:
