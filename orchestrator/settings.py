@@ -185,10 +185,10 @@ OPTIONS = (
     ),
     Option(
         "ray_address",
-        "The Ray cluster to join; without it, one is started for the command.",
+        "The Ray cluster to join, of which this machine is a node; without it, one is started for the command.",
         None,
         _text,
-        '"ray://gateway:10001"',
+        '"10.0.0.2:6379"',
     ),
     Option(
         "connect_timeout_s",

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.nearest import did_you_mean
-from orchestrator.specs.document import Document, Place, parse_document, read_document
+from orchestrator.specs.document import Document, Place, read_document
 
 _T = TypeVar("_T")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -64,12 +64,6 @@ def refusing(check: Callable[[Any], _T]) -> Callable[[Any], _T]:
 def load_section(path: Path, schema: type[SectionT]) -> tuple[SectionT, Document]:
     """Read a file and check it; raise one ConfigError that shows every complaint."""
     document = read_document(path)
-    return check_section(document, schema), document
-
-
-def parse_section(text: str, source: str, schema: type[SectionT]) -> tuple[SectionT, Document]:
-    """Check YAML text as `load_section` checks a file."""
-    document = parse_document(text, source)
     return check_section(document, schema), document
 
 

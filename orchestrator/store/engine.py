@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from orchestrator.domain.errors import BadDatabaseUrl, StoreError
 from orchestrator.store.column_types import canonical_json
-from orchestrator.store.errors import from_driver
+from orchestrator.store.errors import from_driver, refuse_folder
 
 BUSY_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
@@ -50,7 +50,9 @@ def parse_url(text: str) -> URL:
 def _sqlite_url(path: str) -> URL:
     if path in ("", ":memory:"):
         raise BadDatabaseUrl("the database needs a file", "use sqlite:///path/to/file.db")
-    return URL.create("sqlite", database=str(Path(path).expanduser().absolute()))
+    file = Path(path).expanduser().absolute()
+    refuse_folder(file)
+    return URL.create("sqlite", database=str(file))
 
 
 def _require_psycopg() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.domain.errors import StoreError
+from pathlib import Path
+
+from orchestrator.domain.errors import BadDatabaseUrl, StoreError
 
 _REMEDIES: tuple[tuple[str, str, str], ...] = (
     ("database is locked", "locked by another process", "wait for it to end, or look for one that hangs: fuser FILE"),
@@ -59,3 +61,9 @@ def from_driver(error: BaseException, database: str) -> StoreError:
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise BadDatabaseUrl where a folder is given as the database: SQLite would speak of a failing disk."""
+    if path.is_dir():
+        raise BadDatabaseUrl(f"the database {path} is a folder", f"name a file in it: {path / 'benchfleet.db'}")

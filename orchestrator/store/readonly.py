@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.domain.errors import ConfigError, StoreError
-from orchestrator.store.errors import from_driver
+from orchestrator.store.errors import from_driver, refuse_folder
 
 if TYPE_CHECKING:
     import psycopg
@@ -201,6 +201,7 @@ def open_console(url: str, timeout_s: float = TIMEOUT_S) -> SqliteConsole | Post
     """Open a database for reading; it is neither made nor upgraded."""
     file = sqlite_file(url)
     if file is not None:
+        refuse_folder(file)
         return SqliteConsole(file, timeout_s)
     from orchestrator.store.engine import parse_url, redacted, with_defaults
 

@@ -11,6 +11,7 @@ import pytest
 from orchestrator.domain.errors import StoreError
 from orchestrator.store.engine import Database, parse_url, redacted
 from orchestrator.store.errors import from_driver
+from orchestrator.store.readonly import open_console
 from orchestrator.store.store import open_store
 
 
@@ -94,9 +95,10 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_database(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be opened") as raised:
-        open_store(str(tmp_path))
-    assert raised.value.hint
+    for open_it in (open_store, open_console):
+        with pytest.raises(StoreError, match="is a folder") as raised:
+            open_it(str(tmp_path))
+        assert raised.value.hint
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
