@@ -63,6 +63,19 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class StartLease:
+    """Under which lease a device starts a plan: what it checks, and what it tells whoever it keeps out.
+
+    `estimate_s` is about how long the plan will take; the device adds it to its own clock.
+    """
+
+    database: str
+    token: int
+    holder: str
+    estimate_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Granted:
     """The device may be used under `lease`; `taken_over` are the leases of the same run that it ended."""
 
