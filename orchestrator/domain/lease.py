@@ -15,8 +15,9 @@ class Claim:
     """Who wants devices, for what, and for how long unless renewed.
 
     `holder` is user@host, `controller` the very process. Without a run it is a reservation. `reservation` is the id of
-    one that admits this run, whoever holds it. `queues`: wait in line rather than be refused. `collects`: nothing will
-    be started, so that a lease of somebody else does not stand in the way.
+    one that admits this run, whoever holds it. `queues`: wait in line rather than be refused; the place is kept for
+    `place_s` unless it is renewed. `collects`: nothing will be started, so that a lease of somebody else does not stand
+    in the way.
     """
 
     holder: str
@@ -26,6 +27,7 @@ class Claim:
     lasts_s: float
     reservation: int | None = None
     queues: bool = False
+    place_s: float = 60.0
     collects: bool = False
 
 

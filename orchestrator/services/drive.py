@@ -6,7 +6,8 @@ one transaction of each kind, so that fifty devices cost hardly more than one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from device_worker.protocol.vocabulary import RunState as DeviceLogState
@@ -19,13 +20,16 @@ from orchestrator.domain.conversation import (
     RecordsArrived,
     RunnerStarted,
     SessionEnded,
+    Step,
     StepBegan,
 )
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import StoreError
+from orchestrator.domain.errors import DeviceReserved, LeaseLost, StoreError
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.plan_document import planned_trials
+from orchestrator.domain.lease import Busy, Granted
+from orchestrator.domain.plan_document import planned_trials, remaining_s
 from orchestrator.domain.run import DeviceRunState, Offset
+from orchestrator.services.device_leases import DeviceLeases
 from orchestrator.services.driver_parts import DriverParts as DriverParts
 from orchestrator.services.driver_parts import Intent as Intent
 from orchestrator.services.driver_parts import Part
@@ -37,6 +41,7 @@ from orchestrator.services.ledger import ENDED, Ledger
 RESTARTS_MAX = 3
 """How often one resume starts a device's runner: one that always dies is left for a person."""
 
+QUEUE_HINT = "--wait queues for it; benchfleet devices list says who has what"
 STOPPED = "the runner on the device ended before its plan did"
 LOG_GONE = "the device has no log of this run any more"
 
@@ -53,22 +58,76 @@ class Driver:
         self._retry_failed = retry_failed
         self._inbox: Inbox[Prepared] = Inbox()
         self._parts: dict[str, Part] = {}
-        self._ledger = Ledger(run, self._parts, parts)
-        self._handover = Handover(run, intent, parts, self._ledger)
+        self._leases = DeviceLeases(parts.store, run, parts.tenant, collects=intent in (Intent.FOLLOW, Intent.CANCEL))
+        self._ledger = Ledger(run, self._parts, parts, self._leases)
+        self._handover = Handover(run, intent, parts, self._ledger, self._leases)
 
-    def drive(self, devices: Sequence[Device]) -> None:
-        """Do with these devices what the intent says; KeyboardInterrupt leaves them running and is passed on."""
+    def drive(self, devices: Sequence[Device]) -> frozenset[str]:
+        """Do with these devices what the intent says; KeyboardInterrupt leaves them running and is passed on.
+
+        Return those that another controller has taken over meanwhile.
+        """
         self._parts.update({device.name: Part(device) for device in devices})
         self._inbox.expect(len(devices))
         try:
-            self._executor.launch(devices, self._inbox.put)
+            self._begin(self._leases.claim(devices))
             while not all(part.ended for part in self._parts.values()):
-                urgent, due = self._inbox.take()
+                urgent, due = self._inbox.take(self._leases.pause_s)
+                self._tend()
                 self._answer(urgent)
                 self._settle(due)
         finally:
             self._handover.close()
             self._executor.close()
+            self._leave()
+        return frozenset(name for name, part in self._parts.items() if part.taken_over)
+
+    def _begin(self, answers: Mapping[str, Granted | Busy]) -> None:
+        """Connect to the devices that are granted; of the others say who is in the way."""
+        granted = []
+        for name, answer in answers.items():
+            part = self._parts[name]
+            if isinstance(answer, Granted):
+                granted.append(part.device)
+                part.launched = True
+                for before in answer.taken_over:
+                    self._display.step(name, "lease", f"taken over from {before.holder} ({before.controller})")
+            elif answer.waiting is not None:
+                self._display.step(name, Step.WAIT, f"place {answer.ahead + 1} in the queue: {answer.sentence}")
+            else:
+                self._ledger.refuse(part, DeviceReserved(answer.sentence, QUEUE_HINT, device=name))
+        if granted:
+            self._executor.launch(granted, self._inbox.put)
+
+    def _tend(self) -> None:
+        """Renew the leases, ask whether those that were waited for are granted, and give back what is done with."""
+        for lost in self._leases.renew_if_due():
+            if not self._parts[lost.device].ended:
+                self._ledger.give_up(self._parts[lost.device], lost)
+        self._begin(self._leases.ask_if_due())
+        for name in self._leases.holders:
+            if self._parts[name].ended:
+                self._release(self._parts[name])
+        self._leases.settle()
+
+    def _leave(self) -> None:
+        """Give back every device; where the database does not answer, the leases end by themselves."""
+        with suppress(StoreError):
+            for name in self._leases.holders:
+                self._release(self._parts[name])
+            self._leases.settle()
+
+    def _release(self, part: Part) -> None:
+        """Give a device back; one that goes on by itself keeps its lease until about the end of its plan."""
+        name = part.device.name
+        state = part.outcome or self._ledger.standing(part).state
+        goes_on = state is DeviceRunState.RUNNING or (part.started and part.outcome is None)
+        document = self._store.plan_document(self._run, name) if goes_on else None
+        if document is None:
+            self._leases.end(name)
+            return
+        done = self._store.done_trials(self._run, name, retry_failed=False)
+        self._leases.leave_running(name, remaining_s(document, frozenset(done)))
 
     def _answer(self, reports: Sequence[Urgent | Prepared]) -> None:
         """Give devices what they wait for: all that asked at the same time in one transaction."""
@@ -99,11 +158,17 @@ class Driver:
             part = self._parts[report.device]
             if part.ended:
                 continue
-            match report:
-                case FollowEnded():
-                    self._on_follow_ended(part, report)
-                case SessionEnded():
-                    self._on_session_ended(part, report)
+            try:
+                self._on_end(part, report)
+            except LeaseLost as lost:
+                self._ledger.give_up(part, lost)
+
+    def _on_end(self, part: Part, report: Patient) -> None:
+        match report:
+            case FollowEnded():
+                self._on_follow_ended(part, report)
+            case SessionEnded():
+                self._on_session_ended(part, report)
 
     def _on_facts(self, reports: Sequence[FactsReported]) -> None:
         taken = [(self._parts[report.device].device, report.facts) for report in reports]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
@@ -13,7 +13,8 @@ from orchestrator.domain.plan import DevicePlan
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.execution.base import Executor
 from orchestrator.reporting.base import RunDisplay
-from orchestrator.store.base import DeviceRecords, Results, RunProgress, RunRecords
+from orchestrator.services.tenant import Tenant, this_controller
+from orchestrator.store.base import DeviceRecords, Leases, Results, RunProgress, RunRecords
 
 
 class Intent(Enum):
@@ -26,7 +27,7 @@ class Intent(Enum):
     CANCEL = auto()
 
 
-class DriverStore(DeviceRecords, RunRecords, RunProgress, Results, Protocol):
+class DriverStore(DeviceRecords, RunRecords, RunProgress, Results, Leases, Protocol):
     """The roles of the database that a driver needs."""
 
 
@@ -48,6 +49,7 @@ class DriverParts:
     executor: Executor
     display: RunDisplay
     planner: Planner
+    tenant: Tenant = field(default_factory=this_controller)
 
 
 @dataclass(slots=True)
@@ -57,8 +59,10 @@ class Part:
     device: Device
     snapshot: int | None = None
     worker_sha256: str = ""
+    launched: bool = False
     started: bool = False
     fresh_log: bool = False
     restarts: int = 0
     outcome: DeviceRunState | None = None
     ended: bool = False
+    taken_over: bool = False

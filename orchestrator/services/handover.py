@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.conversation import Assignment
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import OrchestratorError
+from orchestrator.domain.errors import LeaseLost, OrchestratorError, StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan, PreparedPlan
-from orchestrator.domain.plan_document import planned_blobs, planned_trials
+from orchestrator.domain.plan_document import planned_blobs, planned_trials, remaining_s
 from orchestrator.domain.run import DeviceRunState, Offset
+from orchestrator.services.device_leases import DeviceLeases
 from orchestrator.services.driver_parts import DriverParts, Intent, Part
 from orchestrator.services.ledger import Ledger
 
@@ -31,11 +32,22 @@ class Prepared:
     future: Future[tuple[DevicePlan, Blob]]
 
 
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """A plan as it goes to its device, what it needs there, and about how long it will take."""
+
+    plan: Blob
+    blobs: Sequence[Blob]
+    estimate_s: float
+
+
 class Handover:
     """The plans of one run on their way to its devices; `close` ends it."""
 
-    def __init__(self, run: str, intent: Intent, of_driver: DriverParts, ledger: Ledger) -> None:
+    def __init__(self, run: str, intent: Intent, of_driver: DriverParts, ledger: Ledger, leases: DeviceLeases) -> None:
         self._run = run
+        self._leases = leases
+        self._waits = of_driver.tenant.waits
         self._detach = intent is Intent.DETACH
         self._store = of_driver.store
         self._executor = of_driver.executor
@@ -58,14 +70,15 @@ class Handover:
                 plans[one.device] = (part, *one.future.result())
             except OrchestratorError as error:
                 self._ledger.fail(part, error)
-        refused = self._store.save_plans(self._run, [_recordable(part, plan) for part, plan, _ in plans.values()])
+        recordable = [_recordable(part, plan) for part, plan, _ in plans.values()]
+        refused = self._store.save_plans(self._run, recordable, self._leases.ids)
         for name, (part, plan, blob) in plans.items():
             if name in refused:
-                self._ledger.fail(part, refused[name])
+                self._refuse(part, refused[name])
                 continue
             self._display.planned(name, len(plan.trials), len(plan.excluded))
             if plan.trials:
-                self._assign(part, blob, plan.blobs, (), Offset(None, 0))
+                self._assign(part, Shipment(blob, plan.blobs, plan.estimate_s), (), Offset(None, 0))
             else:
                 self._ledger.end(part, DeviceRunState.COMPLETE)
 
@@ -73,8 +86,8 @@ class Handover:
         """Assign a recorded plan once more, but for the trials that are done."""
         name = part.device.name
         self._display.planned(name, len(planned_trials(document) - done), 0)
-        plan, offset = self._planner.keep(document), self._store.offset(self._run, name)
-        self._assign(part, plan, planned_blobs(document), sorted(done), offset)
+        shipment = Shipment(self._planner.keep(document), planned_blobs(document), remaining_s(document, done))
+        self._assign(part, shipment, sorted(done), self._store.offset(self._run, name))
 
     def close(self) -> None:
         """Begin no further plan; one that is being made is left to itself."""
@@ -84,17 +97,26 @@ class Handover:
         plan = self._planner.plan(device, facts)
         return plan, self._planner.keep(plan.document)
 
-    def _assign(self, part: Part, plan: Blob, blobs: Sequence[Blob], skip: Sequence[str], offset: Offset) -> None:
+    def _refuse(self, part: Part, error: StoreError) -> None:
+        if isinstance(error, LeaseLost):
+            self._ledger.give_up(part, error)
+        else:
+            self._ledger.fail(part, error)
+
+    def _assign(self, part: Part, shipment: Shipment, skip: Sequence[str], offset: Offset) -> None:
+        name = part.device.name
         assignment = Assignment(
             self._run,
-            plan.sha256,
-            (plan, *blobs),
+            shipment.plan.sha256,
+            (shipment.plan, *shipment.blobs),
             tuple(skip),
             offset.log_id,
             offset.last_seq,
             detach=self._detach,
+            lease=self._leases.for_start(name, shipment.estimate_s),
+            waits=self._waits,
         )
-        self._executor.post(part.device.name, assignment)
+        self._executor.post(name, assignment)
 
 
 def _recordable(part: Part, plan: DevicePlan) -> PreparedPlan:

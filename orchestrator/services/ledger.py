@@ -1,6 +1,7 @@
 """Write down what becomes of the devices of one run: what their logs say, and where each stands.
 
-Everything that a driver writes after its plans goes through here.
+Everything that a driver writes after its plans goes through here, under the lease that it has of the device. Once
+another controller has taken the device over, the database refuses it, and the device is left to that one.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.domain.conversation import Close, RecordsArrived
-from orchestrator.domain.errors import CorruptLog, DeviceError, OrchestratorError
+from orchestrator.domain.errors import CorruptLog, DeviceError, LeaseLost, OrchestratorError
 from orchestrator.domain.run import DeviceRunState, Standing
+from orchestrator.services.device_leases import DeviceLeases
 from orchestrator.services.driver_parts import DriverParts, Part
 
 ENDED = (DeviceRunState.COMPLETE, DeviceRunState.CANCELLED)
@@ -19,8 +21,9 @@ ENDED = (DeviceRunState.COMPLETE, DeviceRunState.CANCELLED)
 class Ledger:
     """The accounts of one run; `parts` is shared with the driver, who adds devices to it."""
 
-    def __init__(self, run: str, parts: Mapping[str, Part], of_driver: DriverParts) -> None:
+    def __init__(self, run: str, parts: Mapping[str, Part], of_driver: DriverParts, leases: DeviceLeases) -> None:
         self._run = run
+        self._leases = leases
         self._parts = parts
         self._store = of_driver.store
         self._display = of_driver.display
@@ -31,7 +34,10 @@ class Ledger:
         batch = _joined(reports)
         while batch := [report for report in batch if not self._parts[report.device].ended]:
             try:
-                ingested = self._store.ingest(batch)
+                ingested = self._store.ingest(batch, self._leases.ids)
+            except LeaseLost as lost:
+                self.give_up(self._parts[lost.device], lost)
+                continue
             except CorruptLog as error:
                 self.fail(self._parts[error.device], error)
                 continue
@@ -53,6 +59,20 @@ class Ledger:
         """Leave a device that cannot be used."""
         self.end(part, DeviceRunState.FAILED, str(error), error.hint)
 
+    def refuse(self, part: Part, error: DeviceError) -> None:
+        """Leave a device that never was ours: a run that it may be at already goes on, any other has failed."""
+        part.ended = True
+        self.lose(part, error)
+
+    def give_up(self, part: Part, lost: LeaseLost) -> None:
+        """Leave a device to the controller that has it by now; nothing more is written of it."""
+        part.ended = part.taken_over = True
+        part.outcome = self.standing(part).state
+        self._leases.end(part.device.name)
+        self._display.device_ended(part.device.name, part.outcome, str(lost), lost.hint)
+        if part.launched:
+            self._executor.post(part.device.name, Close())
+
     def end(self, part: Part, state: DeviceRunState, error: str | None = None, hint: str | None = None) -> None:
         """Leave a device: nothing more is expected of it."""
         part.ended = True
@@ -71,7 +91,7 @@ class Ledger:
         known = self.standing(part)
         if known.state in ENDED:
             return known
-        self._store.set_device_state(self._run, part.device.name, DeviceRunState.CANCELLED)
+        self._write(part, DeviceRunState.CANCELLED, None, None)
         return Standing(DeviceRunState.CANCELLED, None, None)
 
     def not_cancelled(self, part: Part, error: DeviceError) -> None:
@@ -84,9 +104,16 @@ class Ledger:
         self._record(part, self.standing(part).state, f"{error}; the run may go on there", hint)
 
     def _record(self, part: Part, state: DeviceRunState, error: str | None, hint: str | None) -> None:
+        try:
+            self._write(part, state, error, hint)
+        except LeaseLost as lost:
+            self.give_up(part, lost)
+            return
         part.outcome = state
-        self._store.set_device_state(self._run, part.device.name, state, error, hint)
         self._display.device_ended(part.device.name, state, error, hint)
+
+    def _write(self, part: Part, state: DeviceRunState, error: str | None, hint: str | None) -> None:
+        self._store.set_device_state(self._run, part.device.name, state, error, hint, leases=self._leases.ids)
 
 
 def _joined(batch: Sequence[RecordsArrived]) -> list[RecordsArrived]:

@@ -28,11 +28,15 @@ class RunReader(RunRecords, RunProgress, Results, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """A run as it stands, its headline results, and the trials without a usable one."""
+    """A run as it stands, its headline results, and the trials without a usable one.
+
+    `taken_over` are the devices that went on under another controller: what became of them there is not ours to say.
+    """
 
     record: RunRecord
     missing: tuple[MissingTrial, ...]
     results: tuple[CellResult, ...]
+    taken_over: frozenset[str] = frozenset()
 
     @property
     def exit_code(self) -> ExitCode:
@@ -43,6 +47,8 @@ class RunOutcome:
         states = [part.state for part in self.record.devices]
         if states and all(state is DeviceRunState.FAILED for state in states):
             return ExitCode.INFRASTRUCTURE
+        if self.taken_over:
+            return ExitCode.INCOMPLETE
         lacking = [trial for trial in self.missing if trial.state is not TrialState.SKIPPED]
         if lacking or any(state is not DeviceRunState.COMPLETE for state in states):
             return ExitCode.INCOMPLETE
@@ -71,8 +77,8 @@ def run_sweep(
 ) -> RunOutcome:
     """Record the run and drive it to its end (RUN), or only until every runner has started (DETACH)."""
     parts.store.create_run(header, model, devices)
-    Driver(header.run, intent, parts).drive(devices)
-    return outcome_of(parts.store, header.run)
+    taken_over = Driver(header.run, intent, parts).drive(devices)
+    return outcome_of(parts.store, header.run, taken_over)
 
 
 def require_run(store: RunRecords, run: str) -> RunRecord:
@@ -84,8 +90,9 @@ def require_run(store: RunRecords, run: str) -> RunRecord:
     return record
 
 
-def outcome_of(store: RunReader, run: str) -> RunOutcome:
+def outcome_of(store: RunReader, run: str, taken_over: frozenset[str] = frozenset()) -> RunOutcome:
     """Read back how a run stands; `run` is a whole run id."""
     record = store.find_run(run)
     assert record is not None
-    return RunOutcome(record, tuple(store.missing_trials(run)), tuple(store.cell_results(run, HEADLINE_METRIC)))
+    results = tuple(store.cell_results(run, HEADLINE_METRIC))
+    return RunOutcome(record, tuple(store.missing_trials(run)), results, taken_over)

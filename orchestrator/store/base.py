@@ -61,11 +61,12 @@ class RunRecords(Protocol):
         error: str | None = None,
         hint: str | None = None,
         *,
-        lease: int | None = None,
+        leases: Mapping[str, int] | None = None,
     ) -> None:
         """Record where a device stands; the run's own state and end follow from it.
 
-        Raise LeaseLost where `lease`, the writer's, has ended, or where it has none and another controller does.
+        Raise LeaseLost where the writer's lease of the device has ended, or where it has none and another controller
+        has one for this run; without `leases` nothing is checked.
         """
 
     def find_run(self, run: str) -> RunRecord | None:

@@ -22,7 +22,7 @@ _HINT = "the log is still on the device; benchfleet runs show {run} tells what i
 class LogIngest:
     """Takes batches of records into a database, under the writer's leases."""
 
-    def __init__(self, database: Database, leases: Mapping[str, int]) -> None:
+    def __init__(self, database: Database, leases: Mapping[str, int] | None) -> None:
         self._database = database
         self._leases = leases
 

@@ -133,6 +133,7 @@ class _Claiming:
 
     def _values(self, name: str, judged: Judgement, device: int, token: int | None, now: datetime) -> dict[str, Any]:
         claim = self._claim
+        lasts_s = claim.lasts_s if judged.granted else claim.place_s
         return {
             "device": name,
             "device_id": device,
@@ -143,7 +144,7 @@ class _Claiming:
             "exclusive": judged.exclusive or not judged.granted,
             "requested_at": now,
             "granted_at": now if judged.granted else None,
-            "expires_at": now + timedelta(seconds=claim.lasts_s),
+            "expires_at": now + timedelta(seconds=lasts_s),
             "token": token,
         }
 

@@ -40,7 +40,7 @@ class ProgressTable:
             return ()
         from orchestrator.store.ingest import LogIngest  # only those who follow devices pay for it
 
-        return LogIngest(self._database, leases or {}).ingest(batch)
+        return LogIngest(self._database, leases).ingest(batch)
 
     def offset(self, run: str, device: str) -> Offset:
         """Return how far the device's log is committed."""

@@ -78,7 +78,7 @@ class RunTable:
         """Record plans with their jobs and trials; return, by device, why a plan is refused."""
         refused: dict[str, StoreError] = {}
         with self._database.write() as connection:
-            refused.update(fenced_off(connection, {(run, one.plan.device) for one in plans}, leases or {}))
+            refused.update(fenced_off(connection, {(run, one.plan.device) for one in plans}, leases))
             writer = PlanWriter(connection, run)
             for prepared in sorted(plans, key=lambda prepared: prepared.plan.device):
                 if prepared.plan.device in refused:
@@ -110,11 +110,11 @@ class RunTable:
         error: str | None = None,
         hint: str | None = None,
         *,
-        lease: int | None = None,
+        leases: Mapping[str, int] | None = None,
     ) -> None:
         """Record where a device stands; the run's own state and end follow from it."""
         with self._database.write() as connection:
-            for lost in fenced_off(connection, {(run, device)}, {} if lease is None else {device: lease}).values():
+            for lost in fenced_off(connection, {(run, device)}, leases).values():
                 raise lost
             found = connection.execute(_of_device(select(t.run_device.c.id), run, device)).scalar()
             if found is None:

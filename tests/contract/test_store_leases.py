@@ -141,7 +141,7 @@ def test_the_queue_is_served_in_the_order_of_its_places(leases: Store) -> None:
 
 def test_a_waiter_that_died_drops_out(leases: Store) -> None:
     held = granted(leases, ANN).lease
-    place(leases, replace(BOB, lasts_s=0))
+    place(leases, replace(BOB, place_s=0))
     alive = place(leases, replace(BOB, holder="cy@ws3"))
     leases.end_leases([held.id])
     assert granted(leases, replace(BOB, holder="cy@ws3", queues=True), waiting=alive).lease.holder == "cy@ws3"
@@ -149,7 +149,7 @@ def test_a_waiter_that_died_drops_out(leases: Store) -> None:
 
 def test_a_place_that_was_found_expired_is_taken_anew_at_the_end(leases: Store) -> None:
     granted(leases, ANN)
-    late = place(leases, replace(BOB, lasts_s=0))
+    late = place(leases, replace(BOB, place_s=0))
     other = place(leases, replace(BOB, holder="cy@ws3"))
     again = busy(leases, replace(BOB, queues=True), waiting=late)
     assert again.ahead == 1
@@ -247,14 +247,14 @@ def test_records_of_a_run_that_somebody_holds_are_refused_without_a_lease(leases
     log = log_of(leases)
     granted(leases, ANN)
     with pytest.raises(LeaseLost, match="taken over by ann@ws1"):
-        leases.ingest([log.arrived()])
+        leases.ingest([log.arrived()], {})
 
 
 def test_states_under_an_ended_lease_are_refused(leases: Store) -> None:
     old = granted(leases, ANN).lease
     granted(leases, replace(ANN, controller="pid 300"))
     with pytest.raises(LeaseLost, match=r"taken over by ann@ws1 \(pid 300\)"):
-        leases.set_device_state(RUN, "pi-03", DeviceRunState.FAILED, "late", lease=old.id)
+        leases.set_device_state(RUN, "pi-03", DeviceRunState.FAILED, "late", leases={"pi-03": old.id})
     assert leases.standing(RUN, "pi-03").state is DeviceRunState.PLANNED
 
 
