@@ -38,7 +38,7 @@ def list_(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """List the inventory's devices, what is known of them, and who has them."""
+    """List the inventory's devices, and who has which."""
     from orchestrator import bootstrap
     from orchestrator.reporting.fleet import device_rows, device_table
 
@@ -88,7 +88,7 @@ def reserve(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Keep a device for yourself: only your own runs get it, until the time is over.
+    """Keep a device for your own runs until a time is over.
 
     Its id, which is printed, lets others use it too: benchfleet run --reservation ID.
     """
