@@ -132,19 +132,20 @@ def judge(rows: Sequence[Lease], claim: Claim, own: int | None, now: datetime) -
     """Decide on a claim from the device's leases that have not ended, waiting ones included.
 
     `own` is the claim's place in the queue, if it has one: it is kept even if its owner was late to renew it. A lease
-    of the same run is replaced at once, whoever holds it. A run within a reservation of its holder goes before the
-    queue, which waits for the reservation.
+    of the same run is replaced at once, whoever holds it, or held it until it ran out. A run within a reservation of
+    its holder goes before the queue, which waits for the reservation.
     """
     expired = tuple(row for row in rows if row.expires_at <= now and row.id != own)
     live = [row for row in rows if row not in expired and row.id != own]
     held = [row for row in live if row.granted_at is not None]
-    replaced = tuple(row for row in held if claim.run is not None and row.run == claim.run)
+    of_run = [row for row in rows if row.granted_at is not None and claim.run is not None and row.run == claim.run]
+    replaced = tuple(row for row in of_run if row.id != own)
     shelters = [row for row in held if _shelters(row, claim)]
     blockers = tuple(
         row for row in held if row.exclusive and row not in replaced and row not in shelters and not _within(claim, row)
     )
     queue = [row for row in live if row.granted_at is None and (own is None or row.id < own)]
-    goes_first = bool(shelters) or any(row.exclusive for row in replaced)
+    goes_first = bool(shelters) or any(row.exclusive and row in held for row in replaced)
     ahead = 0 if goes_first else len(queue)
     exclusive = not blockers and not ahead
     return Judgement(expired, replaced, blockers, ahead, exclusive or claim.collects, exclusive)

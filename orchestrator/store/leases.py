@@ -101,7 +101,7 @@ class _Claiming:
         now = database_time(self._connection)
         own = {name: self._place(name, rows[name]) for name in rows}
         judged = {name: judge(rows[name], self._claim, own[name], now) for name in rows}
-        ended = [row.id for one in judged.values() for row in (*one.expired, *(one.replaced if one.granted else ()))]
+        ended = {row.id for one in judged.values() for row in (*one.expired, *(one.replaced if one.granted else ()))}
         if ended:
             self._connection.execute(_END, {"ids": sorted(ended), "now": now})
         tokens = {name: known[name].lease_token + 1 for name, one in judged.items() if one.granted}
