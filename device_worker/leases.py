@@ -1,7 +1,8 @@
 """Refuse to start anything under a lease that a newer one has followed.
 
 The controller's database gives each lease of a device a token, larger than any before. The device remembers the largest
-that it has seen of each database, so that a controller that slept through the end of its lease cannot start a runner.
+that it has seen of each database under each of its names there, so that a controller that slept through the end of its
+lease cannot start a runner, and a device that is renamed is a new one.
 """
 
 from __future__ import annotations
@@ -22,18 +23,21 @@ if TYPE_CHECKING:
 
     from device_worker.state_dir import StateDir
 
-_DATABASES_MAX = 64
+_ORIGINS_MAX = 64
 _TEXT_MAX = 200
 _ESTIMATE_S_MAX = 10**8
 
 
 class Lease:
-    """Under what a controller starts a run: a token of its database, who it is, how long it will take about."""
+    """Under what a controller starts a run: a token, who it is, about how long it will take.
 
-    __slots__ = ("database", "estimate_s", "holder", "token")
+    `origin` is where the token comes from: the database, and the name that it has for the device.
+    """
 
-    def __init__(self, database: str, token: int, holder: str, estimate_s: float | None) -> None:
-        self.database = database
+    __slots__ = ("estimate_s", "holder", "origin", "token")
+
+    def __init__(self, origin: str, token: int, holder: str, estimate_s: float | None) -> None:
+        self.origin = origin
         self.token = token
         self.holder = holder
         self.estimate_s = estimate_s
@@ -44,16 +48,16 @@ class Lease:
         if value is None:
             return None
         found = value if isinstance(value, dict) else {}
-        database, token = found.get("database"), found.get("token")
+        database, device, token = found.get("database"), found.get("device"), found.get("token")
         holder, estimate_s = found.get("holder"), found.get("estimate_s")
         is_estimate = estimate_s is None or (
             type(estimate_s) in (int, float) and 0 <= estimate_s <= _ESTIMATE_S_MAX  # not a NaN
         )
-        if not (_is_text(database) and _is_text(holder) and is_estimate) or (
+        if not (_is_text(database) and _is_text(device) and _is_text(holder) and is_estimate) or (
             type(token) is not int or not 0 < token <= INTEGER_MAX
         ):
             raise WorkerError(ErrorKind.BAD_REQUEST, f"start: lease is {str(value)[:120]}")
-        return cls(str(database), token, str(holder), estimate_s)
+        return cls(f"{database}/{device}", token, str(holder), estimate_s)
 
 
 class LeaseBook:
@@ -67,13 +71,13 @@ class LeaseBook:
         """Remember a lease; raise WorkerError for one that is older than what the device has seen."""
         with self._locked():
             tokens = self._read()
-            if lease.token < tokens.get(lease.database, 0):
+            if lease.token < tokens.get(lease.origin, 0):
                 raise _stale(lease)
-            if lease.token == tokens.get(lease.database):
+            if lease.token == tokens.get(lease.origin):
                 return
-            tokens.pop(lease.database, None)
-            tokens[lease.database] = lease.token  # the latest last: the one unheard of for longest is forgotten
-            kept = dict(list(tokens.items())[-_DATABASES_MAX:])
+            tokens.pop(lease.origin, None)
+            tokens[lease.origin] = lease.token  # the latest last: the one unheard of for longest is forgotten
+            kept = dict(list(tokens.items())[-_ORIGINS_MAX:])
             self._write(json.dumps(kept).encode("ascii"))
 
     @contextmanager

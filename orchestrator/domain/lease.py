@@ -72,6 +72,7 @@ class StartLease:
     """
 
     database: str
+    device: str
     token: int
     holder: str
     estimate_s: float | None

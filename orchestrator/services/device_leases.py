@@ -108,7 +108,7 @@ class DeviceLeases:
             return None
         if self._database is None:
             self._database = self._store.database_id()
-        return StartLease(self._database, lease.token, self._tenant.holder, estimate_s)
+        return StartLease(self._database, device, lease.token, self._tenant.holder, estimate_s)
 
     def end(self, device: str) -> None:
         """Give a device back, or the place in its queue."""

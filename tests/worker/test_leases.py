@@ -16,7 +16,8 @@ DATABASE = "5e0c1b9e-0000-4000-8000-000000000001"
 
 
 def lease(token, database=DATABASE, **fields):
-    return dict({"database": database, "token": token, "holder": "ann@ws1", "estimate_s": 120}, **fields)
+    said = {"database": database, "device": "pi-03", "token": token, "holder": "ann@ws1", "estimate_s": 120}
+    return dict(said, **fields)
 
 
 def start(device, builder, run="run-1", **fields):
@@ -103,6 +104,8 @@ def test_a_file_that_a_person_spoilt_is_begun_anew(book, tmp_path, content):
         lease(2**63),
         lease(1, database=""),
         lease(1, database=None),
+        lease(1, device=""),
+        lease(1, device=None),
         lease(1, holder="x" * 201),
         lease(1, holder="a\nb"),
         lease(1, estimate_s=-1),
@@ -115,6 +118,13 @@ def test_what_is_no_lease_is_a_bad_request(value):
     with pytest.raises(WorkerError) as refused:
         Lease.parse(value)
     assert refused.value.kind == "bad-request"
+
+
+def test_a_device_that_is_renamed_begins_anew(book):
+    book.admit(Lease.parse(lease(7)))
+    book.admit(Lease.parse(lease(1, device="pi-3")))
+    with pytest.raises(WorkerError, match="not the newest"):
+        book.admit(Lease.parse(lease(6)))
 
 
 def test_a_start_under_an_old_lease_starts_nothing(device, plans, state_dir):
