@@ -48,14 +48,13 @@ def fenced_off(
         return {}
     names = {"runs": sorted({run for run, _ in written}), "names": sorted({name for _, name in written})}
     held = {(row.run_id, row.device): row for row in connection.execute(_HELD, names)}
-    now = database_time(connection)
     lost: dict[str, LeaseLost] = {}
     for run, name in written:
         found, mine = held.get((run, name)), leases.get(name)
         if mine is not None and (found is None or found.id != mine):
-            lost[name] = explain_loss(connection, mine, now)
+            lost[name] = explain_loss(connection, mine, database_time(connection))
         elif mine is None and found is not None:
-            lost[name] = _taken(name, as_lease(found), now)
+            lost[name] = _taken(name, as_lease(found), database_time(connection))
     return lost
 
 
