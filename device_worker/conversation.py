@@ -120,6 +120,7 @@ class Conversation:
         self._send(Message.BLOB_PUT, sha256=sha256, complete=complete)
 
     def _start(self, message: dict[str, Any], _payload: bytes) -> None:
+        from device_worker.leases import Lease
         from device_worker.runner_start import StartRequest, start_run
 
         plan_sha256 = _field(message, "plan_sha256", str)
@@ -128,8 +129,9 @@ class Conversation:
         skip = _field(message, "skip", list)
         if not all(isinstance(trial, str) for trial in skip):
             raise WorkerError(ErrorKind.BAD_REQUEST, "skip is not a list of trials")
+        lease = Lease.parse(message.get("lease"))
         self._state.make()
-        request = StartRequest(plan_sha256, skip, self._worker_sha256)
+        request = StartRequest(plan_sha256, skip, self._worker_sha256, lease)
         self._send(Message.START, **start_run(self._state, self._run_dir(message), request))
 
     def _status(self, message: dict[str, Any], _payload: bytes) -> None:

@@ -65,11 +65,17 @@ class DeviceLock:
 
 def _busy(holder: dict[str, Any] | None) -> WorkerError:
     holder = holder or {}
-    run, since = holder.get("run"), holder.get("since_unix")
-    began = "" if type(since) is not int else time.strftime(" since %Y-%m-%d %H:%M:%S UTC", time.gmtime(since))
+    run, who = holder.get("run"), holder.get("holder")
     return WorkerError(
         ErrorKind.DEVICE_BUSY,
-        f"run {run or '(unknown)'} is measuring here{began}",
-        "wait for it to end, or cancel it where it was begun: benchfleet runs cancel " + (run or "RUN"),
+        f"run {run or '(unknown)'}{f' of {who}' if who else ''} is measuring here"
+        + _moment(" since", holder.get("since_unix"))
+        + _moment(", until about", holder.get("until_unix")),
+        "wait for it to end (--wait), or cancel it where it was begun: benchfleet runs cancel " + (run or "RUN"),
         holder=holder,
     )
+
+
+def _moment(word: str, unix: Any) -> str:
+    """Return a time by the device's own clock, or nothing where there is none."""
+    return "" if type(unix) is not int else time.strftime(f"{word} %Y-%m-%d %H:%M:%S UTC", time.gmtime(unix))

@@ -8,6 +8,7 @@ import time
 
 from device_worker.blobs import BlobStore
 from device_worker.errors import WorkerError
+from device_worker.leases import LeaseBook
 from device_worker.plan import Plan
 from device_worker.process_identity import ProcessIdentity
 from device_worker.protocol.vocabulary import ErrorKind, RunState
@@ -20,23 +21,27 @@ if TYPE_CHECKING:
     from device_worker.detachment import Report
     from device_worker.device_lock import DeviceLock
     from device_worker.event_log import EventLog
+    from device_worker.leases import Lease
     from device_worker.progress import Progress
     from device_worker.state_dir import RunDir, StateDir
 
 
 class StartRequest:
-    """What is to run: a plan, but for the trials in `skip`."""
+    """What is to run: a plan, but for the trials in `skip`; under which lease, if any."""
 
-    __slots__ = ("plan_sha256", "skip", "worker_sha256")
+    __slots__ = ("lease", "plan_sha256", "skip", "worker_sha256")
 
-    def __init__(self, plan_sha256: str, skip: list[str], worker_sha256: str) -> None:
+    def __init__(self, plan_sha256: str, skip: list[str], worker_sha256: str, lease: Lease | None = None) -> None:
         self.plan_sha256 = plan_sha256
         self.skip = skip
         self.worker_sha256 = worker_sha256
+        self.lease = lease
 
 
 def start_run(state: StateDir, run_dir: RunDir, request: StartRequest) -> dict[str, Any]:
     """Make sure that a run is running or finished, and return the fields of the answer."""
+    if request.lease is not None:
+        LeaseBook(state).admit(request.lease)
     status = RunStatus(run_dir)
     if status.pid is not None or status.is_final:
         _check_plan(_read_plan_link(run_dir), run_dir, request)
@@ -137,12 +142,30 @@ def _take_device(state: StateDir, run_dir: RunDir, request: StartRequest, identi
     from device_worker.containment import kill_marked
     from device_worker.device_lock import DeviceLock
 
-    holder = dict(identity.to_json(), run=run_dir.run, plan_sha256=request.plan_sha256, since_unix=int(time.time()))
-    lock = DeviceLock(state.lock, holder)
+    lock = DeviceLock(state.lock, dict(identity.to_json(), **_holder(run_dir, request)))
     previous = ProcessIdentity.from_json(lock.previous)
     if previous is not None and previous.boot_id == identity.boot_id:
         kill_marked(previous.marker)
+    if request.lease is not None:  # a newer one may have come while this process was on its way to the lock
+        try:
+            LeaseBook(state).admit(request.lease)
+        except WorkerError:
+            lock.release()
+            raise
     return lock
+
+
+def _holder(run_dir: RunDir, request: StartRequest) -> dict[str, Any]:
+    """Return what the device's lock says of who holds it, by the device's own clock."""
+    since_unix, lease = int(time.time()), request.lease
+    until_unix = None if lease is None or lease.estimate_s is None else since_unix + int(lease.estimate_s)
+    return {
+        "run": run_dir.run,
+        "plan_sha256": request.plan_sha256,
+        "holder": None if lease is None else lease.holder,
+        "since_unix": since_unix,
+        "until_unix": until_unix,
+    }
 
 
 def _open_wake(run_dir: RunDir) -> int:

@@ -45,7 +45,7 @@ class RunDir:
 class StateDir:
     """The worker's folder on a device; nothing of it is kept anywhere else."""
 
-    __slots__ = ("blobs", "bundles", "lock", "path", "runs")
+    __slots__ = ("blobs", "bundles", "leases", "lock", "path", "runs")
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -53,6 +53,7 @@ class StateDir:
         self.bundles = os.path.join(path, "bundles")
         self.runs = os.path.join(path, "runs")
         self.lock = os.path.join(path, "lock")
+        self.leases = os.path.join(path, "leases")
 
     def make(self) -> None:
         """Create the folders, private to this user."""

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from orchestrator.blobs.cache import BlobCache
     from orchestrator.domain.facts import Facts
     from orchestrator.domain.inventory import Inventory
+    from orchestrator.domain.lease import Holding
     from orchestrator.domain.run import RunHeader, RunSummary
     from orchestrator.execution.base import Executor
     from orchestrator.reporting.base import RunDisplay
     from orchestrator.services.enroll import HostKeys
     from orchestrator.services.prepare import RecordedPlanner, SweepPlanner
+    from orchestrator.services.tenant import Tenant
     from orchestrator.session.device_session import DeviceSessions
     from orchestrator.settings import Settings
     from orchestrator.specs.sweep import SweepFile
@@ -84,6 +86,24 @@ def known_facts(settings: Settings, names: Sequence[str]) -> Mapping[str, tuple[
         return {}
     with store(settings) as opened:
         return opened.latest_facts(names)
+
+
+def tenant(settings: Settings, *, waits: bool = False, reservation: int | None = None) -> Tenant:
+    """Return who this controller is to others that want the same devices."""
+    from orchestrator.services.tenant import this_controller
+
+    return this_controller(settings.lease_s, waits=waits, reservation=reservation)
+
+
+def known_holdings(settings: Settings, names: Sequence[str]) -> Mapping[str, Holding]:
+    """Return who has which device; nothing if there is no database yet, and none is made."""
+    from orchestrator.store.readonly import sqlite_file
+
+    file = sqlite_file(settings.db)
+    if file is not None and not file.exists():
+        return {}
+    with store(settings) as opened:
+        return opened.holdings(names)
 
 
 def list_runs(settings: Settings, limit: int) -> Sequence[RunSummary]:

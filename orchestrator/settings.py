@@ -56,6 +56,7 @@ class Settings:
     ray_address: str | None
     connect_timeout_s: float
     heartbeat_s: float
+    lease_s: float
     log_level: LogLevel
 
 
@@ -203,6 +204,13 @@ OPTIONS = (
         "15",
         _seconds,
         "15",
+    ),
+    Option(
+        "lease_s",
+        "How long a device stays ours after the last sign of this controller, in seconds.",
+        "60",
+        _seconds,
+        "60",
     ),
     Option(
         "log_level",

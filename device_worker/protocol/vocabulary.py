@@ -29,6 +29,7 @@ class ErrorKind:
     BLOB_CORRUPT = "blob-corrupt"
     BLOB_MISSING = "blob-missing"
     DEVICE_BUSY = "device-busy"
+    STALE_LEASE = "stale-lease"
     PLAN_INVALID = "plan-invalid"
     LOG_CORRUPT = "log-corrupt"
     RUNNER_FAILED = "runner-failed"

@@ -1,4 +1,4 @@
-"""`benchfleet devices`: what there is to measure, what it says of itself, and whose key it shows."""
+"""`benchfleet devices`: what there is to measure, what it says of itself, whose key it shows, and who has it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, Select, examples
+from orchestrator.cli.options import (
+    Config,
+    Db,
+    ExecutorName,
+    InventoryPath,
+    Json,
+    RayAddress,
+    Reservation,
+    Select,
+    Wait,
+    examples,
+)
 from orchestrator.cli.output import leave, show
 from orchestrator.domain.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from orchestrator.domain.enrollment import Enrollment
 
-app = typer.Typer(no_args_is_help=True, help="List, probe and enrol devices.")
+app = typer.Typer(no_args_is_help=True, help="List, probe, enrol and reserve devices.")
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A device of the inventory.")]
 ON_THE_DEVICE = examples("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub", title="On the device:") + "\n\n"
 
 
@@ -27,14 +39,15 @@ def list_(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """List the inventory's devices, and what is known of them."""
+    """List the inventory's devices, and who has which."""
     from orchestrator import bootstrap
     from orchestrator.reporting.fleet import device_rows, device_table
 
     settings = bootstrap.settings(db=db, inventory=inventory, config=config)
     devices = bootstrap.inventory(settings).select(select)
     facts = bootstrap.known_facts(settings, [device.name for device in devices])
-    show(device_rows(devices, facts), as_json, lambda: device_table(devices, facts))
+    holdings = bootstrap.known_holdings(settings, [device.name for device in devices])
+    show(device_rows(devices, facts, holdings), as_json, lambda: device_table(devices, facts, holdings))
 
 
 @app.command(epilog=examples("benchfleet devices probe --select 'pi-*'"))
@@ -65,9 +78,64 @@ def probe(
     leave(ExitCode.FINE if not failed else ExitCode.INFRASTRUCTURE if failed == len(answers) else ExitCode.INCOMPLETE)
 
 
+@app.command(epilog=examples("benchfleet devices reserve pi-03 --for 2h --reason 'bisecting a regression'"))
+def reserve(
+    name: Name,
+    lasts: Annotated[str, typer.Option("--for", metavar="TIME", help="How long: 90s, 30m, 2h, 1d.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="What for; others are told.")],
+    wait: Wait = False,
+    db: Db = None,
+    inventory: InventoryPath = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Keep a device for your own runs until a time is over.
+
+    Its id, which is printed, lets others use it too: benchfleet run --reservation ID.
+    """
+    from orchestrator import bootstrap
+    from orchestrator.domain.duration import parse_duration_s
+    from orchestrator.domain.lease import Busy
+    from orchestrator.reporting.fleet import queue_line, reservation_line
+    from orchestrator.services.reserve import reserve_device
+
+    lasts_s = parse_duration_s(lasts, "--for")
+    settings = bootstrap.settings(db=db, inventory=inventory, config=config)
+    device = bootstrap.inventory(settings).device(name)
+
+    def on_wait(busy: Busy) -> None:
+        typer.echo(queue_line(name, busy), err=True)
+
+    with bootstrap.store(settings) as store:
+        tenant = bootstrap.tenant(settings, waits=wait)
+        lease = reserve_device(device, lasts_s, reason, tenant, store, on_wait=on_wait)
+    show(lease, as_json, lambda: reservation_line(lease))
+
+
+@app.command(epilog=examples("benchfleet devices release pi-03"))
+def release(
+    name: Name,
+    reservation: Reservation = None,
+    db: Db = None,
+    inventory: InventoryPath = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Give a device back before its reservation ends by itself."""
+    from orchestrator import bootstrap
+    from orchestrator.reporting.fleet import release_line
+    from orchestrator.services.reserve import release_device
+
+    settings = bootstrap.settings(db=db, inventory=inventory, config=config)
+    device = bootstrap.inventory(settings).device(name)
+    with bootstrap.store(settings) as store:
+        lease = release_device(device.name, bootstrap.tenant(settings, reservation=reservation), store)
+    show(lease, as_json, lambda: release_line(lease))
+
+
 @app.command(epilog=ON_THE_DEVICE + examples("benchfleet devices enroll pi-03"))
 def enroll(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A device of the inventory.")],
+    name: Name,
     yes: Annotated[bool, typer.Option("--yes", help="Record the key without asking.")] = False,
     inventory: InventoryPath = None,
     config: Config = None,

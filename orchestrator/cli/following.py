@@ -27,12 +27,13 @@ class Driving:
         self.store = store
         self._display = display
 
-    def parts(self, planner: Planner) -> DriverParts:
+    def parts(self, planner: Planner, *, waits: bool = False, reservation: int | None = None) -> DriverParts:
         """Return what a driver works with."""
         from orchestrator import bootstrap
         from orchestrator.services.drive import DriverParts
 
-        return DriverParts(self.store, bootstrap.executor(self._settings), self._display, planner)
+        tenant = bootstrap.tenant(self._settings, waits=waits, reservation=reservation)
+        return DriverParts(self.store, bootstrap.executor(self._settings), self._display, planner, tenant)
 
 
 @contextmanager
@@ -66,6 +67,8 @@ def conclude(outcome: RunOutcome, as_json: bool, intent: Intent) -> None:
     details = RunDetails(outcome.record, outcome.missing, outcome.results, outcome.excluded)
     show(details, as_json, lambda: run_report(details))
     states = {part.state for part in outcome.record.devices}
+    if outcome.taken_over:
+        leave(outcome.exit_code)
     if intent is Intent.DETACH and DeviceRunState.FAILED not in states:
         typer.echo(f"detached; follow it with: benchfleet runs follow {outcome.record.header.run}", err=True)
     elif intent is not Intent.CANCEL or not states <= {DeviceRunState.CANCELLED, DeviceRunState.COMPLETE}:

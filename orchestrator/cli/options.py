@@ -44,6 +44,17 @@ RayAddress = Annotated[
         show_default=False,
     ),
 ]
+Wait = Annotated[bool, typer.Option("--wait", help="Queue for devices that are in use or reserved.")]
+Reservation = Annotated[
+    int | None,
+    typer.Option(
+        "--reservation",
+        min=1,
+        metavar="ID",
+        help="A reservation to use, whoever made it; your own need not be named.",
+        show_default=False,
+    ),
+]
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, a unique beginning of it, or 'last', the newest.")
 ]

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.following import conclude, driving
-from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, Select, examples
+from orchestrator.cli.options import (
+    Config,
+    Db,
+    ExecutorName,
+    InventoryPath,
+    Json,
+    RayAddress,
+    Reservation,
+    Select,
+    Wait,
+    examples,
+)
 from orchestrator.cli.plan import SweepPath
 
 if TYPE_CHECKING:
@@ -24,6 +35,8 @@ def run(
     sweep: SweepPath,
     select: Select = "all",
     detach: Annotated[bool, typer.Option("--detach", help="Leave as soon as every device runs.")] = False,
+    wait: Wait = False,
+    reservation: Reservation = None,
     executor: ExecutorName = None,
     ray_address: RayAddress = None,
     db: Db = None,
@@ -45,7 +58,7 @@ def run(
     intent = Intent.DETACH if detach else Intent.RUN
     header = new_run(file.sweep, file.text, file.model, {"select": select})
     with driving(settings, header.run, as_json) as driver:
-        parts = driver.parts(bootstrap.planner(settings, file))
+        parts = driver.parts(bootstrap.planner(settings, file), waits=wait, reservation=reservation)
         outcome = run_sweep(header, file.model, devices, parts, intent)
     conclude(outcome, as_json, intent)
     if intent is Intent.RUN and not as_json and sys.stderr.isatty():

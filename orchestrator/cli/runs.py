@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.following import conclude, driving
-from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, RunName, examples
+from orchestrator.cli.options import (
+    Config,
+    Db,
+    ExecutorName,
+    InventoryPath,
+    Json,
+    RayAddress,
+    Reservation,
+    RunName,
+    Wait,
+    examples,
+)
 from orchestrator.cli.output import leave, show
 
 if TYPE_CHECKING:
@@ -74,6 +86,8 @@ def follow(
 def resume(
     run: RunName,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed and invalid trials again.")] = False,
+    wait: Wait = False,
+    reservation: Reservation = None,
     executor: ExecutorName = None,
     ray_address: RayAddress = None,
     db: Db = None,
@@ -89,7 +103,8 @@ def resume(
     from orchestrator.services.drive import Intent
 
     settings = bootstrap.settings(db=db, inventory=inventory, config=config, executor=executor, ray_address=ray_address)
-    _pick_up(Intent.RESUME, run, settings, as_json, retry_failed=retry_failed)
+    options = ResumeOptions(retry_failed, wait, reservation)
+    _pick_up(Intent.RESUME, run, settings, as_json, options)
 
 
 @app.command(epilog=examples("benchfleet runs cancel last"))
@@ -110,14 +125,25 @@ def cancel(
     _pick_up(Intent.CANCEL, run, settings, as_json)
 
 
-def _pick_up(intent: Intent, run: str, settings: Settings, as_json: bool, *, retry_failed: bool = False) -> None:
+@dataclass(frozen=True, slots=True)
+class ResumeOptions:
+    """What may be said of a run that is picked up."""
+
+    retry_failed: bool = False
+    waits: bool = False
+    reservation: int | None = None
+
+
+def _pick_up(intent: Intent, run: str, settings: Settings, as_json: bool, options: ResumeOptions | None = None) -> None:
     from orchestrator import bootstrap
     from orchestrator.services.pick_up import pick_up
     from orchestrator.services.run import require_run
 
+    options = options or ResumeOptions()
     known = bootstrap.inventory(settings)
     with driving(settings, run, as_json) as driver:
         record = require_run(driver.store, run)
-        parts = driver.parts(bootstrap.planner_of(settings, record.header))
-        outcome = pick_up(record, intent, known, parts, retry_failed=retry_failed)
+        planner = bootstrap.planner_of(settings, record.header)
+        parts = driver.parts(planner, waits=options.waits, reservation=options.reservation)
+        outcome = pick_up(record, intent, known, parts, retry_failed=options.retry_failed)
     conclude(outcome, as_json, intent)

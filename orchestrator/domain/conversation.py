@@ -8,6 +8,7 @@ from enum import StrEnum
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.errors import DeviceError
 from orchestrator.domain.facts import Facts
+from orchestrator.domain.lease import StartLease
 
 
 class Step(StrEnum):
@@ -16,6 +17,7 @@ class Step(StrEnum):
     CONNECT = "connect"
     START_WORKER = "start worker"
     FACTS = "facts"
+    WAIT = "wait"
     UPLOAD = "upload"
     START = "start"
     FOLLOW = "follow"
@@ -25,7 +27,10 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What to run: the plan, every blob that it needs (the plan too), the trials to leave out, where to follow on."""
+    """What to run: the plan, every blob that it needs (the plan too), the trials to leave out, where to follow on.
+
+    `waits`: try again and again while another run, of which this database does not know, holds the device.
+    """
 
     run: str
     plan_sha256: str
@@ -34,6 +39,8 @@ class Assignment:
     log_id: str | None = None
     after_seq: int = 0
     detach: bool = False
+    lease: StartLease | None = None
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

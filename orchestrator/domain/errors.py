@@ -59,6 +59,16 @@ class CorruptLog(StoreError):
         self.device = device
 
 
+class LeaseLost(StoreError):
+    """Another controller has the device by now: what this one still has to write is refused."""
+
+    exit_code = ExitCode.INCOMPLETE
+
+    def __init__(self, device: str, message: str, hint: str | None = None) -> None:
+        super().__init__(f"{device}: {message}", hint)
+        self.device = device
+
+
 class BundleError(OrchestratorError):
     """A runtime could not be resolved or packed for a reason other than "no wheel exists"."""
 
@@ -135,6 +145,14 @@ class NoPython(DeviceError):
 
 class DeviceBusy(DeviceError):
     """Another run holds the device."""
+
+
+class DeviceReserved(DeviceError):
+    """Somebody else's run or reservation has the device, as this database knows."""
+
+
+class StaleLease(DeviceError):
+    """The device has heard of a newer lease than the one that it was to start under."""
 
 
 class DeviceDiskFull(DeviceError):

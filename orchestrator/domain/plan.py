@@ -311,11 +311,15 @@ def _describe_limits(inputs: PlanInputs) -> dict[str, Any]:
     }
 
 
+def estimate_s(preflights: int, measure_trials: int, measure_s: float) -> float:
+    """Return about how long so many trials take, each of which measures for `measure_s`."""
+    trials = preflights + measure_trials
+    return round(trials * PROCESS_START_S + preflights * PREFLIGHT_S + measure_trials * measure_s, 3)
+
+
 def _estimate_s(trials: Sequence[Trial], policy: MeasurePolicy) -> float:
-    measure_s = policy.warmup_seconds_min + policy.seconds_min
     preflights = sum(trial.kind is TrialKind.PREFLIGHT for trial in trials)
-    seconds = len(trials) * PROCESS_START_S + preflights * PREFLIGHT_S + (len(trials) - preflights) * measure_s
-    return round(seconds, 3)
+    return estimate_s(preflights, len(trials) - preflights, policy.warmup_seconds_min + policy.seconds_min)
 
 
 def _base_name(path: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 
 from orchestrator.domain.blob import Blob, BlobKind
+from orchestrator.domain.plan import TrialKind, estimate_s
 
 
 def planned_trials(document: bytes) -> frozenset[str]:
@@ -16,3 +18,12 @@ def planned_blobs(document: bytes) -> tuple[Blob, ...]:
     """Return every blob that a plan needs."""
     blobs = json.loads(document)["blobs"]
     return tuple(Blob(b["sha256"], b["size"], BlobKind(b["kind"]), b["sha256"][:12]) for b in blobs)
+
+
+def remaining_s(document: bytes, done: Collection[str]) -> float:
+    """Return about how long a plan takes on its device, but for the trials that are done."""
+    plan = json.loads(document)
+    kinds = [trial["kind"] for trial in plan["trials"] if trial["trial"] not in done]
+    preflights = kinds.count(TrialKind.PREFLIGHT.value)
+    measure = plan["measure"]
+    return estimate_s(preflights, len(kinds) - preflights, measure["warmup_seconds_min"] + measure["seconds_min"])

@@ -35,10 +35,13 @@ class SessionFactory(Protocol):
 
 @runtime_checkable
 class Executor(Protocol):
-    """Runs the sessions of one sweep, once."""
+    """Runs the sessions of one sweep."""
 
     def launch(self, devices: Sequence[Device], emit: Emit) -> None:
-        """Begin one session per device at once; `emit` gets every report, from any thread, as it comes."""
+        """Begin one session per device at once; `emit` gets every report, from any thread, as it comes.
+
+        May be called again for further devices: those that were in use at first.
+        """
 
     def post(self, device: str, command: Command) -> None:
         """Pass a command to a device's session; one that has ended ignores it."""

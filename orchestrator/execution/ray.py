@@ -71,25 +71,33 @@ class RayExecutor:
         self._gateway: Any = None
         self._pump: threading.Thread | None = None
         self._live: set[str] = set()
+        self._lock = threading.Lock()
         self._started_cluster = False
 
     def launch(self, devices: Sequence[Device], emit: Emit) -> None:
-        """Place the gateway and begin one session per device in it."""
-        self._ray = ray = self._join_cluster()
+        """Begin one session per device in the gateway, which the first call places."""
+        if self._ray is None:
+            self._ray = self._join_cluster()
+            self._gateway = self._place_gateway()
+        try:
+            self._ray.get(self._gateway.launch.remote(list(devices)))
+        except self._ray.exceptions.RayError as error:
+            raise RayUnavailable(f"the Ray gateway did not start: {_first_line(error)}", "see `ray status`") from error
+        with self._lock:
+            self._live |= {device.name for device in devices}
+            if self._pump is None:
+                self._pump = threading.Thread(target=self._pass_on, args=(emit,), name="ray gateway", daemon=True)
+                self._pump.start()
+
+    def _place_gateway(self) -> Any:
+        ray = self._ray
         node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             node_id=ray.get_runtime_context().get_node_id(), soft=False
         )
         actor = ray.remote(num_cpus=0, max_concurrency=4, concurrency_groups={"commands": 1}, scheduling_strategy=node)(
             Gateway
         )
-        self._gateway = actor.remote(self._factory)
-        self._live = {device.name for device in devices}
-        try:
-            ray.get(self._gateway.launch.remote(list(devices)))
-        except ray.exceptions.RayError as error:
-            raise RayUnavailable(f"the Ray gateway did not start: {_first_line(error)}", "see `ray status`") from error
-        self._pump = threading.Thread(target=self._pass_on, args=(emit,), name="ray gateway", daemon=True)
-        self._pump.start()
+        return actor.remote(self._factory)
 
     def post(self, device: str, command: Command) -> None:
         """Pass a command on to the gateway."""
@@ -103,8 +111,9 @@ class RayExecutor:
         deadline = time.monotonic() + timeout_s
         with contextlib.suppress(ray.exceptions.RayError):  # a gateway that is gone has nothing left to close
             ray.get(self._gateway.close.remote(timeout_s), timeout=timeout_s)
-        if self._pump is not None:
-            self._pump.join(max(0.0, deadline - time.monotonic()) + POLL_S)
+        pump = self._pump
+        if pump is not None:
+            pump.join(max(0.0, deadline - time.monotonic()) + POLL_S)
         ray.kill(self._gateway)
         if self._started_cluster:
             ray.shutdown()
@@ -140,7 +149,7 @@ class RayExecutor:
         """Fetch reports until every session has ended; a gateway that dies ends them all."""
         ray, gateway = self._ray, self._gateway
         try:
-            while self._live:
+            while self._has_live():
                 for report in ray.get(gateway.reports.remote(POLL_S)):
                     if isinstance(report, SessionEnded):
                         self._live.discard(report.device)
@@ -153,6 +162,13 @@ class RayExecutor:
                     device=device,
                 )
                 emit(SessionEnded(device, gone))
+
+    def _has_live(self) -> bool:
+        """Say whether a session goes on; where none does, the next launch starts the pump anew."""
+        with self._lock:
+            if not self._live:
+                self._pump = None
+            return bool(self._live)
 
 
 def _first_line(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import OrchestratorError
 from orchestrator.domain.facts import Facts
+from orchestrator.domain.lease import Busy, Holding, Lease
 from orchestrator.domain.metric import Unit
 from orchestrator.domain.model import Model, Variant
 from orchestrator.reporting import numbers
@@ -25,6 +26,7 @@ _DEVICE_COLUMNS = (
     Column("machine", fold=True, spare=True),
     Column("probed", spare=True),
 )
+_HOLDER_COLUMN = Column("held by", fold=True)
 _PROBE_COLUMNS = (
     Column("device"),
     Column("board", fold=True),
@@ -46,21 +48,48 @@ _MODEL_COLUMNS = (
 )
 
 
-def device_table(devices: Sequence[Device], facts: Mapping[str, tuple[Facts, datetime]] | None = None) -> PlainTable:
-    """Return the inventory's devices, with what is on record of each."""
-    known = facts or {}
-    return plain_table(_DEVICE_COLUMNS, (_device_row(device, known.get(device.name)) for device in devices))
+def device_table(
+    devices: Sequence[Device],
+    facts: Mapping[str, tuple[Facts, datetime]] | None = None,
+    holdings: Mapping[str, Holding] | None = None,
+) -> PlainTable:
+    """Return the inventory's devices, with what is on record of each; who has them, where anybody has one."""
+    known, held = facts or {}, holdings or {}
+    rows = [_device_row(device, known.get(device.name)) for device in devices]
+    if not held:
+        return plain_table(_DEVICE_COLUMNS, rows)
+    holders = (_held_by(held.get(device.name)) for device in devices)
+    columns = (*_DEVICE_COLUMNS[:2], _HOLDER_COLUMN, *_DEVICE_COLUMNS[2:])
+    return plain_table(columns, ((*row[:2], holder, *row[2:]) for row, holder in zip(rows, holders, strict=True)))
 
 
 def device_rows(
-    devices: Sequence[Device], facts: Mapping[str, tuple[Facts, datetime]]
+    devices: Sequence[Device],
+    facts: Mapping[str, tuple[Facts, datetime]],
+    holdings: Mapping[str, Holding] | None = None,
 ) -> Sequence[Mapping[str, object]]:
-    """Return what `device_table` shows as data: a device's fields, when it was probed, and its facts."""
+    """Return what `device_table` shows as data: a device's fields, when it was probed, its facts, and who has it.
+
+    `held` are the leases: at most a reservation and a run within it. `queue` is how many wait.
+    """
     rows = []
     for device in devices:
         known, taken_at = facts.get(device.name, (None, None))
         fields = {field.name: getattr(device, field.name) for field in dataclasses.fields(device)}
-        rows.append(fields | {"probed_at": taken_at, "facts": known and known.values})
+        holding = (holdings or {}).get(device.name)
+        held = [
+            {
+                "id": lease.id,
+                "holder": lease.holder,
+                "run": lease.run,
+                "reason": lease.reason,
+                "since": lease.granted_at,
+                "until": lease.expires_at,
+            }
+            for lease in (holding.held if holding else ())
+        ]
+        leases = {"held": held, "queue": holding.queue if holding else 0}
+        rows.append(fields | {"probed_at": taken_at, "facts": known and known.values} | leases)
     return rows
 
 
@@ -96,6 +125,21 @@ def error_lines(error: OrchestratorError, device: str | None = None) -> Iterator
         yield Text.assemble(("hint: ", "bold"), clean(error.hint))
 
 
+def reservation_line(lease: Lease) -> Text:
+    """Say what has been reserved, until when, and under which id others may use it."""
+    return Text(clean(f"{lease.device}: {lease.sentence(lease.requested_at)}; reservation {lease.id}"))
+
+
+def release_line(lease: Lease) -> Text:
+    """Say what has been given back."""
+    return Text(clean(f"{lease.device}: released; reservation {lease.id} of {lease.holder} is over"))
+
+
+def queue_line(device: str, busy: Busy) -> str:
+    """Say where in the queue somebody is, and who is in the way."""
+    return clean(f"{device}: place {busy.ahead + 1} in the queue: {busy.sentence}")
+
+
 def model_table(models: Sequence[Model]) -> PlainTable:
     """Return every variant of every model."""
     return plain_table(_MODEL_COLUMNS, (row for model in models for row in _model_rows(model)))
@@ -109,6 +153,19 @@ def _device_row(device: Device, record: tuple[Facts, datetime] | None) -> tuple[
         machine = str(facts.values.get("board_model") or facts.platform)
         probed = numbers.utc(taken_at)
     return device.name, _address(device), tags or ABSENT, machine, probed
+
+
+def _held_by(holding: Holding | None) -> str:
+    if holding is None:
+        return ABSENT
+    parts = [
+        f"{lease.holder}: run {lease.run}"
+        if lease.run is not None
+        else f"{lease.holder} until {numbers.utc(lease.expires_at)}" + (f" ({lease.reason})" if lease.reason else "")
+        for lease in holding.held
+    ]
+    waiting = [f"{holding.queue} waiting"] if holding.queue else []
+    return "; ".join([*parts, *waiting]) or ABSENT
 
 
 def _address(device: Device) -> str:

@@ -42,10 +42,10 @@ class Inbox(Generic[Own]):
         """Let records of so many devices wait for each other."""
         self._delay_s = min(DELAY_S * max(1, devices // DEVICES_PER_DELAY), DELAY_S_MAX)
 
-    def take(self) -> tuple[list[Urgent | Own], list[Patient]]:
-        """Wait for something to do; return what is urgent, and what has waited enough, each in the order it came."""
+    def take(self, at_most_s: float | None = None) -> tuple[list[Urgent | Own], list[Patient]]:
+        """Wait for something to do, or so long; return what is urgent, and what has waited enough, each in order."""
         urgent: list[Urgent | Own] = []
-        for report in self._arrived():
+        for report in self._arrived(at_most_s):
             if isinstance(report, RecordsArrived | FollowEnded | SessionEnded):
                 self._waiting.append(report)
                 self._due = min(self._due, time.monotonic() + self._patience_s(report))
@@ -56,8 +56,10 @@ class Inbox(Generic[Own]):
         due, self._waiting, self._due = self._waiting, [], math.inf
         return urgent, due
 
-    def _arrived(self) -> list[Patient | Urgent | Own]:
+    def _arrived(self, at_most_s: float | None) -> list[Patient | Urgent | Own]:
         wait_s = max(self._due - time.monotonic(), 0.0) if self._waiting else None
+        if at_most_s is not None:
+            wait_s = at_most_s if wait_s is None else min(wait_s, at_most_s)
         arrived: list[Patient | Urgent | Own] = []
         try:
             arrived.append(self._queue.get(timeout=wait_s))

@@ -23,11 +23,12 @@ def pick_up(
     run = record.header.run
     concerned = [part for part in record.devices if _concerns(part, intent, record, parts, retry_failed)]
     devices = _in_inventory(concerned, inventory)
+    taken_over: frozenset[str] = frozenset()
     if devices:
         if intent is not Intent.CANCEL:
             _announce(run, devices, parts, retry_failed=retry_failed)
-        Driver(run, intent, parts, retry_failed=retry_failed).drive(devices)
-    return outcome_of(parts.store, run)
+        taken_over = Driver(run, intent, parts, retry_failed=retry_failed).drive(devices)
+    return outcome_of(parts.store, run, taken_over)
 
 
 def _announce(run: str, devices: Sequence[Device], parts: DriverParts, *, retry_failed: bool) -> None:

@@ -28,12 +28,16 @@ class RunReader(RunRecords, RunProgress, Results, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """A run as it stands, its headline results, the trials without a usable one, and the cells that it left out."""
+    """A run as it stands, its headline results, the trials without a usable one, and the cells that it left out.
+
+    `taken_over` are the devices that went on under another controller: what became of them there is not ours to say.
+    """
 
     record: RunRecord
     missing: tuple[MissingTrial, ...]
     results: tuple[CellResult, ...]
     excluded: tuple[ExcludedCell, ...] = ()
+    taken_over: frozenset[str] = frozenset()
 
     @property
     def exit_code(self) -> ExitCode:
@@ -44,6 +48,8 @@ class RunOutcome:
         states = [part.state for part in self.record.devices]
         if states and all(state is DeviceRunState.FAILED for state in states):
             return ExitCode.INFRASTRUCTURE
+        if self.taken_over:
+            return ExitCode.INCOMPLETE
         lacking = [trial for trial in self.missing if trial.state is not TrialState.SKIPPED]
         if not self.results or lacking or any(state is not DeviceRunState.COMPLETE for state in states):
             return ExitCode.INCOMPLETE
@@ -72,8 +78,8 @@ def run_sweep(
 ) -> RunOutcome:
     """Record the run and drive it to its end (RUN), or only until every runner has started (DETACH)."""
     parts.store.create_run(header, model, devices)
-    Driver(header.run, intent, parts).drive(devices)
-    return outcome_of(parts.store, header.run)
+    taken_over = Driver(header.run, intent, parts).drive(devices)
+    return outcome_of(parts.store, header.run, taken_over)
 
 
 def require_run(store: RunRecords, run: str) -> RunRecord:
@@ -85,9 +91,10 @@ def require_run(store: RunRecords, run: str) -> RunRecord:
     return record
 
 
-def outcome_of(store: RunReader, run: str) -> RunOutcome:
+def outcome_of(store: RunReader, run: str, taken_over: frozenset[str] = frozenset()) -> RunOutcome:
     """Read back how a run stands; `run` is a whole run id."""
     record = store.find_run(run)
     assert record is not None
     results = tuple(store.cell_results(run, HEADLINE_METRIC))
-    return RunOutcome(record, tuple(store.missing_trials(run)), results, tuple(store.excluded_cells(run)))
+    excluded = tuple(store.excluded_cells(run))
+    return RunOutcome(record, tuple(store.missing_trials(run)), results, excluded, taken_over)

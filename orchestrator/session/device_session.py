@@ -30,7 +30,7 @@ from orchestrator.domain.conversation import (
     StepBegan,
 )
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import BlobDamaged, DeviceError, OrchestratorError, WorkerFailed
+from orchestrator.domain.errors import BlobDamaged, DeviceBusy, DeviceError, OrchestratorError, WorkerFailed
 from orchestrator.session.worker_client import WorkerClient, WorkerProgram
 from orchestrator.transport.base import Connector, Transport
 
@@ -42,7 +42,8 @@ Result = TypeVar("Result")
 class LinkPolicy:
     """How long a lost link is sought again, and how often the device says that it is still there.
 
-    `contact_attempts` bounds the first connection only: a device that was never reached is reported at once.
+    `contact_attempts` bounds the first connection only: a device that was never reached is reported at once. A device
+    that somebody else uses is asked again after `busy_pause_s`, and less and less often.
     """
 
     contact_attempts: int = 1
@@ -50,6 +51,8 @@ class LinkPolicy:
     reconnect_seconds_max: float = 180.0
     heartbeat_s: float = 15.0
     stable_s: float = 60.0
+    busy_pause_s: float = 2.0
+    busy_pause_s_max: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class DeviceSession:
         self._following: str | None = None
         self._cancel: str | None = None
         self._closing = False
+        self._told_to_close = threading.Event()
         self._emit: Emit = _nobody
 
     def run(self, emit: Emit) -> None:
@@ -101,6 +105,7 @@ class DeviceSession:
         with self._lock:
             if isinstance(command, Close):
                 self._closing = True
+                self._told_to_close.set()
                 if self._transport is not None:
                     self._transport.close()
             if isinstance(command, Cancel):
@@ -127,7 +132,7 @@ class DeviceSession:
     def _obey(self, command: Command) -> None:
         attempts = self._parts.policy.reconnect_attempts
         if isinstance(command, Assignment):
-            started = self._with_link(lambda client: self._assign(client, command), attempts)
+            started = self._start_when_free(command, attempts)
             if not command.detach:
                 self._follow(Attachment(command.run, command.log_id or started, command.after_seq))
         elif isinstance(command, Attachment):
@@ -139,6 +144,20 @@ class DeviceSession:
             self._step = Step.FORGET
             self._with_link(lambda client: client.forget(command.run, command.log_id, command.last_seq), attempts)
 
+    def _start_when_free(self, assignment: Assignment, attempts: int) -> str:
+        """Start a plan; where the device is in use by others, try again until it is free, if told to wait."""
+        pause_s = self._parts.policy.busy_pause_s
+        while True:
+            try:
+                return self._with_link(lambda client: self._assign(client, assignment), attempts)
+            except DeviceBusy as busy:
+                if not assignment.waits:
+                    raise
+                self._begin(Step.WAIT, busy.message)
+                if self._told_to_close.wait(pause_s):
+                    raise
+                pause_s = min(pause_s * 2, self._parts.policy.busy_pause_s_max)
+
     def _report_facts(self, client: WorkerClient) -> None:
         self._step = Step.FACTS
         self._emit(FactsReported(self._device.name, client.facts(), client.worker_sha256))
@@ -146,7 +165,7 @@ class DeviceSession:
     def _assign(self, client: WorkerClient, assignment: Assignment) -> str:
         self._upload(client, assignment)
         self._step = Step.START
-        started = client.start(assignment.run, assignment.plan_sha256, assignment.skip)
+        started = client.start(assignment.run, assignment.plan_sha256, assignment.skip, assignment.lease)
         self._emit(RunnerStarted(self._device.name, assignment.run, started.log_id))
         return started.log_id
 

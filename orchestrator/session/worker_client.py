@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,11 @@ from orchestrator.domain.errors import (
     DeviceError,
     LinkLost,
     NoPython,
+    StaleLease,
     WorkerFailed,
 )
 from orchestrator.domain.facts import Facts
+from orchestrator.domain.lease import StartLease
 from orchestrator.transport.base import Stream, Transport
 
 START_TIMEOUT_S = 60.0
@@ -43,6 +45,7 @@ SILENT_HEARTBEATS_MAX = 3
 ERRORS: dict[str, type[DeviceError]] = {
     ErrorKind.DISK_FULL: DeviceDiskFull,
     ErrorKind.DEVICE_BUSY: DeviceBusy,
+    ErrorKind.STALE_LEASE: StaleLease,
     ErrorKind.BLOB_CORRUPT: BlobDamaged,
 }
 HINTS: dict[str, str] = {
@@ -162,9 +165,15 @@ class WorkerClient:
                 if not chunk:
                     raise WorkerFailed(f"the device does not accept {blob.name} as whole")
 
-    def start(self, run: str, plan_sha256: str, skip: Sequence[str]) -> Started:
+    def start(self, run: str, plan_sha256: str, skip: Sequence[str], lease: StartLease | None = None) -> Started:
         """Have the device run a plan, unless it already does."""
-        question = {"type": Message.START, "run": run, "plan_sha256": plan_sha256, "skip": list(skip)}
+        question: dict[str, Any] = {
+            "type": Message.START,
+            "run": run,
+            "plan_sha256": plan_sha256,
+            "skip": list(skip),
+            "lease": None if lease is None else asdict(lease),
+        }
         answer = self._ask(question)[0]
         return Started(str(answer.get("state")), str(answer.get("log_id")))
 

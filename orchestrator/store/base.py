@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from orchestrator.domain.conversation import RecordsArrived
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import StoreError
+from orchestrator.domain.errors import LeaseLost, StoreError
 from orchestrator.domain.facts import Facts
+from orchestrator.domain.lease import Busy, Claim, Granted, Holding
 from orchestrator.domain.measurement import CellOutputs, CellResult
 from orchestrator.domain.model import Model
 from orchestrator.domain.plan import PreparedPlan
@@ -46,10 +47,13 @@ class RunRecords(Protocol):
     def create_run(self, header: RunHeader, model: Model, devices: Sequence[Device]) -> None:
         """Record a run with its devices, all `planned`, and the model with its variants."""
 
-    def save_plans(self, run: str, plans: Sequence[PreparedPlan]) -> Mapping[str, StoreError]:
+    def save_plans(
+        self, run: str, plans: Sequence[PreparedPlan], leases: Mapping[str, int] | None = None
+    ) -> Mapping[str, StoreError]:
         """Record plans with their jobs and trials; the same plan again changes nothing.
 
-        Return, by device, why a plan is refused; nothing of it is stored, and the others are.
+        `leases` are those that the writer has of the devices. Return, by device, why a plan is refused (LeaseLost where
+        another controller has the device by now); nothing of it is stored, and the others are.
         """
 
     def plan_document(self, run: str, device: str) -> bytes | None:
@@ -59,9 +63,20 @@ class RunRecords(Protocol):
         """Return where a device of a run stands."""
 
     def set_device_state(
-        self, run: str, device: str, state: DeviceRunState, error: str | None = None, hint: str | None = None
+        self,
+        run: str,
+        device: str,
+        state: DeviceRunState,
+        error: str | None = None,
+        hint: str | None = None,
+        *,
+        leases: Mapping[str, int] | None = None,
     ) -> None:
-        """Record where a device stands; the run's own state and end follow from it."""
+        """Record where a device stands; the run's own state and end follow from it.
+
+        Raise LeaseLost where the writer's lease of the device has ended, or where it has none and another controller
+        has one for this run; without `leases` nothing is checked.
+        """
 
     def find_run(self, run: str) -> RunRecord | None:
         """Return a run by id, by unique prefix or as "last"; raise ConfigError for an ambiguous prefix."""
@@ -70,14 +85,15 @@ class RunRecords(Protocol):
 class RunProgress(Protocol):
     """What of a run is in the database, and what is not."""
 
-    def ingest(self, batch: Sequence[RecordsArrived]) -> Sequence[Ingested]:
+    def ingest(self, batch: Sequence[RecordsArrived], leases: Mapping[str, int] | None = None) -> Sequence[Ingested]:
         """Store every record of the batch that is new, in one transaction with the offsets; exactly once.
 
         Records at or below the offset of the same log are ignored. A gap, a corrupt record, one that makes no sense or
         another run's log raises CorruptLog naming the device: what precedes it in that log is stored, nothing else of
         the batch is, and the batch without that device can be ingested at once. A new `log_id` begins at 1: the device
         lost its old log. `runner-started` sets the device's state to running, `run-finished` to complete, cancelled or
-        (its disk is full) stopped. Events of an unknown kind only move the offset.
+        (its disk is full) stopped. Events of an unknown kind only move the offset. `leases` are those that the writer
+        has of the devices; LeaseLost says that one has ended: nothing of the batch is stored then.
         """
 
     def offset(self, run: str, device: str) -> Offset:
@@ -95,6 +111,33 @@ class RunProgress(Protocol):
 
         Skipped ones are among them, but leave nothing to wait for: that their cell does not work is known.
         """
+
+
+class Leases(Protocol):
+    """Who may use a device, by the database's clock; see `orchestrator.domain.lease`."""
+
+    def claim_leases(
+        self, devices: Sequence[Device], claim: Claim, waiting: Mapping[str, int] | None = None
+    ) -> Mapping[str, Granted | Busy]:
+        """Claim devices, each for itself, in one transaction.
+
+        `waiting` are the claim's places in the queues, from an earlier answer: they are renewed, and granted in turn.
+        """
+
+    def renew_leases(self, leases: Mapping[int, float]) -> Sequence[LeaseLost]:
+        """Let leases last so many seconds from now, expired ones too if nobody else has claimed the device meanwhile.
+
+        Return those that have ended, each saying who has the device instead.
+        """
+
+    def end_leases(self, leases: Sequence[int]) -> None:
+        """Give leases back, or places in a queue; those that have ended already are left alone."""
+
+    def holdings(self, names: Sequence[str]) -> Mapping[str, Holding]:
+        """Return who has each device, and how many wait for it; devices that nobody has or wants are left out."""
+
+    def database_id(self) -> str:
+        """Return what devices know this database by; made at the first call."""
 
 
 class Results(Protocol):

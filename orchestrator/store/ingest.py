@@ -6,12 +6,13 @@ on the way. A record that makes no sense stops its device's log there: it stays,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from orchestrator.domain.conversation import RecordsArrived
 from orchestrator.domain.errors import CorruptLog
 from orchestrator.domain.run import Ingested
 from orchestrator.store.engine import Database
+from orchestrator.store.fencing import fenced_off
 from orchestrator.store.log_reader import BadLog, LogKey, NewRecords, read_records
 from orchestrator.store.log_writer import LogWriter, committed_offsets
 
@@ -19,10 +20,11 @@ _HINT = "the log is still on the device; benchfleet runs show {run} tells what i
 
 
 class LogIngest:
-    """Takes batches of records into a database."""
+    """Takes batches of records into a database, under the writer's leases."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, leases: Mapping[str, int] | None) -> None:
         self._database = database
+        self._leases = leases
 
     def ingest(self, batch: Sequence[RecordsArrived]) -> list[Ingested]:
         """Store what is new of a batch; see `orchestrator.store.base.RunProgress`."""
@@ -41,7 +43,10 @@ class LogIngest:
             raise self._stop_at(bad, next(one for one in records if one.key == bad.key)) from None
 
     def _store(self, records: Sequence[NewRecords]) -> list[Ingested]:
+        written = {(one.key.run, one.key.device) for one in records}
         with self._database.write() as connection:
+            for lost in fenced_off(connection, written, self._leases).values():
+                raise lost
             return LogWriter(connection).store(records)
 
     def _stop_at(self, bad: BadLog, records: NewRecords) -> CorruptLog:

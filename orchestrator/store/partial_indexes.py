@@ -15,5 +15,25 @@ COUNTED_ONCE = Index(
 )
 """A trial has at most one counted attempt, whatever a program or a person writes."""
 
+_HELD = "granted_at IS NOT NULL AND ended_at IS NULL AND exclusive"
+
+HELD_BY_ONE_RUN = Index(
+    "uq_lease_run",
+    t.lease.c.device_id,
+    unique=True,
+    sqlite_where=text(f"{_HELD} AND run_id IS NOT NULL"),
+    postgresql_where=text(f"{_HELD} AND run_id IS NOT NULL"),
+)
+"""A device is measured by at most one run, whatever a program writes."""
+
+RESERVED_ONCE = Index(
+    "uq_lease_reservation",
+    t.lease.c.device_id,
+    unique=True,
+    sqlite_where=text(f"{_HELD} AND run_id IS NULL"),
+    postgresql_where=text(f"{_HELD} AND run_id IS NULL"),
+)
+"""A device is reserved by at most one person."""
+
 metadata = t.metadata
 """The whole schema: tables with these indexes."""

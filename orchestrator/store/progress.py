@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +34,13 @@ class ProgressTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def ingest(self, batch: Sequence[RecordsArrived]) -> Sequence[Ingested]:
+    def ingest(self, batch: Sequence[RecordsArrived], leases: Mapping[str, int] | None = None) -> Sequence[Ingested]:
         """Store every record of the batch that is new, in one transaction with the offsets; exactly once."""
         if not batch:
             return ()
         from orchestrator.store.ingest import LogIngest  # only those who follow devices pay for it
 
-        return LogIngest(self._database).ingest(batch)
+        return LogIngest(self._database, leases).ingest(batch)
 
     def offset(self, run: str, device: str) -> Offset:
         """Return how far the device's log is committed."""

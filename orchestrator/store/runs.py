@@ -25,6 +25,7 @@ from orchestrator.domain.run import (
 from orchestrator.store import tables as t
 from orchestrator.store.devices import remember_device
 from orchestrator.store.engine import Database
+from orchestrator.store.fencing import fenced_off
 from orchestrator.store.plans import PlanWriter
 from orchestrator.store.run_states import NewState, change_device_states
 from orchestrator.store.upsert import upsert
@@ -58,10 +59,12 @@ class RunTable:
                     "settings": dict(header.settings),
                 },
             )
+            # in the order of names, as everybody who writes several devices: nobody waits in a circle
+            known = {one.name: remember_device(connection, one) for one in sorted(devices, key=lambda one: one.name)}
             rows = [
                 {
                     "run_id": header.run,
-                    "device_id": remember_device(connection, device),
+                    "device_id": known[device.name],
                     "state": DeviceRunState.PLANNED.value,
                 }
                 for device in devices
@@ -69,12 +72,17 @@ class RunTable:
             if rows:
                 connection.execute(insert(t.run_device), rows)
 
-    def save_plans(self, run: str, plans: Sequence[PreparedPlan]) -> Mapping[str, StoreError]:
+    def save_plans(
+        self, run: str, plans: Sequence[PreparedPlan], leases: Mapping[str, int] | None = None
+    ) -> Mapping[str, StoreError]:
         """Record plans with their jobs and trials; return, by device, why a plan is refused."""
         refused: dict[str, StoreError] = {}
         with self._database.write() as connection:
+            refused.update(fenced_off(connection, {(run, one.plan.device) for one in plans}, leases))
             writer = PlanWriter(connection, run)
             for prepared in sorted(plans, key=lambda prepared: prepared.plan.device):
+                if prepared.plan.device in refused:
+                    continue
                 try:
                     writer.record(prepared)
                 except StoreError as error:
@@ -95,10 +103,19 @@ class RunTable:
         return Standing(DeviceRunState(row.state), row.error, row.hint)
 
     def set_device_state(
-        self, run: str, device: str, state: DeviceRunState, error: str | None = None, hint: str | None = None
+        self,
+        run: str,
+        device: str,
+        state: DeviceRunState,
+        error: str | None = None,
+        hint: str | None = None,
+        *,
+        leases: Mapping[str, int] | None = None,
     ) -> None:
         """Record where a device stands; the run's own state and end follow from it."""
         with self._database.write() as connection:
+            for lost in fenced_off(connection, {(run, device)}, leases).values():
+                raise lost
             found = connection.execute(_of_device(select(t.run_device.c.id), run, device)).scalar()
             if found is None:
                 raise StoreError(f"{device}: run {run} does not include this device")

@@ -64,6 +64,7 @@ device = Table(
     _text("transport", "How it was last reached: local or ssh."),
     Column("tags", Json, nullable=False, doc="Its tags in the inventory, as last seen."),
     Column("first_seen_at", UtcTime, nullable=False, doc="When this database first heard of it."),
+    Column("lease_token", BigInteger, nullable=False, server_default="0", doc="The last token given for it; 0: none."),
     info={"doc": "What is measured."},
 )
 
@@ -166,6 +167,33 @@ run_device = Table(
     UniqueConstraint("run_id", "device_id"),
     Index(None, "device_id"),
     info={"doc": "One device of a run."},
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    _key(),
+    _reference("device_id", "device"),
+    _text("holder", "Who: user@host."),
+    _text("controller", "The very process of the holder."),
+    _reference("run_id", "run", "The run that it is for; NULL for a reservation.", nullable=True),
+    _text("reason", "What a reservation is for.", nullable=True),
+    Column("exclusive", Boolean, nullable=False, doc="False where a run is only collected or cancelled under it."),
+    Column("requested_at", UtcTime, nullable=False, doc="By the database's clock, as all times of this table."),
+    Column("granted_at", UtcTime, doc="NULL while it queues; the queue is served in the order of ids."),
+    Column("expires_at", UtcTime, nullable=False, doc="When it ends by itself, unless it is renewed."),
+    Column("ended_at", UtcTime, doc="When it was given back, taken over or found expired; NULL before."),
+    Column("token", BigInteger, doc="Grows with each grant for the device; NULL while it queues."),
+    Index(None, "device_id", "token"),
+    info={"doc": "One claim on a device: by a run, or by a person who reserves it."},
+)
+
+database_identity = Table(
+    "database_identity",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, doc="1: there is one."),
+    Column("uuid", String(36), nullable=False, doc="What devices know this database by."),
+    info={"doc": "Which database this is, made when a controller first needs it."},
 )
 
 excluded_cell = Table(

@@ -105,6 +105,17 @@ def test_every_device_has_a_session_that_hears_its_own_commands(executor: Execut
     assert {report.device for report in seen} == {"one", "two"}
 
 
+def test_devices_that_are_launched_later_are_heard_too(executor: Executor) -> None:
+    heard = Heard()
+    executor.launch([device("one")], heard.emit)
+    executor.post("one", Close())
+    heard.until_ended(1)
+    executor.launch([device("two")], heard.emit)
+    executor.post("two", Cancel("run-1"))
+    executor.post("two", Close())
+    assert StepBegan("two", Step.CANCEL, repr(Cancel("run-1"))) in heard.until_ended(1)
+
+
 def test_commands_arrive_in_order_and_at_once_while_another_session_is_busy(executor: Executor) -> None:
     """One device keeps its session from hearing anything; the other's commands do not wait for it, nor for reports."""
     heard = Heard()

@@ -35,6 +35,7 @@ def test_without_anything_there_are_defaults(tmp_path: Path) -> None:
         ray_address=None,
         connect_timeout_s=10.0,
         heartbeat_s=15.0,
+        lease_s=60.0,
         log_level=LogLevel.WARNING,
     )
 

@@ -1,0 +1,20 @@
+"""Read durations as people write them: 90s, 30m, 2h, 1d."""
+
+from __future__ import annotations
+
+import re
+
+from orchestrator.domain.errors import ConfigError
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)([smhd])", re.ASCII)
+DAYS_MAX = 366
+
+
+def parse_duration_s(text: str, where: str) -> float:
+    """Return the seconds of `90s`, `30m`, `2h` or `1d`; raise ConfigError naming `where` it was written otherwise."""
+    found = _DURATION.fullmatch(text.strip().lower())
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not 0 < seconds <= DAYS_MAX * _SECONDS["d"]:
+        raise ConfigError(f"{where}: not a duration: {text!r}", f"such as 90s, 30m, 2h or 1d; at most {DAYS_MAX}d")
+    return seconds

@@ -1,0 +1,68 @@
+"""What a driver is given, what it is to do, and what it knows of each device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol
+
+from orchestrator.domain.blob import Blob
+from orchestrator.domain.device import Device
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.plan import DevicePlan
+from orchestrator.domain.run import DeviceRunState
+from orchestrator.execution.base import Executor
+from orchestrator.reporting.base import RunDisplay
+from orchestrator.services.tenant import Tenant, this_controller
+from orchestrator.store.base import DeviceRecords, Leases, Results, RunProgress, RunRecords
+
+
+class Intent(Enum):
+    """What the driver wants of every device of the run."""
+
+    RUN = auto()
+    DETACH = auto()
+    RESUME = auto()
+    FOLLOW = auto()
+    CANCEL = auto()
+
+
+class DriverStore(DeviceRecords, RunRecords, RunProgress, Results, Leases, Protocol):
+    """The roles of the database that a driver needs."""
+
+
+class Planner(Protocol):
+    """Makes device plans, and keeps their bytes where sessions find them."""
+
+    def plan(self, device: Device, facts: Facts) -> DevicePlan:
+        """Return a device's plan, resolving and packing what it needs; may take minutes, runs beside the driver."""
+
+    def keep(self, document: bytes) -> Blob:
+        """Store a plan's bytes as a blob."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverParts:
+    """What a driver works with."""
+
+    store: DriverStore
+    executor: Executor
+    display: RunDisplay
+    planner: Planner
+    tenant: Tenant = field(default_factory=this_controller)
+
+
+@dataclass(slots=True)
+class Part:
+    """What the driver knows of one device."""
+
+    device: Device
+    snapshot: int | None = None
+    worker_sha256: str = ""
+    launched: bool = False
+    started: bool = False
+    fresh_log: bool = False
+    restarts: int = 0
+    outcome: DeviceRunState | None = None
+    ended: bool = False
+    taken_over: bool = False

@@ -1,0 +1,85 @@
+"""Reserve a device for a person, and give it back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from orchestrator.domain.device import Device
+from orchestrator.domain.errors import ConfigError, DeviceReserved
+from orchestrator.domain.lease import Busy, Claim, Granted, Lease
+from orchestrator.services.device_leases import POLL_S, RENEWALS_PER_LEASE
+from orchestrator.services.tenant import TEXT_MAX, Tenant
+from orchestrator.store.base import Leases
+
+OnWait = Callable[[Busy], None]
+"""Hears of each place in the queue that is news."""
+
+
+def reserve_device(
+    device: Device,
+    lasts_s: float,
+    reason: str,
+    tenant: Tenant,
+    store: Leases,
+    *,
+    on_wait: OnWait,
+    pause: Callable[[float], None] = time.sleep,
+) -> Lease:
+    """Reserve a device, from now or from when its turn comes; raise DeviceReserved where it is somebody else's.
+
+    The time begins when the device is granted. Whatever ends the waiting, no place in the queue is left behind.
+    """
+    if not reason.isprintable() or not 0 < len(reason.strip()) <= TEXT_MAX:
+        raise ConfigError(f"--reason: one line of at most {TEXT_MAX} characters", "say what the device is needed for")
+    place_s = tenant.lease_s
+    claim = Claim(tenant.holder, tenant.controller, None, reason.strip(), lasts_s, queues=tenant.waits, place_s=place_s)
+    answer = store.claim_leases([device], claim)[device.name]
+    if isinstance(answer, Busy) and answer.waiting is not None:
+        answer = _Queueing(device, claim, store).wait(answer, on_wait, pause)
+    if isinstance(answer, Busy):
+        raise DeviceReserved(answer.sentence, "--wait queues for it; it also ends by itself", device=device.name)
+    return answer.lease
+
+
+class _Queueing:
+    """A place in the queue of one device."""
+
+    def __init__(self, device: Device, claim: Claim, store: Leases) -> None:
+        self._device = device
+        self._claim = claim
+        self._store = store
+
+    def wait(self, busy: Busy, on_wait: OnWait, pause: Callable[[float], None]) -> Granted:
+        """Return when the device is granted; an exception gives the place back."""
+        name, answer, shown = self._device.name, busy, ""
+        place: int | None = busy.waiting
+        try:
+            while True:
+                if (words := f"{answer.ahead} {answer.sentence}") != shown:
+                    shown = words
+                    on_wait(answer)
+                pause(min(POLL_S, self._claim.place_s / RENEWALS_PER_LEASE))
+                places = {} if place is None else {name: place}
+                now = self._store.claim_leases([self._device], self._claim, places)[name]
+                if isinstance(now, Granted):
+                    place = None
+                    return now
+                answer, place = now, now.waiting
+        finally:
+            if place is not None:
+                self._store.end_leases([place])
+
+
+def release_device(name: str, tenant: Tenant, store: Leases) -> Lease:
+    """End a reservation: one's own, or the one that is named by its id; raise where there is none of these."""
+    holding = store.holdings([name]).get(name)
+    found = [lease for lease in holding.held if lease.is_reservation] if holding else []
+    if not found:
+        raise ConfigError(f"{name}: nobody has reserved it", "benchfleet devices list says who has what")
+    lease = found[0]
+    if lease.holder != tenant.holder and lease.id != tenant.reservation:
+        hint = f"it ends by itself; who may end it early knows its id: devices release {name} --reservation ID"
+        raise DeviceReserved(f"reserved by {lease.holder}, not by {tenant.holder}", hint, device=name)
+    store.end_leases([lease.id])
+    return lease

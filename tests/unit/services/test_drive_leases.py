@@ -1,0 +1,208 @@
+"""The driver takes leases before it connects, keeps them while it lives, and gives way where it must."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from orchestrator.domain.conversation import Assignment, Attachment, Command, Report, RunnerStarted, SessionEnded
+from orchestrator.domain.device import Device
+from orchestrator.domain.errors import StaleLease
+from orchestrator.domain.lease import Claim, Granted, Lease
+from orchestrator.domain.run import DeviceRunState
+from orchestrator.reporting.progress import SilentDisplay
+from orchestrator.services.drive import Driver, DriverParts, Intent
+from orchestrator.services.run import RunOutcome, outcome_of
+from orchestrator.services.tenant import Tenant
+from orchestrator.store import tables
+from orchestrator.store.store import Store, open_store
+from orchestrator.testing.event_logs import sample_header
+from tests.unit.services.test_drive import (
+    HAT,
+    MODEL,
+    PI,
+    RUN,
+    SWEEP,
+    Planner,
+    ScriptedExecutor,
+    error,
+    followed,
+    obedient,
+    state,
+    whole_log,
+)
+
+ANN = Tenant("ann@ws1", "pid 100", lease_s=0.6)
+BOB = Claim("bob@ws2", "pid 200", "run-2", None, 60.0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(str(tmp_path / "benchfleet.db")) as opened:
+        for run in (RUN, "run-2"):
+            opened.create_run(sample_header(run, SWEEP, MODEL), MODEL, [PI, HAT])
+        yield opened
+
+
+class Listener(SilentDisplay):
+    """Hears the steps, and may do something about one."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, str, str]] = []
+        self.ends: list[str | None] = []
+
+    def step(self, device: str, step: str, detail: str) -> None:
+        self.steps.append((device, step, detail))
+
+    def device_ended(self, device: str, state: DeviceRunState, error: str | None, hint: str | None) -> None:
+        self.ends.append(error)
+
+
+def drive(
+    store: Store,
+    executor: ScriptedExecutor,
+    intent: Intent = Intent.RUN,
+    *,
+    devices: Sequence[Device] = (PI,),
+    tenant: Tenant = ANN,
+    display: SilentDisplay | None = None,
+) -> RunOutcome:
+    parts = DriverParts(store, executor, display or SilentDisplay(), Planner(), tenant)
+    taken_over = Driver(RUN, intent, parts).drive(devices)
+    return outcome_of(store, RUN, taken_over)
+
+
+def held_by(store: Store, claim: Claim, device: Device = PI) -> Lease:
+    answer = store.claim_leases([device], claim)[device.name]
+    assert isinstance(answer, Granted)
+    return answer.lease
+
+
+def open_rows(store: Store) -> list[str]:
+    with store.database.read() as connection:
+        return list(
+            connection.execute(select(tables.lease.c.holder).where(tables.lease.c.ended_at.is_(None))).scalars()
+        )
+
+
+def test_a_device_of_somebody_else_is_a_value_and_is_never_connected_to(store: Store) -> None:
+    held_by(store, BOB)
+    executor = ScriptedExecutor({"pi-04": obedient(HAT)})
+    outcome = drive(store, executor, devices=(PI, HAT))
+    assert (state(outcome, PI), state(outcome, HAT)) == (DeviceRunState.FAILED, DeviceRunState.COMPLETE)
+    assert (error(outcome, PI) or "").startswith("pi-03: in use by run run-2 of bob@ws2 since ")
+    assert outcome.exit_code == 3
+    assert executor.commands("pi-03") == []
+    assert open_rows(store) == ["bob@ws2"]
+
+
+def test_a_plan_is_started_under_the_lease(store: Store) -> None:
+    executor = ScriptedExecutor({"pi-03": obedient(PI)})
+    drive(store, executor)
+    (assignment,) = [command for _, command in executor.posted if isinstance(command, Assignment)]
+    assert assignment.lease is not None
+    assert (assignment.lease.database, assignment.lease.token) == (store.database_id(), 1)
+    assert assignment.lease.holder == "ann@ws1"
+    assert (assignment.lease.estimate_s or 0) > 0
+    assert open_rows(store) == []
+
+
+def test_whoever_waits_is_told_its_place_and_gets_its_turn(store: Store) -> None:
+    bobs = held_by(store, BOB)
+
+    class Ender(Listener):
+        def step(self, device: str, step: str, detail: str) -> None:
+            super().step(device, step, detail)
+            if step == "wait":
+                store.end_leases([bobs.id])
+
+    display = Ender()
+    executor = ScriptedExecutor({"pi-03": obedient(PI), "pi-04": obedient(HAT)})
+    outcome = drive(store, executor, devices=(PI, HAT), tenant=replace(ANN, waits=True), display=display)
+    assert outcome.exit_code == 0
+    (wait,) = {detail for device, step, detail in display.steps if (device, step) == ("pi-03", "wait")}
+    assert wait.startswith("place 1 in the queue: in use by run run-2 of bob@ws2 since ")
+    assert open_rows(store) == []
+
+
+def test_what_is_still_to_be_written_after_a_take_over_is_refused(store: Store) -> None:
+    def reply(command: Command) -> Sequence[Report]:
+        if isinstance(command, Assignment):
+            held_by(store, replace(BOB, run=RUN))
+        return [RunnerStarted("pi-03", RUN, "log-1"), *followed(whole_log(PI))]
+
+    display = Listener()
+    outcome = drive(store, ScriptedExecutor({"pi-03": reply}), display=display)
+    assert outcome.taken_over == {"pi-03"}
+    assert outcome.exit_code == 3
+    assert store.offset(RUN, "pi-03").last_seq == 0
+    assert (display.ends[0] or "").startswith(f"pi-03: run {RUN} was taken over by bob@ws2 (pid 200) at ")
+    assert open_rows(store) == ["bob@ws2"]
+
+
+def test_a_lease_that_is_lost_is_noticed_while_the_device_is_silent(store: Store) -> None:
+    """No report comes any more: the renewal finds out."""
+
+    def reply(command: Command) -> Sequence[Report]:
+        held_by(store, replace(BOB, run=RUN))
+        return []
+
+    outcome = drive(store, ScriptedExecutor({"pi-03": reply}))
+    assert outcome.taken_over == {"pi-03"}
+
+
+def test_whoever_resumes_is_told_whose_lease_is_taken_over(store: Store) -> None:
+    drive(store, ScriptedExecutor({"pi-03": lambda command: [RunnerStarted("pi-03", RUN, "log-1")]}), Intent.DETACH)
+    display = Listener()
+    log = whole_log(PI)
+    outcome = drive(
+        store,
+        ScriptedExecutor({"pi-03": lambda command: followed(log)}),
+        Intent.RESUME,
+        tenant=replace(ANN, holder="cy@ws3"),
+        display=display,
+    )
+    assert state(outcome, PI) is DeviceRunState.COMPLETE
+    assert ("pi-03", "lease", "taken over from ann@ws1 (pid 100)") in display.steps
+    assert open_rows(store) == []
+
+
+def test_a_detached_run_keeps_its_lease_until_about_its_end(store: Store) -> None:
+    drive(store, ScriptedExecutor({"pi-03": lambda command: [RunnerStarted("pi-03", RUN, "log-1")]}), Intent.DETACH)
+    (lease,) = store.holdings(["pi-03"])["pi-03"].held
+    assert lease.granted_at is not None
+    assert lease.expires_at - lease.granted_at > timedelta(seconds=2 * ANN.lease_s)
+
+
+def test_an_interrupted_driver_gives_back_what_it_has_and_what_it_waits_for(store: Store) -> None:
+    def reply(command: Command) -> Sequence[Report]:
+        raise KeyboardInterrupt
+
+    held_by(store, BOB, HAT)
+    with pytest.raises(KeyboardInterrupt):
+        drive(store, ScriptedExecutor({"pi-03": reply}), tenant=replace(ANN, waits=True), devices=(PI, HAT))
+    assert open_rows(store) == ["bob@ws2"]
+
+
+def test_a_run_is_collected_while_somebody_else_has_the_device(store: Store) -> None:
+    drive(store, ScriptedExecutor({"pi-03": lambda command: [RunnerStarted("pi-03", RUN, "log-1")]}), Intent.DETACH)
+    (lease,) = store.holdings(["pi-03"])["pi-03"].held
+    store.renew_leases({lease.id: -1.0})
+    held_by(store, BOB)
+    log = whole_log(PI)
+    executor = ScriptedExecutor({"pi-03": lambda command: followed(log)})
+    assert state(drive(store, executor, Intent.FOLLOW), PI) is DeviceRunState.COMPLETE
+    assert executor.commands("pi-03")[0] is Attachment
+    assert open_rows(store) == ["bob@ws2"]
+
+
+def test_a_device_that_knows_a_newer_lease_fails_with_its_reason(store: Store) -> None:
+    stale = SessionEnded("pi-03", StaleLease("not the newest", "who has it?", device="pi-03", step="start"))
+    outcome = drive(store, ScriptedExecutor({"pi-03": lambda command: [stale]}))
+    assert state(outcome, PI) is DeviceRunState.FAILED
+    assert error(outcome, PI) == "pi-03: start: not the newest"

@@ -1,0 +1,114 @@
+"""Reservations: made, waited for, given back, and by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.duration import parse_duration_s
+from orchestrator.domain.errors import ConfigError, DeviceReserved
+from orchestrator.domain.lease import Busy, Lease
+from orchestrator.services.reserve import release_device, reserve_device
+from orchestrator.services.tenant import Tenant, this_controller
+from orchestrator.store.store import Store, open_store
+from orchestrator.testing.event_logs import sample_device
+
+PI = sample_device("pi-03")
+ANN, BOB = Tenant("ann@ws1", "pid 1"), Tenant("bob@ws2", "pid 2")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(str(tmp_path / "benchfleet.db")) as opened:
+        yield opened
+
+
+def reserve(store: Store, tenant: Tenant, reason: str = "bisecting") -> Lease:
+    return reserve_device(PI, 3600.0, reason, tenant, store, on_wait=_never, pause=_never)
+
+
+def _never(argument: object) -> None:
+    raise AssertionError(f"nobody waits here: {argument}")
+
+
+def test_a_device_is_reserved_and_given_back(store: Store) -> None:
+    lease = reserve(store, ANN)
+    assert (lease.holder, lease.run, lease.reason) == ("ann@ws1", None, "bisecting")
+    assert release_device("pi-03", ANN, store).id == lease.id
+    assert store.holdings(["pi-03"]) == {}
+
+
+def test_a_second_reservation_is_refused_and_names_the_first(store: Store) -> None:
+    reserve(store, ANN)
+    with pytest.raises(DeviceReserved, match=r"pi-03: reserved by ann@ws1 until .* UTC \(bisecting\)") as refused:
+        reserve(store, BOB)
+    assert "--wait" in (refused.value.hint or "")
+
+
+def test_whoever_waits_is_told_once_and_gets_it_when_it_is_released(store: Store) -> None:
+    first = reserve(store, ANN)
+    told: list[Busy] = []
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            store.end_leases([first.id])
+
+    waiting = replace(BOB, waits=True)
+    lease = reserve_device(PI, 3600.0, "next", waiting, store, on_wait=told.append, pause=pause)
+    assert lease.holder == "bob@ws2"
+    assert [busy.held[0].holder for busy in told] == ["ann@ws1"]
+    assert len(pauses) == 3
+    assert store.holdings(["pi-03"])["pi-03"].queue == 0
+
+
+def test_an_interrupted_wait_leaves_no_place_behind(store: Store) -> None:
+    reserve(store, ANN)
+
+    def interrupt(seconds: float) -> None:
+        assert store.holdings(["pi-03"])["pi-03"].queue == 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reserve_device(PI, 60.0, "x", replace(BOB, waits=True), store, on_wait=lambda busy: None, pause=interrupt)
+    assert store.holdings(["pi-03"])["pi-03"].queue == 0
+
+
+def test_a_reservation_is_released_by_its_holder_or_by_its_id(store: Store) -> None:
+    lease = reserve(store, ANN)
+    with pytest.raises(DeviceReserved, match="reserved by ann@ws1, not by bob@ws2"):
+        release_device("pi-03", BOB, store)
+    assert release_device("pi-03", replace(BOB, reservation=lease.id), store).id == lease.id
+    with pytest.raises(ConfigError, match="pi-03: nobody has reserved it"):
+        release_device("pi-03", ANN, store)
+
+
+@pytest.mark.parametrize("reason", ["", " ", "two\nlines", "x" * 201, "\x1b[31m"])
+def test_a_reason_is_one_line(store: Store, reason: str) -> None:
+    with pytest.raises(ConfigError, match="--reason"):
+        reserve(store, ANN, reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86400), (" 1.5H ", 5400), ("366d", 31622400)]
+)
+def test_durations_as_people_write_them(text: str, seconds: float) -> None:
+    assert parse_duration_s(text, "--for") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "h", "0s", "-1h", "2 h", "1w", "367d", "1e3s", "nan", "٣h", "2h30m"])
+def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(ConfigError, match="--for: not a duration") as refused:
+        parse_duration_s(text, "--for")
+    assert "90s, 30m, 2h or 1d" in (refused.value.hint or "")
+
+
+def test_this_controller_is_a_user_of_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "an\nn")
+    tenant = this_controller()
+    assert tenant.holder.startswith("an?n@")
+    assert tenant.controller.startswith("pid ")
