@@ -52,6 +52,13 @@ class Conversation:
 
     def hold(self) -> int:
         """Greet, then answer until the controller ends its side; return the process's exit code."""
+        from device_worker.state_guard import accept_state_dir
+
+        try:
+            accept_state_dir(self._state.path)
+        except WorkerError as error:
+            self._send(Message.ERROR, **error.to_fields())
+            return 1
         self._send(
             Message.HELLO,
             protocol=PROTOCOL_VERSION,

@@ -112,10 +112,12 @@ def _run(state: StateDir, run_dir: RunDir, request: StartRequest, plan: Plan, re
     from device_worker.attempt import Bench
     from device_worker.bundles import BundleStore
     from device_worker.containment import Containment
+    from device_worker.login_session import leave_login_session
     from device_worker.runner import Runner
     from device_worker.wakeups import SignalWakeups
 
     identity = ProcessIdentity.of_self()
+    leave_login_session(identity.pid)
     lock = _take_device(state, run_dir, request, identity)
     wakeups = SignalWakeups()
     wake_fd = _open_wake(run_dir)

@@ -45,10 +45,13 @@ class RunDir:
 class StateDir:
     """The worker's folder on a device; nothing of it is kept anywhere else."""
 
-    __slots__ = ("blobs", "bundles", "lock", "path", "runs")
+    __slots__ = ("blobs", "bundles", "cache_lock", "claims", "lock", "path", "runs", "worker")
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.worker = os.path.join(path, "worker")
+        self.claims = os.path.join(path, "claims")
+        self.cache_lock = os.path.join(path, "cache.lock")
         self.blobs = os.path.join(path, "blobs")
         self.bundles = os.path.join(path, "bundles")
         self.runs = os.path.join(path, "runs")
@@ -56,7 +59,7 @@ class StateDir:
 
     def make(self) -> None:
         """Create the folders, private to this user."""
-        for path in (self.path, self.blobs, self.bundles, self.runs):
+        for path in (self.path, self.blobs, self.bundles, self.runs, self.claims):
             os.makedirs(path, 0o700, exist_ok=True)
 
     def run_dir(self, run: object) -> RunDir:
