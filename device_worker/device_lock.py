@@ -39,7 +39,10 @@ class DeviceLock:
 
     def release(self) -> None:
         """Leave the lock in order: nothing is left for the next holder to clear up."""
-        self._write(b"")
+        try:
+            self._write(b"")
+        except OSError:  # a disk that cannot be written any more: whoever comes next finds nothing left of us
+            pass
         os.close(self._fd)
 
     def _read_holder(self) -> dict[str, Any] | None:

@@ -8,14 +8,24 @@ import re
 from device_worker import system_files
 
 _MOUNTS = "/proc/self/mountinfo"
-_NETWORK = frozenset(
-    ("9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "gpfs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4")
-    + ("orangefs", "pvfs2", "smb", "smb2", "smb3", "smbfs")
-)
-_NETWORK_FUSE = frozenset(
-    ("afp", "beegfs", "ceph", "ceph-fuse", "curlftpfs", "davfs", "davfs2", "glusterfs", "gvfsd-fuse", "juicefs")
-    + ("moosefs", "mfs", "rclone", "s3fs", "smbnetfs", "sshfs")
-)
+_NETWORK = {
+    "9p",
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "coda",
+    "davfs",
+    "glusterfs",
+    "gpfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+}
+_NETWORK |= {"orangefs", "pvfs2", "smb", "smb2", "smb3", "smbfs"}
+_NETWORK_FUSE = {"afp", "beegfs", "ceph", "ceph-fuse", "curlftpfs", "davfs", "davfs2", "glusterfs", "gvfsd-fuse"}
+_NETWORK_FUSE |= {"juicefs", "mfs", "moosefs", "rclone", "s3fs", "smbnetfs", "sshfs"}
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 

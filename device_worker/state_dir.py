@@ -67,3 +67,11 @@ class StateDir:
         if not isinstance(run, str) or not 0 < len(run) <= 128 or run[0] == "." or not _NAME_CHARACTERS.issuperset(run):
             raise WorkerError(ErrorKind.BAD_REQUEST, f"not the name of a run: {run!r}")
         return RunDir(os.path.join(self.runs, run), run)
+
+    def known_runs(self) -> list[RunDir]:
+        """Return the folders of all runs that are here, by name."""
+        try:
+            names = sorted(os.listdir(self.runs))
+        except FileNotFoundError:
+            return []
+        return [RunDir(os.path.join(self.runs, name), name) for name in names if not name.startswith(".")]

@@ -94,6 +94,39 @@ def test_a_disk_that_fills_up_in_the_midst_of_a_run_ends_it_in_order_and_it_can_
     assert rest[-1]["outcome"] == "complete"
 
 
+def test_a_run_whose_log_will_not_fit_does_not_begin(small_device, disk, plans):
+    plans.add_program("job", trials=50)
+    plans.plan["measure"].update(seconds_min=5.0, runs_max=10**6)
+    with pytest.raises(Refused, match="the log of this run needs about") as refused:
+        small_device.start("run-1", plans)
+    assert refused.value.kind == "disk-full"
+    assert refused.value.answer["needed_bytes"] > DISK_BYTES > refused.value.answer["free_bytes"] > 0
+    assert small_device.ask("status", run="run-1")["state"] == "unknown"
+    assert os.listdir(str(disk / "state" / "runs")) == []
+    assert (disk / "state" / "lock").read_bytes() == b"", "nobody holds the device, and nobody crashed"
+    plans.plan["measure"].update(seconds_min=0.0)
+    assert small_device.execute("run-1", plans)[-1]["outcome"] == "complete"
+
+
+def test_what_was_reserved_is_recorded_although_others_fill_the_disk(small_device, disk, plans, tmp_path):
+    """Nothing of the disk is left after the first trial has begun, and yet every result has its room."""
+    script = "#!/bin/sh\n[ -e {0} ] || (touch {0}; cat /dev/zero > {1}/filler) 2>/dev/null\n"
+    script = script.format(tmp_path / "flag", disk) + 'echo \'{"metric": "m", "value": 1}\'\necho \'{"done": true}\'\n'
+    plans.add_program("job", script, trials=5)
+    events = small_device.execute("run-1", plans)
+    assert [event["outcome"] for event in trials_of(events)] == ["ok"] * 5
+    assert events[-1]["outcome"] == "complete"
+
+
+def test_a_plan_whose_bundles_will_not_fit_does_not_begin(small_device, plans):
+    bundle = worker_client.pack_bundle({"package/zeros": b"\0" * (DISK_BYTES + 1)})
+    plans.add_program("job", python_path=[plans.add_blob(bundle, "bundle")])
+    with pytest.raises(Refused, match="bundles unpack to") as refused:
+        small_device.start("run-1", plans)
+    assert refused.value.kind == "disk-full"
+    assert refused.value.answer["needed_bytes"] > DISK_BYTES
+
+
 def test_a_bundle_that_does_not_fit_is_refused_before_it_is_unpacked(disk, tmp_path):
     import zipfile
 
