@@ -122,26 +122,18 @@ class Cache:
         for path in item.paths:
             remove_whole(path)
 
-    def remove_leftovers(self, age_s_min: float = _LEFTOVER_AGE_S) -> int:
-        """Remove what interrupted removals and installations left, once nobody can be at it; return its bytes."""
-        before = time.time() - age_s_min
-        freed = 0
-        for path in self.leftovers():
-            try:
-                if os.lstat(path).st_mtime <= before:
-                    size = tree_bytes(path)
-                    shutil.rmtree(path, ignore_errors=True)
-                    freed += size
-            except FileNotFoundError:
-                pass
-        return freed
+    def remove_leftovers(self, age_s_min: float = _LEFTOVER_AGE_S) -> None:
+        """Remove what broken-off removals and installations left, once nobody can be at it any more."""
+        for path in self.leftovers(age_s_min):
+            shutil.rmtree(path, ignore_errors=True)
 
-    def leftovers(self) -> list[str]:
-        """Return the folders that were being installed or removed when something broke off, or are just now."""
+    def leftovers(self, age_s_min: float) -> list[str]:
+        """Return the folders that were being installed or removed so long ago that whatever did it broke off."""
         state = self._state
-        marks = [(state.worker, PARTIAL), (state.worker, _REMOVED), (state.runs, _FORGOTTEN)]
-        marks += [(folder, _REMOVED) for folder in (state.blobs, state.bundles)]
-        return [os.path.join(folder, name) for folder, mark in marks for name in _names(folder) if mark in name]
+        marks = [(state.worker, PARTIAL), (state.runs, _FORGOTTEN)]
+        marks += [(folder, _REMOVED) for folder in (state.worker, state.runs, state.blobs, state.bundles)]
+        found = [os.path.join(folder, name) for folder, mark in marks for name in _names(folder) if mark in name]
+        return [path for path in found if _age_s(path) >= age_s_min]
 
 
 def remove_whole(path: str) -> None:
@@ -167,6 +159,14 @@ def tree_bytes(path: str) -> int:
             continue
         total += status.st_blocks * 512
     return total
+
+
+def _age_s(path: str) -> float:
+    """Return how long ago something was changed; what is gone is new."""
+    try:
+        return time.time() - os.lstat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _walk(path: str) -> Iterator[str]:

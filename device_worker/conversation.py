@@ -53,6 +53,8 @@ class Conversation:
             Message.FOLLOW: self._follow,
             Message.CANCEL: self._cancel,
             Message.FORGET: self._forget,
+            Message.STOCK: self._stock,
+            Message.CLEAN: self._clean,
         }
 
     def hold(self) -> int:
@@ -188,6 +190,24 @@ class Conversation:
 
         forgotten = forget(self._run_dir(message), message.get("log_id"), message.get("last_seq"))
         self._send(Message.FORGET, forgotten=forgotten)
+
+    def _stock(self, _message: dict[str, Any], _payload: bytes) -> None:
+        from device_worker.cleaning import take_stock
+
+        self._send(Message.STOCK, runs=take_stock(self._state))
+
+    def _clean(self, message: dict[str, Any], _payload: bytes) -> None:
+        from device_worker.cleaning import Order, clean
+
+        runs = {}
+        for run in _field(message, "runs", list):
+            if not isinstance(run, dict):
+                raise WorkerError(ErrorKind.BAD_REQUEST, f"clean: not a run: {str(run)[:80]!r}")
+            runs[self._run_dir(run).run] = (run.get("log_id"), run.get("last_seq"))
+        order = Order(_field(message, "cache", bool), runs, _field(message, "dry_run", bool))
+        self._state.make()
+        outcome = clean(self._state, order, self._worker_sha256)
+        self._send(Message.CLEAN, removed=outcome.removed, kept=outcome.kept)
 
     def _run_dir(self, message: dict[str, Any]) -> RunDir:
         return self._state.run_dir(message.get("run"))

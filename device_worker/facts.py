@@ -8,7 +8,7 @@ import sys
 import time
 from importlib.machinery import PathFinder
 
-from device_worker import conditions, login_session, power, system_files
+from device_worker import conditions, health, login_session, power, system_files
 from device_worker.process_identity import read_boot_id
 from device_worker.python_runtimes import TFLITE_MODULES
 
@@ -51,6 +51,7 @@ def collect_facts(state_dir: str) -> dict[str, Any]:
         "system_runtimes": {"tflite": [name for name in TFLITE_MODULES if is_importable(name)]},
         "login_kills_processes": login_session.kills_processes(),
         "power_sources": power.describe_sources(),
+        "health": health.collect_health(state_dir),
     }
 
 
