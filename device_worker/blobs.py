@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 
+from device_worker import mounts
 from device_worker.errors import WorkerError, is_disk_full
 from device_worker.event_log import sync_folder
 from device_worker.protocol.vocabulary import ErrorKind
@@ -42,8 +43,7 @@ class BlobStore:
 
     def free_bytes(self) -> int:
         """Return how much an ordinary user may still write."""
-        status = os.statvfs(self._folder)
-        return status.f_bavail * status.f_frsize
+        return mounts.free_bytes(self._folder)
 
     def put(self, sha256: str, size: int, offset: int, data: bytes) -> bool:
         """Write one chunk at its offset; return whether that completed the blob."""

@@ -58,13 +58,18 @@ class Containment:
                 time.sleep(_SWEEP_PAUSE_S)
 
 
+def find_marked(marker: str) -> list[int]:
+    """Return every process whose environment bears a runner's marker."""
+    wanted = f"{MARKER_VARIABLE}={marker}".encode()
+    return [pid for pid in all_processes() if wanted in _environment(pid)]
+
+
 def kill_marked(marker: str) -> int:
     """Kill every process whose environment bears a runner's marker; return how many there were."""
-    wanted = f"{MARKER_VARIABLE}={marker}".encode()
     killed: set[int] = set()
     deadline = time.monotonic() + _SWEEP_S_MAX
     while time.monotonic() < deadline:
-        found = [pid for pid in _all_processes() if wanted in _environment(pid)]
+        found = find_marked(marker)
         if not found:
             break
         for pid in found:
@@ -98,10 +103,11 @@ def _children() -> list[int]:
         with open(f"/proc/{pid}/task/{pid}/children") as file:
             return [int(child) for child in file.read().split()]
     except OSError:  # a kernel without CONFIG_PROC_CHILDREN
-        return [child for child in _all_processes() if _parent_of(child) == pid]
+        return [child for child in all_processes() if _parent_of(child) == pid]
 
 
-def _all_processes() -> list[int]:
+def all_processes() -> list[int]:
+    """Return the numbers of all processes that /proc shows."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 

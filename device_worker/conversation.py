@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from device_worker.claims import Claims
 from device_worker.errors import WorkerError, from_os_error
 from device_worker.process_identity import read_boot_id
 from device_worker.protocol import PROTOCOL_VERSION
@@ -23,11 +24,14 @@ def serve(state_dir: str, worker_sha256: str) -> int:
     """Hold one conversation over standard input and output; standard output then carries nothing else."""
     out_fd = os.dup(1)
     os.dup2(2, 1)  # a stray print is a log line
-    conversation = Conversation(StateDir(state_dir), worker_sha256, 0, out_fd)
+    state = StateDir(state_dir)
+    conversation = Conversation(state, worker_sha256, 0, out_fd)
     try:
         return conversation.hold()
     except BrokenPipeError:
         return 0
+    finally:
+        Claims(state.claims).release()
 
 
 class Conversation:
@@ -39,6 +43,7 @@ class Conversation:
         self._in_fd = in_fd
         self._out_fd = out_fd
         self._reader = MessageReader(lambda size: os.read(in_fd, size))
+        self._cache_bytes_max: int | None = None
         self._answers: dict[str, Callable[[dict[str, Any], bytes], None]] = {
             Message.FACTS: self._facts,
             Message.BLOBS: self._blobs,
@@ -48,10 +53,19 @@ class Conversation:
             Message.FOLLOW: self._follow,
             Message.CANCEL: self._cancel,
             Message.FORGET: self._forget,
+            Message.STOCK: self._stock,
+            Message.CLEAN: self._clean,
         }
 
     def hold(self) -> int:
         """Greet, then answer until the controller ends its side; return the process's exit code."""
+        from device_worker.state_guard import accept_state_dir
+
+        try:
+            accept_state_dir(self._state.path)
+        except WorkerError as error:
+            self._send(Message.ERROR, **error.to_fields())
+            return 1
         self._send(
             Message.HELLO,
             protocol=PROTOCOL_VERSION,
@@ -100,16 +114,20 @@ class Conversation:
 
     def _blobs(self, message: dict[str, Any], _payload: bytes) -> None:
         from device_worker.blobs import BlobStore
+        from device_worker.cache import Cache
 
         self._state.make()
-        blobs = BlobStore(self._state.blobs)
+        blobs, cache = BlobStore(self._state.blobs), Cache(self._state)
         wanted = [_blob_of(blob) for blob in _field(message, "blobs", list)]
-        missing = [
-            {"sha256": sha256, "offset": blobs.arrived_bytes(sha256, size)}
-            for sha256, size in wanted
-            if not blobs.has(sha256, size)
-        ]
-        self._send(Message.BLOBS, missing=missing, free_bytes=blobs.free_bytes())
+        self._cache_bytes_max = _cap_of(message)
+        with cache.locked():
+            cache.claim([sha256 for sha256, _size in wanted])
+            lacking = [(sha256, size) for sha256, size in wanted if not blobs.has(sha256, size)]
+            arrived = {sha256: blobs.arrived_bytes(sha256, size) for sha256, size in lacking}
+            needed = sum(size - arrived[sha256] for sha256, size in lacking)
+            removed = cache.make_room(needed, self._cache_bytes_max)
+        missing = [{"sha256": sha256, "offset": offset} for sha256, offset in arrived.items()]
+        self._send(Message.BLOBS, missing=missing, free_bytes=blobs.free_bytes(), removed_bytes=removed)
 
     def _blob_put(self, message: dict[str, Any], payload: bytes) -> None:
         from device_worker.blobs import BlobStore
@@ -131,7 +149,7 @@ class Conversation:
             raise WorkerError(ErrorKind.BAD_REQUEST, "skip is not a list of trials")
         lease = Lease.parse(message.get("lease"))
         self._state.make()
-        request = StartRequest(plan_sha256, skip, self._worker_sha256, lease)
+        request = StartRequest(plan_sha256, skip, self._worker_sha256, lease, self._cache_bytes_max)
         self._send(Message.START, **start_run(self._state, self._run_dir(message), request))
 
     def _status(self, message: dict[str, Any], _payload: bytes) -> None:
@@ -175,6 +193,24 @@ class Conversation:
         forgotten = forget(self._run_dir(message), message.get("log_id"), message.get("last_seq"))
         self._send(Message.FORGET, forgotten=forgotten)
 
+    def _stock(self, _message: dict[str, Any], _payload: bytes) -> None:
+        from device_worker.cleaning import take_stock
+
+        self._send(Message.STOCK, runs=take_stock(self._state))
+
+    def _clean(self, message: dict[str, Any], _payload: bytes) -> None:
+        from device_worker.cleaning import Order, clean
+
+        runs = {}
+        for run in _field(message, "runs", list):
+            if not isinstance(run, dict):
+                raise WorkerError(ErrorKind.BAD_REQUEST, f"clean: not a run: {str(run)[:80]!r}")
+            runs[self._run_dir(run).run] = (run.get("log_id"), run.get("last_seq"))
+        order = Order(_field(message, "cache", bool), runs, _field(message, "dry_run", bool))
+        self._state.make()
+        outcome = clean(self._state, order, self._worker_sha256)
+        self._send(Message.CLEAN, removed=outcome.removed, kept=outcome.kept)
+
     def _run_dir(self, message: dict[str, Any]) -> RunDir:
         return self._state.run_dir(message.get("run"))
 
@@ -184,6 +220,14 @@ def _field(message: dict[str, Any], name: str, kind: type) -> Any:
     if type(value) is not kind:
         raise WorkerError(ErrorKind.BAD_REQUEST, f"{message['type']}: {name} is {str(value)[:80]!r}")
     return value
+
+
+def _cap_of(message: dict[str, Any]) -> int | None:
+    """Return how large the cache may grow; a controller that does not say leaves it to the disk."""
+    cap = message.get("cache_bytes_max")
+    if cap is not None and (type(cap) is not int or cap < 1):
+        raise WorkerError(ErrorKind.BAD_REQUEST, f"blobs: cache_bytes_max is {str(cap)[:80]!r}")
+    return cap
 
 
 def _blob_of(value: Any) -> tuple[str, int]:

@@ -33,13 +33,16 @@ class DeviceLock:
         except BlockingIOError:
             found = self._read_holder()
             os.close(self._fd)
-            raise _busy(found) from None
+            raise busy(found) from None
         self.previous = self._read()
         self._write(json.dumps(holder, sort_keys=True).encode("ascii"))
 
     def release(self) -> None:
         """Leave the lock in order: nothing is left for the next holder to clear up."""
-        self._write(b"")
+        try:
+            self._write(b"")
+        except OSError:  # a disk that cannot be written any more: whoever comes next finds nothing left of us
+            pass
         os.close(self._fd)
 
     def _read_holder(self) -> dict[str, Any] | None:
@@ -52,19 +55,36 @@ class DeviceLock:
         return None
 
     def _read(self) -> dict[str, Any] | None:
-        try:
-            found = json.loads(os.pread(self._fd, 4096, 0).decode("utf-8"))
-        except ValueError:
-            return None
-        return found if isinstance(found, dict) else None
+        return _parse(os.pread(self._fd, 4096, 0))
 
     def _write(self, data: bytes) -> None:
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, data, 0)
 
 
-def _busy(holder: dict[str, Any] | None) -> WorkerError:
+def read_holder(path: str) -> dict[str, Any]:
+    """Return who holds the lock, or left it behind in a crash; {} where nobody does. Takes nothing."""
+    try:
+        with open(path, "rb") as file:
+            return _parse(file.read(4096)) or {}
+    except OSError:
+        return {}
+
+
+def _parse(data: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(data.decode("utf-8"))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def busy(holder: dict[str, Any] | None) -> WorkerError:
+    """Return what is told to those who find the lock taken."""
     holder = holder or {}
+    if holder.get("task"):
+        hint = "try again in a moment"
+        return WorkerError(ErrorKind.DEVICE_BUSY, f"{holder['task']} is at work here", hint, holder=holder)
     run, who = holder.get("run"), holder.get("holder")
     return WorkerError(
         ErrorKind.DEVICE_BUSY,

@@ -1,7 +1,7 @@
 """Append to a run's event log so that a power cut, a kill or a full disk costs at most the record being written.
 
 A record is on the disk before anything that follows from it happens. Where a write fails midway its part is cut off
-again, and a reserve laid aside while there was room lets the log still say that the disk is full.
+again, and the run's reserve (device_worker/reserve.py) lets the log still say that the disk is full.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from device_worker.protocol.records import RECORD_BYTES_MAX, encode_record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-RESERVE_BYTES = 64 << 10
 
 
 class LogBusy(Exception):
@@ -94,23 +92,6 @@ def _replay(fd: int) -> tuple[LogReader, list[dict[str, Any]]]:
     reader = LogReader(fd)
     results = ("metrics", "outputs")
     return reader, [{key: event[key] for key in event if key not in results} for event in reader.events()]
-
-
-def lay_reserve(path: str) -> None:
-    """Lay aside what a full disk will be told with; raises OSError where there is no room even for that."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.posix_fallocate(fd, 0, RESERVE_BYTES)
-    finally:
-        os.close(fd)
-
-
-def release_reserve(path: str) -> None:
-    """Give the reserve back to the disk."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
 
 
 def sync_folder(path: str) -> None:

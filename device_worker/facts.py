@@ -8,7 +8,7 @@ import sys
 import time
 from importlib.machinery import PathFinder
 
-from device_worker import conditions, power, system_files
+from device_worker import conditions, health, login_session, power, system_files
 from device_worker.process_identity import read_boot_id
 from device_worker.python_runtimes import TFLITE_MODULES
 
@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_LOGIND_FOLDERS = ("/usr/lib/systemd", "/run/systemd", "/etc/systemd")
 _MACHINES_OF_32_BIT = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}
 _CPU_NAME_FIELDS = ("Model", "Hardware", "model name", "cpu model", "Processor")
 
@@ -50,8 +49,9 @@ def collect_facts(state_dir: str) -> dict[str, Any]:
         "unix_ns": time.time_ns(),
         "gpus": _read_gpus(),
         "system_runtimes": {"tflite": [name for name in TFLITE_MODULES if is_importable(name)]},
-        "login_kills_processes": _read_login_kills_processes(),
+        "login_kills_processes": login_session.kills_processes(),
         "power_sources": power.describe_sources(),
+        "health": health.collect_health(state_dir),
     }
 
 
@@ -147,27 +147,3 @@ def _read_gpus() -> list[str] | None:
         return None
     lines = [line.partition(": ")[2] for line in listed.split("\n") if line.startswith("GPU ")]
     return [line.partition(" (UUID")[0] for line in lines]
-
-
-def _read_login_kills_processes() -> bool | None:
-    """Return whether logging out ends what a session left behind: a detached runner would die with its connection.
-
-    Where nothing is set, the commented line of the distribution's own file says what was compiled in.
-    """
-    files = []
-    for folder in _LOGIND_FOLDERS:
-        files.append(f"{folder}/logind.conf")
-        files += system_files.list_folder(f"{folder}/logind.conf.d")
-    texts = [text for text in map(system_files.read_text, files) if text]
-    setting: str | None = None
-    commented: str | None = None
-    for line in "\n".join(texts).split("\n"):
-        name, equals, value = line.partition("=")
-        if equals and name.strip() == "KillUserProcesses":
-            setting = value.strip()
-        elif equals and name.strip().lstrip("# ") == "KillUserProcesses":
-            commented = value.strip()
-    said = setting if setting is not None else commented
-    if said is None:
-        return None
-    return said.lower() in ("yes", "true", "on", "1", "y", "t") and os.geteuid() != 0

@@ -65,7 +65,8 @@ class Following:
                     break
                 if not self._wait(control):
                     return
-            self._send(Message.FOLLOW_ENDED, state=self._state(), log_id=self._log_id(), last_seq=self._last_seq())
+            ended = {"log_id": self._log_id(), "last_seq": self._last_seq(), "reason": self._reason()}
+            self._send(Message.FOLLOW_ENDED, state=self._state(), **ended)
         finally:
             for fd in (self._log_fd, self._wake_fd):
                 if fd is not None:
@@ -146,6 +147,13 @@ class Following:
             return RunState.UNKNOWN
         last = self._reader.last_event or {}
         return RunState.FINISHED if last.get("kind") == Event.RUN_FINISHED else RunState.STOPPED
+
+    def _reason(self) -> str | None:
+        if self._state() != RunState.STOPPED:
+            return None
+        from device_worker.health import why_stopped
+
+        return why_stopped(self._run_dir)
 
     def _log_id(self) -> str | None:
         return None if self._reader is None else self._reader.log_id

@@ -58,10 +58,13 @@ def become_worker(state_dir, digest, size):
         return say(state_dir, have=have)
     try:
         os.umask(0o77)
-        os.makedirs(os.path.join(state_dir, "worker"), 0o700, exist_ok=True)
+        os.makedirs(os.path.dirname(home), 0o700, exist_ok=True)
         info = os.stat(state_dir)
-        if info.st_uid != os.geteuid() or info.st_mode & 0o002 or not os.access(state_dir, os.W_OK | os.X_OK):
-            raise OSError(errno.EACCES, "not writable, or not this user's own", state_dir)
+        if info.st_uid != os.geteuid() or info.st_mode & 0o022:  # what is there may be somebody else's program
+            raise OSError(errno.EACCES, "not this user's own, or others may write there (chmod 700)", state_dir)
+        if not os.access(state_dir, os.X_OK if have else os.W_OK | os.X_OK):
+            read_only = os.statvfs(state_dir).f_flag & os.ST_RDONLY
+            raise OSError(errno.EROFS if read_only else errno.EACCES, "read-only, or not writable", state_dir)
         say(state_dir, have=have)
         if not have:
             import hashlib

@@ -99,13 +99,17 @@ class Progress:
                 tally.is_open = False
                 tally.lost += 1
 
+    def waiting(self) -> list[dict[str, Any]]:
+        """Return the trials that are not done, in the plan's order."""
+        return [trial for trial in self._plan.trials if not self._is_done(trial["trial"])]
+
     def next_step(self) -> Step | None:
         """Return what to do next, or None when every trial is done.
 
         First every trial in the plan's order, a failed one again at once; then, fewest attempts first, those whose
         conditions were invalid: the device may have settled by then.
         """
-        waiting = [trial for trial in self._plan.trials if not self._is_done(trial["trial"])]
+        waiting = self.waiting()
         if not waiting:
             return None
         trial = min(waiting, key=lambda waiting_trial: self._tallies[waiting_trial["trial"]].invalid)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 
 from device_worker import conditions
 from device_worker.errors import is_disk_full
-from device_worker.event_log import release_reserve
 from device_worker.failures import failure
 from device_worker.protocol import PROTOCOL_VERSION
 from device_worker.protocol.vocabulary import Event, Failure, Invalid, Outcome, RunOutcome, TrialKind
+from device_worker.reserve import RECORD_BYTES, Reserve, log_bytes, result_bytes
 from device_worker.runner_log import log
 
 TYPE_CHECKING = False
@@ -36,6 +37,7 @@ class Runner:
 
     def __init__(self, run_dir: RunDir, plan: Plan, progress: Progress, event_log: EventLog, wake_fd: int) -> None:
         self._run_dir = run_dir
+        self._reserve = Reserve(run_dir.reserve)
         self._plan = plan
         self._progress = progress
         self._log = event_log
@@ -49,6 +51,10 @@ class Runner:
             os.write(self._wake_fd, b".")
         except BlockingIOError:  # nobody has read the last 65536 wake-ups
             pass
+
+    def reserve_room(self) -> None:
+        """Take up the room that the rest of the log will need, or raise WorkerError with the figures."""
+        self._reserve.lay(log_bytes(self._plan, self._progress.waiting()))
 
     def begin(self, request: StartRequest, identity: ProcessIdentity) -> None:
         """Open the log, if it is new, and say in it who goes on from here."""
@@ -71,10 +77,13 @@ class Runner:
         try:
             self._execute_steps(bench, wakeups, containment)
         except OSError as error:
+            if error.errno == errno.EROFS:  # nothing can be recorded: those who follow are told by the file system
+                log(f"nothing can be written any more: {error}")
+                return
             if not is_disk_full(error):
                 raise
             log(f"the disk is full: {error}")
-            release_reserve(self._run_dir.reserve)
+            self._reserve.release()
             self.append(Event.RUN_FINISHED, outcome=RunOutcome.DISK_FULL)
 
     def _execute_steps(self, bench: Bench, wakeups: SignalWakeups, containment: Containment) -> None:
@@ -108,6 +117,7 @@ class Runner:
         now = conditions.read_conditions(self._throttle)
         identity = {"trial": step.trial["trial"], "job": step.trial["job"], "attempt": step.attempt}
         fields = dict(identity, conditions=now, conditions_before=None, duration_ns=None, invalid=[])
+        self._reserve.give_back(RECORD_BYTES)
         self._append_result(fields, AttemptResult(failure(Failure.RUNNER_DIED, words)))
 
     def _attempt(self, step: Step, bench: Bench, wakeups: SignalWakeups, containment: Containment) -> None:
@@ -115,6 +125,7 @@ class Runner:
             return
         identity = {"trial": step.trial["trial"], "job": step.trial["job"], "attempt": step.attempt}
         before = conditions.read_conditions(self._throttle)
+        self._reserve.give_back(RECORD_BYTES)
         self.append(Event.TRIAL_STARTED, conditions=before, **identity)
         result = self._execute_attempt(step, bench, wakeups, containment)
         if result.was_stopped and not self._is_cancelled:
@@ -122,6 +133,7 @@ class Runner:
         after = conditions.read_conditions(self._throttle)
         fields = dict(identity, conditions=after, conditions_before=before, duration_ns=result.duration_ns)
         fields["invalid"] = self._invalid_reasons(step.trial, before, after)
+        self._reserve.give_back(result_bytes(self._plan, step.trial))
         self._append_result(fields, result)
 
     def _execute_attempt(

@@ -29,13 +29,21 @@ if TYPE_CHECKING:
 class StartRequest:
     """What is to run: a plan, but for the trials in `skip`; under which lease, if any."""
 
-    __slots__ = ("lease", "plan_sha256", "skip", "worker_sha256")
+    __slots__ = ("cache_bytes_max", "lease", "plan_sha256", "skip", "worker_sha256")
 
-    def __init__(self, plan_sha256: str, skip: list[str], worker_sha256: str, lease: Lease | None = None) -> None:
+    def __init__(
+        self,
+        plan_sha256: str,
+        skip: list[str],
+        worker_sha256: str,
+        lease: Lease | None = None,
+        cache_bytes_max: int | None = None,
+    ) -> None:
         self.plan_sha256 = plan_sha256
         self.skip = skip
         self.worker_sha256 = worker_sha256
         self.lease = lease
+        self.cache_bytes_max = cache_bytes_max
 
 
 def start_run(state: StateDir, run_dir: RunDir, request: StartRequest) -> dict[str, Any]:
@@ -52,6 +60,9 @@ def start_run(state: StateDir, run_dir: RunDir, request: StartRequest) -> dict[s
     plan = _read_plan(state, request.plan_sha256)
     from device_worker.detachment import run_detached
     from device_worker.event_log import sync_folder
+    from device_worker.provision import make_room_for_bundles
+
+    make_room_for_bundles(state, plan, request.plan_sha256, request.cache_bytes_max)
 
     os.makedirs(run_dir.path, 0o700, exist_ok=True)
     sync_folder(state.runs)
@@ -117,10 +128,12 @@ def _run(state: StateDir, run_dir: RunDir, request: StartRequest, plan: Plan, re
     from device_worker.attempt import Bench
     from device_worker.bundles import BundleStore
     from device_worker.containment import Containment
+    from device_worker.login_session import leave_login_session
     from device_worker.runner import Runner
     from device_worker.wakeups import SignalWakeups
 
     identity = ProcessIdentity.of_self()
+    leave_login_session(identity.pid)
     lock = _take_device(state, run_dir, request, identity)
     wakeups = SignalWakeups()
     wake_fd = _open_wake(run_dir)
@@ -128,8 +141,13 @@ def _run(state: StateDir, run_dir: RunDir, request: StartRequest, plan: Plan, re
     if progress.is_final:
         report({"state": RunState.FINISHED, "log_id": log.log_id, "pid": None})
     else:
-        _prepare_folder(state, run_dir, request, identity)
         runner = Runner(run_dir, plan, progress, log, wake_fd)
+        try:
+            runner.reserve_room()
+        except WorkerError:
+            lock.release()
+            raise
+        _prepare_folder(state, run_dir, request, identity)
         runner.begin(request, identity)
         report({"state": RunState.RUNNING, "log_id": log.log_id, "pid": identity.pid})
         bench = Bench(plan, BlobStore(state.blobs), BundleStore(state.bundles), run_dir.work, identity.marker)
@@ -193,9 +211,6 @@ def _open_log(run_dir: RunDir, request: StartRequest, plan: Plan) -> tuple[Event
 
 
 def _prepare_folder(state: StateDir, run_dir: RunDir, request: StartRequest, identity: ProcessIdentity) -> None:
-    from device_worker.event_log import lay_reserve
-
-    lay_reserve(run_dir.reserve)
     if not os.path.exists(run_dir.plan):
         os.symlink(os.path.relpath(BlobStore(state.blobs).path(request.plan_sha256), run_dir.path), run_dir.plan)
     partial = run_dir.pid + ".partial"

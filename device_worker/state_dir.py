@@ -45,10 +45,13 @@ class RunDir:
 class StateDir:
     """The worker's folder on a device; nothing of it is kept anywhere else."""
 
-    __slots__ = ("blobs", "bundles", "leases", "lock", "path", "runs")
+    __slots__ = ("blobs", "bundles", "cache_lock", "claims", "leases", "lock", "path", "runs", "worker")
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.worker = os.path.join(path, "worker")
+        self.claims = os.path.join(path, "claims")
+        self.cache_lock = os.path.join(path, "cache.lock")
         self.blobs = os.path.join(path, "blobs")
         self.bundles = os.path.join(path, "bundles")
         self.runs = os.path.join(path, "runs")
@@ -57,7 +60,7 @@ class StateDir:
 
     def make(self) -> None:
         """Create the folders, private to this user."""
-        for path in (self.path, self.blobs, self.bundles, self.runs):
+        for path in (self.path, self.blobs, self.bundles, self.runs, self.claims):
             os.makedirs(path, 0o700, exist_ok=True)
 
     def run_dir(self, run: object) -> RunDir:
@@ -65,3 +68,11 @@ class StateDir:
         if not isinstance(run, str) or not 0 < len(run) <= 128 or run[0] == "." or not _NAME_CHARACTERS.issuperset(run):
             raise WorkerError(ErrorKind.BAD_REQUEST, f"not the name of a run: {run!r}")
         return RunDir(os.path.join(self.runs, run), run)
+
+    def known_runs(self) -> list[RunDir]:
+        """Return the folders of all runs that are here, by name."""
+        try:
+            names = sorted(os.listdir(self.runs))
+        except FileNotFoundError:
+            return []
+        return [RunDir(os.path.join(self.runs, name), name) for name in names if not name.startswith(".")]

@@ -16,6 +16,8 @@ class Message:
     FOLLOW_ENDED = "follow-ended"
     CANCEL = "cancel"
     FORGET = "forget"
+    STOCK = "stock"
+    CLEAN = "clean"
     ERROR = "error"
 
 
@@ -32,6 +34,7 @@ class ErrorKind:
     STALE_LEASE = "stale-lease"
     PLAN_INVALID = "plan-invalid"
     LOG_CORRUPT = "log-corrupt"
+    LOGIN_ENDS_RUNNER = "login-ends-runner"
     RUNNER_FAILED = "runner-failed"
     WORKER_FAILED = "worker-failed"
 

@@ -30,11 +30,12 @@ from orchestrator.domain.lease import Busy, Granted
 from orchestrator.domain.plan_document import planned_trials, remaining_s
 from orchestrator.domain.run import DeviceRunState, Offset
 from orchestrator.services.device_leases import DeviceLeases
+from orchestrator.services.driver_parts import NEW, Part
 from orchestrator.services.driver_parts import DriverParts as DriverParts
 from orchestrator.services.driver_parts import Intent as Intent
-from orchestrator.services.driver_parts import Part
 from orchestrator.services.driver_parts import Planner as Planner
 from orchestrator.services.handover import Handover, Prepared
+from orchestrator.services.health import check_health
 from orchestrator.services.inbox import Inbox, Patient, Urgent
 from orchestrator.services.ledger import ENDED, Ledger
 
@@ -179,11 +180,15 @@ class Driver:
                 self._ledger.fail(part, snapshot)
                 continue
             part.snapshot, part.worker_sha256 = snapshot, report.worker_sha256
+            unfit = check_health(part.device, report.facts, self._display) if self._intent in NEW else None
+            if unfit is not None:
+                self._ledger.fail(part, unfit)
+                continue
             self._set_to_work(part, report.facts)
 
     def _set_to_work(self, part: Part, facts: Facts) -> None:
         name = part.device.name
-        is_new = self._intent in (Intent.RUN, Intent.DETACH)
+        is_new = self._intent in NEW
         document = None if is_new else self._store.plan_document(self._run, name)
         if self._intent is Intent.CANCEL:
             self._executor.post(name, Cancel(self._run))
@@ -216,7 +221,8 @@ class Driver:
             self._ledger.end(part, known.state)
         else:
             error = STOPPED if report.state == DeviceLogState.STOPPED else LOG_GONE
-            self._ledger.end(part, DeviceRunState.STOPPED, error, f"benchfleet runs resume {self._run}")
+            why = f": {report.reason}" if report.reason else ""
+            self._ledger.end(part, DeviceRunState.STOPPED, error + why, f"benchfleet runs resume {self._run}")
 
     def _resumed(self, part: Part, report: FollowEnded, offset: Offset, collected: bool) -> bool:
         """Start what is missing, if anything is: a stopped log is gone on with, a finished one gives way to a new one.

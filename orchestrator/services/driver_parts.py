@@ -27,6 +27,9 @@ class Intent(Enum):
     CANCEL = auto()
 
 
+NEW = (Intent.RUN, Intent.DETACH)
+
+
 class DriverStore(DeviceRecords, RunRecords, RunProgress, Results, Leases, Protocol):
     """The roles of the database that a driver needs."""
 

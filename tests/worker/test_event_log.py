@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from device_worker.event_log import EventLog, LogBusy, RecordTooLong, lay_reserve, release_reserve
+from device_worker.event_log import EventLog, LogBusy, RecordTooLong
 from device_worker.log_reader import BATCH_BYTES, LogReader
 
 
@@ -163,12 +163,3 @@ def test_a_batch_after_a_number_holds_the_rest(path):
     assert len(batch.after(3).lines) == 2
     assert batch.after(5) is None
     assert batch.after(0).events == batch.events
-
-
-def test_the_reserve_takes_real_space_and_gives_it_back(tmp_path):
-    reserve = str(tmp_path / "reserve")
-    lay_reserve(reserve)
-    assert os.stat(reserve).st_blocks * 512 >= 64 << 10
-    release_reserve(reserve)
-    release_reserve(reserve)
-    assert not os.path.exists(reserve)

@@ -44,6 +44,7 @@ KEYS = {
     "system_runtimes",
     "login_kills_processes",
     "power_sources",
+    "health",
 }
 
 
@@ -134,7 +135,7 @@ def test_a_device_that_says_nothing_has_nulls(replay, tmp_path):
     replay({})
     found = collect(tmp_path)
     always = {"hostname", "machine", "kernel", "libc_name", "libc_version", "python", "python_path", "cpu_count"}
-    always |= {"disk_free_bytes", "boot_id", "state_dir", "unix_ns", "system_runtimes", "power_sources"}
+    always |= {"disk_free_bytes", "boot_id", "state_dir", "unix_ns", "system_runtimes", "power_sources", "health"}
     assert {key for key, value in found.items() if value is None} == KEYS - always
     before = read_conditions(ThrottleSensor())
     assert {key for key, value in before.items() if value is not None} == {"clock_unix_ns"}

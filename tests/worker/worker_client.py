@@ -46,6 +46,15 @@ def pack_worker():
     return packed.getvalue()
 
 
+def pack_bundle(files):
+    """Return a bundle: a zip of these files, by name."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(files.items()):
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
 def sha256_of(data):
     return hashlib.sha256(data).hexdigest()
 
@@ -68,6 +77,12 @@ class Refused(Exception):
 
 def loader_command(state_dir, worker, python=sys.executable):
     return [python, "-c", loader_source(), state_dir, sha256_of(worker), str(len(worker))]
+
+
+def run_loader(state_dir, worker):
+    """Run the loader to its end, with the worker on its standard input."""
+    command = loader_command(state_dir, worker)
+    return subprocess.run(command, input=worker, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
 
 
 class Client:
