@@ -172,3 +172,12 @@ def test_the_reserve_takes_real_space_and_gives_it_back(tmp_path):
     release_reserve(reserve)
     release_reserve(reserve)
     assert not os.path.exists(reserve)
+
+
+def test_an_event_that_no_reader_would_take_is_not_written(path):
+    log = EventLog(path)
+    with pytest.raises(RecordTooLong):
+        log.append("trial-finished", parts=[{}] * 600000)
+    log.append("trial-started")
+    log.close()
+    assert [event["kind"] for event in read_events(path)] == ["trial-started"]
