@@ -2,7 +2,7 @@
 # Each target sets up what it needs first; a second run finds it there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test format setup clean
+.PHONY: help demo check test fuzz format setup clean
 
 BIN := .venv/bin
 DEMO_DB := $(CURDIR)/.cache/demo/benchfleet.db
@@ -32,6 +32,10 @@ test: ## every test, on real servers: sshd, PostgreSQL, Ray, TensorFlow; the wor
 	@scripts/setup test
 	scripts/test-worker-on-floor
 	$(BIN)/pytest
+
+fuzz: ## feed every parser nonsense for FUZZ_SECONDS (300), mutated by FUZZ_SEED (1)
+	@scripts/setup check
+	$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),300) --seed $(or $(FUZZ_SEED),1)
 
 format: ## rewrite the sources as `make check` wants them
 	@scripts/setup check

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_MESSAGE_CHARACTERS_MAX = 500
+
+
 class WorkerError(Exception):
     """What failed, as one of `ErrorKind` and in words, and what to do about it.
 
@@ -18,6 +21,8 @@ class WorkerError(Exception):
     """
 
     def __init__(self, kind: str, message: str, hint: str | None = None, **details: Any) -> None:
+        if len(message) > _MESSAGE_CHARACTERS_MAX:  # it quotes something endless
+            message = message[: _MESSAGE_CHARACTERS_MAX - 1] + "…"
         super().__init__(message)
         self.kind = kind
         self.hint = hint

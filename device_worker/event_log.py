@@ -11,7 +11,7 @@ import os
 import time
 
 from device_worker.log_reader import LogReader
-from device_worker.protocol.records import RECORD_BYTES_MAX, encode_record
+from device_worker.protocol.records import RECORD_BYTES_MAX, encode_record, has_too_many_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class EventLog:
         clocks = {"at_unix_ns": time.time_ns(), "at_mono_ns": time.monotonic_ns()}
         event = dict(fields, seq=self.last_seq + 1, kind=kind, **clocks)
         line = encode_record(event)
-        if len(line) > RECORD_BYTES_MAX:
+        if len(line) > RECORD_BYTES_MAX or has_too_many_parts(line):
             raise RecordTooLong(f"a {kind} event of {len(line)} bytes")
         try:
             written = 0

@@ -39,7 +39,7 @@ class Plan:
         """Return the plan of a plan blob, or raise WorkerError saying what in it is wrong."""
         try:
             content = json.loads(data.decode("utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise WorkerError(ErrorKind.PLAN_INVALID, f"the plan is not JSON: {error}") from None
         if isinstance(content, dict) and content.get("protocol") != PROTOCOL_VERSION:
             raise WorkerError(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LATENCY_METRIC = "latency_ns"
 LINE_BYTES_MAX = 32 << 20
 _SAMPLE_BYTES = 160
+_CONTAINERS_MAX = 100000  # parsed, each takes thirty times what it takes as text
 _METRICS_MAX = METRICS_MAX - RUNNER_SHARE
 
 
@@ -76,6 +77,8 @@ class TrialOutput:
     def _read_line(self, line: bytes) -> None:
         if len(line) > LINE_BYTES_MAX:
             raise Garbage(f"a line of {len(line)} bytes")
+        if line.count(b"{") + line.count(b"[") > _CONTAINERS_MAX:
+            raise Garbage(f"a line of more than {_CONTAINERS_MAX} objects and lists")
         if self.is_done:
             raise Garbage("a line after the last one")
         try:

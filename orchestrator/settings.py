@@ -20,6 +20,9 @@ CONFIG_VARIABLE = "BENCHFLEET_CONFIG"
 _PREFIX = "BENCHFLEET_"
 _OTHER_VARIABLES = {CONFIG_VARIABLE, "BENCHFLEET_DEBUG", "BENCHFLEET_SYSFS_ROOT", "BENCHFLEET_TEST_SSHD"}
 _TRIAL_VARIABLE = "BENCHFLEET_TRIAL"
+_BYTES_MAX = 1 << 20
+_DOTS_MAX = 200
+"""In one line: tomllib takes memory in the square of a dotted key's length."""
 
 
 class ExecutorKind(StrEnum):
@@ -289,9 +292,12 @@ def _from_file(config: Path | None, environ: Mapping[str, str], home: Path, fold
     if named is None and not full.exists():
         return {}
     text = _read_text(full, path)
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _DOTS_MAX:
+            raise ConfigError(f"{path}:{number}: more than {_DOTS_MAX} dots in one line", hint="write it in several")
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # the decoder's own, a number or a nesting without end
         raise _syntax_error(path, error) from None
     values = {}
     for key, value in content.items():
@@ -304,7 +310,11 @@ def _from_file(config: Path | None, environ: Mapping[str, str], home: Path, fold
 
 def _read_text(full: Path, shown: Path) -> str:
     try:
-        return full.read_text(encoding="utf-8")
+        with full.open("rb") as file:
+            raw = file.read(_BYTES_MAX + 1)
+        if len(raw) > _BYTES_MAX:
+            raise ConfigError(f"{shown}: larger than {_BYTES_MAX} bytes", hint="is this the right file?")
+        return raw.decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{shown}: no such settings file", hint="`benchfleet init DIR` writes one") from None
     except UnicodeDecodeError:
@@ -313,7 +323,7 @@ def _read_text(full: Path, shown: Path) -> str:
         raise ConfigError(f"{shown}: cannot be read: {error.strerror}") from None
 
 
-def _syntax_error(path: Path, error: tomllib.TOMLDecodeError) -> ConfigError:
+def _syntax_error(path: Path, error: Exception) -> ConfigError:
     found = re.search(r"^(.*) \(at line (\d+), (column \d+)\)$", str(error))
     if found is None:
         return ConfigError(f"{path}: not valid TOML: {error}")

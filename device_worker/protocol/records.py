@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 RECORD_BYTES_MAX = 32 << 20
 
+PARTS_MAX = 1000000
+"""Of one record: commas and opening brackets. Without a bound, 32 MiB of them are parsed into a gigabyte."""
+
 
 class CorruptRecord(ValueError):
     """A line of an event log is torn, altered or not a record at all."""
@@ -27,6 +30,11 @@ def encode_record(event: dict[str, Any]) -> bytes:
     return b"%08x %d %s\n" % (zlib.crc32(body), len(body), body)
 
 
+def has_too_many_parts(body: bytes) -> bool:
+    """Say whether a reader would refuse this JSON for what it might become."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{") > PARTS_MAX
+
+
 def decode_record(line: bytes) -> dict[str, Any]:
     """Return the event of one line (with or without its newline), or raise CorruptRecord."""
     parts = (line[:-1] if line.endswith(b"\n") else line).split(b" ", 2)
@@ -36,6 +44,8 @@ def decode_record(line: bytes) -> dict[str, Any]:
         raise CorruptRecord("a record of %d bytes claims %r" % (len(parts[2]), bytes(parts[1][:20])))
     if parts[0] != b"%08x" % zlib.crc32(parts[2]):
         raise CorruptRecord("checksum mismatch in %r" % (bytes(line[:60]),))
+    if has_too_many_parts(parts[2]):
+        raise CorruptRecord("a record of more than %d parts" % PARTS_MAX)
     try:
         event = json.loads(parts[2].decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

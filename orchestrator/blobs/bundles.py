@@ -165,7 +165,7 @@ class UvResolver:
 
     @contextmanager
     def _alone_with(self, order: _Order) -> Iterator[None]:
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # models may be nobody else's business
         with self._file(order, ".lock").open("wb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -109,7 +109,7 @@ class BlobCache:
 
     def _copy(self, stream: BinaryIO, kind: BlobKind, name: str) -> Blob:
         """Store what the stream gives, whatever its hash said a moment ago."""
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # models may be nobody else's business
         digest = hashlib.sha256()
         descriptor, incoming = tempfile.mkstemp(prefix=".incoming-", dir=self._directory)
         try:

@@ -58,6 +58,7 @@ def _root(
 def main() -> NoReturn:
     """Run the command and exit as the design's table of exit codes says."""
     signal.signal(signal.SIGTERM, _interrupt)
+    os.umask(os.umask(0o022) | 0o022)  # whatever we write, nobody else may change it
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -128,9 +129,18 @@ def _reader_left() -> ExitCode:
 
 
 def _complain(message: str, hint: str | None) -> None:
-    typer.echo(f"{_label('error: ', 'red')}{message}", err=True)
+    typer.echo(f"{_label('error: ', 'red')}{_harmless(message)}", err=True)
     if hint:
-        typer.echo(f"{_label('hint: ', 'cyan')}{hint}", err=True)
+        typer.echo(f"{_label('hint: ', 'cyan')}{_harmless(hint)}", err=True)
+
+
+def _harmless(text: str) -> str:
+    """Return text that may quote a file or a device, without what a terminal would obey; its lines stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    from orchestrator.reporting.text import clean_lines
+
+    return clean_lines(text)
 
 
 def _label(text: str, colour: str) -> str:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+LINE_CHARACTERS_MAX = 2_000
+"""Of one line of an error, which may quote a file or a device that says something endless."""
+
+CHARACTERS_MAX = 20_000
+"""Of a whole error."""
+
 
 class ExitCode(IntEnum):
     """What the command tells the shell."""
@@ -22,8 +28,8 @@ class OrchestratorError(Exception):
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
+        self.message = _shortened(message)
+        self.hint = hint and _shortened(hint)
 
     def __str__(self) -> str:
         return self.message
@@ -169,3 +175,14 @@ class WorkerFailed(DeviceError):
 
 class BlobDamaged(WorkerFailed):
     """A file arrived on the device with another content than was sent; it may be sent again."""
+
+
+def _shortened(text: str) -> str:
+    """Return the text without the middle of its endless lines: where it is, and what is wrong, stand at their ends."""
+    if len(text) <= LINE_CHARACTERS_MAX:
+        return text
+    half = LINE_CHARACTERS_MAX // 2
+    lines = (
+        line if len(line) <= LINE_CHARACTERS_MAX else f"{line[:half]} … {line[-half:]}" for line in text.split("\n")
+    )
+    return "\n".join(lines)[:CHARACTERS_MAX]

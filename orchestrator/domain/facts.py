@@ -21,6 +21,8 @@ ENVIRONMENT_KEYS = (
     "system_runtimes",
 )
 
+_VERSION_DIGITS_MAX = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:
@@ -70,9 +72,13 @@ class Facts:
 
 def _major_minor(version: object) -> tuple[int, int] | None:
     parts = str(version or "").split(".")
-    if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
+    if len(parts) < 2 or not (_is_number(parts[0]) and _is_number(parts[1])):
         return None
     return int(parts[0]), int(parts[1])
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _VERSION_DIGITS_MAX
 
 
 def _hash(values: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.inventory import Inventory
 from orchestrator.inventory.schema import DefaultsSection, DeviceSection, InventorySection
 from orchestrator.specs.document import Document
+from orchestrator.specs.paths import expanded
 from orchestrator.specs.schema import Complaint, load_section, refuse
 
 SUFFIXES = (".yaml", ".yml")
@@ -117,7 +118,7 @@ class _DeviceReader:
             host=device.host or common.name,
             user=self._pick(device, "user"),
             port=self._pick(device, "port"),
-            identity_file=str((self._folder / Path(identity).expanduser()).absolute()) if identity else None,
+            identity_file=str((self._folder / expanded(identity)).absolute()) if identity else None,
             jump=None if jump == common.name else jump,
         )
 

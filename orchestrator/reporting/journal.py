@@ -7,9 +7,11 @@ from types import TracebackType
 from typing import Self
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
 from orchestrator.domain.run import DeviceRunState, TrialChange
 from orchestrator.reporting.base import RunDisplay
+from orchestrator.reporting.text import clean
 
 
 class JournalDisplay:
@@ -22,6 +24,7 @@ class JournalDisplay:
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
+                _cleaned,
                 structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
             ],
             logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -64,3 +67,8 @@ class JournalDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._inner.__exit__(kind, error, traceback)
+
+
+def _cleaned(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Make what devices say harmless for a terminal, and one line."""
+    return {key: clean(value) if isinstance(value, str) else value for key, value in event.items()}

@@ -23,6 +23,11 @@ def clean(value: object) -> str:
     return "".join(_visible(character) for character in text)
 
 
+def clean_lines(text: str) -> str:
+    """Return `text` without control characters; its lines, and how far they are indented, stay."""
+    return "\n".join(" " * (len(line) - len(line.lstrip(" "))) + clean(line) for line in text.split("\n"))
+
+
 def escape_controls(text: str) -> str:
     r"""Write control and format characters of a JSON text as \uXXXX, which means the same; line ends stay."""
     if text.isascii() and "\x7f" not in text:

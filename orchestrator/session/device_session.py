@@ -37,6 +37,7 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import BlobDamaged, DeviceBusy, DeviceError, OrchestratorError, WorkerFailed
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.health import CLOCK_OFFSET_KEY, clock_offset_s
+from orchestrator.session import answers
 from orchestrator.session.cleaning import clean, stock
 from orchestrator.session.worker_client import WorkerClient, WorkerProgram
 from orchestrator.transport.base import Connector, Transport
@@ -239,15 +240,15 @@ class DeviceSession:
     def _pass_on(self, client: WorkerClient, run: str, seen: _Seen) -> None:
         name = self._device.name
         for message, payload in client.follow(run, seen.log_id, seen.last_seq, self._parts.policy.heartbeat_s):
-            log_id = message.get("log_id")
             if message["type"] == Message.RECORDS:
-                first, last = int(message["first_seq"]), int(message["last_seq"])
-                self._emit(RecordsArrived(name, run, str(log_id), first, last, payload))
-                seen.log_id, seen.last_seq = str(log_id), last
+                log_id, (first, last) = answers.log_id(message), answers.sequence_numbers(message)
+                self._emit(RecordsArrived(name, run, log_id, first, last, payload))
+                seen.log_id, seen.last_seq = log_id, last
             elif message["type"] == Message.FOLLOW_ENDED:
-                state, last_seq = str(message.get("state", RunState.UNKNOWN)), message.get("last_seq")
+                state = answers.words(message.get("state", RunState.UNKNOWN))
                 reason = message.get("reason")
-                self._emit(FollowEnded(name, run, state, log_id, last_seq, str(reason) if reason else None))
+                why = answers.words(reason) if reason else None
+                self._emit(FollowEnded(name, run, state, *answers.end_of_log(message), why))
 
     def _with_link(self, action: Callable[[WorkerClient], Result], attempts: int) -> Result:
         """Do an idempotent action over the open connection, or over new ones while they are lost.

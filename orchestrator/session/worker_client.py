@@ -6,7 +6,6 @@ with an error; all requests are idempotent, so that a session may reconnect and 
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +29,7 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import StartLease
+from orchestrator.session import answers
 from orchestrator.transport.base import Stream, Transport
 
 START_TIMEOUT_S = 60.0
@@ -142,11 +142,7 @@ class WorkerClient:
         """Return the offset to upload from for each blob that the device lacks; what it no longer needs gives way."""
         wanted = [{"sha256": blob.sha256, "size": blob.size} for blob in blobs]
         question = {"type": Message.BLOBS, "blobs": wanted, "cache_bytes_max": cache_bytes_max}
-        answer = self.ask(question, UPLOAD_TIMEOUT_S)
-        try:
-            return {str(entry["sha256"]): int(entry["offset"]) for entry in answer["missing"]}
-        except (KeyError, TypeError, ValueError) as error:
-            raise WorkerFailed(f"the worker's answer about blobs makes no sense: {error}") from error
+        return answers.offsets(self.ask(question, UPLOAD_TIMEOUT_S), blobs)
 
     def upload(self, blob: Blob, path: Path, offset: int, on_bytes: Callable[[int], None]) -> None:
         """Send a blob from `offset` on, chunk by chunk; `on_bytes` hears how much each chunk added."""
@@ -176,7 +172,7 @@ class WorkerClient:
             "lease": None if lease is None else asdict(lease),
         }
         answer = self._ask(question)[0]
-        return Started(str(answer.get("state")), str(answer.get("log_id")))
+        return Started(answers.words(answer.get("state")), answers.log_id(answer))
 
     def follow(
         self, run: str, log_id: str | None, after_seq: int, heartbeat_s: float
@@ -199,7 +195,7 @@ class WorkerClient:
 
     def cancel(self, run: str) -> str:
         """End a run; return the state that the device then sees it in."""
-        return str(self._ask({"type": Message.CANCEL, "run": run})[0].get("state"))
+        return answers.words(self._ask({"type": Message.CANCEL, "run": run})[0].get("state"))
 
     def status(self, run: str) -> dict[str, Any]:
         """Return what the device knows of a run: `state`, `log_id`, `last_seq`."""
@@ -222,7 +218,8 @@ class WorkerClient:
         self._timeout_s = START_TIMEOUT_S
         message, _ = self._receive()
         if message["type"] != Message.HELLO or message.get("protocol") != PROTOCOL_VERSION:
-            raise WorkerFailed(f"the worker speaks protocol {message.get('protocol')}, not {PROTOCOL_VERSION}")
+            said = answers.words(message.get("protocol"))
+            raise WorkerFailed(f"the worker speaks protocol {said}, not {PROTOCOL_VERSION}")
 
     def _ask(
         self, message: dict[str, Any], payload: bytes = b"", timeout_s: float = ANSWER_TIMEOUT_S
@@ -231,20 +228,22 @@ class WorkerClient:
         self._timeout_s = timeout_s
         answer, data = self._receive()
         if answer["type"] != message["type"]:
-            raise WorkerFailed(f"the worker answered {message['type']} with {answer['type']}")
+            raise WorkerFailed(f"the worker answered {message['type']} with {answers.words(answer['type'])}")
         return answer, data
 
     def _receive(self) -> tuple[dict[str, Any], bytes]:
         try:
             message, payload = self._reader.read_message()
         except BadMessage as error:
-            raise self._ended(str(error)) from error
+            raise self._ended(answers.words(error)) from error
         if message is None:
             raise self._ended("the worker ended")
         if message["type"] == Message.ERROR:
             kind = str(message.get("kind"))
-            text, hint = str(message.get("message")), message.get("hint")
-            raise ERRORS.get(kind, WorkerFailed)(text, hint if isinstance(hint, str) else HINTS.get(kind))
+            text, hint = answers.words(message.get("message")), message.get("hint")
+            raise ERRORS.get(kind, WorkerFailed)(
+                text, answers.words(hint) if isinstance(hint, str) else HINTS.get(kind)
+            )
         return message, payload
 
     def _ended(self, what: str) -> DeviceError:
@@ -267,22 +266,12 @@ def _read_loader_line(stream: ReadAhead, python: str) -> dict[str, Any]:
         if not line:
             raise _no_loader(stream, python)
         if line.startswith(LOADER_PREFIX) and line.endswith(b"\n"):
-            return _parse_loader_line(line[len(LOADER_PREFIX) :])
+            return answers.loader_answer(line[len(LOADER_PREFIX) :])
         left -= len(line)
     raise WorkerFailed(
         "the login shell prints without end",
         "keep profile scripts quiet for non-interactive shells on the device",
     )
-
-
-def _parse_loader_line(text: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(text)
-    except ValueError as error:
-        raise WorkerFailed(f"the loader's line is not JSON: {error}") from error
-    if not isinstance(answer, dict):
-        raise WorkerFailed("the loader's line is not an object")
-    return answer
 
 
 def _no_loader(stream: ReadAhead, python: str) -> DeviceError:
@@ -302,20 +291,18 @@ def _no_loader(stream: ReadAhead, python: str) -> DeviceError:
 
 
 def _check_loader(answer: dict[str, Any], python: str) -> None:
-    version = str(answer.get("python", "0"))
-    parts = version.split(".")
-    if tuple(int(part) if part.isdigit() else 0 for part in parts[:2]) < PYTHON_OLDEST:
+    version = answers.words(answer.get("python", "0"))
+    if answers.python_version(version) < PYTHON_OLDEST:
         raise NoPython(
             f"{python} on the device is Python {version}; the worker needs 3.7 or newer",
             "install a newer Python there, or set python: to its path in the inventory",
         )
     kind = answer.get("error")
     if kind:
-        message = str(answer.get("message", kind))
+        message = answers.words(answer.get("message", kind))
         raise ERRORS.get(str(kind), WorkerFailed)(message, HINTS.get(str(kind)))
 
 
 def _last_line(stderr: bytes) -> str:
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    text = lines[-1] if lines else ""
-    return "".join(char if char.isprintable() else "?" for char in text)[:300]
+    return answers.words(lines[-1])[:300] if lines else ""

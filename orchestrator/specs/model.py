@@ -13,6 +13,7 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Dataset, Model, ModelInput, Variant
 from orchestrator.domain.nearest import did_you_mean
 from orchestrator.specs.document import Place
+from orchestrator.specs.paths import is_file, is_folder, resolved
 from orchestrator.specs.schema import Complaint, Refused, Section, load_section, refuse
 from orchestrator.specs.words import Name, Text
 
@@ -28,7 +29,7 @@ def _is_sha256(text: str) -> str:
 
 
 def _is_inside(path: str) -> str:
-    if not path or path.startswith(("/", "~")) or ".." in path.split("/"):
+    if not path or path.startswith(("/", "~")) or "\0" in path or ".." in path.split("/"):
         raise Refused(f"{path!r} is not a path inside the model's folder")
     return path
 
@@ -81,7 +82,7 @@ class ModelSection(Section):
 
 def find_models(directory: Path) -> tuple[Path, ...]:
     """Return the model folders that `directory` is or directly holds, by name; raise ConfigError if there is none."""
-    if (directory / MODEL_FILE).is_file():
+    if is_file(directory / MODEL_FILE):
         return (directory,)
     found = _models_in(directory)
     if not found:
@@ -93,7 +94,7 @@ def find_models(directory: Path) -> tuple[Path, ...]:
 def suggest_model(directory: Path) -> str | None:
     """Return a hint at the folder of the model that a bare name means, or at those beside one that does not exist."""
     meant = MODELS_FOLDER / directory
-    if len(directory.parts) == 1 and (meant / MODEL_FILE).is_file():
+    if len(directory.parts) == 1 and is_file(meant / MODEL_FILE):
         return f"did you mean {meant}?"
     beside = [path.name for path in _models_in(directory.parent)]
     return did_you_mean(directory.name, beside) if beside else None
@@ -101,7 +102,7 @@ def suggest_model(directory: Path) -> str | None:
 
 def load_model(directory: Path, verify: bool = True) -> Model:
     """Return the model of a folder; `verify` hashes its files and raises ConfigError where one is not as declared."""
-    if not directory.is_dir():
+    if not is_folder(directory):
         raise ConfigError(f"{directory}: no such model folder", hint=suggest_model(directory))
     section, document = load_section(directory / MODEL_FILE, ModelSection)
     complaints = tuple(_contradictions(section, directory))
@@ -114,6 +115,8 @@ def load_model(directory: Path, verify: bool = True) -> Model:
 
 
 def _models_in(directory: Path) -> tuple[Path, ...]:
+    if not is_folder(directory):
+        return ()
     return tuple(sorted(path.parent for path in directory.glob(f"*/{MODEL_FILE}")))
 
 
@@ -145,7 +148,7 @@ def _wrong_parent(name: str, section: ModelSection) -> Iterator[Complaint]:
 
 
 def _outside(directory: Path, file: str, place: Place) -> Iterator[Complaint]:
-    if not (directory / file).resolve().is_relative_to(directory.resolve()):
+    if not resolved(directory / file).is_relative_to(resolved(directory)):
         yield Complaint(place, f"{file!r} leads out of the model's folder")
 
 
@@ -177,18 +180,18 @@ def _changed_files(section: ModelSection, directory: Path) -> Iterator[Complaint
         *((("datasets", name, "sha256"), name, one.sha256) for name, one in section.datasets.items()),
     ]
     for place, file, sha256 in declared:
-        actual = _hash(directory / file)
-        if actual is None:
+        try:
+            actual = _hash(directory / file)
+        except (FileNotFoundError, IsADirectoryError):
             yield Complaint(place, f"{directory / file} is missing")
-        elif actual != sha256:
+            continue
+        except OSError as error:
+            yield Complaint(place, f"{directory / file} cannot be read: {error.strerror}")
+            continue
+        if actual != sha256:
             yield Complaint(place, f"{directory / file} has SHA-256 {actual}, declared is {sha256}")
 
 
-def _hash(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except (FileNotFoundError, IsADirectoryError):
-        return None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

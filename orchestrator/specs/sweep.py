@@ -12,6 +12,7 @@ from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.sweep import Accuracy, MeasurePolicy, Order, Retries, Sweep
 from orchestrator.specs.document import Document, Place, parse_document, read_document
 from orchestrator.specs.model import MODEL_FILE, load_model, suggest_model
+from orchestrator.specs.paths import expanded, is_file, resolved
 from orchestrator.specs.runtime import parse_runtime
 from orchestrator.specs.schema import Complaint, check_section, refuse
 from orchestrator.specs.sweep_checks import contradictions
@@ -53,10 +54,10 @@ def _resolve(document: Document, path: Path, verify: bool) -> SweepFile:
 
 def _find_model(reference: str, folder: Path, document: Document) -> Path:
     """Look beside the sweep file first, then in the working folder."""
-    written = Path(reference).expanduser()
+    written = expanded(reference)
     candidates = tuple(dict.fromkeys(_tidy(around / written) for around in (folder, Path())))
     for candidate in candidates:
-        if (candidate / MODEL_FILE).is_file():
+        if is_file(candidate / MODEL_FILE):
             return candidate
     tried = " nor ".join(str(candidate / MODEL_FILE) for candidate in candidates)
     hint = next(filter(None, map(suggest_model, candidates)), None)
@@ -66,14 +67,14 @@ def _find_model(reference: str, folder: Path, document: Document) -> Path:
 def _tidy(path: Path) -> Path:
     """Return a path without `..`, unless a linked folder makes that another place."""
     tidy = Path(normpath(path))
-    return tidy if tidy.resolve() == path.resolve() else path
+    return tidy if resolved(tidy) == resolved(path) else path
 
 
 def _runtime(entry: str | ExecEntry, folder: Path) -> RuntimeSpec:
     if isinstance(entry, str):
         return parse_runtime(entry)
     program: ExecSection = entry.exec_
-    files = tuple((Path(file).name, str(folder / Path(file).expanduser())) for file in program.files)
+    files = tuple((Path(file).name, str(folder / expanded(file))) for file in program.files)
     name = program.name
     return RuntimeSpec(f"exec/{name}", RuntimeSource.EXEC, name, program=ExecProgram(tuple(program.command), files))
 
@@ -84,7 +85,7 @@ def _wrong_files(runtimes: tuple[RuntimeSpec, ...], section: SweepSection, model
         names = set(reserved)
         for position, (name, path) in enumerate(runtime.program.files if runtime.program else ()):
             place: Place = ("runtimes", index, "exec", "files", position)
-            if not Path(path).is_file():
+            if not is_file(Path(path)):
                 yield Complaint(place, f"no such file: {name}", "files are relative to the sweep file")
             elif name in names:
                 yield Complaint(place, f"two files named {name!r} would meet in the trial's folder")

@@ -7,7 +7,6 @@ up on a whole file over one damaged line.
 from __future__ import annotations
 
 import base64
-import binascii
 import fcntl
 import hashlib
 import hmac
@@ -53,7 +52,8 @@ class HostKey:
         if curve := re.fullmatch(r"ecdsa-sha2-nistp(\d+)", self.algorithm):
             return int(curve[1])
         if self.algorithm == "ssh-rsa":
-            return int.from_bytes(_fields(self.blob)[-1], "big").bit_length()
+            fields = _fields(self.blob)
+            return int.from_bytes(fields[-1], "big").bit_length() if fields else None
         return None
 
     @property
@@ -147,7 +147,7 @@ def _parse(line: str) -> tuple[str, str, HostKey] | None:
     patterns, algorithm, data = fields[:3]
     try:
         return marker, patterns, HostKey(algorithm, base64.b64decode(data, validate=True))
-    except binascii.Error:
+    except ValueError:  # damaged, or not ASCII
         return None
 
 
@@ -172,8 +172,21 @@ def _matches_hash(name: str, hashed: str) -> bool:
 
 
 def _matches_pattern(name: str, pattern: str) -> bool:
-    wild = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(wild, name) is not None
+    """Match `*` and `?` in steps that only grow with both lengths: a regular expression may take for ever."""
+    at = place = 0
+    star, resume = -1, 0
+    while at < len(name):
+        if place < len(pattern) and pattern[place] == "*":
+            star, resume = place, at
+            place += 1
+        elif place < len(pattern) and pattern[place] in ("?", name[at]):
+            at, place = at + 1, place + 1
+        elif star >= 0:
+            resume += 1
+            at, place = resume, star + 1
+        else:
+            return False
+    return not pattern[place:].strip("*")
 
 
 def _fields(blob: bytes) -> list[bytes]:

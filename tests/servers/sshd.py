@@ -29,11 +29,17 @@ class SshServer:
     `start` restart it as the same device: same port, same keys.
 
     `directory` is created; it holds keys, configuration and log, and belongs to this server alone.
-    `environment` is what every session gets on top of sshd's own.
+    `environment` is what every session gets on top of sshd's own. `shell` understands the clients' commands in the
+    place of the login shell.
     """
 
     def __init__(
-        self, directory: Path, *, host: str = "127.0.0.1", environment: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        *,
+        host: str = "127.0.0.1",
+        environment: Mapping[str, str] | None = None,
+        shell: str | None = None,
     ) -> None:
         self.host = host
         self.port = free_port(host)
@@ -44,6 +50,7 @@ class SshServer:
         self._config_file = self.directory / "sshd_config"
         self._log_file = self.directory / "sshd.log"
         self._mark = secrets.token_hex(8)
+        self._shell = shell
         self._environment = {**(environment or {}), _MARK: self._mark}
         self._process: subprocess.Popen[bytes] | None = None
         self._started_before = False
@@ -157,7 +164,11 @@ MaxSessions 1000
 LogLevel VERBOSE
 Subsystem sftp internal-sftp
 SetEnv {environment}
+{self._force_shell()}
 """
+
+    def _force_shell(self) -> str:
+        return "" if self._shell is None else f'ForceCommand exec {self._shell} -c "$SSH_ORIGINAL_COMMAND"'
 
     def _launch(self) -> bool:
         """Start sshd once; False if another program holds the port."""

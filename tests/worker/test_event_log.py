@@ -163,3 +163,12 @@ def test_a_batch_after_a_number_holds_the_rest(path):
     assert len(batch.after(3).lines) == 2
     assert batch.after(5) is None
     assert batch.after(0).events == batch.events
+
+
+def test_an_event_that_no_reader_would_take_is_not_written(path):
+    log = EventLog(path)
+    with pytest.raises(RecordTooLong):
+        log.append("trial-finished", parts=[{}] * 600000)
+    log.append("trial-started")
+    log.close()
+    assert [event["kind"] for event in read_events(path)] == ["trial-started"]

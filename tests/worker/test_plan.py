@@ -98,3 +98,12 @@ def test_another_protocol_is_told_before_anything_else(content):
     with pytest.raises(WorkerError) as refused:
         Plan.parse(b'{"protocol": 99}')
     assert refused.value.kind == "protocol-mismatch"
+
+
+@pytest.mark.parametrize(
+    "data", [b"[" * 200000, b"", b"\xff", b'{"protocol": 1, "device": "' + b"x" * 100000 + b'", "seed": "y"}']
+)
+def test_what_is_no_plan_is_refused_in_few_words(data):
+    with pytest.raises(WorkerError) as raised:
+        Plan.parse(data)
+    assert len(str(raised.value)) <= 500

@@ -55,3 +55,9 @@ def test_a_line_that_is_not_an_event_is_refused(body):
 
     with pytest.raises(CorruptRecord):
         decode_record(b"%08x %d %s\n" % (zlib.crc32(body), len(body), body))
+
+
+def test_a_record_that_would_swell_when_it_is_parsed_is_none():
+    line = encode_record({"seq": 1, "kind": "x", "parts": [{}] * 600000})
+    with pytest.raises(CorruptRecord, match="parts"):
+        decode_record(line)

@@ -101,3 +101,8 @@ def test_inferences_are_counted_with_their_batch():
     said = heard({"metric": "latency_ns", "samples": [5, 6], "batch": 10}, {"metric": "m", "samples": [1]})
     assert said.inferences == 20
     assert heard({"metric": "m", "value": 1}).inferences == 0
+
+
+def test_a_line_that_would_swell_when_it_is_parsed_is_garbage():
+    output = TrialOutput(b'{"runtime": {"a": [' + b"{}," * 200000 + b"{}]}}\n")
+    assert "more than 100000 objects and lists" in output.garbage

@@ -63,6 +63,14 @@ def words(value: object) -> list[str]:
     return shlex.split(str(value)) if value is not None else []
 
 
+def at_home(file: str) -> Path:
+    """Return a path with `~` written out, as far as that user is known."""
+    try:
+        return Path(file).expanduser()
+    except RuntimeError:
+        return Path(file)
+
+
 def _lines(path: Path, directory: Path, depth: int = 0) -> Iterator[str]:
     """Yield a file's lines with included files in place, which paramiko does not do.
 
@@ -93,7 +101,7 @@ def _lines(path: Path, directory: Path, depth: int = 0) -> Iterator[str]:
 
 def _included(patterns: Sequence[str], directory: Path) -> Iterator[Path]:
     for pattern in patterns:
-        for name in sorted(glob.glob(str(directory / Path(pattern).expanduser()))):  # noqa: PTH207 - may be absolute
+        for name in sorted(glob.glob(str(directory / at_home(pattern)))):  # noqa: PTH207 - may be absolute
             yield Path(name)
 
 

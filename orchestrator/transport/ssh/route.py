@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import Unreachable
 from orchestrator.transport.known_hosts import SSH_PORT, HostName
-from orchestrator.transport.ssh.config import SshConfig, words
+from orchestrator.transport.ssh.config import SshConfig, at_home, words
 
 _NONE = "none"
 _USER_KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
@@ -68,7 +68,7 @@ class Routes:
         hop = self._hop(device.name, host, options)
         hop = replace(hop, enrollable=True, proxy_command=None if device.jump else hop.proxy_command)
         if device.identity_file is not None:
-            identity = Path(device.identity_file).expanduser()
+            identity = at_home(device.identity_file)
             hop = replace(hop, identity_files=(identity,), identities_only=True)
         behind = _no_loop(hop, behind)
         if device.jump_device is not None:
@@ -108,7 +108,7 @@ class Routes:
             port=port,
             user=str(options.get("user") or getpass.getuser()),
             host_name=HostName(str(alias)) if alias else HostName(address.lower(), port),
-            known_hosts=(self.known_hosts, *(Path(file).expanduser() for file in files if file.lower() != _NONE)),
+            known_hosts=(self.known_hosts, *(at_home(file) for file in files if file.lower() != _NONE)),
             identity_files=_identity_files(options.get("identityfile")),
             agent=str(options.get("identityagent", "")).lower() != _NONE,
             identities_only=str(options.get("identitiesonly")).lower() == "yes",
@@ -127,7 +127,7 @@ def _no_loop(hop: Hop, behind: tuple[Hop, ...]) -> tuple[Hop, ...]:
 def _identity_files(option: object) -> tuple[Path, ...] | None:
     if not isinstance(option, list):
         return None
-    return tuple(Path(file).expanduser() for file in option if file.lower() != _NONE)
+    return tuple(at_home(file) for file in option if file.lower() != _NONE)
 
 
 def _port(option: object) -> int:

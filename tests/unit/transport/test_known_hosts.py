@@ -145,3 +145,26 @@ class TestAppend:
 
         assert len(file.read_text().splitlines()) == 20
         assert all(len(lines_found(file, f"pi-{n}")) == 1 for n in range(20))
+
+
+def test_a_line_that_is_damaged_hides_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_bytes(b"pi-03 ssh-ed25519 \xff\xc3\xa9AAAA\npi-03 ssh-rsa =\npi-03 ssh-rsa AAAA\n")
+    assert [known.line for known in find(HostName("pi-03"), [file])] == [3]
+    assert find(HostName("pi-03"), [file])[0].key.bits is not None
+
+
+def test_a_pattern_of_many_stars_is_decided_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text(f"{'*a' * 40}*b ssh-ed25519 AAAA\n{'?*' * 30} ssh-ed25519 AAAA\n", encoding="utf-8")
+    assert [known.line for known in find(HostName("a" * 60), [file])] == [2]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [("pi-*", True), ("p?-0?", True), ("*", True), ("pi", False), ("*-04", False), ("pi-03?", False)],
+)
+def test_stars_and_question_marks_stand_for_what_they_do_in_ssh(tmp_path: Path, pattern: str, matches: bool) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text(f"{pattern} ssh-ed25519 AAAA\n", encoding="utf-8")
+    assert bool(find(HostName("pi-03"), [file])) is matches

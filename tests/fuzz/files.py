@@ -1,0 +1,127 @@
+"""The files that people write: inventories, sweeps, models, settings, selectors, known hosts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.selector import select
+from orchestrator.inventory.files import load_inventory
+from orchestrator.settings import load_settings, render_settings_file
+from orchestrator.specs.model import load_model
+from orchestrator.specs.sweep import load_sweep
+from orchestrator.testing.event_logs import sample_device
+from orchestrator.transport.known_hosts import HostName, find
+from tests.fuzz.base import REPOSITORY, Target, check_said
+from tests.fuzz.hazards import YAML_HAZARDS
+
+SPECS = REPOSITORY / "tests" / "contract" / "specs"
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIHVTsmWtEHwL5ANbXnhN2sZIDU/JtxgAqmQBSpUB4tAz"
+KNOWN_HOSTS = (
+    f"[127.0.0.1]:2222 ssh-ed25519 {KEY}\n@revoked pi-* ssh-ed25519 {KEY}\n# a comment\n",
+    f"*.lab,!pi-?.lab ssh-ed25519 {KEY} comment\n",
+    "|1|c2FsdHNhbHRzYWx0c2FsdHM=|aGFzaA== ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB\n",
+    "@cert-authority * ssh-ed25519 AAAA\npi-03 ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY=\n",
+)
+SELECTORS = (
+    "class=rpi,ram=4g",
+    "pi-*",
+    "all",
+    "not coral-*",
+    "(pi-* or class=x86) and not ram=4g",
+    "name=pi-03, not all",
+)
+
+
+def targets(folder: Path) -> tuple[Target, ...]:
+    """Return the targets; their files are written below `folder`."""
+    lab = folder / "lab"
+    shutil.copytree(REPOSITORY / "models" / "digits", lab / "models" / "digits", ignore=shutil.ignore_patterns("*.py"))
+    shutil.copytree(REPOSITORY / "sweeps" / "exec", lab / "sweeps" / "exec")
+    inventory, sweep, settings = lab / "lab.yaml", lab / "sweeps" / "fuzzed.yaml", lab / "benchfleet.toml"
+    model = lab / "models" / "digits" / "model.yaml"
+    fuzzed_model = folder / "fuzzed" / "model.yaml"
+    fuzzed_model.parent.mkdir()
+    for file in model.parent.glob("digits*"):
+        shutil.copy(file, fuzzed_model.parent)
+    selectors, known_hosts = [text.encode() for text in SELECTORS], [text.encode() for text in KNOWN_HOSTS]
+    inventories, sweeps = _yaml("inventory", "inventories"), _yaml("sweeps", "sweeps")
+    return (
+        Target("inventory", _of_file(inventory, lambda: load_inventory([inventory])), inventories, YAML_HAZARDS),
+        Target("sweep", _of_file(sweep, lambda: load_sweep(sweep)), sweeps, YAML_HAZARDS),
+        Target("model", _of_file(fuzzed_model, lambda: load_model(fuzzed_model.parent)), _models(), YAML_HAZARDS),
+        Target("settings", _of_file(settings, lambda: load_settings({}, {}, settings)), _settings(), _TOML_HAZARDS),
+        Target("selector", _select, selectors, _SELECTOR_HAZARDS),
+        Target("known-hosts", _known_hosts(folder / "known_hosts"), known_hosts, _HOST_HAZARDS),
+    )
+
+
+_SELECTOR_HAZARDS = (b"(" * 100_000, b"not " * 100_000, b"*" * 5000 + b"b", b"*a" * 40 + b"b", b"a=b," * 50_000)
+_TOML_HAZARDS = (
+    b"db = " + b"[" * 100_000,
+    b"db = " + b"{a=" * 100_000,
+    b"db = " + b"9" * 100_000,
+    b".".join([b"a"] * 50_000) + b" = 1",
+    b"db = 1e" + b"9" * 10_000,
+    b"db = nan\nheartbeat_s = inf\n",
+    b"db = '''" + b"x" * 2_000_000 + b"'''",
+    b"db = 9999-99-99T99:99:99\n",
+    b"\xff\xfe",
+    b"\0",
+)
+_HOST_HAZARDS = (
+    b"*a" * 40 + b"*b ssh-ed25519 " + KEY.encode(),
+    b"?*" * 200 + b" ssh-ed25519 " + KEY.encode(),
+    b"pi-03 ssh-ed25519 \xc3\xa9" + KEY.encode(),
+    b"pi-03 ssh-rsa \npi-03 ssh-rsa =\npi-03 ssh-rsa AA==\npi-03 ssh-rsa ////",
+    b"|1||  ssh-rsa AAAA\n|1|a ssh-rsa AAAA\n|1|\xff|\xff ssh-rsa AAAA",
+)
+
+
+def _of_file(path: Path, load: Callable[[], object]) -> Callable[[bytes], None]:
+    """Return a feed for a loader of one file, whose every error begins with the file's name."""
+
+    def feed(data: bytes) -> None:
+        path.write_bytes(data)
+        try:
+            load()
+        except ConfigError as error:
+            check_said(error.message, str(path))
+
+    return feed
+
+
+def _yaml(folder: str, examples: str) -> list[bytes]:
+    """Return what the repository ships and its good and bad examples."""
+    files = [*(REPOSITORY / folder).glob("*.yaml"), *SPECS.glob(f"*/{examples}/*.yaml")]
+    return [path.read_bytes() for path in sorted(files)]
+
+
+def _models() -> list[bytes]:
+    files = [*(REPOSITORY / "models").glob("*/model.yaml"), *SPECS.glob("*/models/*/model.yaml")]
+    return [path.read_bytes() for path in sorted(files)]
+
+
+def _settings() -> list[bytes]:
+    shipped = render_settings_file()
+    return [shipped.encode(), shipped.replace("\n#", "\n").encode(), b"db = 'x.db'\ninventory = ['a', 'b']\n"]
+
+
+def _select(data: bytes) -> None:
+    devices = [sample_device("pi-03", ram="4g"), sample_device("coral-01", board="dev")]
+    try:
+        select(data.decode("utf-8", "surrogateescape"), devices)
+    except ConfigError as error:
+        check_said(error.message)
+
+
+def _known_hosts(path: Path) -> Callable[[bytes], None]:
+    def feed(data: bytes) -> None:
+        path.write_bytes(data)
+        for host in (HostName("127.0.0.1", 2222), HostName("pi-03"), HostName("a" * 60, 22)):
+            for known in find(host, [path]):
+                f"{known.key} {known.key.type_name} {known.key.bits} {known.place}".encode("utf-8", "backslashreplace")
+
+    return feed

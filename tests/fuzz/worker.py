@@ -1,0 +1,250 @@
+"""What reaches the worker: plans, messages, its own log after a power cut, what trials print, bundles."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from device_worker.bundles import BadBundle, BundleStore
+from device_worker.conversation import Conversation
+from device_worker.errors import WorkerError
+from device_worker.event_log import EventLog
+from device_worker.plan import Plan
+from device_worker.protocol.limits import INTEGER_MAX
+from device_worker.protocol.messages import BadMessage, MessageReader, encode_message
+from device_worker.protocol.records import CorruptRecord, decode_record, split_records
+from device_worker.protocol.samples import CorruptSamples, decode_block, encode_block
+from device_worker.protocol.vocabulary import Message
+from device_worker.state_dir import StateDir
+from device_worker.trial_output import TrialOutput
+from orchestrator.blobs.archive import Member, archive_bytes
+from orchestrator.store.codec import load_block
+from orchestrator.testing import event_logs as made
+from tests.fuzz.base import Defect, Target, check_said
+from tests.fuzz.hazards import JSON_HAZARDS, zip_hazards
+
+_BUNDLE_BYTES_MAX = 96 << 20
+"""More than any hazard unpacks to, so that a bomb is stopped by its own lies, not by our disk."""
+
+
+def targets(folder: Path) -> tuple[Target, ...]:
+    """Return the targets; whatever they write lies below `folder`."""
+    plan = made.sample_plan(made.sample_device(), made.sample_sweep(), made.sample_model())
+    trial = plan.trials[0].key
+    log = made.EventLog("run", plan).runner_started().started(trial).failed(trial).run_finished()
+    lines = b"".join(log.lines)
+    block = json.dumps(encode_block(range(1000, 1200))).encode()
+    return (
+        Target("plan", _feed_plan, [plan.document], JSON_HAZARDS),
+        Target("messages", _feed_messages, [_questions(plan.sha256)], JSON_HAZARDS),
+        Target("conversation", _Asked(folder / "state"), [_questions(plan.sha256)], JSON_HAZARDS),
+        Target("records", _Log(folder / "log"), [lines, lines[:-7]], _framed_hazards()),
+        Target("samples", _feed_samples, [block, json.dumps(encode_block([1 << 40, 7])).encode()], _sample_hazards()),
+        Target("trial-output", _feed_output, [_printed(), _printed().replace(b"\n", b"\r\n")], _printed_hazards()),
+        Target("bundle", _Unpack(folder), [_bundle(), _bundle(level=0)], zip_hazards()),
+    )
+
+
+def _feed_plan(data: bytes) -> None:
+    try:
+        Plan.parse(data)
+    except WorkerError as error:
+        check_said(str(error))
+
+
+def _questions(plan_sha256: str) -> bytes:
+    """Return everything that a controller asks but to start and to follow, which take processes."""
+    blob = {"sha256": "b" * 64, "size": 6}
+    asked = [
+        encode_message({"type": Message.BLOBS, "blobs": [blob]}),
+        encode_message({"type": Message.BLOB_PUT, **blob, "offset": 0}, b"abc"),
+        encode_message({"type": Message.BLOB_PUT, **blob, "offset": 3}, b"def"),
+        encode_message({"type": Message.STATUS, "run": "run"}),
+        encode_message({"type": Message.CANCEL, "run": "run"}),
+        encode_message({"type": Message.FORGET, "run": "run", "log_id": "log-1", "last_seq": 4}),
+        encode_message({"type": Message.START, "run": "run", "plan_sha256": plan_sha256, "skip": []}),
+    ]
+    return b"".join(asked)
+
+
+def _feed_messages(data: bytes) -> None:
+    """Read messages until they end, whatever pieces they come in."""
+    pieces = [data[place : place + 700] for place in range(0, len(data), 700)]
+    reader = MessageReader(lambda _size: pieces.pop(0) if pieces else b"")
+    try:
+        while reader.read_message()[0] is not None:
+            pass
+    except BadMessage as error:
+        check_said(str(error))
+
+
+class _Asked:
+    """Asks a worker, whose every answer must be a message, and whose files stay below its state folder."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def __call__(self, data: bytes) -> None:
+        with tempfile.TemporaryFile() as questions, tempfile.TemporaryFile() as said:
+            questions.write(data)
+            questions.seek(0)
+            with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+                state = StateDir(str(self._state))
+                Conversation(state, "a" * 64, questions.fileno(), said.fileno()).hold()
+            said.seek(0)
+            reader = MessageReader(said.read)
+            while (message := reader.read_message()[0]) is not None:
+                if message.get("kind") == "worker-failed":
+                    raise Defect(f"the worker has a defect: {message['message']:.500}")
+        found = {path.name for path in self._state.parent.iterdir()}
+        if not found <= {self._state.name, "current"}:
+            raise Defect(f"written beside the state folder: {found}")
+
+
+class _Log:
+    """Opens what a power cut left of a log, goes on with it, and reads it again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, data: bytes) -> None:
+        whole, used = split_records(data)
+        with contextlib.suppress(CorruptRecord):
+            decode_record(data)
+        self._path.write_bytes(data)
+        log = EventLog(str(self._path))
+        log.append("fuzzed")
+        log.close()
+        events, read = split_records(self._path.read_bytes())
+        if events[-1]["kind"] != "fuzzed" or read != self._path.stat().st_size:
+            raise Defect("what was appended cannot be read")
+        for left in self._path.parent.glob("log.damaged-*"):
+            left.unlink()
+        if whole and whole[0]["seq"] == 1 and used == len(data) and len(events) != len(whole) + 1:
+            raise Defect("a whole log was not gone on with")
+
+
+def _framed_hazards() -> list[bytes]:
+    large = b'{"seq":1,"kind":"x","a":[' + b"{}," * 5_000_000 + b"{}]}"
+    return [b"%08x %d %s\n" % (zlib.crc32(body), len(body), body) for body in (*JSON_HAZARDS, large)] + [
+        b"00000000 99999999999999999999 {}\n",
+        b"00000000 -1 {}\n",
+        b"\0" * 100_000,
+        b"\n" * 100_000,
+    ]
+
+
+def _feed_samples(data: bytes) -> None:
+    """Unpack with and without numpy: both say the same."""
+    try:
+        block = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(block, dict) and isinstance(block.get("data"), str):
+        with contextlib.suppress(ValueError):
+            block["crc32"] = zlib.crc32(_decoded(block["data"]))
+    try:
+        samples = decode_block(block)
+    except CorruptSamples as error:
+        check_said(str(error))
+        return
+    try:
+        same = load_block(block["codec"], _decoded(block["data"]), block["crc32"], block["count"])
+    except CorruptSamples:
+        if max(samples) <= INTEGER_MAX:
+            raise
+        return
+    if list(same) != list(samples):
+        raise Defect("numpy and the worker unpack a block to different samples")
+
+
+def _decoded(text: str) -> bytes:
+    import base64
+
+    return base64.b64decode(text, validate=True)
+
+
+def _sample_hazards() -> list[bytes]:
+    import base64
+
+    bomb = base64.b64encode(zlib.compress(b"\0" * (128 << 20), 9)).decode()
+    counts = (10, 4_000_000, 4_000_001, 1 << 40, -1, 0)
+    blocks = [{"codec": "u32-shuffle-zlib", "count": count, "crc32": 0, "data": bomb} for count in counts]
+    return [*JSON_HAZARDS, *(json.dumps(block).encode() for block in blocks)]
+
+
+def _printed() -> bytes:
+    said = [
+        {"runtime": {"name": "x", "version": "1", "kernels": ["a", None]}},
+        {"metric": "latency_ns", "samples": [1, 2, 3], "batch": 2},
+        {"metric": "latency_ns", "packed": encode_block([4, 5, 6]), "batch": 2},
+        {"metric": "rss_bytes_max", "value": 12.5},
+        {"window": {"begin_mono_ns": 1, "end_mono_ns": 2}},
+        {"outputs": made.outputs([[0.1, 0.9]])},
+        {"failure": {"kind": "load-error", "message": "no such op"}},
+        {"done": True},
+    ]
+    return b"".join(json.dumps(line).encode() + b"\n" for line in said)
+
+
+def _printed_hazards() -> list[bytes]:
+    return [
+        *JSON_HAZARDS,
+        b'{"runtime": {"a": [' + b"{}," * 5_000_000 + b"{}]}}\n",
+        b"\n" * 5_000_000,
+        b"{}\n" * 300_000,
+    ]
+
+
+def _feed_output(data: bytes) -> None:
+    output = TrialOutput(data)
+    for metric in output.metrics():
+        json.dumps(metric, allow_nan=False)
+    for part in (output.runtime, output.window, output.outputs):
+        json.dumps(part, allow_nan=False)
+    if output.garbage is not None:
+        check_said(output.garbage)
+
+
+def _bundle(level: int = 5) -> bytes:
+    files = {"module/__init__.py": b"x = 1\n" * 50, "module/lib.so": bytes(range(256)) * 8, "top.py": b""}
+    return archive_bytes([Member(name, content, name.endswith(".so")) for name, content in files.items()], level)
+
+
+class _Unpack:
+    """Unpacks an archive: whole, inside its folder, files and folders alone; or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, data: bytes) -> None:
+        before = set(self._folder.iterdir())
+        with tempfile.TemporaryDirectory(prefix="unpack-", dir=self._folder) as inside:
+            archive = Path(inside) / "archive"
+            archive.write_bytes(data)
+            bundles = Path(inside) / "bundles"
+            bundles.mkdir()
+            try:
+                home = Path(BundleStore(str(bundles)).unpack(str(archive), "c" * 64, lambda: False))
+            except (BadBundle, OSError) as error:
+                check_said(str(error))
+                if list(bundles.iterdir()):
+                    raise Defect("a refused archive left something behind") from error
+            else:
+                self._check(list(home.rglob("*")))
+            if {path.name for path in Path(inside).iterdir()} != {"archive", "bundles"}:
+                raise Defect("an archive wrote beside its folder")
+        if set(self._folder.iterdir()) != before:
+            raise Defect("an archive wrote outside")
+
+    @staticmethod
+    def _check(unpacked: Sequence[Path]) -> None:
+        if any(path.is_symlink() or not (path.is_file() or path.is_dir()) for path in unpacked):
+            raise Defect("an archive made a link or a device")
+        if sum(path.stat().st_size for path in unpacked if path.is_file()) > _BUNDLE_BYTES_MAX:
+            raise Defect("an archive unpacked to more than it said")

@@ -1,0 +1,90 @@
+"""SQL is text that the program wrote: values travel beside it, never in it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted(
+    path for folder in ("orchestrator", "migrations", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+)
+
+EXECUTORS = frozenset(
+    {"execute", "executemany", "executescript", "exec_driver_sql", "scalar", "scalars", "text", "stream"}
+)
+"""Methods and functions that take SQL as text."""
+
+BUILT_FROM_CONSTANTS = {
+    ("orchestrator/store/readonly.py", "stream"),  # a person's own statement: the engine itself refuses to write
+    ("orchestrator/store/readonly.py", "execute"),
+    ("migrations/versions/0001_spine.py", "execute"),  # names of our own views
+}
+
+
+def built(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and function of each call whose SQL is put together where it is called, or just before."""
+    for scope in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(scope, ast.FunctionDef | ast.Module):
+            continue
+        spliced = {
+            target.id
+            for node in ast.walk(scope)
+            if isinstance(node, ast.Assign) and is_spliced(node.value)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(scope):
+            if isinstance(node, ast.Call) and node.args and (name := called(node)) in EXECUTORS:
+                first = node.args[0]
+                if is_spliced(first) or (isinstance(first, ast.Name) and first.id in spliced):
+                    yield node.lineno, name
+
+
+def called(node: ast.Call) -> str:
+    return str(getattr(node.func, "attr", None) or getattr(node.func, "id", ""))
+
+
+def is_spliced(node: ast.expr) -> bool:
+    """Say whether a text is made of others at run time: f-string, %, +, format, join, replace."""
+    if isinstance(node, ast.JoinedStr):
+        return any(isinstance(part, ast.FormattedValue) for part in node.values)
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, ast.Mod | ast.Add) and any(is_text(side) for side in (node.left, node.right))
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    return node.func.attr in {"format", "format_map"} or (node.func.attr == "join" and is_text(node.func.value))
+
+
+def is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_statement_is_put_together_from_values(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    found = [f"{name}:{line}: {call}" for line, call in built(path) if (name, call) not in BUILT_FROM_CONSTANTS]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "c.execute(f'SELECT {x}')",
+        "c.execute('SELECT %s' % x)",
+        "c.execute('SELECT ' + x)",
+        "c.execute('SELECT {}'.format(x))",
+        "sql = f'DELETE FROM {x}'\nc.execute(sql)",
+        "c.execute(text(f'SELECT {x}'))",
+    ],
+)
+def test_the_check_sees_what_it_is_there_to_see(tmp_path: Path, line: str) -> None:
+    (tmp_path / "bad.py").write_text(line)
+    assert list(built(tmp_path / "bad.py"))
+
+
+@pytest.mark.parametrize("line", ["c.execute('SELECT ?', (x,))", "c.execute(select(t).where(t.c.id == x))"])
+def test_the_check_lets_parameters_pass(tmp_path: Path, line: str) -> None:
+    (tmp_path / "good.py").write_text(line)
+    assert not list(built(tmp_path / "good.py"))
