@@ -9,7 +9,8 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -29,11 +30,17 @@ class SshServer:
     `start` restart it as the same device: same port, same keys.
 
     `directory` is created; it holds keys, configuration and log, and belongs to this server alone.
-    `environment` is what every session gets on top of sshd's own.
+    `environment` is what every session gets on top of sshd's own; `prefix` are the words of a program that sshd is
+    started through, such as `setpriv` with its options.
     """
 
     def __init__(
-        self, directory: Path, *, host: str = "127.0.0.1", environment: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        *,
+        host: str = "127.0.0.1",
+        environment: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.host = host
         self.port = free_port(host)
@@ -45,6 +52,7 @@ class SshServer:
         self._log_file = self.directory / "sshd.log"
         self._mark = secrets.token_hex(8)
         self._environment = {**(environment or {}), _MARK: self._mark}
+        self._prefix = list(prefix)
         self._process: subprocess.Popen[bytes] | None = None
         self._started_before = False
         self._sshd = _find_sshd()
@@ -111,6 +119,30 @@ class SshServer:
         finally:
             self._process.send_signal(signal.SIGCONT)
 
+    def commands(self) -> list[int]:
+        """Return the processes that sessions have started, and whatever came of them, wherever they are now."""
+        return processes.with_environment(f"{_MARK}={self._mark}")
+
+    def freeze(self) -> None:
+        """Let nothing of the device run any more, in silence: sshd, its connections, all that they started."""
+        stopped: set[int] = set()
+        while fresh := set(self._everything()) - stopped:  # one that is not yet stopped may have started another
+            for pid in fresh:
+                with suppress(ProcessLookupError):
+                    processes.pause(pid)
+            stopped |= fresh
+
+    def thaw(self) -> None:
+        """Let everything go on."""
+        for pid in self._everything():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def _everything(self) -> list[int]:
+        if self._process is None:
+            return self.commands()
+        return [self._process.pid, *processes.descendants(self._process.pid), *self.commands()]
+
     def rotate_host_key(self) -> None:
         """Come back on the same port with another host key: a reflashed device, or an impostor."""
         was_running = self._process is not None
@@ -165,7 +197,7 @@ SetEnv {environment}
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's privilege separation wants it
         self._config_file.write_text(self._config())
         logged_before = len(self.log_text())
-        command = [self._sshd, "-D", "-f", str(self._config_file), "-E", str(self._log_file)]
+        command = [*self._prefix, self._sshd, "-D", "-f", str(self._config_file), "-E", str(self._log_file)]
         command += _options_of_newer_releases(self._sshd, self._config_file)
         self._process = subprocess.Popen(
             processes.dies_with_us(command, signal.SIGTERM),
@@ -211,7 +243,7 @@ SetEnv {environment}
         return len(connections)
 
     def _no_command_left(self) -> bool:
-        left = processes.with_environment(f"{_MARK}={self._mark}")
+        left = self.commands()
         processes.kill(left)
         return not left
 
