@@ -14,10 +14,9 @@ from tests import disks
 from tests.chaos.board import Board
 from tests.chaos.device_logs import Finished, LogKeeper, finished_in, read_records
 from tests.chaos.witness import METRIC, Sighting, read_sightings
-from tests.conftest import NO_STARTUP_FILES
 from tests.lab import Lab
 from tests.servers import processes
-from tests.servers.sshd import SshServer
+from tests.servers.sshd import NO_STARTUP_FILES, SshServer
 from tests.servers.tcp_relay import TcpRelay
 
 PAGE_BYTES = 4096

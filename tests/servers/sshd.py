@@ -22,6 +22,9 @@ _PORT_TRIES = 5
 _START_TIMEOUT_S = 10.0
 _MARK = "BENCHFLEET_TEST_SSHD"
 
+NO_STARTUP_FILES = {"SHLVL": "1"}
+"""With it, bash under sshd does not source the developer's ~/.bashrc, which may take longer than a test."""
+
 
 class SshServer:
     """An sshd that lets the current user in with one fresh key; a device, as far as SSH can tell.
