@@ -15,12 +15,13 @@ from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 
-from tests.chaos.databases import ChaosDatabase, PostgresDatabase, SqliteFile, migrated_template, own_server
+from tests.chaos.databases import ChaosDatabase, PostgresDatabase, SqliteFile, migrated_template, small_disk
 from tests.chaos.history import History
 from tests.chaos.report import Line, last_line, table
-from tests.chaos.schedule import Case, case_at, cases
+from tests.chaos.schedule import Case, Fault, case_at, cases
 from tests.chaos.unavailable import not_injectable, unavailable
 from tests.lab import REPOSITORY
+from tests.servers.postgres import PostgresServer
 
 HISTORY_S_MAX = 600.0
 KINDS = ("sqlite", "postgresql")
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run what the arguments, and the variables behind them, ask for; 0 if nothing was lost, doubled and so on."""
     options = _options(arguments)
     if options.list:
-        sys.stdout.write(not_injectable())
+        sys.stdout.write(not_injectable(options.db))
         return 0
     if options.index is not None:
         return _one(options)
@@ -55,13 +56,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 def _one(options: argparse.Namespace) -> int:
     case = case_at(options.seed, options.index)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="benchfleet-chaos-"))
-    account = History(case, folder, database_maker(options.db, folder)).execute()
+    account = History(case, folder, database_maker(options.db, case, folder)).execute()
     line = Line.of(account, str(folder))
     sys.stdout.write(line.to_json() + "\n")
     return 0 if account.verdict.is_clean else 1
 
 
-def database_maker(kind: str, folder: Path) -> Callable[[Path, ExitStack], ChaosDatabase]:
+def database_maker(kind: str, case: Case, folder: Path) -> Callable[[Path, ExitStack], ChaosDatabase]:
     """Return what makes the database of a history; one of PostgreSQL is on a server of its own."""
 
     def make(place: Path, stack: ExitStack) -> ChaosDatabase:
@@ -70,10 +71,11 @@ def database_maker(kind: str, folder: Path) -> Callable[[Path, ExitStack], Chaos
         if kind == "sqlite":
             template = Path(os.environ.get("CHAOS_TEMPLATE") or migrated_template(folder, command, environment))
             return SqliteFile(place / "database", template)
-        server = own_server(place, stack)
+        disk = small_disk(place, stack) if case.fault is Fault.DATABASE_FULL else None
+        server = stack.enter_context(PostgresServer(place, data_parent=disk))
         url = server.create_database("chaos")
         subprocess.run([*command, "db", "upgrade", "--db", url], env=environment, check=True, capture_output=True)
-        return PostgresDatabase(server, url)
+        return PostgresDatabase(server, url, disk)
 
     return make
 
@@ -102,7 +104,7 @@ def _many(options: argparse.Namespace) -> int:
 
 def chosen_cases(options: argparse.Namespace) -> Iterator[Case]:
     """Return so many histories of the seed, of what can be injected here and is asked for."""
-    left_out = frozenset(unavailable())
+    left_out = frozenset(unavailable(options.db))
     wanted = (
         case
         for case in cases(options.seed, left_out)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tests.lab import Lab
+from tests.servers import processes
 
 _STEP = re.compile(r"\bevent=step_began\b.*\bdevice=(\S+)\b.*\bstep=(\"[^\"]*\"|\S+)")
 SETTINGS = {"BENCHFLEET_LOG_LEVEL": "debug", "BENCHFLEET_HEARTBEAT_S": "0.5", "BENCHFLEET_CONNECT_TIMEOUT_S": "4"}
@@ -62,14 +63,16 @@ class Controller:
 
     def kill(self) -> None:
         """End it by SIGKILL, with all that it started, as the kernel does when memory runs out."""
+        below = processes.descendants(self.pid)  # a Ray cluster has process groups of its own
         if not self.has_ended:
             os.killpg(self.pid, signal.SIGKILL)
+        processes.kill(below)
         self._process.wait()
 
     def limit_files(self, bytes_max: int) -> None:
-        """Let none of its files grow beyond this, as on a full disk; RLIM_INFINITY ends that."""
-        _soft, hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (bytes_max, hard))
+        """Let none of its files grow beyond this, as on a full disk; `processes.NO_LIMIT` ends that."""
+        with suppress(ProcessLookupError):
+            processes.limit_files(self.pid, bytes_max)
 
     def end(self, timeout_s: float) -> int | None:
         """Wait for its end; return its exit code, or None for one that had to be killed."""

@@ -10,10 +10,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Protocol
 
+from tests import disks
 from tests.chaos.controllers import Controller
+from tests.servers import processes
 from tests.servers.postgres import PostgresServer
 
 Row = tuple[Any, ...]
+SERVER_DISK_BYTES = 192 << 20
 
 
 class ChaosDatabase(Protocol):
@@ -89,15 +92,15 @@ class SqliteFile:
 
     def free(self, controller: Controller) -> None:
         """End the limit."""
-        if not controller.has_ended:
-            controller.limit_files(-1)
+        controller.limit_files(processes.NO_LIMIT)
 
 
 class PostgresDatabase:
-    """A database on a server; one that is to be stopped or limited is this history's own."""
+    """A database on a server of its own, whose disk may be a small one."""
 
-    def __init__(self, server: PostgresServer, url: str) -> None:
+    def __init__(self, server: PostgresServer, url: str, disk: Path | None) -> None:
         self.url = url
+        self._disk = disk
         self._plain = url.replace("+psycopg", "")
         self._server = server
         self._lock: Any = None
@@ -132,12 +135,14 @@ class PostgresDatabase:
         self._server.start()
 
     def fill(self, controller: Controller, bytes_left: int) -> None:
-        """Let no file of the server grow beyond a size that its present ones have nearly reached."""
-        self._server.limit_files(bytes_left)
+        """Fill the server's disk, which is a small one."""
+        assert self._disk is not None
+        disks.fill(self._disk / "filler", bytes_left=bytes_left)
 
     def free(self, controller: Controller) -> None:
         """End the limit."""
-        self._server.limit_files(None)
+        if self._disk is not None:
+            (self._disk / "filler").unlink(missing_ok=True)
 
 
 def migrated_template(folder: Path, lab_argv: Sequence[str], environment: dict[str, str]) -> Path:
@@ -150,6 +155,8 @@ def migrated_template(folder: Path, lab_argv: Sequence[str], environment: dict[s
     return file
 
 
-def own_server(folder: Path, stack: ExitStack) -> PostgresServer:
-    """Start a PostgreSQL server that ends with the history."""
-    return stack.enter_context(PostgresServer(folder))
+def small_disk(folder: Path, stack: ExitStack) -> Path:
+    """Mount a disk that a PostgreSQL server just fits on, which needs root."""
+    disk = stack.enter_context(disks.mounted(folder / "database", SERVER_DISK_BYTES))
+    disk.chmod(0o755)  # the server's own user has to get in
+    return disk

@@ -100,8 +100,7 @@ class ChaosDevice:
 
     def fill_disk(self, pages_left: int) -> None:
         """Leave so little room on the small disk."""
-        disks.fill(self._filler)
-        os.truncate(self._filler, max(0, self._filler.stat().st_size - pages_left * PAGE_BYTES))
+        disks.fill(self._filler, bytes_left=pages_left * PAGE_BYTES)
 
     def free_disk(self) -> None:
         """Make room again."""

@@ -65,7 +65,7 @@ class LogKeeper:
 
     def _keep(self, path: str, name: str) -> None:
         with suppress(OSError):
-            info = os.stat(path)
+            info = Path(path).stat()
             if (info.st_dev, info.st_ino) not in self._known:
                 os.link(path, self._folder / f"{name}.{info.st_ino}")
                 self._known.add((info.st_dev, info.st_ino))
@@ -73,7 +73,7 @@ class LogKeeper:
 
 def read_records(data: bytes) -> list[dict[str, Any]]:
     """Return the whole records at the head of a log: a CRC in hex, a length, and so many bytes of JSON a line."""
-    records = []
+    records: list[dict[str, Any]] = []
     for line in data.splitlines(keepends=True):
         words = line.split(b" ", 2)
         if len(words) != 3 or not line.endswith(b"\n"):

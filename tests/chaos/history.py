@@ -26,6 +26,8 @@ DEVICES = ("victim", "bystander")
 END_S = 90.0
 RESUMES_MAX = 6
 SETTLE_S = 10.0
+UNENDING_S = 60.0
+AFTER_START = tuple(Phase)[tuple(Phase).index(Phase.RUNNER_START) + 1 :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,16 @@ class History:
             self._settle()
             evidence = gather(self._database, self._devices, cancelled)
             (self._folder / "evidence.json").write_text(evidence.to_json())
-            outcome = "hung" if None in ends else " ".join(f"exit {code}" for code in ends)
+            outcome = "exit " + " and ".join("hung" if code is None else str(code) for code in ends)
             return Account(self._case, judge(evidence), hit, outcome, sum(resumes), recovery_s)
 
     def _set_up(self, stack: ExitStack) -> None:
         self._lab = Lab(self._folder / "lab")
         self._trials = self._chances.randint(3, 4)
+        self._durations_s = [self._chances.uniform(0.03, 0.15) for _ in range(self._trials)]
+        if self._case.phase is Phase.CANCEL:  # a command to cancel takes longer to start than a trial
+            self._begun = self._chances.randint(1, self._trials)
+            self._durations_s[self._begun - 1 :] = [UNENDING_S] * (self._trials - self._begun + 1)
         ballast_bytes = 5 << 20 if self._case.phase is Phase.BLOB_UPLOAD else 50_000
         (self._lab.directory / "ballast").write_bytes(random.Random(self._case.index).randbytes(ballast_bytes))
         self._upload_bytes = ballast_bytes + 30_000
@@ -89,7 +95,7 @@ class History:
 
     def _write_sweep(self, name: str) -> None:
         program = self._lab.directory / f"{name}.py"
-        command = write_program(program, self._chances.uniform(0.03, 0.15))
+        command = write_program(program, self._durations_s)
         runtime = {"exec": {"name": "witness", "command": command, "files": [program.name, "ballast"]}}
         self._lab.write_exec_sweep(name=name, runtimes=[runtime], trials=self._trials)
 
@@ -105,10 +111,11 @@ class History:
         ray = ["--executor", "ray"] if self._case.fault is Fault.GATEWAY_KILLED else []
         main = self._start(stack, "run", "sweep.yaml", *ray)
         if self._case.phase is Phase.CANCEL:
-            begun = self._chances.randint(1, self._trials - 1)
-            main.wait_for(lambda: len(self._devices[0].sightings()) >= begun, END_S)
+            main.wait_for(lambda: len(self._devices[0].sightings()) >= self._begun, END_S)
             return self._start(stack, "runs", "cancel", "last"), main
         if self._case.rival is Rival.OTHER_RUN:
+            if self._case.phase in AFTER_START:  # the device is the first one's by then
+                main.wait_for(lambda: len(self._devices[0].keeper.logs()) > 0, END_S)
             return main, self._start(stack, "run", "other.yaml")
         if self._case.rival is Rival.SAME_RUN:
             main.wait_for(lambda: bool(self._runs()), END_S)
@@ -151,12 +158,20 @@ class History:
         """Resume until nothing is missing any more; return how often that took."""
         return self._repeat("runs", "resume", run)
 
-    def _repeat(self, *arguments: str) -> int:
+    def _repeat(self, command: str, verb: str, run: str) -> int:
         for times in range(1, RESUMES_MAX + 1):
             with ExitStack() as stack:
-                if self._start(stack, *arguments).end(END_S) == 0:
+                if self._start(stack, command, verb, run).end(END_S) == 0 or self._has_ended(run):
                     return times
         return RESUMES_MAX
+
+    def _has_ended(self, run: str) -> bool:
+        """Whether every trial of a run has been tried: one that failed is not tried again by itself."""
+        states = f"SELECT r.state FROM run_device r WHERE r.run_id = '{run}'"
+        trials = f"SELECT t.state FROM trial t JOIN run_device r ON r.id = t.run_device_id WHERE r.run_id = '{run}'"
+        return {state for (state,) in self._database.rows(states)} <= {"complete"} and {
+            state for (state,) in self._database.rows(trials)
+        } <= {"measured", "failed"}
 
     def _settle(self) -> None:
         """Wait for what is just ending: followers whose controller is gone, and sshd's own."""

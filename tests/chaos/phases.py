@@ -1,7 +1,7 @@
 """See from outside when a device's run has come to a phase, to the byte where the phase has bytes.
 
-What tells: the controller's journal, the files of the state folder, the trials' own stamps, rows that are committed. The
-bytes of a phase are counted by the relay, which holds the link there until the fault has struck.
+What tells: the controller's journal, the files of the state folder, the trials' own stamps, rows that are committed.
+The bytes of a phase are counted by the relay, which holds the link there until the fault has struck.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.chaos.controllers import Controller
 from tests.chaos.databases import ChaosDatabase
@@ -23,6 +24,7 @@ _HANDSHAKE_BYTES = 4_000
 _LOADER_BYTES = 12_000
 _WORKER_BYTES = 90_000
 _QUESTION_BYTES = 1_500
+_FORGET_BYTES = 160
 _BLOBS = 4
 """What a plan of a history needs: itself, the model, the program, the ballast."""
 
@@ -132,7 +134,7 @@ def _acknowledge(scene: Scene) -> bool:
     """With the link held at a byte of the message that lets the device forget, or of its answer."""
     if not scene.wait(lambda: _is_finished(scene.device)):
         return False
-    return scene.at_byte(_QUESTION_BYTES // 3, Direction.TO_TARGET)
+    return scene.at_byte(_FORGET_BYTES, Direction.TO_TARGET)
 
 
 def _trim(scene: Scene) -> bool:
@@ -165,11 +167,11 @@ def _is_finished(device: ChaosDevice) -> bool:
     return any(b'"kind":"run-finished"' in path.read_bytes()[-4096:] for path in device.keeper.logs())
 
 
-def _runs(device: ChaosDevice) -> list:
+def _runs(device: ChaosDevice) -> list[Path]:
     return _entries(device.state_dir / "runs")
 
 
-def _entries(folder) -> list:
+def _entries(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except OSError:

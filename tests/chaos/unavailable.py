@@ -18,18 +18,20 @@ _NEVER = {
 }
 
 
-def unavailable() -> dict[Fault, str]:
+def unavailable(kind: str) -> dict[Fault, str]:
     """Return the faults that cannot be injected here, with the reason."""
     reasons = {}
     if not disks.may_mount():
         reasons[Fault.DISK_FULL] = "only root can mount a small disk"
+        if kind == "postgresql":
+            reasons[Fault.DATABASE_FULL] = "only root can mount a small disk for the server"
     if importlib.util.find_spec("ray") is None:
         reasons[Fault.GATEWAY_KILLED] = "Ray is not installed: pip install 'benchfleet[ray]'"
     return reasons
 
 
-def not_injectable() -> str:
+def not_injectable(kind: str) -> str:
     """Return what `--list` prints."""
-    here = [f"{fault}: {reason}" for fault, reason in unavailable().items()]
+    here = [f"{fault}: {reason}" for fault, reason in unavailable(kind).items()]
     never = [f"{what}: {reason}" for what, reason in _NEVER.items()]
     return "\n".join(["not on this machine:", *(here or ["nothing"]), "", "not anywhere:", *never]) + "\n"

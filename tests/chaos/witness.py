@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,8 @@ state_dir, _, rest = os.getcwd().partition("/runs/")
 run, trial = rest.split("/")[0], os.environ["BENCHFLEET_TRIAL"]
 fd = os.open(os.path.dirname(os.path.dirname(state_dir)) + "/witness", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 number = say("begin")
-last = time.monotonic() + %(trial_s)r
+seconds = %(trials_s)r
+last = time.monotonic() + seconds[int(trial.rpartition(".")[2]) - 1]
 while time.monotonic() < last:
     time.sleep(min(0.02, max(0.0, last - time.monotonic())))
     say("alive")
@@ -38,9 +40,9 @@ say("end")
 """
 
 
-def write_program(path: Path, trial_s: float) -> list[str]:
-    """Write the program that trials execute, and return the command of it as the sweep has it."""
-    path.write_text(_PROGRAM % {"trial_s": trial_s, "metric": METRIC})
+def write_program(path: Path, trials_s: Sequence[float]) -> list[str]:
+    """Write the program of trials that take so long each, and return the command of it as the sweep has it."""
+    path.write_text(_PROGRAM % {"trials_s": list(trials_s), "metric": METRIC})
     interpreter = getattr(sys, "_base_executable", sys.executable)  # the venv's own would cost another start
     return [str(interpreter), "-S", "-E", path.name]
 
