@@ -6,6 +6,7 @@ import argparse
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from tests.chaos.report import Line, last_line, table
 from tests.chaos.schedule import Case, Fault, case_at, cases
 from tests.chaos.unavailable import not_injectable, unavailable
 from tests.lab import REPOSITORY
+from tests.servers import processes
 from tests.servers.postgres import PostgresServer
 
 HISTORY_S_MAX = 600.0
@@ -29,6 +31,7 @@ KINDS = ("sqlite", "postgresql")
 
 def main(arguments: Sequence[str]) -> int:
     """Run what the arguments, and the variables behind them, ask for; 0 if nothing was lost, doubled and so on."""
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(128 + signal.SIGTERM))  # and so close everything
     options = _options(arguments)
     if options.list:
         sys.stdout.write(not_injectable(options.db))
@@ -85,6 +88,7 @@ def _many(options: argparse.Namespace) -> int:
     base.mkdir(parents=True, exist_ok=True)
     chosen = list(chosen_cases(options))
     sys.stdout.write(f"chaos: {len(chosen)} histories, CHAOS_SEED={options.seed}, {options.db}, in {base}\n")
+    sys.stdout.flush()
     pool = Pool(base, options.db)
     lines = []
     with ThreadPoolExecutor(options.jobs) as executor:
@@ -92,6 +96,7 @@ def _many(options: argparse.Namespace) -> int:
         for future in as_completed(futures):
             line = future.result()
             lines.append(line)
+            sys.stderr.write(f"{len(lines)} of {len(chosen)}: {line.summary()}\n")
             if not line.is_clean:
                 sys.stdout.write(line.complaint(options.seed, options.db))
                 sys.stdout.flush()
@@ -134,7 +139,7 @@ class Pool:
         options = ["--seed", str(case.seed), "--index", str(case.index), "--db", self._kind, "--folder", str(folder)]
         with output.open("w") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos", *options],
+                processes.dies_with_us([sys.executable, "-m", "tests.chaos", *options], signal.SIGTERM),
                 cwd=REPOSITORY, env=self._environment, text=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
             )  # fmt: skip

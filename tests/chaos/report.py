@@ -62,6 +62,14 @@ class Line:
         """Whether nothing is wrong with the history."""
         return not (self.lost or self.doubled or self.overlapped or self.left_running)
 
+    def summary(self) -> str:
+        """Return what the history was, in a line."""
+        struck = "" if self.hit else ", too late"
+        return (
+            f"{self.fault} at {self.phase}{struck} (rival: {self.rival}), {self.outcome},"
+            f" {self.resumes} resumed, {self.recovery_s} s"
+        )
+
     def complaint(self, seed: int, kind: str) -> str:
         """Return what is wrong, where its folder is, and how it is had again."""
         found = [
@@ -70,8 +78,10 @@ class Line:
             for text in getattr(self, name)
         ]
         again = f"python -m tests.chaos --seed {seed} --db {kind} --index {self.index}"
-        head = f"history {self.index}: {self.fault} at {self.phase} (rival: {self.rival}), {self.outcome}"
-        return "\n".join([head, *found, f"  kept in {self.folder}; again: {again}"]) + "\n"
+        return (
+            "\n".join([f"history {self.index}: {self.summary()}", *found, f"  kept in {self.folder}; again: {again}"])
+            + "\n"
+        )
 
 
 def table(lines: Sequence[Line]) -> str:
