@@ -16,7 +16,12 @@ from tests.lab import Lab
 from tests.servers import processes
 
 _STEP = re.compile(r"\bevent=step_began\b.*\bdevice=(\S+)\b.*\bstep=(\"[^\"]*\"|\S+)")
-SETTINGS = {"BENCHFLEET_LOG_LEVEL": "debug", "BENCHFLEET_HEARTBEAT_S": "0.5", "BENCHFLEET_CONNECT_TIMEOUT_S": "4"}
+SETTINGS = {
+    "BENCHFLEET_LOG_LEVEL": "debug",
+    "BENCHFLEET_HEARTBEAT_S": "0.5",
+    "BENCHFLEET_CONNECT_TIMEOUT_S": "4",
+    "BENCHFLEET_LEASE_S": "3",
+}
 
 
 class Controller:

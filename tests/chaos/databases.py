@@ -23,6 +23,9 @@ class ChaosDatabase(Protocol):
     """A database that can be looked into, locked, taken away, and filled up."""
 
     url: str
+    tables: str
+    now: str
+    """Statements of its kind: the names of its tables, and the present time as its columns have it."""
 
     def rows(self, statement: str) -> Sequence[Row]:
         """Return what a statement finds, without our own code."""
@@ -48,6 +51,9 @@ class ChaosDatabase(Protocol):
 
 class SqliteFile:
     """A file in a folder of its own, so that it moves with its log."""
+
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
     def __init__(self, folder: Path, template: Path) -> None:
         folder.mkdir()
@@ -97,6 +103,9 @@ class SqliteFile:
 
 class PostgresDatabase:
     """A database on a server of its own, whose disk may be a small one."""
+
+    tables = "SELECT tablename FROM pg_tables"
+    now = "now()"
 
     def __init__(self, server: PostgresServer, url: str, disk: Path | None) -> None:
         self.url = url

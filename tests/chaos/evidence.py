@@ -93,7 +93,14 @@ def _planned(document: str | None) -> tuple[str, ...]:
 
 
 def _held_leases(database: ChaosDatabase) -> list[str]:
-    return []
+    """Return who holds a device by a lease that has not expired, where the database has leases."""
+    if ("lease",) not in database.rows(database.tables):
+        return []
+    held = database.rows(
+        "SELECT d.name, l.holder, l.expires_at FROM lease l JOIN device d ON d.id = l.device_id"
+        f" WHERE l.ended_at IS NULL AND l.expires_at > {database.now}"
+    )
+    return [f"{device} by {holder} until {until}" for device, holder, until in held]
 
 
 _OF = " JOIN run_device r ON r.id = t.run_device_id JOIN device d ON d.id = r.device_id"
