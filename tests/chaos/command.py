@@ -74,7 +74,7 @@ def database_maker(kind: str, case: Case, folder: Path) -> Callable[[Path, ExitS
         if kind == "sqlite":
             template = Path(os.environ.get("CHAOS_TEMPLATE") or migrated_template(folder, command, environment))
             return SqliteFile(place / "database", template)
-        disk = small_disk(place, stack) if case.fault is Fault.DATABASE_FULL else None
+        disk = small_disk(stack) if case.fault is Fault.DATABASE_FULL else None
         server = stack.enter_context(PostgresServer(place, data_parent=disk))
         url = server.create_database("chaos")
         subprocess.run([*command, "db", "upgrade", "--db", url], env=environment, check=True, capture_output=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -164,8 +165,11 @@ def migrated_template(folder: Path, lab_argv: Sequence[str], environment: dict[s
     return file
 
 
-def small_disk(folder: Path, stack: ExitStack) -> Path:
+def small_disk(stack: ExitStack) -> Path:
     """Mount a disk that a PostgreSQL server just fits on, which needs root."""
-    disk = stack.enter_context(disks.mounted(folder / "database", SERVER_DISK_BYTES))
+    folder = Path(tempfile.mkdtemp(prefix="benchfleet-chaos-disk-"))
+    stack.callback(folder.rmdir)
+    folder.chmod(0o755)
+    disk = stack.enter_context(disks.mounted(folder, SERVER_DISK_BYTES))
     disk.chmod(0o755)  # the server's own user has to get in
     return disk

@@ -8,6 +8,8 @@ from tests import disks
 from tests.chaos.schedule import Fault
 
 _NEVER = {
+    "the upload of a runtime bundle": "programs have none, and a bundle travels and arrives as every blob "
+    "does; that its unpacking can be interrupted is tested in tests/worker",
     "the kernel's own wall clock and boot id": "they belong to every program of the machine: the device's interpreter "
     "reads a clock and a boot id of its own instead, which are set by hours and changed",
     "the kernel's out-of-memory killer": "it would choose among all processes of the machine: the trial gets the "

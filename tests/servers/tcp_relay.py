@@ -197,26 +197,25 @@ class TcpRelay:
         while data := await source.read(_CHUNK_BYTES):
             await self._flowing.wait()
             while data:
-                passing = self._allowance(len(data), direction)
+                hold = self._hold if self._hold is not None and self._hold.concerns(direction) else None
+                passing = len(data) if hold is None else self._allowance(hold, len(data))
                 sink.write(data[:passing])
                 await sink.drain()
                 self.bytes_relayed += passing
                 data = data[passing:]
+                if hold is not None and hold.bytes_left == 0:
+                    hold.reached.set()
                 await self._flowing.wait()
         await self._flowing.wait()
         sink.write_eof()
 
-    def _allowance(self, byte_count: int, direction: Direction) -> int:
-        """Return how many of these bytes may pass now; falls silent after them where that is wanted."""
-        hold = self._hold
-        if hold is None or not hold.concerns(direction):
-            return byte_count
+    def _allowance(self, hold: _Hold, byte_count: int) -> int:
+        """Return how many of these bytes may pass before the link is held; lets no others pass from then on."""
         passing = min(byte_count, hold.bytes_left)
         hold.bytes_left -= passing
         if hold.bytes_left == 0:
             self._hold = None
             self._flowing.clear()
-            hold.reached.set()
         return passing
 
 
