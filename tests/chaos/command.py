@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.chaos.databases import ChaosDatabase, PostgresDatabase, SqliteFile, migrated_template, small_disk
 from tests.chaos.history import History
 from tests.chaos.report import Line, last_line, table
-from tests.chaos.schedule import Case, Fault, case_at, cases
+from tests.chaos.schedule import Case, Fault, Phase, case_at, cases
 from tests.chaos.unavailable import not_injectable, unavailable
 from tests.lab import REPOSITORY
 from tests.servers import processes
@@ -48,8 +48,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=int(environment.get("CHAOS_SEED") or secrets.randbelow(1_000_000)))
     parser.add_argument("--jobs", type=int, default=int(environment.get("CHAOS_JOBS") or (os.cpu_count() or 1) + 1))
     parser.add_argument("--db", choices=KINDS, default=environment.get("CHAOS_DB", "sqlite"))
-    parser.add_argument("--fault", help="only histories of this fault")
-    parser.add_argument("--phase", help="only histories of this phase")
+    parser.add_argument("--fault", nargs="+", type=Fault, default=list(Fault), help="only histories of these faults")
+    parser.add_argument("--phase", nargs="+", type=Phase, default=list(Phase), help="only histories of these phases")
     parser.add_argument("--index", type=int, help="run this one history of the seed, and keep its folder")
     parser.add_argument("--folder", type=Path, help="where the histories lie (a new temporary folder)")
     parser.add_argument("--list", action="store_true", help="say what cannot be injected here, and why")
@@ -111,9 +111,7 @@ def chosen_cases(options: argparse.Namespace) -> Iterator[Case]:
     """Return so many histories of the seed, of what can be injected here and is asked for."""
     left_out = frozenset(unavailable(options.db))
     wanted = (
-        case
-        for case in cases(options.seed, left_out)
-        if options.fault in (None, case.fault) and options.phase in (None, case.phase)
+        case for case in cases(options.seed, left_out) if case.fault in options.fault and case.phase in options.phase
     )
     return islice(wanted, options.histories)
 

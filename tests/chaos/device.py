@@ -142,6 +142,11 @@ class ChaosDevice:
         left = set(self.server.commands()) | {seen.pid for seen in self.sightings() if _is_trial(seen.pid)}
         return [f"{self.name}: process {pid} {_words(pid)}" for pid in sorted(left) if _words(pid)]
 
+    def left_on_disk(self) -> list[str]:
+        """Return what is still there of runs: nothing, once their logs are in the database as a whole."""
+        runs = self.state_dir / "runs"
+        return [f"{self.name}: {path.name}" for path in runs.iterdir()] if runs.exists() else []
+
     def is_locked(self) -> bool:
         """Whether a runner holds the device."""
         try:

@@ -60,6 +60,7 @@ class Evidence:
     left_running: Sequence[str] = ()
     locked: Sequence[str] = ()
     leases: Sequence[str] = ()
+    left_on_disk: Sequence[str] = ()
     cancelled_runs: Sequence[str] = field(default_factory=tuple)
 
     def to_json(self) -> str:
@@ -84,6 +85,7 @@ def gather(database: ChaosDatabase, devices: Sequence[ChaosDevice], cancelled_ru
         left_running=[line for device in devices for line in device.left_running()],
         locked=[device.name for device in devices if device.is_locked()],
         leases=_held_leases(database),
+        left_on_disk=[line for device in devices for line in device.left_on_disk()],
         cancelled_runs=cancelled_runs,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ class Account:
     outcome: str
     resumes: int
     recovery_s: float
+    left_on_disk: Sequence[str]
 
 
 class History:
@@ -67,7 +68,7 @@ class History:
             evidence = gather(self._database, self._devices, cancelled)
             (self._folder / "evidence.json").write_text(evidence.to_json())
             outcome = "exit " + " and ".join("hung" if code is None else str(code) for code in ends)
-            return Account(self._case, judge(evidence), hit, outcome, sum(resumes), recovery_s)
+            return Account(self._case, judge(evidence), hit, outcome, sum(resumes), recovery_s, evidence.left_on_disk)
 
     def _set_up(self, stack: ExitStack) -> None:
         self._lab = Lab(self._folder / "lab")

@@ -25,6 +25,7 @@ class Line:
     outcome: str
     resumes: int
     recovery_s: float
+    left_on_disk: Sequence[str]
     folder: str
     lost: Sequence[str]
     doubled: Sequence[str]
@@ -37,7 +38,7 @@ class Line:
         case, verdict = account.case, account.verdict
         return cls(
             case.index, case.phase, case.fault, case.rival, account.hit, account.outcome, account.resumes,
-            round(account.recovery_s, 1), folder,
+            round(account.recovery_s, 1), account.left_on_disk, folder,
             verdict.lost, verdict.doubled, verdict.overlapped, verdict.left_running,
         )  # fmt: skip
 
@@ -45,7 +46,7 @@ class Line:
     def unjudged(cls, case: Case, folder: str, why: str) -> Line:
         """Return the line of a history of which nobody knows what became of its trials: that is a loss."""
         return cls(
-            case.index, case.phase, case.fault, case.rival, False, "not judged", 0, 0.0, folder, (why,), (), (), ()
+            case.index, case.phase, case.fault, case.rival, False, "not judged", 0, 0.0, (), folder, (why,), (), (), ()
         )
 
     @classmethod
@@ -67,8 +68,12 @@ class Line:
         struck = "" if self.hit else ", too late"
         return (
             f"{self.fault} at {self.phase}{struck} (rival: {self.rival}), {self.outcome},"
-            f" {self.resumes} resumed, {self.recovery_s} s"
+            f" {self.resumes} resumed, {self.recovery_s} s" + self._left_on_disk
         )
+
+    @property
+    def _left_on_disk(self) -> str:
+        return f", a log left on {'; '.join(self.left_on_disk)}" if self.left_on_disk else ""
 
     def complaint(self, seed: int, kind: str) -> str:
         """Return what is wrong, where its folder is, and how it is had again."""
