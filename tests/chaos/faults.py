@@ -9,7 +9,9 @@ from tests.chaos.phases import Scene
 from tests.chaos.schedule import Fault
 from tests.servers import processes
 
-Act = Callable[[Scene], None]
+Strike = Callable[[Scene], bool | None]
+"""Lets something happen; False where what was to be struck was not there any more."""
+Heal = Callable[[Scene], None]
 DAY_S = 86_400
 
 
@@ -17,8 +19,8 @@ DAY_S = 86_400
 class Mishap:
     """A fault: what strikes, for how long at most while a controller works on, and what puts it right."""
 
-    strike: Act
-    heal: Act
+    strike: Strike
+    heal: Heal
     lasts_s: float
 
 
@@ -59,14 +61,13 @@ def _cut_power(scene: Scene) -> None:
     scene.device.cut_power()
 
 
-def _kill_runner(scene: Scene) -> None:
-    scene.wait(lambda: scene.device.runner() is not None)
-    scene.device.kill(scene.device.runner())
+def _kill_runner(scene: Scene) -> bool:
+    return scene.wait(lambda: scene.device.kill(scene.device.runner()))
 
 
-def _kill_trial(scene: Scene) -> None:
+def _kill_trial(scene: Scene) -> bool:
     """Kill it from outside by the signal that the kernel uses when memory runs out."""
-    scene.wait(lambda: scene.device.kill(scene.device.trial()))
+    return scene.wait(lambda: scene.device.kill(scene.device.trial()))
 
 
 def _fill_disk(scene: Scene) -> None:
@@ -91,8 +92,13 @@ def _set_clock(scene: Scene) -> None:
     scene.device.board.set_clock(hours * 3600)
 
 
-def _kill_controller(scene: Scene) -> None:
+def _kill_controller(scene: Scene) -> bool:
+    if scene.controller.has_ended:
+        return False
     scene.controller.kill()
+    if scene.chances.random() < 0.5:  # with it went what was still in its machine
+        _reset(scene)
+    return True
 
 
 def _lock_database(scene: Scene) -> None:
@@ -120,13 +126,15 @@ def _free_database(scene: Scene) -> None:
     scene.database.free(scene.controller)
 
 
-def _kill_gateway(scene: Scene) -> None:
+def _kill_gateway(scene: Scene) -> bool:
     def gateways() -> list[int]:
         below = processes.descendants(scene.controller.pid)
         return [pid for pid in below if processes.name(pid).startswith("ray::Gateway")]
 
-    scene.wait(lambda: bool(gateways()))
+    if not scene.wait(lambda: bool(gateways())):
+        return False
     processes.kill(gateways())
+    return True
 
 
 MISHAPS: dict[Fault, Mishap] = {

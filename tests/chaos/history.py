@@ -27,6 +27,8 @@ END_S = 90.0
 RESUMES_MAX = 6
 SETTLE_S = 10.0
 UNENDING_S = 60.0
+LINGERING = 0.4
+"""In so many histories trials leave processes behind, which the runner, or the next one, has to end."""
 AFTER_START = tuple(Phase)[tuple(Phase).index(Phase.RUNNER_START) + 1 :]
 
 
@@ -62,7 +64,7 @@ class History:
             healed = time.monotonic()
             ends = [controller.end(END_S) for controller in (main, rival) if controller is not None]
             cancelled = self._finish_cancelling()
-            resumes = [self._resume(run) for run in self._runs() if run not in cancelled]
+            resumes = [self._resume(run) for run in self._runs() if run not in cancelled and self._wants_resuming(run)]
             recovery_s = time.monotonic() - healed
             self._settle()
             evidence = gather(self._database, self._devices, cancelled)
@@ -73,6 +75,7 @@ class History:
     def _set_up(self, stack: ExitStack) -> None:
         self._lab = Lab(self._folder / "lab")
         self._trials = self._chances.randint(3, 4)
+        self._lingers = self._chances.random() < LINGERING
         self._durations_s = [self._chances.uniform(0.03, 0.15) for _ in range(self._trials)]
         if self._case.phase is Phase.CANCEL:  # a command to cancel takes longer to start than a trial
             self._begun = self._chances.randint(1, self._trials)
@@ -96,7 +99,7 @@ class History:
 
     def _write_sweep(self, name: str) -> None:
         program = self._lab.directory / f"{name}.py"
-        command = write_program(program, self._durations_s)
+        command = write_program(program, self._durations_s, lingers=self._lingers)
         runtime = {"exec": {"name": "witness", "command": command, "files": [program.name, "ballast"]}}
         self._lab.write_exec_sweep(name=name, runtimes=[runtime], trials=self._trials)
 
@@ -131,7 +134,7 @@ class History:
         mishap = MISHAPS[self._case.fault]
         hit = scene.reached(self._case.phase)
         stack.callback(mishap.heal, scene)
-        mishap.strike(scene)
+        hit = mishap.strike(scene) is not False and hit
         if self._case.fault is not Fault.PACKET_LOSS:
             scene.device.relay.restore()
         if self._case.fault is not Fault.DATABASE_LOCKED:
@@ -154,6 +157,10 @@ class History:
         for run in runs:
             self._repeat("runs", "cancel", run)
         return runs
+
+    def _wants_resuming(self, run: str) -> bool:
+        """Whether a run is incomplete, or may be so on a device alone."""
+        return self._case.phase in (Phase.ACKNOWLEDGE, Phase.TRIM) or not self._has_ended(run)
 
     def _resume(self, run: str) -> int:
         """Resume until nothing is missing any more; return how often that took."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,16 @@ def test_every_trial_reports_a_number_that_its_stamps_have_too(tmp_path: Path) -
     ]
     assert all(sighting.ended and sighting.begin_ns < sighting.last_ns for sighting in seen)
     assert len(set(numbers)) == 3
+
+
+def test_a_trial_is_seen_for_as_long_as_what_it_has_left_behind(tmp_path: Path) -> None:
+    run_trial(tmp_path, "j.2")
+    witness = tmp_path / "witness"
+    (before,) = read_sightings(witness, "pi")
+    late = {"kind": "alive", "pid": before.pid, "run": "run-1", "trial": "j.2", "mono_ns": before.last_ns + 5}
+    with witness.open("a") as file:
+        file.write(json.dumps(late) + "\n")
+    assert read_sightings(witness, "pi") == [replace(before, last_ns=before.last_ns + 5)]
 
 
 def test_a_trial_that_was_killed_is_seen_until_its_last_stamp(tmp_path: Path) -> None:

@@ -18,14 +18,19 @@ _PROGRAM = """\
 import json, os, sys, time
 
 def say(kind):
-    stamp = {"kind": kind, "pid": os.getpid(), "trial": trial, "run": run, "mono_ns": time.monotonic_ns()}
+    stamp = {"kind": kind, "pid": pid, "trial": trial, "run": run, "mono_ns": time.monotonic_ns()}
     os.write(fd, json.dumps(stamp).encode() + b"\\n")
     return os.lseek(fd, 0, os.SEEK_CUR)
 
 state_dir, _, rest = os.getcwd().partition("/runs/")
-run, trial = rest.split("/")[0], os.environ["BENCHFLEET_TRIAL"]
+run, trial, pid = rest.split("/")[0], os.environ["BENCHFLEET_TRIAL"], os.getpid()
 fd = os.open(os.path.dirname(os.path.dirname(state_dir)) + "/witness", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 number = say("begin")
+if %(lingers)r and os.fork() == 0:  # a helper that lets go of its parent, as careless programs have
+    os.setsid()
+    while True:
+        time.sleep(0.02)
+        say("alive")
 seconds = %(trials_s)r
 last = time.monotonic() + seconds[int(trial.rpartition(".")[2]) - 1]
 while time.monotonic() < last:
@@ -40,9 +45,12 @@ say("end")
 """
 
 
-def write_program(path: Path, trials_s: Sequence[float]) -> list[str]:
-    """Write the program of trials that take so long each, and return the command of it as the sweep has it."""
-    path.write_text(_PROGRAM % {"trials_s": list(trials_s), "metric": METRIC})
+def write_program(path: Path, trials_s: Sequence[float], *, lingers: bool = False) -> list[str]:
+    """Write the program of trials that take so long each, and return the command of it as the sweep has it.
+
+    One that lingers leaves a process behind that never ends by itself, and that counts as the trial's.
+    """
+    path.write_text(_PROGRAM % {"trials_s": list(trials_s), "lingers": lingers, "metric": METRIC})
     interpreter = getattr(sys, "_base_executable", sys.executable)  # the venv's own would cost another start
     return [str(interpreter), "-S", "-E", path.name]
 
@@ -82,6 +90,6 @@ def read_sightings(path: Path, device: str) -> list[Sighting]:
             seen = found[key]
             found[key] = Sighting(
                 device, seen.run, seen.trial, seen.pid, seen.number, seen.begin_ns, stamp["mono_ns"],
-                stamp["kind"] == "end",
+                seen.ended or stamp["kind"] == "end",
             )  # fmt: skip
     return sorted([*done, *found.values()], key=lambda sighting: sighting.begin_ns)
