@@ -147,7 +147,7 @@ def _cancel(scene: Scene) -> bool:
     """While a cancellation is on its way: the journal tells of it, or the device knows of it."""
     if scene.chances.random() < 0.5:
         return scene.wait(lambda: scene.controller.count(scene.device.name, "cancel") > 0) and scene.at_byte(
-            _QUESTION_BYTES // 2
+            _FORGET_BYTES, Direction.TO_TARGET
         )
     return scene.wait(lambda: any((path / "cancel").exists() for path in _runs(scene.device)))
 
