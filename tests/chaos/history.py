@@ -62,8 +62,10 @@ class History:
             main, rival = self._begin(stack)
             hit = self._strike(main, stack)
             healed = time.monotonic()
-            ends = [controller.end(END_S) for controller in (main, rival) if controller is not None]
+            ends = [main.end(END_S)]
             cancelled = self._finish_cancelling()
+            if rival is not None:
+                ends.append(rival.end(END_S))
             resumes = [self._resume(run) for run in self._runs() if run not in cancelled and self._wants_resuming(run)]
             recovery_s = time.monotonic() - healed
             self._settle()
