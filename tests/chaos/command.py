@@ -44,10 +44,10 @@ def main(arguments: Sequence[str]) -> int:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     environment = os.environ
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--histories", type=int, default=int(environment.get("CHAOS_HISTORIES", "300")))
+    parser.add_argument("--histories", type=int, default=int(environment.get("CHAOS_HISTORIES") or 300))
     parser.add_argument("--seed", type=int, default=int(environment.get("CHAOS_SEED") or secrets.randbelow(1_000_000)))
     parser.add_argument("--jobs", type=int, default=int(environment.get("CHAOS_JOBS") or (os.cpu_count() or 1) + 1))
-    parser.add_argument("--db", choices=KINDS, default=environment.get("CHAOS_DB", "sqlite"))
+    parser.add_argument("--db", choices=KINDS, default=environment.get("CHAOS_DB") or "sqlite")
     parser.add_argument("--fault", nargs="+", type=Fault, default=list(Fault), help="only histories of these faults")
     parser.add_argument("--phase", nargs="+", type=Phase, default=list(Phase), help="only histories of these phases")
     parser.add_argument("--index", type=int, help="run this one history of the seed, and keep its folder")
