@@ -2,7 +2,7 @@
 # Each target sets up what it needs first; a second run finds it there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test fuzz format setup clean
+.PHONY: help demo check test fuzz chaos format setup clean
 
 BIN := .venv/bin
 DEMO_DB := $(CURDIR)/.cache/demo/benchfleet.db
@@ -25,7 +25,7 @@ check: ## the quick loop: format, lint, types, import rules, worker syntax, unit
 	$(BIN)/lint-imports
 	$(BIN)/vermin --target=3.7- --violations --no-tips device_worker
 	$(BIN)/mypy
-	$(KEEP_BYTECODE) $(BIN)/pytest -n auto --maxprocesses 8 -m "not system and not network" tests/unit tests/contract
+	$(KEEP_BYTECODE) $(BIN)/pytest -n auto --maxprocesses 8 -m "not system and not network" tests/unit tests/contract tests/chaos
 
 test: ## every test, on real servers: sshd, PostgreSQL, Ray, TensorFlow; the worker's on Python 3.7 too
 	@scripts/install-system-packages
@@ -36,6 +36,11 @@ test: ## every test, on real servers: sshd, PostgreSQL, Ray, TensorFlow; the wor
 fuzz: ## feed every parser nonsense for FUZZ_SECONDS (300), mutated by FUZZ_SEED (1)
 	@scripts/setup check
 	$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),300) --seed $(or $(FUZZ_SEED),1)
+
+chaos: ## break everything at every step: CHAOS_HISTORIES=300 CHAOS_SEED= CHAOS_JOBS= CHAOS_DB=sqlite|postgresql
+	@scripts/install-system-packages
+	@scripts/setup test
+	$(KEEP_BYTECODE) $(BIN)/python -m tests.chaos
 
 format: ## rewrite the sources as `make check` wants them
 	@scripts/setup check

@@ -6,7 +6,7 @@ import os
 
 from device_worker.event_log import EventLog, LogBusy
 from device_worker.log_reader import LogReader
-from device_worker.process_identity import ProcessIdentity
+from device_worker.process_identity import ProcessIdentity, read_boot_id
 from device_worker.protocol.vocabulary import Event, RunOutcome, RunState
 
 TYPE_CHECKING = False
@@ -69,8 +69,10 @@ def request_cancel(run_dir: RunDir) -> None:
     except FileNotFoundError:  # the run has no folder here
         return
     runner = ProcessIdentity.read(run_dir.pid)
-    if runner is not None and runner.terminate():
-        return
+    if runner is not None:
+        if runner.terminate():
+            return
+        _end_leftovers(runner)
     if not run_dir.exists:  # no record yet: a runner that is just starting will see the request
         return
     try:
@@ -83,6 +85,14 @@ def request_cancel(run_dir: RunDir) -> None:
             log.append(Event.RUN_FINISHED, outcome=RunOutcome.CANCELLED)
     finally:
         log.close()
+
+
+def _end_leftovers(runner: ProcessIdentity) -> None:
+    """End what a runner that was killed has left running: a run that is cancelled has no next runner to do it."""
+    if runner.boot_id == read_boot_id():
+        from device_worker.containment import kill_marked
+
+        kill_marked(runner.marker)
 
 
 def wait_until_stopped(run_dir: RunDir) -> None:

@@ -9,13 +9,10 @@ from orchestrator.store.store import Store, open_store
 from tests.databases import Databases, PostgresDatabases, SqliteDatabases, clear
 from tests.servers.errors import ServerUnavailable
 from tests.servers.postgres import PostgresServer
-from tests.servers.sshd import SshServer
+from tests.servers.sshd import NO_STARTUP_FILES, SshServer
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so started in the background, and inherited by commands
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-NO_STARTUP_FILES = {"SHLVL": "1"}
-"""With it, bash under sshd does not source the developer's ~/.bashrc, which may take longer than a test."""
 
 
 @pytest.fixture(scope="session")

@@ -37,10 +37,11 @@ def make_read_only(disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
 
 
-def fill(file: Path) -> None:
-    """Let a file take all the room that its disk has left."""
+def fill(file: Path, bytes_left: int = 0) -> None:
+    """Let a file take all the room that its disk has left, but for so many bytes in whole pages."""
     with file.open("ab", buffering=0) as filler:
         for size in (1 << 20, 1 << 16, 1 << 12, 1):
             with suppress(OSError):
                 while filler.write(b"\1" * size) == size:
                     pass
+    os.truncate(file, max(0, file.stat().st_size - bytes_left))

@@ -137,7 +137,7 @@ class RayExecutor:
                 log_to_driver=False,
                 **local,
             )
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except Exception as error:  # Ray has no class of its own for a node that takes too long to start
             where = self._address or "a local cluster"
             raise RayUnavailable(
                 f"Ray does not answer at {where}: {_first_line(error)}", "check --ray-address"

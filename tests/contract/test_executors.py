@@ -163,3 +163,19 @@ def test_a_session_that_has_ended_ignores_commands(executor: Executor) -> None:
     executor.post("unreachable", Cancel("run-1"))
     executor.post("one", Close())
     assert len(heard.until_ended(2)) >= 2
+
+
+def test_a_ray_that_takes_too_long_to_start_is_told_with_what_to_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray raises a bare Exception then; what brings it about, an overloaded machine, cannot be had at will."""
+    ray_package = pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
+    from orchestrator.execution.ray import RayExecutor, RayUnavailable
+
+    def never_ready(**_options: object) -> None:
+        raise Exception("The current node timed out during startup. Some of the raylet failed to startup.\n...")
+
+    monkeypatch.setattr(ray_package, "init", never_ready)
+    made = RayExecutor(EchoFactory())
+    with pytest.raises(RayUnavailable, match="does not answer at a local cluster: The current node timed out") as told:
+        made.launch([device("pi-03")], lambda _report: None)
+    assert told.value.hint
+    made.close()

@@ -23,11 +23,10 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.transport.settings import TransportSettings
 from orchestrator.transport.table import Connectors
-from tests.conftest import NO_STARTUP_FILES
 from tests.servers.errors import ServerUnavailable
 from tests.servers.ports import free_port
 from tests.servers.processes import wait_until
-from tests.servers.sshd import SshServer
+from tests.servers.sshd import NO_STARTUP_FILES, SshServer
 from tests.servers.tcp_relay import TcpRelay
 
 pytest.importorskip("paramiko")

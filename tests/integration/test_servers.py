@@ -15,7 +15,7 @@ from tests.servers import processes
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
 from tests.servers.sshd import SshServer
-from tests.servers.tcp_relay import TcpRelay
+from tests.servers.tcp_relay import Direction, TcpRelay
 
 _TIMEOUT_S = 10
 
@@ -292,6 +292,38 @@ class TestTcpRelay:
 
         client.settimeout(_TIMEOUT_S)
         assert client.recv(100) == b"anybody there?"
+
+    def test_falls_silent_after_exactly_so_many_bytes(self, relay: TcpRelay, client: socket.socket) -> None:
+        reached = relay.hold_after(12, Direction.TO_TARGET)
+        assert self.echo(client, b"seven b") == b"seven b"
+        assert not reached.is_set()
+        client.sendall(b"and more")
+        assert reached.wait(_TIMEOUT_S)
+        assert relay.bytes_relayed == 7 + 7 + 5, "seven there and back, and five of eight there"
+        relay.restore()
+        client.settimeout(_TIMEOUT_S)
+        assert client.makefile("rb").read(8) == b"and more"
+
+    def test_holds_only_once_for_each_time_that_it_is_asked(self, relay: TcpRelay, client: socket.socket) -> None:
+        reached = relay.hold_after(3)
+        client.sendall(b"stops")
+        assert reached.wait(_TIMEOUT_S)
+        relay.restore()
+        client.settimeout(_TIMEOUT_S)
+        assert client.makefile("rb").read(5) == b"stops"
+        assert self.echo(client, b"and goes on") == b"and goes on"
+
+    def test_does_not_tell_through_a_blackhole_that_the_other_side_is_gone(
+        self, relay: TcpRelay, client: socket.socket
+    ) -> None:
+        relay.blackhole()
+        client.shutdown(socket.SHUT_WR)
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        relay.restore()
+        client.settimeout(_TIMEOUT_S)
+        assert client.recv(1) == b""
 
     def test_can_be_cut_while_it_is_a_blackhole(self, relay: TcpRelay, client: socket.socket) -> None:
         self.echo(client, b"up")

@@ -37,15 +37,17 @@ class PostgresServer:
 
     `directory` gets the server's log. The data lies in a temporary directory of its own, because PostgreSQL
     refuses to run as root: then it runs as the user `postgres`, who couldn't reach a directory of root's.
+    `data_parent` is where that directory is to lie instead of the system's own place for temporary ones.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, data_parent: Path | None = None) -> None:
         self.host = "127.0.0.1"
         self.port = free_port(self.host)
         self.password = secrets.token_hex(16)
         self._programs = _find_programs()
         self._account = _account()
         self._log_file = directory.resolve() / "postgres.log"
+        self._data_parent = data_parent
         self._data: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -121,7 +123,8 @@ class PostgresServer:
         return f"postgresql+psycopg://{_ROLE}:{self.password}@{self.host}:{self.port}/{database}"
 
     def _make_cluster(self) -> Path:
-        parent = "/tmp" if self._account else None  # the user `postgres` may not reach our own TMPDIR
+        # the user `postgres` may not reach our own TMPDIR
+        parent = self._data_parent or ("/tmp" if self._account else None)
         data = Path(tempfile.mkdtemp(prefix="benchfleet-postgres-", dir=parent))
         password_file = data / "password"
         password_file.write_text(self.password)

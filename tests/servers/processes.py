@@ -1,6 +1,7 @@
 """The processes that a test server has started, as /proc shows them, and how to end them and no others."""
 
 import os
+import resource
 import shutil
 import signal
 import time
@@ -9,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
+NO_LIMIT = resource.RLIM_INFINITY
 
 
 def dies_with_us(command: list[str], stop_signal: signal.Signals) -> list[str]:
@@ -65,6 +67,12 @@ def pause(pid: int) -> None:
     """Stop the process from running, so that it starts no other; SIGCONT lets it go on."""
     os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: _state(pid) in {"T", "Z", ""}, f"process {pid} is paused")
+
+
+def limit_files(pid: int, bytes_max: int) -> None:
+    """Let no file that a process writes grow beyond this, from now on, as if its disk were full there."""
+    _soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (bytes_max, hard))
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 10) -> None:

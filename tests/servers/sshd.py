@@ -9,7 +9,8 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,9 @@ _PORT_TRIES = 5
 _START_TIMEOUT_S = 10.0
 _MARK = "BENCHFLEET_TEST_SSHD"
 
+NO_STARTUP_FILES = {"SHLVL": "1"}
+"""With it, bash under sshd does not source the developer's ~/.bashrc, which may take longer than a test."""
+
 
 class SshServer:
     """An sshd that lets the current user in with one fresh key; a device, as far as SSH can tell.
@@ -30,7 +34,8 @@ class SshServer:
 
     `directory` is created; it holds keys, configuration and log, and belongs to this server alone.
     `environment` is what every session gets on top of sshd's own. `shell` understands the clients' commands in the
-    place of the login shell.
+    place of the login shell. `prefix` are the words of a program that sshd is started through, such as `setpriv` with
+    its options.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class SshServer:
         host: str = "127.0.0.1",
         environment: Mapping[str, str] | None = None,
         shell: str | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.host = host
         self.port = free_port(host)
@@ -52,6 +58,7 @@ class SshServer:
         self._mark = secrets.token_hex(8)
         self._shell = shell
         self._environment = {**(environment or {}), _MARK: self._mark}
+        self._prefix = list(prefix)
         self._process: subprocess.Popen[bytes] | None = None
         self._started_before = False
         self._sshd = _find_sshd()
@@ -118,6 +125,30 @@ class SshServer:
         finally:
             self._process.send_signal(signal.SIGCONT)
 
+    def commands(self) -> list[int]:
+        """Return the processes that sessions have started, and whatever came of them, wherever they are now."""
+        return processes.with_environment(f"{_MARK}={self._mark}")
+
+    def freeze(self) -> None:
+        """Let nothing of the device run any more, in silence: sshd, its connections, all that they started."""
+        stopped: set[int] = set()
+        while fresh := set(self._everything()) - stopped:  # one that is not yet stopped may have started another
+            for pid in fresh:
+                with suppress(ProcessLookupError):
+                    processes.pause(pid)
+            stopped |= fresh
+
+    def thaw(self) -> None:
+        """Let everything go on."""
+        for pid in self._everything():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def _everything(self) -> list[int]:
+        if self._process is None:
+            return self.commands()
+        return [self._process.pid, *processes.descendants(self._process.pid), *self.commands()]
+
     def rotate_host_key(self) -> None:
         """Come back on the same port with another host key: a reflashed device, or an impostor."""
         was_running = self._process is not None
@@ -176,7 +207,7 @@ SetEnv {environment}
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's privilege separation wants it
         self._config_file.write_text(self._config())
         logged_before = len(self.log_text())
-        command = [self._sshd, "-D", "-f", str(self._config_file), "-E", str(self._log_file)]
+        command = [*self._prefix, self._sshd, "-D", "-f", str(self._config_file), "-E", str(self._log_file)]
         command += _options_of_newer_releases(self._sshd, self._config_file)
         self._process = subprocess.Popen(
             processes.dies_with_us(command, signal.SIGTERM),
@@ -222,7 +253,7 @@ SetEnv {environment}
         return len(connections)
 
     def _no_command_left(self) -> bool:
-        left = processes.with_environment(f"{_MARK}={self._mark}")
+        left = self.commands()
         processes.kill(left)
         return not left
 

@@ -6,6 +6,8 @@ import struct
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any, Self
 
 from tests.servers.ports import free_port
@@ -16,11 +18,31 @@ _PORT_TRIES = 5
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: close() sends RST instead of FIN
 
 
+class Direction(Enum):
+    """Which of the bytes that pass are meant."""
+
+    TO_TARGET = auto()
+    TO_CLIENT = auto()
+    BOTH = auto()
+
+
+@dataclass(slots=True)
+class _Hold:
+    """A link that is to fall silent once so many more bytes have passed."""
+
+    bytes_left: int
+    direction: Direction
+    reached: threading.Event = field(default_factory=threading.Event)
+
+    def concerns(self, direction: Direction) -> bool:
+        return self.direction in (direction, Direction.BOTH)
+
+
 class TcpRelay:
     """Forwards connections to `host`:`port` on to the target, until the test breaks the link.
 
     As a context manager it runs inside the block. `cut` is a crashed gateway or a firewall that rejects;
-    `blackhole` is a pulled cable; `restore` ends both.
+    `blackhole` is a pulled cable, and `hold_after` one that is pulled at a certain byte; `restore` ends them.
     """
 
     def __init__(self, target_host: str, target_port: int, *, host: str = "127.0.0.1") -> None:
@@ -35,6 +57,7 @@ class TcpRelay:
         self._flowing: asyncio.Event
         self._listener: socket.socket | None = None
         self._connections: dict[asyncio.Task[None], socket.socket] = {}
+        self._hold: _Hold | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -61,6 +84,12 @@ class TcpRelay:
     def blackhole(self) -> None:
         """Pass no more bytes, in silence; connections stay open, and new ones are taken but not served."""
         self._do(self._set_flowing(False))
+
+    def hold_after(self, byte_count: int, direction: Direction = Direction.BOTH) -> threading.Event:
+        """Become a blackhole once exactly so many more bytes have passed; the event is set when that happens."""
+        hold = _Hold(byte_count, direction)
+        self._do(self._set_hold(hold))
+        return hold.reached
 
     def restore(self) -> None:
         """Pass bytes again, those held back first, and take new connections on the same port."""
@@ -118,7 +147,11 @@ class TcpRelay:
             self._connections[task] = client
             task.add_done_callback(lambda task: self._connections.pop(task).close())
 
+    async def _set_hold(self, hold: _Hold) -> None:
+        self._hold = hold
+
     async def _set_flowing(self, flowing: bool) -> None:
+        self._hold = None
         if flowing:
             self._flowing.set()
         else:
@@ -144,25 +177,46 @@ class TcpRelay:
             target_reader, target_writer = await asyncio.open_connection(*self._target)
             writers.append(target_writer)
             async with asyncio.TaskGroup() as both_ways:
-                both_ways.create_task(self._pump(reader, target_writer))
-                both_ways.create_task(self._pump(target_reader, writer))
+                both_ways.create_task(self._pump(reader, target_writer, Direction.TO_TARGET))
+                both_ways.create_task(self._pump(target_reader, writer, Direction.TO_CLIENT))
             for open_writer in writers:
                 open_writer.close()
-        except (asyncio.CancelledError, OSError, ExceptionGroup):
+        except (OSError, ExceptionGroup):
+            with suppress(asyncio.CancelledError):
+                await self._flowing.wait()  # that one side is gone doesn't get through a blackhole either
+            for open_writer in writers:
+                _reset(open_writer)
+        except asyncio.CancelledError:
             for open_writer in writers:
                 _reset(open_writer)
         for open_writer in writers:
             with suppress(OSError):
                 await open_writer.wait_closed()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, direction: Direction) -> None:
         while data := await source.read(_CHUNK_BYTES):
             await self._flowing.wait()
-            sink.write(data)
-            await sink.drain()
-            self.bytes_relayed += len(data)
-            await self._flowing.wait()
+            while data:
+                hold = self._hold if self._hold is not None and self._hold.concerns(direction) else None
+                passing = len(data) if hold is None else self._allowance(hold, len(data))
+                sink.write(data[:passing])
+                await sink.drain()
+                self.bytes_relayed += passing
+                data = data[passing:]
+                if hold is not None and hold.bytes_left == 0:
+                    hold.reached.set()
+                await self._flowing.wait()
+        await self._flowing.wait()
         sink.write_eof()
+
+    def _allowance(self, hold: _Hold, byte_count: int) -> int:
+        """Return how many of these bytes may pass before the link is held; lets no others pass from then on."""
+        passing = min(byte_count, hold.bytes_left)
+        hold.bytes_left -= passing
+        if hold.bytes_left == 0:
+            self._hold = None
+            self._flowing.clear()
+        return passing
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

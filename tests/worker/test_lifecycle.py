@@ -120,6 +120,18 @@ def test_what_a_killed_runner_left_is_ended_by_the_next_runner_of_any_run(device
     assert not is_alive(daemon)
 
 
+def test_what_a_killed_runner_left_is_ended_by_a_cancellation(device, plans, tmp_path, state_dir):
+    pids = tmp_path / "daemon"
+    plans.add_program("job", f"#!/bin/sh\n(setsid sh -c 'echo $$ > {pids}; exec sleep 600' &) &\nsleep 600\n")
+    device.start("run-1", plans)
+    wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"))
+    daemon = int(pids.read_text())
+    kill_runner(state_dir, "run-1")
+    assert is_alive(daemon)
+    assert device.ask("cancel", run="run-1")["state"] == "finished"
+    assert not is_alive(daemon)
+
+
 def test_a_torn_log_goes_on_after_a_power_cut(device, plans, gate, state_dir):
     plans.add_program("before", f"#!/bin/sh\n{DONE}")
     plans.add_program("gated", gate.script)

@@ -1,0 +1,191 @@
+"""One history: a run of several devices, one fault at one phase, whatever completes the run, and the evidence."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.checker import Verdict, judge
+from tests.chaos.controllers import Controller
+from tests.chaos.databases import ChaosDatabase
+from tests.chaos.device import ChaosDevice
+from tests.chaos.evidence import gather
+from tests.chaos.faults import MISHAPS
+from tests.chaos.phases import Scene
+from tests.chaos.schedule import Case, Fault, Phase, Rival
+from tests.chaos.witness import write_program
+from tests.lab import Lab
+from tests.servers import processes
+
+DEVICES = ("victim", "bystander")
+END_S = 90.0
+RESUMES_MAX = 6
+SETTLE_S = 10.0
+UNENDING_S = 60.0
+LINGERING = 0.4
+"""In so many histories trials leave processes behind, which the runner, or the next one, has to end."""
+AFTER_START = tuple(Phase)[tuple(Phase).index(Phase.RUNNER_START) + 1 :]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of a history; `hit` is whether the fault struck in its phase, `resumes` how often it took."""
+
+    case: Case
+    verdict: Verdict
+    hit: bool
+    outcome: str
+    resumes: int
+    recovery_s: float
+    left_on_disk: Sequence[str]
+
+
+class History:
+    """A case in a folder of its own."""
+
+    def __init__(self, case: Case, folder: Path, make_database: Callable[[Path, ExitStack], ChaosDatabase]) -> None:
+        self._case = case
+        self._folder = folder
+        self._make_database = make_database
+        self._chances = case.chances()
+        self._controllers = 0
+
+    def execute(self) -> Account:
+        """Let it happen, and judge it."""
+        with ExitStack() as stack:
+            self._set_up(stack)
+            main, rival = self._begin(stack)
+            hit = self._strike(main, stack)
+            healed = time.monotonic()
+            ends = [main.end(END_S)]
+            cancelled = self._finish_cancelling()
+            if rival is not None:
+                ends.append(rival.end(END_S))
+            resumes = [self._resume(run) for run in self._runs() if run not in cancelled and self._wants_resuming(run)]
+            recovery_s = time.monotonic() - healed
+            self._settle()
+            evidence = gather(self._database, self._devices, cancelled)
+            (self._folder / "evidence.json").write_text(evidence.to_json())
+            outcome = "exit " + " and ".join("hung" if code is None else str(code) for code in ends)
+            return Account(self._case, judge(evidence), hit, outcome, sum(resumes), recovery_s, evidence.left_on_disk)
+
+    def _set_up(self, stack: ExitStack) -> None:
+        self._lab = Lab(self._folder / "lab")
+        self._trials = self._chances.randint(3, 4)
+        self._lingers = self._chances.random() < LINGERING
+        self._durations_s = [self._chances.uniform(0.03, 0.15) for _ in range(self._trials)]
+        if self._case.phase is Phase.CANCEL:  # a command to cancel takes longer to start than a trial
+            self._begun = self._chances.randint(1, self._trials)
+            self._durations_s[self._begun - 1 :] = [UNENDING_S] * (self._trials - self._begun + 1)
+        ballast_bytes = 5 << 20 if self._case.phase is Phase.BLOB_UPLOAD else 50_000
+        (self._lab.directory / "ballast").write_bytes(random.Random(self._case.index).randbytes(ballast_bytes))
+        self._upload_bytes = ballast_bytes + 30_000
+        for name in ("sweep", "other"):
+            self._write_sweep(name)
+        self._database = self._make_database(self._folder, stack)
+        stack.callback(self._database.unlock)
+        self._devices = [
+            ChaosDevice(
+                name, self._folder / name, stack,
+                small_disk=self._case.fault is Fault.DISK_FULL and name == DEVICES[0],
+            )
+            for name in DEVICES
+        ]  # fmt: skip
+        for device in self._devices:
+            device.declare(self._lab)
+
+    def _write_sweep(self, name: str) -> None:
+        program = self._lab.directory / f"{name}.py"
+        command = write_program(program, self._durations_s, lingers=self._lingers)
+        runtime = {"exec": {"name": "witness", "command": command, "files": [program.name, "ballast"]}}
+        self._lab.write_exec_sweep(name=name, runtimes=[runtime], trials=self._trials)
+
+    def _start(self, stack: ExitStack, *arguments: str) -> Controller:
+        self._controllers += 1
+        output = self._folder / f"{self._controllers}-{arguments[0]}-{arguments[1].partition('.')[0]}.txt"
+        controller = Controller(self._lab, output, *arguments, "--db", self._database.url)
+        stack.callback(controller.kill)
+        return controller
+
+    def _begin(self, stack: ExitStack) -> tuple[Controller, Controller | None]:
+        """Start the controller that will be struck, and the rival; the one to be struck cancels, in that phase."""
+        ray = ["--executor", "ray"] if self._case.fault is Fault.GATEWAY_KILLED else []
+        main = self._start(stack, "run", "sweep.yaml", *ray)
+        if self._case.phase is Phase.CANCEL:
+            main.wait_for(lambda: len(self._devices[0].sightings()) >= self._begun, END_S)
+            return self._start(stack, "runs", "cancel", "last"), main
+        if self._case.rival is Rival.OTHER_RUN:
+            if self._case.phase in AFTER_START:  # the device is the first one's by then
+                main.wait_for(lambda: len(self._devices[0].keeper.logs()) > 0, END_S)
+            return main, self._start(stack, "run", "other.yaml")
+        if self._case.rival is Rival.SAME_RUN:
+            main.wait_for(lambda: bool(self._runs()), END_S)
+            return main, self._start(stack, "runs", "resume", "last")
+        return main, None
+
+    def _strike(self, controller: Controller, stack: ExitStack) -> bool:
+        """Let the fault strike once the phase has come, and put it right after a while; say whether it came."""
+        scene = Scene(
+            controller, self._devices[0], self._database, self._chances, self._trials, self._upload_bytes
+        )  # fmt: skip
+        mishap = MISHAPS[self._case.fault]
+        hit = scene.reached(self._case.phase)
+        stack.callback(mishap.heal, scene)
+        hit = mishap.strike(scene) is not False and hit
+        if self._case.fault is not Fault.PACKET_LOSS:
+            scene.device.relay.restore()
+        if self._case.fault is not Fault.DATABASE_LOCKED:
+            self._database.unlock()
+        controller.wait_for(lambda: False, mishap.lasts_s)
+        mishap.heal(scene)
+        scene.device.relay.restore()
+        return hit
+
+    def _runs(self) -> list[str]:
+        with suppress(sqlite3.OperationalError):
+            return [str(run) for (run,) in self._database.rows("SELECT id FROM run ORDER BY started_at, id")]
+        return []
+
+    def _finish_cancelling(self) -> list[str]:
+        """Cancel until every device has heard of it; return the runs that were to be cancelled."""
+        if self._case.phase is not Phase.CANCEL:
+            return []
+        runs = self._runs()[:1]
+        for run in runs:
+            self._repeat("runs", "cancel", run)
+        return runs
+
+    def _wants_resuming(self, run: str) -> bool:
+        """Whether a run is incomplete, or may be so on a device alone."""
+        return self._case.phase in (Phase.ACKNOWLEDGE, Phase.TRIM) or not self._has_ended(run)
+
+    def _resume(self, run: str) -> int:
+        """Resume until nothing is missing any more; return how often that took."""
+        return self._repeat("runs", "resume", run)
+
+    def _repeat(self, command: str, verb: str, run: str) -> int:
+        for times in range(1, RESUMES_MAX + 1):
+            with ExitStack() as stack:
+                if self._start(stack, command, verb, run).end(END_S) == 0 or self._has_ended(run):
+                    return times
+        return RESUMES_MAX
+
+    def _has_ended(self, run: str) -> bool:
+        """Whether every trial of a run has been tried: one that failed is not tried again by itself."""
+        states = f"SELECT r.state FROM run_device r WHERE r.run_id = '{run}'"
+        trials = f"SELECT t.state FROM trial t JOIN run_device r ON r.id = t.run_device_id WHERE r.run_id = '{run}'"
+        return {state for (state,) in self._database.rows(states)} <= {"complete"} and {
+            state for (state,) in self._database.rows(trials)
+        } <= {"measured", "failed"}
+
+    def _settle(self) -> None:
+        """Wait for what is just ending: followers whose controller is gone, and sshd's own."""
+        with suppress(TimeoutError):
+            processes.wait_until(
+                lambda: not any(device.left_running() for device in self._devices), "the devices are idle", SETTLE_S
+            )
