@@ -24,13 +24,10 @@ from pathlib import Path
 
 from benchmarks.environment import timed_environment
 from benchmarks.figures import Figure
-from tests.servers.sshd import SshServer
+from tests.servers.sshd import NO_STARTUP_FILES, SshServer
 
 DEVICES = int(os.environ.get("FANOUT_DEVICES", "50"))
 TRIALS = int(os.environ.get("FANOUT_TRIALS", "20"))
-
-NO_STARTUP_FILES = {"SHLVL": "1"}
-"""With it, bash under sshd does not source ~/.bashrc, which would cost the peer, with a shell per trial, most."""
 
 PROGRAM = """\
 sleep 1

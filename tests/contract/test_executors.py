@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -53,23 +57,60 @@ class EchoFactory:
         return EchoSession(device)
 
 
-def threads() -> Executor:
-    return ThreadExecutor(EchoFactory())
+@contextmanager
+def threads() -> Iterator[Executor]:
+    with closing(ThreadExecutor(EchoFactory())) as made:
+        yield made
 
 
-def ray() -> Executor:
+@contextmanager
+def ray() -> Iterator[Executor]:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
     from orchestrator.execution.ray import RayExecutor
 
-    return RayExecutor(EchoFactory())
+    with closing(RayExecutor(EchoFactory())) as made:
+        yield made
 
 
-@pytest.fixture(params=[threads, pytest.param(ray, marks=[pytest.mark.system, pytest.mark.timeout(180)])])
+CLUSTER = """\
+import ray, sys
+found = ray.init(num_cpus=1, object_store_memory=100 << 20, include_dashboard=False, log_to_driver=False)
+print("address", found.address_info["gcs_address"], flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def joined_ray() -> Iterator[Executor]:
+    """Join a cluster that another process has started, as `--ray-address` does."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
+    from orchestrator.execution.ray import RayExecutor
+
+    with subprocess.Popen(
+        [sys.executable, "-c", CLUSTER],
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as cluster:
+        assert cluster.stdout is not None
+        lines = (line.split() for line in cluster.stdout)
+        address = next(words[1] for words in lines if words and words[0] == "address")
+        with closing(RayExecutor(EchoFactory(), address)) as made:
+            yield made
+        assert cluster.stdin is not None
+        assert cluster.poll() is None, "the cluster was not ours to end"
+        cluster.stdin.close()
+
+
+ON_RAY = [pytest.mark.system, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(params=[threads, pytest.param(ray, marks=ON_RAY), pytest.param(joined_ray, marks=ON_RAY)])
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    make: Callable[[], Executor] = request.param
-    made = make()
-    yield made
-    made.close()
+    make: Callable[[], AbstractContextManager[Executor]] = request.param
+    with make() as made:
+        yield made
 
 
 def device(name: str) -> Device:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import NO_STARTUP_FILES
 from tests.lab import OK_PROGRAM, Lab
-from tests.servers.sshd import SshServer
+from tests.servers.sshd import NO_STARTUP_FILES, SshServer
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
