@@ -107,17 +107,14 @@ def probe_rows(
 
 
 def probe_report(results: Mapping[str, Facts | OrchestratorError], limits: Mapping[str, Limits]) -> RenderableType:
-    """Return what each device answered and what is wrong with it.
-
-    Those that did not answer follow, each with its error and what to do.
-    """
-    answered = [(name, facts) for name, facts in results.items() if isinstance(facts, Facts)]
+    """Return a row for each device, with what it answered or why it did not; what to do about it follows."""
     parts: list[RenderableType] = []
-    if answered:
-        parts.append(plain_table(_PROBE_COLUMNS, (_probe_row(name, facts.values) for name, facts in answered)))
+    if results:
+        parts.append(plain_table(_PROBE_COLUMNS, (_probe_row(name, answer) for name, answer in results.items())))
     for name, answer in results.items():
         if isinstance(answer, OrchestratorError):
-            parts += error_lines(answer, device=name)
+            if answer.hint:
+                parts.append(Text.assemble(("hint: ", "bold"), f"{clean(name)}: {clean(answer.hint)}"))
         else:
             parts += [line for concern in judge_health(answer, limits[name]) for line in _concern_lines(name, concern)]
     return Group(*parts)
@@ -193,7 +190,12 @@ def _address(device: Device) -> str:
     return f"{device.transport.value} {user}{device.host or device.name}{port}{jump}"
 
 
-def _probe_row(name: str, values: Mapping[str, object]) -> tuple[str | None, ...]:
+def _probe_row(name: str, answer: Facts | OrchestratorError) -> tuple[Text | str | None, ...]:
+    if isinstance(answer, OrchestratorError):
+        # the row begins with the device already
+        reason = clean(answer).removeprefix(f"{clean(name)}: ")
+        return name, Text(f"error: {reason}", style="red"), *[None] * (len(_PROBE_COLUMNS) - 2)
+    values = answer.values
     system = " ".join(str(values[key]) for key in ("os_id", "os_version") if values.get(key))
     return (
         name,

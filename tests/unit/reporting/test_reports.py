@@ -104,6 +104,13 @@ def test_empty_reports_are_drawn_too() -> None:
     assert drawn(probe_report({}, {})).strip() == ""
 
 
+def test_a_device_that_did_not_answer_is_a_row_with_its_reason() -> None:
+    lines = drawn(REPORTS["probe"], 160).splitlines()
+    (row,) = (line for line in lines if line.startswith("coral-01"))
+    assert "error: connect: no route" in row
+    assert "hint: coral-01: is it on?" in lines
+
+
 def result(variant: str, threads: int, device: str = "pi-03", values: tuple[float, ...] = (1.0,)) -> CellResult:
     cell = Cell("r", device, "digits", variant, "exec/my program", {"threads": threads})
     return CellResult(cell, "latency_ns", values, 0, 0, 0, None, None, None)
