@@ -35,7 +35,7 @@ from orchestrator.services.driver_parts import DriverParts as DriverParts
 from orchestrator.services.driver_parts import Intent as Intent
 from orchestrator.services.driver_parts import Planner as Planner
 from orchestrator.services.handover import Handover, Prepared
-from orchestrator.services.health import check_health
+from orchestrator.services.health import Twins, check_health
 from orchestrator.services.inbox import Inbox, Patient, Urgent
 from orchestrator.services.ledger import ENDED, Ledger
 
@@ -59,6 +59,7 @@ class Driver:
         self._retry_failed = retry_failed
         self._inbox: Inbox[Prepared] = Inbox()
         self._parts: dict[str, Part] = {}
+        self._twins = Twins()
         self._leases = DeviceLeases(parts.store, run, parts.tenant, collects=intent in (Intent.FOLLOW, Intent.CANCEL))
         self._ledger = Ledger(run, self._parts, parts, self._leases)
         self._handover = Handover(run, intent, parts, self._ledger, self._leases)
@@ -66,7 +67,8 @@ class Driver:
     def drive(self, devices: Sequence[Device]) -> frozenset[str]:
         """Do with these devices what the intent says; KeyboardInterrupt leaves them running and is passed on.
 
-        Return those that another controller has taken over meanwhile.
+        Return those that another controller has taken over meanwhile. Raise NoSuchRelease at the end, when everything
+        is recorded, where the sweep names one: that is its mistake, not a device's failure.
         """
         self._parts.update({device.name: Part(device) for device in devices})
         self._inbox.expect(len(devices))
@@ -81,6 +83,8 @@ class Driver:
             self._handover.close()
             self._executor.close()
             self._leave()
+        if self._handover.mistake is not None:
+            raise self._handover.mistake
         return frozenset(name for name, part in self._parts.items() if part.taken_over)
 
     def _begin(self, answers: Mapping[str, Granted | Busy]) -> None:
@@ -184,6 +188,8 @@ class Driver:
             if unfit is not None:
                 self._ledger.fail(part, unfit)
                 continue
+            if self._intent in NEW:
+                self._twins.notice(part.device, report.facts, self._display)
             self._set_to_work(part, report.facts)
 
     def _set_to_work(self, part: Part, facts: Facts) -> None:

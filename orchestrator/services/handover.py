@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.conversation import Assignment
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import LeaseLost, OrchestratorError, StoreError
+from orchestrator.domain.errors import LeaseLost, NoSuchRelease, OrchestratorError, StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan, PreparedPlan
 from orchestrator.domain.plan_document import planned_blobs, planned_trials, remaining_s
@@ -42,7 +42,10 @@ class Shipment:
 
 
 class Handover:
-    """The plans of one run on their way to its devices; `close` ends it."""
+    """The plans of one run on their way to its devices; `close` ends it.
+
+    `mistake` is what the sweep itself has wrong, and no device can help.
+    """
 
     def __init__(self, run: str, intent: Intent, of_driver: DriverParts, ledger: Ledger, leases: DeviceLeases) -> None:
         self._run = run
@@ -54,6 +57,7 @@ class Handover:
         self._display = of_driver.display
         self._planner = of_driver.planner
         self._ledger = ledger
+        self.mistake: NoSuchRelease | None = None
         self._preparations = ThreadPoolExecutor(PREPARATIONS_AT_ONCE, thread_name_prefix="prepare")
 
     def prepare(self, device: Device, facts: Facts, tell: Callable[[Prepared], None]) -> None:
@@ -70,6 +74,8 @@ class Handover:
                 plans[one.device] = (part, *one.future.result())
             except OrchestratorError as error:
                 self._ledger.fail(part, error)
+                if isinstance(error, NoSuchRelease):
+                    self.mistake = error
         recordable = [_recordable(part, plan) for part, plan, _ in plans.values()]
         refused = self._store.save_plans(self._run, recordable, self._leases.ids)
         for name, (part, plan, blob) in plans.items():

@@ -17,3 +17,20 @@ def check_health(device: Device, facts: Facts, display: RunDisplay) -> DeviceUnf
             return DeviceUnfit(concern.message, concern.hint, device=device.name, step=Step.FACTS)
         display.warned(device.name, concern.message, concern.hint)
     return None
+
+
+class Twins:
+    """Notices devices of an inventory that are one machine: what each measures, the other disturbs."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+
+    def notice(self, device: Device, facts: Facts, display: RunDisplay) -> None:
+        """Tell people where a device runs the very boot that another one of this run does."""
+        boot_id = facts.values.get("boot_id")
+        if not isinstance(boot_id, str):
+            return
+        first = self._first.setdefault(boot_id, device.name)
+        if first != device.name:
+            message = f"it is the same machine as {first}: what they measure at the same time disturbs each other"
+            display.warned(device.name, message, "run them one after the other: --select")

@@ -25,7 +25,7 @@ from orchestrator.domain.conversation import (
     SessionEnded,
 )
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import BundleError, LinkLost, Unreachable
+from orchestrator.domain.errors import BundleError, LinkLost, NoSuchRelease, Unreachable
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan
 from orchestrator.domain.run import DeviceRunState
@@ -96,6 +96,11 @@ class Planner:
 class Broken(Planner):
     def plan(self, device: Device, facts: Facts) -> DevicePlan:
         raise BundleError("the index does not answer", "check the network")
+
+
+class Mistaken(Planner):
+    def plan(self, device: Device, facts: Facts) -> DevicePlan:
+        raise NoSuchRelease("s.yaml:4: the package index has no tflite-runtime 2.99.0", "check the version")
 
 
 @pytest.fixture
@@ -183,6 +188,15 @@ def test_a_plan_that_cannot_be_made_fails_its_device(store: Store) -> None:
     assert state(outcome, PI) is DeviceRunState.FAILED
     assert "the index does not answer" in (error(outcome, PI) or "")
     assert executor.commands("pi-03") == [Close]
+
+
+def test_a_release_that_does_not_exist_is_the_sweeps_mistake_and_is_on_record(store: Store) -> None:
+    executor = ScriptedExecutor({"pi-03": obedient(PI)})
+    with pytest.raises(NoSuchRelease, match=r"s.yaml:4: the package index has no tflite-runtime 2\.99\.0"):
+        drive(store, executor, planner=Mistaken())
+    (device,) = outcome_of(store, RUN).record.devices
+    assert device.state is DeviceRunState.FAILED
+    assert "the package index has no" in (device.error or "")
 
 
 def test_a_corrupt_log_fails_its_device_and_no_other(store: Store) -> None:
