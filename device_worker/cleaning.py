@@ -96,8 +96,9 @@ def _clean(state: StateDir, order: Order, worker_sha256: str) -> Outcome:
 def _clean_runs(state: StateDir, order: Order, outcome: Outcome) -> None:
     for name, (log_id, last_seq) in sorted(order.runs.items()):
         run_dir = state.run_dir(name)
-        status = RunStatus(run_dir)
-        size = tree_bytes(run_dir.path) if os.path.isdir(run_dir.path) else 0
+        if not os.path.isdir(run_dir.path):  # removed already: the same order, asked once more after a lost link
+            continue
+        status, size = RunStatus(run_dir), tree_bytes(run_dir.path)
         if status.pid is not None or (status.log_id, status.last_seq) != (log_id, last_seq):
             outcome.keep("run", name, size, "it has changed since it was looked at")
             continue

@@ -32,6 +32,7 @@ def collect_health(state_dir: str) -> dict[str, Any]:
         "previous_crash": None if left is None else dict(_brief(holder), rebooted=left.boot_id != read_boot_id()),
         "leftover_processes": 0 if left is None else len(find_marked(left.marker)),
         "damaged_logs": [run_dir.run for run_dir in state.known_runs() if damaged_logs(run_dir)],
+        "in_login_session": login_session.is_in_login_session(os.getpid()),
         "login_lingers": login_session.lingers() if login_session.kills_processes() else None,
     }
 

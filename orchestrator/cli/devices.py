@@ -8,12 +8,17 @@ import typer
 
 from orchestrator.cli.options import Config, Db, ExecutorName, InventoryPath, Json, RayAddress, Select, examples
 from orchestrator.cli.output import leave, show
-from orchestrator.domain.errors import ExitCode
+from orchestrator.domain.errors import ConfigError, DeviceError, ExitCode
 
 if TYPE_CHECKING:
-    from orchestrator.domain.enrollment import Enrollment
+    from collections.abc import Mapping, Sequence
 
-app = typer.Typer(no_args_is_help=True, help="List, probe and enrol devices.")
+    from orchestrator.domain.cleaning import Thing
+    from orchestrator.domain.device import Device
+    from orchestrator.domain.enrollment import Enrollment
+    from orchestrator.domain.inventory import Inventory
+
+app = typer.Typer(no_args_is_help=True, help="List, probe, enrol and clean devices.")
 
 ON_THE_DEVICE = examples("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub", title="On the device:") + "\n\n"
 
@@ -51,17 +56,68 @@ def probe(
     A device that fails is a row with its reason; the exit code is then 3, or 4 if none answered.
     """
     from orchestrator import bootstrap
-    from orchestrator.domain.errors import DeviceError
     from orchestrator.reporting.fleet import probe_report, probe_rows
     from orchestrator.services.probe import probe_devices
 
     settings = bootstrap.settings(db=db, inventory=inventory, config=config, executor=executor, ray_address=ray_address)
-    known = bootstrap.inventory(settings)
+    devices = bootstrap.inventory(settings).select(select)
     with bootstrap.store(settings) as store:
-        answers = probe_devices(known.select(select), store, bootstrap.executor(settings))
-    show(probe_rows(answers), as_json, lambda: probe_report(answers))
-    failed = sum(isinstance(answer, DeviceError) for answer in answers.values())
-    leave(ExitCode.FINE if not failed else ExitCode.INFRASTRUCTURE if failed == len(answers) else ExitCode.INCOMPLETE)
+        answers = probe_devices(devices, store, bootstrap.executor(settings))
+    limits = {device.name: device.limits for device in devices}
+    show(probe_rows(answers, limits), as_json, lambda: probe_report(answers, limits))
+    leave(_exit_code(answers))
+
+
+@app.command(epilog=examples("benchfleet devices clean pi-03 --dry-run"))
+def clean(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Devices of the inventory.")] = None,
+    select: Annotated[
+        str | None, typer.Option("--select", metavar="EXPR", help="More devices, such as 'class=rpi'.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Cache and runs, as without these options.")] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Only blobs, bundles and old workers.")] = False,
+    runs: Annotated[bool, typer.Option("--runs", help="Only folders of runs.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Ask for each run that is not safe in the database.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --force: remove such runs without asking.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    executor: ExecutorName = None,
+    ray_address: RayAddress = None,
+    db: Db = None,
+    inventory: InventoryPath = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Remove from devices what nobody needs, and say how much that frees.
+
+    A run's folder goes only if it is finished and this database has its whole log. What a run, a session or a process
+    still needs stays. A busy device is left alone.
+    """
+    from orchestrator import bootstrap
+    from orchestrator.reporting.cleaning import clean_report, clean_rows
+    from orchestrator.services.clean import Wish, clean_devices
+
+    settings = bootstrap.settings(db=db, inventory=inventory, config=config, executor=executor, ray_address=ray_address)
+    devices = _named(bootstrap.inventory(settings), names or [], select)
+    everything = all_ or not (cache or runs)
+    wish = Wish(cache=cache or everything, runs=runs or everything, force=force, dry_run=dry_run)
+
+    def agreed(device: str, run: Thing) -> bool:
+        question = f"{device}: run {run.name}: {run.reason}. Remove it for good?"
+        return yes or typer.confirm(question, err=True)
+
+    with bootstrap.store(settings) as store:
+        answers = clean_devices(devices, store, bootstrap.executor(settings), wish, agreed)
+    show(clean_rows(answers), as_json, lambda: clean_report(answers, dry_run=dry_run))
+    leave(_exit_code(answers))
+
+
+def _named(inventory: Inventory, names: Sequence[str], select: str | None) -> list[Device]:
+    """Return devices by name and by selector, each once."""
+    if not names and select is None:
+        raise ConfigError("no device is named", "name devices, or pick them: --select EXPR (all picks every one)")
+    devices = [inventory.device(name) for name in names]
+    devices += inventory.select(select) if select is not None else ()
+    return list({device.name: device for device in devices}.values())
 
 
 @app.command(epilog=ON_THE_DEVICE + examples("benchfleet devices enroll pi-03"))
@@ -90,3 +146,9 @@ def enroll(
     enrollment = enroll_device(device, bootstrap.host_keys(settings), agreed)
     show(enrollment, as_json, enrollment.sentence)
     leave(ExitCode.FINE if enrollment.recorded else ExitCode.USAGE)
+
+
+def _exit_code(answers: Mapping[str, object]) -> ExitCode:
+    """Return 0 where every device answered, 3 where some did, 4 where none did."""
+    failed = sum(isinstance(answer, DeviceError) for answer in answers.values())
+    return ExitCode.FINE if not failed else ExitCode.INFRASTRUCTURE if failed == len(answers) else ExitCode.INCOMPLETE

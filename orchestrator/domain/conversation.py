@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.domain.blob import Blob
+from orchestrator.domain.cleaning import CleanOrder, StockedRun, Thing
 from orchestrator.domain.errors import DeviceError
 from orchestrator.domain.facts import Facts
 
@@ -21,6 +22,7 @@ class Step(StrEnum):
     FOLLOW = "follow"
     CANCEL = "cancel"
     FORGET = "forget"
+    CLEAN = "clean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,19 @@ class Close:
     """Nothing more: leave the device, whatever runs there goes on."""
 
 
-Command = Assignment | Attachment | Forget | Cancel | Close
+@dataclass(frozen=True, slots=True)
+class TakeStock:
+    """Say which runs lie on the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """Remove from the device what is ordered and not in use."""
+
+    order: CleanOrder
+
+
+Command = Assignment | Attachment | Forget | Cancel | Close | TakeStock | Clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +125,34 @@ class RecordsArrived:
 
 @dataclass(frozen=True, slots=True)
 class FollowEnded:
-    """Nothing more will come: `state` is the device's RunState; an unknown run has no `log_id` and no `last_seq`."""
+    """Nothing more will come: `state` is the device's RunState; an unknown run has no `log_id` and no `last_seq`.
+
+    `reason` is why the runner stopped, where the device knows.
+    """
 
     device: str
     run: str
     state: str
     log_id: str | None
     last_seq: int | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StockTaken:
+    """The runs that lie on the device."""
+
+    device: str
+    runs: tuple[StockedRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What went, or would go in a dry run, and what stays."""
+
+    device: str
+    removed: tuple[Thing, ...]
+    kept: tuple[Thing, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,4 +163,4 @@ class SessionEnded:
     error: DeviceError | None = None
 
 
-Report = StepBegan | FactsReported | RunnerStarted | RecordsArrived | FollowEnded | SessionEnded
+Report = StepBegan | FactsReported | RunnerStarted | RecordsArrived | FollowEnded | StockTaken | Cleaned | SessionEnded

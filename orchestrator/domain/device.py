@@ -10,6 +10,10 @@ STATE_DIR = "~/.cache/benchfleet"
 """The one folder that benchfleet writes on a device, unless its inventory names another."""
 
 
+CACHE_BYTES_MAX = 4 << 30
+"""How much of a device's disk its blobs and bundles may take, unless its inventory says otherwise."""
+
+
 class TransportKind(StrEnum):
     """How a device is reached."""
 
@@ -19,12 +23,18 @@ class TransportKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Conditions that a device's trials must keep; None means no limit of that kind."""
+    """Conditions that a device and its trials must keep; None means no limit of that kind.
+
+    `cache_bytes_max` bounds what stays on the device for later: models, data sets and runtimes that no run needs now.
+    """
 
     temperature_c_max: float | None = None
     trial_timeout_s: float | None = None
     memory_bytes_max: int | None = None
     cooldown_s_max: float = 120.0
+    cache_bytes_max: int = CACHE_BYTES_MAX
+    disk_free_bytes_min: int | None = None
+    clock_offset_s_max: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,10 @@ class DeviceDiskFull(DeviceError):
     """The device has no room for what must be stored there."""
 
 
+class DeviceUnfit(DeviceError):
+    """The device is in a state in which what it measured would be wrong, or lost."""
+
+
 class WorkerFailed(DeviceError):
     """The worker answered with an error, or with something that is not its protocol."""
 

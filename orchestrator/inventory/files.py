@@ -132,8 +132,9 @@ class _DeviceReader:
     def _limits(self, device: DeviceSection) -> Limits:
         own, default = device.limits, self._defaults.limits
         values = {**default.model_dump(exclude_unset=True), **own.model_dump(exclude_unset=True)}
-        if values.get("cooldown_s_max", 0) is None:
-            del values["cooldown_s_max"]
+        for key in ("cooldown_s_max", "cache_bytes_max"):  # what has a default has no "none"
+            if values.get(key, 0) is None:
+                del values[key]
         return Limits(**values)
 
 

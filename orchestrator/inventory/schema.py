@@ -74,6 +74,9 @@ class LimitsSection(Section):
     trial_timeout_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
     memory_bytes_max: Bytes | None = None
     cooldown_s_max: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    cache_bytes_max: Bytes | None = None
+    disk_free_bytes_min: Bytes | None = None
+    clock_offset_s_max: Annotated[float, Field(gt=0, le=86_400)] | None = None
 
 
 class DefaultsSection(Section):

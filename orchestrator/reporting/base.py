@@ -14,6 +14,9 @@ class RunDisplay(Protocol):
     def step(self, device: str, step: str, detail: str) -> None:
         """A device's session entered a step; `detail` is for people."""
 
+    def warned(self, device: str, message: str, hint: str | None) -> None:
+        """Something about a device is worth a word; it goes on."""
+
     def planned(self, device: str, trials: int, excluded: int) -> None:
         """A device's plan is known: so many trials to come, preflights included; so many cells that will not run."""
 

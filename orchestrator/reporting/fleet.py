@@ -9,9 +9,10 @@ from datetime import datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.device import Device, Limits, TransportKind
 from orchestrator.domain.errors import OrchestratorError
 from orchestrator.domain.facts import Facts
+from orchestrator.domain.health import Concern, judge_health
 from orchestrator.domain.metric import Unit
 from orchestrator.domain.model import Model, Variant
 from orchestrator.reporting import numbers
@@ -64,26 +65,41 @@ def device_rows(
     return rows
 
 
-def probe_rows(results: Mapping[str, Facts | OrchestratorError]) -> Sequence[Mapping[str, object]]:
+def probe_rows(
+    results: Mapping[str, Facts | OrchestratorError], limits: Mapping[str, Limits]
+) -> Sequence[Mapping[str, object]]:
     """Return what `probe_report` shows as data: of each device its facts or its error, the other is None."""
     return [
-        {"name": name, "facts": answer.values, "error": None}
+        {"name": name, "facts": answer.values, "concerns": judge_health(answer, limits[name]), "error": None}
         if isinstance(answer, Facts)
-        else {"name": name, "facts": None, "error": answer}
+        else {"name": name, "facts": None, "concerns": [], "error": answer}
         for name, answer in results.items()
     ]
 
 
-def probe_report(results: Mapping[str, Facts | OrchestratorError]) -> RenderableType:
-    """Return what each device answered; those that did not answer follow, each with its error and what to do."""
+def probe_report(results: Mapping[str, Facts | OrchestratorError], limits: Mapping[str, Limits]) -> RenderableType:
+    """Return what each device answered and what is wrong with it.
+
+    Those that did not answer follow, each with its error and what to do.
+    """
     answered = [(name, facts) for name, facts in results.items() if isinstance(facts, Facts)]
     parts: list[RenderableType] = []
     if answered:
         parts.append(plain_table(_PROBE_COLUMNS, (_probe_row(name, facts.values) for name, facts in answered)))
-    for name, error in results.items():
-        if isinstance(error, OrchestratorError):
-            parts += error_lines(error, device=name)
+    for name, answer in results.items():
+        if isinstance(answer, OrchestratorError):
+            parts += error_lines(answer, device=name)
+        else:
+            parts += [line for concern in judge_health(answer, limits[name]) for line in _concern_lines(name, concern)]
     return Group(*parts)
+
+
+def _concern_lines(name: str, concern: Concern) -> Iterator[Text]:
+    """Say what is worth a word about a device; what would keep it from measuring is marked so."""
+    label = ("would be refused: ", "bold red") if concern.is_refusal else ("warning: ", "bold yellow")
+    yield Text.assemble(label, f"{clean(name)}: {clean(concern.message)}")
+    if concern.hint:
+        yield Text.assemble(("hint: ", "bold"), clean(concern.hint))
 
 
 def error_lines(error: OrchestratorError, device: str | None = None) -> Iterator[Text]:

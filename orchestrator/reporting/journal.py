@@ -34,6 +34,11 @@ class JournalDisplay:
             self._log.debug("step_began", device=device, step=step, detail=detail)
         self._inner.step(device, step, detail)
 
+    def warned(self, device: str, message: str, hint: str | None) -> None:
+        """Log what is worth a word."""
+        self._log.warning("device_warned", device=device, warning=message, hint=hint)
+        self._inner.warned(device, message, hint)
+
     def planned(self, device: str, trials: int, excluded: int) -> None:
         """Log how much there is to do."""
         self._log.info("device_planned", device=device, trials=trials, excluded=excluded)

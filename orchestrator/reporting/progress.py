@@ -113,6 +113,9 @@ class SilentDisplay:
     def step(self, device: str, step: str, detail: str) -> None:
         """Ignore it."""
 
+    def warned(self, device: str, message: str, hint: str | None) -> None:
+        """Ignore it."""
+
     def planned(self, device: str, trials: int, excluded: int) -> None:
         """Ignore it."""
 
@@ -150,6 +153,12 @@ class LineDisplay:
         progress = self._board.touch(device)
         progress.step, progress.detail = step, detail
         self._print(device, clean(f"{step}  {detail}"))
+
+    def warned(self, device: str, message: str, hint: str | None) -> None:
+        """Print what is worth a word, and what to do about it."""
+        self._print(device, f"warning: {clean(message)}")
+        if hint:
+            self._print(device, f"hint: {clean(hint)}")
 
     def planned(self, device: str, trials: int, excluded: int) -> None:
         """Print how much there is to do, where that is news."""
@@ -219,6 +228,12 @@ class LiveDisplay:
         with self._lock:
             progress = self._board.touch(device)
             progress.step, progress.detail = step, detail
+
+    def warned(self, device: str, message: str, hint: str | None) -> None:
+        """Print above the table what is worth a word, and what to do about it."""
+        self._console.print(Text.assemble((f"{clean(device)}  ", "bold"), ("warning: ", "yellow"), clean(message)))
+        if hint:
+            self._console.print(Text(f"  hint: {clean(hint)}"))
 
     def planned(self, device: str, trials: int, excluded: int) -> None:
         """Show how much there is to do."""

@@ -36,6 +36,7 @@ from orchestrator.domain.plan_document import planned_blobs, planned_trials
 from orchestrator.domain.run import DeviceRunState, Offset, Standing
 from orchestrator.execution.base import Executor
 from orchestrator.reporting.base import RunDisplay
+from orchestrator.services.health import check_health
 from orchestrator.services.inbox import Inbox, Patient, Urgent
 from orchestrator.store.base import DeviceRecords, Results, RunProgress, RunRecords
 
@@ -56,6 +57,9 @@ class Intent(Enum):
     RESUME = auto()
     FOLLOW = auto()
     CANCEL = auto()
+
+
+NEW = (Intent.RUN, Intent.DETACH)
 
 
 class DriverStore(DeviceRecords, RunRecords, RunProgress, Results, Protocol):
@@ -186,11 +190,15 @@ class Driver:
                 self._fail(part, snapshot)
                 continue
             part.snapshot, part.worker_sha256 = snapshot, report.worker_sha256
+            unfit = check_health(part.device, report.facts, self._display) if self._intent in NEW else None
+            if unfit is not None:
+                self._fail(part, unfit)
+                continue
             self._set_to_work(part, report.facts)
 
     def _set_to_work(self, part: _Part, facts: Facts) -> None:
         name = part.device.name
-        is_new = self._intent in (Intent.RUN, Intent.DETACH)
+        is_new = self._intent in NEW
         document = None if is_new else self._store.plan_document(self._run, name)
         if self._intent is Intent.CANCEL:
             self._executor.post(name, Cancel(self._run))
@@ -265,7 +273,8 @@ class Driver:
             self._end(part, known.state)
         else:
             error = STOPPED if report.state == DeviceLogState.STOPPED else LOG_GONE
-            self._end(part, DeviceRunState.STOPPED, error, f"benchfleet runs resume {self._run}")
+            why = f": {report.reason}" if report.reason else ""
+            self._end(part, DeviceRunState.STOPPED, error + why, f"benchfleet runs resume {self._run}")
 
     def _resumed(self, part: _Part, report: FollowEnded, offset: Offset, collected: bool) -> bool:
         """Start what is missing, if anything is: a stopped log is gone on with, a finished one gives way to a new one.

@@ -8,12 +8,14 @@ import time
 from typing import Generic, TypeVar
 
 from orchestrator.domain.conversation import (
+    Cleaned,
     FactsReported,
     FollowEnded,
     RecordsArrived,
     RunnerStarted,
     SessionEnded,
     StepBegan,
+    StockTaken,
 )
 
 DELAY_S = 0.25
@@ -24,7 +26,7 @@ END_DELAY_PART = 0.1
 """The end of a log waits this part of that: its device may be the last one."""
 
 Patient = RecordsArrived | FollowEnded | SessionEnded
-Urgent = StepBegan | FactsReported | RunnerStarted
+Urgent = StepBegan | FactsReported | RunnerStarted | StockTaken | Cleaned
 Own = TypeVar("Own")
 
 

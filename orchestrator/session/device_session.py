@@ -17,6 +17,8 @@ from orchestrator.domain.conversation import (
     Assignment,
     Attachment,
     Cancel,
+    Clean,
+    Cleaned,
     Close,
     Command,
     FactsReported,
@@ -28,9 +30,14 @@ from orchestrator.domain.conversation import (
     SessionEnded,
     Step,
     StepBegan,
+    StockTaken,
+    TakeStock,
 )
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import BlobDamaged, DeviceError, OrchestratorError, WorkerFailed
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.health import CLOCK_OFFSET_KEY, clock_offset_s
+from orchestrator.session.cleaning import clean, stock
 from orchestrator.session.worker_client import WorkerClient, WorkerProgram
 from orchestrator.transport.base import Connector, Transport
 
@@ -138,10 +145,20 @@ class DeviceSession:
         elif isinstance(command, Forget):
             self._step = Step.FORGET
             self._with_link(lambda client: client.forget(command.run, command.log_id, command.last_seq), attempts)
+        elif isinstance(command, TakeStock):
+            self._step = Step.CLEAN
+            self._emit(StockTaken(self._device.name, self._with_link(stock, attempts)))
+        elif isinstance(command, Clean):
+            removed, kept = self._with_link(lambda client: clean(client, command.order), attempts)
+            self._emit(Cleaned(self._device.name, removed, kept))
 
     def _report_facts(self, client: WorkerClient) -> None:
         self._step = Step.FACTS
-        self._emit(FactsReported(self._device.name, client.facts(), client.worker_sha256))
+        asked = time.time_ns()
+        values = client.facts().values
+        offset_s = clock_offset_s(values.get("unix_ns"), asked, time.time_ns())
+        facts = Facts({**values, CLOCK_OFFSET_KEY: offset_s})
+        self._emit(FactsReported(self._device.name, facts, client.worker_sha256))
 
     def _assign(self, client: WorkerClient, assignment: Assignment) -> str:
         self._upload(client, assignment)
@@ -152,7 +169,7 @@ class DeviceSession:
 
     def _upload(self, client: WorkerClient, assignment: Assignment) -> None:
         self._step = Step.UPLOAD
-        offsets = client.missing_blobs(assignment.blobs)
+        offsets = client.missing_blobs(assignment.blobs, self._device.limits.cache_bytes_max)
         missing = [blob for blob in assignment.blobs if blob.sha256 in offsets]
         total = sum(blob.size - offsets[blob.sha256] for blob in missing)
         sent = 0
@@ -210,7 +227,8 @@ class DeviceSession:
                 seen.log_id, seen.last_seq = str(log_id), last
             elif message["type"] == Message.FOLLOW_ENDED:
                 state, last_seq = str(message.get("state", RunState.UNKNOWN)), message.get("last_seq")
-                self._emit(FollowEnded(name, run, state, log_id, last_seq))
+                reason = message.get("reason")
+                self._emit(FollowEnded(name, run, state, log_id, last_seq, str(reason) if reason else None))
 
     def _with_link(self, action: Callable[[WorkerClient], Result], attempts: int) -> Result:
         """Do an idempotent action over the open connection, or over new ones while they are lost.

@@ -135,10 +135,11 @@ class WorkerClient:
             raise WorkerFailed("the worker's facts are not an object")
         return Facts(values)
 
-    def missing_blobs(self, blobs: Sequence[Blob]) -> dict[str, int]:
-        """Return the offset to upload from for each blob that the device lacks."""
-        question = {"type": Message.BLOBS, "blobs": [{"sha256": b.sha256, "size": b.size} for b in blobs]}
-        answer = self._ask(question)[0]
+    def missing_blobs(self, blobs: Sequence[Blob], cache_bytes_max: int) -> dict[str, int]:
+        """Return the offset to upload from for each blob that the device lacks; what it no longer needs gives way."""
+        wanted = [{"sha256": blob.sha256, "size": blob.size} for blob in blobs]
+        question = {"type": Message.BLOBS, "blobs": wanted, "cache_bytes_max": cache_bytes_max}
+        answer = self.ask(question, UPLOAD_TIMEOUT_S)
         try:
             return {str(entry["sha256"]): int(entry["offset"]) for entry in answer["missing"]}
         except (KeyError, TypeError, ValueError) as error:
@@ -199,6 +200,10 @@ class WorkerClient:
         """Let the device delete a log that is in the database as a whole."""
         question = {"type": Message.FORGET, "run": run, "log_id": log_id, "last_seq": last_seq}
         return bool(self._ask(question)[0].get("forgotten"))
+
+    def ask(self, question: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, Any]:
+        """Return the answer to a question that has no payload either way."""
+        return self._ask(question, timeout_s=timeout_s)[0]
 
     def close(self) -> None:
         """End the worker's input, and so the worker; a runner goes on."""

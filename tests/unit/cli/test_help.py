@@ -14,7 +14,7 @@ from tests.unit.cli.commands import GROUPS, LEAVES, root
 
 NO_DATABASE = {"init", "devices enroll", "models list", "models verify", "models build"}
 NO_SETTINGS = {"init", "models list", "models verify", "models build"}
-DRIVES_DEVICES = {"devices probe", "run", "runs follow", "runs resume", "runs cancel"}
+DRIVES_DEVICES = {"devices probe", "devices clean", "run", "runs follow", "runs resume", "runs cancel"}
 
 
 @cache

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import RenderableType
 
+from orchestrator.domain.device import Limits
 from orchestrator.domain.errors import ConfigError, Unreachable
 from orchestrator.domain.measurement import Cell, CellResult
 from orchestrator.reporting.compare import CompareView
@@ -31,7 +32,8 @@ REPORTS: dict[str, RenderableType] = {
             "old": samples.BARE_FACTS,
             "coral-01": Unreachable("no route", "is it on?").at("coral-01", "connect"),
             "x": ConfigError("bad " + samples.HOSTILE),
-        }
+        },
+        {"pi-03": Limits(), "old": Limits()},
     ),
     "models": model_table([samples.MODEL]),
     "plan": plan_report(SweepPlans("digits-variants", 7, samples.PLANS, {"coral-01": UNREACHABLE})),

@@ -1,0 +1,136 @@
+"""Judge by its facts whether a device may measure now, and what is worth a word about it.
+
+A limit that the inventory names is kept: the device is refused. What no limit names is worth a warning at most, unless
+the run could not be what it should: nothing can be written, or a logout would end it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.domain.device import Limits
+from orchestrator.domain.facts import Facts
+
+CLOCK_OFFSET_KEY = "clock_offset_s"
+"""What the controller adds to the facts: by how much the device's clock is off for certain; ahead is positive."""
+
+DISK_FREE_BYTES_WORRYING = 64 << 20
+FILES_FREE_WORRYING = 1000
+CLOCK_OFFSET_S_WORRYING = 60.0
+
+_LINGER_HINT = "loginctl enable-linger USER on the device, or KillUserProcesses=no in its /etc/systemd/logind.conf"
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something about a device that a person should know; a refusal keeps it from measuring."""
+
+    message: str
+    hint: str | None = None
+    is_refusal: bool = False
+
+
+def judge_health(facts: Facts, limits: Limits) -> tuple[Concern, ...]:
+    """Return what is wrong with a device, refusals first; what a device does not say is no concern."""
+    values = facts.values
+    said = values.get("health")
+    health = said if isinstance(said, Mapping) else {}
+    concerns = [
+        *_of_disk(values, health, limits),
+        *_of_clock(values, limits),
+        *_of_heat(values, limits),
+        *_of_login(values, health),
+        *_of_last_run(health),
+    ]
+    return tuple(sorted(concerns, key=lambda concern: not concern.is_refusal))
+
+
+def clock_offset_s(device_unix_ns: object, asked_unix_ns: int, answered_unix_ns: int) -> float | None:
+    """Return by how much a clock that was read between asking and answer is off for certain; 0.0 if it need not be."""
+    if not isinstance(device_unix_ns, int) or isinstance(device_unix_ns, bool):
+        return None
+    late, early = device_unix_ns - answered_unix_ns, device_unix_ns - asked_unix_ns
+    return (late if late > 0 else min(early, 0)) / 1e9
+
+
+def _of_disk(values: Mapping[str, Any], health: Mapping[str, Any], limits: Limits) -> Iterator[Concern]:
+    state_dir = values.get("state_dir")
+    if health.get("read_only") is True:
+        yield Concern(f"{state_dir} can only be read", "is the disk damaged? check it, or set another state_dir", True)
+    free, least = _number(values.get("disk_free_bytes")), limits.disk_free_bytes_min
+    if free is not None and least is not None and free < least:
+        message = f"{_mb(free)} MB are free in {state_dir}, and disk_free_bytes_min is {_mb(least)} MB"
+        yield Concern(message, "benchfleet devices clean, or free space on the device", True)
+    elif free is not None and free < DISK_FREE_BYTES_WORRYING:
+        yield Concern(f"only {_mb(free)} MB are free in {state_dir}", "benchfleet devices clean")
+    files = _number(health.get("files_free"))
+    if files is not None and files < FILES_FREE_WORRYING:
+        yield Concern(f"only {files:.0f} more files fit on the disk of {state_dir}", "benchfleet devices clean")
+
+
+def _of_clock(values: Mapping[str, Any], limits: Limits) -> Iterator[Concern]:
+    offset_s = _number(values.get(CLOCK_OFFSET_KEY))
+    if offset_s is None:
+        return
+    way = "ahead" if offset_s > 0 else "behind"
+    message = f"its clock is at least {abs(offset_s):.1f} s {way} of the controller's"
+    if limits.clock_offset_s_max is not None and abs(offset_s) > limits.clock_offset_s_max:
+        yield Concern(f"{message}, and clock_offset_s_max is {limits.clock_offset_s_max:g} s", "set its clock", True)
+    elif limits.clock_offset_s_max is None and abs(offset_s) > CLOCK_OFFSET_S_WORRYING:
+        yield Concern(f"{message}; durations do not depend on it, dates in the results do", "set its clock")
+
+
+def _of_heat(values: Mapping[str, Any], limits: Limits) -> Iterator[Concern]:
+    temperature, most = _number(values.get("temperature_c")), limits.temperature_c_max
+    if temperature is not None and most is not None and temperature > most:
+        yield Concern(f"it has {temperature:.1f} °C, and temperature_c_max is {most:g} °C: trials wait for it to cool")
+    if values.get("throttled") is True:
+        yield Concern("its CPU is being held back now, by heat or a weak supply", "check its cooling and its supply")
+
+
+def _of_login(values: Mapping[str, Any], health: Mapping[str, Any]) -> Iterator[Concern]:
+    if values.get("login_kills_processes") is not True or health.get("in_login_session") is False:
+        return
+    if health.get("login_lingers") is True:
+        yield Concern("a logout ends the user's processes there; runners are moved to the user's service manager")
+    else:
+        yield Concern("a logout ends the user's processes there, runners too", _LINGER_HINT, True)
+
+
+def _of_last_run(health: Mapping[str, Any]) -> Iterator[Concern]:
+    holder, crash = health.get("holder"), health.get("previous_crash")
+    if isinstance(holder, Mapping):
+        yield Concern(f"run {holder.get('run')} is measuring there{_since(holder)}")
+    if isinstance(crash, Mapping):
+        how = "the device was restarted" if crash.get("rebooted") is True else "its runner was killed"
+        run = crash.get("run")
+        yield Concern(f"run {run}, begun there{_since(crash)}, broke off: {how}", f"benchfleet runs resume {run}")
+    leftovers = _number(health.get("leftover_processes"))
+    if leftovers:
+        message = f"{leftovers:.0f} processes that a killed runner left are still running; the next run ends them"
+        yield Concern(message, "benchfleet devices clean ends them now")
+    damaged = health.get("damaged_logs")
+    if isinstance(damaged, list) and damaged:
+        shown = ", ".join(str(run) for run in damaged[:3])
+        yield Concern(f"logs were set aside as damaged there, of {shown}", "does its disk fail? check the kernel's log")
+
+
+def _since(holder: Mapping[str, Any]) -> str:
+    since = holder.get("since_unix")
+    if not isinstance(since, int) or not 0 < since < 1 << 33:
+        return ""
+    return f" since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _number(value: object) -> float | None:
+    """Return a finite number that a device named, if it is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) > 1e18:
+        return None
+    return float(value)
+
+
+def _mb(size: float) -> str:
+    return f"{size / 1e6:.1f}"
