@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.device import Device, Limits, TransportKind
+from orchestrator.domain.device import CACHE_BYTES_MAX, Device, Limits, TransportKind
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.inventory import Inventory
 from orchestrator.inventory.files import load_inventory
@@ -104,6 +104,21 @@ devices:
     device = load(tmp_path, text).devices["a"]
     assert device.tags == {"site": "north", "class": "coral"}
     assert device.limits == Limits(temperature_c_max=80, cooldown_s_max=30)
+
+
+def test_bounds_of_cache_disk_and_clock_have_defaults_or_none(tmp_path: Path) -> None:
+    text = """
+defaults: {limits: {disk_free_bytes_min: 1G, cache_bytes_max: 2G}}
+devices:
+  a: {limits: {cache_bytes_max: null, clock_offset_s_max: 2.5}}
+  b: {limits: {disk_free_bytes_min: null}}
+"""
+    devices = load(tmp_path, text).devices
+    assert devices["a"].limits == Limits(
+        cache_bytes_max=CACHE_BYTES_MAX, disk_free_bytes_min=1 << 30, clock_offset_s_max=2.5
+    )
+    assert devices["b"].limits == Limits(cache_bytes_max=2 << 30)
+    assert CACHE_BYTES_MAX == 4 << 30
 
 
 def test_a_relative_key_file_starts_from_the_inventory(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.domain.blob import Blob, BlobKind
+from orchestrator.domain.cleaning import Cleaning, Kind, Thing
 from orchestrator.domain.comparison import (
     Agreement,
     Comparison,
@@ -17,6 +18,7 @@ from orchestrator.domain.comparison import (
     Verdict,
 )
 from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.errors import DeviceBusy, OrchestratorError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.measurement import Cell, CellResult
 from orchestrator.domain.metric import METRICS
@@ -121,6 +123,18 @@ PI_FACTS = Facts(
         "disk_free_bytes": 20_900_000_000,
     }
 )
+CLEANED: dict[str, Cleaning | OrchestratorError] = {
+    "pi-03": Cleaning(
+        (Thing(Kind.RUN, "20260101-101112-ab12", 4_100), Thing(Kind.BLOB, "c" * 64, 51_200_000)),
+        (
+            Thing(Kind.RUN, "20260102-101112-cd34", 9_000, "this database does not have its log"),
+            Thing(Kind.BLOB, "d" * 64, 20_512, "needed by run 20260102-101112-cd34"),
+            Thing(Kind.WORKER, "e" * 64, 400_000, f"process 17 runs it {HOSTILE}"),
+        ),
+    ),
+    "pi-04": Cleaning((), ()),
+    "coral-01": DeviceBusy("run 20260103-101112-ef56 is measuring here", "wait for it to end").at("coral-01", "clean"),
+}
 BARE_FACTS = Facts({"machine": "armv7l", "python": "3.7.3", "temperature_c": None, "memory_bytes": HOSTILE})
 
 JOBS = tuple(

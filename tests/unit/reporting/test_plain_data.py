@@ -11,8 +11,10 @@ from pathlib import PurePosixPath
 import pytest
 
 from orchestrator.domain.comparison import Agreement, OutputsAgreement, Tolerance
+from orchestrator.domain.device import Limits
 from orchestrator.domain.errors import ConfigError, Unreachable
 from orchestrator.domain.facts import Facts
+from orchestrator.domain.health import judge_health
 from orchestrator.domain.plan import DevicePlan, Excluded
 from orchestrator.domain.run import DeviceRun, DeviceRunState, Offset, TrialState
 from orchestrator.reporting.fleet import probe_rows
@@ -90,9 +92,11 @@ def test_errors_say_what_and_where_and_what_to_do() -> None:
 def test_devices_that_answered_and_that_did_not_have_one_shape() -> None:
     lost = Unreachable("connection refused", "is it on?").at("pi-04", "connect")
 
-    assert to_json(probe_rows({"pi-03": Facts({"cpu_count": 4}), "pi-04": lost})) == [
-        {"name": "pi-03", "facts": {"cpu_count": 4}, "error": None},
-        {"name": "pi-04", "facts": None, "error": to_json(lost)},
+    facts = Facts({"cpu_count": 4, "throttled": True})
+    (concern,) = judge_health(facts, Limits())
+    assert to_json(probe_rows({"pi-03": facts, "pi-04": lost}, {"pi-03": Limits()})) == [
+        {"name": "pi-03", "facts": dict(facts.values), "concerns": [to_json(concern)], "error": None},
+        {"name": "pi-04", "facts": None, "concerns": [], "error": to_json(lost)},
     ]
 
 

@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from orchestrator.domain.device import Limits
 from orchestrator.domain.errors import ConfigError, Unreachable
 from orchestrator.domain.measurement import Cell, CellResult
+from orchestrator.reporting.cleaning import clean_report
 from orchestrator.reporting.compare import CompareView
 from orchestrator.reporting.fleet import device_table, model_table, probe_report
 from orchestrator.reporting.plans import SweepPlans, plan_report
@@ -35,6 +36,7 @@ REPORTS: dict[str, RenderableType] = {
         },
         {"pi-03": Limits(), "old": Limits()},
     ),
+    "clean": clean_report(samples.CLEANED, dry_run=False),
     "models": model_table([samples.MODEL]),
     "plan": plan_report(SweepPlans("digits-variants", 7, samples.PLANS, {"coral-01": UNREACHABLE})),
     "runs": run_table(samples.SUMMARIES),
@@ -99,7 +101,7 @@ def test_empty_reports_are_drawn_too() -> None:
     assert drawn(run_table([])).startswith("run")
     assert drawn(device_table([])).startswith("device")
     assert drawn(row_table(["a"], [])) == "a\n"
-    assert drawn(probe_report({})).strip() == ""
+    assert drawn(probe_report({}, {})).strip() == ""
 
 
 def result(variant: str, threads: int, device: str = "pi-03", values: tuple[float, ...] = (1.0,)) -> CellResult:

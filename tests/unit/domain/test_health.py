@@ -1,0 +1,126 @@
+"""Which facts are a concern, and which keep a device from measuring: one row each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from orchestrator.domain.device import Limits
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.health import clock_offset_s, judge_health
+
+GIB = 1 << 30
+SOUND: Mapping[str, Any] = {
+    "state_dir": "/home/pi/.cache/benchfleet",
+    "disk_free_bytes": 20 * GIB,
+    "temperature_c": 48.0,
+    "throttled": False,
+    "login_kills_processes": False,
+    "clock_offset_s": 0.4,
+    "health": {
+        "file_system": "ext4",
+        "read_only": False,
+        "files_free": 100_000,
+        "holder": None,
+        "previous_crash": None,
+        "leftover_processes": 0,
+        "damaged_logs": [],
+        "in_login_session": True,
+        "login_lingers": None,
+    },
+}
+KILLS = {"login_kills_processes": True}
+CRASH = {"run": "20260101-a", "since_unix": 1_767_225_600, "rebooted": False}
+
+WARNINGS: Mapping[str, tuple[Mapping[str, Any], Limits, str]] = {
+    "little room": ({"disk_free_bytes": 60_000_000}, Limits(), "only 60.0 MB are free"),
+    "few files": ({"health": {"files_free": 12}}, Limits(), "only 12 more files fit"),
+    "clock ahead": ({"clock_offset_s": 61.0}, Limits(), "at least 61.0 s ahead"),
+    "clock behind": ({"clock_offset_s": -7200.0}, Limits(), "at least 7200.0 s behind"),
+    "hot": ({"temperature_c": 75.5}, Limits(temperature_c_max=75.0), "75.5 °C"),
+    "throttled": ({"throttled": True}, Limits(), "held back"),
+    "lingers": ({**KILLS, "health": {"login_lingers": True}}, Limits(), "moved to the user's service manager"),
+    "busy": ({"health": {"holder": CRASH}}, Limits(), "20260101-a is measuring there since 2026-01-01 00:00:00 UTC"),
+    "killed": ({"health": {"previous_crash": CRASH}}, Limits(), "broke off: its runner was killed"),
+    "restarted": ({"health": {"previous_crash": {**CRASH, "rebooted": True}}}, Limits(), "the device was restarted"),
+    "leftovers": ({"health": {"leftover_processes": 3}}, Limits(), "3 processes that a killed runner left"),
+    "damaged": ({"health": {"damaged_logs": ["run-1"]}}, Limits(), "set aside as damaged there, of run-1"),
+}
+REFUSALS: Mapping[str, tuple[Mapping[str, Any], Limits, str]] = {
+    "read-only": ({"health": {"read_only": True}}, Limits(), "can only be read"),
+    "room": ({"disk_free_bytes": GIB}, Limits(disk_free_bytes_min=2 * GIB), "disk_free_bytes_min is 2147.5 MB"),
+    "clock": ({"clock_offset_s": -3.0}, Limits(clock_offset_s_max=2.0), "clock_offset_s_max is 2 s"),
+    "logout": ({**KILLS, "health": {"login_lingers": False}}, Limits(), "a logout ends the user's processes"),
+    "logout, unknown lingering": (KILLS, Limits(), "a logout ends the user's processes"),
+}
+NOTHING: Mapping[str, tuple[Mapping[str, Any], Limits]] = {
+    "sound": ({}, Limits()),
+    "enough room": ({"disk_free_bytes": 2 * GIB}, Limits(disk_free_bytes_min=2 * GIB)),
+    "little room that the inventory allows": ({"disk_free_bytes": 65 << 20}, Limits(disk_free_bytes_min=1 << 20)),
+    "a clock within the limit": ({"clock_offset_s": 120.0}, Limits(clock_offset_s_max=300.0)),
+    "hot without a limit": ({"temperature_c": 95.0}, Limits()),
+    "a logout that does not reach the worker": ({**KILLS, "health": {"in_login_session": False}}, Limits()),
+    "a device that says nothing": (dict.fromkeys(SOUND), Limits(disk_free_bytes_min=1, clock_offset_s_max=1.0)),
+    "an older worker": ({"health": None}, Limits()),
+    "nonsense": (
+        {
+            "disk_free_bytes": "much",
+            "clock_offset_s": math.nan,
+            "temperature_c": True,
+            "throttled": "yes",
+            "health": {"files_free": [], "holder": "me", "previous_crash": 7, "damaged_logs": {}, "read_only": "no"},
+        },
+        Limits(disk_free_bytes_min=1, clock_offset_s_max=1.0, temperature_c_max=0.5),
+    ),
+}
+
+
+def facts(change: Mapping[str, Any]) -> Facts:
+    values = {**SOUND, **change}
+    if isinstance(change.get("health"), Mapping):
+        values["health"] = {**SOUND["health"], **change["health"]}
+    return Facts(values)
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_what_is_worth_a_warning(name: str) -> None:
+    change, limits, words = WARNINGS[name]
+    (concern,) = judge_health(facts(change), limits)
+    assert words in concern.message
+    assert not concern.is_refusal
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_keeps_a_device_from_measuring(name: str) -> None:
+    change, limits, words = REFUSALS[name]
+    (concern,) = judge_health(facts(change), limits)
+    assert words in concern.message
+    assert concern.is_refusal
+    assert concern.hint
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_what_is_no_concern(name: str) -> None:
+    change, limits = NOTHING[name]
+    assert judge_health(facts(change), limits) == ()
+
+
+def test_refusals_come_first() -> None:
+    found = judge_health(facts({"throttled": True, "health": {"read_only": True, "files_free": 3}}), Limits())
+    assert [concern.is_refusal for concern in found] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "answered", "offset"),
+    [(150, 100, 200, 0.0), (100, 100, 200, 0.0), (200, 100, 200, 0.0), (90, 100, 200, -10e-9), (230, 100, 200, 30e-9)],
+)
+def test_a_clock_is_off_by_no_more_than_can_be_known(device: int, asked: int, answered: int, offset: float) -> None:
+    assert clock_offset_s(device, asked, answered) == offset
+
+
+@pytest.mark.parametrize("said", [None, "now", True, 1.5])
+def test_a_device_without_a_clock_has_no_offset(said: object) -> None:
+    assert clock_offset_s(said, 100, 200) is None
