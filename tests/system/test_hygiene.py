@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def hanging(lab: Lab) -> list[int]:
+def hanging(lab: Lab) -> Iterator[list[int]]:
     """A detached run in the midst of its second trial; the processes that the runner and the trial started."""
     log = lab.directory / "started"
     program = f"case $BENCHFLEET_TRIAL in *.1) ;; *) {ESCAPES.replace('LOG', str(log))} esac\n" + OK_PROGRAM
@@ -76,7 +77,14 @@ def hanging(lab: Lab) -> list[int]:
         WAIT_S,
     )
     runner = runner_of(lab)
-    return [runner, *all_of(lab, runner)]
+    found = [runner, *all_of(lab, runner)]
+    yield found
+    processes.kill(filter(alive, found))  # of a test that failed
+
+
+def started(lab: Lab) -> list[int]:
+    """Return the processes of the trial that told us their numbers."""
+    return [int(line.split()[1]) for line in (lab.directory / "started").read_text().splitlines()]
 
 
 def all_of(lab: Lab, runner: int) -> list[int]:
@@ -114,7 +122,8 @@ def test_a_busy_device_is_left_alone_and_says_who_is_on_it(lab: Lab, hanging: li
     run = only_run(lab)
     assert f"run {run} is measuring here" in done.stdout
     assert blobs(lab) == before
-    assert all(map(alive, hanging))
+    assert alive(hanging[0])
+    assert all(map(alive, started(lab)))
     probed = lab.run("devices", "probe")
     assert f"warning: pi-01: run {run} is measuring there since" in probed.stdout
     assert lab.run("runs", "cancel", "last").returncode == 0
@@ -190,8 +199,10 @@ def test_a_device_beyond_a_limit_is_refused_and_the_others_measure(lab: Lab, ssh
 
 def test_a_crash_is_told_by_probe_and_by_the_next_run(lab: Lab, hanging: list[int]) -> None:
     """The next run ends what the killed runner left, as far as it bears the mark of that runner."""
-    marked = [pid for pid in hanging[1:] if b"BENCHFLEET_RUNNER=" in Path(f"/proc/{pid}/environ").read_bytes()]
-    processes.kill([hanging[0], *(pid for pid in hanging if pid not in marked)])
+    (file,) = lab.state_dir("pi-01").glob("runs/*/pid")
+    runner = json.loads(file.read_text())
+    marked = processes.with_environment("BENCHFLEET_RUNNER={boot_id}.{pid}.{start_ticks}".format(**runner))
+    processes.kill(set(hanging) - set(marked))
     run = only_run(lab)
     shown = lab.run("devices", "probe").stdout
     assert f"warning: pi-01: run {run}, begun there since" in shown

@@ -10,6 +10,10 @@ import pytest
 
 import worker_client
 from device_worker.bundles import BundleStore
+from device_worker.plan import Plan
+from device_worker.progress import Progress
+from device_worker.runner import Runner
+from device_worker.state_dir import RunDir
 from worker_client import Refused, trials_of
 
 DISK_BYTES = 2 << 20
@@ -125,6 +129,59 @@ def test_a_plan_whose_bundles_will_not_fit_does_not_begin(small_device, plans):
         small_device.start("run-1", plans)
     assert refused.value.kind == "disk-full"
     assert refused.value.answer["needed_bytes"] > DISK_BYTES
+
+
+def test_what_was_recorded_can_be_collected_from_a_disk_that_can_only_be_read(disk, connect, installed_worker, plans):
+    state = str(disk / "state")
+    worker_client.seed_state_dir(state, installed_worker)
+    first = connect(state_dir=state)
+    plans.add_program("job", trials=2)
+    recorded = first.execute("run-1", plans)
+    first.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    again = connect(state_dir=state)
+    assert again.ask("facts")["facts"]["health"]["read_only"] is True
+    assert again.events("run-1", recorded[0]["log_id"]) == recorded
+    other = type(plans)()
+    other.add_program("other")
+    with pytest.raises(Refused, match="Read-only") as refused:
+        again.start("run-2", other)
+    assert refused.value.kind == "state-dir-unusable"
+
+
+def test_a_worker_is_not_shipped_to_a_disk_that_can_only_be_read(disk, worker_zip):
+    os.makedirs(str(disk / "state" / "worker"), 0o700)
+    os.chmod(str(disk / "state"), 0o700)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    (line,) = worker_client.parse_loader_lines(worker_client.run_loader(str(disk / "state"), worker_zip).stdout)
+    assert line["error"] == "state-dir-unusable"
+    assert "read-only" in line["message"]
+
+
+class FailedDiskLog:
+    """Stands in for a log on a disk that the kernel has made read-only because it fails."""
+
+    log_id = "the-log"
+
+    def append(self, kind, **_fields):
+        raise OSError(errno.EROFS, "Read-only file system", kind)
+
+
+def test_a_runner_whose_disk_fails_ends_without_measuring(tmp_path, plans, capfd):
+    """It can record nothing, so it starts nothing; what it can still say is in its own log."""
+    plans.add_job("job", engine="tflite")
+    plans.add_trials("job", 0, preflight=True)
+    plan = Plan.parse(plans.plan_bytes())
+    run_dir = RunDir(str(tmp_path), "run-1")
+    runner = Runner(run_dir, plan, Progress(plan, ()), FailedDiskLog(), wake_fd=-1)
+    runner.execute(bench=None, wakeups=NeverStopping(), containment=None)
+    assert "nothing can be written any more" in capfd.readouterr().err
+
+
+class NeverStopping:
+    """The wake-ups of a runner that nobody disturbs."""
+
+    is_stopping = False
 
 
 def test_a_bundle_that_does_not_fit_is_refused_before_it_is_unpacked(disk, tmp_path):
