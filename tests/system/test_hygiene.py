@@ -83,8 +83,9 @@ def hanging(lab: Lab) -> Iterator[list[int]]:
 
 
 def started(lab: Lab) -> list[int]:
-    """Return the processes of the trial that told us their numbers."""
-    return [int(line.split()[1]) for line in (lab.directory / "started").read_text().splitlines()]
+    """Return the trial and its daemon, which told us their numbers; that of the fork is its parent's."""
+    lines = [line.split() for line in (lab.directory / "started").read_text().splitlines()]
+    return [int(pid) for kind, pid in lines if kind in ("trial", "daemon")]
 
 
 def all_of(lab: Lab, runner: int) -> list[int]:
