@@ -37,7 +37,7 @@ case $BENCHFLEET_TRIAL in *.[12]) ;; *)
     fi
 esac
 """
-"""The full device has more to tell than its runner reserved room for: what was reserved is recorded whoever fills it."""
+"""The full device has more to tell than its runner reserved room for: what was reserved is always recorded."""
 
 
 class UnluckyRun:
