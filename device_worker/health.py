@@ -29,7 +29,7 @@ def collect_health(state_dir: str) -> dict[str, Any]:
         "read_only": mounts.is_read_only(state_dir),
         "files_free": _files_free(state_dir),
         "holder": _brief(holder) if is_held else None,
-        "previous_crash": None if left is None else dict(_brief(holder), rebooted=left.boot_id != read_boot_id()),
+        "previous_crash": None if left is None else _crash(state, holder, left),
         "leftover_processes": 0 if left is None else len(find_marked(left.marker)),
         "damaged_logs": [run_dir.run for run_dir in state.known_runs() if damaged_logs(run_dir)],
         "in_login_session": login_session.is_in_login_session(os.getpid()),
@@ -60,6 +60,13 @@ def why_stopped(run_dir: RunDir) -> str | None:
     if left is not None and left.marker == runner.marker:
         return f"it was killed, or failed as {run_dir.runner_log} there tells"
     return None
+
+
+def _crash(state: StateDir, holder: dict[str, Any], left: ProcessIdentity) -> dict[str, Any] | None:
+    """Return the run that broke off; None once its folder is gone, for then somebody has seen to it."""
+    if not os.path.isdir(os.path.join(state.runs, str(holder.get("run")))):
+        return None
+    return dict(_brief(holder), rebooted=left.boot_id != read_boot_id())
 
 
 def _brief(holder: dict[str, Any]) -> dict[str, Any]:

@@ -59,6 +59,14 @@ def test_a_killed_runner_is_a_previous_crash_until_the_next_one_ends_in_order(de
     assert health_of(device)["previous_crash"] is None
 
 
+def test_a_crash_that_somebody_has_seen_to_is_no_news(device, running):
+    kill(running)
+    device.ask("cancel", run="run-1")
+    status = device.ask("status", run="run-1")
+    assert device.ask("forget", run="run-1", log_id=status["log_id"], last_seq=status["last_seq"])["forgotten"] is True
+    assert health_of(device)["previous_crash"] is None
+
+
 def test_what_a_killed_runner_left_running_is_counted(device, running):
     environment = dict(os.environ, BENCHFLEET_RUNNER=running.marker)
     with subprocess.Popen(["sleep", "600"], env=environment) as leftover:
