@@ -144,12 +144,13 @@ def _trim(scene: Scene) -> bool:
 
 
 def _cancel(scene: Scene) -> bool:
-    """While a cancellation is on its way: the journal tells of it, or the device knows of it."""
-    if scene.chances.random() < 0.5:
-        return scene.wait(lambda: scene.controller.count(scene.device.name, "cancel") > 0) and scene.at_byte(
-            _FORGET_BYTES, Direction.TO_TARGET
-        )
-    return scene.wait(lambda: any((path / "cancel").exists() for path in _runs(scene.device)))
+    """While a cancellation is on its way: before it is sent, at a byte of it, or once the device knows of it."""
+    step = scene.chances.choice(("start worker", "cancel", None))
+    if step is None:
+        return scene.wait(lambda: any((path / "cancel").exists() for path in _runs(scene.device)))
+    return scene.wait(lambda: scene.controller.count(scene.device.name, step) > 0) and scene.at_byte(
+        _FORGET_BYTES, Direction.TO_TARGET
+    )
 
 
 def committed(scene: Scene) -> int:
