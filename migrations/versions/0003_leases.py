@@ -15,7 +15,10 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-HELD = "granted_at IS NOT NULL AND ended_at IS NULL AND exclusive"
+UNIQUE_WHERE = {
+    "uq_lease_run": sa.text("granted_at IS NOT NULL AND ended_at IS NULL AND exclusive AND run_id IS NOT NULL"),
+    "uq_lease_reservation": sa.text("granted_at IS NOT NULL AND ended_at IS NULL AND exclusive AND run_id IS NULL"),
+}
 
 
 def upgrade() -> None:
@@ -41,8 +44,7 @@ def upgrade() -> None:
         sa.Column("token", sa.BigInteger()),
     )
     op.create_index("ix_lease_device_id_token", "lease", ["device_id", "token"])
-    for name, whose in (("uq_lease_run", "run_id IS NOT NULL"), ("uq_lease_reservation", "run_id IS NULL")):
-        held = sa.text(f"{HELD} AND {whose}")
+    for name, held in UNIQUE_WHERE.items():
         op.create_index(name, "lease", ["device_id"], unique=True, sqlite_where=held, postgresql_where=held)
 
 

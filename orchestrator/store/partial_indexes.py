@@ -15,14 +15,15 @@ COUNTED_ONCE = Index(
 )
 """A trial has at most one counted attempt, whatever a program or a person writes."""
 
-_HELD = "granted_at IS NOT NULL AND ended_at IS NULL AND exclusive"
+_MEASURES = text("granted_at IS NOT NULL AND ended_at IS NULL AND exclusive AND run_id IS NOT NULL")
+_RESERVES = text("granted_at IS NOT NULL AND ended_at IS NULL AND exclusive AND run_id IS NULL")
 
 HELD_BY_ONE_RUN = Index(
     "uq_lease_run",
     t.lease.c.device_id,
     unique=True,
-    sqlite_where=text(f"{_HELD} AND run_id IS NOT NULL"),
-    postgresql_where=text(f"{_HELD} AND run_id IS NOT NULL"),
+    sqlite_where=_MEASURES,
+    postgresql_where=_MEASURES,
 )
 """A device is measured by at most one run, whatever a program writes."""
 
@@ -30,8 +31,8 @@ RESERVED_ONCE = Index(
     "uq_lease_reservation",
     t.lease.c.device_id,
     unique=True,
-    sqlite_where=text(f"{_HELD} AND run_id IS NULL"),
-    postgresql_where=text(f"{_HELD} AND run_id IS NULL"),
+    sqlite_where=_RESERVES,
+    postgresql_where=_RESERVES,
 )
 """A device is reserved by at most one person."""
 
