@@ -19,7 +19,7 @@ from tests.chaos.device import ChaosDevice
 from tests.chaos.schedule import Phase
 from tests.servers.tcp_relay import Direction
 
-WAIT_S = 45.0
+WAIT_S = 120.0
 _HANDSHAKE_BYTES = 4_000
 _LOADER_BYTES = 12_000
 _WORKER_BYTES = 90_000
