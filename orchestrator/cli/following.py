@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 
 class Driving:
-    """The open database and the display of one command."""
+    """The open database and the display of one command; `run` is the run's name, as far as it is known yet."""
 
-    def __init__(self, settings: Settings, store: Store, display: RunDisplay) -> None:
+    def __init__(self, settings: Settings, store: Store, display: RunDisplay, run: str) -> None:
         self._settings = settings
         self.store = store
+        self.run = run
         self._display = display
 
     def parts(self, planner: Planner, *, waits: bool = False, reservation: int | None = None) -> DriverParts:
@@ -44,13 +45,15 @@ def driving(settings: Settings, run: str, as_json: bool) -> Iterator[Driving]:
     from orchestrator.reporting.progress import run_display
 
     with bootstrap.store(settings) as store:
+        display = bootstrap.journaled(settings, run, run_display(stderr_console(), silent=as_json))
+        driver = Driving(settings, store, display, run)
         try:
-            with bootstrap.journaled(settings, run, run_display(stderr_console(), silent=as_json)) as display:
-                yield Driving(settings, store, display)
+            with display:
+                yield driver
         except KeyboardInterrupt:
             typer.echo(
-                f"interrupted; devices go on by themselves. Pick the run up with: benchfleet runs follow {run}\n"
-                f"or end it with: benchfleet runs cancel {run}",
+                f"interrupted; devices go on by themselves. Pick the run up with: benchfleet runs follow {driver.run}\n"
+                f"or end it with: benchfleet runs cancel {driver.run}",
                 err=True,
             )
             raise typer.Exit(ExitCode.INCOMPLETE) from None

@@ -17,6 +17,7 @@ from orchestrator.cli.options import (
     RayAddress,
     Reservation,
     RunName,
+    Select,
     Wait,
     examples,
 )
@@ -67,6 +68,7 @@ def show_(run: RunName, db: Db = None, config: Config = None, as_json: Json = Fa
 @app.command(epilog=examples("benchfleet runs follow last"))
 def follow(
     run: RunName,
+    select: Select = "all",
     executor: ExecutorName = None,
     ray_address: RayAddress = None,
     db: Db = None,
@@ -79,12 +81,13 @@ def follow(
     from orchestrator.services.drive import Intent
 
     settings = bootstrap.settings(db=db, inventory=inventory, config=config, executor=executor, ray_address=ray_address)
-    _pick_up(Intent.FOLLOW, run, settings, as_json)
+    _pick_up(Intent.FOLLOW, run, settings, as_json, PickUpOptions(select))
 
 
-@app.command(epilog=examples("benchfleet runs resume last"))
+@app.command(epilog=examples("benchfleet runs resume last", "benchfleet runs resume last --select 'not pi-03'"))
 def resume(
     run: RunName,
+    select: Select = "all",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed and invalid trials again.")] = False,
     wait: Wait = False,
     reservation: Reservation = None,
@@ -103,13 +106,14 @@ def resume(
     from orchestrator.services.drive import Intent
 
     settings = bootstrap.settings(db=db, inventory=inventory, config=config, executor=executor, ray_address=ray_address)
-    options = ResumeOptions(retry_failed, wait, reservation)
+    options = PickUpOptions(select, retry_failed, wait, reservation)
     _pick_up(Intent.RESUME, run, settings, as_json, options)
 
 
 @app.command(epilog=examples("benchfleet runs cancel last"))
 def cancel(
     run: RunName,
+    select: Select = "all",
     executor: ExecutorName = None,
     ray_address: RayAddress = None,
     db: Db = None,
@@ -122,28 +126,29 @@ def cancel(
     from orchestrator.services.drive import Intent
 
     settings = bootstrap.settings(db=db, inventory=inventory, config=config, executor=executor, ray_address=ray_address)
-    _pick_up(Intent.CANCEL, run, settings, as_json)
+    _pick_up(Intent.CANCEL, run, settings, as_json, PickUpOptions(select))
 
 
 @dataclass(frozen=True, slots=True)
-class ResumeOptions:
+class PickUpOptions:
     """What may be said of a run that is picked up."""
 
+    select: str = "all"
     retry_failed: bool = False
     waits: bool = False
     reservation: int | None = None
 
 
-def _pick_up(intent: Intent, run: str, settings: Settings, as_json: bool, options: ResumeOptions | None = None) -> None:
+def _pick_up(intent: Intent, run: str, settings: Settings, as_json: bool, options: PickUpOptions) -> None:
     from orchestrator import bootstrap
     from orchestrator.services.pick_up import pick_up
     from orchestrator.services.run import require_run
 
-    options = options or ResumeOptions()
     known = bootstrap.inventory(settings)
     with driving(settings, run, as_json) as driver:
         record = require_run(driver.store, run)
+        driver.run = record.header.run
         planner = bootstrap.planner_of(settings, record.header)
         parts = driver.parts(planner, waits=options.waits, reservation=options.reservation)
-        outcome = pick_up(record, intent, known, parts, retry_failed=options.retry_failed)
+        outcome = pick_up(record, intent, known, parts, select=options.select, retry_failed=options.retry_failed)
     conclude(outcome, as_json, intent)

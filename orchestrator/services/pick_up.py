@@ -17,11 +17,23 @@ NOTHING_TO_CANCEL = (DeviceRunState.COMPLETE, DeviceRunState.CANCELLED)
 
 
 def pick_up(
-    record: RunRecord, intent: Intent, inventory: Inventory, parts: DriverParts, *, retry_failed: bool = False
+    record: RunRecord,
+    intent: Intent,
+    inventory: Inventory,
+    parts: DriverParts,
+    *,
+    select: str = "all",
+    retry_failed: bool = False,
 ) -> RunOutcome:
-    """Do with every device that the intent concerns what it says; a run that needs nothing is left as it is."""
+    """Do with every selected device that the intent concerns what it says; a run that needs nothing is left as it is.
+
+    With "all" a device of the run that the inventory lacks is an error; any other selector leaves it for later.
+    """
     run = record.header.run
     concerned = [part for part in record.devices if _concerns(part, intent, record, parts, retry_failed)]
+    if select != "all":
+        picked = {device.name for device in inventory.select(select)}
+        concerned = [part for part in concerned if part.device in picked]
     devices = _in_inventory(concerned, inventory)
     taken_over: frozenset[str] = frozenset()
     if devices:

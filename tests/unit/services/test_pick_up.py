@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from orchestrator.domain.conversation import Command, Report, RunnerStarted
 from orchestrator.domain.inventory import Inventory
+from orchestrator.domain.run import DeviceRunState
 from orchestrator.reporting.progress import SilentDisplay
 from orchestrator.services.drive import DriverParts, Intent
 from orchestrator.services.pick_up import pick_up
 from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import Sampled, sample_plan
 from tests.unit.services.test_drive import (
+    HAT,
     MODEL,
     PI,
     RUN,
@@ -63,3 +65,18 @@ def test_the_rest_of_a_run_is_announced(store: Store, intent: Intent, announced:
 
     assert outcome.missing == ()
     assert display.announced == ([] if announced is None else [("pi-03", announced)])
+
+
+def test_only_selected_devices_are_picked_up_and_others_may_be_missing_from_the_inventory(store: Store) -> None:
+    def detached(name: str) -> Callable[[Command], Sequence[Report]]:
+        return lambda _: [RunnerStarted(name, RUN, f"log-of-{name}")]
+
+    begun = ScriptedExecutor({"pi-03": detached("pi-03"), "pi-04": detached("pi-04")})
+    drive(store, begun, Intent.DETACH, devices=(PI, HAT))
+    executor = ScriptedExecutor({"pi-03": lambda _: followed(whole_log(PI))})
+    parts = DriverParts(store, executor, SilentDisplay(), Planner())
+    record = store.find_run(RUN)
+    assert record is not None
+    outcome = pick_up(record, Intent.RESUME, Inventory({"pi-03": PI}), parts, select="pi-03")
+    states = {device.device: device.state for device in outcome.record.devices}
+    assert states == {"pi-03": DeviceRunState.COMPLETE, "pi-04": DeviceRunState.RUNNING}
