@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,6 +161,6 @@ def _cost(argv: list[str], folder: Path) -> Cost:
 
 
 def _committed(database: Path) -> int:
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         (count,) = connection.execute("select count(*) from v_history where metric = 'latency_ns'").fetchone()
     return int(count)

@@ -12,6 +12,7 @@ import random
 import sqlite3
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 from benchmarks.figures import Figure
@@ -74,7 +75,7 @@ def measure() -> list[Figure]:
             empty = _sqlite_bytes(database)
             spent = _ingest(store, batches)
         figures += _figures("sqlite", spent, floor_s, _sqlite_bytes(database) - empty)
-        with sqlite3.connect(database) as connection:
+        with closing(sqlite3.connect(database)) as connection:
             (packed,) = connection.execute("select sum(length(data)) from sample_block").fetchone()
         figures.append(Figure("packed samples alone", packed / (ATTEMPTS * SAMPLES), "B/sample", BYTES_MAX))
         try:
@@ -126,7 +127,7 @@ def _floor(path: Path, batches: list[RecordsArrived]) -> float:
 
 
 def _sqlite_bytes(database: Path) -> int:
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         connection.execute("pragma wal_checkpoint(truncate)")
     return database.stat().st_size
 

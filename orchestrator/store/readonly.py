@@ -51,11 +51,7 @@ class SqliteConsole:
         self._timeout_s = timeout_s
         self._rows = _none()
         try:
-            self._connection = sqlite3.connect(
-                f"{file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=timeout_s
-            )
-            self._connection.execute("PRAGMA query_only = ON")
-            self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            self._connection = _connect(file, timeout_s)
         except sqlite3.Error as error:
             raise from_driver(error, str(file)) from error
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
@@ -100,6 +96,20 @@ class SqliteConsole:
         if any(word in said for word in ("not authorized", "denied", "prohibited", "readonly")):
             return ConfigError(f"{_LOCKED_OUT} ({said})", _HINT)
         return ConfigError(f"SQL: {said}", _HINT)
+
+
+def _connect(file: Path, timeout_s: float) -> sqlite3.Connection:
+    """Open a file for reading, and read from it: only then does SQLite look whether it is a database."""
+    connection = sqlite3.connect(
+        f"{file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=timeout_s
+    )
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _by: str | None) -> int:
