@@ -24,6 +24,7 @@ from orchestrator.execution.threads import ThreadExecutor
 BATCH_MAX = 500
 POLL_S = 5.0
 OBJECT_STORE_BYTES = 100 << 20
+JOIN_HINT = "check --ray-address; a cluster that wants a token needs RAY_AUTH_MODE=token, as `ray status` does"
 
 
 class RayUnavailable(OrchestratorError):
@@ -139,9 +140,8 @@ class RayExecutor:
             )
         except Exception as error:  # Ray has no class of its own for a node that takes too long to start
             where = self._address or "a local cluster"
-            raise RayUnavailable(
-                f"Ray does not answer at {where}: {_first_line(error)}", "check --ray-address"
-            ) from error
+            hint = JOIN_HINT if self._address else "has this machine memory and processors to spare for Ray?"
+            raise RayUnavailable(f"Ray does not answer at {where}: {_first_line(error)}", hint) from error
         self._started_cluster = True
         return ray
 
