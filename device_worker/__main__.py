@@ -6,6 +6,7 @@ import sys
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [os.path.dirname(_PACKAGE)] + [entry for entry in sys.path if entry not in ("", _PACKAGE)]
 
+sys.dont_write_bytecode = True  # until main() has seen to it that only whole bytecode is kept
 from device_worker.main import main  # noqa: E402
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def become_worker(state_dir, digest, size):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         message = "%s: %s" % (error.filename or state_dir, error.strerror or error)
         return say(state_dir, error="disk-full" if full else "state-dir-unusable", message=message)
-    sys.dont_write_bytecode = False
+    sys.dont_write_bytecode = True  # until main() has seen to it that only whole bytecode is kept
     sys.path.insert(0, home)
     from device_worker.main import main
 

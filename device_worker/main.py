@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from device_worker.bytecode import keep_whole_bytecode
+
 USAGE = "usage: device_worker serve STATE_DIR WORKER_SHA256 | trial | version"
 
 
 def main(arguments: list[str]) -> int:
     """Run one command and return the exit code of the process."""
+    keep_whole_bytecode()
     command = arguments[0] if arguments else ""
     if command == "serve" and len(arguments) == 3:
         from device_worker.conversation import serve
