@@ -6,7 +6,7 @@ import os
 import sys
 
 from device_worker.claims import Claims
-from device_worker.errors import WorkerError, from_os_error
+from device_worker.errors import WorkerError, from_os_error, is_disk_full
 from device_worker.process_identity import read_boot_id
 from device_worker.protocol import PROTOCOL_VERSION
 from device_worker.protocol.messages import BadMessage, MessageReader, encode_message
@@ -17,7 +17,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
+    from device_worker.cache import Cache
     from device_worker.state_dir import RunDir
+
+_CLAIM_BYTES = 64 << 10
+"""More than the claim of one conversation takes."""
 
 
 def serve(state_dir: str, worker_sha256: str) -> int:
@@ -121,7 +125,7 @@ class Conversation:
         wanted = [_blob_of(blob) for blob in _field(message, "blobs", list)]
         self._cache_bytes_max = _cap_of(message)
         with cache.locked():
-            cache.claim([sha256 for sha256, _size in wanted])
+            _claim(cache, [sha256 for sha256, _size in wanted])
             lacking = [(sha256, size) for sha256, size in wanted if not blobs.has(sha256, size)]
             arrived = {sha256: blobs.arrived_bytes(sha256, size) for sha256, size in lacking}
             needed = sum(size - arrived[sha256] for sha256, size in lacking)
@@ -213,6 +217,16 @@ class Conversation:
 
     def _run_dir(self, message: dict[str, Any]) -> RunDir:
         return self._state.run_dir(message.get("run"))
+
+
+def _claim(cache: Cache, sha256s: list[str]) -> None:
+    """Claim blobs; on a disk so full that it has no room even for that, make some first."""
+    try:
+        cache.claim(sha256s)
+    except OSError as error:
+        if not is_disk_full(error) or not cache.make_room(_CLAIM_BYTES, None):
+            raise
+        cache.claim(sha256s)
 
 
 def _field(message: dict[str, Any], name: str, kind: type) -> Any:

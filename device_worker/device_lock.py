@@ -11,7 +11,7 @@ import json
 import os
 import time
 
-from device_worker.errors import WorkerError
+from device_worker.errors import WorkerError, is_disk_full
 from device_worker.protocol.vocabulary import ErrorKind
 
 TYPE_CHECKING = False
@@ -35,7 +35,12 @@ class DeviceLock:
             os.close(self._fd)
             raise busy(found) from None
         self.previous = self._read()
-        self._write(json.dumps(holder, sort_keys=True).encode("ascii"))
+        try:
+            self._write(json.dumps(holder, sort_keys=True).encode("ascii"))
+        except OSError as error:
+            if not (holder.get("task") and is_disk_full(error)):  # what makes room must not need any
+                os.close(self._fd)
+                raise
 
     def release(self) -> None:
         """Leave the lock in order: nothing is left for the next holder to clear up."""
@@ -58,8 +63,8 @@ class DeviceLock:
         return _parse(os.pread(self._fd, 4096, 0))
 
     def _write(self, data: bytes) -> None:
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, data, 0)
+        os.pwrite(self._fd, data, 0)  # in place first: on a full disk what stands there is the only room there is
+        os.ftruncate(self._fd, len(data))
 
 
 def read_holder(path: str) -> dict[str, Any]:

@@ -41,10 +41,9 @@ def kills_processes() -> bool | None:
 
     Where nothing is set, the commented line of the distribution's own file says what was compiled in.
     """
-    files = []
-    for folder in _LOGIND_FOLDERS:
-        files.append(f"{folder}/logind.conf")
-        files += system_files.list_folder(f"{folder}/logind.conf.d")
+    # drop-ins, by their names wherever they lie, come after every main file: systemd.syntax(7), logind.conf(5)
+    drop_ins = [path for folder in _LOGIND_FOLDERS for path in system_files.list_folder(f"{folder}/logind.conf.d")]
+    files = [f"{folder}/logind.conf" for folder in _LOGIND_FOLDERS] + sorted(drop_ins, key=os.path.basename)
     texts = [text for text in map(system_files.read_text, files) if text]
     setting: str | None = None
     commented: str | None = None

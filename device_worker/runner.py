@@ -83,14 +83,13 @@ class Runner:
             if not is_disk_full(error):
                 raise
             log(f"the disk is full: {error}")
-            self._reserve.release()
-            self.append(Event.RUN_FINISHED, outcome=RunOutcome.DISK_FULL)
+            self._finish(RunOutcome.DISK_FULL)
 
     def _execute_steps(self, bench: Bench, wakeups: SignalWakeups, containment: Containment) -> None:
         while not (wakeups.is_stopping or self._is_cancelled):
             step = self._progress.next_step()
             if step is None:
-                self.append(Event.RUN_FINISHED, outcome=RunOutcome.COMPLETE)
+                self._finish(RunOutcome.COMPLETE)
                 return
             if step.lost:
                 self._give_up(step)
@@ -99,7 +98,12 @@ class Runner:
             else:
                 self._attempt(step, bench, wakeups, containment)
         if self._is_cancelled:
-            self.append(Event.RUN_FINISHED, outcome=RunOutcome.CANCELLED)
+            self._finish(RunOutcome.CANCELLED)
+
+    def _finish(self, outcome: str) -> None:
+        """End the log; nothing more needs the room that was kept for it."""
+        self._reserve.release()
+        self.append(Event.RUN_FINISHED, outcome=outcome)
 
     @property
     def _is_cancelled(self) -> bool:

@@ -135,20 +135,21 @@ def _run(state: StateDir, run_dir: RunDir, request: StartRequest, plan: Plan, re
     identity = ProcessIdentity.of_self()
     leave_login_session(identity.pid)
     lock = _take_device(state, run_dir, request, identity)
-    wakeups = SignalWakeups()
-    wake_fd = _open_wake(run_dir)
-    log, progress = _open_log(run_dir, request, plan)
+    try:
+        wakeups = SignalWakeups()
+        wake_fd = _open_wake(run_dir)
+        log, progress = _open_log(run_dir, request, plan)
+        runner = Runner(run_dir, plan, progress, log, wake_fd)
+        if not progress.is_final:
+            runner.reserve_room()
+            _prepare_folder(state, run_dir, request, identity)
+            runner.begin(request, identity)
+    except Exception:  # it never began: whoever takes the lock next must not take that for a crash
+        lock.release()
+        raise
     if progress.is_final:
         report({"state": RunState.FINISHED, "log_id": log.log_id, "pid": None})
     else:
-        runner = Runner(run_dir, plan, progress, log, wake_fd)
-        try:
-            runner.reserve_room()
-        except WorkerError:
-            lock.release()
-            raise
-        _prepare_folder(state, run_dir, request, identity)
-        runner.begin(request, identity)
         report({"state": RunState.RUNNING, "log_id": log.log_id, "pid": identity.pid})
         bench = Bench(plan, BlobStore(state.blobs), BundleStore(state.bundles), run_dir.work, identity.marker)
         runner.execute(bench, wakeups, Containment())

@@ -68,6 +68,11 @@ def request_cancel(run_dir: RunDir) -> None:
         os.close(os.open(run_dir.cancel, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except FileNotFoundError:  # the run has no folder here
         return
+    except OSError:  # nothing can be written: the runner ends all the same, as at a shutdown
+        runner = ProcessIdentity.read(run_dir.pid)
+        if runner is not None:
+            runner.terminate()
+        raise
     runner = ProcessIdentity.read(run_dir.pid)
     if runner is not None:
         if runner.terminate():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -10,7 +11,9 @@ from device_worker.errors import WorkerError
 from device_worker.protocol.vocabulary import ErrorKind
 
 _OTHERS = 0o077
-_OWN_NAMES = frozenset(("worker", "blobs", "bundles", "runs", "claims", "lock", "cache.lock"))
+_OWN_NAMES = frozenset(
+    ("worker", "blobs", "bundles", "runs", "claims", "lock", "cache.lock", "leases", "leases.partial")
+)
 _REMEDY = "set state_dir: in the inventory to a folder of its own, on a disk of the device"
 
 
@@ -34,5 +37,7 @@ def accept_state_dir(path: str) -> None:
     try:
         os.chmod(path, 0o700)
     except OSError as error:
+        if error.errno == errno.EROFS:  # what lies there can still be collected
+            return
         message = f"{path} may be read by others (mode {mode:04o}) and cannot be made private: {error}"
         raise WorkerError(ErrorKind.STATE_DIR, message, _REMEDY) from None

@@ -54,7 +54,7 @@ def _announce(run: str, devices: Sequence[Device], parts: DriverParts, *, retry_
 
 def _concerns(part: DeviceRun, intent: Intent, record: RunRecord, parts: DriverParts, retry_failed: bool) -> bool:
     if intent is Intent.FOLLOW:
-        return part.state not in NOTHING_TO_FOLLOW
+        return part.state not in NOTHING_TO_FOLLOW and part.plan_sha256 is not None
     if intent is Intent.CANCEL:
         return part.state not in NOTHING_TO_CANCEL
     if part.state is not DeviceRunState.COMPLETE:

@@ -45,7 +45,7 @@ def offsets(answer: Mapping[str, Any], blobs: Sequence[Blob]) -> dict[str, int]:
     found = {}
     for entry in missing:
         sha256, offset = (entry.get("sha256"), entry.get("offset")) if isinstance(entry, dict) else (None, None)
-        if not isinstance(sha256, str) or sha256 not in sizes or not _is_count(offset) or offset > sizes[sha256]:
+        if not isinstance(sha256, str) or sha256 not in sizes or not is_count(offset) or offset > sizes[sha256]:
             raise _senseless("about blobs", entry)
         found[sha256] = offset
     return found
@@ -62,7 +62,7 @@ def log_id(message: Mapping[str, Any]) -> str:
 def sequence_numbers(message: Mapping[str, Any]) -> tuple[int, int]:
     """Return the first and the last number of the records that came."""
     first, last = message.get("first_seq"), message.get("last_seq")
-    if not _is_count(first) or not _is_count(last) or not 1 <= first <= last:
+    if not is_count(first) or not is_count(last) or not 1 <= first <= last:
         raise _senseless("about records", (first, last))
     return first, last
 
@@ -70,12 +70,13 @@ def sequence_numbers(message: Mapping[str, Any]) -> tuple[int, int]:
 def end_of_log(message: Mapping[str, Any]) -> tuple[str | None, int | None]:
     """Return the identity and the last number of the log that was followed, or None where there is none."""
     last = message.get("last_seq")
-    if last is not None and not _is_count(last):
+    if last is not None and not is_count(last):
         raise _senseless("about the end of a log", last)
     return None if message.get("log_id") is None else log_id(message), last
 
 
-def _is_count(value: object) -> TypeGuard[int]:
+def is_count(value: object) -> TypeGuard[int]:
+    """Say whether something is a whole number that a database can hold, and not below zero."""
     return type(value) is int and 0 <= value < 1 << 63
 
 

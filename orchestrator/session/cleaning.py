@@ -7,6 +7,7 @@ from typing import Any
 from device_worker.protocol.vocabulary import Message
 from orchestrator.domain.cleaning import CleanOrder, Kind, StockedRun, Thing
 from orchestrator.domain.errors import WorkerFailed
+from orchestrator.session import answers
 from orchestrator.session.worker_client import WorkerClient
 
 CLEAN_TIMEOUT_S = 600.0
@@ -29,7 +30,7 @@ def clean(client: WorkerClient, order: CleanOrder) -> tuple[tuple[Thing, ...], t
     answer = client.ask(question, CLEAN_TIMEOUT_S)
     try:
         removed = tuple(_thing(entry) for entry in answer["removed"])
-        kept = tuple(_thing(entry, str(entry["reason"])) for entry in answer["kept"])
+        kept = tuple(_thing(entry, answers.words(entry["reason"])) for entry in answer["kept"])
     except (KeyError, TypeError, ValueError) as error:
         raise WorkerFailed(f"the worker's answer about cleaning makes no sense: {error!r}") from error
     return removed, kept
@@ -38,14 +39,20 @@ def clean(client: WorkerClient, order: CleanOrder) -> tuple[tuple[Thing, ...], t
 def _run(entry: dict[str, Any]) -> StockedRun:
     log_id, last_seq = entry["log_id"], entry["last_seq"]
     return StockedRun(
-        run=str(entry["run"]),
-        state=str(entry["state"]),
-        log_id=None if log_id is None else str(log_id),
-        last_seq=None if last_seq is None else int(last_seq),
-        size_bytes=int(entry["bytes"]),
-        damaged=int(entry["damaged"]),
+        run=answers.words(entry["run"]),
+        state=answers.words(entry["state"]),
+        log_id=None if log_id is None else answers.words(log_id),
+        last_seq=None if last_seq is None else _count(last_seq),
+        size_bytes=_count(entry["bytes"]),
+        damaged=_count(entry["damaged"]),
     )
 
 
+def _count(said: object) -> int:
+    if not answers.is_count(said):
+        raise ValueError(f"{said!r} is no count")
+    return said
+
+
 def _thing(entry: dict[str, Any], reason: str | None = None) -> Thing:
-    return Thing(Kind(entry["kind"]), str(entry["name"]), int(entry["bytes"]), reason)
+    return Thing(Kind(entry["kind"]), answers.words(entry["name"]), _count(entry["bytes"]), reason)

@@ -171,7 +171,7 @@ class WorkerClient:
             "skip": list(skip),
             "lease": None if lease is None else asdict(lease),
         }
-        answer = self._ask(question)[0]
+        answer = self._ask(question, timeout_s=UPLOAD_TIMEOUT_S)[0]  # bundles may have to give way first
         return Started(answers.words(answer.get("state")), answers.log_id(answer))
 
     def follow(

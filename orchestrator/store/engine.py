@@ -20,6 +20,16 @@ from orchestrator.store.errors import from_driver, refuse_folder
 
 BUSY_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
+_POSTGRES_DEFAULTS = {
+    "application_name": "benchfleet",
+    "connect_timeout": str(CONNECT_TIMEOUT_S),
+    "options": f"-c lock_timeout={BUSY_TIMEOUT_S}s",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+"""A server that is gone without a word, or a lock that is never given back, must not hold a run for ever."""
 _WRITE = "benchfleet_write"
 _POSTGRES_NAMES = ("postgresql", "postgres", "postgresql+psycopg")
 
@@ -72,7 +82,7 @@ def redacted(url: URL) -> str:
 
 def with_defaults(url: URL) -> URL:
     """Return a PostgreSQL URL that says who we are and gives up in time, unless it says otherwise."""
-    return url.set(query={"application_name": "benchfleet", "connect_timeout": str(CONNECT_TIMEOUT_S), **url.query})
+    return url.set(query={**_POSTGRES_DEFAULTS, **url.query})
 
 
 class Database:

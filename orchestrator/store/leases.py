@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, collate, insert, select, update
 
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import LeaseLost
@@ -118,12 +118,14 @@ class _Claiming:
 
     def _lock(self, devices: Sequence[Device]) -> dict[str, Any]:
         names = sorted(device.name for device in devices)
-        found = {row.name: row for row in self._connection.execute(_LOCK_DEVICES, {"names": names})}
+        found = {row.name: row for row in self._connection.execute(_lock_devices(self._connection), {"names": names})}
         unknown = [device for device in sorted(devices, key=lambda one: one.name) if device.name not in found]
         for device in unknown:
             remember_device(self._connection, device)
         if unknown:
-            found = {row.name: row for row in self._connection.execute(_LOCK_DEVICES, {"names": names})}
+            found = {
+                row.name: row for row in self._connection.execute(_lock_devices(self._connection), {"names": names})
+            }
         return found
 
     def _place(self, name: str, rows: Sequence[Lease]) -> int | None:
@@ -177,17 +179,26 @@ def _lease(key: int, values: Mapping[str, Any]) -> Lease:
     return Lease(id=key, run=values["run_id"], **fields)
 
 
+def _lock_devices(connection: Connection) -> Select[Any]:
+    return _LOCK_DEVICES[connection.dialect.name]
+
+
 def _lock_open(connection: Connection, leases: Mapping[int, float] | Sequence[int]) -> list[int]:
     return list(connection.execute(_LOCK_OPEN, {"ids": sorted(leases)}).scalars())
 
 
 _IDENTITY = select(t.database_identity.c.uuid)
-_LOCK_DEVICES = (
+_DEVICES = (
     select(t.device.c.id, t.device.c.name, t.device.c.lease_token)
     .where(t.device.c.name.in_(bindparam("names", expanding=True)))
-    .order_by(t.device.c.name)
     .with_for_update(key_share=True)
 )
+_LOCK_DEVICES = {
+    "sqlite": _DEVICES.order_by(t.device.c.name),
+    "postgresql": _DEVICES.order_by(collate(t.device.c.name, "C")),
+}
+"""In the order in which Python sorts names, as all writers take these rows; a server's own order is another."""
+
 _OPEN_OF_DEVICES = (
     LEASES.where(t.lease.c.device_id.in_(bindparam("devices", expanding=True)), t.lease.c.ended_at.is_(None))
     .order_by(t.lease.c.id)
