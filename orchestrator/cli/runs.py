@@ -84,7 +84,7 @@ def follow(
     _pick_up(Intent.FOLLOW, run, settings, as_json, PickUpOptions(select))
 
 
-@app.command(epilog=examples("benchfleet runs resume last", "benchfleet runs resume last --select 'not pi-03'"))
+@app.command(epilog=examples("benchfleet runs resume last"))
 def resume(
     run: RunName,
     select: Select = "all",

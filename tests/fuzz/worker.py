@@ -88,6 +88,7 @@ class _Asked:
 
     def __init__(self, state: Path) -> None:
         self._state = state
+        state.mkdir(mode=0o700, parents=True)  # as the loader does
 
     def __call__(self, data: bytes) -> None:
         with tempfile.TemporaryFile() as questions, tempfile.TemporaryFile() as said:

@@ -163,7 +163,8 @@ class TcpRelay:
             self._listener.close()
             self._listener = None
         for task, client in self._connections.items():
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            with suppress(OSError):  # it was closed a moment ago
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
