@@ -23,7 +23,7 @@ CONNECT_TIMEOUT_S = 10
 _POSTGRES_DEFAULTS = {
     "application_name": "benchfleet",
     "connect_timeout": str(CONNECT_TIMEOUT_S),
-    "options": f"-c lock_timeout={BUSY_TIMEOUT_S}s",
+    "options": f"-clock_timeout={BUSY_TIMEOUT_S}s",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
