@@ -76,7 +76,7 @@ def unpack_samples(codec: str, data: bytes, crc32: int, count: int) -> array[int
 def inflate_block(codec: str, data: bytes, crc32: int, count: int) -> bytes:
     """Return the checked, still shuffled bytes of a block: `count` first bytes, `count` second bytes, …"""
     if codec not in CODECS:
-        raise CorruptSamples("unknown codec %r" % (codec,))
+        raise CorruptSamples("unknown codec %r" % (str(codec)[:80],))
     if not 0 <= count <= SAMPLES_MAX:
         raise CorruptSamples("%r samples in one block" % (count,))
     if zlib.crc32(data) != crc32:

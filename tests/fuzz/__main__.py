@@ -37,7 +37,7 @@ def main() -> int:
     arguments = _arguments()
     names = [arguments.target] if arguments.target else target_names()
     each_s = arguments.seconds / len(names)
-    endings = [_run(name, arguments.seed, each_s, arguments.replay) for name in names]
+    endings = [_run(name, arguments, each_s) for name in names]
     defects = [ending for ending in endings if ending.defect is not None]
     for ending in endings:
         print(f"{ending.target:<16} {ending.inputs:>8} inputs  {ending.defect or 'ok'}")  # noqa: T201
@@ -48,6 +48,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz every parser for a bounded time.")
     parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together (60)")
+    parser.add_argument("--mutations", type=int, help="at most so many for each target, however fast the machine is")
     parser.add_argument("--seed", type=int, default=1, help="the same seed mutates the same way (1)")
     parser.add_argument("--target", choices=target_names(), help="only this one")
     parser.add_argument("--replay", type=Path, help="feed this file, and nothing else; needs --target")
@@ -57,12 +58,13 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _run(name: str, seed: int, seconds: float, replay: Path | None) -> Ending:
+def _run(name: str, arguments: argparse.Namespace, seconds: float) -> Ending:
     """Run one target in a process of its own; whatever way that ends, say so."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        command = [sys.executable, "-m", "tests.fuzz.child", name, str(seed), str(seconds), folder]
-        if replay is not None:
-            command.append(str(replay.resolve()))
+        bounds = [str(seconds), str(arguments.mutations or "")]
+        command = [sys.executable, "-m", "tests.fuzz.child", name, str(arguments.seed), *bounds, folder]
+        if arguments.replay is not None:
+            command.append(str(arguments.replay.resolve()))
         try:
             done = subprocess.run(
                 command, cwd=REPOSITORY, capture_output=True, text=True, errors="replace", check=False,

@@ -1,4 +1,4 @@
-"""Feed one target in this process, under limits: `python -m tests.fuzz.child TARGET SEED SECONDS FOLDER [INPUT]`.
+"""Feed one target here, under limits: `python -m tests.fuzz.child TARGET SEED SECONDS MUTATIONS FOLDER [INPUT]`.
 
 The input that is being fed stands in FOLDER/current, so that it is known whatever it does to the process.
 """
@@ -11,6 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 
 from tests.fuzz.base import Target
@@ -46,10 +47,14 @@ def load_target(name: str, folder: Path) -> Target:
     return target
 
 
-def main(name: str, seed: int, seconds: float, folder: Path, replay: Path | None = None) -> int:
+def main(
+    name: str, seed: int, seconds: float, mutations_max: int | None, folder: Path, replay: Path | None = None
+) -> int:
     """Feed a target what is kept in a file, or hazards, corpus and mutations until the time is over."""
     target = load_target(name, folder)
-    inputs = [replay.read_bytes()] if replay else _inputs(target, random.Random(f"{name} {seed}"), seconds)
+    inputs = (
+        [replay.read_bytes()] if replay else _inputs(target, random.Random(f"{name} {seed}"), seconds, mutations_max)
+    )
     feed(target, inputs, folder)
     return 0
 
@@ -58,23 +63,26 @@ def feed(target: Target, inputs: Iterable[bytes], folder: Path, hang_s: float = 
     """Feed each input within the limits; what is raised is not caught, and what hangs ends the process."""
     _limit_memory()
     current = folder / "current"
-    count = 0
+    fed = 0
     try:
         for data in inputs:
             current.write_bytes(data)
             faulthandler.dump_traceback_later(hang_s, exit=True)
             target.feed(data)
-            count += 1
+            fed += 1
     finally:
         faulthandler.cancel_dump_traceback_later()
-        print(f"{INPUTS_WORD} {count}", flush=True)  # noqa: T201
+        print(f"{INPUTS_WORD} {fed}", flush=True)  # noqa: T201
 
 
-def _inputs(target: Target, rng: random.Random, seconds: float) -> Iterator[bytes]:
+def _inputs(target: Target, rng: random.Random, seconds: float, mutations_max: int | None) -> Iterator[bytes]:
     yield from target.hazards
     yield from target.corpus
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    mutations = count() if mutations_max is None else range(mutations_max)
+    for _ in mutations:
+        if time.monotonic() > end:
+            return
         yield mutate(rng, target.corpus)
 
 
@@ -86,4 +94,6 @@ def _limit_memory() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4]), *map(Path, sys.argv[5:])))
+    _, name, seed, seconds, mutations, *paths = sys.argv
+    mutations_max = int(mutations) if mutations else None
+    sys.exit(main(name, int(seed), float(seconds), mutations_max, *map(Path, paths)))
