@@ -52,7 +52,8 @@ def driving(settings: Settings, run: str, as_json: bool) -> Iterator[Driving]:
                 yield driver
         except KeyboardInterrupt:
             typer.echo(
-                f"interrupted; devices that run go on by themselves. To go on: benchfleet runs resume {driver.run}\n"
+                "interrupted; devices that run go on by themselves.\n"
+                f"Pick the run up with: benchfleet runs follow {driver.run} (resume, if some had not begun)\n"
                 f"or end it with: benchfleet runs cancel {driver.run}",
                 err=True,
             )
