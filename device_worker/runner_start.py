@@ -144,7 +144,7 @@ def _run(state: StateDir, run_dir: RunDir, request: StartRequest, plan: Plan, re
             runner.reserve_room()
             _prepare_folder(state, run_dir, request, identity)
             runner.begin(request, identity)
-    except Exception:  # it never began: whoever takes the lock next must not take that for a crash
+    except (WorkerError, OSError):  # it never began: whoever takes the lock next must not take that for a crash
         lock.release()
         raise
     if progress.is_final:
