@@ -17,6 +17,8 @@ from orchestrator.services.driver_parts import DriverParts, Part
 
 ENDED = (DeviceRunState.COMPLETE, DeviceRunState.CANCELLED)
 
+LEFT_HINT = "the run is complete; what may be left of it there, benchfleet devices clean removes"
+
 
 class Ledger:
     """The accounts of one run; `parts` is shared with the driver, who adds devices to it."""
@@ -82,6 +84,10 @@ class Ledger:
     def lose(self, part: Part, error: DeviceError) -> None:
         """Record that a device is out of reach; one that was running goes on by itself, and resume finds it again."""
         state = self.standing(part).state
+        if state is DeviceRunState.COMPLETE:  # only the log that may have stayed there was wanted
+            part.outcome = state
+            self._display.warned(part.device.name, str(error), LEFT_HINT)
+            return
         if state is DeviceRunState.PLANNED:
             state = DeviceRunState.RUNNING if part.started else DeviceRunState.FAILED
         self._record(part, state, str(error), error.hint)

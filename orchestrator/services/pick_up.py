@@ -48,8 +48,9 @@ def _announce(run: str, devices: Sequence[Device], parts: DriverParts, *, retry_
     for device in devices:
         document = parts.store.plan_document(run, device.name)
         if document is not None:
-            done = parts.store.done_trials(run, device.name, retry_failed)
-            parts.display.planned(device.name, len(planned_trials(document).difference(done)), 0)
+            missing = planned_trials(document).difference(parts.store.done_trials(run, device.name, retry_failed))
+            if missing:
+                parts.display.planned(device.name, len(missing), 0)
 
 
 def _concerns(part: DeviceRun, intent: Intent, record: RunRecord, parts: DriverParts, retry_failed: bool) -> bool:
@@ -57,8 +58,8 @@ def _concerns(part: DeviceRun, intent: Intent, record: RunRecord, parts: DriverP
         return part.state not in NOTHING_TO_FOLLOW and part.plan_sha256 is not None
     if intent is Intent.CANCEL:
         return part.state not in NOTHING_TO_CANCEL
-    if part.state is not DeviceRunState.COMPLETE:
-        return True
+    if part.state is not DeviceRunState.COMPLETE or part.device in parts.store.unreleased(record.header.run):
+        return True  # a controller that died before it gave a device back may have left the log there
     missing = parts.store.missing_trials(record.header.run)
     return retry_failed and any(trial.device == part.device for trial in missing)
 

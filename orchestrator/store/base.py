@@ -136,6 +136,9 @@ class Leases(Protocol):
     def holdings(self, names: Sequence[str]) -> Mapping[str, Holding]:
         """Return who has each device, and how many wait for it; devices that nobody has or wants are left out."""
 
+    def unreleased(self, run: str) -> frozenset[str]:
+        """Return the devices that a controller of the run has neither given back nor lost, expired leases too."""
+
     def database_id(self) -> str:
         """Return what devices know this database by; made at the first call."""
 

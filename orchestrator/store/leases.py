@@ -72,6 +72,12 @@ class LeaseTable:
             for name, live in found.items()
         }
 
+    def unreleased(self, run: str) -> frozenset[str]:
+        """Return the devices that a controller of the run has neither given back nor lost, expired leases too."""
+        held = LEASES.where(t.lease.c.run_id == run, t.lease.c.ended_at.is_(None), t.lease.c.granted_at.is_not(None))
+        with self._database.read() as connection:
+            return frozenset(as_lease(row).device for row in connection.execute(held))
+
     def database_id(self) -> str:
         """Return what devices know this database by; made at the first call."""
         with self._database.read() as connection:

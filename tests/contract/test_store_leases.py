@@ -128,6 +128,17 @@ def test_the_same_run_is_taken_over_at_once_with_a_new_token(leases: Store) -> N
     assert lost.exit_code == 3
 
 
+def test_what_a_run_has_not_given_back_is_known_by_the_run_expired_or_not(leases: Store) -> None:
+    granted(leases, replace(ANN, lasts_s=0))
+    given_back = granted(leases, ANN, NANO).lease
+    leases.end_leases([given_back.id])
+    assert leases.unreleased(RUN) == {"pi-03"}
+    assert leases.unreleased(OTHER_RUN) == frozenset()
+    granted(leases, ANN)
+    place(leases, BOB)
+    assert leases.unreleased(OTHER_RUN) == frozenset(), "whoever waits has nothing to give back"
+
+
 def test_the_queue_is_served_in_the_order_of_its_places(leases: Store) -> None:
     held = granted(leases, ANN).lease
     third = replace(BOB, holder="cy@ws3")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.conversation import Command, Report, RunnerStarted
+from orchestrator.domain.conversation import Attachment, Command, Forget, Report, RunnerStarted, SessionEnded
+from orchestrator.domain.errors import Unreachable
 from orchestrator.domain.inventory import Inventory
-from orchestrator.domain.run import DeviceRunState
+from orchestrator.domain.run import DeviceRunState, RunRecord, RunState
 from orchestrator.reporting.progress import SilentDisplay
 from orchestrator.services.drive import DriverParts, Intent
 from orchestrator.services.pick_up import pick_up
@@ -80,3 +81,44 @@ def test_only_selected_devices_are_picked_up_and_others_may_be_missing_from_the_
     outcome = pick_up(record, Intent.RESUME, Inventory({"pi-03": PI}), parts, select="pi-03")
     states = {device.device: device.state for device in outcome.record.devices}
     assert states == {"pi-03": DeviceRunState.COMPLETE, "pi-04": DeviceRunState.RUNNING}
+
+
+class DiesBeforeForgetting(ScriptedExecutor):
+    """The controller is killed once the whole log is stored, and before the device may forget it."""
+
+    def post(self, device: str, command: Command) -> None:
+        if isinstance(command, Forget):
+            raise KeyboardInterrupt
+        super().post(device, command)
+
+
+def complete_but_not_given_back(store: Store) -> RunRecord:
+    """Return a complete run whose controller died holding the device; a killed one writes nothing any more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "end_leases", lambda leases: None)
+        with pytest.raises(KeyboardInterrupt):
+            drive(store, DiesBeforeForgetting({"pi-03": lambda _: followed(whole_log(PI))}))
+    record = store.find_run(RUN)
+    assert record is not None
+    assert record.state is RunState.COMPLETE
+    assert store.unreleased(RUN) == {"pi-03"}
+    return record
+
+
+def test_a_complete_device_that_was_not_given_back_is_tidied_up_by_resume(store: Store) -> None:
+    record = complete_but_not_given_back(store)
+    executor = ScriptedExecutor({"pi-03": lambda _: followed(whole_log(PI))[1:]})
+    parts = DriverParts(store, executor, TotalsDisplay(), Planner())
+    assert pick_up(record, Intent.RESUME, Inventory({"pi-03": PI}), parts).exit_code == 0
+    assert executor.commands("pi-03") == [Attachment, Forget]
+    assert store.unreleased(RUN) == frozenset()
+
+
+def test_a_complete_device_that_cannot_be_reached_stays_complete(store: Store) -> None:
+    record = complete_but_not_given_back(store)
+    gone = SessionEnded("pi-03", Unreachable("refused", device="pi-03", step="connect"))
+    parts = DriverParts(store, ScriptedExecutor({}, {"pi-03": gone}), TotalsDisplay(), Planner())
+    outcome = pick_up(record, Intent.RESUME, Inventory({"pi-03": PI}), parts)
+    assert outcome.exit_code == 0
+    (device,) = outcome.record.devices
+    assert (device.state, device.error) == (DeviceRunState.COMPLETE, None)
