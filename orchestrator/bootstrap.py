@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.facts import Facts
     from orchestrator.domain.inventory import Inventory
     from orchestrator.domain.lease import Holding
+    from orchestrator.domain.recovery import Quarantine
     from orchestrator.domain.run import RunHeader, RunSummary
     from orchestrator.execution.base import Executor
     from orchestrator.reporting.base import RunDisplay
@@ -106,6 +107,17 @@ def known_holdings(settings: Settings, names: Sequence[str]) -> Mapping[str, Hol
         return opened.holdings(names)
 
 
+def known_quarantines(settings: Settings, names: Sequence[str]) -> Mapping[str, Quarantine]:
+    """Return which devices no run may use; nothing if there is no database yet, and none is made."""
+    from orchestrator.store.readonly import sqlite_file
+
+    file = sqlite_file(settings.db)
+    if file is not None and not file.exists():
+        return {}
+    with store(settings) as opened:
+        return opened.quarantines(names)
+
+
 def list_runs(settings: Settings, limit: int) -> Sequence[RunSummary]:
     """Return the newest runs first, without the cost of opening the whole store."""
     from orchestrator.store.run_list import list_runs
@@ -192,6 +204,7 @@ def executor(settings: Settings) -> Executor:
 
 def _sessions(settings: Settings) -> DeviceSessions:
     from orchestrator.blobs.worker import loader_source, worker_archive
+    from orchestrator.meters.command_switch import CommandSwitch
     from orchestrator.session.device_session import DeviceSessions, LinkPolicy
     from orchestrator.session.worker_client import WorkerProgram
     from orchestrator.transport.table import Connectors
@@ -199,7 +212,7 @@ def _sessions(settings: Settings) -> DeviceSessions:
     archive, sha256 = worker_archive()
     worker = WorkerProgram(archive, sha256, loader_source())
     policy = LinkPolicy(heartbeat_s=settings.heartbeat_s)
-    return DeviceSessions(Connectors(_transport(settings)), worker, cache(settings), policy)
+    return DeviceSessions(Connectors(_transport(settings)), worker, cache(settings), CommandSwitch(), policy)
 
 
 def _transport(settings: Settings) -> TransportSettings:

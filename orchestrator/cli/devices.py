@@ -52,7 +52,12 @@ def list_(
     devices = bootstrap.inventory(settings).select(select)
     facts = bootstrap.known_facts(settings, [device.name for device in devices])
     holdings = bootstrap.known_holdings(settings, [device.name for device in devices])
-    show(device_rows(devices, facts, holdings), as_json, lambda: device_table(devices, facts, holdings))
+    quarantines = bootstrap.known_quarantines(settings, [device.name for device in devices])
+    show(
+        device_rows(devices, facts, holdings, quarantines),
+        as_json,
+        lambda: device_table(devices, facts, holdings, quarantines),
+    )
 
 
 @app.command(epilog=examples("benchfleet devices probe --select 'pi-*'"))
@@ -101,10 +106,10 @@ def clean(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Remove from devices what nobody needs, and say how much that frees.
+    """Remove from devices what nobody needs.
 
-    A run's folder goes only if it is finished and this database has its whole log. What a run, a session or a process
-    still needs stays. A busy device is left alone.
+    It says how much that frees. A run's folder goes only if it is finished and this database has its whole log. What a
+    run, a session or a process still needs stays. A busy device is left alone.
     """
     from orchestrator import bootstrap
     from orchestrator.reporting.cleaning import clean_report, clean_rows
@@ -187,6 +192,46 @@ def release(
     with bootstrap.store(settings) as store:
         lease = release_device(device.name, bootstrap.tenant(settings, reservation=reservation), store)
     show(lease, as_json, lambda: release_line(lease))
+
+
+@app.command(epilog=examples("benchfleet devices quarantine pi-03 --reason 'its fan is broken'"))
+def quarantine(
+    name: Name,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="What is wrong; others are told.")],
+    db: Db = None,
+    inventory: InventoryPath = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Keep further runs from a device until it is admitted again.
+
+    A run that is at it goes on. What it has done can still be collected, and the device probed, reserved and cleaned.
+    """
+    from orchestrator import bootstrap
+    from orchestrator.reporting.fleet import quarantine_line
+    from orchestrator.services.reserve import quarantine_device
+
+    settings = bootstrap.settings(db=db, inventory=inventory, config=config)
+    device = bootstrap.inventory(settings).device(name)
+    with bootstrap.store(settings) as store:
+        made = quarantine_device(device, reason, bootstrap.tenant(settings), store)
+    show(made, as_json, lambda: quarantine_line(made))
+
+
+@app.command(epilog=examples("benchfleet devices readmit pi-03"))
+def readmit(
+    name: Name, db: Db = None, inventory: InventoryPath = None, config: Config = None, as_json: Json = False
+) -> None:
+    """End a device's quarantine, whoever or whatever put it there."""
+    from orchestrator import bootstrap
+    from orchestrator.reporting.fleet import readmission_line
+    from orchestrator.services.reserve import readmit_device
+
+    settings = bootstrap.settings(db=db, inventory=inventory, config=config)
+    device = bootstrap.inventory(settings).device(name)
+    with bootstrap.store(settings) as store:
+        ended = readmit_device(device.name, bootstrap.tenant(settings), store)
+    show(ended, as_json, lambda: readmission_line(ended))
 
 
 @app.command(epilog=ON_THE_DEVICE + examples("benchfleet devices enroll pi-03"))

@@ -68,7 +68,7 @@ def conclude(outcome: RunOutcome, as_json: bool, intent: Intent) -> None:
     from orchestrator.reporting.runs import RunDetails, run_report
     from orchestrator.services.drive import Intent
 
-    details = RunDetails(outcome.record, outcome.missing, outcome.results, outcome.excluded)
+    details = RunDetails(outcome.record, outcome.missing, outcome.results, outcome.excluded, outcome.recovery)
     show(details, as_json, lambda: run_report(details))
     states = {part.state for part in outcome.record.devices}
     if outcome.taken_over:

@@ -60,7 +60,7 @@ def show_(run: RunName, db: Db = None, config: Config = None, as_json: Json = Fa
 
     with bootstrap.store(bootstrap.settings(db=db, config=config)) as store:
         outcome = outcome_of(store, require_run(store, run).header.run)
-    details = RunDetails(outcome.record, outcome.missing, outcome.results, outcome.excluded)
+    details = RunDetails(outcome.record, outcome.missing, outcome.results, outcome.excluded, outcome.recovery)
     show(details, as_json, lambda: run_report(details))
     leave(outcome.exit_code)
 

@@ -10,6 +10,7 @@ from orchestrator.domain.cleaning import CleanOrder, StockedRun, Thing
 from orchestrator.domain.errors import DeviceError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import StartLease
+from orchestrator.domain.recovery import Rung
 
 
 class Step(StrEnum):
@@ -25,6 +26,7 @@ class Step(StrEnum):
     CANCEL = "cancel"
     FORGET = "forget"
     CLEAN = "clean"
+    RECOVER = "recover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,16 @@ class Cleaned:
 
 
 @dataclass(frozen=True, slots=True)
+class RungClimbed:
+    """A rung of the recovery ladder is behind the session: why it was climbed, and whether the device was back."""
+
+    device: str
+    rung: Rung
+    reason: str
+    succeeded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEnded:
     """The session is over; `error` says why if it did not end as told."""
 
@@ -170,4 +182,14 @@ class SessionEnded:
     error: DeviceError | None = None
 
 
-Report = StepBegan | FactsReported | RunnerStarted | RecordsArrived | FollowEnded | StockTaken | Cleaned | SessionEnded
+Report = (
+    StepBegan
+    | FactsReported
+    | RunnerStarted
+    | RecordsArrived
+    | FollowEnded
+    | StockTaken
+    | Cleaned
+    | RungClimbed
+    | SessionEnded
+)

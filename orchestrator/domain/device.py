@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from orchestrator.domain.recovery import Recovery
+
 STATE_DIR = "~/.cache/benchfleet"
 """The one folder that benchfleet writes on a device, unless its inventory names another."""
 
@@ -59,4 +61,5 @@ class Device:
     state_dir: str = STATE_DIR
     tags: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
+    recovery: Recovery = field(default_factory=Recovery)
     source: str = ""

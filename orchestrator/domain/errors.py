@@ -169,6 +169,18 @@ class DeviceUnfit(DeviceError):
     """The device is in a state in which what it measured would be wrong, or lost."""
 
 
+class DeviceQuarantined(DeviceError):
+    """A person, or a recovery that did not help, keeps runs from the device."""
+
+
+class RebootFailed(DeviceError):
+    """The device would not reboot, or does not tell one boot from another."""
+
+
+class PowerSwitchFailed(DeviceError):
+    """The commands that switch a device's power did not work."""
+
+
 class WorkerFailed(DeviceError):
     """The worker answered with an error, or with something that is not its protocol."""
 

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from orchestrator.domain.conversation import Command, Report
 from orchestrator.domain.device import Device
+from orchestrator.domain.recovery import Rung
 
 Emit = Callable[[Report], None]
 """Takes one report; an executor calls it from any thread."""
@@ -29,18 +30,19 @@ class Session(Protocol):
 class SessionFactory(Protocol):
     """Makes sessions; picklable, so that a gateway elsewhere can make them too."""
 
-    def __call__(self, device: Device) -> Session:
-        """Return a session that will talk to this device."""
+    def __call__(self, device: Device, rescue: Rung | None = None) -> Session:
+        """Return a session that will talk to this device, and first brings it back where a `rescue` is named."""
 
 
 @runtime_checkable
 class Executor(Protocol):
     """Runs the sessions of one sweep."""
 
-    def launch(self, devices: Sequence[Device], emit: Emit) -> None:
+    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rung | None = None) -> None:
         """Begin one session per device at once; `emit` gets every report, from any thread, as it comes.
 
-        May be called again for further devices: those that were in use at first.
+        May be called again: for further devices, which were in use at first, and for those whose session has ended,
+        to `rescue` them.
         """
 
     def post(self, device: str, command: Command) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from orchestrator.domain.conversation import Command, Report, SessionEnded
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import LinkLost, OrchestratorError
+from orchestrator.domain.recovery import Rung
 from orchestrator.execution.base import Emit, SessionFactory
 from orchestrator.execution.threads import ThreadExecutor
 
@@ -38,9 +39,9 @@ class Gateway:
         self._executor = ThreadExecutor(factory)
         self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
 
-    def launch(self, devices: Sequence[Device]) -> None:
+    def launch(self, devices: Sequence[Device], rescue: Rung | None) -> None:
         """Begin the sessions."""
-        self._executor.launch(devices, self._reports.put)
+        self._executor.launch(devices, self._reports.put, rescue)
 
     def post(self, device: str, command: Command) -> None:
         """Pass a command to a session."""
@@ -75,13 +76,13 @@ class RayExecutor:
         self._lock = threading.Lock()
         self._started_cluster = False
 
-    def launch(self, devices: Sequence[Device], emit: Emit) -> None:
+    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rung | None = None) -> None:
         """Begin one session per device in the gateway, which the first call places."""
         if self._ray is None:
             self._ray = self._join_cluster()
             self._gateway = self._place_gateway()
         try:
-            self._ray.get(self._gateway.launch.remote(list(devices)))
+            self._ray.get(self._gateway.launch.remote(list(devices), rescue))
         except self._ray.exceptions.RayError as error:
             raise RayUnavailable(f"the Ray gateway did not start: {_first_line(error)}", "see `ray status`") from error
         with self._lock:

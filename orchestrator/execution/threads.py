@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from orchestrator.domain.conversation import Close, Command
 from orchestrator.domain.device import Device
+from orchestrator.domain.recovery import Rung
 from orchestrator.execution.base import Emit, Session, SessionFactory
 from orchestrator.execution.guard import run_guarded
 
@@ -20,10 +21,10 @@ class ThreadExecutor:
         self._sessions: dict[str, Session] = {}
         self._threads: list[threading.Thread] = []
 
-    def launch(self, devices: Sequence[Device], emit: Emit) -> None:
+    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rung | None = None) -> None:
         """Begin one session per device at once."""
         for device in devices:
-            session = self._sessions[device.name] = self._factory(device)
+            session = self._sessions[device.name] = self._factory(device, rescue)
             thread = threading.Thread(
                 target=run_guarded, args=(session, device.name, emit), name=f"session {device.name}", daemon=True
             )

@@ -10,12 +10,14 @@ from typing import Any
 from orchestrator.domain.device import STATE_DIR, Device, Limits, TransportKind
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.inventory import Inventory
+from orchestrator.domain.recovery import PowerCycle, Recovery
 from orchestrator.inventory.schema import DefaultsSection, DeviceSection, InventorySection
 from orchestrator.specs.document import Document
 from orchestrator.specs.paths import expanded
 from orchestrator.specs.schema import Complaint, load_section, refuse
 
 SUFFIXES = (".yaml", ".yml")
+RESCUES = ("reboot", "power_cycle")
 SSH_KEYS = ("host", "user", "port", "identity_file", "jump")
 
 _INIT_HINT = "`benchfleet init DIR` writes an inventory; --inventory PATH names yours"
@@ -85,6 +87,9 @@ def _contradictions(name: str, device: DeviceSection) -> Iterator[Complaint]:
         for key in SSH_KEYS:
             if getattr(device, key) is not None:
                 yield Complaint(("devices", name, key), f"{name}: a local device has no {key!r}")
+        for key in RESCUES:
+            if getattr(device.recovery, key) is not None:
+                yield Complaint(("devices", name, "recovery", key), f"{name}: {key!r} would end this command too")
     if device.jump == name:
         yield Complaint(("devices", name, "jump"), f"{name}: a device cannot be its own jump host")
 
@@ -106,6 +111,7 @@ class _DeviceReader:
             state_dir=self._pick(device, "state_dir") or STATE_DIR,
             tags={**self._tags(("defaults",), self._defaults), **self._tags(("devices", name), device)},
             limits=self._limits(device),
+            recovery=self._recovery(device),
             source=self._document.where(("devices", name)),
         )
         return common if transport is TransportKind.LOCAL else self._with_address(common, device)
@@ -137,6 +143,24 @@ class _DeviceReader:
             if values.get(key, 0) is None:
                 del values[key]
         return Limits(**values)
+
+    def _recovery(self, device: DeviceSection) -> Recovery:
+        own, default = device.recovery, self._defaults.recovery
+        values = {**default.model_dump(exclude_unset=True), **own.model_dump(exclude_unset=True)}
+        if self._pick(device, "transport") == TransportKind.LOCAL:  # its defaults are meant for the others
+            values = {key: value for key, value in values.items() if key not in RESCUES}
+        cycle = values.pop("power_cycle", None)
+        reboot = values.pop("reboot", None)
+        return Recovery(
+            **{key: value for key, value in values.items() if value is not None},
+            reboot=tuple(reboot or ()),
+            power_cycle=_power_cycle(cycle) if cycle else None,
+        )
+
+
+def _power_cycle(said: Mapping[str, Any]) -> PowerCycle:
+    lasts = {} if said.get("off_s") is None else {"off_s": said["off_s"]}
+    return PowerCycle(tuple(said["on"]), tuple(said.get("off") or ()), **lasts)
 
 
 def _connect_jumps(enabled: Mapping[str, Device], disabled: Mapping[str, Device]) -> Inventory:

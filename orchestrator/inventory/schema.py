@@ -55,16 +55,30 @@ def _is_device_path(path: str) -> str:
     return path
 
 
+def _is_argument(text: str) -> str:
+    if not text or "\0" in text:
+        raise Refused("must not be empty" if not text else "has a NUL character")
+    return text
+
+
+def _is_argv(value: Any) -> Any:
+    if isinstance(value, str):
+        raise Refused("expected a list of words, since no shell reads it", f": [{', '.join(value.split())}]")
+    return value
+
+
 def _or_empty(value: Any) -> Any:
     return {} if value is None else value
 
 
+Argument = Annotated[str, AfterValidator(_is_argument)]
 Word = Annotated[str, AfterValidator(_is_word)]
 DeviceName = Annotated[Name, AfterValidator(_is_device_name)]
 TagKey = Annotated[Name, AfterValidator(_is_tag_key)]
 Tag = Annotated[Any, PlainValidator(_is_tag)]
 DevicePath = Annotated[str, AfterValidator(_is_device_path)]
 Transport = Annotated[str, AfterValidator(_is_transport)]
+Argv = Annotated[list[Argument], BeforeValidator(_is_argv), Field(min_length=1, max_length=100)]
 
 
 class LimitsSection(Section):
@@ -77,6 +91,33 @@ class LimitsSection(Section):
     cache_bytes_max: Bytes | None = None
     disk_free_bytes_min: Bytes | None = None
     clock_offset_s_max: Annotated[float, Field(gt=0, le=86_400)] | None = None
+
+
+class PowerCycleSection(Section):
+    """Commands of this side that switch a device's supply."""
+
+    on: Argv
+    off: Argv | None = None
+    off_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+
+
+class RecoverySection(Section):
+    """What is tried when the device fails."""
+
+    advice: ClassVar[Mapping[str, str]] = {
+        "restarts": "did you mean 'restarts_max'?",
+        "reconnect_s": "did you mean 'reconnect_s_max'?",
+        "power_off": "power_cycle: {off: […], on: […]}",
+        "power_on": "power_cycle: {off: […], on: […]}",
+    }
+
+    retries: Annotated[int, Field(ge=0, le=100)] | None = None
+    reconnect_s_max: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    restarts_max: Annotated[int, Field(ge=0, le=100)] | None = None
+    reboot: Argv | None = None
+    power_cycle: PowerCycleSection | None = None
+    boot_s_max: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    quarantine: bool | None = None
 
 
 class DefaultsSection(Section):
@@ -102,6 +143,7 @@ class DefaultsSection(Section):
     state_dir: DevicePath | None = None
     tags: dict[TagKey, Tag] = Field(default_factory=dict)
     limits: LimitsSection = LimitsSection()
+    recovery: RecoverySection = RecoverySection()
 
 
 class DeviceSection(DefaultsSection):

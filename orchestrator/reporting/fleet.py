@@ -16,6 +16,7 @@ from orchestrator.domain.health import Concern, judge_health
 from orchestrator.domain.lease import Busy, Holding, Lease
 from orchestrator.domain.metric import Unit
 from orchestrator.domain.model import Model, Variant
+from orchestrator.domain.recovery import Quarantine
 from orchestrator.reporting import numbers
 from orchestrator.reporting.columns import Column, PlainTable, plain_table
 from orchestrator.reporting.text import ABSENT, clean
@@ -53,13 +54,14 @@ def device_table(
     devices: Sequence[Device],
     facts: Mapping[str, tuple[Facts, datetime]] | None = None,
     holdings: Mapping[str, Holding] | None = None,
+    quarantines: Mapping[str, Quarantine] | None = None,
 ) -> PlainTable:
     """Return the inventory's devices, with what is on record of each; who has them, where anybody has one."""
-    known, held = facts or {}, holdings or {}
+    known, held, kept = facts or {}, holdings or {}, quarantines or {}
     rows = [_device_row(device, known.get(device.name)) for device in devices]
-    if not held:
+    if not held and not kept:
         return plain_table(_DEVICE_COLUMNS, rows)
-    holders = (_held_by(held.get(device.name)) for device in devices)
+    holders = (_held_by(held.get(device.name), kept.get(device.name)) for device in devices)
     columns = (*_DEVICE_COLUMNS[:2], _HOLDER_COLUMN, *_DEVICE_COLUMNS[2:])
     return plain_table(columns, ((*row[:2], holder, *row[2:]) for row, holder in zip(rows, holders, strict=True)))
 
@@ -68,10 +70,12 @@ def device_rows(
     devices: Sequence[Device],
     facts: Mapping[str, tuple[Facts, datetime]],
     holdings: Mapping[str, Holding] | None = None,
+    quarantines: Mapping[str, Quarantine] | None = None,
 ) -> Sequence[Mapping[str, object]]:
     """Return what `device_table` shows as data: a device's fields, when it was probed, its facts, and who has it.
 
-    `held` are the leases: at most a reservation and a run within it. `queue` is how many wait.
+    `held` are the leases: at most a reservation and a run within it. `queue` is how many wait. `quarantine` is None
+    for a device that runs may use.
     """
     rows = []
     for device in devices:
@@ -90,6 +94,7 @@ def device_rows(
             for lease in (holding.held if holding else ())
         ]
         leases = {"held": held, "queue": holding.queue if holding else 0}
+        leases["quarantine"] = (quarantines or {}).get(device.name)
         rows.append(fields | {"probed_at": taken_at, "facts": known and known.values} | leases)
     return rows
 
@@ -148,6 +153,18 @@ def release_line(lease: Lease) -> Text:
     return Text(clean(f"{lease.device}: released; reservation {lease.id} of {lease.holder} is over"))
 
 
+def quarantine_line(quarantine: Quarantine) -> Text:
+    """Say which device is in quarantine, since when, and why."""
+    since = f"in quarantine since {numbers.utc(quarantine.since)}, by {quarantine.holder}"
+    return Text(clean(f"{quarantine.device}: {since}: {quarantine.reason}"))
+
+
+def readmission_line(quarantine: Quarantine) -> Text:
+    """Say which device runs may use again."""
+    since = f"was in quarantine since {numbers.utc(quarantine.since)}: {quarantine.reason}"
+    return Text(clean(f"{quarantine.device}: admitted again; it {since}"))
+
+
 def queue_line(device: str, busy: Busy) -> str:
     """Say where in the queue somebody is, and who is in the way."""
     return clean(f"{device}: place {busy.ahead + 1} in the queue: {busy.sentence}")
@@ -168,10 +185,11 @@ def _device_row(device: Device, record: tuple[Facts, datetime] | None) -> tuple[
     return device.name, _address(device), tags or ABSENT, machine, probed
 
 
-def _held_by(holding: Holding | None) -> str:
+def _held_by(holding: Holding | None, quarantine: Quarantine | None) -> str:
+    kept = [f"quarantine since {numbers.utc(quarantine.since)} ({quarantine.reason})"] if quarantine else []
     if holding is None:
-        return ABSENT
-    parts = [
+        return "; ".join(kept) or ABSENT
+    parts = kept + [
         f"{lease.holder}: run {lease.run}"
         if lease.run is not None
         else f"{lease.holder} until {numbers.utc(lease.expires_at)}" + (f" ({lease.reason})" if lease.reason else "")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from orchestrator.domain.measurement import CellResult, setting_text
 from orchestrator.domain.metric import metric_named
+from orchestrator.domain.recovery import RecoveryEvent
 from orchestrator.domain.run import (
     DeviceRun,
     DeviceRunState,
@@ -54,6 +55,13 @@ _JOB_COLUMNS = (
     Column("accuracy", right=True),
 )
 _EXCLUDED_COLUMNS = (Column("device"), Column("cell", fold=True), Column("reason", fold=True))
+_RECOVERY_COLUMNS = (
+    Column("device"),
+    Column("at", spare=True),
+    Column("rung"),
+    Column("helped"),
+    Column("because", fold=True),
+)
 _MISSING_COLUMNS = (
     Column("device"),
     Column("cell", fold=True),
@@ -65,12 +73,13 @@ _MISSING_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class RunDetails:
-    """All that `runs show` shows: a run, one metric of its jobs, and what has no usable result or was not planned."""
+    """All that `runs show` shows: a run, one metric of its jobs, what it lacks, and what was tried for its devices."""
 
     record: RunRecord
     missing: Sequence[MissingTrial]
     results: Sequence[CellResult]
     excluded: Sequence[ExcludedCell] = ()
+    recovery: Sequence[RecoveryEvent] = ()
 
 
 def run_report(details: RunDetails) -> RenderableType:
@@ -91,6 +100,9 @@ def run_report(details: RunDetails) -> RenderableType:
     if details.excluded:
         rows = ((cell.device, cell.label, cell.reason) for cell in details.excluded)
         parts += [Text(), Text("cells that were not planned", style="bold cyan"), plain_table(_EXCLUDED_COLUMNS, rows)]
+    if details.recovery:
+        heading = Text("what was tried for devices that failed", style="bold cyan")
+        parts += [Text(), heading, plain_table(_RECOVERY_COLUMNS, map(_recovery_row, details.recovery))]
     if details.missing:
         heading = Text("trials without a usable result", style="bold cyan")
         parts += [Text(), heading, plain_table(_MISSING_COLUMNS, _missing_rows(details.missing))]
@@ -150,6 +162,12 @@ def _job_row(result: CellResult) -> tuple[str | None, ...]:
         numbers.size(result.size_bytes),
         None if result.accuracy is None else f"{result.accuracy:.3f}",
     )
+
+
+def _recovery_row(event: RecoveryEvent) -> tuple[str | None, ...]:
+    helped = None if event.succeeded is None else "yes" if event.succeeded else "no"
+    reason = event.reason.removeprefix(f"{event.device}: ")  # the line begins with the device already
+    return event.device, numbers.utc(event.began_at), event.rung.value, helped, reason
 
 
 def _missing_rows(missing: Sequence[MissingTrial]) -> Iterator[tuple[str, ...]]:

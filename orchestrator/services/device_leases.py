@@ -62,6 +62,15 @@ class DeviceLeases:
         """Return the leases by device, for the database to check what is written."""
         return {name: lease.id for name, lease in self._held.items()}
 
+    def has(self, device: str) -> bool:
+        """Say whether a device is leased to this driver."""
+        return device in self._held
+
+    def has_exclusively(self, device: str) -> bool:
+        """Say whether a device is this driver's alone, to do with as it must."""
+        lease = self._held.get(device)
+        return lease is not None and lease.exclusive
+
     @property
     def pause_s(self) -> float | None:
         """Return how long the driver may sleep; None for as long as it likes."""

@@ -14,10 +14,12 @@ from device_worker.protocol.vocabulary import RunState as DeviceLogState
 from orchestrator.domain.conversation import (
     Attachment,
     Cancel,
+    Close,
     FactsReported,
     FollowEnded,
     Forget,
     RecordsArrived,
+    RungClimbed,
     RunnerStarted,
     SessionEnded,
     Step,
@@ -30,17 +32,15 @@ from orchestrator.domain.lease import Busy, Granted
 from orchestrator.domain.plan_document import planned_trials, remaining_s
 from orchestrator.domain.run import DeviceRunState, Offset
 from orchestrator.services.device_leases import DeviceLeases
-from orchestrator.services.driver_parts import NEW, Part
+from orchestrator.services.driver_parts import MEASURING, NEW, Part
 from orchestrator.services.driver_parts import DriverParts as DriverParts
 from orchestrator.services.driver_parts import Intent as Intent
 from orchestrator.services.driver_parts import Planner as Planner
 from orchestrator.services.handover import Handover, Prepared
 from orchestrator.services.health import Twins, check_health
 from orchestrator.services.inbox import Inbox, Patient, Urgent
+from orchestrator.services.ladder import Ladder, kept_out, stopped
 from orchestrator.services.ledger import ENDED, Ledger
-
-RESTARTS_MAX = 3
-"""How often one resume starts a device's runner: one that always dies is left for a person."""
 
 QUEUE_HINT = "--wait queues for it; benchfleet devices list says who has what"
 STOPPED = "the runner on the device ended before its plan did"
@@ -63,6 +63,7 @@ class Driver:
         self._leases = DeviceLeases(parts.store, run, parts.tenant, collects=intent in (Intent.FOLLOW, Intent.CANCEL))
         self._ledger = Ledger(run, self._parts, parts, self._leases)
         self._handover = Handover(run, intent, parts, self._ledger, self._leases)
+        self._ladder = Ladder(run, intent, parts, self._leases, self._inbox.put)
 
     def drive(self, devices: Sequence[Device]) -> frozenset[str]:
         """Do with these devices what the intent says; KeyboardInterrupt leaves them running and is passed on.
@@ -73,7 +74,7 @@ class Driver:
         self._parts.update({device.name: Part(device) for device in devices})
         self._inbox.expect(len(devices))
         try:
-            self._begin(self._leases.claim(devices))
+            self._begin(self._leases.claim(self._admitted(devices)))
             while not all(part.ended for part in self._parts.values()):
                 urgent, due = self._inbox.take(self._leases.pause_s)
                 self._tend()
@@ -86,6 +87,15 @@ class Driver:
         if self._handover.mistake is not None:
             raise self._handover.mistake
         return frozenset(name for name, part in self._parts.items() if part.taken_over)
+
+    def _admitted(self, devices: Sequence[Device]) -> Sequence[Device]:
+        """Return the devices that are not in quarantine; that keeps none from being collected or cancelled."""
+        if self._intent not in MEASURING:
+            return devices
+        quarantined = self._store.quarantines([device.name for device in devices])
+        for name, quarantine in quarantined.items():
+            self._ledger.refuse(self._parts[name], kept_out(quarantine))
+        return [device for device in devices if device.name not in quarantined]
 
     def _begin(self, answers: Mapping[str, Granted | Busy]) -> None:
         """Connect to the devices that are granted; of the others say who is in the way."""
@@ -145,6 +155,8 @@ class Driver:
             match report:
                 case RunnerStarted():
                     self._on_started(part)
+                case RungClimbed():
+                    self._on_climbed(part, report)
                 case StepBegan():
                     self._display.step(report.device, report.step, report.detail)
                 case FactsReported():
@@ -192,9 +204,15 @@ class Driver:
                 self._twins.notice(part.device, report.facts, self._display)
             self._set_to_work(part, report.facts)
 
+    def _on_climbed(self, part: Part, report: RungClimbed) -> None:
+        try:
+            self._ladder.climbed(part, report)
+        except LeaseLost as lost:
+            self._ledger.give_up(part, lost)
+
     def _set_to_work(self, part: Part, facts: Facts) -> None:
         name = part.device.name
-        is_new = self._intent in NEW
+        is_new = self._intent in NEW and not part.climbed
         document = None if is_new else self._store.plan_document(self._run, name)
         if self._intent is Intent.CANCEL:
             self._executor.post(name, Cancel(self._run))
@@ -203,6 +221,8 @@ class Driver:
             self._ledger.end(part, state)
         elif document is None:
             self._handover.prepare(part.device, facts, self._inbox.put)
+        elif self._intent is Intent.DETACH:
+            self._handover.assign_again(part, document, frozenset())
         else:
             offset = self._store.offset(self._run, name)
             self._executor.post(name, Attachment(self._run, offset.log_id, offset.last_seq))
@@ -210,6 +230,7 @@ class Driver:
     def _on_started(self, part: Part) -> None:
         """Leave a detached device; of the others the log's own first records tell that they run."""
         part.started = True
+        self._ladder.ended(part, succeeded=True)
         if self._intent is Intent.DETACH:
             self._ledger.end(part, DeviceRunState.RUNNING)
 
@@ -217,7 +238,7 @@ class Driver:
         name = part.device.name
         offset = self._store.offset(self._run, name)
         collected = report.state == DeviceLogState.FINISHED and offset == Offset(report.log_id, report.last_seq or 0)
-        if self._intent is Intent.RESUME and self._resumed(part, report, offset, collected):
+        if self._goes_on(part, report.state) and self._resumed(part, report, offset, collected):
             return
         known = self._ledger.cancelled(part) if self._intent is Intent.CANCEL else self._ledger.standing(part)
         if collected:
@@ -227,8 +248,24 @@ class Driver:
             self._ledger.end(part, known.state)
         else:
             error = STOPPED if report.state == DeviceLogState.STOPPED else LOG_GONE
-            why = f": {report.reason}" if report.reason else ""
-            self._ledger.end(part, DeviceRunState.STOPPED, error + why, f"benchfleet runs resume {self._run}")
+            self._on_stopped(part, error + (f": {report.reason}" if report.reason else ""))
+
+    def _on_stopped(self, part: Part, error: str) -> None:
+        """Let the device be rescued once this session has ended, or leave it as it is."""
+        failure = stopped(part.device.name, error)
+        if self._ladder.next_rescue(part, failure) is not None:
+            part.failure = failure
+            self._executor.post(part.device.name, Close())
+            return
+        self._ladder.exhausted(part, failure)
+        self._ledger.end(part, DeviceRunState.STOPPED, error, f"benchfleet runs resume {self._run}")
+
+    def _goes_on(self, part: Part, state: str) -> bool:
+        """Say whether what is missing on a device is this driver's to start: a new run never had another log."""
+        if self._intent is Intent.RESUME:
+            return True
+        stopped_here = state == DeviceLogState.STOPPED or (state == DeviceLogState.UNKNOWN and bool(part.climbed))
+        return self._intent is Intent.RUN and stopped_here
 
     def _resumed(self, part: Part, report: FollowEnded, offset: Offset, collected: bool) -> bool:
         """Start what is missing, if anything is: a stopped log is gone on with, a finished one gives way to a new one.
@@ -238,9 +275,9 @@ class Driver:
         name = part.device.name
         document = self._store.plan_document(self._run, name)
         done = frozenset(self._store.done_trials(self._run, name, self._retry_failed))
-        if document is None or planned_trials(document) <= done or part.fresh_log or part.restarts == RESTARTS_MAX:
+        if document is None or planned_trials(document) <= done or part.fresh_log or not self._ladder.may_restart(part):
             return False
-        part.restarts += 1
+        self._ladder.restart(part, report.reason or STOPPED)
         if collected:
             self._executor.post(name, Forget(self._run, offset.log_id or "", offset.last_seq, and_close=False))
         part.fresh_log = collected or report.state == DeviceLogState.UNKNOWN
@@ -248,6 +285,11 @@ class Driver:
         return True
 
     def _on_session_ended(self, part: Part, report: SessionEnded) -> None:
+        failure, part.failure = report.error or part.failure, None
+        if failure is not None and part.outcome is None:
+            if self._ladder.rescue(part, failure):
+                return
+            self._ladder.exhausted(part, failure)
         part.ended = True
         if report.error is None or part.outcome is not None:
             return

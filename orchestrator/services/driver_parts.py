@@ -8,13 +8,15 @@ from typing import Protocol
 
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.device import Device
+from orchestrator.domain.errors import DeviceError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan
+from orchestrator.domain.recovery import Rung
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.execution.base import Executor
 from orchestrator.reporting.base import RunDisplay
 from orchestrator.services.tenant import Tenant, this_controller
-from orchestrator.store.base import DeviceRecords, Leases, Results, RunProgress, RunRecords
+from orchestrator.store.base import DeviceRecords, Leases, RecoveryRecords, Results, RunProgress, RunRecords
 
 
 class Intent(Enum):
@@ -28,9 +30,11 @@ class Intent(Enum):
 
 
 NEW = (Intent.RUN, Intent.DETACH)
+MEASURING = (*NEW, Intent.RESUME)
+"""The others collect or end what runs, and start nothing."""
 
 
-class DriverStore(DeviceRecords, RunRecords, RunProgress, Results, Leases, Protocol):
+class DriverStore(DeviceRecords, RunRecords, RunProgress, Results, Leases, RecoveryRecords, Protocol):
     """The roles of the database that a driver needs."""
 
 
@@ -57,7 +61,11 @@ class DriverParts:
 
 @dataclass(slots=True)
 class Part:
-    """What the driver knows of one device."""
+    """What the driver knows of one device.
+
+    `climbed` are the rungs that did something to the device itself; `rung` is the event of one whose end is not known
+    yet, `failure` why the next one follows once the session has ended.
+    """
 
     device: Device
     snapshot: int | None = None
@@ -69,3 +77,6 @@ class Part:
     outcome: DeviceRunState | None = None
     ended: bool = False
     taken_over: bool = False
+    climbed: set[Rung] = field(default_factory=set)
+    rung: int | None = None
+    failure: DeviceError | None = None

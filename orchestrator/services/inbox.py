@@ -12,6 +12,7 @@ from orchestrator.domain.conversation import (
     FactsReported,
     FollowEnded,
     RecordsArrived,
+    RungClimbed,
     RunnerStarted,
     SessionEnded,
     StepBegan,
@@ -26,7 +27,7 @@ END_DELAY_PART = 0.1
 """The end of a log waits this part of that: its device may be the last one."""
 
 Patient = RecordsArrived | FollowEnded | SessionEnded
-Urgent = StepBegan | FactsReported | RunnerStarted | StockTaken | Cleaned
+Urgent = StepBegan | FactsReported | RunnerStarted | StockTaken | Cleaned | RungClimbed
 Own = TypeVar("Own")
 
 

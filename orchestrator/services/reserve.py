@@ -1,4 +1,4 @@
-"""Reserve a device for a person, and give it back."""
+"""Let a person have a device, or keep it from everybody: reserve and release, quarantine and readmit."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Callable
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ConfigError, DeviceReserved
 from orchestrator.domain.lease import Busy, Claim, Granted, Lease
+from orchestrator.domain.recovery import Quarantine
 from orchestrator.services.device_leases import POLL_S, RENEWALS_PER_LEASE
 from orchestrator.services.tenant import TEXT_MAX, Tenant
-from orchestrator.store.base import Leases
+from orchestrator.store.base import Leases, RecoveryRecords
 
 OnWait = Callable[[Busy], None]
 """Hears of each place in the queue that is news."""
@@ -30,10 +31,8 @@ def reserve_device(
 
     The time begins when the device is granted. Whatever ends the waiting, no place in the queue is left behind.
     """
-    if not reason.isprintable() or not 0 < len(reason.strip()) <= TEXT_MAX:
-        raise ConfigError(f"--reason: one line of at most {TEXT_MAX} characters", "say what the device is needed for")
-    place_s = tenant.lease_s
-    claim = Claim(tenant.holder, tenant.controller, None, reason.strip(), lasts_s, queues=tenant.waits, place_s=place_s)
+    why, place_s = _reason(reason, "say what the device is needed for"), tenant.lease_s
+    claim = Claim(tenant.holder, tenant.controller, None, why, lasts_s, queues=tenant.waits, place_s=place_s)
     answer = store.claim_leases([device], claim)[device.name]
     if isinstance(answer, Busy) and answer.waiting is not None:
         answer = _Queueing(device, claim, store).wait(answer, on_wait, pause)
@@ -83,3 +82,22 @@ def release_device(name: str, tenant: Tenant, store: Leases) -> Lease:
         raise DeviceReserved(f"reserved by {lease.holder}, not by {tenant.holder}", hint, device=name)
     store.end_leases([lease.id])
     return lease
+
+
+def quarantine_device(device: Device, reason: str, tenant: Tenant, store: RecoveryRecords) -> Quarantine:
+    """Keep further runs from a device; one that is in quarantine already stays so for its first reason."""
+    return store.quarantine(device, _reason(reason, "say what is wrong with the device"), tenant.holder)
+
+
+def readmit_device(name: str, tenant: Tenant, store: RecoveryRecords) -> Quarantine:
+    """End a device's quarantine; raise ConfigError where there is none."""
+    ended = store.readmit(name, tenant.holder)
+    if ended is None:
+        raise ConfigError(f"{name}: it is not in quarantine", "benchfleet devices list says which are")
+    return ended
+
+
+def _reason(text: str, hint: str) -> str:
+    if not text.isprintable() or not 0 < len(text.strip()) <= TEXT_MAX:
+        raise ConfigError(f"--reason: one line of at most {TEXT_MAX} characters", hint)
+    return text.strip()

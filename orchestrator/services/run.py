@@ -14,21 +14,22 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ConfigError, ExitCode
 from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.model import Model
+from orchestrator.domain.recovery import RecoveryEvent
 from orchestrator.domain.run import DeviceRunState, ExcludedCell, MissingTrial, RunHeader, RunRecord, TrialState
 from orchestrator.domain.sweep import Sweep
 from orchestrator.services.drive import Driver, DriverParts, Intent
-from orchestrator.store.base import Results, RunProgress, RunRecords
+from orchestrator.store.base import RecoveryRecords, Results, RunProgress, RunRecords
 
 HEADLINE_METRIC = "latency_ns"
 
 
-class RunReader(RunRecords, RunProgress, Results, Protocol):
+class RunReader(RunRecords, RunProgress, Results, RecoveryRecords, Protocol):
     """The roles of the database that reading a run needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """A run as it stands, its headline results, the trials without a usable one, and the cells that it left out.
+    """A run as it stands: headline results, trials without a usable one, cells that it left out, and recoveries.
 
     `taken_over` are the devices that went on under another controller: what became of them there is not ours to say.
     """
@@ -37,6 +38,7 @@ class RunOutcome:
     missing: tuple[MissingTrial, ...]
     results: tuple[CellResult, ...]
     excluded: tuple[ExcludedCell, ...] = ()
+    recovery: tuple[RecoveryEvent, ...] = ()
     taken_over: frozenset[str] = frozenset()
 
     @property
@@ -97,4 +99,5 @@ def outcome_of(store: RunReader, run: str, taken_over: frozenset[str] = frozense
     assert record is not None
     results = tuple(store.cell_results(run, HEADLINE_METRIC))
     excluded = tuple(store.excluded_cells(run))
-    return RunOutcome(record, tuple(store.missing_trials(run)), results, excluded, taken_over)
+    recovery = tuple(store.recovery_events(run))
+    return RunOutcome(record, tuple(store.missing_trials(run)), results, excluded, recovery, taken_over)

@@ -26,6 +26,7 @@ from orchestrator.domain.conversation import (
     Forget,
     RecordsArrived,
     Report,
+    RungClimbed,
     RunnerStarted,
     SessionEnded,
     Step,
@@ -37,8 +38,11 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import BlobDamaged, DeviceBusy, DeviceError, OrchestratorError, WorkerFailed
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.health import CLOCK_OFFSET_KEY, clock_offset_s
+from orchestrator.domain.recovery import Rung
+from orchestrator.meters.base import PowerSwitch
 from orchestrator.session import answers
 from orchestrator.session.cleaning import clean, stock
+from orchestrator.session.rescue import Rescuer
 from orchestrator.session.worker_client import WorkerClient, WorkerProgram
 from orchestrator.transport.base import Connector, Transport
 
@@ -48,15 +52,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class LinkPolicy:
-    """How long a lost link is sought again, and how often the device says that it is still there.
+    """How a lost link is sought again, and how often the device says that it is still there.
 
-    `contact_attempts` bounds the first connection only: a device that was never reached is reported at once. A device
-    that somebody else uses is asked again after `busy_pause_s`, and less and less often.
+    How long, the device's own `recovery` says. A link that is lost `losses_max` times in a row, each time before it has
+    held for `stable_s`, is given up all the same. A device that somebody else uses is asked again after `busy_pause_s`,
+    and less and less often.
     """
 
-    contact_attempts: int = 1
-    reconnect_attempts: int = 12
-    reconnect_seconds_max: float = 180.0
+    losses_max: int = 12
     heartbeat_s: float = 15.0
     stable_s: float = 60.0
     busy_pause_s: float = 2.0
@@ -70,19 +73,22 @@ class DeviceSessions:
     connector: Connector
     worker: WorkerProgram
     blobs: BlobSource
+    switch: PowerSwitch
     policy: LinkPolicy = LinkPolicy()
 
-    def __call__(self, device: Device) -> DeviceSession:
-        """Return a session that will talk to this device."""
-        return DeviceSession(device, self)
+    def __call__(self, device: Device, rescue: Rung | None = None) -> DeviceSession:
+        """Return a session that will talk to this device, and first brings it back where a `rescue` is named."""
+        return DeviceSession(device, self, rescue)
 
 
 class DeviceSession:
     """One device's conversation: probe, ship, start, follow; `run` in one thread, `post` from any other."""
 
-    def __init__(self, device: Device, parts: DeviceSessions) -> None:
+    def __init__(self, device: Device, parts: DeviceSessions, rescue: Rung | None = None) -> None:
         self._device = device
         self._parts = parts
+        self._rescue = rescue
+        self._reached = False
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._transport: Transport | None = None
@@ -128,7 +134,10 @@ class DeviceSession:
             return  # the link is gone: the follower asks again after it has reconnected
 
     def _converse(self) -> None:
-        self._with_link(self._report_facts, self._parts.policy.contact_attempts)
+        if self._rescue is not None:
+            self._be_rescued(self._rescue)
+        self._with_link(self._report_facts, self._device.recovery.retries + 1)
+        self._reached = True
         while True:
             command = self._commands.get()
             if isinstance(command, Close):
@@ -138,7 +147,7 @@ class DeviceSession:
                 return
 
     def _obey(self, command: Command) -> None:
-        attempts = self._parts.policy.reconnect_attempts
+        attempts = self._parts.policy.losses_max
         if isinstance(command, Assignment):
             started = self._start_when_free(command, attempts)
             if not command.detach:
@@ -232,7 +241,7 @@ class DeviceSession:
             self._pass_on(client, run, seen)
 
         try:
-            self._with_link(follow, self._parts.policy.reconnect_attempts)
+            self._with_link(follow, self._parts.policy.losses_max)
         finally:
             with self._lock:
                 self._following, self._cancel = None, None
@@ -257,35 +266,54 @@ class DeviceSession:
         """
         losses = 0
         while True:
-            client = self._client or self._reach(attempts)
             opened = time.monotonic()
             try:
-                return action(client)
+                return action(self._client or self._connect(""))
             except DeviceError as failure:
                 losses = 1 if time.monotonic() - opened > self._parts.policy.stable_s else losses + 1
-                if not self._worth_retrying(failure) or losses >= attempts:
+                if not self._worth_retrying(failure) or losses >= attempts or not self._may_seek():
                     raise
                 self._disconnect()
+                self._seek(failure)
 
-    def _reach(self, attempts: int) -> WorkerClient:
-        """Connect at once, or go on trying for a while."""
-        if attempts == 1:
-            return self._connect("")
+    def _may_seek(self) -> bool:
+        return not self._reached or self._device.recovery.reconnect_s_max > 0
+
+    def _seek(self, failure: DeviceError) -> None:
+        """Connect again, going on trying for a while; tell what it was good for."""
+        rung = Rung.RECONNECT if self._reached else Rung.RETRY
+        reason = str(failure.at(self._device.name, self._step))
+        try:
+            self._connect_at_last(rung)
+        except DeviceError:
+            self._emit(RungClimbed(self._device.name, rung, reason, succeeded=False))
+            raise
+        self._emit(RungClimbed(self._device.name, rung, reason, succeeded=True))
+
+    def _connect_at_last(self, rung: Rung) -> None:
         import stamina  # only a link that was lost, or may be, is worth its import
 
         stamina.instrumentation.set_on_retry_hooks([])  # it would log what we report as a step
 
-        policy = self._parts.policy
+        recovery = self._device.recovery
         for attempt in stamina.retry_context(
             on=self._worth_retrying,
-            attempts=attempts,
-            timeout=policy.reconnect_seconds_max,
+            attempts=recovery.retries if rung is Rung.RETRY else None,
+            timeout=None if rung is Rung.RETRY else recovery.reconnect_s_max,
             wait_initial=0.2,
             wait_max=15.0,
         ):
             with attempt:
-                return self._connect("" if attempt.num == 1 else f"attempt {attempt.num}")
-        raise AssertionError("retry_context either returns or raises")
+                self._connect(f"attempt {attempt.num + 1}")
+
+    def _be_rescued(self, rung: Rung) -> None:
+        self._begin(Step.RECOVER, rung.value)
+        try:
+            Rescuer(self._device, self._parts.connector, self._parts.switch, self._told_to_close).rescue(rung)
+        except DeviceError as failure:
+            self._emit(RungClimbed(self._device.name, rung, str(failure), succeeded=False))
+            raise
+        self._emit(RungClimbed(self._device.name, rung, "", succeeded=True))
 
     def _worth_retrying(self, failure: Exception) -> bool:
         return isinstance(failure, DeviceError) and failure.retryable and not self._closing

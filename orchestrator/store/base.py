@@ -14,6 +14,7 @@ from orchestrator.domain.lease import Busy, Claim, Granted, Holding
 from orchestrator.domain.measurement import CellOutputs, CellResult
 from orchestrator.domain.model import Model
 from orchestrator.domain.plan import PreparedPlan
+from orchestrator.domain.recovery import Quarantine, RecoveryEvent, Rung
 from orchestrator.domain.run import (
     DeviceRunState,
     ExcludedCell,
@@ -141,6 +142,33 @@ class Leases(Protocol):
 
     def database_id(self) -> str:
         """Return what devices know this database by; made at the first call."""
+
+
+class RecoveryRecords(Protocol):
+    """What was tried for devices that failed, and which no run may use."""
+
+    def begin_rung(
+        self, run: str, device: str, rung: Rung, reason: str, *, leases: Mapping[str, int] | None = None
+    ) -> int:
+        """Record that a rung is climbed for a device of a run; return the event's id.
+
+        Raise LeaseLost where the writer's lease of the device has ended: nothing is done to it then.
+        """
+
+    def end_rung(self, event: int, succeeded: bool) -> None:
+        """Record whether the device was back after a rung."""
+
+    def recovery_events(self, run: str) -> Sequence[RecoveryEvent]:
+        """Return what was tried in a run, in that order."""
+
+    def quarantines(self, names: Sequence[str]) -> Mapping[str, Quarantine]:
+        """Return which of these devices no run may use, and why."""
+
+    def quarantine(self, device: Device, reason: str, holder: str, run: str | None = None) -> Quarantine:
+        """Keep further runs from a device; one that is in quarantine already stays so for its first reason."""
+
+    def readmit(self, name: str, holder: str) -> Quarantine | None:
+        """End a device's quarantine; return it, or None where there was none."""
 
 
 class Results(Protocol):

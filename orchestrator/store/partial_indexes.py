@@ -36,5 +36,16 @@ RESERVED_ONCE = Index(
 )
 """A device is reserved by at most one person."""
 
+_QUARANTINED = text("ended_at IS NULL")
+
+QUARANTINED_ONCE = Index(
+    "uq_quarantine_device",
+    t.quarantine.c.device_id,
+    unique=True,
+    sqlite_where=_QUARANTINED,
+    postgresql_where=_QUARANTINED,
+)
+"""A device is in quarantine or not, for one reason."""
+
 metadata = t.metadata
 """The whole schema: tables with these indexes."""

@@ -11,11 +11,12 @@ from orchestrator.store.engine import Database, parse_url
 from orchestrator.store.leases import LeaseTable
 from orchestrator.store.migrations import ensure_current
 from orchestrator.store.progress import ProgressTable
+from orchestrator.store.recovery import RecoveryTable
 from orchestrator.store.results import ResultTable
 from orchestrator.store.runs import RunTable
 
 
-class Store(DeviceTable, RunTable, ProgressTable, ResultTable, LeaseTable):
+class Store(DeviceTable, RunTable, ProgressTable, ResultTable, LeaseTable, RecoveryTable):
     """A database of benchmark results; one thread may write while others read."""
 
     def __init__(self, database: Database) -> None:

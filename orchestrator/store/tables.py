@@ -188,6 +188,36 @@ lease = Table(
     info={"doc": "One claim on a device: by a run, or by a person who reserves it."},
 )
 
+recovery_event = Table(
+    "recovery_event",
+    metadata,
+    _key(),
+    _reference("device_id", "device"),
+    _reference("run_id", "run"),
+    _text("rung", "retry, reconnect, restart, reboot, power-cycle or quarantine."),
+    _text("reason", "What had gone wrong."),
+    Column("began_at", UtcTime, nullable=False, doc="By the database's clock, as all times of this table."),
+    Column("ended_at", UtcTime, doc="When it was known whether it helped; NULL where the controller ended before."),
+    Column("succeeded", Boolean, doc="Whether the device was back after it; NULL where that is not known."),
+    Index(None, "device_id"),
+    Index(None, "run_id"),
+    info={"doc": "One rung of the recovery ladder, climbed for a device that failed in a run."},
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    _key(),
+    _reference("device_id", "device"),
+    _reference("run_id", "run", "The run whose recovery failed; NULL where a person decided.", nullable=True),
+    _text("reason", "Why."),
+    _text("holder", "Who, or whose run: user@host."),
+    Column("since", UtcTime, nullable=False, doc="By the database's clock, as all times of this table."),
+    Column("ended_at", UtcTime, doc="When the device was admitted again; NULL before."),
+    _text("ended_by", "Who admitted it: user@host.", nullable=True),
+    info={"doc": "A device that no run may use; one row that has not ended, at most, per device."},
+)
+
 database_identity = Table(
     "database_identity",
     metadata,

@@ -16,6 +16,7 @@ import pytest
 from orchestrator.domain.conversation import Cancel, Close, Command, Report, SessionEnded, Step, StepBegan
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import Unreachable
+from orchestrator.domain.recovery import Rung
 from orchestrator.execution.base import Emit, Executor
 from orchestrator.execution.threads import ThreadExecutor
 
@@ -27,8 +28,9 @@ AT_ONCE_S = 4.0
 class EchoSession:
     """Reports every command that it is given, until told to close; some devices misbehave by name."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, rescue: Rung | None) -> None:
         self._device = device.name
+        self._rescue = rescue
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
 
     def run(self, emit: Emit) -> None:
@@ -42,7 +44,7 @@ class EchoSession:
                 pass
             emit(SessionEnded(self._device))
             return
-        emit(StepBegan(self._device, Step.CONNECT))
+        emit(StepBegan(self._device, Step.CONNECT, self._rescue.value if self._rescue else ""))
         while not isinstance(command := self._commands.get(), Close):
             emit(StepBegan(self._device, Step.CANCEL, repr(command)))
         emit(SessionEnded(self._device))
@@ -53,8 +55,8 @@ class EchoSession:
 
 @dataclass(frozen=True)
 class EchoFactory:
-    def __call__(self, device: Device) -> EchoSession:
-        return EchoSession(device)
+    def __call__(self, device: Device, rescue: Rung | None = None) -> EchoSession:
+        return EchoSession(device, rescue)
 
 
 @contextmanager
@@ -156,6 +158,18 @@ def test_devices_that_are_launched_later_are_heard_too(executor: Executor) -> No
     executor.post("two", Cancel("run-1"))
     executor.post("two", Close())
     assert StepBegan("two", Step.CANCEL, repr(Cancel("run-1"))) in heard.until_ended(1)
+
+
+def test_a_device_whose_session_has_ended_is_launched_again_to_be_rescued(executor: Executor) -> None:
+    heard = Heard()
+    executor.launch([device("one"), device("two")], heard.emit)
+    executor.post("one", Close())
+    heard.until_ended(1)
+    executor.launch([device("one")], heard.emit, Rung.POWER_CYCLE)
+    executor.post("one", Close())
+    assert StepBegan("one", Step.CONNECT, "power-cycle") in heard.until_ended(1)
+    executor.post("two", Close())
+    assert [report.device for report in heard.until_ended(1) if isinstance(report, SessionEnded)] == ["two"]
 
 
 def test_commands_arrive_in_order_and_at_once_while_another_session_is_busy(executor: Executor) -> None:

@@ -29,6 +29,7 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import CorruptLog, StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan, TrialKind
+from orchestrator.meters.command_switch import CommandSwitch
 from orchestrator.session.device_session import DeviceSession, DeviceSessions, LinkPolicy
 from orchestrator.session.worker_client import WorkerProgram
 from orchestrator.store.log_reader import LogKey, read_records
@@ -209,8 +210,8 @@ class _Conversation:
 
     def __call__(self, data: bytes) -> None:
         program = WorkerProgram(b"archive", "a" * 64, "loader")
-        policy = LinkPolicy(contact_attempts=1, reconnect_attempts=1)
-        session = DeviceSession(DEVICE, DeviceSessions(_Script(data), program, self._blobs, policy))
+        parts = DeviceSessions(_Script(data), program, self._blobs, CommandSwitch(), LinkPolicy(losses_max=1))
+        session = DeviceSession(DEVICE, parts)
         session.post(Assignment(RUN, self._blob.sha256, (self._blob,)))
         session.post(Attachment(RUN, "log-1", 1))
         session.post(Cancel(RUN))

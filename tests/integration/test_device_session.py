@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,7 +37,9 @@ from orchestrator.domain.conversation import (
 )
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import BlobDamaged, DeviceError, LinkLost, NoPython, Unreachable, WorkerFailed
+from orchestrator.domain.recovery import Recovery
 from orchestrator.execution.guard import run_guarded
+from orchestrator.meters.command_switch import CommandSwitch
 from orchestrator.session.device_session import DeviceSession, DeviceSessions, LinkPolicy
 from orchestrator.session.worker_client import WorkerProgram
 from orchestrator.testing.faulty_transport import Cut, Damage, Fault, FaultyConnector, Refusal, Silence
@@ -46,7 +49,7 @@ from orchestrator.transport.local import LocalConnector
 WAIT_S = 30.0
 Kind = TypeVar("Kind")
 OK = 'echo \'{"metric": "latency_ns", "samples": [1000]}\'\necho \'{"done": true}\'\n'
-PATIENT = LinkPolicy(reconnect_attempts=6, heartbeat_s=1.0)
+PATIENT = LinkPolicy(losses_max=6, heartbeat_s=1.0)
 
 
 class CountingConnector:
@@ -134,7 +137,9 @@ class Talk:
     def __init__(self, bench: Bench, faults: Sequence[Fault] = (), policy: LinkPolicy = PATIENT) -> None:
         archive, sha256 = worker_archive()
         connector = FaultyConnector(bench.connector, {bench.device.name: list(faults)})
-        parts = DeviceSessions(connector, WorkerProgram(archive, sha256, loader_source()), bench.cache, policy)
+        parts = DeviceSessions(
+            connector, WorkerProgram(archive, sha256, loader_source()), bench.cache, CommandSwitch(), policy
+        )
         self.session: DeviceSession = parts(bench.device)
         self.reports: list[Report] = []
         self.arriving: queue.SimpleQueue[Report] = queue.SimpleQueue()
@@ -226,8 +231,8 @@ def test_a_cut_link_is_sought_again_and_no_record_is_lost_or_doubled(
     bench: Bench, talks: list[Talk], after_bytes: int
 ) -> None:
     """The cut falls into the loader's line, the facts, and the middle of followed records."""
-    policy = LinkPolicy(contact_attempts=5, reconnect_attempts=6, heartbeat_s=1.0)
-    talk = Talk(bench, [Cut(after_read_bytes=after_bytes), Cut(after_read_bytes=after_bytes + 700)], policy)
+    bench.device = replace(bench.device, recovery=Recovery(retries=4))
+    talk = Talk(bench, [Cut(after_read_bytes=after_bytes), Cut(after_read_bytes=after_bytes + 700)])
     talks.append(talk)
     talk.until(FactsReported)
     talk.post(bench.assignment(OK, trials=6))
@@ -301,7 +306,7 @@ def test_an_upload_that_arrives_damaged_twice_fails_with_the_files_name(
 
 
 def test_a_link_that_falls_silent_is_given_up_and_sought_again(bench: Bench, talks: list[Talk]) -> None:
-    talk = Talk(bench, [Silence(after_read_bytes=3_000)], LinkPolicy(reconnect_attempts=6, heartbeat_s=0.3))
+    talk = Talk(bench, [Silence(after_read_bytes=3_000)], LinkPolicy(losses_max=6, heartbeat_s=0.3))
     talks.append(talk)
     talk.until(FactsReported)
     talk.post(bench.assignment("sleep 2\n" + OK, trials=2))
@@ -386,7 +391,7 @@ def test_an_old_python_is_refused_by_its_version(tmp_path: Path, talks: list[Tal
 
 def hold(bench: Bench, faults: Sequence[Fault], *commands: Command) -> DeviceError | None:
     """Hold a session to whatever end these commands, or their absence, bring it to."""
-    talk = Talk(bench, faults, LinkPolicy(reconnect_attempts=2, heartbeat_s=0.5))
+    talk = Talk(bench, faults, LinkPolicy(losses_max=2, heartbeat_s=0.5))
     for command in commands:
         talk.post(command)
     try:
@@ -405,17 +410,18 @@ def open_files() -> int:
 
 
 def test_a_session_closes_what_it_opened_however_it_ends(bench: Bench) -> None:
-    """Told to, when its run is over, when its link is cut again and again, and on a device without a worker."""
+    """Told to, when its run is over, when its link is cut for good, and on a device without a worker."""
     whole = bench.assignment(OK, trials=1)
     bare = Device("board", TransportKind.LOCAL, python="/bin/false", state_dir=str(bench.folder / "device"))
+    bench.device = replace(bench.device, recovery=Recovery(reconnect_s_max=0))
     hold(bench, (), Close())
     before = open_files()
     for _ in range(3):
         assert hold(bench, (), whole) is None
-        assert isinstance(hold(bench, [Cut(3_000), Cut(10), Cut(10)], whole), LinkLost)
+        assert isinstance(hold(bench, [Cut(3_000)], whole), LinkLost)
         bench.device, kept = bare, bench.device
         assert isinstance(hold(bench, ()), WorkerFailed)
         bench.device = kept
-    assert bench.connector.made >= 12
+    assert bench.connector.made >= 9
     assert bench.connector.open == set()
     assert open_files() == before

@@ -56,7 +56,7 @@ class UnluckyRun:
         lab.trust(self._restarted)
         lab.trust(server, self._relay.host, self._relay.port)
         for name in ("good", "follower-killed", *STOPPED):
-            lab.add_ssh(name, server)
+            lab.add_ssh(name, server, recovery={"restarts_max": 0})
         lab.add_ssh("sshd-restarted", self._restarted)
         lab.add_ssh("silent", server, port=self._relay.port)
         if disks.may_mount():

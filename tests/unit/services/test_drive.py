@@ -28,6 +28,7 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import BundleError, LinkLost, NoSuchRelease, Unreachable
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan
+from orchestrator.domain.recovery import Rung
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.execution.base import Emit
 from orchestrator.reporting.progress import SilentDisplay
@@ -63,7 +64,7 @@ class ScriptedExecutor:
         self._emit: Emit = lambda report: None
         self.posted: list[tuple[str, Command]] = []
 
-    def launch(self, devices: Sequence[Device], emit: Emit) -> None:
+    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rung | None = None) -> None:
         self._emit = emit
         for device in devices:
             emit(self._greetings.get(device.name, FactsReported(device.name, Facts(FACTS), WORKER_SHA256)))
@@ -301,7 +302,7 @@ def test_a_runner_that_always_dies_is_given_up(store: Store) -> None:
     executor = ScriptedExecutor({"pi-03": reply})
     outcome = drive(store, executor, Intent.RESUME)
     assert state(outcome, PI) is DeviceRunState.STOPPED
-    assert executor.commands("pi-03").count(Assignment) == 3
+    assert executor.commands("pi-03").count(Assignment) == 4, "what resume was asked for, and three restarts"
 
 
 def test_failed_trials_of_a_finished_log_run_again_on_a_new_one(store: Store) -> None:

@@ -12,6 +12,7 @@ from orchestrator.domain.conversation import Assignment, Close, Command, FactsRe
 from orchestrator.domain.device import Device
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan
+from orchestrator.domain.recovery import Rung
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.execution.base import Emit
 from orchestrator.execution.threads import ThreadExecutor
@@ -71,7 +72,7 @@ class DefectiveSession:
 class Sessions:
     defects: dict[str, str]
 
-    def __call__(self, device: Device) -> DefectiveSession:
+    def __call__(self, device: Device, rescue: Rung | None = None) -> DefectiveSession:
         return DefectiveSession(device, self.defects.get(device.name))
 
 

@@ -1,0 +1,1 @@
+"""Plugs, PDUs and lab meters that this side reads or switches."""

@@ -1,0 +1,104 @@
+"""What was tried for devices that failed, and which are kept from further runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
+
+from orchestrator.domain.device import Device
+from orchestrator.domain.recovery import Quarantine, RecoveryEvent, Rung
+from orchestrator.store import tables as t
+from orchestrator.store.cleaning import clean_text
+from orchestrator.store.database_clock import database_time
+from orchestrator.store.devices import remember_device
+from orchestrator.store.engine import Database
+from orchestrator.store.fencing import fenced_off
+
+REASON_MAX = 1_000
+
+
+class RecoveryTable:
+    """Plays `RecoveryRecords`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin_rung(
+        self, run: str, device: str, rung: Rung, reason: str, *, leases: Mapping[str, int] | None = None
+    ) -> int:
+        """Record that a rung is climbed; raise LeaseLost where another controller has the device by now."""
+        with self._database.write() as connection:
+            for lost in fenced_off(connection, {(run, device)}, leases).values():
+                raise lost
+            values = {
+                "device_id": connection.execute(_DEVICE, {"name": device}).scalar_one(),
+                "run_id": run,
+                "rung": rung.value,
+                "reason": clean_text(reason, REASON_MAX),
+                "began_at": database_time(connection),
+            }
+            return int(connection.execute(_NEW_EVENT, values).scalar_one())
+
+    def end_rung(self, event: int, succeeded: bool) -> None:
+        """Record whether the device was back after a rung."""
+        with self._database.write() as connection:
+            values = {"ended_at": database_time(connection), "succeeded": succeeded}
+            connection.execute(update(t.recovery_event).where(t.recovery_event.c.id == event).values(values))
+
+    def recovery_events(self, run: str) -> Sequence[RecoveryEvent]:
+        """Return what was tried in a run, in that order."""
+        with self._database.read() as connection:
+            rows = connection.execute(_EVENTS.where(t.recovery_event.c.run_id == run)).all()
+        return [
+            RecoveryEvent(row.device, Rung(row.rung), row.reason, row.began_at, row.ended_at, row.succeeded)
+            for row in rows
+        ]
+
+    def quarantines(self, names: Sequence[str]) -> Mapping[str, Quarantine]:
+        """Return which of these devices no run may use, and why."""
+        with self._database.read() as connection:
+            return _quarantines(connection, names)
+
+    def quarantine(self, device: Device, reason: str, holder: str, run: str | None = None) -> Quarantine:
+        """Keep further runs from a device; one that is in quarantine already stays so for its first reason."""
+        with self._database.write() as connection:
+            key = remember_device(connection, device)
+            known = _quarantines(connection, [device.name])
+            if device.name not in known:
+                since = database_time(connection)
+                values = {"device_id": key, "run_id": run, "reason": clean_text(reason, REASON_MAX)}
+                connection.execute(insert(t.quarantine), {**values, "holder": holder, "since": since})
+                known = _quarantines(connection, [device.name])
+            return known[device.name]
+
+    def readmit(self, name: str, holder: str) -> Quarantine | None:
+        """End a device's quarantine; return it, or None where there was none."""
+        with self._database.write() as connection:
+            connection.execute(_DEVICE.with_for_update(), {"name": name})
+            found = _quarantines(connection, [name]).get(name)
+            if found is not None:
+                ended = {"ended_at": database_time(connection), "ended_by": holder}
+                device = select(t.device.c.id).where(t.device.c.name == name).scalar_subquery()
+                open_row = (t.quarantine.c.device_id == device) & t.quarantine.c.ended_at.is_(None)
+                connection.execute(update(t.quarantine).where(open_row).values(ended))
+            return found
+
+
+def _quarantines(connection: Connection, names: Sequence[str]) -> dict[str, Quarantine]:
+    rows = connection.execute(_QUARANTINED.where(t.device.c.name.in_(names)))
+    return {row.device: Quarantine(row.device, row.reason, row.holder, row.run_id, row.since) for row in rows}
+
+
+_DEVICE: Select[tuple[int]] = select(t.device.c.id).where(t.device.c.name == bindparam("name"))
+_NEW_EVENT = insert(t.recovery_event).returning(t.recovery_event.c.id)
+_EVENTS = (
+    select(t.recovery_event, t.device.c.name.label("device"))
+    .join(t.device, t.device.c.id == t.recovery_event.c.device_id)
+    .order_by(t.recovery_event.c.id)
+)
+_QUARANTINED = (
+    select(t.quarantine, t.device.c.name.label("device"))
+    .join(t.device, t.device.c.id == t.quarantine.c.device_id)
+    .where(t.quarantine.c.ended_at.is_(None))
+)
