@@ -63,7 +63,7 @@ def _is_argument(text: str) -> str:
 
 def _is_argv(value: Any) -> Any:
     if isinstance(value, str):
-        raise Refused("expected a list of words, since no shell reads it", f": [{', '.join(value.split())}]")
+        raise Refused("expected a list of words, since no shell reads it", f"[{', '.join(value.split())}]")
     return value
 
 

@@ -7,6 +7,7 @@ import pytest
 from orchestrator.domain.device import CACHE_BYTES_MAX, Device, Limits, TransportKind
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.inventory import Inventory
+from orchestrator.domain.recovery import PowerCycle, Recovery
 from orchestrator.inventory.files import load_inventory
 from orchestrator.resources import shipped
 
@@ -203,3 +204,15 @@ def test_the_example_lab_works_once_it_is_enabled(tmp_path: Path) -> None:
     assert {device.tags.get("bits") for device in inventory.select("class=rpi")} == {"32", "64"}
     assert list(inventory.disabled) == ["gateway-1"]
     assert inventory.devices["coral-1"].jump_device == inventory.disabled["gateway-1"]
+
+
+def test_how_far_to_go_for_a_device_is_laid_over_the_defaults() -> None:
+    devices = good("recovery").devices
+    reboot = ("sudo", "-n", "reboot")
+    assert devices["local"].recovery == Recovery(retries=2, quarantine=True), "this machine is never rebooted"
+    assert devices["pi-03"].recovery == Recovery(
+        reboot=reboot, power_cycle=PowerCycle(on=("pdu", "on", "3"), off=("pdu", "off", "3"), off_s=2.0)
+    )
+    assert devices["pi-04"].recovery == Recovery(
+        retries=2, quarantine=True, restarts_max=0, reconnect_s_max=0, boot_s_max=60
+    )

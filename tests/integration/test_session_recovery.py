@@ -1,0 +1,151 @@
+"""A session that seeks its device again, or brings it back from another boot, and says so."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.conversation import FactsReported, FollowEnded, RungClimbed, SessionEnded
+from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.errors import LinkLost, PowerSwitchFailed, RebootFailed, Unreachable
+from orchestrator.domain.recovery import PowerCycle, Recovery, Rung
+from orchestrator.meters.command_switch import CommandSwitch
+from orchestrator.session import rescue
+from orchestrator.session.rescue import Rescuer
+from orchestrator.testing.faulty_transport import Cut, Fault, FaultyConnector, Refusal
+from orchestrator.transport.local import LocalConnector
+from tests.chaos.board import Board
+from tests.integration.test_device_session import OK, Bench, Talk
+
+NO_ANSWER = [Refusal()] * 3
+"""While it boots."""
+
+
+@pytest.fixture(autouse=True)
+def _in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rescue, "PAUSE_S", 0.01)
+
+
+class Rebootable:
+    """A board on this machine whose command to reboot is a program of this test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.board = Board(folder / "board")
+        self._folder = folder
+
+    def device(self, program: str, **recovery: object) -> Device:
+        script = self._folder / "reboot.py"
+        script.write_text(f"BOOT_ID = {str(self._folder / 'board' / 'boot_id')!r}\n{program}")
+        words = (sys.executable, str(script))
+        made = Recovery(**{"reboot": words, "boot_s_max": 5.0, **recovery})  # type: ignore[arg-type]
+        return Device("board", TransportKind.LOCAL, python=str(self.board.python), recovery=made)
+
+
+@pytest.fixture
+def rebootable(tmp_path: Path) -> Rebootable:
+    return Rebootable(tmp_path)
+
+
+def bring_back(device: Device, rung: Rung, faults: Sequence[Fault] = ()) -> None:
+    connector = FaultyConnector(LocalConnector(), {"board": list(faults)})
+    Rescuer(device, connector, CommandSwitch(), threading.Event()).rescue(rung)
+
+
+REBOOTS = "open(BOOT_ID, 'w').write('another boot\\n')"
+
+
+def test_a_reboot_is_over_once_the_device_answers_from_another_boot(rebootable: Rebootable) -> None:
+    """The connections: to learn of the boot, to order another, three while it is down, and the one that is answered."""
+    bring_back(rebootable.device(REBOOTS), Rung.REBOOT, [None, None, *NO_ANSWER, None])
+
+
+def test_a_device_that_answers_from_the_same_boot_has_not_come_back(rebootable: Rebootable) -> None:
+    with pytest.raises(Unreachable, match=r"did not come back from another boot within 0\.5 s"):
+        bring_back(rebootable.device("", boot_s_max=0.5), Rung.REBOOT)
+
+
+def test_a_command_that_is_not_allowed_is_told_with_what_it_said(rebootable: Rebootable) -> None:
+    device = rebootable.device("import sys; sys.exit('sudo: a password is required')")
+    with pytest.raises(RebootFailed, match="exit status 1: sudo: a password is required") as caught:
+        bring_back(device, Rung.REBOOT)
+    assert "recovery.reboot" in (caught.value.hint or "")
+
+
+def test_a_device_that_does_not_answer_cannot_be_told_to_reboot(rebootable: Rebootable) -> None:
+    with pytest.raises(Unreachable):
+        bring_back(rebootable.device(REBOOTS), Rung.REBOOT, [Refusal()])
+
+
+def test_a_link_that_the_reboot_cuts_is_no_failure(rebootable: Rebootable) -> None:
+    bring_back(rebootable.device(REBOOTS), Rung.REBOOT, [None, Cut(after_read_bytes=0)])
+
+
+def test_power_is_cycled_whether_or_not_the_device_answered_before(rebootable: Rebootable) -> None:
+    device = rebootable.device(REBOOTS)
+    cycle = PowerCycle(on=device.recovery.reboot)
+    cycled = replace(device, recovery=replace(device.recovery, power_cycle=cycle))
+    bring_back(cycled, Rung.POWER_CYCLE)
+    bring_back(cycled, Rung.POWER_CYCLE, [Refusal(), *NO_ANSWER])
+
+
+def test_a_socket_that_does_not_work_is_told(rebootable: Rebootable) -> None:
+    device = rebootable.device("")
+    broken = replace(device.recovery, power_cycle=PowerCycle(on=("/nonexistent/pdu",)))
+    with pytest.raises(PowerSwitchFailed):
+        bring_back(replace(device, recovery=broken), Rung.POWER_CYCLE)
+
+
+def test_whoever_is_told_to_close_does_not_wait_for_the_boot(rebootable: Rebootable) -> None:
+    told = threading.Event()
+    told.set()
+    with pytest.raises(LinkLost, match="nobody waits"):
+        Rescuer(rebootable.device(""), LocalConnector(), CommandSwitch(), told).rescue(Rung.REBOOT)
+
+
+@pytest.fixture
+def talk(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Talk]:
+    def make(faults: Sequence[Fault], **recovery: object) -> Talk:
+        bench = Bench(tmp_path)
+        bench.device = replace(bench.device, recovery=Recovery(**recovery))  # type: ignore[arg-type]
+        made = Talk(bench, faults)
+        request.addfinalizer(made.end)
+        return made
+
+    return make
+
+
+def rungs(talk: Talk) -> list[tuple[Rung, bool]]:
+    return [(report.rung, report.succeeded) for report in talk.reports if isinstance(report, RungClimbed)]
+
+
+def test_a_first_connection_is_retried_and_that_is_told(talk: Callable[..., Talk]) -> None:
+    talking = talk([Refusal(), Refusal()], retries=3)
+    talking.until(FactsReported)
+    assert rungs(talking) == [(Rung.RETRY, True)]
+    assert next(r.reason for r in talking.reports if isinstance(r, RungClimbed)) == "board: connect: refused on purpose"
+
+
+def test_a_first_connection_that_is_refused_once_too_often_is_left_at_that(talk: Callable[..., Talk]) -> None:
+    talking = talk([Refusal()] * 3, retries=2)
+    ended = talking.until(SessionEnded)
+    assert isinstance(ended.error, Unreachable)
+    assert rungs(talking) == [(Rung.RETRY, False)]
+
+
+def test_without_retries_a_device_that_is_not_there_is_told_at_once(talk: Callable[..., Talk]) -> None:
+    talking = talk([Refusal()])
+    assert isinstance(talking.until(SessionEnded).error, Unreachable)
+    assert rungs(talking) == []
+
+
+def test_a_lost_link_is_sought_and_that_is_told(talk: Callable[..., Talk], tmp_path: Path) -> None:
+    talking = talk([Cut(after_read_bytes=6_000), Refusal()])
+    talking.until(FactsReported)
+    talking.post(Bench(tmp_path).assignment(OK, trials=6))
+    talking.until(FollowEnded)
+    assert rungs(talking) == [(Rung.RECONNECT, True)]
