@@ -27,7 +27,7 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import DeviceReserved, LeaseLost, StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import Busy, Granted
-from orchestrator.domain.plan_document import planned_trials, remaining_s
+from orchestrator.domain.plan_document import longest_s, planned_trials
 from orchestrator.domain.run import DeviceRunState, Offset
 from orchestrator.services.device_leases import DeviceLeases
 from orchestrator.services.driver_parts import NEW, Part
@@ -123,7 +123,7 @@ class Driver:
             self._leases.settle()
 
     def _release(self, part: Part) -> None:
-        """Give a device back; one that goes on by itself keeps its lease until about the end of its plan."""
+        """Give a device back; one that goes on by itself keeps its lease for as long as its plan may take."""
         name = part.device.name
         state = part.outcome or self._ledger.standing(part).state
         goes_on = state is DeviceRunState.RUNNING or (part.started and part.outcome is None)
@@ -132,7 +132,7 @@ class Driver:
             self._leases.end(name)
             return
         done = self._store.done_trials(self._run, name, retry_failed=False)
-        self._leases.leave_running(name, remaining_s(document, frozenset(done)))
+        self._leases.leave_running(name, longest_s(document, frozenset(done)))
 
     def _answer(self, reports: Sequence[Urgent | Prepared]) -> None:
         """Give devices what they wait for: all that asked at the same time in one transaction."""
