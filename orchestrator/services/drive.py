@@ -45,6 +45,7 @@ RESTARTS_MAX = 3
 QUEUE_HINT = "--wait queues for it; benchfleet devices list says who has what"
 STOPPED = "the runner on the device ended before its plan did"
 LOG_GONE = "the device has no log of this run any more"
+NOT_BEGUN = "the device has not begun"
 
 
 class Driver:
@@ -92,12 +93,15 @@ class Driver:
         granted = []
         for name, answer in answers.items():
             part = self._parts[name]
+            if isinstance(answer, Granted) and self._ledger.ended_elsewhere(part):
+                continue  # _tend gives it back
             if isinstance(answer, Granted):
                 granted.append(part.device)
                 part.launched = True
                 for before in answer.taken_over:
                     self._display.step(name, "lease", f"taken over from {before.holder} ({before.controller})")
             elif answer.waiting is not None:
+                part.queued_as = part.queued_as or self._ledger.standing(part).state
                 self._display.step(name, Step.WAIT, f"place {answer.ahead + 1} in the queue: {answer.sentence}")
             else:
                 self._ledger.refuse(part, DeviceReserved(answer.sentence, QUEUE_HINT, device=name))
@@ -225,6 +229,8 @@ class Driver:
             self._executor.post(name, Forget(self._run, offset.log_id or "", offset.last_seq))
         elif known.state in ENDED and (self._intent is Intent.CANCEL or report.state == DeviceLogState.UNKNOWN):
             self._ledger.end(part, known.state)
+        elif known.state is DeviceRunState.PLANNED and report.state == DeviceLogState.UNKNOWN and not part.started:
+            self._ledger.end(part, known.state, NOT_BEGUN, f"benchfleet runs resume {self._run}")
         else:
             error = STOPPED if report.state == DeviceLogState.STOPPED else LOG_GONE
             why = f": {report.reason}" if report.reason else ""
