@@ -80,6 +80,9 @@ class Driver:
                 self._tend()
                 self._answer(urgent)
                 self._settle(due)
+        except StoreError as error:
+            again = f"benchfleet runs {'cancel' if self._intent is Intent.CANCEL else 'resume'} {self._run}"
+            raise StoreError(error.message, f"{error.hint}; then: {again}" if error.hint else again) from error
         finally:
             self._handover.close()
             self._executor.close()

@@ -59,7 +59,7 @@ def fenced_off(
 
 
 def explain_loss(connection: Connection, lease: int, now: datetime) -> LeaseLost:
-    """Say who has a device in place of a lease that has ended, and since when; who has given it back already is nobody."""
+    """Say who has a device in place of a lease that has ended, and since when; not who has given it back already."""
     row = connection.execute(_BY_ID, {"lease": lease}).one()
     mine, ended_at = as_lease(row), row.ended_at
     newer = connection.execute(_NEWER, {"device": row.device_id, "token": mine.token or 0}).first()
