@@ -38,11 +38,11 @@ from orchestrator.services.handover import Handover, Prepared
 from orchestrator.services.health import Twins, check_health
 from orchestrator.services.inbox import Inbox, Patient, Urgent
 from orchestrator.services.ledger import ENDED, Ledger
+from orchestrator.services.way_out import way_out
 
 RESTARTS_MAX = 3
 """How often one resume starts a device's runner: one that always dies is left for a person."""
 
-QUEUE_HINT = "--wait queues for it; benchfleet devices list says who has what"
 STOPPED = "the runner on the device ended before its plan did"
 LOG_GONE = "the device has no log of this run any more"
 NOT_BEGUN = "the device has not begun"
@@ -57,6 +57,7 @@ class Driver:
         self._store = parts.store
         self._executor = parts.executor
         self._display = parts.display
+        self._holder = parts.tenant.holder
         self._retry_failed = retry_failed
         self._inbox: Inbox[Prepared] = Inbox()
         self._parts: dict[str, Part] = {}
@@ -107,7 +108,7 @@ class Driver:
                 part.queued_as = part.queued_as or self._ledger.standing(part).state
                 self._display.step(name, Step.WAIT, f"place {answer.ahead + 1} in the queue: {answer.sentence}")
             else:
-                self._ledger.refuse(part, DeviceReserved(answer.sentence, QUEUE_HINT, device=name))
+                self._ledger.refuse(part, DeviceReserved(answer.sentence, way_out(answer, self._holder), device=name))
         if granted:
             self._executor.launch(granted, self._inbox.put)
 

@@ -119,6 +119,15 @@ def test_a_device_of_somebody_else_is_a_value_and_is_never_connected_to(store: S
     assert open_rows(store) == ["bob@ws2"]
 
 
+@pytest.mark.parametrize("intent", [Intent.RUN, Intent.RESUME])
+def test_a_run_that_a_reservation_keeps_out_is_told_every_way_round_it(store: Store, intent: Intent) -> None:
+    held_by(store, replace(BOB, run=None, reason="bisecting"))
+    drive(store, ScriptedExecutor({}), intent)
+    (hint,) = [device.hint for device in outcome_of(store, RUN).record.devices if device.device == "pi-03"]
+    words = ("--wait queues", "bob@ws2 type benchfleet devices release pi-03", "--reservation ID")
+    assert [word for word in words if word not in (hint or "")] == []
+
+
 def test_a_plan_is_started_under_the_lease(store: Store) -> None:
     executor = ScriptedExecutor({"pi-03": obedient(PI)})
     drive(store, executor)
