@@ -21,6 +21,8 @@ _PREFIX = "BENCHFLEET_"
 _OTHER_VARIABLES = {CONFIG_VARIABLE, "BENCHFLEET_DEBUG", "BENCHFLEET_SYSFS_ROOT", "BENCHFLEET_TEST_SSHD"}
 _TRIAL_VARIABLE = "BENCHFLEET_TRIAL"
 _BYTES_MAX = 1 << 20
+_LEASE_S_MIN = 3.0
+"""A third of it must be enough to renew every lease, by a busy database too: else a live controller loses its own."""
 _DOTS_MAX = 200
 """In one line: tomllib takes memory in the square of a dotted key's length."""
 
@@ -125,13 +127,24 @@ def _paths(value: Any, origin: _Origin) -> tuple[Path, ...]:
 
 
 def _seconds(value: Any, _origin: _Origin) -> float:
-    try:
-        seconds = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        seconds = math.nan
+    seconds = _number(value)
     if not 0 < seconds <= 3600:
         raise ValueError("expected seconds, more than 0 and at most 3600")
     return seconds
+
+
+def _lease(value: Any, _origin: _Origin) -> float:
+    seconds = _number(value)
+    if not _LEASE_S_MIN <= seconds <= 3600:
+        raise ValueError(f"expected seconds, at least {_LEASE_S_MIN:g} and at most 3600")
+    return seconds
+
+
+def _number(value: Any) -> float:
+    try:
+        return math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def _one_of(choices: type[StrEnum]) -> Reader:
@@ -210,9 +223,9 @@ OPTIONS = (
     ),
     Option(
         "lease_s",
-        "How long a device stays ours after the last sign of this controller, in seconds.",
+        "How long a device stays ours after the last sign of this controller, in seconds; at least 3.",
         "60",
-        _seconds,
+        _lease,
         "60",
     ),
     Option(
