@@ -172,7 +172,8 @@ def _held_by(holding: Holding | None) -> str:
     if holding is None:
         return ABSENT
     parts = [
-        f"{lease.holder}: run {lease.run}"
+        f"{lease.holder}: run {lease.run} since {numbers.utc(lease.granted_at)},"
+        f" until {numbers.utc(lease.expires_at)} unless renewed"
         if lease.run is not None
         else f"{lease.holder} until {numbers.utc(lease.expires_at)}" + (f" ({lease.reason})" if lease.reason else "")
         for lease in holding.held

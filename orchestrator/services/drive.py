@@ -108,7 +108,7 @@ class Driver:
                 part.queued_as = part.queued_as or self._ledger.standing(part).state
                 self._display.step(name, Step.WAIT, f"place {answer.ahead + 1} in the queue: {answer.sentence}")
             else:
-                self._ledger.refuse(part, DeviceReserved(answer.sentence, way_out(answer, self._holder), device=name))
+                self._ledger.refuse(part, DeviceReserved(answer.refusal, way_out(answer, self._holder), device=name))
         if granted:
             self._executor.launch(granted, self._inbox.put)
 

@@ -39,7 +39,7 @@ def reserve_device(
     if isinstance(answer, Busy) and answer.waiting is not None:
         answer = _Queueing(device, claim, store).wait(answer, on_wait, pause)
     if isinstance(answer, Busy):
-        raise DeviceReserved(answer.sentence, way_out(answer, tenant.holder), device=device.name)
+        raise DeviceReserved(answer.refusal, way_out(answer, tenant.holder), device=device.name)
     return answer.lease
 
 
