@@ -11,11 +11,11 @@ import fcntl
 import json
 import os
 import shutil
-import time
 from contextlib import contextmanager
 
 from device_worker import mounts
 from device_worker.claims import Claims
+from device_worker.process_identity import read_start_ticks
 from device_worker.state_dir import is_sha256
 
 TYPE_CHECKING = False
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 PARTIAL = ".partial"
 _REMOVED = ".removed-"
 _FORGOTTEN = ".forgotten-"
-_LEFTOVER_AGE_S = 24 * 3600.0
 
 
 class Item:
@@ -122,18 +121,21 @@ class Cache:
         for path in item.paths:
             remove_whole(path)
 
-    def remove_leftovers(self, age_s_min: float = _LEFTOVER_AGE_S) -> None:
-        """Remove what broken-off removals and installations left, once nobody can be at it any more."""
-        for path in self.leftovers(age_s_min):
+    def remove_leftovers(self) -> None:
+        """Remove what broken-off removals and installations left."""
+        for path in self.leftovers():
             shutil.rmtree(path, ignore_errors=True)
 
-    def leftovers(self, age_s_min: float) -> list[str]:
-        """Return the folders that were being installed or removed so long ago that whatever did it broke off."""
+    def leftovers(self) -> list[str]:
+        """Return the folders that were being installed or removed by a process that has ended.
+
+        Their age says nothing, because clocks jump. Where their process's number is used again, they stay a while.
+        """
         state = self._state
         marks = [(state.worker, PARTIAL), (state.runs, _FORGOTTEN)]
         marks += [(folder, _REMOVED) for folder in (state.worker, state.runs, state.blobs, state.bundles)]
-        found = [os.path.join(folder, name) for folder, mark in marks for name in _names(folder) if mark in name]
-        return [path for path in found if _age_s(path) >= age_s_min]
+        found = [(folder, name) for folder, mark in marks for name in _names(folder) if mark in name]
+        return [os.path.join(folder, name) for folder, name in found if _is_broken_off(name)]
 
 
 def remove_whole(path: str) -> None:
@@ -161,12 +163,10 @@ def tree_bytes(path: str) -> int:
     return total
 
 
-def _age_s(path: str) -> float:
-    """Return how long ago something was changed; what is gone is new."""
-    try:
-        return time.time() - os.lstat(path).st_mtime
-    except FileNotFoundError:
-        return 0.0
+def _is_broken_off(name: str) -> bool:
+    """Say whether the process has ended that a folder is named by, at its end but for a mark; not where none is."""
+    pid = (name[: -len(PARTIAL)] if name.endswith(PARTIAL) else name).rpartition(".")[2]
+    return pid.isdigit() and read_start_ticks(int(pid)) is None
 
 
 def _walk(path: str) -> Iterator[str]:

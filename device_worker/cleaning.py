@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from device_worker.state_dir import StateDir
 
 _TASK = "devices clean"
-_LEFTOVER_AGE_S = 600.0  # another session may be installing its worker just now
 
 
 class Order:
@@ -140,10 +139,10 @@ def _clean_workers(state: StateDir, order: Order, own: str, outcome: Outcome) ->
 
 def _clean_leftovers(state: StateDir, order: Order, outcome: Outcome) -> None:
     cache = Cache(state)
-    for path in cache.leftovers(_LEFTOVER_AGE_S):
+    for path in cache.leftovers():
         outcome.remove("leftover", os.path.basename(path), tree_bytes(path))
     if not order.dry_run:
-        cache.remove_leftovers(_LEFTOVER_AGE_S)
+        cache.remove_leftovers()
 
 
 def _process_started_with(sha256: str) -> int | None:

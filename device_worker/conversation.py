@@ -63,13 +63,9 @@ class Conversation:
 
     def hold(self) -> int:
         """Greet, then answer until the controller ends its side; return the process's exit code."""
-        from device_worker.state_guard import accept_state_dir
+        from device_worker.state_guard import refusal_of
 
-        try:
-            accept_state_dir(self._state.path)
-        except WorkerError as error:
-            self._send(Message.ERROR, **error.to_fields())
-            return 1
+        refusal_of(self._state.path)  # made private at once; what stands against it, the facts say
         self._send(
             Message.HELLO,
             protocol=PROTOCOL_VERSION,
@@ -120,7 +116,7 @@ class Conversation:
         from device_worker.blobs import BlobStore
         from device_worker.cache import Cache
 
-        self._state.make()
+        self._make_state_dir()
         blobs, cache = BlobStore(self._state.blobs), Cache(self._state)
         wanted = [_blob_of(blob) for blob in _field(message, "blobs", list)]
         self._cache_bytes_max = _cap_of(message)
@@ -136,7 +132,7 @@ class Conversation:
     def _blob_put(self, message: dict[str, Any], payload: bytes) -> None:
         from device_worker.blobs import BlobStore
 
-        self._state.make()
+        self._make_state_dir()
         sha256, size = _blob_of(message)
         complete = BlobStore(self._state.blobs).put(sha256, size, _field(message, "offset", int), payload)
         self._send(Message.BLOB_PUT, sha256=sha256, complete=complete)
@@ -152,7 +148,7 @@ class Conversation:
         if not all(isinstance(trial, str) for trial in skip):
             raise WorkerError(ErrorKind.BAD_REQUEST, "skip is not a list of trials")
         lease = Lease.parse(message.get("lease"))
-        self._state.make()
+        self._make_state_dir()
         request = StartRequest(plan_sha256, skip, self._worker_sha256, lease, self._cache_bytes_max)
         self._send(Message.START, **start_run(self._state, self._run_dir(message), request))
 
@@ -214,6 +210,13 @@ class Conversation:
         self._state.make()
         outcome = clean(self._state, order, self._worker_sha256)
         self._send(Message.CLEAN, removed=outcome.removed, kept=outcome.kept)
+
+    def _make_state_dir(self) -> None:
+        """Make the folders, or refuse: what would be lost there is not begun; what lies there can still be fetched."""
+        from device_worker.state_guard import accept_state_dir
+
+        accept_state_dir(self._state.path)
+        self._state.make()
 
     def _run_dir(self, message: dict[str, Any]) -> RunDir:
         return self._state.run_dir(message.get("run"))

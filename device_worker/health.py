@@ -9,6 +9,7 @@ from device_worker.containment import find_marked
 from device_worker.device_lock import read_holder
 from device_worker.process_identity import ProcessIdentity, read_boot_id
 from device_worker.state_dir import StateDir
+from device_worker.state_guard import refusal_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def collect_health(state_dir: str) -> dict[str, Any]:
         "damaged_logs": [run_dir.run for run_dir in state.known_runs() if damaged_logs(run_dir)],
         "in_login_session": login_session.is_in_login_session(os.getpid()),
         "login_lingers": login_session.lingers() if login_session.kills_processes() else None,
+        "state_dir_refused": _refusal(state_dir),
     }
 
 
@@ -67,6 +69,11 @@ def _crash(state: StateDir, holder: dict[str, Any], left: ProcessIdentity) -> di
     if not os.path.isdir(os.path.join(state.runs, str(holder.get("run")))):
         return None
     return dict(_brief(holder), rebooted=left.boot_id != read_boot_id())
+
+
+def _refusal(state_dir: str) -> dict[str, Any] | None:
+    refused = refusal_of(state_dir)
+    return None if refused is None else {"message": str(refused), "hint": refused.hint}
 
 
 def _brief(holder: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Accept a state folder before anything is kept in it: a folder of our own, private, on a disk of this device."""
+"""Accept a state folder before anything is written to it: a folder of our own, private, on a disk of this device.
+
+What lies in a folder that is refused, an older release's logs for one, can still be followed and cleared away.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,15 @@ _OWN_NAMES = frozenset(
     ("worker", "blobs", "bundles", "runs", "claims", "lock", "cache.lock", "leases", "leases.partial")
 )
 _REMEDY = "set state_dir: in the inventory to a folder of its own, on a disk of the device"
+
+
+def refusal_of(path: str) -> WorkerError | None:
+    """Make the state folder private; return why nothing may be written there, if so."""
+    try:
+        accept_state_dir(path)
+    except WorkerError as error:
+        return error
+    return None
 
 
 def accept_state_dir(path: str) -> None:

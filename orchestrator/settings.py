@@ -21,6 +21,8 @@ _PREFIX = "BENCHFLEET_"
 _OTHER_VARIABLES = {CONFIG_VARIABLE, "BENCHFLEET_DEBUG", "BENCHFLEET_SYSFS_ROOT", "BENCHFLEET_TEST_SSHD"}
 _TRIAL_VARIABLE = "BENCHFLEET_TRIAL"
 _BYTES_MAX = 1 << 20
+_LEASE_S_MIN = 3.0
+"""A third of it must be enough to renew every lease, by a busy database too: else a live controller loses its own."""
 _DOTS_MAX = 200
 """In one line: tomllib takes memory in the square of a dotted key's length."""
 
@@ -124,14 +126,17 @@ def _paths(value: Any, origin: _Origin) -> tuple[Path, ...]:
     return tuple(origin.path(_text(part, origin)) for part in parts)
 
 
-def _seconds(value: Any, _origin: _Origin) -> float:
-    try:
-        seconds = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if not 0 < seconds <= 3600:
-        raise ValueError("expected seconds, more than 0 and at most 3600")
-    return seconds
+def _seconds(least: float = 0.0) -> Reader:
+    def read(value: Any, _origin: _Origin) -> float:
+        try:
+            seconds = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            seconds = math.nan
+        if not least <= seconds <= 3600 or seconds == 0:
+            raise ValueError(f"expected seconds, {f'at least {least:g}' if least else 'more than 0'} and at most 3600")
+        return seconds
+
+    return read
 
 
 def _one_of(choices: type[StrEnum]) -> Reader:
@@ -198,21 +203,21 @@ OPTIONS = (
         "connect_timeout_s",
         "How long to wait for a device to answer, in seconds.",
         "10",
-        _seconds,
+        _seconds(),
         "10",
     ),
     Option(
         "heartbeat_s",
         "How often a device that measures says that it is there, in seconds; a link that misses three is made anew.",
         "15",
-        _seconds,
+        _seconds(),
         "15",
     ),
     Option(
         "lease_s",
-        "How long a device stays ours after the last sign of this controller, in seconds.",
+        "How long a device stays ours after the last sign of this controller, in seconds; at least 3.",
         "60",
-        _seconds,
+        _seconds(least=_LEASE_S_MIN),
         "60",
     ),
     Option(

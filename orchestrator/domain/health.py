@@ -57,7 +57,10 @@ def clock_offset_s(device_unix_ns: object, asked_unix_ns: int, answered_unix_ns:
 
 
 def _of_disk(values: Mapping[str, Any], health: Mapping[str, Any], limits: Limits) -> Iterator[Concern]:
-    state_dir = values.get("state_dir")
+    state_dir, refused = values.get("state_dir"), health.get("state_dir_refused")
+    if isinstance(refused, Mapping):
+        hint = refused.get("hint")
+        yield Concern(str(refused.get("message")), None if hint is None else str(hint), True)
     if health.get("read_only") is True:
         yield Concern(f"{state_dir} can only be read", "is the disk damaged? check it, or set another state_dir", True)
     free, least = _number(values.get("disk_free_bytes")), limits.disk_free_bytes_min

@@ -105,6 +105,13 @@ class Busy:
             return self.held[0].sentence(self.now)
         return f"{self.ahead} {'waits' if self.ahead == 1 else 'wait'} for it already"
 
+    @property
+    def refusal(self) -> str:
+        """Say who is in the way, and until when: a run's lease too, which is renewed while its controller lives."""
+        if self.held and self.held[0].run is not None:
+            return f"{self.sentence}, until {clock(self.held[0].expires_at, self.now)} unless renewed"
+        return self.sentence
+
 
 @dataclass(frozen=True, slots=True)
 class Holding:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 
 from orchestrator.domain.blob import Blob, BlobKind
-from orchestrator.domain.plan import TrialKind, estimate_s
+from orchestrator.domain.plan import PROCESS_START_S, TrialKind, estimate_s
 
 
 def planned_trials(document: bytes) -> frozenset[str]:
@@ -27,3 +27,15 @@ def remaining_s(document: bytes, done: Collection[str]) -> float:
     preflights = kinds.count(TrialKind.PREFLIGHT.value)
     measure = plan["measure"]
     return estimate_s(preflights, len(kinds) - preflights, measure["warmup_seconds_min"] + measure["seconds_min"])
+
+
+def longest_s(document: bytes, done: Collection[str]) -> float:
+    """Return how long the trials that are not done may take by the plan's own rules; cooling and retries come on top.
+
+    A slow model needs `runs_min` of its latency rather than `seconds_min`; but warm-up and measurement each end after
+    `seconds_max`, and the process at its timeout.
+    """
+    plan = json.loads(document)
+    trials = sum(trial["trial"] not in done for trial in plan["trials"])
+    longest_trial_s = PROCESS_START_S + 2 * plan["measure"]["seconds_max"]
+    return float(trials * min(plan["limits"]["trial_timeout_s"], longest_trial_s))

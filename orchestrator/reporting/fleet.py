@@ -190,7 +190,8 @@ def _held_by(holding: Holding | None, quarantine: Quarantine | None) -> str:
     if holding is None:
         return "; ".join(kept) or ABSENT
     parts = kept + [
-        f"{lease.holder}: run {lease.run}"
+        f"{lease.holder}: run {lease.run} since {numbers.utc(lease.granted_at)},"
+        f" until {numbers.utc(lease.expires_at)} unless renewed"
         if lease.run is not None
         else f"{lease.holder} until {numbers.utc(lease.expires_at)}" + (f" ({lease.reason})" if lease.reason else "")
         for lease in holding.held

@@ -16,11 +16,12 @@ from orchestrator.domain.conversation import (
     FactsReported,
     Report,
     SessionEnded,
+    Step,
     StockTaken,
     TakeStock,
 )
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import DeviceError
+from orchestrator.domain.errors import DeviceError, StoreError
 from orchestrator.domain.run import Offset
 from orchestrator.execution.base import Executor
 
@@ -62,7 +63,12 @@ def clean_devices(
                 case FactsReported():
                     executor.post(report.device, TakeStock())
                 case StockTaken():
-                    runs, kept_runs[report.device] = _sort_out(report, store, wish, agreed)
+                    try:
+                        runs, kept_runs[report.device] = _sort_out(report, store, wish, agreed)
+                    except StoreError as error:  # what is done elsewhere is done, and is told
+                        answers[report.device] = _unknown(report.device, error)
+                        executor.post(report.device, Close())
+                        continue
                     executor.post(report.device, Clean(CleanOrder(tuple(runs), wish.cache, wish.dry_run)))
                 case Cleaned():
                     kept = (*kept_runs[report.device], *report.kept)
@@ -75,6 +81,11 @@ def clean_devices(
     finally:
         executor.close()
     return {device.name: answers[device.name] for device in devices}
+
+
+def _unknown(device: str, error: StoreError) -> DeviceError:
+    """Return what is told of a device of which nobody can say what the database has."""
+    return DeviceError(error.message, error.hint, device=device, step=Step.CLEAN)
 
 
 def reason_to_keep(run: StockedRun, offset: Offset) -> str | None:

@@ -15,8 +15,6 @@ from orchestrator.store.base import Leases
 RENEWALS_PER_LEASE = 3
 POLL_S = 2.0
 """How often a place in a queue is looked at."""
-ESTIMATE_MARGIN = 1.5
-"""A device that goes on by itself keeps its lease this much longer than its plan is thought to take."""
 
 
 class DeviceLeases:
@@ -126,13 +124,13 @@ class DeviceLeases:
         if device in self._waiting:
             self._ended.append(self._waiting.pop(device)[1])
 
-    def leave_running(self, device: str, remaining_s: float) -> None:
-        """Let a lease last until about the end of what the device does by itself; nobody renews it from now on."""
+    def leave_running(self, device: str, longest_s: float) -> None:
+        """Let a lease last while the device goes on by itself, at most so long; nobody renews it from now on."""
         lease = self._held.get(device)
         if lease is None or not lease.exclusive:
             self.end(device)
             return
-        self._left[lease.id] = self._tenant.lease_s + remaining_s * ESTIMATE_MARGIN
+        self._left[lease.id] = self._tenant.lease_s + longest_s
         del self._held[device]
 
     def settle(self) -> None:

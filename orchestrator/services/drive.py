@@ -29,7 +29,7 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import DeviceReserved, LeaseLost, StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import Busy, Granted
-from orchestrator.domain.plan_document import planned_trials, remaining_s
+from orchestrator.domain.plan_document import longest_s, planned_trials
 from orchestrator.domain.run import DeviceRunState, Offset
 from orchestrator.services.device_leases import DeviceLeases
 from orchestrator.services.driver_parts import MEASURING, NEW, Part
@@ -41,10 +41,11 @@ from orchestrator.services.health import Twins, check_health
 from orchestrator.services.inbox import Inbox, Patient, Urgent
 from orchestrator.services.ladder import Ladder, kept_out, stopped
 from orchestrator.services.ledger import ENDED, Ledger
+from orchestrator.services.way_out import way_out
 
-QUEUE_HINT = "--wait queues for it; benchfleet devices list says who has what"
 STOPPED = "the runner on the device ended before its plan did"
 LOG_GONE = "the device has no log of this run any more"
+NOT_BEGUN = "the device has not begun"
 
 
 class Driver:
@@ -56,6 +57,7 @@ class Driver:
         self._store = parts.store
         self._executor = parts.executor
         self._display = parts.display
+        self._holder = parts.tenant.holder
         self._retry_failed = retry_failed
         self._inbox: Inbox[Prepared] = Inbox()
         self._parts: dict[str, Part] = {}
@@ -80,6 +82,9 @@ class Driver:
                 self._tend()
                 self._answer(urgent)
                 self._settle(due)
+        except StoreError as error:
+            again = f"benchfleet runs {'cancel' if self._intent is Intent.CANCEL else 'resume'} {self._run}"
+            raise StoreError(error.message, f"{error.hint}; then: {again}" if error.hint else again) from error
         finally:
             self._handover.close()
             self._executor.close()
@@ -102,15 +107,18 @@ class Driver:
         granted = []
         for name, answer in answers.items():
             part = self._parts[name]
+            if isinstance(answer, Granted) and self._ledger.ended_elsewhere(part):
+                continue  # _tend gives it back
             if isinstance(answer, Granted):
                 granted.append(part.device)
                 part.launched = True
                 for before in answer.taken_over:
                     self._display.step(name, "lease", f"taken over from {before.holder} ({before.controller})")
             elif answer.waiting is not None:
+                part.queued_as = part.queued_as or self._ledger.standing(part).state
                 self._display.step(name, Step.WAIT, f"place {answer.ahead + 1} in the queue: {answer.sentence}")
             else:
-                self._ledger.refuse(part, DeviceReserved(answer.sentence, QUEUE_HINT, device=name))
+                self._ledger.refuse(part, DeviceReserved(answer.refusal, way_out(answer, self._holder), device=name))
         if granted:
             self._executor.launch(granted, self._inbox.put)
 
@@ -133,7 +141,7 @@ class Driver:
             self._leases.settle()
 
     def _release(self, part: Part) -> None:
-        """Give a device back; one that goes on by itself keeps its lease until about the end of its plan."""
+        """Give a device back; one that goes on by itself keeps its lease for as long as its plan may take."""
         name = part.device.name
         state = part.outcome or self._ledger.standing(part).state
         goes_on = state is DeviceRunState.RUNNING or (part.started and part.outcome is None)
@@ -142,7 +150,7 @@ class Driver:
             self._leases.end(name)
             return
         done = self._store.done_trials(self._run, name, retry_failed=False)
-        self._leases.leave_running(name, remaining_s(document, frozenset(done)))
+        self._leases.leave_running(name, longest_s(document, frozenset(done)))
 
     def _answer(self, reports: Sequence[Urgent | Prepared]) -> None:
         """Give devices what they wait for: all that asked at the same time in one transaction."""
@@ -246,6 +254,8 @@ class Driver:
             self._executor.post(name, Forget(self._run, offset.log_id or "", offset.last_seq))
         elif known.state in ENDED and (self._intent is Intent.CANCEL or report.state == DeviceLogState.UNKNOWN):
             self._ledger.end(part, known.state)
+        elif known.state is DeviceRunState.PLANNED and report.state == DeviceLogState.UNKNOWN and not part.started:
+            self._ledger.end(part, known.state, NOT_BEGUN, f"benchfleet runs resume {self._run}")
         else:
             error = STOPPED if report.state == DeviceLogState.STOPPED else LOG_GONE
             self._on_stopped(part, error + (f": {report.reason}" if report.reason else ""))

@@ -70,6 +70,8 @@ class Part:
     device: Device
     snapshot: int | None = None
     worker_sha256: str = ""
+    queued_as: DeviceRunState | None = None
+    """Where it stood when it began to wait for somebody else's lease to end; None if it never had to."""
     launched: bool = False
     started: bool = False
     fresh_log: bool = False

@@ -66,6 +66,17 @@ class Ledger:
         part.ended = True
         self.lose(part, error)
 
+    def ended_elsewhere(self, part: Part) -> bool:
+        """Leave a device whose run was completed or cancelled while this driver queued for it; say whether it was."""
+        if part.queued_as in (None, *ENDED) or self.standing(part).state not in ENDED:
+            return False
+        part.ended = True
+        part.outcome = self.standing(part).state
+        name = part.device.name
+        message = f"{name}: the run became {part.outcome.value} elsewhere, while this command queued for it"
+        self._display.device_ended(name, part.outcome, message, None)
+        return True
+
     def give_up(self, part: Part, lost: LeaseLost) -> None:
         """Leave a device to the controller that has it by now; nothing more is written of it."""
         part.ended = part.taken_over = True

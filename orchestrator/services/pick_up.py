@@ -34,6 +34,8 @@ def pick_up(
     if select != "all":
         picked = {device.name for device in inventory.select(select)}
         concerned = [part for part in concerned if part.device in picked]
+    if intent is Intent.FOLLOW:
+        concerned = _begun(run, concerned, parts)
     devices = _in_inventory(concerned, inventory)
     taken_over: frozenset[str] = frozenset()
     if devices:
@@ -62,6 +64,18 @@ def _concerns(part: DeviceRun, intent: Intent, record: RunRecord, parts: DriverP
         return True  # a controller that died before it gave a device back may have left the log there
     missing = parts.store.missing_trials(record.header.run)
     return retry_failed and any(trial.device == part.device for trial in missing)
+
+
+def _begun(run: str, concerned: Sequence[DeviceRun], parts: DriverParts) -> list[DeviceRun]:
+    """Leave out what a live controller is just setting to work: to follow it would cut off the upload of its plan."""
+    planned = [part.device for part in concerned if part.state is DeviceRunState.PLANNED]
+    holdings = parts.store.holdings(planned) if planned else {}
+    at_it = {name: lease for name, holding in holdings.items() for lease in holding.held if lease.run == run}
+    for name, lease in at_it.items():
+        message = f"{name}: it has not begun; {lease.holder} ({lease.controller}) is setting it to work"
+        hint = f"follow it once it has begun; if that controller hangs: benchfleet runs resume {run}"
+        parts.display.device_ended(name, DeviceRunState.PLANNED, message, hint)
+    return [part for part in concerned if part.device not in at_it]
 
 
 def _in_inventory(concerned: Sequence[DeviceRun], inventory: Inventory) -> list[Device]:

@@ -11,6 +11,7 @@ from orchestrator.domain.lease import Busy, Claim, Granted, Lease
 from orchestrator.domain.recovery import Quarantine
 from orchestrator.services.device_leases import POLL_S, RENEWALS_PER_LEASE
 from orchestrator.services.tenant import TEXT_MAX, Tenant
+from orchestrator.services.way_out import way_out
 from orchestrator.store.base import Leases, RecoveryRecords
 
 OnWait = Callable[[Busy], None]
@@ -37,7 +38,7 @@ def reserve_device(
     if isinstance(answer, Busy) and answer.waiting is not None:
         answer = _Queueing(device, claim, store).wait(answer, on_wait, pause)
     if isinstance(answer, Busy):
-        raise DeviceReserved(answer.sentence, "--wait queues for it; it also ends by itself", device=device.name)
+        raise DeviceReserved(answer.refusal, way_out(answer, tenant.holder), device=device.name)
     return answer.lease
 
 

@@ -94,8 +94,6 @@ class DeviceSession:
         self._transport: Transport | None = None
         self._client: WorkerClient | None = None
         self._step = Step.CONNECT
-        self._following: str | None = None
-        self._cancel: str | None = None
         self._closing = False
         self._told_to_close = threading.Event()
         self._emit: Emit = _nobody
@@ -115,23 +113,14 @@ class DeviceSession:
         emit(SessionEnded(self._device.name, error))
 
     def post(self, command: Command) -> None:
-        """Take a command; `Cancel` reaches a follower at once, `Close` cuts the connection whatever it is used for."""
+        """Take a command, to be obeyed after those before it; `Close` cuts the connection whatever it is used for."""
         with self._lock:
             if isinstance(command, Close):
                 self._closing = True
                 self._told_to_close.set()
                 if self._transport is not None:
                     self._transport.close()
-            if isinstance(command, Cancel):
-                self._cancel = command.run
-            client = self._client if isinstance(command, Cancel) and command.run == self._following else None
-            if client is None:
-                self._commands.put(command)
-                return
-        try:
-            client.send_cancel(self._cancel or "")
-        except DeviceError:
-            return  # the link is gone: the follower asks again after it has reconnected
+            self._commands.put(command)
 
     def _converse(self) -> None:
         if self._rescue is not None:
@@ -231,20 +220,12 @@ class DeviceSession:
     def _follow(self, attachment: Attachment) -> None:
         """Follow a log to its end, reconnecting from the last record that was passed on."""
         run, seen = attachment.run, _Seen(attachment.log_id, attachment.after_seq)
-        with self._lock:
-            self._following = run
 
         def follow(client: WorkerClient) -> None:
             self._begin(Step.FOLLOW)
-            if self._cancel == run:
-                client.cancel(run)
             self._pass_on(client, run, seen)
 
-        try:
-            self._with_link(follow, self._parts.policy.losses_max)
-        finally:
-            with self._lock:
-                self._following, self._cancel = None, None
+        self._with_link(follow, self._parts.policy.losses_max)
 
     def _pass_on(self, client: WorkerClient, run: str, seen: _Seen) -> None:
         name = self._device.name

@@ -103,7 +103,7 @@ class ReadAhead:
 
 
 class WorkerClient:
-    """One conversation; made by `open`, not safe for concurrent requests except `send_cancel`."""
+    """One conversation; made by `open`, not safe for concurrent requests."""
 
     def __init__(self, stream: ReadAhead, sha256: str) -> None:
         self.worker_sha256 = sha256
@@ -188,10 +188,6 @@ class WorkerClient:
             yield message, payload
             if message["type"] == Message.FOLLOW_ENDED:
                 return
-
-    def send_cancel(self, run: str) -> None:
-        """Ask for the end of a run that is being followed; its log will say so. Safe from any thread."""
-        self._stream.write(encode_message({"type": Message.CANCEL, "run": run}))
 
     def cancel(self, run: str) -> str:
         """End a run; return the state that the device then sees it in."""

@@ -59,24 +59,25 @@ def fenced_off(
 
 
 def explain_loss(connection: Connection, lease: int, now: datetime) -> LeaseLost:
-    """Say who has a device in place of a lease that has ended, and since when."""
+    """Say who has a device in place of a lease that has ended, and since when; not who has given it back already."""
     row = connection.execute(_BY_ID, {"lease": lease}).one()
     mine, ended_at = as_lease(row), row.ended_at
     newer = connection.execute(_NEWER, {"device": row.device_id, "token": mine.token or 0}).first()
     if newer is not None and newer.run_id == mine.run:
-        return _taken(mine.device, as_lease(newer), now)
+        return _taken(mine.device, as_lease(newer), now, is_over=newer.ended_at is not None)
     ended = f"the lease of run {mine.run} ended at {clock(ended_at, now)}"
     hint = f"benchfleet runs resume {mine.run}"
-    if newer is None:
+    if newer is None or newer.ended_at is not None:
         return LeaseLost(mine.device, ended, hint)
     return LeaseLost(mine.device, f"{ended}; the device is {as_lease(newer).sentence(now)}", f"later: {hint}")
 
 
-def _taken(device: str, lease: Lease, now: datetime) -> LeaseLost:
+def _taken(device: str, lease: Lease, now: datetime, *, is_over: bool = False) -> LeaseLost:
+    fate = "it was given back there since" if is_over else "it goes on there"
     return LeaseLost(
         device,
         f"run {lease.run} was taken over by {lease.holder} ({lease.controller}) at {clock(lease.granted_at, now)}",
-        f"it goes on there: benchfleet runs show {lease.run}",
+        f"{fate}: benchfleet runs show {lease.run}",
     )
 
 
@@ -93,6 +94,6 @@ _HELD = (
 _BY_ID = LEASES.where(t.lease.c.id == bindparam("lease"))
 _NEWER = (
     LEASES.where(t.lease.c.device_id == bindparam("device"), t.lease.c.token > bindparam("token"))
-    .order_by(t.lease.c.token.desc())
+    .order_by(t.lease.c.ended_at.is_(None).desc(), t.lease.c.token.desc())
     .limit(1)
 )

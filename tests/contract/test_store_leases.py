@@ -118,6 +118,33 @@ def test_an_expired_lease_that_nobody_wanted_is_renewed(leases: Store) -> None:
     assert busy(leases, BOB).held[0].id == late.id
 
 
+def test_who_had_the_device_meanwhile_and_has_given_it_back_is_not_said_to_have_it(leases: Store) -> None:
+    late = granted(leases, replace(ANN, lasts_s=0)).lease
+    bobs = granted(leases, BOB).lease
+    leases.end_leases([bobs.id])
+    (lost,) = leases.renew_leases({late.id: 60.0})
+    assert "the lease of run run-1 ended" in lost.message
+    assert "run-2" not in lost.message
+    assert lost.hint == "benchfleet runs resume run-1"
+
+
+def test_who_has_the_device_now_is_named_rather_than_who_had_it_meanwhile(leases: Store) -> None:
+    late = granted(leases, replace(ANN, lasts_s=0)).lease
+    leases.end_leases([granted(leases, replace(BOB, run=None, reason="x")).lease.id])
+    granted(leases, BOB)
+    (lost,) = leases.renew_leases({late.id: 60.0})
+    assert "the device is in use by run run-2 of bob@ws2" in lost.message
+
+
+def test_a_take_over_that_is_over_is_told_as_such(leases: Store) -> None:
+    first = granted(leases, ANN).lease
+    again = granted(leases, replace(ANN, holder="cy@ws3", controller="pid 300")).lease
+    leases.end_leases([again.id])
+    (lost,) = leases.renew_leases({first.id: 60.0})
+    assert "run run-1 was taken over by cy@ws3 (pid 300) at " in lost.message
+    assert lost.hint == "it was given back there since: benchfleet runs show run-1"
+
+
 def test_the_same_run_is_taken_over_at_once_with_a_new_token(leases: Store) -> None:
     first = granted(leases, ANN).lease
     again = granted(leases, replace(ANN, holder="cy@ws3", controller="pid 300"))

@@ -323,8 +323,13 @@ def test_cancel_ends_a_hanging_trial_and_keeps_what_is_finished(bench: Bench, ta
     talk.post(bench.assignment(program))
     while finished(talk.events) != ["j1.1"]:
         talk.until(RecordsArrived)
+    talk.end()
+    talk = Talk(bench)
+    talks.append(talk)
+    talk.until(FactsReported)
     began = time.monotonic()
     talk.post(Cancel("run-1"))
+    talk.post(Attachment("run-1"))
     ended = talk.until(FollowEnded)
     assert ended.state == RunState.FINISHED
     assert talk.events[-1]["outcome"] == RunOutcome.CANCELLED

@@ -63,13 +63,20 @@ class PostgresServer:
         """SQLAlchemy's URL of the database `postgres`, which every cluster has."""
         return self._url("postgres")
 
-    def create_database(self, name: str) -> str:
-        """Create an empty database and return its URL; the name goes into it as it is, so keep it plain."""
+    def create_database(self, name: str, *, icu_locale: str | None = None) -> str:
+        """Create an empty database and return its URL; the name goes into it as it is, so keep it plain.
+
+        With an ICU locale names sort as people of that language have it, rather than by their bytes.
+        """
         import psycopg  # an optional extra
         from psycopg import sql
 
         with psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+            if icu_locale is not None:
+                sorted_by = sql.SQL(" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE {}")
+                statement += sorted_by.format(sql.Literal(icu_locale))
+            connection.execute(statement)
         return self._url(name)
 
     def log_text(self) -> str:

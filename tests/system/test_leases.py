@@ -154,7 +154,7 @@ def test_ctrl_c_while_queueing_leaves_no_row_behind(lab: Lab, controllers: list[
 def test_a_stale_controller_is_refused_and_says_who_has_taken_over(
     lab: Lab, gate: Gate, controllers: list[subprocess.Popen[str]]
 ) -> None:
-    short = {"BENCHFLEET_LEASE_S": "1"}
+    short = {"BENCHFLEET_LEASE_S": "3"}
     sweep = str(lab.write_exec_sweep(gate.program, "gated"))
     stale = start(lab, {**ANN, **short}, "run", sweep, "--select", "pi-01")
     controllers.append(stale)
@@ -178,7 +178,7 @@ def test_a_killed_controllers_lease_expires_and_the_devices_own_lock_tells_of_it
 ) -> None:
     killed = start(
         lab,
-        {**ANN, "BENCHFLEET_LEASE_S": "1"},
+        {**ANN, "BENCHFLEET_LEASE_S": "3"},
         "run",
         str(lab.write_exec_sweep(gate.program, "gated")),
         "--select",

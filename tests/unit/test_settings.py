@@ -137,6 +137,11 @@ def test_a_variable_may_name_the_file_and_a_flag_comes_first(tmp_path: Path) -> 
             "benchfleet.toml:1: connect_timeout_s: expected seconds, more than 0 and at most 3600, not nan",
             None,
         ),
+        (
+            "# head\nlease_s = 2.9\n",
+            "benchfleet.toml:2: lease_s: expected seconds, at least 3 and at most 3600, not 2.9",
+            None,
+        ),
         ("executor = 'slurm'\n", "benchfleet.toml:1: executor: expected threads or ray, not 'slurm'", None),
         ("log_level = 3\n", "benchfleet.toml:1: log_level: expected debug, info, warning or error, not 3", None),
         ("inventory = 3\n", "benchfleet.toml:1: inventory: expected a path or a list of paths, not 3", None),
@@ -163,6 +168,7 @@ def test_a_wrong_file_is_refused_with_its_line(
     ("environ", "flags", "message"),
     [
         ({"BENCHFLEET_CONNECT_TIMEOUT_S": "soon"}, {}, "BENCHFLEET_CONNECT_TIMEOUT_S: expected seconds, "),
+        ({"BENCHFLEET_LEASE_S": "0.1"}, {}, "BENCHFLEET_LEASE_S: expected seconds, at least 3 and at most 3600"),
         ({"BENCHFLEET_EXECUTOR": "slurm"}, {}, "BENCHFLEET_EXECUTOR: expected threads or ray, not 'slurm'"),
         ({}, {"connect_timeout_s": -1}, "--connect-timeout-s: expected seconds, "),
         ({}, {"executor": "slurm"}, "--executor: expected threads or ray, not 'slurm'"),

@@ -1,6 +1,8 @@
 """What leaves a device's cache, and what never does."""
 
 import os
+import subprocess
+import time
 
 import pytest
 
@@ -143,23 +145,44 @@ def test_an_interrupted_upload_is_no_blob_and_the_first_to_go(connect, state_dir
     assert kept(state_dir) == set()
 
 
-def test_what_broken_off_installations_and_removals_left_goes_with_the_next_upload(connect, state_dir, blobs):
+@pytest.mark.parametrize("moved_s", [0.0, 40 * 3600.0, -40 * 3600.0])
+def test_what_broken_off_installations_and_removals_left_goes_and_what_is_being_done_stays(
+    connect, state_dir, blobs, moved_s
+):
+    """Whoever is at it lives, or does not; what a clock says, which may have jumped meanwhile, is no matter."""
     state = StateDir(state_dir)
     state.make()
-    old = [
-        os.path.join(state.worker, "a" * 64 + ".77.partial"),
-        os.path.join(state.bundles, ".removed-" + "b" * 64 + ".77"),
-        os.path.join(state.runs, ".forgotten-run-1.77"),
+    dead, alive = pid_of_the_dead(), os.getpid()
+    folders = {pid: leftovers_of(state, pid) for pid in (dead, alive)}
+    strange = os.path.join(state.worker, "d" * 64 + ".copy.partial")
+    os.makedirs(strange)
+    at = time.time() + moved_s
+    for path in (*folders[dead], *folders[alive]):
+        os.utime(path, (at, at))
+    ask(connect(), blobs[0])
+    assert [path for path in folders[dead] if os.path.exists(path)] == []
+    assert [path for path in (*folders[alive], strange) if not os.path.exists(path)] == []
+
+
+def pid_of_the_dead():
+    """Return the number of a process that has ended, and that nobody has been given since."""
+    child = subprocess.Popen(["true"])
+    child.wait()
+    return child.pid
+
+
+def leftovers_of(state, pid):
+    """Make what a process of this number has in hand, as installing, removing and forgetting name it."""
+    paths = [
+        os.path.join(state.worker, f"{'a' * 64}.{pid}.partial"),
+        os.path.join(state.bundles, f".removed-{'b' * 64}.{pid}"),
+        os.path.join(state.runs, f".forgotten-run.1.{pid}"),
     ]
-    for path in old:
+    for path in paths:
         os.makedirs(path)
         with open(os.path.join(path, "file"), "wb") as file:
             file.write(b"x")
-        os.utime(path, (0, 0))
-    young = os.path.join(state.worker, "c" * 64 + ".78.partial")
-    os.makedirs(young)
-    ask(connect(), blobs[0])
-    assert [path for path in [*old, young] if os.path.exists(path)] == [young]
+    return paths
 
 
 @pytest.mark.parametrize("cap", [0, -1, True, "4G", 1.5])

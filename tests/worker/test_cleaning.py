@@ -150,10 +150,11 @@ def test_workers_of_other_versions_go_unless_a_process_was_started_with_one(conn
 
 
 def test_leftovers_of_broken_off_installations_go(connect, state_dir):
-    path = os.path.join(state_dir, "worker", "d" * 64 + ".77.partial")
+    session = connect()
+    path = os.path.join(state_dir, "worker", f"{'d' * 64}.{session.process.pid}.partial")
     os.mkdir(path)
     assert named(clean(connect())[0], "leftover") == set(), "somebody may be at it just now"
-    os.utime(path, (0, 0))
+    session.close()
     assert named(clean(connect())[0], "leftover") == {os.path.basename(path)}
     assert not os.path.exists(path)
 

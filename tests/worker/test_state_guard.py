@@ -8,7 +8,7 @@ import pytest
 import worker_client
 from device_worker import mounts
 from fixture_trees import write_file, write_tree
-from worker_client import parse_loader_lines
+from worker_client import Refused, parse_loader_lines, sha256_of
 
 GENERATED_MOUNTS = (
     "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw\n"
@@ -61,16 +61,55 @@ def test_a_damaged_table_of_mounts_says_nothing(mounted):
     assert mounts.file_system_of("/home") is None
 
 
-def test_a_state_folder_on_a_network_file_system_is_refused_before_the_greeting(tmp_path, state_dir, worker_zip):
-    """The generated table says that the disk of this very folder is another machine's."""
-    root = tmp_path / "root"
-    write_tree(root, {"proc/self/mountinfo": f"22 1 0:5 / / rw - ext4 d rw\n9 22 0:6 / {tmp_path} rw - nfs4 s:/ rw\n"})
-    answer = first_message(state_dir, worker_zip, BENCHFLEET_SYSFS_ROOT=str(root))
-    assert (answer["type"], answer["kind"]) == ("error", "state-dir-unusable")
-    assert "nfs4" in answer["message"]
-    assert "state_dir: in the inventory" in answer["hint"]
-    write_file(root, "proc/self/mountinfo", "22 1 0:5 / / rw - ext4 d rw\n")
-    assert first_message(state_dir, worker_zip, BENCHFLEET_SYSFS_ROOT=str(root))["type"] == "hello"
+@pytest.fixture
+def on_a_network_disk(tmp_path):
+    """The environment of a worker to which a generated table says that this very folder is another machine's."""
+    table = f"22 1 0:5 / / rw - ext4 d rw\n9 22 0:6 / {tmp_path} rw - nfs4 s:/ rw\n"
+    return {"BENCHFLEET_SYSFS_ROOT": write_tree(tmp_path / "root", {"proc/self/mountinfo": table})}
+
+
+def test_nothing_is_written_to_a_network_file_system(connect, plans, on_a_network_disk, state_dir):
+    plans.add_program("job")
+    device = connect(environment=on_a_network_disk)
+    refused = device.ask("facts")["facts"]["health"]["state_dir_refused"]
+    assert "nfs4" in refused["message"]
+    assert "state_dir: in the inventory" in refused["hint"]
+    plan = sha256_of(plans.plan_bytes())
+    writing = (
+        ("blobs", {"blobs": []}),
+        ("blob-put", {"sha256": plan, "size": 4, "offset": 0}),
+        ("start", {"run": "run-1", "plan_sha256": plan, "skip": []}),
+    )
+    for kind, fields in writing:
+        with pytest.raises(Refused) as told:
+            device.ask(kind, **fields)
+        assert told.value.kind == "state-dir-unusable"
+        assert (told.value.answer["message"], told.value.answer["hint"]) == (refused["message"], refused["hint"])
+    assert os.listdir(state_dir) == ["worker"]
+
+
+def test_what_an_older_release_left_on_a_network_file_system_is_collected_and_cleared(
+    connect, plans, on_a_network_disk, state_dir
+):
+    plans.add_program("job")
+    before = connect()
+    events = {run: before.execute(run, plans) for run in ("run-1", "run-2")}
+    before.close()
+    device = connect(environment=on_a_network_disk)
+    ends = {run: device.ask("status", run=run) for run in events}
+    for run, end in ends.items():
+        assert device.events(run, end["log_id"]) == events[run]
+        assert device.ask("cancel", run=run)["state"] == "finished"
+    known = {"log_id": ends["run-1"]["log_id"], "last_seq": ends["run-1"]["last_seq"]}
+    assert device.ask("forget", run="run-1", **known)["forgotten"]
+    (stocked,) = device.ask("stock")["runs"]
+    order = [{key: stocked[key] for key in ("run", "log_id", "last_seq")}]
+    device.ask("clean", cache=True, runs=order, dry_run=False)
+    assert os.listdir(os.path.join(state_dir, "runs")) == os.listdir(os.path.join(state_dir, "blobs")) == []
+
+
+def test_a_state_folder_on_a_disk_is_not_refused(device):
+    assert device.ask("facts")["facts"]["health"]["state_dir_refused"] is None
 
 
 def first_message(state_dir, worker, **environment):
@@ -87,14 +126,15 @@ def test_a_state_folder_that_others_may_read_is_made_private(state_dir, worker_z
     assert stat.S_IMODE(os.stat(state_dir).st_mode) == 0o700
 
 
-def test_a_folder_with_what_is_not_ours_keeps_its_mode_and_is_refused(state_dir, worker_zip):
+def test_a_folder_with_what_is_not_ours_keeps_its_mode_and_is_refused(connect, state_dir):
     """A home folder, or the root of a disk: whoever made it chose its mode."""
     os.chmod(state_dir, 0o755)
     write_file(state_dir, "thesis.tex", "")
-    answer = first_message(state_dir, worker_zip)
-    assert (answer["type"], answer["kind"]) == ("error", "state-dir-unusable")
-    assert "thesis.tex" in answer["message"]
-    assert "chmod 700" in answer["hint"]
+    with pytest.raises(Refused) as told:
+        connect().ask("blobs", blobs=[])
+    assert told.value.kind == "state-dir-unusable"
+    assert "thesis.tex" in told.value.answer["message"]
+    assert "chmod 700" in told.value.answer["hint"]
     assert stat.S_IMODE(os.stat(state_dir).st_mode) == 0o755
 
 

@@ -30,8 +30,10 @@ SOUND: Mapping[str, Any] = {
         "damaged_logs": [],
         "in_login_session": True,
         "login_lingers": None,
+        "state_dir_refused": None,
     },
 }
+NETWORK = {"message": "/home/pi is on a network file system (nfs4)", "hint": "set state_dir: in the inventory"}
 KILLS = {"login_kills_processes": True}
 CRASH = {"run": "20260101-a", "since_unix": 1_767_225_600, "rebooted": False}
 
@@ -51,6 +53,7 @@ WARNINGS: Mapping[str, tuple[Mapping[str, Any], Limits, str]] = {
 }
 REFUSALS: Mapping[str, tuple[Mapping[str, Any], Limits, str]] = {
     "read-only": ({"health": {"read_only": True}}, Limits(), "can only be read"),
+    "network": ({"health": {"state_dir_refused": NETWORK}}, Limits(), "on a network file system (nfs4)"),
     "room": ({"disk_free_bytes": GIB}, Limits(disk_free_bytes_min=2 * GIB), "disk_free_bytes_min is 2147.5 MB"),
     "clock": ({"clock_offset_s": -3.0}, Limits(clock_offset_s_max=2.0), "clock_offset_s_max is 2 s"),
     "logout": ({**KILLS, "health": {"login_lingers": False}}, Limits(), "a logout ends the user's processes"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from orchestrator.domain.lease import Busy, Holding, Lease
@@ -22,6 +23,9 @@ def test_holders_have_a_column_where_there_are_any() -> None:
     assert "held by" in words
     assert "ann@ws1" in words
     assert "2 waiting" in words
+    wide = drawn(device_table(samples.DEVICES, {}, HELD), width=400)
+    assert "ann@ws1: run run-1 since 2024-06-01 03:15Z, until 2024-06-01 03:16Z unless renewed; 2 waiting" in wide
+    assert "ann@ws1 until 2024-06-01 05:15Z (" in wide
     assert "\x1b" not in table
 
 
@@ -47,6 +51,15 @@ def test_a_place_in_the_queue_names_who_is_in_the_way() -> None:
         "pi-03: place 2 in the queue: in use by run run-1 of ann@ws1 since 03:15 UTC"
     )
     assert queue_line("pi-03", Busy((), 1, 4, NOW)).endswith("1 waits for it already")
+
+
+def test_whoever_is_refused_hears_until_when_and_whoever_waits_hears_no_news_at_each_renewal() -> None:
+    busy = Busy((RUN,), 0, None, NOW)
+    assert busy.refusal == "in use by run run-1 of ann@ws1 since 03:15 UTC, until 03:16 UTC unless renewed"
+    assert Busy((RESERVATION,), 0, None, NOW).refusal == RESERVATION.sentence(NOW)
+    renewed = replace(RUN, expires_at=NOW + timedelta(minutes=9))
+    assert Busy((renewed,), 0, 4, NOW).sentence == Busy((RUN,), 0, 4, NOW).sentence
+    assert Busy((), 2, None, NOW).refusal == "2 wait for it already"
 
 
 def test_another_day_is_named() -> None:

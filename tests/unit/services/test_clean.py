@@ -9,13 +9,24 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.cleaning import Cleaning, CleanOrder, Kind, StockedRun, Thing
-from orchestrator.domain.conversation import Clean, Cleaned, Command, Report, SessionEnded, StockTaken, TakeStock
-from orchestrator.domain.errors import DeviceBusy, DeviceError
+from orchestrator.domain.conversation import (
+    Clean,
+    Cleaned,
+    Close,
+    Command,
+    Report,
+    SessionEnded,
+    StockTaken,
+    TakeStock,
+)
+from orchestrator.domain.errors import DeviceBusy, DeviceError, StoreError
 from orchestrator.domain.run import Offset
 from orchestrator.services.clean import Wish, clean_devices, reason_to_keep
 from orchestrator.store.store import Store, open_store
-from tests.unit.services.test_drive import HAT, PI, RUN, ScriptedExecutor, drive, obedient
+from orchestrator.testing.event_logs import sample_device
+from tests.unit.services.test_drive import HAT, PI, RUN, Reply, ScriptedExecutor, drive, obedient
 
+EYE = sample_device("pi-05")
 FINISHED = StockedRun(RUN, "finished", "log-1", 7, 4096, 0)
 BLOB = Thing(Kind.BLOB, "b" * 64, 1 << 20)
 
@@ -128,6 +139,31 @@ def test_a_busy_device_is_a_value_and_the_others_are_cleaned(store: Store) -> No
     assert list(found) == ["pi-03", "pi-04"]
     assert isinstance(found["pi-03"], DeviceBusy)
     assert isinstance(found["pi-04"], Cleaning)
+
+
+def test_a_database_that_fails_costs_the_devices_that_need_it_and_no_other_answer() -> None:
+    """The first device is cleaned already when the database goes; the last needs nothing of it."""
+    answers = {PI.name: (), HAT.name: (FINISHED,), EYE.name: ()}
+
+    def script(name: str) -> Reply:
+        def reply(command: Command) -> Sequence[Report]:
+            if isinstance(command, TakeStock):
+                return [StockTaken(name, answers[name])]
+            return [Cleaned(name, (BLOB,), ())]
+
+        return reply
+
+    class GoneDatabase:
+        def offset(self, run: str, device: str) -> Offset:
+            raise StoreError("benchfleet.db: nothing answers there", "check host and port")
+
+    scripts = ScriptedExecutor({name: script(name) for name in answers})
+    found = clean_devices([PI, HAT, EYE], GoneDatabase(), scripts, Wish(), lambda device, run: False)
+    lost = found[HAT.name]
+    assert isinstance(lost, DeviceError)
+    assert (str(lost), lost.hint) == ("pi-04: clean: benchfleet.db: nothing answers there", "check host and port")
+    assert [found[name].freed_bytes for name in (PI.name, EYE.name)] == [BLOB.size_bytes] * 2  # type: ignore[union-attr]
+    assert [command for name, command in scripts.posted if name == HAT.name] == [TakeStock(), Close()]
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import queue
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pytest
 
-from orchestrator.domain.conversation import Assignment, Close, Command, FactsReported, Forget, Report, SessionEnded
+from orchestrator.domain.conversation import (
+    Assignment,
+    Close,
+    Command,
+    FactsReported,
+    Forget,
+    Report,
+    RunnerStarted,
+    SessionEnded,
+)
 from orchestrator.domain.device import Device
+from orchestrator.domain.errors import StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan
 from orchestrator.domain.recovery import Rung
@@ -20,7 +31,7 @@ from orchestrator.reporting.progress import SilentDisplay
 from orchestrator.services.drive import Driver, DriverParts, Intent
 from orchestrator.services.run import outcome_of
 from orchestrator.store.store import Store
-from orchestrator.testing.event_logs import FACTS, WORKER_SHA256, sample_header
+from orchestrator.testing.event_logs import FACTS, WORKER_SHA256, Sampled, sample_header, sample_plan
 from tests.unit.services.test_drive import (
     HAT,
     MODEL,
@@ -31,6 +42,8 @@ from tests.unit.services.test_drive import (
     ScriptedExecutor,
     drive,
     error,
+    followed,
+    log_of,
     obedient,
     state,
     store,
@@ -103,3 +116,30 @@ def test_a_plan_that_the_database_refuses_fails_its_device_alone(store: Store) -
     assert error(outcome, HAT) == "pi-04: the plan is not what its hash says"
     assert executor.commands("pi-04") == [Close]
     assert outcome.exit_code == 3
+
+
+@pytest.mark.parametrize(("intent", "command"), [(Intent.RUN, "resume"), (Intent.CANCEL, "cancel")])
+def test_a_database_that_fails_in_mid_run_ends_it_with_what_to_do_then(
+    store: Store, intent: Intent, command: str
+) -> None:
+    """Its disk is full from the moment that the device is set to work: the log is more than fits."""
+    if intent is Intent.CANCEL:
+        detached = ScriptedExecutor({"pi-03": lambda _: [RunnerStarted("pi-03", RUN, "log-1")]})
+        drive(store, detached, Intent.DETACH)
+    log, draw = log_of(PI), random.Random(7)
+    for trial in sample_plan(PI, SWEEP, MODEL).trials:
+        samples = [draw.randrange(1 << 30) for _ in range(20_000)]
+        log.started(trial.key).finished(trial.key, [Sampled("latency_ns", samples)])
+    log.run_finished()
+
+    def reply(_: Command) -> Sequence[Report]:
+        with store.database.read() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        return followed(log)
+
+    with pytest.raises(StoreError, match="the disk is full") as told:
+        drive(store, ScriptedExecutor({"pi-03": reply}), intent)
+    assert told.value.exit_code == 4
+    assert (told.value.hint or "").startswith("free some space")
+    assert (told.value.hint or "").endswith(f"then: benchfleet runs {command} {RUN}")

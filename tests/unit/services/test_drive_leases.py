@@ -10,9 +10,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from orchestrator.domain.conversation import Assignment, Attachment, Command, Report, RunnerStarted, SessionEnded
+from device_worker.protocol.vocabulary import RunState as LogState
+from orchestrator.domain.conversation import (
+    Assignment,
+    Attachment,
+    Command,
+    FollowEnded,
+    Report,
+    RunnerStarted,
+    SessionEnded,
+)
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import StaleLease
+from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import Claim, Granted, Lease
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.reporting.progress import SilentDisplay
@@ -21,7 +31,15 @@ from orchestrator.services.run import RunOutcome, outcome_of
 from orchestrator.services.tenant import Tenant
 from orchestrator.store import tables
 from orchestrator.store.store import Store, open_store
-from orchestrator.testing.event_logs import sample_header
+from orchestrator.testing.event_logs import (
+    FACTS,
+    STARTED_AT,
+    WORKER_SHA256,
+    sample_header,
+    sample_plan,
+    save_plan,
+    save_snapshot,
+)
 from tests.unit.services.test_drive import (
     HAT,
     MODEL,
@@ -101,6 +119,15 @@ def test_a_device_of_somebody_else_is_a_value_and_is_never_connected_to(store: S
     assert open_rows(store) == ["bob@ws2"]
 
 
+@pytest.mark.parametrize("intent", [Intent.RUN, Intent.RESUME])
+def test_a_run_that_a_reservation_keeps_out_is_told_every_way_round_it(store: Store, intent: Intent) -> None:
+    held_by(store, replace(BOB, run=None, reason="bisecting"))
+    drive(store, ScriptedExecutor({}), intent)
+    (hint,) = [device.hint for device in outcome_of(store, RUN).record.devices if device.device == "pi-03"]
+    words = ("--wait queues", "bob@ws2 type benchfleet devices release pi-03", "--reservation ID")
+    assert [word for word in words if word not in (hint or "")] == []
+
+
 def test_a_plan_is_started_under_the_lease(store: Store) -> None:
     executor = ScriptedExecutor({"pi-03": obedient(PI)})
     drive(store, executor)
@@ -172,11 +199,13 @@ def test_whoever_resumes_is_told_whose_lease_is_taken_over(store: Store) -> None
     assert open_rows(store) == []
 
 
-def test_a_detached_run_keeps_its_lease_until_about_its_end(store: Store) -> None:
+def test_a_detached_run_keeps_its_lease_for_as_long_as_its_plan_may_take(store: Store) -> None:
     drive(store, ScriptedExecutor({"pi-03": lambda command: [RunnerStarted("pi-03", RUN, "log-1")]}), Intent.DETACH)
     (lease,) = store.holdings(["pi-03"])["pi-03"].held
     assert lease.granted_at is not None
-    assert lease.expires_at - lease.granted_at > timedelta(seconds=2 * ANN.lease_s)
+    plan = sample_plan(PI, SWEEP, MODEL)
+    slow_model_s = len(plan.trials) * 2 * SWEEP.measure.seconds_max
+    assert lease.expires_at - lease.granted_at > timedelta(seconds=slow_model_s)
 
 
 def test_an_interrupted_driver_gives_back_what_it_has_and_what_it_waits_for(store: Store) -> None:
@@ -199,6 +228,59 @@ def test_a_run_is_collected_while_somebody_else_has_the_device(store: Store) -> 
     assert state(drive(store, executor, Intent.FOLLOW), PI) is DeviceRunState.COMPLETE
     assert executor.commands("pi-03")[0] is Attachment
     assert open_rows(store) == ["bob@ws2"]
+
+
+def save_a_plan(store: Store) -> None:
+    snapshot = save_snapshot(store, PI, Facts(FACTS), STARTED_AT)
+    save_plan(store, RUN, sample_plan(PI, SWEEP, MODEL), snapshot, WORKER_SHA256)
+
+
+def test_a_device_that_has_not_begun_is_left_as_it_is_by_who_follows(store: Store) -> None:
+    """Its plan is recorded, and on its way: no log of it was ever there to be lost."""
+    save_a_plan(store)
+    unknown = FollowEnded("pi-03", RUN, LogState.UNKNOWN, None, None)
+    outcome = drive(store, ScriptedExecutor({"pi-03": lambda command: [unknown]}), Intent.FOLLOW)
+    assert state(outcome, PI) is DeviceRunState.PLANNED
+    assert error(outcome, PI) == "the device has not begun"
+    assert open_rows(store) == []
+
+
+@pytest.mark.parametrize("meanwhile", [DeviceRunState.CANCELLED, DeviceRunState.COMPLETE])
+def test_a_run_that_was_ended_elsewhere_does_not_begin_when_its_turn_comes(
+    store: Store, meanwhile: DeviceRunState
+) -> None:
+    bobs = held_by(store, BOB)
+
+    class Ender(Listener):
+        def step(self, device: str, step: str, detail: str) -> None:
+            super().step(device, step, detail)
+            if step == "wait":
+                store.set_device_state(RUN, "pi-03", meanwhile)
+                store.end_leases([bobs.id])
+
+    executor = ScriptedExecutor({"pi-03": obedient(PI)})
+    display = Ender()
+    outcome = drive(store, executor, tenant=replace(ANN, waits=True), display=display)
+    assert executor.commands("pi-03") == []
+    assert state(outcome, PI) is meanwhile
+    assert display.ends == [f"pi-03: the run became {meanwhile.value} elsewhere, while this command queued for it"]
+    assert open_rows(store) == []
+
+
+def test_a_run_that_was_cancelled_before_it_is_resumed_gets_its_turn(store: Store) -> None:
+    save_a_plan(store)
+    store.set_device_state(RUN, "pi-03", DeviceRunState.CANCELLED)
+    bobs = held_by(store, BOB)
+
+    class Ender(Listener):
+        def step(self, device: str, step: str, detail: str) -> None:
+            if step == "wait":
+                store.end_leases([bobs.id])
+
+    log = whole_log(PI)
+    executor = ScriptedExecutor({"pi-03": lambda command: followed(log)})
+    outcome = drive(store, executor, Intent.RESUME, tenant=replace(ANN, waits=True), display=Ender())
+    assert state(outcome, PI) is DeviceRunState.COMPLETE
 
 
 def test_a_device_that_knows_a_newer_lease_fails_with_its_reason(store: Store) -> None:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.domain.conversation import Attachment, Command, Forget, Report, RunnerStarted, SessionEnded
 from orchestrator.domain.errors import Unreachable
+from orchestrator.domain.facts import Facts
 from orchestrator.domain.inventory import Inventory
+from orchestrator.domain.lease import Claim, Granted
 from orchestrator.domain.run import DeviceRunState, RunRecord, RunState
 from orchestrator.reporting.progress import SilentDisplay
 from orchestrator.services.drive import DriverParts, Intent
 from orchestrator.services.pick_up import pick_up
 from orchestrator.store.store import Store, open_store
-from orchestrator.testing.event_logs import Sampled, sample_plan
+from orchestrator.testing.event_logs import (
+    FACTS,
+    STARTED_AT,
+    WORKER_SHA256,
+    Sampled,
+    sample_header,
+    sample_plan,
+    save_plan,
+    save_snapshot,
+)
 from tests.unit.services.test_drive import (
     HAT,
     MODEL,
@@ -36,6 +48,10 @@ class TotalsDisplay(SilentDisplay):
 
     def __init__(self) -> None:
         self.announced: list[tuple[str, int]] = []
+        self.ends: list[tuple[str, str | None]] = []
+
+    def device_ended(self, device: str, state: DeviceRunState, error: str | None, hint: str | None) -> None:
+        self.ends.append((device, error))
 
     def planned(self, device: str, trials: int, excluded: int) -> None:
         self.announced.append((device, trials))
@@ -122,3 +138,26 @@ def test_a_complete_device_that_cannot_be_reached_stays_complete(store: Store) -
     assert outcome.exit_code == 0
     (device,) = outcome.record.devices
     assert (device.state, device.error) == (DeviceRunState.COMPLETE, None)
+
+
+def test_a_device_that_is_just_being_set_to_work_is_left_to_that_controller_by_who_follows(store: Store) -> None:
+    """To follow it would take it over, and cut off the upload of its plan."""
+    store.create_run(sample_header(RUN, SWEEP, MODEL), MODEL, [PI])
+    snapshot = save_snapshot(store, PI, Facts(FACTS), STARTED_AT)
+    save_plan(store, RUN, sample_plan(PI, SWEEP, MODEL), snapshot, WORKER_SHA256)
+    bobs = store.claim_leases([PI], Claim("bob@ws2", "pid 200", RUN, None, 60.0))["pi-03"]
+    assert isinstance(bobs, Granted)
+    record = store.find_run(RUN)
+    assert record is not None
+    display = TotalsDisplay()
+    parts = DriverParts(store, ScriptedExecutor({}), display, Planner())
+    outcome = pick_up(record, Intent.FOLLOW, Inventory({"pi-03": PI}), parts)
+    assert [(device.state, device.error) for device in outcome.record.devices] == [(DeviceRunState.PLANNED, None)]
+    assert outcome.exit_code == 3
+    assert display.ends == [("pi-03", "pi-03: it has not begun; bob@ws2 (pid 200) is setting it to work")]
+    assert store.renew_leases({bobs.lease.id: 60.0}) == []
+
+    store.renew_leases({bobs.lease.id: -1.0})
+    executor = ScriptedExecutor({"pi-03": lambda _: followed(whole_log(PI))})
+    again = pick_up(record, Intent.FOLLOW, Inventory({"pi-03": PI}), replace(parts, executor=executor))
+    assert again.exit_code == 0

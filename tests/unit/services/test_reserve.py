@@ -10,11 +10,11 @@ import pytest
 
 from orchestrator.domain.duration import parse_duration_s
 from orchestrator.domain.errors import ConfigError, DeviceReserved
-from orchestrator.domain.lease import Busy, Lease
+from orchestrator.domain.lease import Busy, Claim, Lease
 from orchestrator.services.reserve import release_device, reserve_device
 from orchestrator.services.tenant import Tenant, this_controller
 from orchestrator.store.store import Store, open_store
-from orchestrator.testing.event_logs import sample_device
+from orchestrator.testing.event_logs import sample_device, sample_header, sample_model, sample_sweep
 
 PI = sample_device("pi-03")
 ANN, BOB = Tenant("ann@ws1", "pid 1"), Tenant("bob@ws2", "pid 2")
@@ -46,6 +46,22 @@ def test_a_second_reservation_is_refused_and_names_the_first(store: Store) -> No
     with pytest.raises(DeviceReserved, match=r"pi-03: reserved by ann@ws1 until .* UTC \(bisecting\)") as refused:
         reserve(store, BOB)
     assert "--wait" in (refused.value.hint or "")
+    assert "have ann@ws1 type benchfleet devices release pi-03" in (refused.value.hint or "")
+
+
+def test_whoever_has_reserved_a_device_already_is_told_how_to_give_it_back(store: Store) -> None:
+    reserve(store, ANN)
+    with pytest.raises(DeviceReserved) as refused:
+        reserve(store, ANN, "once more")
+    assert (refused.value.hint or "").startswith("it is yours: benchfleet devices release pi-03")
+
+
+def test_a_run_that_holds_a_device_is_named_with_how_to_collect_it(store: Store) -> None:
+    store.create_run(sample_header("run-1", sample_sweep(), sample_model()), sample_model(), [PI])
+    store.claim_leases([PI], Claim("bob@ws2", "pid 2", "run-1", None, 60.0))
+    with pytest.raises(DeviceReserved, match="in use by run run-1 of bob@ws2") as refused:
+        reserve(store, ANN)
+    assert "benchfleet runs follow run-1" in (refused.value.hint or "")
 
 
 def test_whoever_waits_is_told_once_and_gets_it_when_it_is_released(store: Store) -> None:
