@@ -30,6 +30,7 @@ from orchestrator.domain.plan import (
     plan_device,
 )
 from orchestrator.domain.sweep import MeasurePolicy, Order, Retries, Setting, Sweep
+from tests.effort import examples
 from tests.unit.domain.planning import DEVICE, MODEL, NEW, OLD, PROGRAM, SWEEP, SYSTEM, inputs, offer, sha256
 
 
@@ -408,7 +409,7 @@ def test_the_same_inputs_give_the_same_bytes(given_inputs: PlanInputs) -> None:
 
 
 @given(st.integers(0, 2**32), st.integers(0, 2**32))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_another_seed_gives_another_order_of_the_same_trials(one: int, other: int) -> None:
     plans = [
         plan_device(inputs(replace(SWEEP, variants=("fp32", "fp16", "int8"), order=Order(seed=seed))))
