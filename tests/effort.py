@@ -9,4 +9,4 @@ settings.register_profile("quick", max_examples=_QUICK_PERCENT)
 
 def examples(thorough: int) -> int:
     """Return how many of the examples that a test wants by itself it gets now; one that says nothing wants 100."""
-    return max(1, thorough * settings.default.max_examples // 100)
+    return max(1, thorough * settings().max_examples // 100)
