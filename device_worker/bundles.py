@@ -9,6 +9,7 @@ import stat
 import zipfile
 import zlib
 
+from device_worker import mounts
 from device_worker.event_log import sync_folder
 
 TYPE_CHECKING = False
@@ -78,8 +79,7 @@ def _extract(archive: str, target: str, is_interrupted: Callable[[], bool]) -> N
 
 
 def _check_room(needed: int, target: str) -> None:
-    status = os.statvfs(target)
-    free = status.f_bavail * status.f_frsize
+    free = mounts.free_bytes(target)
     if needed > free:
         raise OSError(errno.ENOSPC, f"a bundle unpacks to {needed} bytes and {free} are free", target)
 

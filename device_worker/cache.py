@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from device_worker import mounts
 from device_worker.claims import Claims
 from device_worker.process_identity import read_start_ticks
-from device_worker.state_dir import is_sha256
+from device_worker.state_dir import is_sha256, names_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Cache:
         """Return what is in the cache."""
         found: dict[str, Item] = {}
         for folder in (self._state.blobs, self._state.bundles):
-            for name in _names(folder):
+            for name in names_in(folder):
                 sha256 = name[: -len(PARTIAL)] if name.endswith(PARTIAL) else name
                 if is_sha256(sha256):
                     try:
@@ -134,7 +134,7 @@ class Cache:
         state = self._state
         marks = [(state.worker, PARTIAL), (state.runs, _FORGOTTEN)]
         marks += [(folder, _REMOVED) for folder in (state.worker, state.runs, state.blobs, state.bundles)]
-        found = [(folder, name) for folder, mark in marks for name in _names(folder) if mark in name]
+        found = [(folder, name) for folder, mark in marks for name in names_in(folder) if mark in name]
         return [os.path.join(folder, name) for folder, name in found if _is_broken_off(name)]
 
 
@@ -185,11 +185,4 @@ def _named_by_plan(plan: str) -> Iterable[str]:
             blobs = json.loads(file.read().decode("utf-8"))["blobs"]
         return [os.path.basename(os.readlink(plan)), *(str(blob["sha256"]) for blob in blobs)]
     except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except FileNotFoundError:
         return []

@@ -10,6 +10,7 @@ import json
 import os
 
 from device_worker.process_identity import ProcessIdentity
+from device_worker.state_dir import names_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Claims:
     def alive(self) -> dict[str, int]:
         """Return the blobs that live processes claim, each with one of them; remove the claims of dead ones."""
         claimed: dict[str, int] = {}
-        for name in _names(self._folder):
+        for name in names_in(self._folder):
             path = os.path.join(self._folder, name)
             claimant = ProcessIdentity.read(path)
             if claimant is not None and claimant.is_alive:
@@ -50,13 +51,6 @@ class Claims:
 
     def _own_path(self) -> str:
         return os.path.join(self._folder, str(os.getpid()))
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except FileNotFoundError:
-        return []
 
 
 def _blobs_of(path: str) -> list[str]:

@@ -73,9 +73,7 @@ def clean(state: StateDir, order: Order, worker_sha256: str) -> Outcome:
         return _clean(state, order, worker_sha256)
     identity = ProcessIdentity.of_self()
     lock = DeviceLock(state.lock, dict(identity.to_json(), run=None, task=_TASK, since_unix=int(time.time())))
-    left = ProcessIdentity.from_json(lock.previous)
-    if left is not None and left.boot_id == identity.boot_id:
-        containment.kill_marked(left.marker)
+    containment.end_leftovers(ProcessIdentity.from_json(lock.previous))
     try:
         return _clean(state, order, worker_sha256)
     finally:

@@ -11,6 +11,8 @@ import os
 import signal
 import time
 
+from device_worker.process_identity import ProcessIdentity, read_boot_id
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
@@ -77,6 +79,12 @@ def kill_marked(marker: str) -> int:
         killed.update(found)
         time.sleep(_SWEEP_PAUSE_S)
     return len(killed)
+
+
+def end_leftovers(runner: ProcessIdentity | None) -> None:
+    """End what a runner that was killed has left running; what an earlier boot left is gone by itself."""
+    if runner is not None and runner.boot_id == read_boot_id():
+        kill_marked(runner.marker)
 
 
 def _load_prctl() -> Callable[[int, int], int] | None:

@@ -8,7 +8,7 @@ import sys
 import time
 from importlib.machinery import PathFinder
 
-from device_worker import conditions, health, login_session, power, system_files
+from device_worker import conditions, health, login_session, mounts, power, system_files
 from device_worker.process_identity import read_boot_id
 from device_worker.python_runtimes import TFLITE_MODULES
 
@@ -135,10 +135,9 @@ def _read_board_model() -> str | None:
 
 def _read_disk_free_bytes(state_dir: str) -> int | None:
     try:
-        status = os.statvfs(state_dir)
+        return mounts.free_bytes(state_dir)
     except OSError:
         return None
-    return status.f_bavail * status.f_frsize
 
 
 def _read_gpus() -> list[str] | None:

@@ -158,13 +158,11 @@ def _run(state: StateDir, run_dir: RunDir, request: StartRequest, plan: Plan, re
 
 def _take_device(state: StateDir, run_dir: RunDir, request: StartRequest, identity: ProcessIdentity) -> DeviceLock:
     """Take the device's lock, and end what a runner that was killed has left running."""
-    from device_worker.containment import kill_marked
+    from device_worker.containment import end_leftovers
     from device_worker.device_lock import DeviceLock
 
     lock = DeviceLock(state.lock, dict(identity.to_json(), **_holder(run_dir, request)))
-    previous = ProcessIdentity.from_json(lock.previous)
-    if previous is not None and previous.boot_id == identity.boot_id:
-        kill_marked(previous.marker)
+    end_leftovers(ProcessIdentity.from_json(lock.previous))
     if request.lease is not None:  # a newer one may have come while this process was on its way to the lock
         try:
             LeaseBook(state).admit(request.lease)

@@ -6,7 +6,7 @@ import os
 
 from device_worker.event_log import EventLog, LogBusy
 from device_worker.log_reader import LogReader
-from device_worker.process_identity import ProcessIdentity, read_boot_id
+from device_worker.process_identity import ProcessIdentity
 from device_worker.protocol.vocabulary import Event, RunOutcome, RunState
 
 TYPE_CHECKING = False
@@ -77,7 +77,9 @@ def request_cancel(run_dir: RunDir) -> None:
     if runner is not None:
         if runner.terminate():
             return
-        _end_leftovers(runner)
+        from device_worker.containment import end_leftovers
+
+        end_leftovers(runner)  # a run that is cancelled has no next runner to do it
     if not run_dir.exists:  # no record yet: a runner that is just starting will see the request
         return
     try:
@@ -90,14 +92,6 @@ def request_cancel(run_dir: RunDir) -> None:
             log.append(Event.RUN_FINISHED, outcome=RunOutcome.CANCELLED)
     finally:
         log.close()
-
-
-def _end_leftovers(runner: ProcessIdentity) -> None:
-    """End what a runner that was killed has left running: a run that is cancelled has no next runner to do it."""
-    if runner.boot_id == read_boot_id():
-        from device_worker.containment import kill_marked
-
-        kill_marked(runner.marker)
 
 
 def wait_until_stopped(run_dir: RunDir) -> None:

@@ -71,8 +71,13 @@ class StateDir:
 
     def known_runs(self) -> list[RunDir]:
         """Return the folders of all runs that are here, by name."""
-        try:
-            names = sorted(os.listdir(self.runs))
-        except FileNotFoundError:
-            return []
+        names = names_in(self.runs)
         return [RunDir(os.path.join(self.runs, name), name) for name in names if not name.startswith(".")]
+
+
+def names_in(folder: str) -> list[str]:
+    """Return what a folder holds, in order; nothing if it is not there."""
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []

@@ -80,13 +80,14 @@ def store(settings: Settings) -> Iterator[Store]:
 
 def known_facts(settings: Settings, names: Sequence[str]) -> Mapping[str, tuple[Facts, datetime]]:
     """Return what devices said of themselves, and when; nothing if there is no database yet, and none is made."""
-    from orchestrator.store.readonly import sqlite_file
+    with _store_if_there(settings) as opened:
+        return opened.latest_facts(names) if opened else {}
 
-    file = sqlite_file(settings.db)
-    if file is not None and not file.exists():
-        return {}
-    with store(settings) as opened:
-        return opened.latest_facts(names)
+
+def known_use(settings: Settings, names: Sequence[str]) -> tuple[Mapping[str, Holding], Mapping[str, Quarantine]]:
+    """Return who has which device, and which no run may use; nothing if there is no database yet, and none is made."""
+    with _store_if_there(settings) as opened:
+        return (opened.holdings(names), opened.quarantines(names)) if opened else ({}, {})
 
 
 def tenant(settings: Settings, *, waits: bool = False, reservation: int | None = None) -> Tenant:
@@ -96,26 +97,16 @@ def tenant(settings: Settings, *, waits: bool = False, reservation: int | None =
     return this_controller(settings.lease_s, waits=waits, reservation=reservation)
 
 
-def known_holdings(settings: Settings, names: Sequence[str]) -> Mapping[str, Holding]:
-    """Return who has which device; nothing if there is no database yet, and none is made."""
+@contextmanager
+def _store_if_there(settings: Settings) -> Iterator[Store | None]:
     from orchestrator.store.readonly import sqlite_file
 
     file = sqlite_file(settings.db)
     if file is not None and not file.exists():
-        return {}
+        yield None
+        return
     with store(settings) as opened:
-        return opened.holdings(names)
-
-
-def known_quarantines(settings: Settings, names: Sequence[str]) -> Mapping[str, Quarantine]:
-    """Return which devices no run may use; nothing if there is no database yet, and none is made."""
-    from orchestrator.store.readonly import sqlite_file
-
-    file = sqlite_file(settings.db)
-    if file is not None and not file.exists():
-        return {}
-    with store(settings) as opened:
-        return opened.quarantines(names)
+        yield opened
 
 
 def list_runs(settings: Settings, limit: int) -> Sequence[RunSummary]:

@@ -2,9 +2,11 @@
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import tests.effort  # noqa: F401 - registers the profile that `make check` asks for
 from orchestrator.store.store import Store, open_store
 from tests.databases import Databases, PostgresDatabases, SqliteDatabases, clear
 from tests.servers.errors import ServerUnavailable
@@ -39,11 +41,25 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
         yield server
 
 
+@pytest.fixture(scope="session")
+def sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> SqliteDatabases:
+    """Makes databases that are files."""
+    return SqliteDatabases(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture
+def database_file(sqlite_databases: SqliteDatabases, tmp_path: Path) -> Path:
+    """`benchfleet.db` in the test's folder, with all tables and no rows: the default database of commands there."""
+    file = tmp_path / "benchfleet.db"
+    sqlite_databases.copy_to(file)
+    return file
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
+def databases(request: pytest.FixtureRequest, sqlite_databases: SqliteDatabases) -> Databases:
     """Makes databases of one kind; a test that asks for it runs once for each kind."""
     if request.param == "sqlite":
-        return SqliteDatabases(tmp_path_factory.mktemp("sqlite"))
+        return sqlite_databases
     return PostgresDatabases(request.getfixturevalue("postgres_server"))
 
 

@@ -46,8 +46,12 @@ class SqliteDatabases:
 
     def migrated(self) -> str:
         file = self._new()
-        shutil.copyfile(self._template, file)
+        self.copy_to(file)
         return f"sqlite:///{file}"
+
+    def copy_to(self, file: Path) -> None:
+        """Make a database with all tables and no rows in this place."""
+        shutil.copyfile(self._template, file)
 
     def _new(self) -> Path:
         return self._folder / f"{next(self._numbers)}.db"

@@ -50,9 +50,9 @@ def list_(
 
     settings = bootstrap.settings(db=db, inventory=inventory, config=config)
     devices = bootstrap.inventory(settings).select(select)
-    facts = bootstrap.known_facts(settings, [device.name for device in devices])
-    holdings = bootstrap.known_holdings(settings, [device.name for device in devices])
-    quarantines = bootstrap.known_quarantines(settings, [device.name for device in devices])
+    names = [device.name for device in devices]
+    facts = bootstrap.known_facts(settings, names)
+    holdings, quarantines = bootstrap.known_use(settings, names)
     show(
         device_rows(devices, facts, holdings, quarantines),
         as_json,

@@ -29,6 +29,7 @@ from orchestrator.testing.event_logs import (
     save_snapshot,
 )
 from tests.databases import Databases, clear, content
+from tests.effort import examples
 
 DEVICES = (sample_device("pi-03"), sample_device("nano-01"))
 MODEL, SWEEP = sample_model(), sample_sweep(trials=2)
@@ -135,5 +136,5 @@ class Deliveries(RuleBasedStateMachine):
 
 def test_the_database_is_what_a_clean_delivery_makes(store: Store, databases: Databases) -> None:
     machine = type("Deliveries", (Deliveries,), {"store": store})
-    effort = settings(max_examples=EXAMPLES[databases.kind], stateful_step_count=12, deadline=None)
+    effort = settings(max_examples=examples(EXAMPLES[databases.kind]), stateful_step_count=12, deadline=None)
     run_state_machine_as_test(machine, settings=effort)

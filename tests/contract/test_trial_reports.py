@@ -34,6 +34,7 @@ from orchestrator.testing.event_logs import (
     save_plan,
     save_snapshot,
 )
+from tests.effort import examples
 
 RUN = "run-1"
 DEVICE, MODEL, SWEEP = sample_device(), sample_model(), sample_sweep()
@@ -119,7 +120,7 @@ def lines(*said: dict[str, Any]) -> bytes:
     return "".join(json.dumps(line) + "\n" for line in said).encode()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(said=REPORTS)
 def test_what_the_worker_takes_is_stored_as_it_stands(reports: Store, said: list[dict[str, Any]]) -> None:
     failure, attempt = ingested(reports, lines({"metric": "steady_ratio", "value": 1}, *said, {"done": True}))

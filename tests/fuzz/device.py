@@ -173,7 +173,7 @@ class _Script:
         return self
 
     def run(self, argv: Sequence[str], timeout_s: float = 30.0) -> Completed:
-        raise NotImplementedError
+        raise Defect(f"a session talks over its stream, and runs nothing beside it: {argv}")
 
     def read(self, size: int, timeout_s: float | None = None) -> bytes:
         data, self._data = bytes(self._data[:size]), self._data[size:]

@@ -20,7 +20,7 @@ from orchestrator.session.rescue import Rescuer
 from orchestrator.testing.faulty_transport import Cut, Fault, FaultyConnector, Refusal
 from orchestrator.transport.local import LocalConnector
 from tests.chaos.board import Board
-from tests.integration.test_device_session import OK, Bench, Talk
+from tests.integration.session_bench import OK, Bench, Talk
 
 NO_ANSWER = [Refusal()] * 3
 """While it boots."""

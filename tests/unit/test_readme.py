@@ -11,7 +11,6 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli.app import app
-from orchestrator.store.store import open_store
 from tests.unit.cli.measured_runs import measure
 
 REPOSITORY = Path(__file__).parents[2]
@@ -27,10 +26,9 @@ def test_its_help_block_is_the_help() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_query_that_is_shown_is_understood_by_the_database(page: Path, tmp_path: Path) -> None:
+def test_every_query_that_is_shown_is_understood_by_the_database(page: Path, database_file: Path) -> None:
     statements = re.findall(r'benchfleet sql "([^"]+)"', page.read_text(encoding="utf-8"))
-    open_store(str(tmp_path / "a.db")).close()
-    connection = sqlite3.connect(tmp_path / "a.db")
+    connection = sqlite3.connect(database_file)
     for statement in statements:
         connection.execute(f"EXPLAIN {statement}")
     connection.close()

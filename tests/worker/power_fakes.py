@@ -1,5 +1,6 @@
 """Fake power sensors: trees of files whose energy is known at every moment."""
 
+import abc
 import os
 import threading
 import time
@@ -89,7 +90,7 @@ class BusyWhile:
         return self._total_uj
 
 
-class _Playing:
+class _Playing(abc.ABC):
     """Keeps a tree up to date in a thread, for as long as a `with` lasts.
 
     It is as true as its thread is punctual: `pause_s_max` is how long the machine has kept it waiting.
@@ -117,8 +118,9 @@ class _Playing:
             last, before = time.monotonic(), last
             self.pause_s_max = max(self.pause_s_max, last - before)
 
+    @abc.abstractmethod
     def update(self, at_ns):
-        raise NotImplementedError
+        """Write what the sensor shows at this moment."""
 
 
 class FakeRapl(_Playing):

@@ -16,9 +16,9 @@ FAST, SLOW = (1000, 1001, 1002), (2000, 2001, 2002)
 
 @pytest.mark.parametrize("flags", [(), ("--json",)])
 def test_a_regression_fails_the_command_where_that_is_asked_for(
-    command: Command, tmp_path: Path, flags: tuple[str, ...]
+    command: Command, database_file: Path, flags: tuple[str, ...]
 ) -> None:
-    measure(tmp_path / "benchfleet.db", {"fp32": FAST, "int8": SLOW})
+    measure(database_file, {"fp32": FAST, "int8": SLOW})
     words = ("compare", "last", "--base", "fp32", *flags)
     failed = command(*words, "--fail-on-regression")
     assert failed.code == ExitCode.REGRESSION
@@ -27,15 +27,15 @@ def test_a_regression_fails_the_command_where_that_is_asked_for(
     assert command(*words).code == ExitCode.FINE
 
 
-def test_an_improvement_is_no_regression(command: Command, tmp_path: Path) -> None:
-    measure(tmp_path / "benchfleet.db", {"fp32": SLOW, "int8": FAST})
+def test_an_improvement_is_no_regression(command: Command, database_file: Path) -> None:
+    measure(database_file, {"fp32": SLOW, "int8": FAST})
     ended = command("compare", "last", "--base", "fp32", "--fail-on-regression", "--json")
     assert ended.code == ExitCode.FINE
     assert json.loads(ended.out)["groups"][0]["rows"][0]["verdict"] == "improved"
 
 
-def test_what_is_not_confirmed_is_no_regression(command: Command, tmp_path: Path) -> None:
-    measure(tmp_path / "benchfleet.db", {"fp32": (1000, 1300, 1600), "int8": (1200, 1400, 1700)})
+def test_what_is_not_confirmed_is_no_regression(command: Command, database_file: Path) -> None:
+    measure(database_file, {"fp32": (1000, 1300, 1600), "int8": (1200, 1400, 1700)})
     ended = command("compare", "last", "--base", "fp32", "--fail-on-regression")
     assert ended.code == ExitCode.FINE
     assert "inconclusive" in ended.out
@@ -50,9 +50,9 @@ def test_what_is_not_confirmed_is_no_regression(command: Command, tmp_path: Path
     ],
 )
 def test_what_the_run_lacks_is_one_line_with_what_it_has(
-    command: Command, tmp_path: Path, flags: tuple[str, ...], error: str, hint: str
+    command: Command, database_file: Path, flags: tuple[str, ...], error: str, hint: str
 ) -> None:
-    measure(tmp_path / "benchfleet.db", {"fp32": FAST, "int8": SLOW})
+    measure(database_file, {"fp32": FAST, "int8": SLOW})
     ended = command("compare", "last", "--base", "fp32", *flags)
     assert ended.code == ExitCode.USAGE
     said, advised = ended.err.splitlines()
@@ -60,20 +60,19 @@ def test_what_the_run_lacks_is_one_line_with_what_it_has(
     assert advised == f"hint: {hint}"
 
 
-def test_one_trial_says_that_the_spread_is_unknown_and_names_no_number(command: Command, tmp_path: Path) -> None:
-    measure(tmp_path / "benchfleet.db", {"fp32": FAST[:1], "int8": SLOW[:1]})
+def test_one_trial_says_that_the_spread_is_unknown_and_names_no_number(command: Command, database_file: Path) -> None:
+    measure(database_file, {"fp32": FAST[:1], "int8": SLOW[:1]})
     ended = command("compare", "last", "--base", "fp32")
     assert "the spread is unknown" in ended.out
     assert "more trial" not in ended.out
 
 
 def test_last_is_the_newest_run_and_one_without_results_names_the_newest_that_has_some(
-    command: Command, tmp_path: Path
+    command: Command, database_file: Path
 ) -> None:
-    database = tmp_path / "benchfleet.db"
     for run, hours in {"old": 0, "good": 1}.items():
-        measure(database, {"fp32": FAST, "int8": SLOW}, run, hours)
-    fail_to_reach(database, "unreached", hours=2)
+        measure(database_file, {"fp32": FAST, "int8": SLOW}, run, hours)
+    fail_to_reach(database_file, "unreached", hours=2)
     ended = command("compare", "last", "--base", "fp32")
     assert ended.code == ExitCode.INCOMPLETE
     assert ended.err.splitlines() == [
@@ -85,8 +84,8 @@ def test_last_is_the_newest_run_and_one_without_results_names_the_newest_that_ha
     assert "connect: timed out" in shown.out
 
 
-def test_a_run_whose_cells_were_all_excluded_says_so_and_is_not_whole(command: Command, tmp_path: Path) -> None:
-    exclude_everything(tmp_path / "benchfleet.db", "nothing")
+def test_a_run_whose_cells_were_all_excluded_says_so_and_is_not_whole(command: Command, database_file: Path) -> None:
+    exclude_everything(database_file, "nothing")
     shown = command("runs", "show", "last")
     assert shown.code == ExitCode.INCOMPLETE
     assert "cells that were not planned" in shown.out

@@ -161,8 +161,8 @@ def test_devices_that_nobody_probed_are_listed_without_a_database(command: Comma
     assert not (tmp_path / "benchfleet.db").exists()
 
 
-def test_devices_that_were_probed_are_listed_with_what_is_known_of_them(command: Command, tmp_path: Path) -> None:
-    with open_store(str(tmp_path / "benchfleet.db")) as store:
+def test_devices_that_were_probed_are_listed_with_what_is_known_of_them(command: Command, database_file: Path) -> None:
+    with open_store(str(database_file)) as store:
         save_snapshot(store, Device("local", TransportKind.LOCAL), Facts(FACTS), STARTED_AT)
     words = ("devices", "list", "--inventory", _inventory())
     assert "Raspberry Pi 5  2026-03-01 08:30Z" in command(*words).out

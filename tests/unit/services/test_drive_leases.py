@@ -60,8 +60,8 @@ BOB = Claim("bob@ws2", "pid 200", "run-2", None, 60.0)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "benchfleet.db")) as opened:
+def store(database_file: Path) -> Iterator[Store]:
+    with open_store(str(database_file)) as opened:
         for run in (RUN, "run-2"):
             opened.create_run(sample_header(run, SWEEP, MODEL), MODEL, [PI, HAT])
         yield opened

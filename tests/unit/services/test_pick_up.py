@@ -58,8 +58,8 @@ class TotalsDisplay(SilentDisplay):
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "benchfleet.db")) as opened:
+def store(database_file: Path) -> Iterator[Store]:
+    with open_store(str(database_file)) as opened:
         yield opened
 
 

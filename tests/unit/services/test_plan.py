@@ -29,8 +29,8 @@ MODEL, SWEEP = sample_model(), sample_sweep()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "benchfleet.db")) as opened:
+def store(database_file: Path) -> Iterator[Store]:
+    with open_store(str(database_file)) as opened:
         for device in DEVICES:
             save_snapshot(opened, device, Facts(FACTS), STARTED_AT)
         yield opened

@@ -21,8 +21,8 @@ ANN, BOB = Tenant("ann@ws1", "pid 1"), Tenant("bob@ws2", "pid 2")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "benchfleet.db")) as opened:
+def store(database_file: Path) -> Iterator[Store]:
+    with open_store(str(database_file)) as opened:
         yield opened
 
 

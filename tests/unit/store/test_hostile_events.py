@@ -22,6 +22,7 @@ from orchestrator.testing.event_logs import (
     sample_plan,
     sample_sweep,
 )
+from tests.effort import examples
 
 PLAN = sample_plan(sample_device(), sample_sweep(), sample_model())
 TRIAL = PLAN.trials[0].key
@@ -58,7 +59,7 @@ def spoilt(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(spoilt())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_spoilt_event_is_fit_or_unfit(event: dict[str, Any]) -> None:
     for one in (event, as_garbage(event, "nonsense") if event.get("kind") == Event.TRIAL_FINISHED else event):
         try:

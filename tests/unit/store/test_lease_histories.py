@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import Row, select
 
 from orchestrator.domain.lease import Busy, Claim, Granted
@@ -17,6 +14,8 @@ from orchestrator.store import tables
 from orchestrator.store.database_clock import database_time
 from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import sample_device, sample_header, sample_model, sample_sweep
+from tests.databases import SqliteDatabases
+from tests.effort import examples
 
 PI = sample_device("pi-03")
 RUNS = ("run-1", "run-2", "run-3")
@@ -28,10 +27,11 @@ GONE = -1.0
 class LeaseHistories(RuleBasedStateMachine):
     """One device of a real database; `_places` are the queue as its members know it."""
 
+    databases: SqliteDatabases
+
     @initialize()
     def begin(self) -> None:
-        self._folder = tempfile.mkdtemp()
-        self._store: Store = open_store(str(Path(self._folder) / "benchfleet.db"))
+        self._store: Store = open_store(self.databases.migrated())
         for run in RUNS:
             self._store.create_run(sample_header(run, sample_sweep(), sample_model()), sample_model(), [PI])
         self._tokens = [0]
@@ -40,7 +40,6 @@ class LeaseHistories(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "_store"):
             self._store.close()
-            shutil.rmtree(self._folder)
 
     @rule(
         holder=st.sampled_from(HOLDERS),
@@ -117,10 +116,12 @@ class LeaseHistories(RuleBasedStateMachine):
         )
 
 
-LeaseHistories.TestCase.settings = settings(
-    max_examples=12,
-    stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
-TestLeaseHistories = LeaseHistories.TestCase
+def test_one_holder_at_a_time_tokens_that_only_grow_and_a_fair_queue(sqlite_databases: SqliteDatabases) -> None:
+    machine = type("LeaseHistories", (LeaseHistories,), {"databases": sqlite_databases})
+    effort = settings(
+        max_examples=examples(12),
+        stateful_step_count=20,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+    run_state_machine_as_test(machine, settings=effort)

@@ -8,7 +8,6 @@ import pytest
 from orchestrator.store.partial_indexes import metadata
 from orchestrator.store.readonly import open_console
 from orchestrator.store.schema_document import schema_document
-from orchestrator.store.store import open_store
 from orchestrator.store.views import VIEWS
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "schema.md"
@@ -27,9 +26,8 @@ def test_everything_is_explained() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example[:30])
-def test_every_example_runs(tmp_path: Path, example: str) -> None:
-    open_store(str(tmp_path / "a.db")).close()
-    console = open_console(str(tmp_path / "a.db"))
+def test_every_example_runs(database_file: Path, example: str) -> None:
+    console = open_console(str(database_file))
     columns, rows = console.query(example)
     assert columns
     assert list(rows) == []

@@ -1,4 +1,4 @@
-"""What only a process of its own can show: what is imported, colours, completion, and readers that leave."""
+"""The command's own streams: terminals and their colours, pipes whose reader leaves, full disks, completion."""
 
 from __future__ import annotations
 
@@ -11,80 +11,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.errors import ExitCode
-from orchestrator.store.store import open_store
 from tests.unit.cli.measured_runs import measure
+from tests.unit.cli.processes import REPOSITORY, environment
 
-REPOSITORY = Path(__file__).parents[3]
-
-HEAVY = (
-    "alembic",
-    "fabric",
-    "numpy",
-    "paramiko",
-    "psycopg",
-    "pydantic",
-    "ray",
-    "rich",
-    "scipy",
-    "sqlalchemy",
-    "stamina",
-    "structlog",
-    "tensorflow",
-    "yaml",
-)
-"""What takes long to import."""
-
-NEEDED_FOR_TABLES = {"rich", "pydantic"}
-"""rich draws them; pydantic is Typer's own: it converts the options of whatever command runs."""
-
-REPORT_IMPORTS = """\
-import sys
-sys.argv = ["benchfleet", *sys.argv[1:]]
-from orchestrator.cli.app import main
-try:
-    main()
-except SystemExit as end:
-    print("code", end.code, file=sys.stderr)
-print("imported", *sorted(name for name in sys.modules if "." not in name), file=sys.stderr)
-"""
-
-
-def environment(**changes: str) -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("BENCHFLEET_", "COV_", "PYTEST")) and name not in ("NO_COLOR", "COLUMNS")
-    }
-    return {**kept, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", **changes}
-
-
-def heavy_imports(folder: Path, *words: str) -> set[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", REPORT_IMPORTS, *words],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "code 0\n" in done.stderr
-    imported = done.stderr.rpartition("imported ")[2].split()
-    assert "typer" in imported
-    return set(HEAVY) & set(imported)
-
-
-@pytest.mark.parametrize("word", ["--help", "--version"])
-def test_the_first_page_imports_nothing_heavy(tmp_path: Path, word: str) -> None:
-    assert heavy_imports(tmp_path, word) == set()
-
-
-def test_other_help_pages_import_no_more_than_typer_itself(tmp_path: Path) -> None:
-    assert heavy_imports(tmp_path, "run", "--help") <= {"pydantic"}
-
-
-def test_a_list_of_runs_imports_what_draws_tables_and_nothing_else_that_is_heavy(tmp_path: Path) -> None:
-    open_store(str(tmp_path / "benchfleet.db")).close()
-    assert heavy_imports(tmp_path, "runs", "list") <= NEEDED_FOR_TABLES
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("database_file")]
 
 
 def on_terminal(folder: Path, *words: str, **changes: str) -> bytes:
@@ -113,12 +43,11 @@ def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
     words = ("plan", "nowhere.yaml", "--inventory", str(REPOSITORY / "inventory" / "local.yaml"))
     assert b"\x1b[31merror: " in on_terminal(tmp_path, *words)
     assert b"\x1b" not in on_terminal(tmp_path, *words, NO_COLOR="1")
-    open_store(str(tmp_path / "benchfleet.db")).close()
     assert b"\x1b[1m" in on_terminal(tmp_path, "sql", "SELECT 1 AS one")
 
 
-def test_a_reader_that_leaves_does_not_hide_a_regression(tmp_path: Path) -> None:
-    measure(tmp_path / "benchfleet.db", {"fp32": (1000, 1001, 1002), "int8": (2000, 2001, 2002)})
+def test_a_reader_that_leaves_does_not_hide_a_regression(database_file: Path, tmp_path: Path) -> None:
+    measure(database_file, {"fp32": (1000, 1001, 1002), "int8": (2000, 2001, 2002)})
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
@@ -134,7 +63,6 @@ def test_a_reader_that_leaves_does_not_hide_a_regression(tmp_path: Path) -> None
 
 
 def test_output_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
-    open_store(str(tmp_path / "benchfleet.db")).close()
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "orchestrator", "sql", "SELECT 1"],
@@ -149,7 +77,6 @@ def test_output_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> No
 
 
 def test_a_closed_standard_output_is_none(tmp_path: Path) -> None:
-    open_store(str(tmp_path / "benchfleet.db")).close()
     words = [sys.executable, "-m", "orchestrator", "runs", "list"]
     done = subprocess.run(
         ["sh", "-c", '"$@" >&-', "sh", *words], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, check=False
@@ -158,7 +85,6 @@ def test_a_closed_standard_output_is_none(tmp_path: Path) -> None:
 
 
 def test_a_statement_may_come_from_standard_input_and_begin_with_a_comment(tmp_path: Path) -> None:
-    open_store(str(tmp_path / "benchfleet.db")).close()
     done = subprocess.run(
         [sys.executable, "-m", "orchestrator", "sql", "-", "--format", "csv"],
         cwd=tmp_path,
@@ -172,7 +98,6 @@ def test_a_statement_may_come_from_standard_input_and_begin_with_a_comment(tmp_p
 
 @pytest.mark.parametrize(("form", "rows"), [("csv", 30_000), ("json", 30_000), ("table", 800)])
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, form: str, rows: int) -> None:
-    open_store(str(tmp_path / "benchfleet.db")).close()
     many = f"WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {rows}) SELECT x FROM c"
     with subprocess.Popen(
         [sys.executable, "-m", "orchestrator", "sql", many, "--format", form],
@@ -190,7 +115,6 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, form: str, ro
 
 
 def test_a_terminal_that_lacks_a_character_gets_its_table_all_the_same(tmp_path: Path) -> None:
-    open_store(str(tmp_path / "benchfleet.db")).close()
     done = subprocess.run(
         [sys.executable, "-m", "orchestrator", "sql", "SELECT 'µs' AS unit"],
         cwd=tmp_path,

@@ -1,0 +1,62 @@
+"""How a test reaches a real SSH server, and what it says where it cannot."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.errors import DeviceError
+from orchestrator.transport.ssh import SshConnector
+from orchestrator.transport.table import Connectors
+from tests.servers.sshd import SshServer
+from tests.servers.tcp_relay import TcpRelay
+
+TIMEOUT_S = 20.0
+SHORT_S = 0.4
+StartServer = Callable[[], SshServer]
+
+
+def device_of(server: SshServer, name: str = "pi-01") -> Device:
+    return Device(
+        name, TransportKind.SSH, server.host, server.port, server.user, identity_file=str(server.identity_file)
+    )
+
+
+def trust(connector: SshConnector, *servers: SshServer) -> None:
+    connector.known_hosts.parent.mkdir(exist_ok=True)
+    with connector.known_hosts.open("a") as file:
+        file.writelines(server.known_hosts_line + "\n" for server in servers)
+
+
+def configure(home: Path, text: str) -> None:
+    (home / ".ssh" / "config").write_text(text)
+
+
+def logs_in(connector: SshConnector | Connectors, device: Device) -> bool:
+    connector.connect(device).close()
+    return True
+
+
+def says_hello(connector: SshConnector | Connectors, device: Device) -> bool:
+    transport = connector.connect(device)
+    try:
+        return transport.run(["echo", "hello"]).stdout == b"hello\n"
+    finally:
+        transport.close()
+
+
+def failure(connector: SshConnector, device: Device) -> DeviceError:
+    with pytest.raises(DeviceError) as caught:
+        connector.connect(device)
+    error = caught.value
+    assert "\n" not in str(error)
+    assert error.hint
+    assert "\n" not in error.hint
+    return error
+
+
+def configure_relay(connector: SshConnector, server: SshServer, relay: TcpRelay) -> None:
+    line = server.known_hosts_line.replace(f":{server.port} ", f":{relay.port} ")
+    with connector.known_hosts.open("a") as file:
+        file.write(line + "\n")

@@ -1,0 +1,191 @@
+"""Links that cannot be made, and links that break."""
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.errors import LinkLost, Unreachable
+from orchestrator.transport.ssh import SshConnector
+from orchestrator.transport.ssh.stream import SshStream
+from tests.contract.ssh.reaching import (
+    SHORT_S,
+    TIMEOUT_S,
+    StartServer,
+    configure_relay,
+    device_of,
+    failure,
+    says_hello,
+    trust,
+)
+from tests.servers.ports import free_port
+from tests.servers.sshd import SshServer
+from tests.servers.tcp_relay import TcpRelay
+
+
+class TestUnreachable:
+    def test_a_refused_port(self, connector: SshConnector) -> None:
+        port = free_port()
+
+        error = failure(connector, Device("pi-01", TransportKind.SSH, "127.0.0.1", port))
+
+        assert isinstance(error, Unreachable)
+        assert error.message == f"127.0.0.1:{port} refuses connections"
+
+    @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 70, "two words"])
+    def test_a_name_that_nobody_knows(self, connector: SshConnector, host: str) -> None:
+        error = failure(connector, Device("pi-01", TransportKind.SSH, host))
+
+        assert isinstance(error, Unreachable)
+        assert error.message.startswith(f"{host} is no known host name")
+
+    def test_a_link_that_swallows_everything(self, ssh_server: SshServer, connector: SshConnector) -> None:
+        with TcpRelay(ssh_server.host, ssh_server.port) as relay:
+            relay.blackhole()
+            impatient = replace(connector, connect_timeout_s=SHORT_S)
+            began = time.monotonic()
+
+            error = failure(impatient, replace(device_of(ssh_server), port=relay.port))
+
+            assert isinstance(error, Unreachable)
+            assert "did not answer within 0.4 s" in error.message
+            assert time.monotonic() - began < TIMEOUT_S
+
+    def test_a_server_that_hangs_up(self, connector: SshConnector) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            hang_up = threading.Thread(target=lambda: server.accept()[0].close())
+            hang_up.start()
+
+            error = failure(connector, Device("pi-01", TransportKind.SSH, "127.0.0.1", server.getsockname()[1]))
+            hang_up.join()
+
+        assert isinstance(error, Unreachable)
+        assert "took the connection and closed it" in error.message
+
+    @pytest.mark.parametrize(
+        "greeting",
+        [
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            b"SSH-1.5-old\r\n",
+            b"SSH-2.0-x\r\n" + bytes(range(256)),
+            b"SSH-2.0-x\r\n" + b"\x00\x00\x00\x1c\x06\x14" + b"\xff" * 32,
+            b"SSH-2.0-x\r\n" + b"\x00\x00\x00\x1c\x06\x14" + bytes(16) + b"\x00\x00\x00\x02\xff\xfe" + bytes(8),
+        ],
+    )
+    def test_a_server_that_speaks_nonsense(self, connector: SshConnector, greeting: bytes) -> None:
+        def greet() -> None:
+            client, _ = server.accept()
+            with client, suppress(ConnectionError):  # the other side may have had enough before it has heard all
+                client.sendall(greeting)
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(4096):
+                    pass
+
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            thread = threading.Thread(target=greet)
+            thread.start()
+
+            error = failure(connector, Device("pi-01", TransportKind.SSH, "127.0.0.1", server.getsockname()[1]))
+            thread.join()
+
+        assert isinstance(error, Unreachable)
+
+    def test_the_libraries_beneath_stay_silent(self) -> None:
+        program = """
+import logging, sys
+from pathlib import Path
+from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.errors import Unreachable
+from orchestrator.transport.ssh import SshConnector
+for attempt in range(2):
+    try:
+        SshConnector(Path("none")).connect(Device("pi", TransportKind.SSH, "127.0.0.1", int(sys.argv[1])))
+    except Unreachable as error:
+        print(error)
+    logging.basicConfig(level=logging.DEBUG)
+"""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def hang_up_twice() -> None:
+                for _ in range(2):
+                    server.accept()[0].close()
+
+            hang_up = threading.Thread(target=hang_up_twice)
+            hang_up.start()
+            command = [sys.executable, "-c", program, str(server.getsockname()[1])]
+            done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+            hang_up.join()
+
+        assert done.stdout.count("took the connection and closed it") == 2
+        assert done.stderr == ""
+
+
+class TestLostLinks:
+    @pytest.fixture
+    def server(self, start_server: StartServer, connector: SshConnector) -> SshServer:
+        server = start_server()
+        trust(connector, server)
+        return server
+
+    @pytest.fixture
+    def stream(self, server: SshServer, connector: SshConnector) -> Iterator[SshStream]:
+        transport = connector.connect(device_of(server))
+        stream = transport.stream(["sh", "-c", "echo ready; exec cat"])
+        assert stream.read(6, TIMEOUT_S) == b"ready\n"
+        yield stream
+        transport.close()
+
+    def test_a_killed_connection_is_not_the_end_of_the_output(self, server: SshServer, stream: SshStream) -> None:
+        assert server.kill_connections() == 1
+
+        with pytest.raises(LinkLost, match="the connection was lost"):
+            stream.read(1, TIMEOUT_S)
+        with pytest.raises(LinkLost):
+            stream.write(b"x")
+        assert stream.end().exit_status == -1
+
+    def test_a_reader_that_waits_notices_at_once(self, server: SshServer, stream: SshStream) -> None:
+        killer = threading.Timer(0.1, server.kill_connections)
+        killer.start()
+        began = time.monotonic()
+
+        with pytest.raises(LinkLost, match="the connection was lost"):
+            stream.read(1, 60)
+
+        killer.join()
+        assert time.monotonic() - began < 10
+
+    def test_the_server_comes_back_and_so_do_we(
+        self, server: SshServer, stream: SshStream, connector: SshConnector
+    ) -> None:
+        server.stop()
+        assert isinstance(failure(connector, device_of(server)), Unreachable)
+        with pytest.raises(LinkLost):
+            stream.read(1, TIMEOUT_S)
+
+        server.start()
+
+        assert says_hello(connector, device_of(server))
+
+    def test_silence_is_noticed_by_whoever_waits(self, server: SshServer, connector: SshConnector) -> None:
+        with TcpRelay(server.host, server.port) as relay:
+            connector = replace(connector, connect_timeout_s=SHORT_S, write_stall_s=SHORT_S)
+            configure_relay(connector, server, relay)
+            transport = connector.connect(replace(device_of(server), port=relay.port))
+            stream = transport.stream(["cat"])
+            relay.blackhole()
+
+            with pytest.raises(LinkLost, match="nothing came"):
+                stream.read(1, SHORT_S)
+            with pytest.raises(LinkLost, match="no command can be started"):
+                transport.stream(["true"])
+            with pytest.raises(LinkLost):
+                stream.write(bytes(64 * 1024 * 1024))
+            transport.close()

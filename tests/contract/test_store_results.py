@@ -1,0 +1,133 @@
+"""What every database knows of a run: what is done or missing, and what each cell has measured."""
+
+from device_worker.protocol.vocabulary import Failure, Invalid, RunOutcome
+from orchestrator.domain.plan import TrialKind
+from orchestrator.domain.run import DeviceRunState, TrialState
+from orchestrator.domain.sweep import Retries
+from orchestrator.store.store import Store
+from orchestrator.testing.event_logs import number
+from tests.contract.planned_runs import LATENCIES, Planned, plan_run
+
+
+class TestWhatIsLeft:
+    def test_done_and_missing_trials(self, store: Store) -> None:
+        planned = plan_run(store, retries=Retries(failed=1, invalid=1))
+        ok, failed, failed_twice, invalid, invalid_twice, skipped = planned.measures
+        good, bad = planned.preflights
+        log = planned.log().runner_started()
+        log.finished(good).failed(bad).failed(bad, attempt=2).finished(ok, [LATENCIES])
+        log.failed(failed).failed(failed_twice).failed(failed_twice, "timeout", "after 120 s\nmore", attempt=2)
+        log.finished(invalid, invalid=[Invalid.THROTTLED])
+        log.finished(invalid_twice, invalid=[Invalid.TOO_HOT])
+        log.finished(invalid_twice, attempt=2, invalid=[Invalid.TOO_HOT, Invalid.THROTTLED])
+        store.ingest([log.skipped(skipped, "its preflight failed").arrived()])
+
+        done = store.done_trials("run", "pi-03", retry_failed=False)
+        assert set(done) == {good, bad, ok, failed_twice, invalid_twice, skipped}
+        assert set(store.done_trials("run", "pi-03", retry_failed=True)) == {good, ok}
+
+        missing = {trial.trial: trial for trial in store.missing_trials("run") if trial.device == "pi-03"}
+        assert {key: trial.state for key, trial in missing.items()} == {
+            failed: TrialState.FAILED,
+            failed_twice: TrialState.FAILED,
+            invalid: TrialState.INVALID,
+            invalid_twice: TrialState.INVALID,
+            skipped: TrialState.SKIPPED,
+        }
+        assert missing[failed_twice].reason == "timeout: after 120 s"
+        assert missing[invalid_twice].reason == "too-hot, throttled"
+        assert missing[skipped].reason == "its preflight failed"
+
+    def test_a_rejected_preflight_is_done_only_with_the_last_trial_of_its_job(self, store: Store) -> None:
+        """A device that is to skip what is left of the job must fail the preflight again, to know that it has to."""
+        planned = plan_run(store, retries=Retries(failed=0, invalid=0))
+        good, bad = planned.preflights
+        job = next(trial.job for trial in planned.plan.trials if trial.key == bad)
+        first, *others = [trial.key for trial in planned.plan.trials if trial.job == job and trial.key != bad]
+        log = planned.log().runner_started().finished(good).failed(bad).skipped(first)
+        store.ingest([log.arrived()])
+        assert set(store.done_trials("run", "pi-03", retry_failed=False)) == {good, first}
+
+        before = log.last_seq
+        for trial in others:
+            log.skipped(trial)
+        store.ingest([log.arrived(before + 1)])
+        assert set(store.done_trials("run", "pi-03", retry_failed=False)) == {good, bad, first, *others}
+
+    def test_trials_without_any_record_say_why(self, store: Store, planned: Planned) -> None:
+        trial = planned.measures[0]
+        store.ingest([planned.log().runner_started().started(trial).arrived()])
+        store.set_device_state("run", "nano-01", DeviceRunState.FAILED, "host key changed")
+        missing = store.missing_trials("run")
+        assert [one.trial for one in missing if one.device == "pi-03"] == planned.measures
+        assert {one.reason for one in missing if one.device == "nano-01"} == {"host key changed"}
+        assert {one.reason for one in missing if one.device == "pi-03"} == {"running", "not run"}
+        store.set_device_state("run", "pi-03", DeviceRunState.STOPPED)
+        reasons = {one.trial: one.reason for one in store.missing_trials("run") if one.device == "pi-03"}
+        assert reasons[trial] == "interrupted"
+
+    def test_a_cancelled_trial_is_not_done(self, store: Store, planned: Planned) -> None:
+        trial = planned.measures[0]
+        log = planned.log().started(trial).failed(trial, Failure.CANCELLED, "cancelled by the controller")
+        store.ingest([log.run_finished(RunOutcome.CANCELLED).arrived()])
+        assert store.done_trials("run", "pi-03", retry_failed=False) == []
+        (left,) = (one for one in store.missing_trials("run") if (one.device, one.trial) == ("pi-03", trial))
+        assert (left.state, left.reason) == (TrialState.PLANNED, "not run")
+
+    def test_an_invalid_preflight_is_never_done(self, store: Store, planned: Planned) -> None:
+        trial = planned.preflights[0]
+        log = planned.log()
+        for attempt in (1, 2, 3):
+            log.finished(trial, attempt=attempt, invalid=[Invalid.TOO_HOT])
+        store.ingest([log.arrived()])
+        assert store.done_trials("run", "pi-03", retry_failed=False) == []
+
+    def test_nobody_has_nothing_done_or_missing(self, store: Store) -> None:
+        assert store.done_trials("no-run", "pi-03", retry_failed=False) == []
+        assert store.missing_trials("no-run") == []
+
+
+class TestCellResults:
+    def test_one_row_per_job_and_one_value_per_counted_trial(self, store: Store, planned: Planned) -> None:
+        log = planned.log()
+        good, bad = planned.plan.jobs
+        values = iter((10.0, 20.0, 30.0))
+        for trial in planned.plan.trials:
+            if trial.job == bad.key and trial.kind is TrialKind.PREFLIGHT:
+                log.failed(trial.key, "load-error", "no such op")
+            elif trial.job == bad.key:
+                log.skipped(trial.key)
+            elif trial.kind is TrialKind.PREFLIGHT:
+                log.finished(trial.key, [number("accuracy_top1", 0.97), number("load_ns", 5)])
+            else:
+                log.finished(trial.key, [number("latency_ns", next(values)), number("load_ns", 7)])
+        store.ingest([log.arrived()])
+        results = {result.cell.variant: result for result in store.cell_results("run", "latency_ns")
+                   if result.cell.device == "pi-03"}  # fmt: skip
+        assert results[good.variant].trial_values == (10.0, 20.0, 30.0)
+        assert results[good.variant].accuracy == 0.97
+        assert results[good.variant].cell.settings == {"threads": 1}
+        assert results[good.variant].size_bytes is not None
+        assert results[good.variant].rejected is None
+        rejected = results[bad.variant]
+        assert (rejected.trial_values, rejected.rejected) == ((), "load-error: no such op")
+        assert (rejected.invalid, rejected.failed, rejected.missing) == (0, 0, 0)
+        loads = store.cell_results("run", "load_ns")
+        assert loads[0].trial_values == (7.0, 7.0, 7.0)
+        accuracies = store.cell_results("run", "accuracy_top1")
+        assert (accuracies[0].trial_values, accuracies[0].without_metric) == ((0.97,), 0)
+
+    def test_trials_without_a_value_are_counted_by_why(self, store: Store, planned: Planned) -> None:
+        job = planned.plan.jobs[0].key
+        first, second, third = (
+            trial.key for trial in planned.plan.trials if trial.job == job and trial.kind is TrialKind.MEASURE
+        )
+        log = planned.log().failed(first).finished(second, invalid=["too-hot"]).finished(third, [number("load_ns", 1)])
+        store.ingest([log.arrived()])
+        result = store.cell_results("run", "latency_ns")[0]
+        assert (result.failed, result.invalid, result.without_metric, result.trial_values) == (1, 1, 1, ())
+        assert result.missing == 0
+
+    def test_no_run_has_no_cells(self, store: Store) -> None:
+        assert store.cell_results("no-run", "latency_ns") == []
+        assert store.cell_outputs("no-run") == []

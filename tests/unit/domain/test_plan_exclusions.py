@@ -1,0 +1,136 @@
+"""Which cells a plan leaves out, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from device_worker.plan import Plan as WorkerPlan
+from orchestrator.domain.blob import Blob, BlobKind
+from orchestrator.domain.errors import BlobError, ConfigError
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.plan import RuntimeOffer, files_needed, plan_device
+from orchestrator.domain.sweep import Setting
+from tests.unit.domain.plan_documents import reasons
+from tests.unit.domain.planning import MODEL, NEW, OLD, PROGRAM, SWEEP, SYSTEM, inputs, offer, sha256
+
+
+def test_a_rule_excludes_what_it_fits_and_is_named() -> None:
+    sweep = replace(
+        SWEEP, exclude=({"variant": "int8", "runtime": "tflite-runtime*"}, {"device": "pi-*", "threads": 2})
+    )
+    plan = plan_device(inputs(sweep))
+    assert [job.label for job in plan.jobs] == [
+        "fp32 · tflite-runtime==2.14.0 · threads=1",
+        "fp32 · ai-edge-litert==2.3.0 · threads=1",
+        "int8 · ai-edge-litert==2.3.0 · threads=1",
+    ]
+    assert reasons(plan)["int8 · tflite-runtime==2.14.0 · threads=2"] == (
+        "exclude rule 1 of the sweep (variant: int8, runtime: tflite-runtime*)"
+    )
+    assert reasons(plan)["fp32 · ai-edge-litert==2.3.0 · threads=2"] == (
+        "exclude rule 2 of the sweep (device: pi-*, threads: 2)"
+    )
+
+
+def test_a_runtime_that_cannot_be_had_is_excluded_for_its_own_reason() -> None:
+    offers = (offer(OLD), RuntimeOffer(NEW, unavailable="no wheel of ai-edge-litert 2.3.0 for armv7l, Python 3.11"))
+    plan = plan_device(inputs(offers=offers))
+    assert {job.runtime for job in plan.jobs} == {OLD}
+    assert set(reasons(plan).values()) == {"no wheel of ai-edge-litert 2.3.0 for armv7l, Python 3.11"}
+
+
+@pytest.mark.parametrize(
+    ("matrix", "facts", "reason"),
+    [
+        ({"threads": (8,)}, {"cpu_count": 4}, "8 threads on a device of 4 processors"),
+        ({"threads": (2,)}, {"cpu_count": 1}, "2 threads on a device of 1 processor"),
+        ({"cpus": ("2-5",)}, {"cpu_count": 4}, "cpus=2-5 on a device of 4 processors"),
+        ({"threads": (4,), "cpus": ("0-1",)}, {"cpu_count": 4}, "4 threads pinned to 2 processors (cpus=0-1)"),
+        ({"threads": (4,), "cpus": ("0-1",)}, {}, "4 threads pinned to 2 processors (cpus=0-1)"),
+        ({"threads": (8,)}, {}, None),
+        ({"cpus": ("63",)}, {"cpu_count": None}, None),
+        ({"threads": (4,), "cpus": ("0-3",)}, {"cpu_count": 4}, None),
+    ],
+)
+def test_what_the_processors_cannot_do_is_excluded(
+    matrix: dict[str, tuple[Setting, ...]], facts: dict[str, Any], reason: str | None
+) -> None:
+    plan = plan_device(inputs(replace(SWEEP, matrix=matrix), facts=Facts(facts)))
+    assert set(reasons(plan).values()) == ({reason} if reason else set())
+
+
+@pytest.mark.parametrize(
+    ("facts", "runs"),
+    [
+        ({}, True),
+        ({"system_runtimes": {"tflite": ["tflite_runtime"]}}, True),
+        ({"system_runtimes": {"tflite": []}}, False),
+    ],
+)
+def test_a_system_runtime_is_excluded_where_the_device_says_that_it_has_none(facts: dict[str, Any], runs: bool) -> None:
+    plan = plan_device(inputs(replace(SWEEP, runtimes=(SYSTEM,)), facts=Facts(facts)))
+    assert bool(plan.jobs) is runs
+    assert set(reasons(plan).values()) == (set() if runs else {"the device has no tflite runtime of its own"})
+
+
+def test_a_device_that_can_run_nothing_has_an_empty_plan() -> None:
+    plan = plan_device(inputs(replace(SWEEP, exclude=({"device": "*"},))))
+    assert (plan.jobs, plan.trials, plan.blobs, plan.estimate_s) == ((), (), (), 0.0)
+    assert len(plan.excluded) == 8
+    assert WorkerPlan.parse(plan.document).trials == []
+
+
+def test_excluded_cells_send_no_files() -> None:
+    plan = plan_device(inputs(replace(SWEEP, exclude=({"variant": "int8"}, {"runtime": NEW.label}))))
+    assert sorted(blob.name for blob in plan.blobs) == ["digits-fp32.tflite", "test.npz", "tflite-runtime==2.14.0"]
+
+
+def test_a_file_that_is_not_what_the_model_says_is_refused() -> None:
+    path = MODEL.variants["int8"].path
+    changed = {**inputs().files, path: Blob(sha256("else"), 4, BlobKind.MODEL, "digits-int8.tflite")}
+    with pytest.raises(BlobError, match=sha256("else")) as caught:
+        plan_device(inputs(files=changed))
+    assert sha256(path) in caught.value.message
+    assert caught.value.hint == "benchfleet models verify /models/digits"
+
+
+def test_a_file_or_a_runtime_that_nobody_looked_at_is_refused() -> None:
+    with pytest.raises(BlobError, match=r"digits-fp32.tflite: nobody has read"):
+        plan_device(inputs(files={}))
+    with pytest.raises(BlobError, match="pi-03: nobody resolved tflite-runtime"):
+        plan_device(inputs(offers=()))
+
+
+def test_names_that_the_model_lacks_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no variant 'int9'") as caught:
+        files_needed(replace(SWEEP, variants=("int9",)), MODEL)
+    assert caught.value.hint == "did you mean 'int8'?"
+
+
+@pytest.mark.parametrize(
+    ("rule", "settings_", "fits"),
+    [
+        ({"threads": 2}, {"threads": 2}, True),
+        ({"threads": 2}, {"threads": 4}, False),
+        ({"threads": "2"}, {"threads": 2}, True),
+        ({"threads": "[24]"}, {"threads": 4}, True),
+        ({"load": 1}, {"load": 1.0}, True),
+        ({"load": 1}, {"load": True}, False),
+        ({"check": True}, {"check": True}, True),
+        ({"check": "true"}, {"check": True}, True),
+        ({"check": True}, {"check": 1}, False),
+        ({"cpus": 0}, {"cpus": "0"}, True),
+        ({"mode": "f*"}, {"mode": "fast"}, True),
+        ({"mode": "F*"}, {"mode": "fast"}, False),
+        ({"threads": 2, "mode": "slow"}, {"threads": 2, "mode": "fast"}, False),
+    ],
+)
+def test_a_rule_compares_settings_as_they_are_written(
+    rule: dict[str, Setting], settings_: dict[str, Setting], fits: bool
+) -> None:
+    matrix = {key: (value,) for key, value in settings_.items()}
+    sweep = replace(SWEEP, variants=("fp32",), runtimes=(PROGRAM,), matrix=matrix, exclude=(rule,))
+    assert bool(plan_device(inputs(sweep)).excluded) is fits

@@ -1,0 +1,65 @@
+"""Results of cells for comparisons, held in memory."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.domain.comparison import Comparison, ComparisonRow
+from orchestrator.domain.measurement import Cell, CellOutputs, CellResult
+from orchestrator.domain.run import ExcludedCell
+from orchestrator.domain.sweep import Setting
+
+STEPS = (0.99, 0.995, 1.0, 1.005, 1.01)
+TFLITE, LITERT = "tflite-runtime==2.14.0", "ai-edge-litert==2.3.0"
+
+
+@dataclass
+class FakeResults:
+    """Holds results; remembers which metric was asked for."""
+
+    results: Sequence[CellResult]
+    outputs: Sequence[CellOutputs] = ()
+    asked: str = ""
+    metrics: Sequence[str] = ()
+    newest: str | None = None
+    excluded: Sequence[ExcludedCell] = ()
+
+    def cell_results(self, run: str, metric: str) -> Sequence[CellResult]:
+        self.asked = metric
+        return [result for result in self.results if result.cell.run == run]
+
+    def measured_metrics(self, run: str) -> Sequence[str]:
+        return self.metrics
+
+    def newest_run_with_results(self) -> str | None:
+        return self.newest
+
+    def excluded_cells(self, run: str) -> Sequence[ExcludedCell]:
+        return self.excluded
+
+    def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
+        return [outputs for outputs in self.outputs if outputs.cell.run == run]
+
+
+def result(
+    variant: str,
+    latency: float | None,
+    device: str = "pi-03",
+    runtime: str = TFLITE,
+    settings: dict[str, Setting] | None = None,
+    trials: int = 5,
+) -> CellResult:
+    values = () if latency is None else tuple(latency * step for step in STEPS[:trials])
+    cell = Cell("r1", device, "digits", variant, runtime, {"threads": 1} if settings is None else settings)
+    return CellResult(cell, "latency_ns", values, 0, 0, 0, None, None, None)
+
+
+def only_row(comparison: Comparison) -> ComparisonRow:
+    (row,) = comparison.rows
+    return row
+
+
+def outputs_of(cell: CellResult, *values: float) -> CellOutputs:
+    return CellOutputs(cell.cell, 1, len(values), struct.pack(f"<{len(values)}f", *values), "dataset")
