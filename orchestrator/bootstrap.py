@@ -196,7 +196,8 @@ def executor(settings: Settings) -> Executor:
 def _sessions(settings: Settings) -> DeviceSessions:
     from orchestrator.blobs.worker import loader_source, worker_archive
     from orchestrator.meters.command_switch import CommandSwitch
-    from orchestrator.session.device_session import DeviceSessions, LinkPolicy
+    from orchestrator.session.device_session import DeviceSessions
+    from orchestrator.session.link import LinkPolicy
     from orchestrator.session.worker_client import WorkerProgram
     from orchestrator.transport.table import Connectors
 

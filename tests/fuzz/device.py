@@ -30,7 +30,8 @@ from orchestrator.domain.errors import CorruptLog, StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan, TrialKind
 from orchestrator.meters.command_switch import CommandSwitch
-from orchestrator.session.device_session import DeviceSession, DeviceSessions, LinkPolicy
+from orchestrator.session.device_session import DeviceSession, DeviceSessions
+from orchestrator.session.link import LinkPolicy
 from orchestrator.session.worker_client import WorkerProgram
 from orchestrator.store.log_reader import LogKey, read_records
 from orchestrator.store.store import Store, open_store

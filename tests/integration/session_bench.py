@@ -19,7 +19,8 @@ from orchestrator.domain.conversation import Assignment, Close, Command, Records
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.execution.guard import run_guarded
 from orchestrator.meters.command_switch import CommandSwitch
-from orchestrator.session.device_session import DeviceSession, DeviceSessions, LinkPolicy
+from orchestrator.session.device_session import DeviceSession, DeviceSessions
+from orchestrator.session.link import LinkPolicy
 from orchestrator.session.worker_client import WorkerProgram
 from orchestrator.testing.faulty_transport import Fault, FaultyConnector
 from orchestrator.transport.base import Transport

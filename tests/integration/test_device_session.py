@@ -29,7 +29,7 @@ from orchestrator.domain.conversation import (
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import BlobDamaged, DeviceError, LinkLost, NoPython, Unreachable, WorkerFailed
 from orchestrator.domain.recovery import Recovery
-from orchestrator.session.device_session import LinkPolicy
+from orchestrator.session.link import LinkPolicy
 from orchestrator.testing.faulty_transport import Cut, Damage, Fault, Refusal, Silence
 from tests.integration.session_bench import OK, WAIT_S, Bench, Talk
 
