@@ -26,7 +26,7 @@ from orchestrator.domain.conversation import (
     StepBegan,
 )
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import DeviceReserved, LeaseLost, StoreError
+from orchestrator.domain.errors import DeviceError, DeviceReserved, LeaseLost, StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import Busy, Granted
 from orchestrator.domain.plan_document import longest_s, planned_trials
@@ -39,12 +39,13 @@ from orchestrator.services.driver_parts import Planner as Planner
 from orchestrator.services.handover import Handover, Prepared
 from orchestrator.services.health import Twins, check_health
 from orchestrator.services.inbox import Inbox, Patient, Urgent
-from orchestrator.services.ladder import Ladder, kept_out, stopped
+from orchestrator.services.ladder import Help, Ladder, kept_out, stopped
 from orchestrator.services.ledger import ENDED, Ledger
 from orchestrator.services.way_out import way_out
 
 STOPPED = "the runner on the device ended before its plan did"
 LOG_GONE = "the device has no log of this run any more"
+OUT_OF_TOUCH = (Step.CONNECT, Step.START_WORKER, Step.RECOVER)
 NOT_BEGUN = "the device has not begun"
 
 
@@ -65,7 +66,8 @@ class Driver:
         self._leases = DeviceLeases(parts.store, run, parts.tenant, collects=intent in (Intent.FOLLOW, Intent.CANCEL))
         self._ledger = Ledger(run, self._parts, parts, self._leases)
         self._handover = Handover(run, intent, parts, self._ledger, self._leases)
-        self._ladder = Ladder(run, intent, parts, self._leases, self._inbox.put)
+        self._ladder = Ladder(run, intent, self._parts, parts, self._leases)
+        self._ladder.tell = self._inbox.put
 
     def drive(self, devices: Sequence[Device]) -> frozenset[str]:
         """Do with these devices what the intent says; KeyboardInterrupt leaves them running and is passed on.
@@ -82,6 +84,7 @@ class Driver:
                 self._tend()
                 self._answer(urgent)
                 self._settle(due)
+                self._help_stranded()
         except StoreError as error:
             again = f"benchfleet runs {'cancel' if self._intent is Intent.CANCEL else 'resume'} {self._run}"
             raise StoreError(error.message, f"{error.hint}; then: {again}" if error.hint else again) from error
@@ -166,8 +169,10 @@ class Driver:
                 case RungClimbed():
                     self._on_climbed(part, report)
                 case StepBegan():
+                    part.in_touch = report.step not in OUT_OF_TOUCH
                     self._display.step(report.device, report.step, report.detail)
                 case FactsReported():
+                    part.in_touch = True
                     facts.append(report)
                 case Prepared():
                     prepared.append((part, report))
@@ -263,11 +268,11 @@ class Driver:
     def _on_stopped(self, part: Part, error: str) -> None:
         """Let the device be rescued once this session has ended, or leave it as it is."""
         failure = stopped(part.device.name, error)
-        if self._ladder.next_rescue(part, failure) is not None:
+        if self._ladder.wants_rescue(part, failure):
             part.failure = failure
             self._executor.post(part.device.name, Close())
             return
-        self._ladder.exhausted(part, failure)
+        self._ladder.help(part, failure)
         self._ledger.end(part, DeviceRunState.STOPPED, error, f"benchfleet runs resume {self._run}")
 
     def _goes_on(self, part: Part, state: str) -> bool:
@@ -296,14 +301,31 @@ class Driver:
 
     def _on_session_ended(self, part: Part, report: SessionEnded) -> None:
         failure, part.failure = report.error or part.failure, None
+        part.in_touch = report.error is None
         if failure is not None and part.outcome is None:
-            if self._ladder.rescue(part, failure):
-                return
-            self._ladder.exhausted(part, failure)
-        part.ended = True
-        if report.error is None or part.outcome is not None:
-            return
-        if self._intent is Intent.CANCEL:
-            self._ledger.not_cancelled(part, report.error)
+            part.stranded = failure
         else:
-            self._ledger.lose(part, report.error)
+            part.ended = True
+
+    def _help_stranded(self) -> None:
+        """Rescue devices whose session has ended too early, or leave them; some wait for what becomes of the others."""
+        for part in self._parts.values():
+            failure = part.stranded
+            if failure is None or part.ended:
+                continue
+            try:
+                helped = self._ladder.help(part, failure)
+                if helped is Help.LATER:
+                    continue
+                part.stranded = None
+                if helped is Help.NONE:
+                    self._leave_stranded(part, failure)
+            except LeaseLost as lost:
+                self._ledger.give_up(part, lost)
+
+    def _leave_stranded(self, part: Part, failure: DeviceError) -> None:
+        part.ended = True
+        if self._intent is Intent.CANCEL:
+            self._ledger.not_cancelled(part, failure)
+        else:
+            self._ledger.lose(part, failure)

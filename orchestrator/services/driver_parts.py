@@ -64,7 +64,8 @@ class Part:
     """What the driver knows of one device.
 
     `climbed` are the rungs that did something to the device itself; `rung` is the event of one whose end is not known
-    yet, `failure` why the next one follows once the session has ended.
+    yet. `in_touch` is whether it answered last. `failure` is why a rescue follows once the session has ended, and
+    `stranded` why one is waited for since.
     """
 
     device: Device
@@ -81,4 +82,6 @@ class Part:
     taken_over: bool = False
     climbed: set[Rung] = field(default_factory=set)
     rung: int | None = None
+    in_touch: bool = False
     failure: DeviceError | None = None
+    stranded: DeviceError | None = None

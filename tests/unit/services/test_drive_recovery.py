@@ -33,13 +33,21 @@ from orchestrator.domain.facts import Facts
 from orchestrator.domain.recovery import PowerCycle, Recovery, Rung, next_rescue
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.execution.base import Emit
-from orchestrator.services.drive import Intent
+from orchestrator.reporting.progress import SilentDisplay
+from orchestrator.services.device_leases import DeviceLeases
+from orchestrator.services.drive import DriverParts, Intent
+from orchestrator.services.driver_parts import Part
+from orchestrator.services.ladder import Help, Ladder
 from orchestrator.services.run import RunOutcome
 from orchestrator.store.store import Store, open_store
-from orchestrator.testing.event_logs import FACTS, WORKER_SHA256
+from orchestrator.testing.event_logs import FACTS, WORKER_SHA256, sample_header
 from tests.unit.services.test_drive import (
+    HAT,
+    MODEL,
     PI,
     RUN,
+    SWEEP,
+    Planner,
     Reply,
     ScriptedExecutor,
     drive,
@@ -245,3 +253,60 @@ def test_detached_devices_are_rescued_only_until_they_run(store: Store) -> None:
     outcome = drive(store, executor, Intent.DETACH, devices=(board(BOTH),))
     assert state(outcome, PI) is DeviceRunState.RUNNING
     assert executor.rescued == [Rung.POWER_CYCLE]
+
+
+def dark(name: str) -> SessionEnded:
+    return SessionEnded(name, Unreachable("no route", device=name, step="connect"))
+
+
+class Lab(ScriptedExecutor):
+    """Two boards; a rescue always helps."""
+
+    def __init__(self, greetings: dict[str, Report]) -> None:
+        super().__init__({"pi-03": obedient(PI), "pi-04": obedient(HAT)}, greetings)
+        self.rescued: list[tuple[str, Rung]] = []
+
+    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rung | None = None) -> None:
+        if rescue is None:
+            super().launch(devices, emit)
+            return
+        (device,) = devices
+        self.rescued.append((device.name, rescue))
+        emit(RungClimbed(device.name, rescue, "", succeeded=True))
+        emit(FactsReported(device.name, Facts(FACTS), WORKER_SHA256))
+
+
+def two_boards(*, quarantine: bool = False) -> list[Device]:
+    return [replace(one, recovery=replace(BOTH, quarantine=quarantine)) for one in (PI, HAT)]
+
+
+def test_a_lab_in_which_nobody_answers_is_left_alone(store: Store) -> None:
+    """It is this side's network: cutting the power of every board would end what they do by themselves."""
+    executor = Lab({"pi-03": dark("pi-03"), "pi-04": dark("pi-04")})
+    outcome = drive(store, executor, devices=two_boards(quarantine=True))
+    assert outcome.exit_code == 4
+    assert executor.rescued == []
+    assert store.quarantines(["pi-03", "pi-04"]) == {}
+
+
+def test_the_one_that_does_not_answer_is_cycled_if_another_does(store: Store) -> None:
+    executor = Lab({"pi-03": dark("pi-03")})
+    assert drive(store, executor, devices=two_boards()).exit_code == 0
+    assert executor.rescued == [("pi-03", Rung.POWER_CYCLE)]
+
+
+def test_what_becomes_of_the_others_is_waited_for(store: Store) -> None:
+    boards = two_boards()
+    store.create_run(sample_header(RUN, SWEEP, MODEL), MODEL, boards)
+    executor = Lab({})
+    of_driver = DriverParts(store, executor, SilentDisplay(), Planner())
+    leases = DeviceLeases(store, RUN, of_driver.tenant)
+    leases.claim(boards)
+    parts = {board.name: Part(board, launched=True) for board in boards}
+    ladder = Ladder(RUN, Intent.RUN, parts, of_driver, leases)
+    ladder.tell = lambda report: None
+    assert ladder.help(parts["pi-03"], REFUSED) is Help.LATER
+    assert events(store) == []
+    parts["pi-04"].in_touch = True
+    assert ladder.help(parts["pi-03"], REFUSED) is Help.NOW
+    assert executor.rescued == [("pi-03", Rung.POWER_CYCLE)]
