@@ -21,7 +21,7 @@ from orchestrator.execution.guard import run_guarded
 from orchestrator.session.device_session import DeviceSession, DeviceSessions, LinkPolicy
 from orchestrator.session.worker_client import WorkerProgram
 from orchestrator.testing.faulty_transport import Fault, FaultyConnector
-from orchestrator.transport.base import Transport
+from orchestrator.transport.base import Connector, Transport
 from orchestrator.transport.local import LocalConnector
 
 WAIT_S = 30.0
@@ -112,9 +112,15 @@ class Bench:
 class Talk:
     """A session in a thread, and what it has reported."""
 
-    def __init__(self, bench: Bench, faults: Sequence[Fault] = (), policy: LinkPolicy = PATIENT) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        faults: Sequence[Fault] = (),
+        policy: LinkPolicy = PATIENT,
+        reach: Connector | None = None,
+    ) -> None:
         archive, sha256 = worker_archive()
-        connector = FaultyConnector(bench.connector, {bench.device.name: list(faults)})
+        connector = FaultyConnector(reach or bench.connector, {bench.device.name: list(faults)})
         parts = DeviceSessions(connector, WorkerProgram(archive, sha256, loader_source()), bench.cache, policy)
         self.session: DeviceSession = parts(bench.device)
         self.reports: list[Report] = []
