@@ -99,7 +99,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRun:
-    """One device of a run: its state, its counts of measure trials and preflights, and why it failed."""
+    """One device of a run: its state, its counts of measure trials (preflights are none), and why it failed."""
 
     device: str
     state: DeviceRunState
@@ -122,7 +122,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run as one line of a list; trials are measure trials and preflights alike."""
+    """A run as one line of a list; preflights are no trials of it."""
 
     run: str
     sweep: str

@@ -20,13 +20,13 @@ _DEVICES_OF_RUNS = """\
 SELECT run.id, sweep.name, model.name, run.started_at, run.finished_at, run_device.state,
        count(trial.id),
        count(trial.id) FILTER (WHERE trial.state = 'measured'),
-       count(trial.id) FILTER (WHERE trial.kind = 'measure' AND trial.state NOT IN ('measured', 'skipped'))
+       count(trial.id) FILTER (WHERE trial.state NOT IN ('measured', 'skipped'))
 FROM (SELECT id, sweep_id, model_id, started_at, finished_at
       FROM run ORDER BY started_at DESC, id DESC LIMIT {limit:d}) AS run
 JOIN sweep ON sweep.id = run.sweep_id
 JOIN model ON model.id = run.model_id
 LEFT JOIN run_device ON run_device.run_id = run.id
-LEFT JOIN trial ON trial.run_device_id = run_device.id
+LEFT JOIN trial ON trial.run_device_id = run_device.id AND trial.kind = 'measure'
 GROUP BY run.id, sweep.name, model.name, run.started_at, run.finished_at, run_device.id, run_device.state
 ORDER BY run.started_at DESC, run.id DESC"""
 

@@ -216,7 +216,7 @@ def _device_runs(connection: Connection, runs: Sequence[str]) -> dict[str, list[
     for run_device, state, count in connection.execute(
         select(t.trial.c.run_device_id, t.trial.c.state, func.count())
         .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
-        .where(t.run_device.c.run_id.in_(runs))
+        .where(t.run_device.c.run_id.in_(runs), t.trial.c.kind == TrialKind.MEASURE.value)
         .group_by(t.trial.c.run_device_id, t.trial.c.state)
     ):
         counts.setdefault(run_device, {})[TrialState(state)] = count

@@ -46,10 +46,14 @@ class Planned:
 
     @property
     def measures(self) -> list[str]:
-        return [trial.key for trial in self.plan.trials if trial.kind is TrialKind.MEASURE]
+        return measures_of(self.plan)
 
     def log(self, log_id: str = "log-1") -> EventLog:
         return EventLog("run", self.plan, log_id)
+
+
+def measures_of(plan: DevicePlan) -> list[str]:
+    return [trial.key for trial in plan.trials if trial.kind is TrialKind.MEASURE]
 
 
 def plan_run(store: Store, **sweep_options: Any) -> Planned:

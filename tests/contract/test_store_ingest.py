@@ -12,7 +12,7 @@ from orchestrator.domain.run import Offset, TrialState
 from orchestrator.store import tables
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import EventLog
-from tests.contract.planned_runs import LATENCIES, Planned, refused, refused_in, rows, states
+from tests.contract.planned_runs import LATENCIES, Planned, measures_of, refused, refused_in, rows, states
 from tests.databases import content
 
 
@@ -90,8 +90,8 @@ class TestOneDeviceDoesNotHarmAnother:
         assert result.device == "nano-01"
         assert result.offset == Offset("log-1", 2)
 
-    def test_the_same_trial_keys_on_two_devices_are_two_trials(self, store: Store, planned: Planned) -> None:
-        logs = [EventLog("run", plan).started(plan.trials[0].key) for plan in (planned.plan, planned.other)]
+    def test_trials_of_two_devices_are_two_trials(self, store: Store, planned: Planned) -> None:
+        logs = [EventLog("run", plan).started(measures_of(plan)[0]) for plan in (planned.plan, planned.other)]
         results = store.ingest([log.arrived() for log in logs])
         assert {result.device for result in results} == {"pi-03", "nano-01"}
         assert states(store, "pi-03")[TrialState.RUNNING] == states(store, "nano-01")[TrialState.RUNNING] == 1

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.plan import TrialKind
+from orchestrator.domain.plan import DevicePlan, TrialKind
 from orchestrator.domain.run import DeviceRunState, RunState, RunSummary, TrialState
 from orchestrator.store.run_list import list_runs
 from orchestrator.store.store import Store
@@ -47,13 +47,14 @@ def create(store: Store, run: str, after_s: float = 0) -> None:
     store.create_run(sample_header(run, SWEEP, MODEL, STARTED_AT + timedelta(seconds=after_s)), MODEL, [PI, NANO])
 
 
-def measure_some(store: Store, run: str) -> None:
+def measure_some(store: Store, run: str) -> DevicePlan:
     """Leave two measured trials and one that began on the first device; the second one has no plan."""
     plan = sample_plan(PI, SWEEP, MODEL)
     save_plan(store, run, plan, save_snapshot(store, PI, Facts(FACTS), STARTED_AT), WORKER_SHA256)
     first, second, third, *_ = [trial.key for trial in plan.trials if trial.kind is TrialKind.MEASURE]
     log = EventLog(run, plan, "log-1").runner_started().started(first).finished(first, [LATENCY])
     store.ingest([log.started(second).finished(second, [LATENCY]).started(third).arrived()])
+    return plan
 
 
 def test_an_empty_database_has_none(store: Store) -> None:
@@ -92,6 +93,24 @@ def test_states_and_counts_are_those_of_the_run_itself(store: Store, pi: DeviceR
     assert summary.devices_complete == [pi, nano].count(DeviceRunState.COMPLETE)
     assert summary.trials == sum(sum(device.trials.values()) for device in record.devices) > 3
     assert summary.trials_measured == sum(device.trials.get(TrialState.MEASURED, 0) for device in record.devices) == 2
+
+
+def test_preflights_are_no_trials_of_a_run(store: Store) -> None:
+    create(store, "run")
+    plan = measure_some(store, "run")
+    preflights = [trial.key for trial in plan.trials if trial.kind is TrialKind.PREFLIGHT]
+    log = EventLog("run", plan, "log-2")
+    for preflight in preflights:
+        log.started(preflight).finished(preflight)
+    store.ingest([log.arrived()])
+    record = store.find_run("run")
+    assert record is not None
+
+    assert len(preflights) == len(plan.jobs) > 0
+    measures = len(plan.trials) - len(preflights)
+    assert (listed(store)["run"].trials, listed(store)["run"].trials_measured) == (measures, 2)
+    (counts,) = [device.trials for device in record.devices if device.device == "pi-03"]
+    assert counts == {TrialState.MEASURED: 2, TrialState.RUNNING: 1, TrialState.PLANNED: measures - 3}
 
 
 def test_times_are_in_utc(store: Store) -> None:

@@ -23,7 +23,7 @@ from orchestrator.session.device_session import DeviceSession, DeviceSessions
 from orchestrator.session.link import LinkPolicy
 from orchestrator.session.worker_client import WorkerProgram
 from orchestrator.testing.faulty_transport import Fault, FaultyConnector
-from orchestrator.transport.base import Transport
+from orchestrator.transport.base import Connector, Transport
 from orchestrator.transport.local import LocalConnector
 
 WAIT_S = 30.0
@@ -114,9 +114,15 @@ class Bench:
 class Talk:
     """A session in a thread, and what it has reported."""
 
-    def __init__(self, bench: Bench, faults: Sequence[Fault] = (), policy: LinkPolicy = PATIENT) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        faults: Sequence[Fault] = (),
+        policy: LinkPolicy = PATIENT,
+        reach: Connector | None = None,
+    ) -> None:
         archive, sha256 = worker_archive()
-        connector = FaultyConnector(bench.connector, {bench.device.name: list(faults)})
+        connector = FaultyConnector(reach or bench.connector, {bench.device.name: list(faults)})
         worker = WorkerProgram(archive, sha256, loader_source())
         parts = DeviceSessions(connector, worker, bench.cache, CommandSwitch(), policy)
         self.session: DeviceSession = parts(bench.device)

@@ -28,7 +28,8 @@ class SshConnector:
 
     Keys of hosts are trusted if they stand in `known_hosts`, in the user's or in the system's files; there is no
     setting, here or in the ssh configuration, that trusts any other. The agent is asked for keys and never forwarded.
-    `ssh_config` stands for the user's and the system's configuration where it is given.
+    `ssh_config` stands for the user's and the system's configuration where it is given. A connection that has been idle
+    for `keepalive_s` says something, so that whatever lies on the way goes on to know it.
     """
 
     known_hosts: Path
@@ -36,6 +37,7 @@ class SshConnector:
     connect_timeout_s: float = 10.0
     end_timeout_s: float = END_TIMEOUT_S
     write_stall_s: float = WRITE_STALL_S
+    keepalive_s: int = 15
 
     def connect(self, device: Device) -> SshTransport:
         """Return an open transport; the errors say what to do."""
@@ -63,7 +65,7 @@ class SshConnector:
                 raise
 
     def _links(self) -> Links:
-        return Links(Patience(self.connect_timeout_s, self.write_stall_s))
+        return Links(Patience(self.connect_timeout_s, self.write_stall_s, self.keepalive_s))
 
 
 class SshTransport:

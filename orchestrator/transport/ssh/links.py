@@ -24,7 +24,6 @@ from orchestrator.transport.ssh.trust import check, known_keys
 
 Result = TypeVar("Result")
 
-_KEEPALIVE_S = 15
 _IDLE_WAKE_S = 2.0
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
@@ -36,10 +35,11 @@ for _library in ("paramiko", "fabric", "invoke"):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait: for each step of connecting, and for a connection that takes no data."""
+    """How long to wait: for a step of connecting, for one that takes no data, and before an idle one speaks."""
 
     connect_s: float
     stall_s: float
+    keepalive_s: int
 
 
 class Links:
@@ -110,7 +110,7 @@ class Links:
         except BaseException:
             connection.client.close()
             raise
-        connection.transport.set_keepalive(_KEEPALIVE_S)
+        connection.transport.set_keepalive(self._patience.keepalive_s)
         connection.transport.sock.settimeout(_IDLE_WAKE_S)
         with self._lock:
             if not self._closed:
