@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.conversation import Attachment, Command, Forget, Report, RunnerStarted, SessionEnded
-from orchestrator.domain.errors import Unreachable
+from orchestrator.domain.errors import Unreachable, WorkerFailed
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.inventory import Inventory
 from orchestrator.domain.lease import Claim, Granted
 from orchestrator.domain.run import DeviceRunState, RunRecord, RunState
 from orchestrator.reporting.progress import SilentDisplay
-from orchestrator.services.drive import DriverParts, Intent
+from orchestrator.services.drive import Driver, DriverParts, Intent
 from orchestrator.services.pick_up import pick_up
+from orchestrator.services.run import outcome_of
 from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import (
     FACTS,
@@ -161,3 +162,27 @@ def test_a_device_that_is_just_being_set_to_work_is_left_to_that_controller_by_w
     executor = ScriptedExecutor({"pi-03": lambda _: followed(whole_log(PI))})
     again = pick_up(record, Intent.FOLLOW, Inventory({"pi-03": PI}), replace(parts, executor=executor))
     assert again.exit_code == 0
+
+
+def test_a_log_that_cannot_be_removed_is_told_and_the_device_stays_complete(store: Store) -> None:
+    class Warned(SilentDisplay):
+        def __init__(self) -> None:
+            self.told: list[str] = []
+
+        def warned(self, device: str, message: str, hint: str | None) -> None:
+            self.told.append(f"{message} ({hint})")
+
+    class ReadOnly(ScriptedExecutor):
+        def post(self, device: str, command: Command) -> None:
+            if isinstance(command, Forget):
+                self._emit(SessionEnded(device, WorkerFailed("read-only file system", device=device, step="forget")))
+            else:
+                super().post(device, command)
+
+    display = Warned()
+    store.create_run(sample_header(RUN, SWEEP, MODEL), MODEL, (PI,))
+    parts = DriverParts(store, ReadOnly({"pi-03": lambda _: followed(whole_log(PI))}), display, Planner())
+    Driver(RUN, Intent.RUN, parts).drive((PI,))
+    assert outcome_of(store, RUN).exit_code == 0
+    assert len(display.told) == 1
+    assert display.told[0].startswith("pi-03: forget: read-only file system (the run is complete")
