@@ -40,7 +40,7 @@ from orchestrator.services.handover import Handover, Prepared
 from orchestrator.services.health import Twins, check_health
 from orchestrator.services.inbox import Inbox, Patient, Urgent
 from orchestrator.services.ladder import Help, Ladder, kept_out, stopped
-from orchestrator.services.ledger import ENDED, LEFT_HINT, Ledger
+from orchestrator.services.ledger import ENDED, Ledger
 from orchestrator.services.way_out import way_out
 
 STOPPED = "the runner on the device ended before its plan did"
@@ -307,7 +307,7 @@ class Driver:
             return
         part.ended = True
         if report.error is not None and part.outcome is DeviceRunState.COMPLETE:
-            self._display.warned(part.device.name, str(report.error), LEFT_HINT)
+            self._ledger.left_behind(part, report.error)
 
     def _help_stranded(self) -> None:
         """Rescue devices whose session has ended too early, or leave them; some wait for what becomes of the others."""

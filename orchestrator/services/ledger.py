@@ -97,11 +97,16 @@ class Ledger:
         state = self.standing(part).state
         if state is DeviceRunState.COMPLETE:  # only the log that may have stayed there was wanted
             part.outcome = state
-            self._display.warned(part.device.name, str(error), LEFT_HINT)
+            self.left_behind(part, error)
             return
         if state is DeviceRunState.PLANNED:
             state = DeviceRunState.RUNNING if part.started else DeviceRunState.FAILED
         self._record(part, state, str(error), error.hint)
+
+    def left_behind(self, part: Part, error: DeviceError) -> None:
+        """Say why a device that is done with its run may keep some of it on its disk."""
+        name = part.device.name
+        self._display.warned(name, str(error).removeprefix(f"{name}: "), LEFT_HINT)
 
     def cancelled(self, part: Part) -> Standing:
         """Return how a device stands of which no runner is left: cancelled, whatever stopped it, unless complete."""

@@ -185,4 +185,4 @@ def test_a_log_that_cannot_be_removed_is_told_and_the_device_stays_complete(stor
     Driver(RUN, Intent.RUN, parts).drive((PI,))
     assert outcome_of(store, RUN).exit_code == 0
     assert len(display.told) == 1
-    assert display.told[0].startswith("pi-03: forget: read-only file system (the run is complete")
+    assert display.told[0].startswith("forget: read-only file system (the run is complete")
