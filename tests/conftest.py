@@ -55,12 +55,18 @@ def database_file(sqlite_databases: SqliteDatabases, tmp_path: Path) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_server: PostgresServer) -> PostgresDatabases:
+    """Makes databases on the one PostgreSQL; itself made once, for it numbers them."""
+    return PostgresDatabases(postgres_server)
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def databases(request: pytest.FixtureRequest, sqlite_databases: SqliteDatabases) -> Databases:
-    """Makes databases of one kind; a test that asks for it runs once for each kind."""
-    if request.param == "sqlite":
-        return sqlite_databases
-    return PostgresDatabases(request.getfixturevalue("postgres_server"))
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Makes databases of one kind; a test that asks for it runs once for each kind, in any order."""
+    named = "sqlite_databases" if request.param == "sqlite" else "postgres_databases"
+    found: Databases = request.getfixturevalue(named)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
 
 from orchestrator.store import tables
 from orchestrator.store.store import Store, open_store
@@ -26,9 +26,11 @@ class Databases(Protocol):
 
 
 def clear(store: Store) -> None:
-    """Delete every row."""
+    """Delete every row; most tables have none, and one question tells which."""
+    everything = list(reversed(tables.metadata.sorted_tables))
     with store.database.write() as connection:
-        for table in reversed(tables.metadata.sorted_tables):
+        has_rows = connection.execute(select(*(exists(select(table)) for table in everything))).one()
+        for table in (table for table, has_any in zip(everything, has_rows, strict=True) if has_any):
             connection.execute(delete(table))
 
 
