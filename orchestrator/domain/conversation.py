@@ -172,6 +172,7 @@ class RungClimbed:
     rung: Rung
     reason: str
     succeeded: bool
+    took_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,3 +194,19 @@ Report = (
     | RungClimbed
     | SessionEnded
 )
+
+
+_BEFORE_AN_ANSWER = (Step.CONNECT, Step.START_WORKER, Step.RECOVER)
+
+
+def is_answer(report: Report) -> bool:
+    """Say whether a report is a sign that the device itself is there."""
+    match report:
+        case StepBegan():
+            return report.step not in _BEFORE_AN_ANSWER
+        case RungClimbed():
+            return report.succeeded
+        case SessionEnded():
+            return report.error is not None and not report.error.retryable
+        case _:
+            return True

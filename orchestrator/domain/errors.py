@@ -127,10 +127,22 @@ class Unreachable(DeviceError):
     retryable = True
 
 
+class NoAnswer(Unreachable):
+    """The device itself does not answer; what else keeps us from it is on the way there, or on this side."""
+
+
 class LinkLost(DeviceError):
     """An open connection ended or fell silent."""
 
     retryable = True
+
+
+class GatewayLost(LinkLost):
+    """What held the connection is gone, on this side of it."""
+
+
+class RunnerStopped(DeviceError):
+    """A device's runner ended before its plan did; the device answers."""
 
 
 class AuthenticationFailed(DeviceError):

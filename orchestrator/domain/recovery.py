@@ -77,6 +77,14 @@ class Quarantine:
     since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """What a new session does to its device first; `if_silent`: only if the device does not answer now either."""
+
+    rung: Rung
+    if_silent: bool = False
+
+
 def next_rescue(recovery: Recovery, climbed: Collection[Rung], *, answers: bool) -> Rung | None:
     """Return what to do to a device that did not come back by itself; a device that `answers` can be told to reboot."""
     if Rung.POWER_CYCLE in climbed:  # nothing is above it, and nobody climbs down

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from orchestrator.domain.conversation import Command, Report
 from orchestrator.domain.device import Device
-from orchestrator.domain.recovery import Rung
+from orchestrator.domain.recovery import Rescue
 
 Emit = Callable[[Report], None]
 """Takes one report; an executor calls it from any thread."""
@@ -30,7 +30,7 @@ class Session(Protocol):
 class SessionFactory(Protocol):
     """Makes sessions; picklable, so that a gateway elsewhere can make them too."""
 
-    def __call__(self, device: Device, rescue: Rung | None = None) -> Session:
+    def __call__(self, device: Device, rescue: Rescue | None = None) -> Session:
         """Return a session that will talk to this device, and first brings it back where a `rescue` is named."""
 
 
@@ -38,7 +38,7 @@ class SessionFactory(Protocol):
 class Executor(Protocol):
     """Runs the sessions of one sweep."""
 
-    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rung | None = None) -> None:
+    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
         """Begin one session per device at once; `emit` gets every report, from any thread, as it comes.
 
         May be called again: for further devices, which were in use at first, and for those whose session has ended,

@@ -17,8 +17,8 @@ from typing import Any
 
 from orchestrator.domain.conversation import Command, Report, SessionEnded
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import LinkLost, OrchestratorError
-from orchestrator.domain.recovery import Rung
+from orchestrator.domain.errors import GatewayLost, OrchestratorError
+from orchestrator.domain.recovery import Rescue
 from orchestrator.execution.base import Emit, SessionFactory
 from orchestrator.execution.threads import ThreadExecutor
 
@@ -39,7 +39,7 @@ class Gateway:
         self._executor = ThreadExecutor(factory)
         self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
 
-    def launch(self, devices: Sequence[Device], rescue: Rung | None) -> None:
+    def launch(self, devices: Sequence[Device], rescue: Rescue | None) -> None:
         """Begin the sessions."""
         self._executor.launch(devices, self._reports.put, rescue)
 
@@ -76,17 +76,21 @@ class RayExecutor:
         self._lock = threading.Lock()
         self._started_cluster = False
 
-    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rung | None = None) -> None:
+    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
         """Begin one session per device in the gateway, which the first call places."""
         if self._ray is None:
             self._ray = self._join_cluster()
             self._gateway = self._place_gateway()
+        names = {device.name for device in devices}
+        with self._lock:
+            self._live |= names
         try:
             self._ray.get(self._gateway.launch.remote(list(devices), rescue))
         except self._ray.exceptions.RayError as error:
+            with self._lock:
+                self._live -= names
             raise RayUnavailable(f"the Ray gateway did not start: {_first_line(error)}", "see `ray status`") from error
         with self._lock:
-            self._live |= {device.name for device in devices}
             if self._pump is None:
                 self._pump = threading.Thread(target=self._pass_on, args=(emit,), name="ray gateway", daemon=True)
                 self._pump.start()
@@ -157,7 +161,7 @@ class RayExecutor:
                     emit(report)
         except ray.exceptions.RayError as error:
             for device in sorted(self._live):
-                gone = LinkLost(
+                gone = GatewayLost(
                     f"the Ray gateway ended: {_first_line(error)}",
                     "the device goes on by itself: benchfleet runs resume last",
                     device=device,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from orchestrator.domain.conversation import Close, Command
 from orchestrator.domain.device import Device
-from orchestrator.domain.recovery import Rung
+from orchestrator.domain.recovery import Rescue
 from orchestrator.execution.base import Emit, Session, SessionFactory
 from orchestrator.execution.guard import run_guarded
 
@@ -21,7 +21,7 @@ class ThreadExecutor:
         self._sessions: dict[str, Session] = {}
         self._threads: list[threading.Thread] = []
 
-    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rung | None = None) -> None:
+    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
         """Begin one session per device at once."""
         for device in devices:
             session = self._sessions[device.name] = self._factory(device, rescue)

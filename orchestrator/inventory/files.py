@@ -70,7 +70,9 @@ class _LoadedFile:
 def _load_file(path: Path) -> _LoadedFile:
     """Read one file; a disabled one is checked like any other, and gives no devices."""
     section, document = load_section(path, InventorySection)
-    complaints = [one for name, device in section.devices.items() for one in _contradictions(name, device)]
+    complaints = list(_shared_switches(section))
+    for name, device in section.devices.items():
+        complaints += _contradictions(name, device, section.defaults)
     if complaints:
         raise refuse(document, complaints)
     if section.disabled:
@@ -82,16 +84,29 @@ def _load_file(path: Path) -> _LoadedFile:
     )
 
 
-def _contradictions(name: str, device: DeviceSection) -> Iterator[Complaint]:
+def _contradictions(name: str, device: DeviceSection, defaults: DefaultsSection) -> Iterator[Complaint]:
     if device.transport == TransportKind.LOCAL:
         for key in SSH_KEYS:
             if getattr(device, key) is not None:
                 yield Complaint(("devices", name, key), f"{name}: a local device has no {key!r}")
+    if (device.transport or defaults.transport) == TransportKind.LOCAL:
         for key in RESCUES:
             if getattr(device.recovery, key) is not None:
                 yield Complaint(("devices", name, "recovery", key), f"{name}: {key!r} would end this command too")
     if device.jump == name:
         yield Complaint(("devices", name, "jump"), f"{name}: a device cannot be its own jump host")
+
+
+def _shared_switches(section: InventorySection) -> Iterator[Complaint]:
+    """Complain of a power_cycle that would cut more than one device's power."""
+    if section.defaults.recovery.power_cycle is not None:
+        yield Complaint(("defaults", "recovery", "power_cycle"), "a switch belongs to one device, not to all")
+    users: dict[tuple[str, ...], str] = {}
+    for name, device in section.devices.items():
+        cycle = device.recovery.power_cycle
+        if cycle is not None and (first := users.setdefault((*(cycle.off or ()), "", *cycle.on), name)) != name:
+            place = ("devices", name, "recovery", "power_cycle")
+            yield Complaint(place, f"{name}: these commands switch {first} already")
 
 
 class _DeviceReader:

@@ -2,51 +2,81 @@
 
 from __future__ import annotations
 
-import shlex
+import atexit
+import os
 import subprocess
+import tempfile
+import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import PowerSwitchFailed
 from orchestrator.meters.base import Pause
 
 COMMAND_S_MAX = 60.0
-_SAID_MAX = 300
+_SAID_BYTES_MAX = 300
+
+_under_way: set[threading.Thread] = set()
 
 
 class CommandSwitch:
-    """Runs argument vectors, never a shell; they read nothing, and what they print is shown only where they fail."""
+    """Runs argument vectors, never a shell, in a session of their own, so that Ctrl-C does not end them half-way.
+
+    They read nothing. What they print is told only where they fail, and of their words only the program: the others
+    may be secrets.
+    """
 
     def cycle(self, device: Device, pause: Pause) -> None:
-        """Run the inventory's `off`, wait, run its `on`; the power is given back even if nobody waits any more."""
+        """Run the inventory's `off`, wait, run its `on`; `on` runs whatever became of `off`, or of who waits."""
         cycle = device.recovery.power_cycle
         if cycle is None:
             raise PowerSwitchFailed("no command switches its power", "recovery: {power_cycle: …} in the inventory")
-        if not cycle.off:
-            _run(cycle.on)
-            return
-        _run(cycle.off)
+        thread = threading.current_thread()
+        _under_way.add(thread)  # the process stays until the power is back
         try:
-            pause(cycle.off_s)
+            _cut(cycle.off, pause, cycle.off_s)
         finally:
-            _run(cycle.on)
+            try:
+                _run("on", cycle.on)
+            finally:
+                _under_way.discard(thread)
 
 
-def _run(argv: Sequence[str]) -> None:
-    shown = shlex.join(argv)
-    try:
-        done = subprocess.run(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=COMMAND_S_MAX,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise PowerSwitchFailed(f"{shown}: did not end within {COMMAND_S_MAX:.0f} s") from None
-    except OSError as error:
-        raise PowerSwitchFailed(f"{shown}: {error.strerror}", "check recovery.power_cycle in the inventory") from None
-    if done.returncode != 0:
-        said = " ".join(done.stdout.decode(errors="replace").split())[-_SAID_MAX:]
-        raise PowerSwitchFailed(f"{shown}: exit status {done.returncode}: {said}")
+def _cut(off: Sequence[str], pause: Pause, off_s: float) -> None:
+    if off:
+        _run("off", off)
+        pause(off_s)
+
+
+def _run(name: str, argv: Sequence[str]) -> None:
+    what = f"power_cycle.{name} ({Path(argv[0]).name})"
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(
+                list(argv), stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        except OSError as error:
+            hint = "check recovery.power_cycle in the inventory"
+            raise PowerSwitchFailed(f"{what}: {error.strerror}", hint) from None
+        with process:
+            try:
+                status = process.wait(COMMAND_S_MAX)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise PowerSwitchFailed(f"{what}: did not end within {COMMAND_S_MAX:g} s") from None
+        if status != 0:
+            raise PowerSwitchFailed(f"{what}: exit status {status}: {_tail(said.fileno())}")
+
+
+def _tail(file: int) -> str:
+    size = os.fstat(file).st_size
+    text = os.pread(file, _SAID_BYTES_MAX, max(0, size - _SAID_BYTES_MAX)).decode(errors="replace")
+    return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
+
+
+@atexit.register
+def _wait_for_power() -> None:
+    """Let no process of ours end between off and on: its threads would."""
+    for thread in list(_under_way):
+        thread.join(2 * COMMAND_S_MAX)

@@ -6,6 +6,7 @@ one transaction of each kind, so that fifty devices cost hardly more than one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -24,9 +25,10 @@ from orchestrator.domain.conversation import (
     SessionEnded,
     Step,
     StepBegan,
+    is_answer,
 )
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import DeviceError, DeviceReserved, LeaseLost, StoreError
+from orchestrator.domain.errors import DeviceError, DeviceReserved, LeaseLost, NoAnswer, RunnerStopped, StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import Busy, Granted
 from orchestrator.domain.plan_document import longest_s, planned_trials
@@ -39,13 +41,12 @@ from orchestrator.services.driver_parts import Planner as Planner
 from orchestrator.services.handover import Handover, Prepared
 from orchestrator.services.health import Twins, check_health
 from orchestrator.services.inbox import Inbox, Patient, Urgent
-from orchestrator.services.ladder import Help, Ladder, kept_out, stopped
+from orchestrator.services.ladder import Help, Ladder, kept_out
 from orchestrator.services.ledger import ENDED, Ledger
 from orchestrator.services.way_out import way_out
 
 STOPPED = "the runner on the device ended before its plan did"
 LOG_GONE = "the device has no log of this run any more"
-OUT_OF_TOUCH = (Step.CONNECT, Step.START_WORKER, Step.RECOVER)
 NOT_BEGUN = "the device has not begun"
 
 
@@ -66,8 +67,7 @@ class Driver:
         self._leases = DeviceLeases(parts.store, run, parts.tenant, collects=intent in (Intent.FOLLOW, Intent.CANCEL))
         self._ledger = Ledger(run, self._parts, parts, self._leases)
         self._handover = Handover(run, intent, parts, self._ledger, self._leases)
-        self._ladder = Ladder(run, intent, self._parts, parts, self._leases)
-        self._ladder.tell = self._inbox.put
+        self._ladder = Ladder(run, intent, self._parts, parts, self._leases, tell=self._inbox.put)
 
     def drive(self, devices: Sequence[Device]) -> frozenset[str]:
         """Do with these devices what the intent says; KeyboardInterrupt leaves them running and is passed on.
@@ -76,11 +76,15 @@ class Driver:
         is recorded, where the sweep names one: that is its mistake, not a device's failure.
         """
         self._parts.update({device.name: Part(device) for device in devices})
+        if self._intent is Intent.RESUME:
+            for part in self._parts.values():
+                part.was_cancelled = self._ledger.standing(part).state is DeviceRunState.CANCELLED
         self._inbox.expect(len(devices))
         try:
-            self._begin(self._leases.claim(self._admitted(devices)))
+            self._begin(self._leases.claim(devices))
             while not all(part.ended for part in self._parts.values()):
                 urgent, due = self._inbox.take(self._leases.pause_s)
+                self._hear([*urgent, *due])
                 self._tend()
                 self._answer(urgent)
                 self._settle(due)
@@ -96,20 +100,15 @@ class Driver:
             raise self._handover.mistake
         return frozenset(name for name, part in self._parts.items() if part.taken_over)
 
-    def _admitted(self, devices: Sequence[Device]) -> Sequence[Device]:
-        """Return the devices that are not in quarantine; that keeps none from being collected or cancelled."""
-        if self._intent not in MEASURING:
-            return devices
-        quarantined = self._store.quarantines([device.name for device in devices])
-        for name, quarantine in quarantined.items():
-            self._ledger.refuse(self._parts[name], kept_out(quarantine))
-        return [device for device in devices if device.name not in quarantined]
-
     def _begin(self, answers: Mapping[str, Granted | Busy]) -> None:
         """Connect to the devices that are granted; of the others say who is in the way."""
         granted = []
+        quarantined = self._store.quarantines(list(answers)) if answers and self._intent in MEASURING else {}
         for name, answer in answers.items():
             part = self._parts[name]
+            if name in quarantined:
+                self._ledger.refuse(part, kept_out(quarantined[name]))
+                continue  # _tend gives it back
             if isinstance(answer, Granted) and self._ledger.ended_elsewhere(part):
                 continue  # _tend gives it back
             if isinstance(answer, Granted):
@@ -124,6 +123,11 @@ class Driver:
                 self._ledger.refuse(part, DeviceReserved(answer.refusal, way_out(answer, self._holder), device=name))
         if granted:
             self._executor.launch(granted, self._inbox.put)
+
+    def _hear(self, reports: Sequence[Urgent | Patient | Prepared]) -> None:
+        for report in reports:
+            if not isinstance(report, Prepared) and is_answer(report):
+                self._parts[report.device].heard_at = time.monotonic()
 
     def _tend(self) -> None:
         """Renew the leases, ask whether those that were waited for are granted, and give back what is done with."""
@@ -169,10 +173,8 @@ class Driver:
                 case RungClimbed():
                     self._on_climbed(part, report)
                 case StepBegan():
-                    part.in_touch = report.step not in OUT_OF_TOUCH
                     self._display.step(report.device, report.step, report.detail)
                 case FactsReported():
-                    part.in_touch = True
                     facts.append(report)
                 case Prepared():
                     prepared.append((part, report))
@@ -209,7 +211,8 @@ class Driver:
                 self._ledger.fail(part, snapshot)
                 continue
             part.snapshot, part.worker_sha256 = snapshot, report.worker_sha256
-            unfit = check_health(part.device, report.facts, self._display) if self._intent in NEW else None
+            is_new = self._intent in NEW and not part.climbed  # its clock may not be set yet
+            unfit = check_health(part.device, report.facts, self._display) if is_new else None
             if unfit is not None:
                 self._ledger.fail(part, unfit)
                 continue
@@ -224,6 +227,8 @@ class Driver:
             self._ledger.give_up(part, lost)
 
     def _set_to_work(self, part: Part, facts: Facts) -> None:
+        if part.climbed and self._ledger.cancelled_elsewhere(part):
+            return
         name = part.device.name
         is_new = self._intent in NEW and not part.climbed
         document = None if is_new else self._store.plan_document(self._run, name)
@@ -242,13 +247,16 @@ class Driver:
 
     def _on_started(self, part: Part) -> None:
         """Leave a detached device; of the others the log's own first records tell that they run."""
-        part.started = True
+        part.started, part.stopped = True, False
         self._ladder.ended(part, succeeded=True)
         if self._intent is Intent.DETACH:
             self._ledger.end(part, DeviceRunState.RUNNING)
 
     def _on_follow_ended(self, part: Part, report: FollowEnded) -> None:
         name = part.device.name
+        broke_off = self._intent in MEASURING and report.state != DeviceLogState.FINISHED
+        if broke_off and self._ledger.cancelled_elsewhere(part):
+            return
         offset = self._store.offset(self._run, name)
         collected = report.state == DeviceLogState.FINISHED and offset == Offset(report.log_id, report.last_seq or 0)
         if self._goes_on(part, report.state) and self._resumed(part, report, offset, collected):
@@ -267,7 +275,8 @@ class Driver:
 
     def _on_stopped(self, part: Part, error: str) -> None:
         """Let the device be rescued once this session has ended, or leave it as it is."""
-        failure = stopped(part.device.name, error)
+        part.stopped = True
+        failure = RunnerStopped(error, device=part.device.name)
         if self._ladder.wants_rescue(part, failure):
             part.failure = failure
             self._executor.post(part.device.name, Close())
@@ -301,9 +310,8 @@ class Driver:
 
     def _on_session_ended(self, part: Part, report: SessionEnded) -> None:
         failure, part.failure = report.error or part.failure, None
-        part.in_touch = report.error is None
         if failure is not None and part.outcome is None:
-            part.stranded = failure
+            part.stranded, part.stranded_at = failure, time.monotonic()
             return
         part.ended = True
         if report.error is not None and part.outcome is DeviceRunState.COMPLETE:
@@ -316,6 +324,8 @@ class Driver:
             if failure is None or part.ended:
                 continue
             try:
+                if self._intent in MEASURING and self._ledger.cancelled_elsewhere(part):
+                    continue
                 helped = self._ladder.help(part, failure)
                 if helped is Help.LATER:
                     continue
@@ -326,8 +336,11 @@ class Driver:
                 self._ledger.give_up(part, lost)
 
     def _leave_stranded(self, part: Part, failure: DeviceError) -> None:
+        """Leave a device; one whose runner has ended, or was cut off, does not go on by itself."""
         part.ended = True
         if self._intent is Intent.CANCEL:
             self._ledger.not_cancelled(part, failure)
+        elif part.stopped or (part.started and part.climbed and isinstance(failure, NoAnswer)):
+            self._ledger.end(part, DeviceRunState.STOPPED, str(failure), f"benchfleet runs resume {self._run}")
         else:
             self._ledger.lose(part, failure)

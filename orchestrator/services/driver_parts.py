@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
@@ -63,9 +64,10 @@ class DriverParts:
 class Part:
     """What the driver knows of one device.
 
-    `climbed` are the rungs that did something to the device itself; `rung` is the event of one whose end is not known
-    yet. `in_touch` is whether it answered last. `failure` is why a rescue follows once the session has ended, and
-    `stranded` why one is waited for since.
+    `stopped`: its runner is known to have ended. `climbed` are the rungs that did something to the device itself;
+    `rung` is the event of one whose end is not known yet. `failure` is why a rescue follows once the session has ended,
+    `stranded` why one is waited for, since `stranded_at`; `heard_at` is when the device last answered. Both are
+    seconds of `time.monotonic`.
     """
 
     device: Device
@@ -73,15 +75,19 @@ class Part:
     worker_sha256: str = ""
     queued_as: DeviceRunState | None = None
     """Where it stood when it began to wait for somebody else's lease to end; None if it never had to."""
+    was_cancelled: bool = False
+    """Whether the run was cancelled there when this driver took it up."""
     launched: bool = False
     started: bool = False
+    stopped: bool = False
     fresh_log: bool = False
     restarts: int = 0
     outcome: DeviceRunState | None = None
     ended: bool = False
     taken_over: bool = False
     climbed: set[Rung] = field(default_factory=set)
-    rung: int | None = None
-    in_touch: bool = False
+    rung: tuple[int, Rung] | None = None
     failure: DeviceError | None = None
     stranded: DeviceError | None = None
+    stranded_at: float = math.inf
+    heard_at: float = -math.inf

@@ -10,23 +10,29 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
 from orchestrator.domain.conversation import Report, RungClimbed, Step
+from orchestrator.domain.device import TransportKind
 from orchestrator.domain.errors import (
     DeviceError,
     DeviceQuarantined,
+    GatewayLost,
     LinkLost,
+    NoAnswer,
+    OrchestratorError,
     PowerSwitchFailed,
     RebootFailed,
-    Unreachable,
+    RunnerStopped,
 )
-from orchestrator.domain.recovery import Quarantine, Rung, next_rescue
+from orchestrator.domain.recovery import Quarantine, Rescue, Rung, next_rescue
 from orchestrator.services.device_leases import DeviceLeases
 from orchestrator.services.driver_parts import MEASURING, DriverParts, Intent, Part
 
-RESCUABLE = (Unreachable, LinkLost, RebootFailed, PowerSwitchFailed)
-"""A wrong key or a full disk is the same after another boot."""
+ANSWERS = (RunnerStopped, RebootFailed)
+"""The device itself says so."""
+RESCUABLE = (*ANSWERS, NoAnswer, LinkLost, PowerSwitchFailed)
+"""What another boot may change: a wrong key, a full disk, or what is on the way to the device, is the same after it."""
 
-NOBODY_ANSWERS = "no device of the run answers, so this one is neither cycled nor put into quarantine"
-NETWORK_HINT = "is it this side's network? when it is back, benchfleet runs resume last"
+NO_WITNESS = "no other device of the run answers now, so this one is neither cycled nor put into quarantine"
+NETWORK_HINT = "is it this side's network? when it is back: benchfleet runs resume"
 
 
 class Help(Enum):
@@ -38,10 +44,17 @@ class Help(Enum):
 
 
 class Ladder:
-    """What one driver tries for its devices, its `parts`; whoever sets `tell` hears what their new sessions report."""
+    """What one driver tries for its devices, its `parts`; `tell` hears what their new sessions report."""
 
     def __init__(
-        self, run: str, intent: Intent, parts: Mapping[str, Part], of_driver: DriverParts, leases: DeviceLeases
+        self,
+        run: str,
+        intent: Intent,
+        parts: Mapping[str, Part],
+        of_driver: DriverParts,
+        leases: DeviceLeases,
+        *,
+        tell: Callable[[Report], None],
     ) -> None:
         self._run = run
         self._parts = parts
@@ -52,7 +65,7 @@ class Ladder:
         self._display = of_driver.display
         self._holder = of_driver.tenant.holder
         self._leases = leases
-        self.tell: Callable[[Report], None] = _nobody
+        self._tell = tell
 
     def may_restart(self, part: Part) -> bool:
         """Say whether the device's runner may be started once more."""
@@ -62,6 +75,7 @@ class Ladder:
         """Record that a runner is started anew, unless that is what was asked for; raise LeaseLost."""
         part.restarts += 1
         if part.restarts > self._is_due(part):
+            self.ended(part, succeeded=False)
             part.rung = self._begin(part, Rung.RESTART, reason)
 
     def _is_due(self, part: Part) -> bool:
@@ -71,75 +85,99 @@ class Ladder:
     def help(self, part: Part, failure: DeviceError) -> Help:
         """Take the next rung for a device, where the inventory says how: reboot it, cycle its power, quarantine it.
 
-        Its session must have ended. A device that does not answer is left alone while no other one of the run does: it
-        may be this side's network. Raise LeaseLost where another controller has the device by now.
+        Its session must have ended. Raise LeaseLost where another controller has the device by now.
         """
         rung = self._next(part, failure)
-        verdict = Help.NONE if rung is None else self._outlook(part)
+        verdict = Help.NONE if rung is None else self._outlook(part, failure, rung)
         if verdict is Help.LATER:
             return verdict
         self.ended(part, succeeded=False)
-        if rung is Rung.QUARANTINE and verdict is Help.NOW:
+        if rung is None or verdict is Help.NONE:
+            return Help.NONE
+        if rung is Rung.QUARANTINE:
             self._quarantine(part, str(failure))
             return Help.NONE
-        if rung is not None and verdict is Help.NOW:
-            self._rescue(part, rung, str(failure))
-        return verdict
+        return self._rescue(part, Rescue(rung, if_silent=isinstance(failure, NoAnswer)), str(failure))
 
     def wants_rescue(self, part: Part, failure: DeviceError) -> bool:
         """Say whether a rung is left that does something to the device itself, and may help against the failure."""
         return self._next(part, failure) not in (None, Rung.QUARANTINE)
 
-    def _next(self, part: Part, failure: DeviceError) -> Rung | None:
-        holds, recovery = self._leases.has_exclusively(part.device.name), part.device.recovery
-        if not (self._measures and holds and isinstance(failure, RESCUABLE)):
-            return None
-        rescue = next_rescue(recovery, part.climbed, answers=not isinstance(failure, Unreachable))
-        return rescue or (Rung.QUARANTINE if recovery.quarantine else None)
-
     def climbed(self, part: Part, report: RungClimbed) -> None:
         """Record what a session has tried by itself, or what came of the rung that it was launched for."""
-        if part.rung is None and self._leases.has(part.device.name):
-            part.rung = self._begin(part, report.rung, report.reason)
-        self.ended(part, report.succeeded)
+        spared = Rung.RETRY if report.rung is Rung.RETRY else None
+        if part.rung is not None and part.rung[1] in (report.rung, Rung.POWER_CYCLE if spared else None):
+            self._store.end_rung(part.rung[0], report.succeeded, spared)
+            part.rung = None
+        elif self._leases.has(part.device.name):
+            event, _ = self._begin(part, report.rung, report.reason, report.took_s)
+            self._store.end_rung(event, report.succeeded)
 
     def ended(self, part: Part, succeeded: bool) -> None:
         """Record whether the rung that was climbed last has helped."""
         if part.rung is not None:
-            self._store.end_rung(part.rung, succeeded)
+            self._store.end_rung(part.rung[0], succeeded)
             part.rung = None
 
-    def _outlook(self, part: Part) -> Help:
-        others = [other for other in self._parts.values() if other is not part]
-        if part.in_touch or not others or any(other.in_touch for other in others):
+    def _next(self, part: Part, failure: DeviceError) -> Rung | None:
+        holds, recovery = self._leases.has_exclusively(part.device.name), part.device.recovery
+        may_help = isinstance(failure, RESCUABLE) and not isinstance(failure, GatewayLost)
+        if not (self._measures and holds and may_help):
+            return None
+        rescue = next_rescue(recovery, part.climbed, answers=not isinstance(failure, NoAnswer))
+        return rescue or (Rung.QUARANTINE if recovery.quarantine else None)
+
+    def _outlook(self, part: Part, failure: DeviceError, rung: Rung) -> Help:
+        """Decide whether it is the device that fails, or this side's network: then all of them go on by themselves.
+
+        A device that does not answer is believed to fail if another one of the run, over the network as well, is heard
+        from after that. Where the run has no other, it may be rescued, but is put into quarantine only after that.
+        """
+        if isinstance(failure, ANSWERS):
+            return Help.NOW
+        others = [other for other in self._parts.values() if other is not part and _is_remote(other)]
+        if any(other.heard_at > part.stranded_at for other in others):
             return Help.NOW
         if any(other.launched and not other.ended and other.stranded is None for other in others):
             return Help.LATER
-        self._display.warned(part.device.name, NOBODY_ANSWERS, NETWORK_HINT)
+        was_rescued = bool(part.climbed) and isinstance(failure, NoAnswer)
+        if (rung is not Rung.QUARANTINE or was_rescued) and self._is_only_one():
+            return Help.NOW
+        self._display.warned(part.device.name, NO_WITNESS, NETWORK_HINT)
         return Help.NONE
 
-    def _rescue(self, part: Part, rung: Rung, reason: str) -> None:
-        part.climbed.add(rung)
+    def _is_only_one(self) -> bool:
+        record = self._store.find_run(self._run)
+        return record is not None and len(record.devices) == 1
+
+    def _rescue(self, part: Part, rescue: Rescue, reason: str) -> Help:
+        part.climbed.add(rescue.rung)
         part.restarts = 0
         part.fresh_log = False
-        part.rung = self._begin(part, rung, reason)
-        self._executor.launch([part.device], self.tell, rung)
+        part.rung = self._begin(part, rescue.rung, reason)
+        try:
+            self._executor.launch([part.device], self._tell, rescue)
+        except OrchestratorError as error:  # what would have carried it out is gone
+            self.ended(part, succeeded=False)
+            self._display.warned(part.device.name, f"it could not be helped: {error}", error.hint)
+            return Help.NONE
+        return Help.NOW
 
     def _quarantine(self, part: Part, reason: str) -> None:
-        self._store.end_rung(self._begin(part, Rung.QUARANTINE, reason), succeeded=True)
+        event, _ = self._begin(part, Rung.QUARANTINE, reason)
         made = self._store.quarantine(part.device, reason, self._holder, self._run)
+        self._store.end_rung(event, succeeded=True)
         self._display.warned(part.device.name, "it is in quarantine now", readmit_hint(made))
 
-    def _begin(self, part: Part, rung: Rung, reason: str) -> int:
+    def _begin(self, part: Part, rung: Rung, reason: str, ago_s: float = 0.0) -> tuple[int, Rung]:
         name = part.device.name
-        event = self._store.begin_rung(self._run, name, rung, reason, leases=self._leases.ids)
+        event = self._store.begin_rung(self._run, name, rung, reason, ago_s=ago_s, leases=self._leases.ids)
         self._display.step(name, Step.RECOVER, f"{rung.value}: {reason}" if reason else rung.value)
-        return event
+        return event, rung
 
 
-def stopped(device: str, reason: str) -> DeviceError:
-    """Return the failure that a runner is which ends before its plan does, again and again."""
-    return LinkLost(reason, device=device)
+def _is_remote(part: Part) -> bool:
+    return part.device.transport is not TransportKind.LOCAL
 
 
 def kept_out(quarantine: Quarantine) -> DeviceQuarantined:
@@ -152,7 +190,3 @@ def kept_out(quarantine: Quarantine) -> DeviceQuarantined:
 def readmit_hint(quarantine: Quarantine) -> str:
     """Say how a device comes back into service."""
     return f"once it is well again: benchfleet devices readmit {quarantine.device}"
-
-
-def _nobody(report: Report) -> None:
-    raise AssertionError(f"nobody listens to {report}")

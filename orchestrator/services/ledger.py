@@ -77,6 +77,18 @@ class Ledger:
         self._display.device_ended(name, part.outcome, message, None)
         return True
 
+    def cancelled_elsewhere(self, part: Part) -> bool:
+        """Leave a device whose run was cancelled since this driver took it up; say whether it was."""
+        if part.was_cancelled or self.standing(part).state is not DeviceRunState.CANCELLED:
+            return False
+        part.ended = True
+        part.outcome = DeviceRunState.CANCELLED
+        name = part.device.name
+        self._display.device_ended(name, part.outcome, f"{name}: the run was cancelled elsewhere", None)
+        if part.launched:
+            self._executor.post(name, Close())
+        return True
+
     def give_up(self, part: Part, lost: LeaseLost) -> None:
         """Leave a device to the controller that has it by now; nothing more is written of it."""
         part.ended = part.taken_over = True

@@ -33,7 +33,7 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import BlobDamaged, DeviceBusy, DeviceError, OrchestratorError, WorkerFailed
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.health import CLOCK_OFFSET_KEY, clock_offset_s
-from orchestrator.domain.recovery import Rung
+from orchestrator.domain.recovery import Rescue
 from orchestrator.meters.base import PowerSwitch
 from orchestrator.session import answers
 from orchestrator.session.cleaning import clean, stock
@@ -54,7 +54,7 @@ class DeviceSessions:
     switch: PowerSwitch
     policy: LinkPolicy = field(default_factory=LinkPolicy)
 
-    def __call__(self, device: Device, rescue: Rung | None = None) -> DeviceSession:
+    def __call__(self, device: Device, rescue: Rescue | None = None) -> DeviceSession:
         """Return a session that will talk to this device, and first brings it back where a `rescue` is named."""
         return DeviceSession(device, self, rescue)
 
@@ -62,7 +62,7 @@ class DeviceSessions:
 class DeviceSession:
     """One device's conversation: probe, ship, start, follow; `run` in one thread, `post` from any other."""
 
-    def __init__(self, device: Device, parts: DeviceSessions, rescue: Rung | None = None) -> None:
+    def __init__(self, device: Device, parts: DeviceSessions, rescue: Rescue | None = None) -> None:
         self._device = device
         self._parts = parts
         self._rescue = rescue
@@ -102,10 +102,16 @@ class DeviceSession:
             if isinstance(command, Forget) and command.and_close:
                 return
 
-    def _be_rescued(self, rung: Rung) -> None:
-        self._teller.begin(Step.RECOVER, rung.value)
+    def _be_rescued(self, rescue: Rescue) -> None:
+        self._teller.begin(Step.RECOVER, rescue.rung.value)
         rescuer = Rescuer(self._device, self._parts.connector, self._parts.switch, self._link.told_to_close)
-        self._teller.climb(rung, "", lambda: rescuer.rescue(rung))
+        began = time.monotonic()
+        try:
+            done = rescuer.rescue(rescue)
+        except DeviceError as failure:
+            self._teller.climbed(rescue.rung, str(failure), time.monotonic() - began, succeeded=False)
+            raise
+        self._teller.climbed(done, "", time.monotonic() - began, succeeded=True)
 
     def _obey(self, command: Command) -> None:
         if isinstance(command, Assignment):

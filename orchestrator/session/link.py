@@ -50,16 +50,34 @@ class Link:
         self._lock = threading.Lock()
         self._transport: Transport | None = None
         self._client: WorkerClient | None = None
-        self._reached = False
 
     def reach(self, action: Callable[[WorkerClient], None]) -> None:
-        """Do the first thing of a session: a device that does not answer is tried as often as its inventory says."""
-        self._do(action, self._device.recovery.retries + 1)
-        self._reached = True
+        """Do the first thing of a session; a device that does not answer is tried as often as its inventory says."""
+        try:
+            action(self._connect(""))
+        except DeviceError as failure:
+            if not self._worth_retrying(failure) or self._device.recovery.retries == 0:
+                raise
+            self.disconnect()
+            self._seek(Rung.RETRY, failure, action)
 
     def use(self, action: Callable[[WorkerClient], Result]) -> Result:
-        """Do an idempotent action over the open connection, or over new ones while they are lost."""
-        return self._do(action, self._policy.losses_max)
+        """Do an idempotent action over the open connection, or over new ones while they are lost.
+
+        A connection that held for `stable_s` clears the count of losses: hours over a poor link are fine.
+        """
+        losses = 0
+        while True:
+            opened = time.monotonic()
+            try:
+                return action(self._client or self._connect(""))
+            except DeviceError as failure:
+                losses = 1 if time.monotonic() - opened > self._policy.stable_s else losses + 1
+                gives_up = losses >= self._policy.losses_max or self._device.recovery.reconnect_s_max <= 0
+                if not self._worth_retrying(failure) or gives_up:
+                    raise
+                self.disconnect()
+                self._seek(Rung.RECONNECT, failure)
 
     def close(self) -> None:
         """Seek the device no more, and drop the connection at once, whatever it is used for."""
@@ -78,30 +96,12 @@ class Link:
         if transport is not None:
             transport.close()
 
-    def _do(self, action: Callable[[WorkerClient], Result], attempts: int) -> Result:
-        """Try so many times; a connection that held for `stable_s` clears the count: hours over poor links are fine."""
-        losses = 0
-        while True:
-            opened = time.monotonic()
-            try:
-                return action(self._client or self._connect(""))
-            except DeviceError as failure:
-                losses = 1 if time.monotonic() - opened > self._policy.stable_s else losses + 1
-                if not self._worth_retrying(failure) or losses >= attempts or not self._may_seek():
-                    raise
-                self.disconnect()
-                self._seek(failure)
-
-    def _may_seek(self) -> bool:
-        return not self._reached or self._device.recovery.reconnect_s_max > 0
-
-    def _seek(self, failure: DeviceError) -> None:
-        """Connect again, going on trying for a while."""
-        rung = Rung.RECONNECT if self._reached else Rung.RETRY
+    def _seek(self, rung: Rung, failure: DeviceError, action: Callable[[WorkerClient], None] | None = None) -> None:
+        """Connect again, and do what was wanted, going on trying for a while."""
         reason = str(failure.at(self._device.name, self._teller.step))
-        self._teller.climb(rung, reason, lambda: self._connect_at_last(rung))
+        self._teller.climb(rung, reason, lambda: self._try_again(rung, action))
 
-    def _connect_at_last(self, rung: Rung) -> None:
+    def _try_again(self, rung: Rung, action: Callable[[WorkerClient], None] | None) -> None:
         import stamina  # only a link that was lost, or may be, is worth its import
 
         stamina.instrumentation.set_on_retry_hooks([])  # it would log what we report as a step
@@ -115,7 +115,10 @@ class Link:
             wait_max=15.0,
         ):
             with attempt:
-                self._connect(f"attempt {attempt.num + 1}")
+                self.disconnect()
+                client = self._connect(f"attempt {attempt.num + 1}")
+                if action is not None:
+                    action(client)
 
     def _worth_retrying(self, failure: Exception) -> bool:
         return isinstance(failure, DeviceError) and failure.retryable and not self.told_to_close.is_set()

@@ -8,8 +8,8 @@ import time
 from contextlib import closing
 
 from orchestrator.domain.device import Device, TransportKind
-from orchestrator.domain.errors import DeviceError, LinkLost, RebootFailed, Unreachable
-from orchestrator.domain.recovery import Rung
+from orchestrator.domain.errors import AuthenticationFailed, DeviceError, LinkLost, NoAnswer, RebootFailed
+from orchestrator.domain.recovery import Rescue, Rung
 from orchestrator.meters.base import PowerSwitch
 from orchestrator.session import answers
 from orchestrator.transport.base import Connector, Transport
@@ -19,6 +19,9 @@ PAUSE_S_MAX = 10.0
 COMMAND_S_MAX = 30.0
 STATUS_UNKNOWN = -1
 """Of a command whose end was not seen, as that of a reboot need not be."""
+
+WHILE_BOOTING = (RebootFailed, AuthenticationFailed)
+"""A home or a /proc that is not mounted yet."""
 
 _TELL_BOOT = "print(open('/proc/sys/kernel/random/boot_id').read().strip())"
 
@@ -34,15 +37,23 @@ class Rescuer:
         self._switch = switch
         self._told_to_close = told_to_close
 
-    def rescue(self, rung: Rung) -> None:
-        """Climb a rung; return once the device answers from another boot. Raise DeviceError where it does not."""
-        if rung is Rung.REBOOT:
+    def rescue(self, rescue: Rescue) -> Rung:
+        """Return what was done once the device answers from another boot; raise DeviceError where it does not.
+
+        A device that answers after all, where only a silent one is to be touched, is left as it is: that was a retry.
+        """
+        if rescue.rung is Rung.REBOOT:
             before: str | None = self._boot_id()
+            self._pause(0)
             self._order_reboot()
         else:
             before = self._boot_id_if_known()
+            if before is not None and rescue.if_silent:
+                return Rung.RETRY
+            self._pause(0)
             self._switch.cycle(self._device, self._pause)
         self._await_other_boot(before)
+        return rescue.rung
 
     def _order_reboot(self) -> None:
         with closing(self._connector.connect(self._device)) as transport:
@@ -64,13 +75,13 @@ class Rescuer:
             found = self._boot_id_if_known()
             if found is not None and found != before:
                 return
-        raise Unreachable(f"it did not come back from another boot within {boot_s_max:g} s", "look at the device")
+        raise NoAnswer(f"it did not come back from another boot within {boot_s_max:g} s", "look at the device")
 
     def _boot_id_if_known(self) -> str | None:
         try:
             return self._boot_id()
         except DeviceError as failure:
-            if failure.retryable or isinstance(failure, RebootFailed):
+            if failure.retryable or isinstance(failure, WHILE_BOOTING):
                 return None
             raise
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from orchestrator.domain.conversation import Report, RungClimbed, Step, StepBegan
 from orchestrator.domain.errors import DeviceError
 from orchestrator.domain.recovery import Rung
 
 Emit = Callable[[Report], None]
+Result = TypeVar("Result")
 
 
 class Teller:
@@ -24,14 +27,20 @@ class Teller:
         self.step = step
         self.emit(StepBegan(self._device, step, detail))
 
-    def climb(self, rung: Rung, reason: str, action: Callable[[], None]) -> None:
+    def climb(self, rung: Rung, reason: str, action: Callable[[], Result]) -> Result:
         """Do what a rung of the recovery ladder asks for, and tell whether it helped; DeviceError is passed on."""
+        began = time.monotonic()
         try:
-            action()
+            result = action()
         except DeviceError as failure:
-            self.emit(RungClimbed(self._device, rung, reason or str(failure), succeeded=False))
+            self.climbed(rung, reason or str(failure), time.monotonic() - began, succeeded=False)
             raise
-        self.emit(RungClimbed(self._device, rung, reason, succeeded=True))
+        self.climbed(rung, reason, time.monotonic() - began, succeeded=True)
+        return result
+
+    def climbed(self, rung: Rung, reason: str, took_s: float, *, succeeded: bool) -> None:
+        """Tell what came of a rung."""
+        self.emit(RungClimbed(self._device, rung, reason, succeeded, took_s))
 
 
 def _nobody(report: Report) -> None:

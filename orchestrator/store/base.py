@@ -148,15 +148,22 @@ class RecoveryRecords(Protocol):
     """What was tried for devices that failed, and which no run may use."""
 
     def begin_rung(
-        self, run: str, device: str, rung: Rung, reason: str, *, leases: Mapping[str, int] | None = None
+        self,
+        run: str,
+        device: str,
+        rung: Rung,
+        reason: str,
+        *,
+        ago_s: float = 0.0,
+        leases: Mapping[str, int] | None = None,
     ) -> int:
-        """Record that a rung is climbed for a device of a run; return the event's id.
+        """Record that a rung is climbed for a device of a run, or has been since `ago_s`; return the event's id.
 
         Raise LeaseLost where the writer's lease of the device has ended: nothing is done to it then.
         """
 
-    def end_rung(self, event: int, succeeded: bool) -> None:
-        """Record whether the device was back after a rung."""
+    def end_rung(self, event: int, succeeded: bool, rung: Rung | None = None) -> None:
+        """Record whether the device was back after a rung, and which it turned out to be, if another."""
 
     def recovery_events(self, run: str) -> Sequence[RecoveryEvent]:
         """Return what was tried in a run, in that order."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
@@ -25,7 +27,14 @@ class RecoveryTable:
         self._database = database
 
     def begin_rung(
-        self, run: str, device: str, rung: Rung, reason: str, *, leases: Mapping[str, int] | None = None
+        self,
+        run: str,
+        device: str,
+        rung: Rung,
+        reason: str,
+        *,
+        ago_s: float = 0.0,
+        leases: Mapping[str, int] | None = None,
     ) -> int:
         """Record that a rung is climbed; raise LeaseLost where another controller has the device by now."""
         with self._database.write() as connection:
@@ -36,14 +45,16 @@ class RecoveryTable:
                 "run_id": run,
                 "rung": rung.value,
                 "reason": clean_text(reason, REASON_MAX),
-                "began_at": database_time(connection),
+                "began_at": database_time(connection) - timedelta(seconds=ago_s),
             }
             return int(connection.execute(_NEW_EVENT, values).scalar_one())
 
-    def end_rung(self, event: int, succeeded: bool) -> None:
-        """Record whether the device was back after a rung."""
+    def end_rung(self, event: int, succeeded: bool, rung: Rung | None = None) -> None:
+        """Record whether the device was back after a rung, and which it turned out to be, if another."""
         with self._database.write() as connection:
-            values = {"ended_at": database_time(connection), "succeeded": succeeded}
+            values: dict[str, Any] = {"ended_at": database_time(connection), "succeeded": succeeded}
+            if rung is not None:
+                values["rung"] = rung.value
             connection.execute(update(t.recovery_event).where(t.recovery_event.c.id == event).values(values))
 
     def recovery_events(self, run: str) -> Sequence[RecoveryEvent]:

@@ -16,7 +16,7 @@ import pytest
 from orchestrator.domain.conversation import Cancel, Close, Command, Report, SessionEnded, Step, StepBegan
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import Unreachable
-from orchestrator.domain.recovery import Rung
+from orchestrator.domain.recovery import Rescue, Rung
 from orchestrator.execution.base import Emit, Executor
 from orchestrator.execution.threads import ThreadExecutor
 
@@ -28,7 +28,7 @@ AT_ONCE_S = 4.0
 class EchoSession:
     """Reports every command that it is given, until told to close; some devices misbehave by name."""
 
-    def __init__(self, device: Device, rescue: Rung | None) -> None:
+    def __init__(self, device: Device, rescue: Rescue | None) -> None:
         self._device = device.name
         self._rescue = rescue
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
@@ -44,7 +44,7 @@ class EchoSession:
                 pass
             emit(SessionEnded(self._device))
             return
-        emit(StepBegan(self._device, Step.CONNECT, self._rescue.value if self._rescue else ""))
+        emit(StepBegan(self._device, Step.CONNECT, self._rescue.rung.value if self._rescue else ""))
         while not isinstance(command := self._commands.get(), Close):
             emit(StepBegan(self._device, Step.CANCEL, repr(command)))
         emit(SessionEnded(self._device))
@@ -55,7 +55,7 @@ class EchoSession:
 
 @dataclass(frozen=True)
 class EchoFactory:
-    def __call__(self, device: Device, rescue: Rung | None = None) -> EchoSession:
+    def __call__(self, device: Device, rescue: Rescue | None = None) -> EchoSession:
         return EchoSession(device, rescue)
 
 
@@ -165,7 +165,7 @@ def test_a_device_whose_session_has_ended_is_launched_again_to_be_rescued(execut
     executor.launch([device("one"), device("two")], heard.emit)
     executor.post("one", Close())
     heard.until_ended(1)
-    executor.launch([device("one")], heard.emit, Rung.POWER_CYCLE)
+    executor.launch([device("one")], heard.emit, Rescue(Rung.POWER_CYCLE))
     executor.post("one", Close())
     assert StepBegan("one", Step.CONNECT, "power-cycle") in heard.until_ended(1)
     executor.post("two", Close())

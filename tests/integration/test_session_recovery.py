@@ -12,8 +12,8 @@ import pytest
 
 from orchestrator.domain.conversation import FactsReported, FollowEnded, RungClimbed, SessionEnded
 from orchestrator.domain.device import Device, TransportKind
-from orchestrator.domain.errors import LinkLost, PowerSwitchFailed, RebootFailed, Unreachable
-from orchestrator.domain.recovery import PowerCycle, Recovery, Rung
+from orchestrator.domain.errors import AuthenticationFailed, LinkLost, PowerSwitchFailed, RebootFailed, Unreachable
+from orchestrator.domain.recovery import PowerCycle, Recovery, Rescue, Rung
 from orchestrator.meters.command_switch import CommandSwitch
 from orchestrator.session import rescue
 from orchestrator.session.rescue import Rescuer
@@ -36,11 +36,11 @@ class Rebootable:
 
     def __init__(self, folder: Path) -> None:
         self.board = Board(folder / "board")
-        self._folder = folder
+        self.folder = folder
 
     def device(self, program: str, **recovery: object) -> Device:
-        script = self._folder / "reboot.py"
-        script.write_text(f"BOOT_ID = {str(self._folder / 'board' / 'boot_id')!r}\n{program}")
+        script = self.folder / "reboot.py"
+        script.write_text(f"BOOT_ID = {str(self.folder / 'board' / 'boot_id')!r}\n{program}")
         words = (sys.executable, str(script))
         made = Recovery(**{"reboot": words, "boot_s_max": 5.0, **recovery})  # type: ignore[arg-type]
         return Device("board", TransportKind.LOCAL, python=str(self.board.python), recovery=made)
@@ -51,11 +51,12 @@ def rebootable(tmp_path: Path) -> Rebootable:
     return Rebootable(tmp_path)
 
 
-def bring_back(device: Device, rung: Rung, faults: Sequence[Fault] = ()) -> None:
+def bring_back(device: Device, rung: Rung, faults: Sequence[Fault] = (), *, if_silent: bool = False) -> Rung:
     connector = FaultyConnector(LocalConnector(), {"board": list(faults)})
-    Rescuer(device, connector, CommandSwitch(), threading.Event()).rescue(rung)
+    return Rescuer(device, connector, CommandSwitch(), threading.Event()).rescue(Rescue(rung, if_silent))
 
 
+MARK = "open(BOOT_ID.replace('board/boot_id', 'ordered'), 'w')"
 REBOOTS = "open(BOOT_ID, 'w').write('another boot\\n')"
 
 
@@ -93,6 +94,18 @@ def test_power_is_cycled_whether_or_not_the_device_answered_before(rebootable: R
     bring_back(cycled, Rung.POWER_CYCLE, [Refusal(), *NO_ANSWER])
 
 
+def test_a_device_that_answers_after_all_is_spared_where_only_silence_is_a_reason(rebootable: Rebootable) -> None:
+    """One connection was refused; its power is not to be cut for that."""
+    device = rebootable.device(REBOOTS)
+    cycled = replace(device, recovery=replace(device.recovery, power_cycle=PowerCycle(on=("/nonexistent/pdu",))))
+    assert bring_back(cycled, Rung.POWER_CYCLE, if_silent=True) is Rung.RETRY
+
+
+def test_a_home_that_is_not_mounted_yet_is_waited_for(rebootable: Rebootable) -> None:
+    refusal = Refusal(AuthenticationFailed("no key fits"))
+    assert bring_back(rebootable.device(REBOOTS), Rung.REBOOT, [None, None, refusal, None]) is Rung.REBOOT
+
+
 def test_a_socket_that_does_not_work_is_told(rebootable: Rebootable) -> None:
     device = rebootable.device("")
     broken = replace(device.recovery, power_cycle=PowerCycle(on=("/nonexistent/pdu",)))
@@ -104,7 +117,8 @@ def test_whoever_is_told_to_close_does_not_wait_for_the_boot(rebootable: Reboota
     told = threading.Event()
     told.set()
     with pytest.raises(LinkLost, match="nobody waits"):
-        Rescuer(rebootable.device(""), LocalConnector(), CommandSwitch(), told).rescue(Rung.REBOOT)
+        Rescuer(rebootable.device(MARK), LocalConnector(), CommandSwitch(), told).rescue(Rescue(Rung.REBOOT))
+    assert not (rebootable.folder / "ordered").exists(), "nor is it ordered"
 
 
 @pytest.fixture
@@ -125,8 +139,9 @@ def rungs(talk: Talk) -> list[tuple[Rung, bool]]:
 
 def test_a_first_connection_is_retried_and_that_is_told(talk: Callable[..., Talk]) -> None:
     talking = talk([Refusal(), Refusal()], retries=3)
-    talking.until(FactsReported)
+    talking.until(RungClimbed)
     assert rungs(talking) == [(Rung.RETRY, True)]
+    assert any(isinstance(report, FactsReported) for report in talking.reports), "connected is not yet reached"
     assert next(r.reason for r in talking.reports if isinstance(r, RungClimbed)) == "board: connect: refused on purpose"
 
 

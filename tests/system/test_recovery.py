@@ -7,7 +7,9 @@ device's power, or lets its sshd start.
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -35,6 +37,8 @@ class Shelf:
         self.lab = Lab(folder / "lab")
         self.orders = folder / "orders"
         self.orders.mkdir()
+        self._gate = folder / "gate"
+        os.mkfifo(self._gate)
         self.board = ChaosDevice("pi-01", folder / "pi-01", stack, small_disk=False)
         self.board.declare(self.lab)
 
@@ -42,6 +46,16 @@ class Shelf:
         """Return a command that leaves a file; one that does not work says why."""
         words = f"touch {shlex.quote(str(self.orders / order))}; echo no such outlet; exit {exit_code}"
         return ["sh", "-c", words]
+
+    def slow_command(self, order: str, waits: bool) -> list[str]:
+        """Return a command that leaves a file when it begins and another when it ends; it may wait to be let go."""
+        begin, end = (shlex.quote(str(self.orders / name)) for name in (order, f"{order}-done"))
+        wait = f"read line < {shlex.quote(str(self._gate))};" if waits else ""
+        return ["sh", "-c", f"touch {begin}; {wait} touch {end}"]
+
+    def let_go(self) -> None:
+        """Let the command that waits go on."""
+        self._gate.write_text("go\n")
 
     def configure(self, **recovery: Any) -> None:
         """Say in the inventory what may be tried for the board."""
@@ -112,20 +126,38 @@ def test_a_board_that_does_not_answer_has_its_power_cycled(shelf: Shelf) -> None
     assert shelf.events() == [("power-cycle", True)]
 
 
+@pytest.mark.parametrize("during", ["off", "on"])
+def test_ctrl_c_leaves_no_board_without_power(shelf: Shelf, during: str) -> None:
+    """As at a terminal, the whole group gets it; the socket's command takes longer than the controller waits."""
+    cycle = {name: shelf.slow_command(name, name == during) for name in ("off", "on")}
+    shelf.configure(power_cycle={**cycle, "off_s": 0.2})
+    shelf.board.server.stop()
+    process = shelf.lab.start(
+        "run", str(shelf.lab.write_exec_sweep()), start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    shelf.wait_for(during)
+    os.killpg(process.pid, signal.SIGINT)
+    shelf.let_go()
+    code, errors = ended(process)
+    assert code == 3, errors
+    assert (shelf.orders / "on-done").exists()
+
+
 def test_a_board_that_nothing_helps_is_in_quarantine_until_a_person_readmits_it(shelf: Shelf) -> None:
-    shelf.configure(quarantine=True, power_cycle={"on": shelf.command("on", exit_code=3)})
+    shelf.configure(quarantine=True, power_cycle={"on": shelf.command("on")}, boot_s_max=2)
     shelf.board.server.stop()
     sweep = str(shelf.lab.write_exec_sweep())
     code, errors = ended(shelf.start("run", sweep))
     assert code == 4
     assert "it is in quarantine now" in errors
-    assert "exit status 3: no such outlet" in errors
+    assert "did not come back from another boot within 2 s" in errors
     assert shelf.events() == [("power-cycle", False), ("quarantine", True)]
 
     shelf.board.server.start()
     kept_out = shelf.lab.run("run", sweep)
     assert kept_out.returncode == 4
-    shelf.lab.assert_told(kept_out, "pi-01", "in quarantine since", "no such outlet", "devices readmit pi-01")
+    shelf.lab.assert_told(kept_out, "pi-01", "in quarantine since", "did not come back", "devices readmit pi-01")
     assert "quarantine since" in shelf.lab.run("devices", "list").stdout
     assert shelf.lab.run("devices", "probe").returncode == 0, "looking is allowed"
 

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, cast
 import fabric
 from paramiko import MissingHostKeyPolicy, PKey, SSHClient, SSHConfig, Transport
 
-from orchestrator.domain.errors import DeviceError, Unreachable
+from orchestrator.domain.errors import DeviceError, NoAnswer, Unreachable
 from orchestrator.transport.known_hosts import HostKey
 from orchestrator.transport.ssh.failures import EXPECTED, unreachable
 from orchestrator.transport.ssh.login import Login
@@ -95,7 +95,10 @@ class Links:
         except EXPECTED as error:
             failure = self._unreachable(hop, error, time.monotonic() - began)
             failure.__cause__ = error
-        raise failure if last else type(failure)(f"jump host {hop.name}: {failure.message}", failure.hint)
+        if last:
+            raise failure
+        kind = Unreachable if isinstance(failure, NoAnswer) else type(failure)  # the device itself may well answer
+        raise kind(f"jump host {hop.name}: {failure.message}", failure.hint)
 
     def _unreachable(self, hop: Hop, error: BaseException, waited_s: float) -> Unreachable:
         said = self._proxies[-1].last_words() if hop.proxy_command and self._proxies else ""

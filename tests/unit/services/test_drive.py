@@ -28,7 +28,7 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import BundleError, LinkLost, NoSuchRelease, Unreachable
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan
-from orchestrator.domain.recovery import Rung
+from orchestrator.domain.recovery import Rescue
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.execution.base import Emit
 from orchestrator.reporting.progress import SilentDisplay
@@ -64,7 +64,7 @@ class ScriptedExecutor:
         self._emit: Emit = lambda report: None
         self.posted: list[tuple[str, Command]] = []
 
-    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rung | None = None) -> None:
+    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
         self._emit = emit
         for device in devices:
             emit(self._greetings.get(device.name, FactsReported(device.name, Facts(FACTS), WORKER_SHA256)))

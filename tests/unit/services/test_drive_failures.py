@@ -23,7 +23,7 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan import DevicePlan
-from orchestrator.domain.recovery import Rung
+from orchestrator.domain.recovery import Rescue
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.execution.base import Emit
 from orchestrator.execution.threads import ThreadExecutor
@@ -85,7 +85,7 @@ class DefectiveSession:
 class Sessions:
     defects: dict[str, str]
 
-    def __call__(self, device: Device, rescue: Rung | None = None) -> DefectiveSession:
+    def __call__(self, device: Device, rescue: Rescue | None = None) -> DefectiveSession:
         return DefectiveSession(device, self.defects.get(device.name))
 
 

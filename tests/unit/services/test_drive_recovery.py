@@ -20,25 +20,32 @@ from orchestrator.domain.conversation import (
     RunnerStarted,
     SessionEnded,
 )
-from orchestrator.domain.device import Device
+from orchestrator.domain.device import Device, Limits, TransportKind
 from orchestrator.domain.errors import (
     AuthenticationFailed,
     DeviceError,
+    GatewayLost,
     LinkLost,
+    NoAnswer,
+    OrchestratorError,
     PowerSwitchFailed,
     RebootFailed,
     Unreachable,
+    WorkerFailed,
 )
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.recovery import PowerCycle, Recovery, Rung, next_rescue
+from orchestrator.domain.health import CLOCK_OFFSET_KEY
+from orchestrator.domain.lease import Claim, Granted
+from orchestrator.domain.recovery import PowerCycle, Recovery, Rescue, Rung, next_rescue
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.execution.base import Emit
 from orchestrator.reporting.progress import SilentDisplay
 from orchestrator.services.device_leases import DeviceLeases
-from orchestrator.services.drive import DriverParts, Intent
+from orchestrator.services.drive import Driver, DriverParts, Intent
 from orchestrator.services.driver_parts import Part
 from orchestrator.services.ladder import Help, Ladder
-from orchestrator.services.run import RunOutcome
+from orchestrator.services.run import RunOutcome, outcome_of
+from orchestrator.services.tenant import Tenant
 from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import FACTS, WORKER_SHA256, sample_header
 from tests.unit.services.test_drive import (
@@ -60,7 +67,7 @@ from tests.unit.services.test_drive import (
 )
 
 BOTH = Recovery(reboot=("sudo", "reboot"), power_cycle=PowerCycle(on=("pdu", "on"), off=("pdu", "off")))
-REFUSED = Unreachable("refused", device="pi-03", step="connect")
+REFUSED = NoAnswer("refused", device="pi-03", step="connect")
 LOST = LinkLost("the link fell silent", device="pi-03", step="facts")
 
 
@@ -72,13 +79,13 @@ class Rescuable(ScriptedExecutor):
         self._rescues = rescues
         self.rescued: list[Rung] = []
 
-    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rung | None = None) -> None:
+    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
         if rescue is None:
             super().launch(devices, emit)
             return
-        self.rescued.append(rescue)
-        failure = self._rescues[rescue]
-        emit(RungClimbed("pi-03", rescue, str(failure or ""), succeeded=failure is None))
+        self.rescued.append(rescue.rung)
+        failure = self._rescues[rescue.rung]
+        emit(RungClimbed("pi-03", rescue.rung, str(failure or ""), succeeded=failure is None))
         emit(SessionEnded("pi-03", failure) if failure else FactsReported("pi-03", Facts(FACTS), WORKER_SHA256))
 
 
@@ -132,11 +139,11 @@ def test_a_reboot_that_does_not_help_is_followed_by_a_power_cycle(store: Store) 
 
 
 def test_a_device_that_nothing_helps_is_kept_from_the_next_run_if_the_inventory_says_so(store: Store) -> None:
-    gone = PowerSwitchFailed("pdu off: exit status 1: no such outlet", device="pi-03", step="recover")
+    gone = NoAnswer("it did not come back", device="pi-03", step="recover")
     device = board(replace(BOTH, quarantine=True))
     outcome = drive(store, Rescuable(obedient(PI), REFUSED, {Rung.POWER_CYCLE: gone}), devices=(device,))
     assert state(outcome, PI) is DeviceRunState.FAILED
-    assert error(outcome, PI) == "pi-03: recover: pdu off: exit status 1: no such outlet"
+    assert error(outcome, PI) == "pi-03: recover: it did not come back"
     assert events(store) == [("power-cycle", False), ("quarantine", True)]
 
     executor = ScriptedExecutor({"pi-03": obedient(PI)})
@@ -256,7 +263,7 @@ def test_detached_devices_are_rescued_only_until_they_run(store: Store) -> None:
 
 
 def dark(name: str) -> SessionEnded:
-    return SessionEnded(name, Unreachable("no route", device=name, step="connect"))
+    return SessionEnded(name, NoAnswer("no route", device=name, step="connect"))
 
 
 class Lab(ScriptedExecutor):
@@ -266,13 +273,13 @@ class Lab(ScriptedExecutor):
         super().__init__({"pi-03": obedient(PI), "pi-04": obedient(HAT)}, greetings)
         self.rescued: list[tuple[str, Rung]] = []
 
-    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rung | None = None) -> None:
+    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
         if rescue is None:
             super().launch(devices, emit)
             return
         (device,) = devices
-        self.rescued.append((device.name, rescue))
-        emit(RungClimbed(device.name, rescue, "", succeeded=True))
+        self.rescued.append((device.name, rescue.rung))
+        emit(RungClimbed(device.name, rescue.rung, "", succeeded=True))
         emit(FactsReported(device.name, Facts(FACTS), WORKER_SHA256))
 
 
@@ -302,11 +309,143 @@ def test_what_becomes_of_the_others_is_waited_for(store: Store) -> None:
     of_driver = DriverParts(store, executor, SilentDisplay(), Planner())
     leases = DeviceLeases(store, RUN, of_driver.tenant)
     leases.claim(boards)
-    parts = {board.name: Part(board, launched=True) for board in boards}
-    ladder = Ladder(RUN, Intent.RUN, parts, of_driver, leases)
-    ladder.tell = lambda report: None
+    parts = {board.name: Part(board, launched=True, stranded_at=1.0) for board in boards}
+    ladder = Ladder(RUN, Intent.RUN, parts, of_driver, leases, tell=lambda report: None)
     assert ladder.help(parts["pi-03"], REFUSED) is Help.LATER
     assert events(store) == []
-    parts["pi-04"].in_touch = True
+    parts["pi-04"].heard_at = 2.0
     assert ladder.help(parts["pi-03"], REFUSED) is Help.NOW
     assert executor.rescued == [("pi-03", Rung.POWER_CYCLE)]
+
+
+@pytest.mark.parametrize(
+    ("failure", "rescues"),
+    [
+        (REFUSED, {}),
+        (REFUSED, {Rung.POWER_CYCLE: PowerSwitchFailed("no such outlet", device="pi-03")}),
+        (Unreachable("pi-03 is no known host name", device="pi-03", step="connect"), {}),
+        (GatewayLost("the Ray gateway ended", device="pi-03"), {}),
+    ],
+)
+def test_what_may_be_this_sides_fault_bars_no_device(
+    store: Store, failure: DeviceError, rescues: dict[Rung, DeviceError | None]
+) -> None:
+    recovery = replace(BOTH if rescues else Recovery(), quarantine=True)
+    executor = Rescuable(obedient(PI), failure, rescues)
+    drive(store, executor, devices=(board(recovery),))
+    assert executor.rescued == list(rescues)
+    assert store.quarantines(["pi-03"]) == {}
+
+
+def test_this_machine_is_no_witness_for_the_network(store: Store) -> None:
+    dark_one, here = two_boards()
+    here = replace(here, transport=TransportKind.LOCAL, recovery=Recovery())
+    executor = Lab({"pi-03": dark("pi-03")})
+    drive(store, executor, devices=[dark_one, here])
+    assert executor.rescued == []
+
+
+def test_the_only_device_of_a_command_need_not_be_the_only_one_of_its_run(store: Store) -> None:
+    both = [replace(one, recovery=Recovery()) for one in two_boards()]
+    drive(store, Lab({"pi-03": dark("pi-03")}), devices=both)
+    executor = Lab({"pi-03": dark("pi-03")})
+    drive(store, executor, Intent.RESUME, devices=two_boards()[:1])
+    assert executor.rescued == []
+
+
+def test_a_device_is_kept_from_a_run_that_queued_for_it(store: Store) -> None:
+    store.create_run(sample_header(RUN, SWEEP, MODEL), MODEL, [PI])
+    held = store.claim_leases([PI], Claim("bob@ws2", "pid 2", None, "mine", 60.0))["pi-03"]
+    assert isinstance(held, Granted)
+    reservation = held.lease.id
+
+    class Repairer(SilentDisplay):
+        def step(self, device: str, step: str, detail: str) -> None:
+            if step == "wait":
+                store.quarantine(PI, "its fan is broken", "bob@ws2")
+                store.end_leases([reservation])
+
+    executor = ScriptedExecutor({"pi-03": obedient(PI)})
+    parts = DriverParts(store, executor, Repairer(), Planner(), Tenant("ann@ws1", "pid 1", waits=True))
+    Driver(RUN, Intent.RUN, parts).drive([PI])
+    outcome = outcome_of(store, RUN)
+    assert executor.posted == []
+    assert (error(outcome, PI) or "").startswith("pi-03: in quarantine since")
+    assert store.holdings(["pi-03"]) == {}, "it is given back"
+
+
+def test_a_runner_that_is_dead_is_not_running_after_a_rescue_that_failed(store: Store) -> None:
+    refused = RebootFailed("a password is required", device="pi-03", step="recover")
+    executor = Rescuable(Dying(99), None, {Rung.REBOOT: refused})
+    recovery = Recovery(restarts_max=0, reboot=("sudo", "reboot"))
+    outcome = drive(store, executor, devices=(board(recovery),))
+    assert state(outcome, PI) is DeviceRunState.STOPPED
+    assert store.holdings(["pi-03"]) == {}
+
+
+def test_a_link_that_is_lost_and_found_within_a_restart_has_a_row_of_its_own(store: Store) -> None:
+    class Full(Dying):
+        def __call__(self, command: Command) -> Sequence[Report]:
+            if isinstance(command, Assignment) and self._left < 99:
+                found = RungClimbed("pi-03", Rung.RECONNECT, "pi-03: upload: silent", succeeded=True, took_s=2.0)
+                return [found, SessionEnded("pi-03", WorkerFailed("the disk is full", device="pi-03", step="start"))]
+            return super().__call__(command)
+
+    drive(store, Rescuable(Full(99), None, {}), devices=(board(Recovery()),))
+    assert events(store) == [("restart", False), ("reconnect", True)]
+    found = store.recovery_events(RUN)[1]
+    assert found.ended_at is not None
+    assert (found.ended_at - found.began_at).total_seconds() >= 2.0
+
+
+def test_a_spared_device_was_retried(store: Store) -> None:
+    class Back(Rescuable):
+        def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
+            if rescue is None:
+                super().launch(devices, emit)
+                return
+            assert rescue.if_silent
+            emit(RungClimbed("pi-03", Rung.RETRY, "", succeeded=True))
+            emit(FactsReported("pi-03", Facts(FACTS), WORKER_SHA256))
+
+    assert drive(store, Back(obedient(PI), REFUSED, {}), devices=(board(BOTH),)).exit_code == 0
+    assert events(store) == [("retry", True)]
+
+
+def test_a_run_that_is_cancelled_while_its_device_is_cycled_stays_cancelled(store: Store) -> None:
+    class Cancelled(Rescuable):
+        def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
+            if rescue is not None:
+                store.set_device_state(RUN, "pi-03", DeviceRunState.CANCELLED)
+            super().launch(devices, emit, rescue)
+
+    executor = Cancelled(obedient(PI), REFUSED, {Rung.POWER_CYCLE: None})
+    outcome = drive(store, executor, devices=(board(BOTH),))
+    assert state(outcome, PI) is DeviceRunState.CANCELLED
+    assert Assignment not in executor.commands("pi-03")
+
+
+def test_a_gateway_that_cannot_be_had_again_ends_the_rung_and_no_more(store: Store) -> None:
+    class Gone(Rescuable):
+        def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
+            if rescue is not None:
+                raise OrchestratorError("the gateway did not start")
+            super().launch(devices, emit)
+
+    outcome = drive(store, Gone(obedient(PI), REFUSED, {}), devices=(board(BOTH),))
+    assert error(outcome, PI) == "pi-03: connect: refused"
+    assert events(store) == [("power-cycle", False)]
+
+
+def test_a_clock_that_is_not_set_yet_after_a_reboot_does_not_bar_the_device(store: Store) -> None:
+    class Unset(Rescuable):
+        def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
+            if rescue is None:
+                super().launch(devices, emit)
+                return
+            emit(RungClimbed("pi-03", rescue.rung, "", succeeded=True))
+            facts = Facts({**FACTS, CLOCK_OFFSET_KEY: -400_000.0})
+            emit(FactsReported("pi-03", facts, WORKER_SHA256))
+
+    device = replace(board(BOTH), limits=Limits(clock_offset_s_max=60.0))
+    assert drive(store, Unset(obedient(PI), REFUSED, {}), devices=(device,)).exit_code == 0
