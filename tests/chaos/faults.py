@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,16 +13,24 @@ from tests.servers import processes
 Strike = Callable[[Scene], bool | None]
 """Lets something happen; False where what was to be struck was not there any more."""
 Heal = Callable[[Scene], None]
-DAY_S = 86_400
+LONG = 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class Mishap:
-    """A fault: what strikes, for how long at most while a controller works on, and what puts it right."""
+    """A fault: what strikes, for how long at most while a controller works on, and what puts it right.
+
+    Now and then it lasts `long_s`: longer than any patience of the real settings, not only of the short ones here.
+    """
 
     strike: Strike
     heal: Heal
     lasts_s: float
+    long_s: float | None = None
+
+    def duration_s(self, chances: random.Random) -> float:
+        """Return for how long it lasts this time."""
+        return self.long_s if self.long_s is not None and chances.random() < LONG else self.lasts_s
 
 
 def _nothing(scene: Scene) -> None:
@@ -139,8 +148,8 @@ def _kill_gateway(scene: Scene) -> bool:
 
 MISHAPS: dict[Fault, Mishap] = {
     Fault.TCP_RESET: Mishap(_reset, _nothing, 0),
-    Fault.PACKET_LOSS: Mishap(_fall_silent, _answer_again, 3),
-    Fault.FREEZE: Mishap(_freeze, _thaw, 3),
+    Fault.PACKET_LOSS: Mishap(_fall_silent, _answer_again, 3, 30),
+    Fault.FREEZE: Mishap(_freeze, _thaw, 3, 30),
     Fault.SSHD_RESTART: Mishap(_restart_sshd, _nothing, 0),
     Fault.POWER_CUT: Mishap(_cut_power, _nothing, 0),
     Fault.RUNNER_KILLED: Mishap(_kill_runner, _nothing, 0),

@@ -141,7 +141,7 @@ class History:
             scene.device.relay.restore()
         if self._case.fault is not Fault.DATABASE_LOCKED:
             self._database.unlock()
-        controller.wait_for(lambda: False, mishap.lasts_s)
+        controller.wait_for(lambda: False, mishap.duration_s(self._chances))
         mishap.heal(scene)
         scene.device.relay.restore()
         return hit
