@@ -12,7 +12,7 @@ from rich.text import Text
 
 from orchestrator.domain.measurement import CellResult, setting_text
 from orchestrator.domain.metric import metric_named
-from orchestrator.domain.recovery import RecoveryEvent
+from orchestrator.domain.recovery import RecoveryEvent, Rung
 from orchestrator.domain.run import (
     DeviceRun,
     DeviceRunState,
@@ -165,7 +165,8 @@ def _job_row(result: CellResult) -> tuple[str | None, ...]:
 
 
 def _recovery_row(event: RecoveryEvent) -> tuple[str | None, ...]:
-    helped = None if event.succeeded is None else "yes" if event.succeeded else "no"
+    known = event.succeeded is not None and event.rung is not Rung.QUARANTINE  # which helps nobody
+    helped = ("yes" if event.succeeded else "no") if known else None
     reason = event.reason.removeprefix(f"{event.device}: ")  # the line begins with the device already
     return event.device, numbers.utc(event.began_at), event.rung.value, helped, reason
 

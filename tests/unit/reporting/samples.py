@@ -24,6 +24,7 @@ from orchestrator.domain.measurement import Cell, CellResult
 from orchestrator.domain.metric import METRICS
 from orchestrator.domain.model import Dataset, Model, ModelInput, Variant
 from orchestrator.domain.plan import DevicePlan, Excluded, Job, Trial, TrialKind
+from orchestrator.domain.recovery import Quarantine, RecoveryEvent, Rung
 from orchestrator.domain.run import (
     DeviceRun,
     DeviceRunState,
@@ -191,6 +192,13 @@ SUMMARIES = (
     RunSummary("20240602-a1b2", HOSTILE, "digits", RunState.ACTIVE, 1, 0, 10, 0, BEGAN + timedelta(days=1), None),
     RunSummary(HEADER.run, HEADER.sweep, "digits", RunState.INCOMPLETE, 2, 1, 10, 9, BEGAN, RUN.finished_at),
 )
+RECOVERY = (
+    RecoveryEvent("pi-03", Rung.RESTART, "pi-03: it was killed", BEGAN, BEGAN, True),
+    RecoveryEvent("pi-03", Rung.REBOOT, "a password is required " + HOSTILE, BEGAN, BEGAN, False),
+    RecoveryEvent("pi-03", Rung.POWER_CYCLE, "no answer", BEGAN, None, None),
+    RecoveryEvent("pi-03", Rung.QUARANTINE, "it did not come back", BEGAN, BEGAN, True),
+)
+QUARANTINED = {"pi-03": Quarantine("pi-03", "its fan is broken " + HOSTILE, "ann@ws1", None, BEGAN)}
 MISSING = tuple(
     MissingTrial("pi-03", JOBS[1].label, f"job1.{index}", TrialState.FAILED, "killed-by-signal: SIGSEGV " + HOSTILE)
     for index in (2, 4)

@@ -41,6 +41,8 @@ REPORTS: dict[str, RenderableType] = {
     "plan": plan_report(SweepPlans("digits-variants", 7, samples.PLANS, {"coral-01": UNREACHABLE})),
     "runs": run_table(samples.SUMMARIES),
     "run": run_report(RunDetails(samples.RUN, samples.MISSING, samples.RESULTS)),
+    "recovery": run_report(RunDetails(samples.RUN, (), (), recovery=samples.RECOVERY)),
+    "quarantine": device_table(samples.DEVICES, quarantines=samples.QUARANTINED),
     "rows": row_table(["device", "p50_ns", "note"], [["pi-03", 41873.25, None], [samples.HOSTILE, 1e9, b"12"]]),
 }
 
