@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +21,7 @@ from orchestrator.domain.conversation import (
 from orchestrator.domain.errors import DeviceBusy, DeviceError, StoreError
 from orchestrator.domain.run import Offset
 from orchestrator.services.clean import Wish, clean_devices, reason_to_keep
-from orchestrator.store.store import Store, open_store
+from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import sample_device
 from tests.unit.services.test_drive import HAT, PI, RUN, Reply, ScriptedExecutor, drive, obedient
 
@@ -54,12 +53,6 @@ class Shelf:
         self.order = command.order
         gone = tuple(Thing(Kind.RUN, run.run, run.size_bytes) for run in command.order.runs)
         return [Cleaned("pi-03", (*gone, BLOB), ())]
-
-
-@pytest.fixture
-def store(database_file: Path) -> Iterator[Store]:
-    with open_store(str(database_file)) as opened:
-        yield opened
 
 
 @pytest.fixture

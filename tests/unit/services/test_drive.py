@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -35,7 +34,7 @@ from orchestrator.reporting.progress import SilentDisplay
 from orchestrator.services.drive import Driver, DriverParts, Intent
 from orchestrator.services.run import RunOutcome as Outcome
 from orchestrator.services.run import outcome_of
-from orchestrator.store.store import Store, open_store
+from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import (
     FACTS,
     WORKER_SHA256,
@@ -102,12 +101,6 @@ class Broken(Planner):
 class Mistaken(Planner):
     def plan(self, device: Device, facts: Facts) -> DevicePlan:
         raise NoSuchRelease("s.yaml:4: the package index has no tflite-runtime 2.99.0", "check the version")
-
-
-@pytest.fixture
-def store(database_file: Path) -> Iterator[Store]:
-    with open_store(str(database_file)) as opened:
-        yield opened
 
 
 def log_of(device: Device, log_id: str = "log-1") -> EventLog:

@@ -34,11 +34,9 @@ from tests.unit.services.test_drive import (
     log_of,
     obedient,
     state,
-    store,
     whole_log,
 )
 
-__all__ = ["store"]
 GONE = SessionEnded("pi-03", Unreachable("refused", "is it on?", device="pi-03", step="connect"))
 
 

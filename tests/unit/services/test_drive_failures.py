@@ -46,10 +46,7 @@ from tests.unit.services.test_drive import (
     log_of,
     obedient,
     state,
-    store,
 )
-
-__all__ = ["store"]
 
 
 class DefectiveSession:

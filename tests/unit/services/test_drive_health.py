@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from orchestrator.domain.conversation import Attachment, FactsReported, FollowEnded, RunnerStarted
@@ -12,7 +9,7 @@ from orchestrator.domain.facts import Facts
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.reporting.progress import SilentDisplay
 from orchestrator.services.drive import Driver, DriverParts, Intent
-from orchestrator.store.store import Store, open_store
+from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import FACTS, WORKER_SHA256, sample_header
 from tests.unit.services.test_drive import (
     MODEL,
@@ -41,12 +38,6 @@ class WarningsDisplay(SilentDisplay):
 
     def warned(self, device: str, message: str, hint: str | None) -> None:
         self.warnings.append((device, message))
-
-
-@pytest.fixture
-def store(database_file: Path) -> Iterator[Store]:
-    with open_store(str(database_file)) as opened:
-        yield opened
 
 
 def device(reply: Reply, **facts: object) -> ScriptedExecutor:

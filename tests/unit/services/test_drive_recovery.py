@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -46,7 +45,7 @@ from orchestrator.services.driver_parts import Part
 from orchestrator.services.ladder import Help, Ladder
 from orchestrator.services.run import RunOutcome, outcome_of
 from orchestrator.services.tenant import Tenant
-from orchestrator.store.store import Store, open_store
+from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import FACTS, WORKER_SHA256, sample_header
 from tests.unit.services.test_drive import (
     HAT,
@@ -87,12 +86,6 @@ class Rescuable(ScriptedExecutor):
         failure = self._rescues[rescue.rung]
         emit(RungClimbed("pi-03", rescue.rung, str(failure or ""), succeeded=failure is None))
         emit(SessionEnded("pi-03", failure) if failure else FactsReported("pi-03", Facts(FACTS), WORKER_SHA256))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "benchfleet.db")) as opened:
-        yield opened
 
 
 def board(recovery: Recovery) -> Device:

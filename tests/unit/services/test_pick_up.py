@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,7 @@ from orchestrator.reporting.progress import SilentDisplay
 from orchestrator.services.drive import Driver, DriverParts, Intent
 from orchestrator.services.pick_up import pick_up
 from orchestrator.services.run import outcome_of
-from orchestrator.store.store import Store, open_store
+from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import (
     FACTS,
     STARTED_AT,
@@ -56,12 +55,6 @@ class TotalsDisplay(SilentDisplay):
 
     def planned(self, device: str, trials: int, excluded: int) -> None:
         self.announced.append((device, trials))
-
-
-@pytest.fixture
-def store(database_file: Path) -> Iterator[Store]:
-    with open_store(str(database_file)) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize(("intent", "announced"), [(Intent.FOLLOW, 2), (Intent.RESUME, 2), (Intent.CANCEL, None)])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,17 +11,11 @@ from orchestrator.domain.errors import ConfigError, DeviceReserved
 from orchestrator.domain.lease import Busy, Claim, Lease
 from orchestrator.services.reserve import release_device, reserve_device
 from orchestrator.services.tenant import Tenant, this_controller
-from orchestrator.store.store import Store, open_store
+from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import sample_device, sample_header, sample_model, sample_sweep
 
 PI = sample_device("pi-03")
 ANN, BOB = Tenant("ann@ws1", "pid 1"), Tenant("bob@ws2", "pid 2")
-
-
-@pytest.fixture
-def store(database_file: Path) -> Iterator[Store]:
-    with open_store(str(database_file)) as opened:
-        yield opened
 
 
 def reserve(store: Store, tenant: Tenant, reason: str = "bisecting") -> Lease:
