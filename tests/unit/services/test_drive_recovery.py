@@ -359,7 +359,7 @@ def test_a_device_is_kept_from_a_run_that_queued_for_it(store: Store) -> None:
                 store.end_leases([reservation])
 
     executor = ScriptedExecutor({"pi-03": obedient(PI)})
-    parts = DriverParts(store, executor, Repairer(), Planner(), Tenant("ann@ws1", "pid 1", waits=True))
+    parts = DriverParts(store, executor, Repairer(), Planner(), Tenant("ann@ws1", "pid 1", lease_s=0.3, waits=True))
     Driver(RUN, Intent.RUN, parts).drive([PI])
     outcome = outcome_of(store, RUN)
     assert executor.posted == []
