@@ -150,13 +150,13 @@ def _write_lab(folder: Path, server: SshServer) -> None:
 
 
 def _cost(argv: list[str], folder: Path) -> Cost:
-    with (folder / "output").open("ab") as output:
+    with (folder / "output").open("wb") as output, (folder / "errors").open("wb") as errors:
         began = time.monotonic()
-        process = subprocess.Popen(argv, cwd=folder, env=timed_environment(), stdout=output, stderr=output)
+        process = subprocess.Popen(argv, cwd=folder, env=timed_environment(), stdout=output, stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.monotonic() - began
     if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"{argv[:4]} failed:\n{(folder / 'output').read_text()[-2000:]}")
+        raise SystemExit(f"{argv[:4]} failed:\n{(folder / 'errors').read_text()[-4000:]}")
     return Cost(wall, usage.ru_utime + usage.ru_stime)
 
 
