@@ -254,6 +254,7 @@ class Driver:
 
     def _on_follow_ended(self, part: Part, report: FollowEnded) -> None:
         name = part.device.name
+        part.stopped = report.state == DeviceLogState.STOPPED
         broke_off = self._intent in MEASURING and report.state != DeviceLogState.FINISHED
         if broke_off and self._ledger.cancelled_elsewhere(part):
             return

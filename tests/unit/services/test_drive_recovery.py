@@ -22,6 +22,7 @@ from orchestrator.domain.conversation import (
 from orchestrator.domain.device import Device, Limits, TransportKind
 from orchestrator.domain.errors import (
     AuthenticationFailed,
+    DeviceDiskFull,
     DeviceError,
     GatewayLost,
     LinkLost,
@@ -373,6 +374,19 @@ def test_a_runner_that_is_dead_is_not_running_after_a_rescue_that_failed(store: 
     recovery = Recovery(restarts_max=0, reboot=("sudo", "reboot"))
     outcome = drive(store, executor, devices=(board(recovery),))
     assert state(outcome, PI) is DeviceRunState.STOPPED
+    assert store.holdings(["pi-03"]) == {}
+
+
+def test_a_runner_that_cannot_be_started_again_is_not_running(store: Store) -> None:
+    class Full(Dying):
+        def __call__(self, command: Command) -> Sequence[Report]:
+            if isinstance(command, Assignment) and self._left < 99:
+                return [SessionEnded("pi-03", DeviceDiskFull("no space is left", device="pi-03", step="start"))]
+            return super().__call__(command)
+
+    outcome = drive(store, Rescuable(Full(99), None, {}), devices=(board(Recovery()),))
+    assert (state(outcome, PI), error(outcome, PI)) == (DeviceRunState.STOPPED, "pi-03: start: no space is left")
+    assert events(store) == [("restart", False)]
     assert store.holdings(["pi-03"]) == {}
 
 
