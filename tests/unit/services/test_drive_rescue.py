@@ -1,0 +1,243 @@
+"""Whom the recovery ladder leaves alone: boards that may be well, or are somebody else's, or wanted no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.domain.conversation import (
+    Assignment,
+    Command,
+    FactsReported,
+    Report,
+    RungClimbed,
+    SessionEnded,
+)
+from orchestrator.domain.device import Device, Limits, TransportKind
+from orchestrator.domain.errors import (
+    DeviceDiskFull,
+    DeviceError,
+    GatewayLost,
+    OrchestratorError,
+    PowerSwitchFailed,
+    RebootFailed,
+    Unreachable,
+    WorkerFailed,
+)
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.health import CLOCK_OFFSET_KEY
+from orchestrator.domain.lease import Claim, Granted
+from orchestrator.domain.recovery import Recovery, Rescue, Rung
+from orchestrator.domain.run import DeviceRunState
+from orchestrator.execution.base import Emit
+from orchestrator.reporting.progress import SilentDisplay
+from orchestrator.services.device_leases import DeviceLeases
+from orchestrator.services.drive import Driver, DriverParts, Intent
+from orchestrator.services.driver_parts import Part
+from orchestrator.services.ladder import Help, Ladder
+from orchestrator.services.run import outcome_of
+from orchestrator.services.tenant import Tenant
+from orchestrator.store.store import Store
+from orchestrator.testing.event_logs import FACTS, WORKER_SHA256, sample_header
+from tests.unit.services.recovering import (
+    BOTH,
+    REFUSED,
+    Dying,
+    Lab,
+    Rescuable,
+    board,
+    dark,
+    events,
+    two_boards,
+)
+from tests.unit.services.test_drive import (
+    MODEL,
+    PI,
+    RUN,
+    SWEEP,
+    Planner,
+    ScriptedExecutor,
+    drive,
+    error,
+    obedient,
+    state,
+)
+
+
+def test_a_lab_in_which_nobody_answers_is_left_alone(store: Store) -> None:
+    """It is this side's network: cutting the power of every board would end what they do by themselves."""
+    executor = Lab({"pi-03": dark("pi-03"), "pi-04": dark("pi-04")})
+    outcome = drive(store, executor, devices=two_boards(quarantine=True))
+    assert outcome.exit_code == 4
+    assert executor.rescued == []
+    assert store.quarantines(["pi-03", "pi-04"]) == {}
+
+
+def test_the_one_that_does_not_answer_is_cycled_if_another_does(store: Store) -> None:
+    executor = Lab({"pi-03": dark("pi-03")})
+    assert drive(store, executor, devices=two_boards()).exit_code == 0
+    assert executor.rescued == [("pi-03", Rung.POWER_CYCLE)]
+
+
+def test_what_becomes_of_the_others_is_waited_for(store: Store) -> None:
+    boards = two_boards()
+    store.create_run(sample_header(RUN, SWEEP, MODEL), MODEL, boards)
+    executor = Lab({})
+    of_driver = DriverParts(store, executor, SilentDisplay(), Planner())
+    leases = DeviceLeases(store, RUN, of_driver.tenant)
+    leases.claim(boards)
+    parts = {board.name: Part(board, launched=True, stranded_at=1.0) for board in boards}
+    ladder = Ladder(RUN, Intent.RUN, parts, of_driver, leases, tell=lambda report: None)
+    assert ladder.help(parts["pi-03"], REFUSED) is Help.LATER
+    assert events(store) == []
+    parts["pi-04"].heard_at = 2.0
+    assert ladder.help(parts["pi-03"], REFUSED) is Help.NOW
+    assert executor.rescued == [("pi-03", Rung.POWER_CYCLE)]
+
+
+@pytest.mark.parametrize(
+    ("failure", "rescues"),
+    [
+        (REFUSED, {}),
+        (REFUSED, {Rung.POWER_CYCLE: PowerSwitchFailed("no such outlet", device="pi-03")}),
+        (Unreachable("pi-03 is no known host name", device="pi-03", step="connect"), {}),
+        (GatewayLost("the Ray gateway ended", device="pi-03"), {}),
+    ],
+)
+def test_what_may_be_this_sides_fault_bars_no_device(
+    store: Store, failure: DeviceError, rescues: dict[Rung, DeviceError | None]
+) -> None:
+    recovery = replace(BOTH if rescues else Recovery(), quarantine=True)
+    executor = Rescuable(obedient(PI), failure, rescues)
+    drive(store, executor, devices=(board(recovery),))
+    assert executor.rescued == list(rescues)
+    assert store.quarantines(["pi-03"]) == {}
+
+
+def test_this_machine_is_no_witness_for_the_network(store: Store) -> None:
+    dark_one, here = two_boards()
+    here = replace(here, transport=TransportKind.LOCAL, recovery=Recovery())
+    executor = Lab({"pi-03": dark("pi-03")})
+    drive(store, executor, devices=[dark_one, here])
+    assert executor.rescued == []
+
+
+def test_the_only_device_of_a_command_need_not_be_the_only_one_of_its_run(store: Store) -> None:
+    both = [replace(one, recovery=Recovery()) for one in two_boards()]
+    drive(store, Lab({"pi-03": dark("pi-03")}), devices=both)
+    executor = Lab({"pi-03": dark("pi-03")})
+    drive(store, executor, Intent.RESUME, devices=two_boards()[:1])
+    assert executor.rescued == []
+
+
+def test_a_device_is_kept_from_a_run_that_queued_for_it(store: Store) -> None:
+    store.create_run(sample_header(RUN, SWEEP, MODEL), MODEL, [PI])
+    held = store.claim_leases([PI], Claim("bob@ws2", "pid 2", None, "mine", 60.0))["pi-03"]
+    assert isinstance(held, Granted)
+    reservation = held.lease.id
+
+    class Repairer(SilentDisplay):
+        def step(self, device: str, step: str, detail: str) -> None:
+            if step == "wait":
+                store.quarantine(PI, "its fan is broken", "bob@ws2")
+                store.end_leases([reservation])
+
+    executor = ScriptedExecutor({"pi-03": obedient(PI)})
+    parts = DriverParts(store, executor, Repairer(), Planner(), Tenant("ann@ws1", "pid 1", lease_s=0.3, waits=True))
+    Driver(RUN, Intent.RUN, parts).drive([PI])
+    outcome = outcome_of(store, RUN)
+    assert executor.posted == []
+    assert (error(outcome, PI) or "").startswith("pi-03: in quarantine since")
+    assert store.holdings(["pi-03"]) == {}, "it is given back"
+
+
+def test_a_runner_that_is_dead_is_not_running_after_a_rescue_that_failed(store: Store) -> None:
+    refused = RebootFailed("a password is required", device="pi-03", step="recover")
+    executor = Rescuable(Dying(99), None, {Rung.REBOOT: refused})
+    recovery = Recovery(restarts_max=0, reboot=("sudo", "reboot"))
+    outcome = drive(store, executor, devices=(board(recovery),))
+    assert state(outcome, PI) is DeviceRunState.STOPPED
+    assert store.holdings(["pi-03"]) == {}
+
+
+def test_a_runner_that_cannot_be_started_again_is_not_running(store: Store) -> None:
+    class Full(Dying):
+        def __call__(self, command: Command) -> Sequence[Report]:
+            if isinstance(command, Assignment) and self._left < 99:
+                return [SessionEnded("pi-03", DeviceDiskFull("no space is left", device="pi-03", step="start"))]
+            return super().__call__(command)
+
+    outcome = drive(store, Rescuable(Full(99), None, {}), devices=(board(Recovery()),))
+    assert (state(outcome, PI), error(outcome, PI)) == (DeviceRunState.STOPPED, "pi-03: start: no space is left")
+    assert events(store) == [("restart", False)]
+    assert store.holdings(["pi-03"]) == {}
+
+
+def test_a_link_that_is_lost_and_found_within_a_restart_has_a_row_of_its_own(store: Store) -> None:
+    class Full(Dying):
+        def __call__(self, command: Command) -> Sequence[Report]:
+            if isinstance(command, Assignment) and self._left < 99:
+                found = RungClimbed("pi-03", Rung.RECONNECT, "pi-03: upload: silent", succeeded=True, took_s=2.0)
+                return [found, SessionEnded("pi-03", WorkerFailed("the disk is full", device="pi-03", step="start"))]
+            return super().__call__(command)
+
+    drive(store, Rescuable(Full(99), None, {}), devices=(board(Recovery()),))
+    assert events(store) == [("restart", False), ("reconnect", True)]
+    found = store.recovery_events(RUN)[1]
+    assert found.ended_at is not None
+    assert (found.ended_at - found.began_at).total_seconds() >= 2.0
+
+
+def test_a_spared_device_was_retried(store: Store) -> None:
+    class Back(Rescuable):
+        def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
+            if rescue is None:
+                super().launch(devices, emit)
+                return
+            assert rescue.if_silent
+            emit(RungClimbed("pi-03", Rung.RETRY, "", succeeded=True))
+            emit(FactsReported("pi-03", Facts(FACTS), WORKER_SHA256))
+
+    assert drive(store, Back(obedient(PI), REFUSED, {}), devices=(board(BOTH),)).exit_code == 0
+    assert events(store) == [("retry", True)]
+
+
+def test_a_run_that_is_cancelled_while_its_device_is_cycled_stays_cancelled(store: Store) -> None:
+    class Cancelled(Rescuable):
+        def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
+            if rescue is not None:
+                store.set_device_state(RUN, "pi-03", DeviceRunState.CANCELLED)
+            super().launch(devices, emit, rescue)
+
+    executor = Cancelled(obedient(PI), REFUSED, {Rung.POWER_CYCLE: None})
+    outcome = drive(store, executor, devices=(board(BOTH),))
+    assert state(outcome, PI) is DeviceRunState.CANCELLED
+    assert Assignment not in executor.commands("pi-03")
+
+
+def test_a_gateway_that_cannot_be_had_again_ends_the_rung_and_no_more(store: Store) -> None:
+    class Gone(Rescuable):
+        def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
+            if rescue is not None:
+                raise OrchestratorError("the gateway did not start")
+            super().launch(devices, emit)
+
+    outcome = drive(store, Gone(obedient(PI), REFUSED, {}), devices=(board(BOTH),))
+    assert error(outcome, PI) == "pi-03: connect: refused"
+    assert events(store) == [("power-cycle", False)]
+
+
+def test_a_clock_that_is_not_set_yet_after_a_reboot_does_not_bar_the_device(store: Store) -> None:
+    class Unset(Rescuable):
+        def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
+            if rescue is None:
+                super().launch(devices, emit)
+                return
+            emit(RungClimbed("pi-03", rescue.rung, "", succeeded=True))
+            facts = Facts({**FACTS, CLOCK_OFFSET_KEY: -400_000.0})
+            emit(FactsReported("pi-03", facts, WORKER_SHA256))
+
+    device = replace(board(BOTH), limits=Limits(clock_offset_s_max=60.0))
+    assert drive(store, Unset(obedient(PI), REFUSED, {}), devices=(device,)).exit_code == 0
