@@ -1,5 +1,6 @@
 """Logging in: keys, agents and what is said of those that do not fit."""
 
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -148,6 +149,8 @@ class TestLogin:
 @pytest.fixture
 def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
     """Starts a real ssh-agent that holds the keys given."""
+    if shutil.which("ssh-agent") is None:
+        pytest.skip("no ssh-agent found: run scripts/install-system-packages")
     address = tmp_path / "agent"
     process = subprocess.Popen(["ssh-agent", "-D", "-a", str(address)], stdout=subprocess.DEVNULL)
 
