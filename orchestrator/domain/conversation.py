@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.cleaning import CleanOrder, StockedRun, Thing
-from orchestrator.domain.errors import DeviceError
+from orchestrator.domain.errors import DeviceBusy, DeviceDiskFull, DeviceError, NoPython, RebootFailed, StaleLease
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import StartLease
 from orchestrator.domain.recovery import Rung
@@ -196,6 +196,7 @@ Report = (
 )
 
 
+_ITS_OWN_ANSWERS = (NoPython, DeviceBusy, DeviceDiskFull, StaleLease, RebootFailed)
 _BEFORE_AN_ANSWER = (Step.CONNECT, Step.START_WORKER, Step.RECOVER)
 
 
@@ -207,6 +208,6 @@ def is_answer(report: Report) -> bool:
         case RungClimbed():
             return report.succeeded
         case SessionEnded():
-            return report.error is not None and not report.error.retryable
+            return isinstance(report.error, _ITS_OWN_ANSWERS)
         case _:
             return True

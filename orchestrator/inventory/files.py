@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,21 @@ def load_inventory(paths: Sequence[Path]) -> Inventory:
                     hint="rename one, or set `disabled: true` at the top of the file that is not in use",
                 )
             (disabled if device.name in loaded.disabled else enabled)[device.name] = device
+    _refuse_shared_switches(enabled.values())
     return _connect_jumps(enabled, disabled)
+
+
+def _refuse_shared_switches(devices: Iterable[Device]) -> None:
+    """Refuse commands that would cut more than one device's power."""
+    users: dict[tuple[tuple[str, ...], tuple[str, ...]], Device] = {}
+    for device in devices:
+        cycle = device.recovery.power_cycle
+        first = device if cycle is None else users.setdefault((cycle.off, cycle.on), device)
+        if first is not device:
+            raise ConfigError(
+                f"{device.source}: the power_cycle of {device.name} switches {first.name} already, at {first.source}",
+                "a switch belongs to one device",
+            )
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -98,15 +112,9 @@ def _contradictions(name: str, device: DeviceSection, defaults: DefaultsSection)
 
 
 def _shared_switches(section: InventorySection) -> Iterator[Complaint]:
-    """Complain of a power_cycle that would cut more than one device's power."""
+    """Complain of a power_cycle for all devices."""
     if section.defaults.recovery.power_cycle is not None:
         yield Complaint(("defaults", "recovery", "power_cycle"), "a switch belongs to one device, not to all")
-    users: dict[tuple[str, ...], str] = {}
-    for name, device in section.devices.items():
-        cycle = device.recovery.power_cycle
-        if cycle is not None and (first := users.setdefault((*(cycle.off or ()), "", *cycle.on), name)) != name:
-            place = ("devices", name, "recovery", "power_cycle")
-            yield Complaint(place, f"{name}: these commands switch {first} already")
 
 
 class _DeviceReader:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -51,22 +53,27 @@ def _cut(off: Sequence[str], pause: Pause, off_s: float) -> None:
 
 def _run(name: str, argv: Sequence[str]) -> None:
     what = f"power_cycle.{name} ({Path(argv[0]).name})"
-    with tempfile.TemporaryFile() as said:
-        try:
+    try:
+        with tempfile.TemporaryFile() as said:
             process = subprocess.Popen(
                 list(argv), stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
             )
-        except OSError as error:
-            hint = "check recovery.power_cycle in the inventory"
-            raise PowerSwitchFailed(f"{what}: {error.strerror}", hint) from None
-        with process:
-            try:
-                status = process.wait(COMMAND_S_MAX)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise PowerSwitchFailed(f"{what}: did not end within {COMMAND_S_MAX:g} s") from None
-        if status != 0:
-            raise PowerSwitchFailed(f"{what}: exit status {status}: {_tail(said.fileno())}")
+            status = _wait(process, what)
+            told = _tail(said.fileno())
+    except OSError as error:
+        hint = "check recovery.power_cycle in the inventory"
+        raise PowerSwitchFailed(f"{what}: {error.strerror}", hint) from None
+    if status != 0:
+        raise PowerSwitchFailed(f"{what}: exit status {status}: {told}")
+
+
+def _wait(process: subprocess.Popen[bytes], what: str) -> int:
+    with process:
+        try:
+            return process.wait(COMMAND_S_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise PowerSwitchFailed(f"{what}: did not end within {COMMAND_S_MAX:g} s") from None
 
 
 def _tail(file: int) -> str:
@@ -77,6 +84,11 @@ def _tail(file: int) -> str:
 
 @atexit.register
 def _wait_for_power() -> None:
-    """Let no process of ours end between off and on: its threads would."""
+    """Let no process of ours end between off and on, however often it is told to: its threads would end with it."""
+    if not _under_way:
+        return
+    for told in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(told, signal.SIG_IGN)
+    sys.stderr.write("waiting until a device has its power back\n")
     for thread in list(_under_way):
         thread.join(2 * COMMAND_S_MAX)

@@ -28,7 +28,7 @@ from orchestrator.domain.conversation import (
     is_answer,
 )
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import DeviceError, DeviceReserved, LeaseLost, NoAnswer, RunnerStopped, StoreError
+from orchestrator.domain.errors import DeviceError, DeviceReserved, LeaseLost, RunnerStopped, StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import Busy, Granted
 from orchestrator.domain.plan_document import longest_s, planned_trials
@@ -91,7 +91,9 @@ class Driver:
                 self._help_stranded()
         except StoreError as error:
             again = f"benchfleet runs {'cancel' if self._intent is Intent.CANCEL else 'resume'} {self._run}"
-            raise StoreError(error.message, f"{error.hint}; then: {again}" if error.hint else again) from error
+            told = StoreError(error.message, f"{error.hint}; then: {again}" if error.hint else again)
+            told.exit_code = error.exit_code
+            raise told from error
         finally:
             self._handover.close()
             self._executor.close()
@@ -211,7 +213,7 @@ class Driver:
                 self._ledger.fail(part, snapshot)
                 continue
             part.snapshot, part.worker_sha256 = snapshot, report.worker_sha256
-            is_new = self._intent in NEW and not part.climbed  # its clock may not be set yet
+            is_new = self._intent in NEW and not part.cut_off  # else its clock may not be set yet
             unfit = check_health(part.device, report.facts, self._display) if is_new else None
             if unfit is not None:
                 self._ledger.fail(part, unfit)
@@ -247,7 +249,7 @@ class Driver:
 
     def _on_started(self, part: Part) -> None:
         """Leave a detached device; of the others the log's own first records tell that they run."""
-        part.started, part.stopped = True, False
+        part.started, part.stopped, part.cut_off = True, False, False
         self._ladder.ended(part, succeeded=True)
         if self._intent is Intent.DETACH:
             self._ledger.end(part, DeviceRunState.RUNNING)
@@ -271,18 +273,17 @@ class Driver:
         elif known.state is DeviceRunState.PLANNED and report.state == DeviceLogState.UNKNOWN and not part.started:
             self._ledger.end(part, known.state, NOT_BEGUN, f"benchfleet runs resume {self._run}")
         else:
-            error = STOPPED if report.state == DeviceLogState.STOPPED else LOG_GONE
+            error = STOPPED if part.stopped else LOG_GONE
             self._on_stopped(part, error + (f": {report.reason}" if report.reason else ""))
 
     def _on_stopped(self, part: Part, error: str) -> None:
         """Let the device be rescued once this session has ended, or leave it as it is."""
-        part.stopped = True
         failure = RunnerStopped(error, device=part.device.name)
-        if self._ladder.wants_rescue(part, failure):
+        if part.stopped and self._ladder.wants_rescue(part, failure):  # a log that is gone does not come back
             part.failure = failure
             self._executor.post(part.device.name, Close())
             return
-        self._ladder.help(part, failure)
+        self._ladder.ended(part, succeeded=False)
         self._ledger.end(part, DeviceRunState.STOPPED, error, f"benchfleet runs resume {self._run}")
 
     def _goes_on(self, part: Part, state: str) -> bool:
@@ -327,7 +328,8 @@ class Driver:
             try:
                 if self._intent in MEASURING and self._ledger.cancelled_elsewhere(part):
                     continue
-                helped = self._ladder.help(part, failure)
+                complete = self._ledger.standing(part).state is DeviceRunState.COMPLETE
+                helped = Help.NONE if complete else self._ladder.help(part, failure)
                 if helped is Help.LATER:
                     continue
                 part.stranded = None
@@ -341,7 +343,7 @@ class Driver:
         part.ended = True
         if self._intent is Intent.CANCEL:
             self._ledger.not_cancelled(part, failure)
-        elif part.stopped or (part.started and part.climbed and isinstance(failure, NoAnswer)):
+        elif (part.stopped and not failure.retryable) or (part.cut_off and (part.started or part.stopped)):
             self._ledger.end(part, DeviceRunState.STOPPED, str(failure), f"benchfleet runs resume {self._run}")
         else:
             self._ledger.lose(part, failure)

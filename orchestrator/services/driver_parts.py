@@ -80,6 +80,10 @@ class Part:
     launched: bool = False
     started: bool = False
     stopped: bool = False
+    cut_off: bool = False
+    """Whether a rescue may have ended what ran there, and nothing was started since."""
+    spared: bool = False
+    """Whether a device that was to be cycled has answered once in time."""
     fresh_log: bool = False
     restarts: int = 0
     outcome: DeviceRunState | None = None

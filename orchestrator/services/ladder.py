@@ -97,7 +97,7 @@ class Ladder:
         if rung is Rung.QUARANTINE:
             self._quarantine(part, str(failure))
             return Help.NONE
-        return self._rescue(part, Rescue(rung, if_silent=isinstance(failure, NoAnswer)), str(failure))
+        return self._rescue(part, Rescue(rung, if_silent=not isinstance(failure, ANSWERS)), str(failure))
 
     def wants_rescue(self, part: Part, failure: DeviceError) -> bool:
         """Say whether a rung is left that does something to the device itself, and may help against the failure."""
@@ -109,9 +109,19 @@ class Ladder:
         if part.rung is not None and part.rung[1] in (report.rung, Rung.POWER_CYCLE if spared else None):
             self._store.end_rung(part.rung[0], report.succeeded, spared)
             part.rung = None
+            if report.rung is not Rung.RESTART:
+                self._remember(part, was_spared=spared is not None)
         elif self._leases.has(part.device.name):
             event, _ = self._begin(part, report.rung, report.reason, report.took_s)
             self._store.end_rung(event, report.succeeded)
+
+    @staticmethod
+    def _remember(part: Part, *, was_spared: bool) -> None:
+        """Keep in mind what a rescue did; one that spared the device may be tried once more."""
+        if was_spared and not part.spared:
+            part.climbed.discard(Rung.POWER_CYCLE)
+        part.spared = part.spared or was_spared
+        part.cut_off = part.cut_off or not was_spared
 
     def ended(self, part: Part, succeeded: bool) -> None:
         """Record whether the rung that was climbed last has helped."""
@@ -125,7 +135,8 @@ class Ladder:
         if not (self._measures and holds and may_help):
             return None
         rescue = next_rescue(recovery, part.climbed, answers=not isinstance(failure, NoAnswer))
-        return rescue or (Rung.QUARANTINE if recovery.quarantine else None)
+        bars = recovery.quarantine and not isinstance(failure, RunnerStopped)  # which a trial may bring about
+        return rescue or (Rung.QUARANTINE if bars else None)
 
     def _outlook(self, part: Part, failure: DeviceError, rung: Rung) -> Help:
         """Decide whether it is the device that fails, or this side's network: then all of them go on by themselves.
@@ -140,7 +151,7 @@ class Ladder:
             return Help.NOW
         if any(other.launched and not other.ended and other.stranded is None for other in others):
             return Help.LATER
-        was_rescued = bool(part.climbed) and isinstance(failure, NoAnswer)
+        was_rescued = part.cut_off and isinstance(failure, NoAnswer)
         if (rung is not Rung.QUARANTINE or was_rescued) and self._is_only_one():
             return Help.NOW
         self._display.warned(part.device.name, NO_WITNESS, NETWORK_HINT)

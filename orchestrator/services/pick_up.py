@@ -31,6 +31,9 @@ def pick_up(
     """
     run = record.header.run
     concerned = [part for part in record.devices if _concerns(part, intent, record, parts, retry_failed)]
+    if not retry_failed:  # a complete device is only to be tidied up, if it is still there
+        known, complete = inventory.devices, DeviceRunState.COMPLETE
+        concerned = [part for part in concerned if part.state is not complete or part.device in known]
     if select != "all":
         picked = {device.name for device in inventory.select(select)}
         concerned = [part for part in concerned if part.device in picked]

@@ -47,8 +47,8 @@ class Rescuer:
             self._pause(0)
             self._order_reboot()
         else:
-            before = self._boot_id_if_known()
-            if before is not None and rescue.if_silent:
+            before, answers_now = self._look()
+            if answers_now and rescue.if_silent:
                 return Rung.RETRY
             self._pause(0)
             self._switch.cycle(self._device, self._pause)
@@ -72,18 +72,19 @@ class Rescuer:
         while time.monotonic() < deadline:
             self._pause(min(pause_s, max(0.0, deadline - time.monotonic())))
             pause_s = min(pause_s * 1.5, PAUSE_S_MAX)
-            found = self._boot_id_if_known()
+            found, _ = self._look()
             if found is not None and found != before:
                 return
         raise NoAnswer(f"it did not come back from another boot within {boot_s_max:g} s", "look at the device")
 
-    def _boot_id_if_known(self) -> str | None:
+    def _look(self) -> tuple[str | None, bool]:
+        """Return the device's present boot, where it tells, and whether it answers at all."""
         try:
-            return self._boot_id()
+            return self._boot_id(), True
         except DeviceError as failure:
-            if failure.retryable or isinstance(failure, WHILE_BOOTING):
-                return None
-            raise
+            if not failure.retryable and not isinstance(failure, WHILE_BOOTING):
+                raise
+            return None, not failure.retryable
 
     def _boot_id(self) -> str:
         """Return what tells the device's present boot from any other."""

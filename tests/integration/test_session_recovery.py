@@ -101,6 +101,14 @@ def test_a_device_that_answers_after_all_is_spared_where_only_silence_is_a_reaso
     assert bring_back(cycled, Rung.POWER_CYCLE, if_silent=True) is Rung.RETRY
 
 
+def test_a_device_that_refuses_us_answers(rebootable: Rebootable) -> None:
+    """It may be in the middle of an update that a person has begun."""
+    device = rebootable.device("")
+    cycled = replace(device, recovery=replace(device.recovery, power_cycle=PowerCycle(on=("/nonexistent/pdu",))))
+    refusal = Refusal(AuthenticationFailed("System is booting up"))
+    assert bring_back(cycled, Rung.POWER_CYCLE, [refusal], if_silent=True) is Rung.RETRY
+
+
 def test_a_home_that_is_not_mounted_yet_is_waited_for(rebootable: Rebootable) -> None:
     refusal = Refusal(AuthenticationFailed("no key fits"))
     assert bring_back(rebootable.device(REBOOTS), Rung.REBOOT, [None, None, refusal, None]) is Rung.REBOOT

@@ -127,20 +127,22 @@ def test_a_board_that_does_not_answer_has_its_power_cycled(shelf: Shelf) -> None
 
 
 @pytest.mark.parametrize("during", ["off", "on"])
-def test_ctrl_c_leaves_no_board_without_power(shelf: Shelf, during: str) -> None:
+def test_ctrl_c_leaves_no_board_without_power_however_often(shelf: Shelf, during: str) -> None:
     """As at a terminal, the whole group gets it; the socket's command takes longer than the controller waits."""
     cycle = {name: shelf.slow_command(name, name == during) for name in ("off", "on")}
     shelf.configure(power_cycle={**cycle, "off_s": 0.2})
     shelf.board.server.stop()
-    process = shelf.lab.start(
-        "run", str(shelf.lab.write_exec_sweep()), start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    told = shelf.lab.directory / "stderr"
+    with told.open("w") as errors:
+        process = shelf.lab.start(
+            "run", str(shelf.lab.write_exec_sweep()), start_new_session=True, stdout=subprocess.DEVNULL, stderr=errors
+        )
     shelf.wait_for(during)
     os.killpg(process.pid, signal.SIGINT)
+    processes.wait_until(lambda: "has its power back" in told.read_text(), "it is told what is waited for", WAIT_S)
+    os.killpg(process.pid, signal.SIGINT)
     shelf.let_go()
-    code, errors = ended(process)
-    assert code == 3, errors
+    assert process.wait(WAIT_S) == 3, told.read_text()
     assert (shelf.orders / "on-done").exists()
 
 

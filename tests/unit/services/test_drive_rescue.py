@@ -7,19 +7,25 @@ from dataclasses import replace
 
 import pytest
 
+from device_worker.protocol.vocabulary import RunState as LogState
 from orchestrator.domain.conversation import (
     Assignment,
     Command,
     FactsReported,
+    FollowEnded,
     Report,
     RungClimbed,
+    RunnerStarted,
     SessionEnded,
+    is_answer,
 )
 from orchestrator.domain.device import Device, Limits, TransportKind
 from orchestrator.domain.errors import (
     DeviceDiskFull,
     DeviceError,
     GatewayLost,
+    NoAnswer,
+    NoPython,
     OrchestratorError,
     PowerSwitchFailed,
     RebootFailed,
@@ -58,11 +64,15 @@ from tests.unit.services.test_drive import (
     RUN,
     SWEEP,
     Planner,
+    Reply,
     ScriptedExecutor,
     drive,
     error,
+    followed,
+    log_of,
     obedient,
     state,
+    whole_log,
 )
 
 
@@ -241,3 +251,64 @@ def test_a_clock_that_is_not_set_yet_after_a_reboot_does_not_bar_the_device(stor
 
     device = replace(board(BOTH), limits=Limits(clock_offset_s_max=60.0))
     assert drive(store, Unset(obedient(PI), REFUSED, {}), devices=(device,)).exit_code == 0
+
+
+def fails_after(reports: Sequence[Report], failure: DeviceError = REFUSED) -> Reply:
+    return lambda command: [*reports, SessionEnded("pi-03", failure)] if isinstance(command, Assignment) else []
+
+
+def test_a_device_that_is_complete_is_not_touched_for_what_may_be_left_there(store: Store) -> None:
+    """The link is lost after the last record, and before the log is known to have ended."""
+    everything: list[Report] = [RunnerStarted("pi-03", RUN, "log-1"), *followed(whole_log(PI))[:1]]
+    executor = Rescuable(fails_after(everything), None, {})
+    outcome = drive(store, executor, devices=(board(replace(BOTH, quarantine=True)),))
+    assert (state(outcome, PI), executor.rescued) == (DeviceRunState.COMPLETE, [])
+    assert store.quarantines(["pi-03"]) == {}
+
+
+def test_a_runner_that_was_started_after_a_rescue_goes_on_by_itself(store: Store) -> None:
+    """Hours after its power was cycled, the network is out: the board measures on, and keeps its lease."""
+    started: list[Report] = [RunnerStarted("pi-03", RUN, "log-1"), log_of(PI).arrived(1)]
+    executor = Rescuable(fails_after(started), REFUSED, {Rung.POWER_CYCLE: None})
+    outcome = drive(store, executor, devices=(board(replace(BOTH, quarantine=True)),))
+    assert state(outcome, PI) is DeviceRunState.RUNNING
+    assert store.quarantines(["pi-03"]) == {}
+    assert list(store.holdings(["pi-03"])) == ["pi-03"]
+
+
+def test_a_link_that_is_lost_while_a_runner_is_started_again_may_have_left_it_running(store: Store) -> None:
+    class Lost(Dying):
+        def __call__(self, command: Command) -> Sequence[Report]:
+            if isinstance(command, Assignment) and self._left < 99:
+                return [SessionEnded("pi-03", NoAnswer("timed out", device="pi-03", step="start"))]
+            return super().__call__(command)
+
+    outcome = drive(store, Rescuable(Lost(99), None, {}), devices=(board(Recovery()),))
+    assert state(outcome, PI) is DeviceRunState.RUNNING
+    assert list(store.holdings(["pi-03"])) == ["pi-03"]
+
+
+def test_a_log_that_is_gone_is_no_reason_to_reboot(store: Store) -> None:
+    def reply(command: Command) -> Sequence[Report]:
+        started = [RunnerStarted("pi-03", RUN, "log-1")] if isinstance(command, Assignment) else []
+        return [*started, FollowEnded("pi-03", RUN, LogState.UNKNOWN, None, None)]
+
+    executor = Rescuable(reply, None, {})
+    outcome = drive(store, executor, devices=(board(replace(BOTH, quarantine=True)),))
+    assert (state(outcome, PI), executor.rescued) == (DeviceRunState.STOPPED, [])
+    assert store.quarantines(["pi-03"]) == {}
+
+
+def test_runners_that_keep_dying_bar_no_device(store: Store) -> None:
+    """A trial may bring that about, and the device answers all the while."""
+    executor = Rescuable(Dying(99), None, {Rung.REBOOT: None, Rung.POWER_CYCLE: None})
+    outcome = drive(store, executor, devices=(board(replace(BOTH, restarts_max=0, quarantine=True)),))
+    assert state(outcome, PI) is DeviceRunState.STOPPED
+    assert executor.rescued == [Rung.REBOOT, Rung.POWER_CYCLE]
+    assert store.quarantines(["pi-03"]) == {}
+
+
+def test_a_failure_of_this_side_is_no_witness_for_a_device() -> None:
+    assert not is_answer(SessionEnded("pi-03", PowerSwitchFailed("the PDU does not answer")))
+    assert not is_answer(SessionEnded("pi-03", WorkerFailed("unexpected OSError: too many open files")))
+    assert is_answer(SessionEnded("pi-03", NoPython("python3: not found")))

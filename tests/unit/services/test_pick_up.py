@@ -179,3 +179,9 @@ def test_a_log_that_cannot_be_removed_is_told_and_the_device_stays_complete(stor
     assert outcome_of(store, RUN).exit_code == 0
     assert len(display.told) == 1
     assert display.told[0].startswith("forget: read-only file system (the run is complete")
+
+
+def test_a_complete_device_that_the_inventory_lacks_by_now_is_no_hindrance(store: Store) -> None:
+    record = complete_but_not_given_back(store)
+    parts = DriverParts(store, ScriptedExecutor({}), TotalsDisplay(), Planner())
+    assert pick_up(record, Intent.RESUME, Inventory({}), parts).exit_code == 0
