@@ -11,7 +11,7 @@ import sys
 import uuid
 from pathlib import Path
 
-_SITECUSTOMIZE = """\
+_MODULE = """\
 import builtins, time
 
 _BOARD = {board!r}
@@ -44,7 +44,8 @@ class Board:
         self.python.parent.mkdir()
         self.python.symlink_to(base)
         (directory / "pyvenv.cfg").write_text(f"home = {base.parent}\n")
-        (packages / "sitecustomize.py").write_text(_SITECUSTOMIZE.format(board=str(directory)))
+        (packages / "fake_board.py").write_text(_MODULE.format(board=str(directory)))
+        (packages / "fake_board.pth").write_text("import fake_board\n")  # Debian has a sitecustomize of its own
         self.set_clock(0)
         self.boot()
 
