@@ -99,6 +99,7 @@ def _exit_code() -> int:
         if os.environ.get("BENCHFLEET_DEBUG"):
             raise
         if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+            _drop_output()  # else Python tries once more when it ends, and has an exit code of its own for that
             _complain(f"the output cannot be written: {error.strerror}", "free space there, or print elsewhere")
             return ExitCode.INFRASTRUCTURE
         message = f"unexpected {type(error).__name__}: {error}"
@@ -124,8 +125,12 @@ def _misused(error: typer.TyperException) -> ExitCode:
 
 def _reader_left() -> ExitCode:
     """End quietly when whoever read our output, such as `head`, has seen enough."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_output()
     return ExitCode.FINE
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str, hint: str | None) -> None:

@@ -63,11 +63,12 @@ def test_a_reader_that_leaves_does_not_hide_a_regression(database_file: Path, tm
 
 
 def test_output_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    buffered = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "orchestrator", "sql", "SELECT 1"],
             cwd=tmp_path,
-            env=environment(),
+            env=buffered,
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,
