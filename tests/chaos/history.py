@@ -161,8 +161,10 @@ class History:
         return runs
 
     def _wants_resuming(self, run: str) -> bool:
-        """Whether a run is incomplete, or may be so on a device alone."""
-        return self._case.phase in (Phase.ACKNOWLEDGE, Phase.TRIM) or not self._has_ended(run)
+        """Whether a run is incomplete, may be so on a device alone, or has a device that nobody gave back."""
+        held = f"SELECT 1 FROM lease WHERE run_id = '{run}' AND granted_at IS NOT NULL AND ended_at IS NULL"
+        late = self._case.phase in (Phase.ACKNOWLEDGE, Phase.TRIM)
+        return late or not self._has_ended(run) or bool(self._database.rows(held))
 
     def _resume(self, run: str) -> int:
         """Resume until nothing is missing any more; return how often that took."""
