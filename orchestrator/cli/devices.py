@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.enrollment import Enrollment
     from orchestrator.domain.inventory import Inventory
 
-app = typer.Typer(no_args_is_help=True, help="List, probe, enrol, reserve and clean devices.")
+app = typer.Typer(no_args_is_help=True, help="List, probe, enrol, reserve, clean and quarantine devices.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A device of the inventory.")]
 ON_THE_DEVICE = examples("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub", title="On the device:") + "\n\n"
