@@ -94,7 +94,7 @@ def choose_batch(invoke: Callable[[], object], warmup: Timing) -> int:
     call_ns = median(warmup.samples[-1000:])
     batch = 1
     while call_ns < _SHORT_CALL_NS and call_ns * batch < _BATCH_NS and batch < _BATCH_CALLS_MAX:
-        batch = min(_BATCH_CALLS_MAX, max(batch + 1, ceil(_BATCH_NS / max(1.0, call_ns))))
+        batch = min(_BATCH_CALLS_MAX, max(batch + 1 + batch // 8, ceil(_BATCH_NS / max(1.0, call_ns))))
         call_ns = median(time_calls(invoke, _TRIAL_BATCHES, batch).samples)
     return batch
 
