@@ -119,8 +119,12 @@ class Lab:
         )
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """Start a command; the caller ends it."""
-        return subprocess.Popen(self.argv(*arguments), cwd=self.directory, env=self.environment, text=True, **options)
+        """Start a command; the caller ends it. What it says is kept in the lab's folder, unless told otherwise."""
+        with (self.directory / "said.txt").open("a") as said:
+            streams = {"stdout": said, "stderr": said, **options}
+            return subprocess.Popen(
+                self.argv(*arguments), cwd=self.directory, env=self.environment, text=True, **streams
+            )
 
     def json(self, *arguments: str, timeout_s: float = 90) -> Any:
         """Run a command with --json and return what it printed, whatever its exit code."""
@@ -166,7 +170,15 @@ class Lab:
             except sqlite3.OperationalError:  # the schema is just being made
                 return False
 
-        processes.wait_until(committed, f"{at_least} results of {', '.join(devices)} are committed", WAIT_S)
+        try:
+            processes.wait_until(committed, f"{at_least} results of {', '.join(devices)} are committed", WAIT_S)
+        except TimeoutError as error:
+            shown = self.run("runs", "show", "last").stdout
+            said = self.directory / "said.txt"
+            error.add_note(
+                "\n".join([shown, said.read_text() if said.exists() else "nothing was kept of what it said"])
+            )
+            raise
 
     def processes(self, device: str) -> list[int]:
         """Return the processes that work for a device: its state folder is among their words, or around them."""

@@ -221,6 +221,7 @@ def test_a_session_that_has_ended_ignores_commands(executor: Executor) -> None:
     assert len(heard.until_ended(2)) >= 2
 
 
+@pytest.mark.system
 def test_a_ray_that_takes_too_long_to_start_is_told_with_what_to_check(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray raises a bare Exception then; what brings it about, an overloaded machine, cannot be had at will."""
     ray_package = pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")

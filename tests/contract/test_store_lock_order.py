@@ -34,6 +34,7 @@ def url(postgres_server: PostgresServer) -> str:
     return url
 
 
+@pytest.mark.system
 def test_writers_that_name_the_same_devices_in_other_orders_never_wait_for_each_other_in_a_circle(url: str) -> None:
     """Two claim them, forwards and backwards; the third records facts of one after the other, in one transaction."""
     begin = Barrier(3)

@@ -95,7 +95,7 @@ def test_a_device_that_another_controller_uses_is_left_to_it(tmp_path: Path, ssh
     waits = f"case $BENCHFLEET_TRIAL in *.1) ;; *) until [ -e {tmp_path}/gate ]; do sleep 0.1; done ;; esac\n"
     first.write_exec_sweep(waits + OK_PROGRAM, trials=TRIALS)
     second.write_exec_sweep(trials=TRIALS)
-    controller = first.start("run", "sweep.yaml", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    controller = first.start("run", "sweep.yaml")
     try:
         first.wait_for_results("shared", at_least=1)
         refused = second.run("run", "sweep.yaml")

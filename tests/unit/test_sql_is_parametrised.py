@@ -25,7 +25,10 @@ BUILT_FROM_CONSTANTS = {
 
 def built(path: Path) -> Iterator[tuple[int, str]]:
     """Yield line and function of each call whose SQL is put together where it is called, or just before."""
-    for scope in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    text = path.read_text(encoding="utf-8")
+    if not any(f"{name}(" in text for name in EXECUTORS):
+        return
+    for scope in ast.walk(ast.parse(text)):
         if not isinstance(scope, ast.FunctionDef | ast.Module):
             continue
         spliced = {
