@@ -215,7 +215,7 @@ OPTIONS = (
     ),
     Option(
         "lease_s",
-        "How long a device stays ours after the last sign of this controller, in seconds; at least 3.",
+        "How long a device stays ours after the last sign of this controller, in seconds; 3 to 3600.",
         "60",
         _seconds(least=_LEASE_S_MIN),
         "60",

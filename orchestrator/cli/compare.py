@@ -25,7 +25,12 @@ def compare(
     metric: Annotated[str, typer.Option("--metric", metavar="NAME", help="Which metric.")] = "latency",
     min_effect: Annotated[
         float | None,
-        typer.Option("--min-effect", min=0.0, metavar="SHARE", help="Smallest change that matters: 0.01 is 1 %."),
+        typer.Option(
+            "--min-effect",
+            min=0.0,
+            metavar="SHARE",
+            help="Smallest change that matters: 0.01 is 1 %. Default: the metric's own.",
+        ),
     ] = None,
     atol: Annotated[
         float, typer.Option("--atol", min=0.0, metavar="X", help="How far outputs may differ and still agree.")

@@ -14,7 +14,6 @@ from orchestrator.cli.options import (
     InventoryPath,
     Json,
     RayAddress,
-    Reservation,
     Select,
     Wait,
     examples,
@@ -93,7 +92,9 @@ def clean(
     select: Annotated[
         str | None, typer.Option("--select", metavar="EXPR", help="More devices, such as 'class=rpi'.")
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Cache and runs, as without these options.")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Both, cache and runs: what is done without these options.")
+    ] = False,
     cache: Annotated[bool, typer.Option("--cache", help="Only blobs, bundles and old workers.")] = False,
     runs: Annotated[bool, typer.Option("--runs", help="Only folders of runs.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Ask for each run that is not safe in the database.")] = False,
@@ -176,7 +177,10 @@ def reserve(
 @app.command(epilog=examples("benchfleet devices release pi-03"))
 def release(
     name: Name,
-    reservation: Reservation = None,
+    reservation: Annotated[
+        int | None,
+        typer.Option("--reservation", min=1, metavar="ID", help="Somebody else's, by its id.", show_default=False),
+    ] = None,
     db: Db = None,
     inventory: InventoryPath = None,
     config: Config = None,
@@ -215,6 +219,8 @@ def quarantine(
     device = bootstrap.inventory(settings).device(name)
     with bootstrap.store(settings) as store:
         made = quarantine_device(device, reason, bootstrap.tenant(settings), store)
+    if made.reason != reason.strip():
+        typer.echo(f"{name}: it was in quarantine already, for the reason given then", err=True)
     show(made, as_json, lambda: quarantine_line(made))
 
 

@@ -35,6 +35,7 @@ def plan(
     """
     from orchestrator import bootstrap
     from orchestrator.reporting.console import stderr_console
+    from orchestrator.reporting.fleet import quarantine_line
     from orchestrator.reporting.plans import SweepPlans, plan_report
     from orchestrator.services.plan import plan_sweep
 
@@ -44,6 +45,9 @@ def plan(
     planner = bootstrap.planner(settings, file, on_progress=stderr_console().print)
     with bootstrap.store(settings) as store:
         planning = plan_sweep(devices, planner, store, lambda: bootstrap.executor(settings), probe_all=probe)
+        kept_out = store.quarantines([device.name for device in devices])
     planned = SweepPlans(file.sweep.name, file.sweep.order.seed, planning.plans, planning.failures)
     show(planned, as_json, lambda: plan_report(planned))
+    for quarantine in kept_out.values():
+        typer.echo(f"warning: run would leave this device out: {quarantine_line(quarantine)}", err=True)
     leave(planning.exit_code)

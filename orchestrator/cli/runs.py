@@ -52,7 +52,7 @@ def list_(
 def show_(run: RunName, db: Db = None, config: Config = None, as_json: Json = False) -> None:
     """Show a run: devices, results, and what is missing and why.
 
-    Exits 3 if anything is missing.
+    Exits 3 if anything is missing, 4 if no device could be used.
     """
     from orchestrator import bootstrap
     from orchestrator.reporting.runs import RunDetails, run_report

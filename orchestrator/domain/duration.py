@@ -15,6 +15,8 @@ def parse_duration_s(text: str, where: str) -> float:
     """Return the seconds of `90s`, `30m`, `2h` or `1d`; raise ConfigError naming `where` it was written otherwise."""
     found = _DURATION.fullmatch(text.strip().lower())
     seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
-    if not 0 < seconds <= DAYS_MAX * _SECONDS["d"]:
-        raise ConfigError(f"{where}: not a duration: {text!r}", f"such as 90s, 30m, 2h or 1d; at most {DAYS_MAX}d")
+    if seconds > DAYS_MAX * _SECONDS["d"]:
+        raise ConfigError(f"{where}: too long: {text!r}", f"at most {DAYS_MAX}d")
+    if not seconds:
+        raise ConfigError(f"{where}: not a duration: {text!r}", "a number and a unit, such as 90s, 30m, 1.5h or 1d")
     return seconds

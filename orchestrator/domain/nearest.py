@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 LIKENESS_MIN = 0.6
 
 
 def nearest(word: str, known: Iterable[str], count: int = 1) -> tuple[str, ...]:
-    """Return the known words most like `word`, best first, equals by name; none if nothing is close."""
+    """Return the known words most like `word`, best first; none if nothing is close.
+
+    Of equally close ones those that begin alike for longest go before, then by name.
+    """
     matcher = difflib.SequenceMatcher()
     matcher.set_seq2(word.casefold())
     likeness = {}
@@ -18,7 +22,12 @@ def nearest(word: str, known: Iterable[str], count: int = 1) -> tuple[str, ...]:
         if matcher.real_quick_ratio() >= LIKENESS_MIN and matcher.quick_ratio() >= LIKENESS_MIN:
             likeness[name] = matcher.ratio()
     close = [name for name, ratio in likeness.items() if ratio >= LIKENESS_MIN]
-    return tuple(sorted(close, key=lambda name: (-likeness[name], name))[:count])
+
+    def rank(name: str) -> tuple[float, int, str]:
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(word.casefold(), name.casefold(), strict=False))
+        return -likeness[name], -len(list(alike)), name
+
+    return tuple(sorted(close, key=rank)[:count])
 
 
 def did_you_mean(word: str, known: Iterable[str], limit: int = 12) -> str:

@@ -76,6 +76,11 @@ class Quarantine:
     run: str | None
     since: datetime
 
+    @property
+    def author(self) -> str:
+        """Return who put it there: a person, or a run and whoever started that."""
+        return self.holder if self.run is None else f"run {self.run} of {self.holder}"
+
 
 @dataclass(frozen=True, slots=True)
 class Rescue:

@@ -18,6 +18,7 @@ from orchestrator.meters.base import Pause
 
 COMMAND_S_MAX = 60.0
 _SAID_BYTES_MAX = 300
+_BY_HAND = "try recovery.power_cycle of the inventory by hand, as the user of this command"
 
 _under_way: set[threading.Thread] = set()
 
@@ -36,11 +37,17 @@ class CommandSwitch:
             raise PowerSwitchFailed("no command switches its power", "recovery: {power_cycle: …} in the inventory")
         thread = threading.current_thread()
         _under_way.add(thread)  # the process stays until the power is back
+        failed = ""
         try:
             _cut(cycle.off, pause, cycle.off_s)
+        except PowerSwitchFailed as error:
+            failed = f"{error.message}; "
+            raise
         finally:
             try:
                 _run("on", cycle.on)
+            except PowerSwitchFailed as error:
+                raise PowerSwitchFailed(failed + error.message, error.hint) from error
             finally:
                 _under_way.discard(thread)
 
@@ -64,7 +71,7 @@ def _run(name: str, argv: Sequence[str]) -> None:
         hint = "check recovery.power_cycle in the inventory"
         raise PowerSwitchFailed(f"{what}: {error.strerror}", hint) from None
     if status != 0:
-        raise PowerSwitchFailed(f"{what}: exit status {status}: {told}")
+        raise PowerSwitchFailed(f"{what}: exit status {status}: {told}", _BY_HAND)
 
 
 def _wait(process: subprocess.Popen[bytes], what: str) -> int:
@@ -73,7 +80,7 @@ def _wait(process: subprocess.Popen[bytes], what: str) -> int:
             return process.wait(COMMAND_S_MAX)
         except subprocess.TimeoutExpired:
             process.kill()
-            raise PowerSwitchFailed(f"{what}: did not end within {COMMAND_S_MAX:g} s") from None
+            raise PowerSwitchFailed(f"{what}: did not end within {COMMAND_S_MAX:g} s", _BY_HAND) from None
 
 
 def _tail(file: int) -> str:

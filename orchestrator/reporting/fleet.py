@@ -155,7 +155,7 @@ def release_line(lease: Lease) -> Text:
 
 def quarantine_line(quarantine: Quarantine) -> Text:
     """Say which device is in quarantine, since when, and why."""
-    since = f"in quarantine since {numbers.utc(quarantine.since)}, by {quarantine.holder}"
+    since = f"in quarantine since {numbers.utc(quarantine.since)}, by {quarantine.author}"
     return Text(clean(f"{quarantine.device}: {since}: {quarantine.reason}"))
 
 
@@ -193,7 +193,8 @@ def _held_by(holding: Holding | None, quarantine: Quarantine | None) -> str:
         f"{lease.holder}: run {lease.run} since {numbers.utc(lease.granted_at)},"
         f" until {numbers.utc(lease.expires_at)} unless renewed"
         if lease.run is not None
-        else f"{lease.holder} until {numbers.utc(lease.expires_at)}" + (f" ({lease.reason})" if lease.reason else "")
+        else f"{lease.holder} until {numbers.utc(lease.expires_at)}, reservation {lease.id}"
+        + (f" ({lease.reason})" if lease.reason else "")
         for lease in holding.held
     ]
     waiting = [f"{holding.queue} waiting"] if holding.queue else []

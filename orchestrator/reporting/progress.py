@@ -14,6 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from orchestrator.domain.conversation import Step
 from orchestrator.domain.plan import TrialKind
 from orchestrator.domain.run import DeviceRunState, TrialChange, TrialState
 from orchestrator.reporting import numbers
@@ -144,10 +145,10 @@ class LineDisplay:
         self._width = 0
 
     def step(self, device: str, step: str, detail: str) -> None:
-        """Print the step; new details of the same one only now and then."""
+        """Print the step; new details of the same one only now and then, but every rung of a recovery."""
         known = self._board.devices.get(device)
         if known is not None and known.step == step:
-            recent = self._clock() - known.touched_at < REPEAT_S
+            recent = self._clock() - known.touched_at < REPEAT_S and step != Step.RECOVER
             if known.detail == detail or recent:
                 return
         progress = self._board.touch(device)

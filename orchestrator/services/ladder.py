@@ -31,8 +31,7 @@ ANSWERS = (RunnerStopped, RebootFailed)
 RESCUABLE = (*ANSWERS, NoAnswer, LinkLost, PowerSwitchFailed)
 """What another boot may change: a wrong key, a full disk, or what is on the way to the device, is the same after it."""
 
-NO_WITNESS = "no other device of the run answers now, so this one is neither cycled nor put into quarantine"
-NETWORK_HINT = "is it this side's network? when it is back: benchfleet runs resume"
+NO_WITNESS = "no other device of the run answers over the network now, so this one is neither cycled nor quarantined"
 
 
 class Help(Enum):
@@ -152,14 +151,17 @@ class Ladder:
         if any(other.launched and not other.ended and other.stranded is None for other in others):
             return Help.LATER
         was_rescued = part.cut_off and isinstance(failure, NoAnswer)
-        if (rung is not Rung.QUARANTINE or was_rescued) and self._is_only_one():
+        if (rung is not Rung.QUARANTINE or was_rescued) and self._is_only_one(part):
             return Help.NOW
-        self._display.warned(part.device.name, NO_WITNESS, NETWORK_HINT)
+        hint = f"is it this side's network? when it is back: benchfleet runs resume {self._run}"
+        self._display.warned(part.device.name, NO_WITNESS, hint)
         return Help.NONE
 
-    def _is_only_one(self) -> bool:
+    def _is_only_one(self, part: Part) -> bool:
+        """Say whether the run has no other device that could tell whether the network is down: a local one cannot."""
+        local = {name for name, other in self._parts.items() if not _is_remote(other)}
         record = self._store.find_run(self._run)
-        return record is not None and len(record.devices) == 1
+        return record is not None and {one.device for one in record.devices} - local == {part.device.name}
 
     def _rescue(self, part: Part, rescue: Rescue, reason: str) -> Help:
         part.climbed.add(rescue.rung)
@@ -194,7 +196,7 @@ def _is_remote(part: Part) -> bool:
 def kept_out(quarantine: Quarantine) -> DeviceQuarantined:
     """Return why a run may not use a device."""
     since = f"{quarantine.since:%Y-%m-%d %H:%M} UTC"
-    words = f"in quarantine since {since}, by {quarantine.holder}: {quarantine.reason}"
+    words = f"in quarantine since {since}, by {quarantine.author}: {quarantine.reason}"
     return DeviceQuarantined(words, readmit_hint(quarantine), device=quarantine.device)
 
 

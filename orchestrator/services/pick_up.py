@@ -10,6 +10,7 @@ from orchestrator.domain.inventory import Inventory
 from orchestrator.domain.plan_document import planned_trials
 from orchestrator.domain.run import DeviceRun, DeviceRunState, RunRecord
 from orchestrator.services.drive import Driver, DriverParts, Intent
+from orchestrator.services.reserve import require_reservation
 from orchestrator.services.run import RunOutcome, outcome_of
 
 NOTHING_TO_FOLLOW = (DeviceRunState.COMPLETE, DeviceRunState.CANCELLED, DeviceRunState.FAILED)
@@ -36,12 +37,16 @@ def pick_up(
         concerned = [part for part in concerned if part.state is not complete or part.device in known]
     if select != "all":
         picked = {device.name for device in inventory.select(select)}
+        if picked.isdisjoint(part.device for part in record.devices):
+            words = f"--select {select!r} picks no device of the run"
+            raise ConfigError(words, f"benchfleet runs show {run} lists them")
         concerned = [part for part in concerned if part.device in picked]
     if intent is Intent.FOLLOW:
         concerned = _begun(run, concerned, parts)
     devices = _in_inventory(concerned, inventory)
     taken_over: frozenset[str] = frozenset()
     if devices:
+        require_reservation(parts.tenant, devices, parts.store)
         if intent is not Intent.CANCEL:
             _announce(run, devices, parts, retry_failed=retry_failed)
         taken_over = Driver(run, intent, parts, retry_failed=retry_failed).drive(devices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ConfigError, DeviceReserved
@@ -71,6 +71,20 @@ class _Queueing:
                 self._store.end_leases([place])
 
 
+def require_reservation(tenant: Tenant, devices: Sequence[Device], store: Leases) -> None:
+    """Raise ConfigError where a reservation is named that none of the devices has."""
+    if tenant.reservation is None:
+        return
+    holdings = store.holdings([device.name for device in devices]).values()
+    if all(lease.id != tenant.reservation or not lease.is_reservation for one in holdings for lease in one.held):
+        raise no_such_reservation(tenant.reservation, ", ".join(device.name for device in devices))
+
+
+def no_such_reservation(reservation: int, where: str) -> ConfigError:
+    """Return what to say to whoever names one that is over, or that never was."""
+    return ConfigError(f"there is no reservation {reservation} of {where}", "benchfleet devices list says who has what")
+
+
 def release_device(name: str, tenant: Tenant, store: Leases) -> Lease:
     """End a reservation: one's own, or the one that is named by its id; raise where there is none of these."""
     holding = store.holdings([name]).get(name)
@@ -79,6 +93,8 @@ def release_device(name: str, tenant: Tenant, store: Leases) -> Lease:
         raise ConfigError(f"{name}: nobody has reserved it", "benchfleet devices list says who has what")
     lease = found[0]
     if lease.holder != tenant.holder and lease.id != tenant.reservation:
+        if tenant.reservation is not None:
+            raise no_such_reservation(tenant.reservation, name)
         hint = f"it ends by itself; who may end it early knows its id: devices release {name} --reservation ID"
         raise DeviceReserved(f"reserved by {lease.holder}, not by {tenant.holder}", hint, device=name)
     store.end_leases([lease.id])

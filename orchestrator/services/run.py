@@ -18,6 +18,7 @@ from orchestrator.domain.recovery import RecoveryEvent
 from orchestrator.domain.run import DeviceRunState, ExcludedCell, MissingTrial, RunHeader, RunRecord, TrialState
 from orchestrator.domain.sweep import Sweep
 from orchestrator.services.drive import Driver, DriverParts, Intent
+from orchestrator.services.reserve import require_reservation
 from orchestrator.store.base import RecoveryRecords, Results, RunProgress, RunRecords
 
 HEADLINE_METRIC = "latency_ns"
@@ -79,6 +80,7 @@ def run_sweep(
     header: RunHeader, model: Model, devices: Sequence[Device], parts: DriverParts, intent: Intent = Intent.RUN
 ) -> RunOutcome:
     """Record the run and drive it to its end (RUN), or only until every runner has started (DETACH)."""
+    require_reservation(parts.tenant, devices, parts.store)
     parts.store.create_run(header, model, devices)
     taken_over = Driver(header.run, intent, parts).drive(devices)
     return outcome_of(parts.store, header.run, taken_over)

@@ -17,4 +17,4 @@ def way_out(busy: Busy, holder: str) -> str:
     release = f"benchfleet devices release {lease.device}"
     if lease.holder == holder:
         return f"it is yours: {release} gives it back; --wait queues for what follows it"
-    return f"--wait queues for it; or have {lease.holder} type {release}, or tell you its id: --reservation ID"
+    return f"--wait queues for it; or have {lease.holder} type {release}, or tell you its id: run --reservation ID"

@@ -35,7 +35,7 @@ _READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE
 _RETURNING_ROWS = ("select", "with", "values", "table", "explain", "show")
 _COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
 _LOCKED_OUT = "only reading is possible here"
-_HINT = "docs/schema.md lists tables and views"
+_HINT = "views to begin with: v_latest, v_history, v_variant_compare; the project's docs/schema.md lists everything"
 
 
 Rows = Generator[Sequence[Any], None, None]

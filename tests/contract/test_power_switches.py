@@ -84,6 +84,14 @@ def test_a_command_that_fails_is_told_with_what_it_said(switch: PowerSwitch, out
     assert outlet.account == ["off", "on"], "it may have cut the power before it failed"
 
 
+def test_where_neither_command_works_both_are_told(switch: PowerSwitch, outlet: Outlet) -> None:
+    cycle = PowerCycle(on=("/nonexistent/pdu",), off=outlet.command("off", "fails"))
+    with pytest.raises(
+        PowerSwitchFailed, match=r"power_cycle\.off .*no such outlet.*; power_cycle\.on \(pdu\): No such"
+    ):
+        switch.cycle(device(cycle), lambda _: None)
+
+
 def test_secrets_among_the_words_are_not_told(switch: PowerSwitch) -> None:
     cycle = PowerCycle(on=("sh", "-c", "exit 3", "curl", "-u", "admin:hunter2"))
     with pytest.raises(PowerSwitchFailed, match="exit status 3") as caught:

@@ -208,3 +208,12 @@ def test_models_are_named_as_one_would_type_them(command: Command, monkeypatch: 
 
 def _inventory() -> str:
     return str(Path(__file__).parents[3] / "inventory" / "local.yaml")
+
+
+def test_a_second_quarantine_says_that_the_first_reason_stays(command: Command) -> None:
+    words = ("devices", "quarantine", "local", "--inventory", _inventory(), "--reason")
+    assert command(*words, "its fan is broken").code == ExitCode.FINE
+    again = command(*words, "it is loud")
+    assert again.code == ExitCode.FINE
+    assert "its fan is broken" in again.out
+    assert "in quarantine already" in again.err

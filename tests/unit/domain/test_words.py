@@ -34,6 +34,7 @@ def test_any_set_of_processors_survives_being_written(cpus: set[int]) -> None:
 
 def test_the_nearest_word_comes_first_whatever_its_case() -> None:
     assert nearest("TRAILS", ["timeouts", "trials", "Trial"], count=2) == ("trials", "Trial")
+    assert nearest("fp31", ["fp16", "fp32"]) == ("fp32",)
     assert nearest("zzz", ["trials"]) == ()
 
 

@@ -25,7 +25,7 @@ def test_holders_have_a_column_where_there_are_any() -> None:
     assert "2 waiting" in words
     wide = drawn(device_table(samples.DEVICES, {}, HELD), width=400)
     assert "ann@ws1: run run-1 since 2024-06-01 03:15Z, until 2024-06-01 03:16Z unless renewed; 2 waiting" in wide
-    assert "ann@ws1 until 2024-06-01 05:15Z (" in wide
+    assert "ann@ws1 until 2024-06-01 05:15Z, reservation 17 (" in wide
     assert "\x1b" not in table
 
 

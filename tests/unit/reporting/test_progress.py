@@ -96,6 +96,15 @@ def test_a_step_that_goes_on_is_told_only_now_and_then(clock: FakeClock) -> None
     assert printed(on).splitlines() == ["pi-03  upload  12 MB", "pi-03  upload  7 MB", "pi-03  upload  2 MB"]
 
 
+def test_every_rung_of_a_recovery_is_told(clock: FakeClock) -> None:
+    on = console()
+    display = LineDisplay(on, clock)
+    for rung in ("retry", "power-cycle", "power-cycle", "quarantine"):
+        display.step("pi-03", Step.RECOVER, rung)
+    words = [line.split()[-1] for line in printed(on).splitlines()]
+    assert words == ["retry", "power-cycle", "quarantine"]
+
+
 def test_a_trial_that_is_tried_again_counts_once() -> None:
     on = console()
     display = LineDisplay(on)

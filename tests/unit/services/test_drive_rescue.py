@@ -127,11 +127,26 @@ def test_what_may_be_this_sides_fault_bars_no_device(
 
 
 def test_this_machine_is_no_witness_for_the_network(store: Store) -> None:
-    dark_one, here = two_boards()
+    """Two boards fall silent while a device of this machine goes on."""
+    here = replace(PI, name="here", transport=TransportKind.LOCAL)
+    boards = two_boards()
+    store.create_run(sample_header(RUN, SWEEP, MODEL), MODEL, [*boards, here])
+    of_driver = DriverParts(store, Lab({}), SilentDisplay(), Planner())
+    leases = DeviceLeases(store, RUN, of_driver.tenant)
+    leases.claim([*boards, here])
+    parts = {board.name: Part(board, launched=True, stranded_at=1.0, stranded=REFUSED) for board in boards}
+    parts["here"] = Part(here, launched=True, heard_at=2.0)
+    ladder = Ladder(RUN, Intent.RUN, parts, of_driver, leases, tell=lambda report: None)
+    parts["pi-04"].ended = True
+    assert ladder.help(parts["pi-03"], REFUSED) is Help.NONE
+
+
+def test_the_only_board_beside_this_machine_is_cycled_as_the_only_one_of_a_run_is(store: Store) -> None:
+    silent, here = two_boards()
     here = replace(here, transport=TransportKind.LOCAL, recovery=Recovery())
     executor = Lab({"pi-03": dark("pi-03")})
-    drive(store, executor, devices=[dark_one, here])
-    assert executor.rescued == []
+    assert drive(store, executor, devices=[silent, here]).exit_code == 0
+    assert executor.rescued == [("pi-03", Rung.POWER_CYCLE)]
 
 
 def test_the_only_device_of_a_command_need_not_be_the_only_one_of_its_run(store: Store) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.domain.conversation import Attachment, Command, Forget, Report, RunnerStarted, SessionEnded
-from orchestrator.domain.errors import Unreachable, WorkerFailed
+from orchestrator.domain.errors import ConfigError, Unreachable, WorkerFailed
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.inventory import Inventory
 from orchestrator.domain.lease import Claim, Granted
@@ -91,6 +91,15 @@ def test_only_selected_devices_are_picked_up_and_others_may_be_missing_from_the_
     outcome = pick_up(record, Intent.RESUME, Inventory({"pi-03": PI}), parts, select="pi-03")
     states = {device.device: device.state for device in outcome.record.devices}
     assert states == {"pi-03": DeviceRunState.COMPLETE, "pi-04": DeviceRunState.RUNNING}
+
+
+def test_a_selector_that_picks_no_device_of_the_run_is_refused(store: Store) -> None:
+    drive(store, ScriptedExecutor({"pi-03": lambda _: followed(whole_log(PI))}))
+    parts = DriverParts(store, ScriptedExecutor({}), SilentDisplay(), Planner())
+    record = store.find_run(RUN)
+    assert record is not None
+    with pytest.raises(ConfigError, match="--select 'pi-04' picks no device of the run"):
+        pick_up(record, Intent.RESUME, Inventory({"pi-03": PI, "pi-04": HAT}), parts, select="pi-04")
 
 
 class DiesBeforeForgetting(ScriptedExecutor):

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.domain.duration import parse_duration_s
 from orchestrator.domain.errors import ConfigError, DeviceReserved
 from orchestrator.domain.lease import Busy, Claim, Lease
-from orchestrator.services.reserve import release_device, reserve_device
+from orchestrator.services.reserve import release_device, require_reservation, reserve_device
 from orchestrator.services.tenant import Tenant, this_controller
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import sample_device, sample_header, sample_model, sample_sweep
@@ -90,9 +90,21 @@ def test_a_reservation_is_released_by_its_holder_or_by_its_id(store: Store) -> N
     lease = reserve(store, ANN)
     with pytest.raises(DeviceReserved, match="reserved by ann@ws1, not by bob@ws2"):
         release_device("pi-03", BOB, store)
+    with pytest.raises(ConfigError, match=f"there is no reservation {lease.id + 1} of pi-03"):
+        release_device("pi-03", replace(BOB, reservation=lease.id + 1), store)
     assert release_device("pi-03", replace(BOB, reservation=lease.id), store).id == lease.id
     with pytest.raises(ConfigError, match="pi-03: nobody has reserved it"):
         release_device("pi-03", ANN, store)
+
+
+def test_a_run_names_a_reservation_that_there_is(store: Store) -> None:
+    lease = reserve(store, ANN)
+    other = sample_device("pi-04")
+    require_reservation(BOB, [PI], store)
+    require_reservation(replace(BOB, reservation=lease.id), [PI, other], store)
+    for devices, wrong in (([PI], lease.id + 1), ([other], lease.id)):
+        with pytest.raises(ConfigError, match=f"there is no reservation {wrong} of {devices[0].name}"):
+            require_reservation(replace(BOB, reservation=wrong), devices, store)
 
 
 @pytest.mark.parametrize("reason", ["", " ", "two\nlines", "x" * 201, "\x1b[31m"])
@@ -108,11 +120,16 @@ def test_durations_as_people_write_them(text: str, seconds: float) -> None:
     assert parse_duration_s(text, "--for") == seconds
 
 
-@pytest.mark.parametrize("text", ["", "90", "h", "0s", "-1h", "2 h", "1w", "367d", "1e3s", "nan", "٣h", "2h30m"])
+@pytest.mark.parametrize("text", ["", "90", "h", "0s", "-1h", "2 h", "1w", "1e3s", "nan", "٣h", "2h30m"])
 def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ConfigError, match="--for: not a duration") as refused:
         parse_duration_s(text, "--for")
-    assert "90s, 30m, 2h or 1d" in (refused.value.hint or "")
+    assert "90s, 30m, 1.5h or 1d" in (refused.value.hint or "")
+
+
+def test_a_duration_of_more_than_a_year_is_too_long(store: Store) -> None:
+    with pytest.raises(ConfigError, match="--for: too long: '367d'"):
+        parse_duration_s("367d", "--for")
 
 
 def test_this_controller_is_a_user_of_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
