@@ -132,8 +132,7 @@ class PostgresDatabase:
     def unlock(self) -> None:
         """Let them go."""
         if self._lock is not None:
-            self._lock.rollback()
-            self._lock.close()
+            self._lock.close()  # which asks the server nothing: it may have been taken away
             self._lock = None
 
     def take_away(self) -> None:
