@@ -218,8 +218,9 @@ def quarantine(
     settings = bootstrap.settings(db=db, inventory=inventory, config=config)
     device = bootstrap.inventory(settings).device(name)
     with bootstrap.store(settings) as store:
+        known = store.quarantines([device.name])
         made = quarantine_device(device, reason, bootstrap.tenant(settings), store)
-    if made.reason != reason.strip():
+    if known:
         typer.echo(f"{name}: it was in quarantine already, for the reason given then", err=True)
     show(made, as_json, lambda: quarantine_line(made))
 

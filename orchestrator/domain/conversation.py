@@ -197,7 +197,7 @@ Report = (
 
 
 _ITS_OWN_ANSWERS = (NoPython, DeviceBusy, DeviceDiskFull, StaleLease, RebootFailed)
-_BEFORE_AN_ANSWER = (Step.CONNECT, Step.START_WORKER, Step.RECOVER)
+_BEFORE_AN_ANSWER = (Step.CONNECT, Step.START_WORKER)
 
 
 def is_answer(report: Report) -> bool:

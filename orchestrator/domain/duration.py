@@ -7,7 +7,7 @@ import re
 from orchestrator.domain.errors import ConfigError
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)([smhd])", re.ASCII)
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhd])", re.ASCII)
 DAYS_MAX = 366
 
 

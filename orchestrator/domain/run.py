@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from orchestrator.domain.device import TransportKind
+
 
 class RunState(StrEnum):
     """Where a whole run stands; derived from its devices."""
@@ -108,6 +110,7 @@ class DeviceRun:
     plan_sha256: str | None
     offset: Offset
     trials: Mapping[TrialState, int]
+    transport: TransportKind = TransportKind.SSH
 
 
 @dataclass(frozen=True, slots=True)

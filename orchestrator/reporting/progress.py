@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -270,8 +270,9 @@ class LiveDisplay:
     ) -> None:
         self._live.stop()
         with self._lock:
-            summary = self._summary()
-        self._console.print(summary)
+            summary = list(self._summary())
+        for line in summary:
+            self._console.print(line)
 
     def render(self) -> RenderableType:
         """Return what the terminal shows now: as many busy devices as fit, and the line about all."""
@@ -284,7 +285,7 @@ class LiveDisplay:
             parts: list[RenderableType] = [plain_table(_COLUMNS, lines)] if lines else []
             if hidden:
                 parts.append(Text(f"… and {_plural(hidden, 'more device')}", style="dim"))
-            return Group(*parts, self._summary())
+            return Group(*parts, *self._summary())
 
     def _line(self, name: str, progress: _Progress) -> tuple[Text | str, ...]:
         in_trials = bool(progress.outcomes)
@@ -299,8 +300,11 @@ class LiveDisplay:
             numbers.duration(round(self._clock() - progress.began_at)),
         )
 
-    def _summary(self) -> Text:
+    def _summary(self) -> Iterator[Text]:
+        """Yield the line about all devices; none for a command that is refused before it knows of any."""
         devices = self._board.devices.values()
+        if not devices:
+            return
         states = Counter("busy" if progress.ended is None else progress.ended.value for progress in devices)
         parts = [f"{count} {state}" for state, count in sorted(states.items())]
         finished = sum(progress.finished for progress in devices)
@@ -310,7 +314,7 @@ class LiveDisplay:
         troubles = ", ".join(_troubles(Counter(state for progress in devices for state in progress.outcomes.values())))
         parts.append(f"{trials} ({troubles})" if troubles else trials)
         parts.append(numbers.duration(round(self._clock() - self._began_at)))
-        return Text(" · ".join(parts), style="bold")
+        yield Text(" · ".join(parts), style="bold")
 
 
 _COLUMNS = (

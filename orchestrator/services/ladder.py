@@ -159,9 +159,9 @@ class Ladder:
 
     def _is_only_one(self, part: Part) -> bool:
         """Say whether the run has no other device that could tell whether the network is down: a local one cannot."""
-        local = {name for name, other in self._parts.items() if not _is_remote(other)}
         record = self._store.find_run(self._run)
-        return record is not None and {one.device for one in record.devices} - local == {part.device.name}
+        remote = [one.device for one in record.devices if one.transport is not TransportKind.LOCAL] if record else []
+        return remote == [part.device.name]
 
     def _rescue(self, part: Part, rescue: Rescue, reason: str) -> Help:
         part.climbed.add(rescue.rung)

@@ -31,6 +31,7 @@ def pick_up(
     With "all" a device of the run that the inventory lacks is an error; any other selector leaves it for later.
     """
     run = record.header.run
+    require_reservation(parts.tenant, [part.device for part in record.devices], parts.store)
     concerned = [part for part in record.devices if _concerns(part, intent, record, parts, retry_failed)]
     if not retry_failed:  # a complete device is only to be tidied up, if it is still there
         known, complete = inventory.devices, DeviceRunState.COMPLETE
@@ -46,7 +47,6 @@ def pick_up(
     devices = _in_inventory(concerned, inventory)
     taken_over: frozenset[str] = frozenset()
     if devices:
-        require_reservation(parts.tenant, devices, parts.store)
         if intent is not Intent.CANCEL:
             _announce(run, devices, parts, retry_failed=retry_failed)
         taken_over = Driver(run, intent, parts, retry_failed=retry_failed).drive(devices)

@@ -71,18 +71,14 @@ class _Queueing:
                 self._store.end_leases([place])
 
 
-def require_reservation(tenant: Tenant, devices: Sequence[Device], store: Leases) -> None:
-    """Raise ConfigError where a reservation is named that none of the devices has."""
+def require_reservation(tenant: Tenant, devices: Sequence[str], store: Leases) -> None:
+    """Raise ConfigError where a reservation is named that none of these devices has: it is over, or never was."""
     if tenant.reservation is None:
         return
-    holdings = store.holdings([device.name for device in devices]).values()
-    if all(lease.id != tenant.reservation or not lease.is_reservation for one in holdings for lease in one.held):
-        raise no_such_reservation(tenant.reservation, ", ".join(device.name for device in devices))
-
-
-def no_such_reservation(reservation: int, where: str) -> ConfigError:
-    """Return what to say to whoever names one that is over, or that never was."""
-    return ConfigError(f"there is no reservation {reservation} of {where}", "benchfleet devices list says who has what")
+    held = [lease for holding in store.holdings(devices).values() for lease in holding.held if lease.is_reservation]
+    if all(lease.id != tenant.reservation for lease in held):
+        words = f"there is no reservation {tenant.reservation} of {', '.join(devices)}"
+        raise ConfigError(words, "benchfleet devices list says who has what")
 
 
 def release_device(name: str, tenant: Tenant, store: Leases) -> Lease:
@@ -92,13 +88,16 @@ def release_device(name: str, tenant: Tenant, store: Leases) -> Lease:
     if not found:
         raise ConfigError(f"{name}: nobody has reserved it", "benchfleet devices list says who has what")
     lease = found[0]
+    require_reservation(tenant, [name], store)
     if lease.holder != tenant.holder and lease.id != tenant.reservation:
-        if tenant.reservation is not None:
-            raise no_such_reservation(tenant.reservation, name)
-        hint = f"it ends by itself; who may end it early knows its id: devices release {name} --reservation ID"
+        hint = f"it ends by itself; to end it early, as agreed with them: {_release(lease)}"
         raise DeviceReserved(f"reserved by {lease.holder}, not by {tenant.holder}", hint, device=name)
     store.end_leases([lease.id])
     return lease
+
+
+def _release(lease: Lease) -> str:
+    return f"benchfleet devices release {lease.device} --reservation {lease.id}"
 
 
 def quarantine_device(device: Device, reason: str, tenant: Tenant, store: RecoveryRecords) -> Quarantine:

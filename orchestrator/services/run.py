@@ -80,7 +80,7 @@ def run_sweep(
     header: RunHeader, model: Model, devices: Sequence[Device], parts: DriverParts, intent: Intent = Intent.RUN
 ) -> RunOutcome:
     """Record the run and drive it to its end (RUN), or only until every runner has started (DETACH)."""
-    require_reservation(parts.tenant, devices, parts.store)
+    require_reservation(parts.tenant, [device.name for device in devices], parts.store)
     parts.store.create_run(header, model, devices)
     taken_over = Driver(header.run, intent, parts).drive(devices)
     return outcome_of(parts.store, header.run, taken_over)

@@ -17,4 +17,5 @@ def way_out(busy: Busy, holder: str) -> str:
     release = f"benchfleet devices release {lease.device}"
     if lease.holder == holder:
         return f"it is yours: {release} gives it back; --wait queues for what follows it"
-    return f"--wait queues for it; or have {lease.holder} type {release}, or tell you its id: run --reservation ID"
+    use = f"runs may use it, as agreed with them, by --reservation {lease.id}"
+    return f"--wait queues for it; {use}; or have {lease.holder} type {release}"

@@ -103,7 +103,7 @@ class DeviceSession:
                 return
 
     def _be_rescued(self, rescue: Rescue) -> None:
-        self._teller.begin(Step.RECOVER, rescue.rung.value)
+        self._teller.step = Step.RECOVER  # who launched it has told
         rescuer = Rescuer(self._device, self._parts.connector, self._parts.switch, self._link.told_to_close)
         began = time.monotonic()
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select
 
-from orchestrator.domain.device import Device
+from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import ConfigError, StoreError
 from orchestrator.domain.model import Model
 from orchestrator.domain.plan import PreparedPlan, TrialKind
@@ -221,7 +221,7 @@ def _device_runs(connection: Connection, runs: Sequence[str]) -> dict[str, list[
     ):
         counts.setdefault(run_device, {})[TrialState(state)] = count
     statement = (
-        select(t.run_device, t.device.c.name, t.event_offset.c.last_seq)
+        select(t.run_device, t.device.c.name, t.device.c.transport, t.event_offset.c.last_seq)
         .join(t.device, t.device.c.id == t.run_device.c.device_id)
         .outerjoin(
             t.event_offset,
@@ -241,6 +241,7 @@ def _device_runs(connection: Connection, runs: Sequence[str]) -> dict[str, list[
                 plan_sha256=row.plan_sha256,
                 offset=Offset(row.log_id, row.last_seq or 0),
                 trials=counts.get(row.id, {}),
+                transport=TransportKind(row.transport),
             )
         )
     return devices

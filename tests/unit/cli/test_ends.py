@@ -217,3 +217,17 @@ def test_a_second_quarantine_says_that_the_first_reason_stays(command: Command) 
     assert again.code == ExitCode.FINE
     assert "its fan is broken" in again.out
     assert "in quarantine already" in again.err
+
+
+def test_a_plan_warns_of_devices_in_quarantine_beside_the_plan(command: Command) -> None:
+    assert command("init", "lab").code == ExitCode.FINE
+    inventory = ("--inventory", "lab/inventory/local.yaml")
+    with open_store("benchfleet.db", upgrade=True) as store:
+        local = Device(name="local", transport=TransportKind.LOCAL)
+        save_snapshot(store, local, Facts(FACTS), STARTED_AT)
+    planned = command("plan", "lab/sweeps/quickstart.yaml", *inventory, "--json")
+    assert command("devices", "quarantine", "local", *inventory, "--reason", "its fan is broken").code == ExitCode.FINE
+    warned = command("plan", "lab/sweeps/quickstart.yaml", *inventory, "--json")
+    assert (warned.code, warned.out) == (planned.code, planned.out)
+    assert "its fan is broken" in warned.err
+    assert "quarantine" not in planned.err

@@ -44,6 +44,7 @@ def test_a_dataclass_becomes_its_fields_in_their_order() -> None:
         "plan_sha256": None,
         "offset": {"log_id": None, "last_seq": 0},
         "trials": {"measured": 3},
+        "transport": "ssh",
     }
     assert isinstance(plain, dict)
     assert list(plain)[:2] == ["device", "state"]

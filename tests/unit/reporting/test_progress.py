@@ -99,10 +99,10 @@ def test_a_step_that_goes_on_is_told_only_now_and_then(clock: FakeClock) -> None
 def test_every_rung_of_a_recovery_is_told(clock: FakeClock) -> None:
     on = console()
     display = LineDisplay(on, clock)
-    for rung in ("retry", "power-cycle", "power-cycle", "quarantine"):
-        display.step("pi-03", Step.RECOVER, rung)
-    words = [line.split()[-1] for line in printed(on).splitlines()]
-    assert words == ["retry", "power-cycle", "quarantine"]
+    for rung in ("retry", "power-cycle", "quarantine"):
+        display.step("pi-03", Step.RECOVER, f"{rung}: no answer")
+    words = [line.split()[2] for line in printed(on).splitlines()]
+    assert words == ["retry:", "power-cycle:", "quarantine:"]
 
 
 def test_a_trial_that_is_tried_again_counts_once() -> None:
@@ -194,6 +194,13 @@ def test_live_leaves_on_the_terminal_what_went_wrong_and_how_it_ended() -> None:
     assert "hint: is it on?" in text
     assert "1 complete · 1 failed · 3/3 trials (1 failed)" in text.splitlines()[-1]
     assert "\x1b[2J" not in text
+
+
+def test_live_shows_nothing_of_a_command_that_is_refused_before_it_begins() -> None:
+    on = console(terminal=True)
+    with LiveDisplay(on):
+        pass
+    assert "trials" not in printed(on)
 
 
 def test_live_restores_the_cursor_when_the_run_breaks() -> None:

@@ -124,7 +124,7 @@ def test_a_run_that_a_reservation_keeps_out_is_told_every_way_round_it(store: St
     held_by(store, replace(BOB, run=None, reason="bisecting"))
     drive(store, ScriptedExecutor({}), intent)
     (hint,) = [device.hint for device in outcome_of(store, RUN).record.devices if device.device == "pi-03"]
-    words = ("--wait queues", "bob@ws2 type benchfleet devices release pi-03", "--reservation ID")
+    words = ("--wait queues", "bob@ws2 type benchfleet devices release pi-03", "--reservation 1")
     assert [word for word in words if word not in (hint or "")] == []
 
 

@@ -149,6 +149,15 @@ def test_the_only_board_beside_this_machine_is_cycled_as_the_only_one_of_a_run_i
     assert executor.rescued == [("pi-03", Rung.POWER_CYCLE)]
 
 
+def test_it_is_so_once_this_machine_has_done_its_part(store: Store) -> None:
+    silent, here = two_boards()
+    here = replace(here, transport=TransportKind.LOCAL, recovery=Recovery())
+    drive(store, Lab({"pi-03": dark("pi-03")}), devices=[replace(silent, recovery=Recovery()), here])
+    executor = Lab({"pi-03": dark("pi-03")})
+    assert drive(store, executor, Intent.RESUME, devices=[silent]).exit_code == 0
+    assert executor.rescued == [("pi-03", Rung.POWER_CYCLE)]
+
+
 def test_the_only_device_of_a_command_need_not_be_the_only_one_of_its_run(store: Store) -> None:
     both = [replace(one, recovery=Recovery()) for one in two_boards()]
     drive(store, Lab({"pi-03": dark("pi-03")}), devices=both)

@@ -16,7 +16,8 @@ from orchestrator.domain.run import DeviceRunState, RunRecord, RunState
 from orchestrator.reporting.progress import SilentDisplay
 from orchestrator.services.drive import Driver, DriverParts, Intent
 from orchestrator.services.pick_up import pick_up
-from orchestrator.services.run import outcome_of
+from orchestrator.services.run import RunOutcome, outcome_of
+from orchestrator.services.tenant import Tenant
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import (
     FACTS,
@@ -100,6 +101,23 @@ def test_a_selector_that_picks_no_device_of_the_run_is_refused(store: Store) -> 
     assert record is not None
     with pytest.raises(ConfigError, match="--select 'pi-04' picks no device of the run"):
         pick_up(record, Intent.RESUME, Inventory({"pi-03": PI, "pi-04": HAT}), parts, select="pi-04")
+
+
+def test_a_reservation_may_be_that_of_another_device_of_the_run_but_must_be_one(store: Store) -> None:
+    lease = store.claim_leases([HAT], Claim("ann@ws1", "pid 1", None, "bisecting", 3600.0))["pi-04"]
+    assert isinstance(lease, Granted)
+    drive(store, ScriptedExecutor({"pi-03": lambda _: followed(whole_log(PI))}), devices=(PI, HAT))
+    record = store.find_run(RUN)
+    assert record is not None
+
+    def resume(reservation: int) -> RunOutcome:
+        tenant = Tenant("bob@ws2", "pid 2", reservation=reservation)
+        parts = DriverParts(store, ScriptedExecutor({}), SilentDisplay(), Planner(), tenant)
+        return pick_up(record, Intent.RESUME, Inventory({"pi-03": PI}), parts, select="pi-03")
+
+    assert resume(lease.lease.id).record.header.run == RUN
+    with pytest.raises(ConfigError, match="there is no reservation 99 of pi-03, pi-04"):
+        resume(99)
 
 
 class DiesBeforeForgetting(ScriptedExecutor):
