@@ -25,7 +25,7 @@ check: ## the quick loop: format, lint, types, import rules, worker syntax, unit
 	$(BIN)/lint-imports
 	$(BIN)/vermin --target=3.7- --violations --no-tips device_worker
 	$(BIN)/mypy
-	$(KEEP_BYTECODE) $(BIN)/pytest -n auto --maxprocesses 8 --hypothesis-profile=quick -m "not system and not network" tests/unit tests/contract tests/chaos
+	$(KEEP_BYTECODE) $(BIN)/pytest -n auto --dist worksteal --maxprocesses 8 --hypothesis-profile=quick -m "not system and not network" tests/unit tests/contract tests/chaos
 
 test: ## every test, on real servers: sshd, PostgreSQL, Ray, TensorFlow; the worker's on Python 3.7 too
 	@scripts/install-system-packages

@@ -26,7 +26,7 @@ pytestmark = [
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory):
     """A zip of the runtime and its numpy."""
-    uv = shutil.which("uv")
+    uv = shutil.which("uv") or shutil.which("uv", path=os.path.join(REPOSITORY, ".venv", "bin"))
     target = str(tmp_path_factory.mktemp("bundle") / "packages")
     if uv is None:
         pytest.skip("uv is not installed")

@@ -19,6 +19,7 @@ from orchestrator.store.store import open_store
 from orchestrator.testing.event_logs import FACTS, STARTED_AT, save_snapshot
 from tests.unit.cli.conftest import Command
 
+MODEL = Path(__file__).parents[3] / "models" / "digits"
 NEW_LAB = "orchestrator.services.init_lab.init_lab"
 
 
@@ -220,14 +221,17 @@ def test_a_second_quarantine_says_that_the_first_reason_stays(command: Command) 
 
 
 def test_a_plan_warns_of_devices_in_quarantine_beside_the_plan(command: Command) -> None:
-    assert command("init", "lab").code == ExitCode.FINE
-    inventory = ("--inventory", "lab/inventory/local.yaml")
+    runtime = {"exec": {"name": "shell", "command": ["true"]}}  # one that needs no package
+    sweep = {"sweep": "one", "model": str(MODEL), "variants": ["fp32"], "runtimes": [runtime]}
+    Path("sweep.yaml").write_text(json.dumps(sweep))
+    words = ("plan", "sweep.yaml", "--inventory", _inventory(), "--json")
     with open_store("benchfleet.db", upgrade=True) as store:
-        local = Device(name="local", transport=TransportKind.LOCAL)
-        save_snapshot(store, local, Facts(FACTS), STARTED_AT)
-    planned = command("plan", "lab/sweeps/quickstart.yaml", *inventory, "--json")
-    assert command("devices", "quarantine", "local", *inventory, "--reason", "its fan is broken").code == ExitCode.FINE
-    warned = command("plan", "lab/sweeps/quickstart.yaml", *inventory, "--json")
+        save_snapshot(store, Device("local", TransportKind.LOCAL), Facts(FACTS), STARTED_AT)
+    planned = command(*words)
+    assert planned.code == ExitCode.FINE
+    reason = ("--reason", "its fan is broken", "--inventory", _inventory())
+    assert command("devices", "quarantine", "local", *reason).code == ExitCode.FINE
+    warned = command(*words)
     assert (warned.code, warned.out) == (planned.code, planned.out)
     assert "its fan is broken" in warned.err
     assert "quarantine" not in planned.err
