@@ -2,7 +2,7 @@
 # Each target sets up what it needs first; a second run finds it there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test fuzz chaos format setup clean
+.PHONY: help demo check lint types quick-tests test fuzz chaos format setup clean
 
 BIN := .venv/bin
 DEMO_DB := $(CURDIR)/.cache/demo/benchfleet.db
@@ -20,11 +20,18 @@ demo: ## run a small sweep on this machine and compare its variants
 
 check: ## the quick loop: format, lint, types, import rules, worker syntax, unit and contract tests
 	@scripts/setup check
+	@$(MAKE) --no-print-directory --jobs --output-sync=line lint types quick-tests
+
+lint:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/vermin --target=3.7- --violations --no-tips device_worker
+
+types:
 	$(BIN)/mypy
+
+quick-tests:
 	$(KEEP_BYTECODE) $(BIN)/pytest -n auto --dist worksteal --maxprocesses 8 --hypothesis-profile=quick -m "not system and not network" tests/unit tests/contract tests/chaos
 
 test: ## every test, on real servers: sshd, PostgreSQL, Ray, TensorFlow; the worker's on Python 3.7 too
