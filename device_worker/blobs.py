@@ -20,6 +20,7 @@ from device_worker.state_dir import is_sha256
 CHUNK_BYTES_MAX = 4 << 20
 _READ_BYTES = 1 << 20
 _BLOB_MODE = 0o500  # never written again; executable, since programs are run as links to their blobs
+_PARTIAL_MODE = 0o700
 
 
 class BlobStore:
@@ -82,8 +83,9 @@ class BlobStore:
             if _hash(fd) != sha256:
                 os.unlink(partial)
                 raise WorkerError(ErrorKind.BLOB_CORRUPT, f"{sha256} arrived with another SHA-256", "send it again")
-            os.fchmod(fd, _BLOB_MODE)
+            os.fchmod(fd, _PARTIAL_MODE)  # an older release's was not executable
             os.rename(partial, self.path(sha256))
+            os.fchmod(fd, _BLOB_MODE)  # only now: others open the partial to write, after a power cut too
         finally:
             os.close(fd)
         sync_folder(self._folder)
@@ -110,7 +112,7 @@ class BlobStore:
 def _open_locked(path: str) -> int:
     """Open a file that others may be writing, renaming or removing, when it is this process's turn."""
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PARTIAL_MODE)
         fcntl.flock(fd, fcntl.LOCK_EX)
         try:
             if os.path.samestat(os.fstat(fd), os.stat(path)):

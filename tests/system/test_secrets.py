@@ -150,6 +150,7 @@ def test_the_fixture_would_notice(tmp_path: Path) -> None:
     assert files_with(b"hush", tmp_path) == [str(tmp_path / "a")]
     child = subprocess.Popen([sys.executable, "-c", "input()", "hush-argument"], stdin=subprocess.PIPE)
     try:
-        assert b"hush-argument" in command_lines()[child.pid]
+        # a program has no command line yet in the moment that it is loaded
+        processes.wait_until(lambda: b"hush-argument" in command_lines().get(child.pid, b""), "it is seen")
     finally:
         child.communicate(b"\n", timeout=30)

@@ -1,6 +1,7 @@
 """Shipping blobs over a link that drops, to disks that fail, and unpacking them."""
 
 import concurrent.futures
+import errno
 import io
 import os
 import stat
@@ -79,6 +80,25 @@ def test_senders_of_one_blob_do_not_get_into_each_others_way(state_dir):
         results = [sender.result(60) for sender in [senders.submit(send) for _ in range(4)]]
     assert results == [[True] * len(blobs)] * 4
     assert sorted(os.listdir(os.path.join(state_dir, "blobs"))) == sorted(map(sha256_of, blobs))
+
+
+def test_a_whole_partial_that_a_power_cut_left_can_be_written_again(state_dir, monkeypatch):
+    """An ordinary user may not open what is read-only: the blob becomes that once it has its name."""
+    folder = os.path.join(state_dir, "blobs")
+    os.makedirs(folder)
+    blob = os.urandom(5000)
+    store, sha256 = BlobStore(folder), sha256_of(blob)
+
+    def cut(*_paths):
+        raise OSError(errno.EIO, "the power goes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", cut)
+        with pytest.raises(OSError, match="the power goes"):
+            store.put(sha256, len(blob), 0, blob)
+    assert os.stat(store.path(sha256) + ".partial").st_mode & 0o777 == 0o700
+    assert store.put(sha256, len(blob), 0, blob)
+    assert os.stat(store.path(sha256)).st_mode & 0o777 == 0o500
 
 
 def test_a_chunk_beyond_what_has_arrived_is_refused(device, blob):
