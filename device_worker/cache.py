@@ -10,11 +10,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 from contextlib import contextmanager
 
 from device_worker import mounts
 from device_worker.claims import Claims
+from device_worker.folders import remove_tree
 from device_worker.process_identity import read_start_ticks
 from device_worker.state_dir import is_sha256, names_in
 
@@ -124,7 +124,7 @@ class Cache:
     def remove_leftovers(self) -> None:
         """Remove what broken-off removals and installations left."""
         for path in self.leftovers():
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
 
     def leftovers(self) -> list[str]:
         """Return the folders that were being installed or removed by a process that has ended.
@@ -143,7 +143,7 @@ def remove_whole(path: str) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
         gone = os.path.join(os.path.dirname(path), f"{_REMOVED}{os.path.basename(path)}.{os.getpid()}")
         os.rename(path, gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        remove_tree(gone)
         return
     try:
         os.unlink(path)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import select
-import traceback
 
 from device_worker.errors import WorkerError, from_os_error
 from device_worker.protocol.vocabulary import ErrorKind
-from device_worker.runner_log import log
+from device_worker.runner_log import log_exception
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,10 +69,10 @@ def _be_detached(work: Callable[[Report], None], write_fd: int, log_path: str) -
     except WorkerError as error:
         report({"error": error.to_fields()})
     except OSError as error:
-        log(traceback.format_exc())
+        log_exception()
         report({"error": from_os_error(error).to_fields()})
     except Exception as error:  # noqa: BLE001 the border of a process: nobody else would tell
-        log(traceback.format_exc())
+        log_exception()
         found = WorkerError(ErrorKind.RUNNER_FAILED, f"the runner failed: {error!r}", f"read {log_path} on the device")
         report({"error": found.to_fields()})
     finally:

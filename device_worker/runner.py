@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import traceback
 
 from device_worker import conditions
 from device_worker.errors import is_disk_full
@@ -13,7 +12,7 @@ from device_worker.failures import failure
 from device_worker.protocol import PROTOCOL_VERSION
 from device_worker.protocol.vocabulary import Event, Failure, Invalid, Outcome, RunOutcome, TrialKind
 from device_worker.reserve import RECORD_BYTES, Reserve, log_bytes, result_bytes
-from device_worker.runner_log import log
+from device_worker.runner_log import log, log_exception
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ class Runner:
         except OSError:  # the disk, not the trial
             raise
         except Exception as error:  # noqa: BLE001 the border of the attempt
-            log(traceback.format_exc())
+            log_exception()
             return AttemptResult(failure(Failure.NO_RESULT, f"the worker failed on it: {error!r}"))
 
     def _append_result(self, fields: dict[str, Any], result: AttemptResult) -> None:

@@ -13,3 +13,10 @@ def log(text: str) -> None:
         os.write(2, line.encode("utf-8", "replace"))
     except OSError:
         pass
+
+
+def log_exception() -> None:
+    """Append the exception that is being handled, with its traceback."""
+    import traceback
+
+    log(traceback.format_exc())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from device_worker.event_log import EventLog, LogBusy
+from device_worker.folders import remove_tree
 from device_worker.log_reader import LogReader
 from device_worker.process_identity import ProcessIdentity
 from device_worker.protocol.vocabulary import Event, RunOutcome, RunState
@@ -120,11 +121,9 @@ def forget(run_dir: RunDir, log_id: object, last_seq: object) -> bool:
         return True
     if status.state != RunState.FINISHED or (status.log_id, status.last_seq) != (log_id, last_seq):
         return False
-    import shutil
-
     gone = os.path.join(os.path.dirname(run_dir.path), f".forgotten-{run_dir.run}.{os.getpid()}")
     os.rename(run_dir.path, gone)
-    shutil.rmtree(gone, ignore_errors=True)
+    remove_tree(gone)
     return True
 
 

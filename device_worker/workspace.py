@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
+
+from device_worker.folders import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,9 +53,11 @@ class Workspace:
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
                 raise
+            import shutil
+
             shutil.copyfile(blob, path)
             os.chmod(path, 0o500)
         return path
 
     def _remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove_tree(self.path)

@@ -48,17 +48,32 @@ def test_the_protocol_is_an_island(name):
             assert node.module.startswith("device_worker.protocol")
 
 
-def test_a_start_imports_nothing_heavy():
-    heavy = ["typing", "dataclasses", "subprocess", "tempfile", "platform", "hashlib", "zipfile", "inspect", "ctypes"]
+def _imported_of(module, heavy):
+    """Return which of the heavy modules a fresh interpreter imports with one of ours."""
     code = (
-        "import sys; before = set(sys.modules); import device_worker.conversation;"
+        f"import sys; before = set(sys.modules); import {module};"
         f"print(sorted((set(sys.modules) - before) & set({heavy!r})))"
     )
     root = os.path.dirname(os.path.dirname(MODULES[0][0]))
     done = subprocess.run(
         [sys.executable, "-S", "-c", code], stdout=subprocess.PIPE, check=True, env={"PYTHONPATH": root}
     )
-    assert done.stdout.decode().strip() == "[]"
+    return done.stdout.decode().strip()
+
+
+def test_a_start_imports_nothing_heavy():
+    heavy = ["typing", "dataclasses", "subprocess", "tempfile", "platform", "hashlib", "zipfile", "inspect", "ctypes"]
+    assert _imported_of("device_worker.conversation", heavy) == "[]"
+
+
+@pytest.mark.parametrize(
+    "module", ["cache", "facts", "runner_start", "detachment", "provision", "attempt", "runner", "bundles"]
+)
+def test_what_every_run_needs_imports_nothing_that_few_runs_need(module):
+    heavy = ["zipfile", "shutil", "urllib.parse", "typing", "dataclasses", "logging", "tempfile"]
+    if sys.version_info >= (3, 8):  # before, threading needs it
+        heavy.append("traceback")
+    assert _imported_of(f"device_worker.{module}", heavy) == "[]"
 
 
 def test_the_program_says_its_version_and_its_usage():
