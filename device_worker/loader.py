@@ -86,4 +86,7 @@ def become_worker(state_dir, digest, size):
 
 
 if __name__ == "__main__":
-    sys.exit(become_worker(os.path.abspath(os.path.expanduser(sys.argv[1])), sys.argv[2], int(sys.argv[3])))
+    code = become_worker(os.path.abspath(os.path.expanduser(sys.argv[1])), sys.argv[2], int(sys.argv[3]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # all is said and closed: taking everything apart is milliseconds that a device has better use for

@@ -1,5 +1,7 @@
 """The `benchfleet` command, also as `python -m orchestrator`."""
 
+import atexit
+import gc
 import os
 import sys
 
@@ -11,6 +13,7 @@ def main() -> None:
     except KeyboardInterrupt:
         os.write(2, b"error: interrupted\n")
         sys.exit(3)
+    atexit.register(gc.freeze)  # else Python ends by looking for garbage among all that was imported
     run_command()
 
 
