@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Self, TypeVar, cast
 
 import fabric
@@ -142,7 +141,7 @@ class Links:
             hop.host,
             user=hop.user,
             port=hop.port,
-            config=_no_configuration(),
+            config=fabric.Config(lazy=True, ssh_config=SSHConfig()),  # of no file; its own, since fabric writes into it
             gateway=gateway,
             forward_agent=False,
             connect_kwargs={
@@ -177,12 +176,6 @@ class Links:
         order = dict.fromkeys([*(name for name in wanted if name in security.key_types), *security.key_types])
         security.key_types = tuple(order)
         return transport
-
-
-@cache
-def _no_configuration() -> fabric.Config:
-    """Return settings that no file has had a say in; connections only read them, and making them takes a while."""
-    return fabric.Config(lazy=True, ssh_config=SSHConfig())
 
 
 class _KnownKeysOnly(MissingHostKeyPolicy):

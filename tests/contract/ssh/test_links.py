@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+import fabric
 import pytest
 
 from orchestrator.domain.device import Device, TransportKind
@@ -22,6 +23,7 @@ from tests.contract.ssh.reaching import (
     configure_relay,
     device_of,
     failure,
+    logs_in,
     says_hello,
     trust,
 )
@@ -189,3 +191,30 @@ class TestLostLinks:
             with pytest.raises(LinkLost):
                 stream.write(bytes(64 * 1024 * 1024))
             transport.close()
+
+
+def test_devices_that_are_connected_at_the_same_time_share_no_settings(
+    ssh_server: SshServer, connector: SshConnector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fabric writes into the settings of a connection while it makes it: for a moment they are empty."""
+    trust(connector, ssh_server)
+    assert logs_in(connector, device_of(ssh_server))  # whatever is kept from one connection to the next is there now
+    halfway, go_on, merge = threading.Event(), threading.Event(), fabric.Config.merge
+
+    def merge_slowly(settings: fabric.Config) -> None:
+        if threading.current_thread() is slow and not halfway.is_set():
+            settings._set(_config={})  # as its own first line does
+            halfway.set()
+            assert go_on.wait(TIMEOUT_S)
+        merge(settings)
+
+    monkeypatch.setattr(fabric.Config, "merge", merge_slowly)
+    slow = threading.Thread(target=logs_in, args=(connector, device_of(ssh_server, "pi-02")))
+    slow.start()
+    assert halfway.wait(TIMEOUT_S)
+    try:
+        assert logs_in(connector, device_of(ssh_server, "pi-03"))
+    finally:
+        go_on.set()
+        slow.join(TIMEOUT_S)
+    assert not slow.is_alive()
