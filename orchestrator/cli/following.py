@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -47,6 +48,7 @@ def driving(settings: Settings, run: str, as_json: bool) -> Iterator[Driving]:
     with bootstrap.store(settings) as store:
         display = bootstrap.journaled(settings, run, run_display(stderr_console(), silent=as_json))
         driver = Driving(settings, store, display, run)
+        gc.freeze()  # what has been imported by now stays: hours of looking through it for garbage are for nothing
         try:
             with display:
                 yield driver

@@ -23,7 +23,7 @@ class Unfit(ValueError):
 
 def clean_text(text: str, limit: int) -> str:
     """Return the text without control characters, cut to `limit` characters."""
-    cleaned = _UNWANTED.sub("", text) if _UNWANTED.search(text) else text
+    cleaned = text if text.isprintable() else _UNWANTED.sub("", text)  # nothing unwanted is printable
     return cleaned if len(cleaned) <= limit else f"{cleaned[: limit - 1]}…"
 
 
@@ -49,21 +49,19 @@ class _Cleaner:
             raise Unfit(f"nested deeper than {JSON_DEPTH_MAX}")
         if self._values > JSON_VALUES_MAX:
             raise Unfit(f"more than {JSON_VALUES_MAX} values")
-        match value:
-            case str():
-                return clean_text(value, _JSON_TEXT_MAX)
-            case None | bool():
-                return value
-            case int():
-                return value if abs(value) <= INTEGER_MAX else float(_finite(value))
-            case float():
-                return _finite(value)
-            case dict():
-                return {clean_text(str(key), 200): self.clean(inner, depth + 1) for key, inner in value.items()}
-            case list() | tuple():
-                return [self.clean(inner, depth + 1) for inner in value]
-            case _:
-                raise Unfit(f"a {type(value).__name__} is not JSON")
+        if isinstance(value, str):
+            return clean_text(value, _JSON_TEXT_MAX)
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int):
+            return value if abs(value) <= INTEGER_MAX else float(_finite(value))
+        if isinstance(value, float):
+            return _finite(value)
+        if isinstance(value, dict):
+            return {clean_text(str(key), 200): self.clean(inner, depth + 1) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.clean(inner, depth + 1) for inner in value]
+        raise Unfit(f"a {type(value).__name__} is not JSON")
 
 
 def _finite(value: float) -> float:

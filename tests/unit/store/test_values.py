@@ -1,5 +1,6 @@
 """Cleaning, column types, wording and derived states."""
 
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -28,6 +29,13 @@ def test_clean_text_is_short_and_can_be_stored(text: str, limit: int) -> None:
 def test_clean_text_stays_as_it_is() -> None:
     assert clean_text("Änderung\n\tat 5 °C ✓", 100) == "Änderung\n\tat 5 °C ✓"
     assert clean_text("abcdef", 4) == "abc…"
+
+
+def test_every_character_that_is_unwanted_is_removed_even_on_its_own() -> None:
+    bidi = [0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+    unwanted = {chr(code) for code in [*range(9), *range(11, 32), *range(127, 160), *bidi, *range(0xD800, 0xE000)]}
+    removed = {char for char in map(chr, range(sys.maxunicode + 1)) if clean_text(char, 1) != char}
+    assert removed == unwanted
 
 
 def test_of_a_tail_the_end_is_kept() -> None:
