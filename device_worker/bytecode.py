@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from importlib.machinery import SourceFileLoader
 
 TYPE_CHECKING = False
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def keep_whole_bytecode() -> None:
-    """Let Python write bytecode, and remove what it could not write as a whole.
+    """Remove, from now on, the bytecode that Python could not write as a whole.
 
     It takes a short write for a whole one and renames the file into place; from then on every import of that module
     would fail ("marshal data too short"), long after the disk has room again.
@@ -28,4 +27,3 @@ def keep_whole_bytecode() -> None:
             pass
 
     SourceFileLoader.set_data = write_whole  # type: ignore[method-assign,assignment]
-    sys.dont_write_bytecode = False

@@ -12,6 +12,7 @@ USAGE = "usage: device_worker serve STATE_DIR WORKER_SHA256 | trial | version"
 def main(arguments: list[str]) -> int:
     """Run one command and return the exit code of the process."""
     keep_whole_bytecode()
+    sys.dont_write_bytecode = False
     command = arguments[0] if arguments else ""
     if command == "serve" and len(arguments) == 3:
         from device_worker.conversation import serve

@@ -5,10 +5,13 @@ import gc
 import os
 import sys
 
+from device_worker.bytecode import keep_whole_bytecode
+
 
 def main() -> None:
     """Run the command; Ctrl-C is an ordinary end from the first moment on, while everything is being imported."""
     try:
+        keep_whole_bytecode()  # a full disk would else break this installation for good
         from orchestrator.cli.app import main as run_command
     except KeyboardInterrupt:
         os.write(2, b"error: interrupted\n")

@@ -91,8 +91,8 @@ def _exit_code() -> int:
         return error.exit_code
     except typer.TyperException as error:
         return _misused(error)
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return _interrupted(error)
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -102,13 +102,24 @@ def _exit_code() -> int:
             _drop_output()  # else Python tries once more when it ends, and has an exit code of its own for that
             _complain(f"the output cannot be written: {error.strerror}", "free space there, or print elsewhere")
             return ExitCode.INFRASTRUCTURE
-        message = f"unexpected {type(error).__name__}: {error}"
-        _complain(message, "this is a defect of benchfleet; BENCHFLEET_DEBUG=1 shows where")
-        return ExitCode.INFRASTRUCTURE
-    if code == INTERRUPTED:
-        _complain("interrupted", None)
-        return ExitCode.INCOMPLETE
-    return code or ExitCode.FINE
+        return _unexpected(error)
+    return _interrupted() if code == INTERRUPTED else code or ExitCode.FINE
+
+
+def _interrupted(error: BaseException | None = None) -> ExitCode:
+    cause = None if error is None else error.__cause__
+    if isinstance(cause, EOFError):  # Typer takes any for Ctrl-D, but a file may have been cut short
+        if os.environ.get("BENCHFLEET_DEBUG"):
+            raise cause
+        return _unexpected(cause)
+    _complain("interrupted", None)
+    return ExitCode.INCOMPLETE
+
+
+def _unexpected(error: BaseException) -> ExitCode:
+    message = f"unexpected {type(error).__name__}: {error}"
+    _complain(message, "this is a defect of benchfleet; BENCHFLEET_DEBUG=1 shows where")
+    return ExitCode.INFRASTRUCTURE
 
 
 def _misused(error: typer.TyperException) -> ExitCode:

@@ -10,6 +10,7 @@ sys.path[:0] = sys.argv[1:3]
 sys.dont_write_bytecode = True
 from device_worker.bytecode import keep_whole_bytecode
 keep_whole_bytecode()
+sys.dont_write_bytecode = False
 limit = int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 import module

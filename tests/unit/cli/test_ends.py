@@ -5,7 +5,10 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import resource
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,31 @@ def test_a_defect_says_how_to_see_its_trace(command: Command, monkeypatch: pytes
     monkeypatch.setenv("BENCHFLEET_DEBUG", "1")
     with pytest.raises(ZeroDivisionError, match="oh no"):
         command("init", "lab")
+
+
+def test_a_file_that_ends_too_early_is_no_interruption(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end_early(directory: Path) -> tuple[Path, ...]:
+        raise EOFError("marshal data too short")
+
+    monkeypatch.setattr(NEW_LAB, end_early)
+    ended = command("init", "lab")
+    assert ended.code == ExitCode.INFRASTRUCTURE
+    assert "error: unexpected EOFError: marshal data too short\n" in ended.err
+
+
+def test_a_full_disk_leaves_no_bytecode_that_breaks_the_next_command(tmp_path: Path) -> None:
+    """Python renames bytecode into place that a full disk has cut short: a limit on the length of files does so too."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {**kept, "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    command = [sys.executable, "-m", "orchestrator", "--version"]
+
+    def leave_little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+    subprocess.run([sys.executable, "-c", "import runpy, atexit, gc, importlib.machinery"], env=environment, check=True)
+    for prepare in (leave_little_room, None):
+        done = subprocess.run(command, env=environment, preexec_fn=prepare, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
