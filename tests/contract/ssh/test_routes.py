@@ -1,5 +1,9 @@
 """The way to a device: the user's ssh configuration, proxy commands and jump hosts."""
 
+import os
+import subprocess
+import sys
+import termios
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,3 +173,23 @@ def relay_program(directory: Path) -> Path:
     wrapper.write_text(f'#!/bin/sh\nexec python3 {program} "$@"\n')
     wrapper.chmod(0o755)
     return wrapper
+
+
+def test_commands_of_the_configuration_leave_the_terminal_alone(home: Path) -> None:
+    """Devices are looked up side by side, and whoever types meanwhile goes on to see it."""
+    configure(home, 'Match exec "cat; true"\n  User somebody\nMatch exec "false"\n  Port 1\n')
+    program = """if True:
+        from concurrent.futures import ThreadPoolExecutor
+        from orchestrator.transport.ssh.config import SshConfig
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda number: SshConfig().lookup(f"host-{number}", {}), range(24)))
+        assert all(options["user"] == "somebody" and "port" not in options for options in found), found
+    """
+    ours, theirs = os.openpty()
+    try:
+        before = termios.tcgetattr(theirs)
+        subprocess.run([sys.executable, "-c", program], stdin=theirs, check=True, timeout=TIMEOUT_S)
+        assert termios.tcgetattr(theirs) == before
+    finally:
+        os.close(ours)
+        os.close(theirs)
