@@ -82,8 +82,8 @@ class Driver:
         self._inbox.expect(len(devices))
         try:
             self._begin(self._leases.claim(devices))
-            while not all(part.ended for part in self._parts.values()):
-                urgent, due = self._inbox.take(self._leases.pause_s)
+            while going_on := sum(not part.ended for part in self._parts.values()):
+                urgent, due = self._inbox.take(self._leases.pause_s, going_on)
                 self._hear([*urgent, *due])
                 self._tend()
                 self._answer(urgent)

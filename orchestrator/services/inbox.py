@@ -24,7 +24,7 @@ DELAY_S_MAX = 2.0
 DEVICES_PER_DELAY = 5
 """Records wait this much longer for company per so many devices: what many devices send at once costs less."""
 END_DELAY_PART = 0.1
-"""The end of a log waits this part of that, unless its device is the last one."""
+"""The end of a log waits this part of that, unless nobody else goes on."""
 
 Patient = RecordsArrived | FollowEnded | SessionEnded
 Urgent = StepBegan | FactsReported | RunnerStarted | StockTaken | Cleaned | RungClimbed
@@ -40,16 +40,18 @@ class Inbox(Generic[Own]):
         self._waiting: list[Patient] = []
         self._due = math.inf
         self._delay_s = DELAY_S
-        self._expected = 1
-        self._at_end: set[str] = set()
 
     def expect(self, devices: int) -> None:
         """Let records of so many devices wait for each other."""
-        self._expected = devices
         self._delay_s = min(DELAY_S * max(1, devices // DEVICES_PER_DELAY), DELAY_S_MAX)
 
-    def take(self, at_most_s: float | None = None) -> tuple[list[Urgent | Own], list[Patient]]:
-        """Wait for something to do, or so long; return what is urgent, and what has waited enough, each in order."""
+    def take(
+        self, at_most_s: float | None = None, going_on: int | None = None
+    ) -> tuple[list[Urgent | Own], list[Patient]]:
+        """Wait for something to do, or so long; return what is urgent, and what has waited enough, each in order.
+
+        `going_on` is how many devices have not ended yet: once so many ends wait here, there is nobody to wait for.
+        """
         urgent: list[Urgent | Own] = []
         for report in self._arrived(at_most_s):
             if isinstance(report, RecordsArrived | FollowEnded | SessionEnded):
@@ -57,6 +59,9 @@ class Inbox(Generic[Own]):
                 self._due = min(self._due, time.monotonic() + self._patience_s(report))
             else:
                 urgent.append(report)
+        ends = {report.device for report in self._waiting if not isinstance(report, RecordsArrived)}
+        if ends and len(ends) == going_on:
+            self._due = -math.inf
         if time.monotonic() < self._due:
             return urgent, []
         due, self._waiting, self._due = self._waiting, [], math.inf
@@ -75,8 +80,10 @@ class Inbox(Generic[Own]):
             return arrived
 
     def _patience_s(self, report: Patient) -> float:
-        if isinstance(report, RecordsArrived):
-            return self._delay_s
-        self._at_end.add(report.device)
-        is_last = len(self._at_end) >= self._expected  # nobody is left to wait for
-        return self._delay_s * END_DELAY_PART if isinstance(report, FollowEnded) and not is_last else 0.0
+        match report:
+            case RecordsArrived():
+                return self._delay_s
+            case FollowEnded():
+                return self._delay_s * END_DELAY_PART
+            case _:
+                return 0.0

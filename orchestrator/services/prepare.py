@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,10 +68,13 @@ class RecordedPlanner:
     def __init__(self, keeper: BlobKeeper, load: Callable[[], SweepPlanner]) -> None:
         self._keeper = keeper
         self._load = functools.cache(load)
+        self._lock = threading.Lock()
 
     def plan(self, device: Device, facts: Facts) -> DevicePlan:
         """Return the device's plan."""
-        return self._load().plan(device, facts)
+        with self._lock:  # plans are made side by side, and the sweep with all its files is read once
+            planner = self._load()
+        return planner.plan(device, facts)
 
     def keep(self, document: bytes) -> Blob:
         """Store a plan's bytes as a blob."""
