@@ -3,30 +3,60 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable
+    from typing import Any, Callable, Iterator
 
 
 def remove_tree(path: str) -> None:
     """Remove a folder, as far as that is possible; links in it are removed, not followed.
 
-    Not by shutil, which imports five compression modules: each session and each runner would pay for them.
+    Trials leave what they like there: folders that are locked are unlocked, and nested ones are moved up first, so that
+    neither their depth nor the length of their paths matters. shutil fails at that, and its five compression modules
+    would be imported by every session and every runner.
     """
     if os.path.islink(path):
         return
-    for folder, folders, names in os.walk(path, topdown=False):
-        for name in names:
-            _try(os.unlink, os.path.join(folder, name))
-        for name in folders:
+    numbers = count()
+    folders = [path]
+    while folders:
+        folder = folders.pop()
+        _works(os.chmod, folder, 0o700)
+        for name in _names_in(folder):
             inner = os.path.join(folder, name)
-            _try(os.unlink if os.path.islink(inner) else os.rmdir, inner)
-    _try(os.rmdir, path)
+            if _works(os.unlink, inner) or _works(os.rmdir, inner) or os.path.islink(inner) or not os.path.isdir(inner):
+                continue
+            if folder != path:
+                _works(os.chmod, inner, 0o700)  # else it cannot be moved by anyone but root
+                higher = _free_name(path, numbers)
+                if not _works(os.rename, inner, higher):
+                    continue
+                inner = higher
+            folders.append(inner)
+        _works(os.rmdir, folder)
+    _works(os.rmdir, path)
 
 
-def _try(remove: Callable[[str], None], path: str) -> None:
+def _works(act: Callable[..., object], *arguments: Any) -> bool:
     try:
-        remove(path)
+        act(*arguments)
     except OSError:
-        pass
+        return False
+    return True
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _free_name(folder: str, numbers: Iterator[int]) -> str:
+    """Return a path in the folder that nothing has yet."""
+    while True:
+        path = os.path.join(folder, f"{next(numbers)}.moved")
+        if not os.path.lexists(path):
+            return path

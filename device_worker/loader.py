@@ -89,4 +89,4 @@ if __name__ == "__main__":
     code = become_worker(os.path.abspath(os.path.expanduser(sys.argv[1])), sys.argv[2], int(sys.argv[3]))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # all is said and closed: taking everything apart is milliseconds that a device has better use for
+    os._exit(code)  # all is said: to take everything apart first is milliseconds that a device has better use for

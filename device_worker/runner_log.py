@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 
@@ -16,7 +17,12 @@ def log(text: str) -> None:
 
 
 def log_exception() -> None:
-    """Append the exception that is being handled, with its traceback."""
-    import traceback
+    """Append the exception that is being handled, with its traceback where that can be had."""
+    error = sys.exc_info()[1]
+    try:
+        import traceback
 
-    log(traceback.format_exc())
+        text = traceback.format_exc()
+    except Exception:  # noqa: BLE001 no more files, no memory, a card that is dying: whatever it is, it is told already
+        text = repr(error)
+    log(text)

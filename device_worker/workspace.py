@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 from device_worker.folders import remove_tree
 
@@ -33,7 +34,11 @@ class Workspace:
 
     def __enter__(self) -> Workspace:
         self._remove()
-        os.makedirs(self.path, 0o700)
+        try:
+            os.makedirs(self.path, 0o700)
+        except FileExistsError:  # what an earlier trial left cannot be removed: it goes with the run, and ends no other
+            os.rename(self.path, f"{self.path}.left-{time.time_ns()}")
+            os.makedirs(self.path, 0o700)
         return self
 
     def __exit__(self, *_exception: object) -> None:

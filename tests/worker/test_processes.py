@@ -132,6 +132,18 @@ def test_a_process_that_dies_before_its_report_is_told_from_one_that_reports(log
     assert raised.value.kind == "runner-failed"
 
 
+def test_an_error_is_told_even_where_its_trace_cannot_be_had(log_path, monkeypatch):
+    """As where no more files can be opened: then the module that prints traces cannot be imported either."""
+    monkeypatch.setitem(sys.modules, "traceback", None)
+
+    def work(report):
+        raise OSError(errno.EMFILE, "Too many open files", "somewhere")
+
+    with pytest.raises(WorkerError, match="Too many open files"):
+        run_detached(work, log_path)
+    assert "Too many open files" in read_text(log_path)
+
+
 def test_an_exception_after_the_report_is_only_logged(log_path):
     def work(report):
         report({"state": "running"})
