@@ -23,6 +23,6 @@ def log_exception() -> None:
         import traceback
 
         text = traceback.format_exc()
-    except Exception:  # noqa: BLE001 no more files, no memory, a card that is dying: whatever it is, it is told already
+    except (ImportError, OSError, MemoryError):  # no more files, a card that is dying
         text = repr(error)
     log(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from orchestrator.domain.errors import Unreachable
 _SYSTEM_DIRECTORY = Path("/etc/ssh")
 _USER_DIRECTORY = "~/.ssh"
 _INCLUDES_DEEP_MAX = 16
+_FOR_SHELLS = re.compile(r"[^\w.:%@\[\]-]")
 _LISTS_OF_FILES = ("userknownhostsfile", "globalknownhostsfile")
 
 
@@ -53,7 +55,9 @@ class SshConfig:
         try:
             config.parse(StringIO(given))
             for path, directory in self._files():
-                config.parse(StringIO("\n".join(_lines(path, directory))))
+                lines = list(_lines(path, directory))
+                _refuse_for_shells(lines, (host, *map(str, overrides.values())))
+                config.parse(StringIO("\n".join(lines)))
             return dict(config.lookup(host))
         except (SSHException, OSError, ValueError, KeyError) as error:
             raise Unreachable(
@@ -120,6 +124,14 @@ def _included(patterns: Sequence[str], directory: Path) -> Iterator[Path]:
     for pattern in patterns:
         for name in sorted(glob.glob(str(directory / at_home(pattern)))):  # noqa: PTH207 - may be absolute
             yield Path(name)
+
+
+def _refuse_for_shells(lines: Sequence[str], names: Sequence[str]) -> None:
+    """Raise ValueError for a name that `Match exec` would hand to a shell as more than a word."""
+    runs_commands = any(keyword == "match" and "exec" in value.lower() for keyword, value in map(_option, lines))
+    unfit = next((name for name in names if _FOR_SHELLS.search(name)), None)
+    if runs_commands and unfit is not None:
+        raise ValueError(f"Match exec would give {unfit!r} to a shell")
 
 
 def _option(line: str) -> tuple[str, str]:

@@ -193,3 +193,11 @@ def test_commands_of_the_configuration_leave_the_terminal_alone(home: Path) -> N
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+def test_no_name_is_given_to_a_shell_as_more_than_a_word(connector: SshConnector, home: Path, tmp_path: Path) -> None:
+    configure(home, 'Match exec "test %h = nobody"\n  Port 1\n')
+    error = failure(connector, Device("pi-01", TransportKind.SSH, f"x;touch {tmp_path}/made"))
+    assert isinstance(error, Unreachable)
+    assert "Match exec would give" in error.message
+    assert not (tmp_path / "made").exists()
