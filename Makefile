@@ -17,6 +17,7 @@ demo: ## run a small sweep on this machine and compare its variants
 	@mkdir -p $(dir $(DEMO_DB))
 	BENCHFLEET_DB=$(DEMO_DB) $(BIN)/benchfleet run sweeps/quickstart.yaml
 	BENCHFLEET_DB=$(DEMO_DB) $(BIN)/benchfleet compare last --by variant --base fp32
+	@printf '\nnow try: BENCHFLEET_DB=%s %s/benchfleet compare last --by runtime --base tflite-runtime\n' $(DEMO_DB) $(BIN)
 
 check: ## the quick loop: format, lint, types, import rules, worker syntax, unit and contract tests
 	@scripts/setup check

@@ -8,7 +8,7 @@ import sys
 
 from benchmarks.figures import print_figures
 
-NAMES = ("fidelity", "fanout", "ingest", "startup")
+NAMES = ("fidelity", "fanout", "ingest", "queries", "repeats", "startup", "verdicts", "wakeup")
 
 
 def main() -> int:
@@ -16,11 +16,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="+", choices=NAMES, metavar="NAME", help=f"one of {', '.join(NAMES)}")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--quick", action="store_true", help="try verdicts or repeats on few cells: the figures then say little"
+    )
     arguments = parser.parse_args()
+    if arguments.quick and not set(arguments.names) <= {"repeats", "verdicts"}:
+        parser.error("--quick is for repeats and verdicts alone")
     kept = True
     for name in arguments.names:
         module = importlib.import_module(f"benchmarks.{name}")
-        kept &= print_figures(name, module.measure(), arguments.json)
+        kept &= print_figures(name, module.measure(quick=True) if arguments.quick else module.measure(), arguments.json)
     return 0 if kept else 1
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 import device_worker
 from benchmarks.figures import Figure
 from device_worker.protocol.samples import decode_block
-from orchestrator import bootstrap
+from orchestrator.bootstrap import Wiring
 from orchestrator.domain.facts import Platform
+from orchestrator.settings import load_settings
 from orchestrator.specs.model import load_model
 from orchestrator.specs.runtime import parse_runtime
 
@@ -85,7 +86,7 @@ def measure() -> list[Figure]:
 
 def _p50s(model_name: str, bundle: Path) -> tuple[float, float]:
     model = load_model(MODELS / model_name)
-    artifact = model.variants["fp32"].path
+    artifact = model.variants["fp32"].artifacts[0].path
     specification = {
         "job": {
             "job": "fidelity",
@@ -137,12 +138,12 @@ def _unpacked_bundle(folder: Path) -> Path:
     """Resolve the runtime for this very interpreter, as a plan would, and unpack it."""
     import platform
 
-    settings = bootstrap.settings()
+    wiring = Wiring(load_settings())
     libc = tuple(int(part) for part in platform.libc_ver()[1].split(".")[:2])
     here = Platform(platform.machine(), sys.version_info[:2], (libc[0], libc[1]))
-    offer = bootstrap.resolver(settings).offer(parse_runtime(RUNTIME), here)
+    offer = wiring.resolver().offer(parse_runtime(RUNTIME), here)
     if offer.bundle is None:
         raise SystemExit(f"{RUNTIME}: {offer.unavailable}")
-    with zipfile.ZipFile(bootstrap.cache(settings).path(offer.bundle)) as archive:
+    with zipfile.ZipFile(wiring.cache().path(offer.bundle)) as archive:
         archive.extractall(folder / "bundle")
     return folder / "bundle"

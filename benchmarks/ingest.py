@@ -50,7 +50,7 @@ class _Lab:
         self.plan = sample_plan(self.device, self.sweep, self.model)
 
     def prepare(self, store: Store) -> None:
-        store.create_run(sample_header("run-1", self.sweep, self.model), self.model, [self.device])
+        store.runs.create_run(sample_header("run-1", self.sweep, self.model), self.model, [self.device])
         snapshot = save_snapshot(store, self.device, Facts(FACTS), STARTED_AT)
         save_plan(store, "run-1", self.plan, snapshot, WORKER_SHA256)
 
@@ -112,7 +112,7 @@ def _figures(name: str, spent_s: float, floor_s: float, grown: int) -> list[Figu
 def _ingest(store: Store, batches: list[RecordsArrived]) -> float:
     began = time.perf_counter()
     for batch in batches:
-        store.ingest([batch])
+        store.logs.ingest([batch])
     return time.perf_counter() - began
 
 

@@ -1,6 +1,7 @@
-"""The program that runs on devices: standard library alone, Python 3.7 syntax, shipped as one zip.
+"""The program on the devices: standard library only, Python 3.7 syntax, shipped as a single zip.
 
-`loader` becomes the worker, `conversation` answers the controller, `runner` executes a plan in a detached process and
-`trial` is one measured process. Starting must be cheap (one per connection, on slow cores): values are plain slotted
-classes, since importing dataclasses or typing costs more than the rest of a start, and parts are imported where used.
+`loader` becomes the worker, `serving` answers the controller, `runner` carries out a plan in a detached process, and
+`trial` is the measured process. A start must be cheap, since every connection starts a worker on a slow core. Values
+are therefore plain slotted classes: the imports of dataclasses or typing alone cost more than the rest of a start.
+Modules are imported at the place of use.
 """

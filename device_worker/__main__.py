@@ -1,4 +1,4 @@
-"""Run the worker as a program: `python -m device_worker`, a zipapp, or this very file by its path."""
+"""Run the worker as a program: `python -m device_worker`, a zipapp, or `__main__.py` by path."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ import sys
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [os.path.dirname(_PACKAGE)] + [entry for entry in sys.path if entry not in ("", _PACKAGE)]
 
-sys.dont_write_bytecode = True  # until main() has seen to it that only whole bytecode is kept
+sys.dont_write_bytecode = True  # main() allows bytecode again, once keep_whole_bytecode() guards every write
 from device_worker.main import main  # noqa: E402
 
 if __name__ == "__main__":

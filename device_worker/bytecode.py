@@ -1,4 +1,4 @@
-"""Keep no bytecode that a full disk cut short."""
+"""Keep only whole bytecode files, even on a full disk."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def keep_whole_bytecode() -> None:
-    """Remove, from now on, the bytecode that Python could not write as a whole.
+    """Remove, from now on, every bytecode file that a full disk has cut short.
 
-    It takes a short write for a whole one and renames the file into place; from then on every import of that module
-    would fail ("marshal data too short"), long after the disk has room again.
+    Python takes a short write for a whole write, and renames the file into place. Every later import of the module
+    would fail ("marshal data too short"), even after the disk has room again.
     """
     write = SourceFileLoader.set_data
 
@@ -23,7 +23,7 @@ def keep_whole_bytecode() -> None:
         try:
             if os.stat(path).st_size != len(data):
                 os.unlink(path)
-        except OSError:  # it was not written at all, or another process was faster
+        except OSError:  # the file was not written at all, or another process has removed it already
             pass
 
     SourceFileLoader.set_data = write_whole  # type: ignore[method-assign,assignment]

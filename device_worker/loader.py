@@ -1,6 +1,6 @@
-"""Become the worker: sent as source text to `python -c`, so it must run in every Python since 2.6.
+"""Become the worker. The source text is sent to `python -c`, and must run in every Python since 2.6.
 
-The checked zip is unpacked, not imported from: zipimport would compile every module again at each start.
+The checked zip is unpacked first, since zipimport would compile every module again at each start.
 """
 
 import sys
@@ -12,15 +12,16 @@ import errno, json, os  # noqa: E401, I001
 
 def say(state_dir, **line):
     # type: (str, object) -> int
-    """Print one line; return the exit code that goes with it."""
+    """Print a line of JSON, and return the exit code: 1 if the line has an error."""
     line.update(python="%d.%d.%d" % sys.version_info[:3], state_dir=state_dir)
+    # The newline in front ends a line that a login script may have begun on the same output.
     os.write(1, ("\nbenchfleet-loader " + json.dumps(line, sort_keys=True) + "\n").encode("ascii"))
     return 1 if "error" in line else 0
 
 
 def receive(size):
     # type: (int) -> bytes
-    """Return exactly what the controller sends, and nothing of what follows."""
+    """Read exactly `size` bytes from the controller. The bytes after are the conversation's."""
     data = b""
     while len(data) < size:
         chunk = os.read(0, size - len(data))
@@ -32,7 +33,7 @@ def receive(size):
 
 def install(data, home):
     # type: (bytes, str) -> None
-    """Unpack the worker beside its place, and rename it there when it is whole and on the disk."""
+    """Unpack the worker beside `home`, and rename the folder once all files are on the disk."""
     import io, shutil, zipfile  # noqa: E401, I001
 
     partial = "%s.%d.partial" % (home, os.getpid())
@@ -45,13 +46,13 @@ def install(data, home):
         os.rename(partial, home)
     except OSError:
         shutil.rmtree(partial, ignore_errors=True)
-        if not os.path.isdir(home):  # where it is there, another session was faster
+        if not os.path.isdir(home):  # otherwise another session has installed the same worker first
             raise
 
 
 def become_worker(state_dir, digest, size):
     # type: (str, str, int) -> int
-    """Fetch the worker unless it is here, then hold its conversation."""
+    """Fetch the worker if missing, then hold a conversation. Return the exit code."""
     home = os.path.join(state_dir, "worker", digest)
     have = os.path.isdir(home)
     if sys.version_info < (3, 7):
@@ -60,7 +61,7 @@ def become_worker(state_dir, digest, size):
         os.umask(0o77)
         os.makedirs(os.path.dirname(home), 0o700, exist_ok=True)
         info = os.stat(state_dir)
-        if info.st_uid != os.geteuid() or info.st_mode & 0o022:  # what is there may be somebody else's program
+        if info.st_uid != os.geteuid() or info.st_mode & 0o022:  # the worker there may be another user's program
             raise OSError(errno.EACCES, "not this user's own, or others may write there (chmod 700)", state_dir)
         if not os.access(state_dir, os.X_OK if have else os.W_OK | os.X_OK):
             read_only = os.statvfs(state_dir).f_flag & os.ST_RDONLY
@@ -78,7 +79,7 @@ def become_worker(state_dir, digest, size):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         message = "%s: %s" % (error.filename or state_dir, error.strerror or error)
         return say(state_dir, error="disk-full" if full else "state-dir-unusable", message=message)
-    sys.dont_write_bytecode = True  # until main() has seen to it that only whole bytecode is kept
+    sys.dont_write_bytecode = True  # until main() guards every write of bytecode
     sys.path.insert(0, home)
     from device_worker.main import main
 
@@ -89,4 +90,4 @@ if __name__ == "__main__":
     code = become_worker(os.path.abspath(os.path.expanduser(sys.argv[1])), sys.argv[2], int(sys.argv[3]))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # all is said: to take everything apart first is milliseconds that a device has better use for
+    os._exit(code)  # an ordered end of the interpreter would cost a slow device milliseconds

@@ -1,10 +1,10 @@
-"""How alembic reaches the database: in the transaction that `orchestrator.store.migrations` began."""
+"""How alembic reaches the database: in the transaction that `orchestrator.store.schema.migrations` began."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from orchestrator.store.partial_indexes import metadata
+from orchestrator.store.schema.partial_indexes import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,4 +1,4 @@
-"""The `benchfleet` command, also as `python -m orchestrator`."""
+"""Run the `benchfleet` command, also as `python -m orchestrator`."""
 
 import atexit
 import gc
@@ -9,7 +9,7 @@ from device_worker.bytecode import keep_whole_bytecode
 
 
 def main() -> None:
-    """Run the command; Ctrl-C is an ordinary end from the first moment on, while everything is being imported."""
+    """Run the command. Ctrl-C is an ordinary end from the first moment on, during the imports too."""
     try:
         keep_whole_bytecode()  # a full disk would else break this installation for good
         from orchestrator.cli.app import main as run_command

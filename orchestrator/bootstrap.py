@@ -1,227 +1,271 @@
-"""The composition root: settings in, wired parts out. The only module that knows implementations.
+"""Wire implementations together: settings in, wiring out. No other module knows implementations.
 
-Everything heavy is imported by the function that needs it: a command that lists runs must not pay for SSH.
+Each member imports heavy modules itself: a list of runs must not pay for SSH.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.blobs.bundles import UvResolver
     from orchestrator.blobs.cache import BlobCache
-    from orchestrator.domain.facts import Facts
     from orchestrator.domain.inventory import Inventory
-    from orchestrator.domain.lease import Holding
-    from orchestrator.domain.recovery import Quarantine
     from orchestrator.domain.run import RunHeader, RunSummary
+    from orchestrator.domain.schema_status import SchemaStatus
+    from orchestrator.driving.identity import ControllerIdentity
     from orchestrator.execution.base import Executor
+    from orchestrator.messages.base import Messenger
     from orchestrator.reporting.base import RunDisplay
-    from orchestrator.services.enroll import HostKeys
-    from orchestrator.services.prepare import RecordedPlanner, SweepPlanner
-    from orchestrator.services.tenant import Tenant
+    from orchestrator.services.base import HostKeys
+    from orchestrator.services.runs.prepare import RecordedPlanner, SweepPlanner
     from orchestrator.session.device_session import DeviceSessions
     from orchestrator.settings import Settings
+    from orchestrator.specs.nightly import NightlyFile
+    from orchestrator.specs.reach import Reach
     from orchestrator.specs.sweep import SweepFile
     from orchestrator.store.base import SqlConsole
     from orchestrator.store.store import Store
     from orchestrator.transport.settings import TransportSettings
 
 
-def settings(**flags: object) -> Settings:
-    """Return the settings of one command; `config` names the settings file, every other flag a setting."""
-    from orchestrator.settings import load_settings
+class Wiring:
+    """Make what one set of settings leads to, for a command, a page or a daemon.
 
-    config = flags.pop("config", None)
-    return load_settings(flags, config=config if isinstance(config, Path) else None)
+    Each member is made at its first use. Enter the object as a context to have opened members closed at the end.
+    """
 
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._opened = ExitStack()
+        self._store: Store | None = None
+        self._executor: Executor | None = None
+        self._cache: BlobCache | None = None
 
-def journaled(settings: Settings, run: str, display: RunDisplay) -> RunDisplay:
-    """Return the display; at log level info or debug one that also writes each event to the log."""
-    from orchestrator.settings import LogLevel
+    def __enter__(self) -> Self:
+        return self
 
-    if settings.log_level not in (LogLevel.DEBUG, LogLevel.INFO):
-        return display
-    from orchestrator.reporting.journal import JournalDisplay
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # In reverse order: use cases open the database first, so that sessions end while it is still open.
+        self._store = self._executor = None
+        self._opened.close()
 
-    return JournalDisplay(display, run, steps=settings.log_level is LogLevel.DEBUG)
+    def inventory(self) -> Inventory:
+        """Load every inventory file of the settings."""
+        from orchestrator.inventory.files import load_inventory
 
+        return load_inventory(self.settings.inventory)
 
-def inventory(settings: Settings) -> Inventory:
-    """Load every inventory file of the settings."""
-    from orchestrator.inventory.files import load_inventory
+    def sweep_file(self, path: Path) -> SweepFile:
+        """Load a sweep with its model, and compare the hash of every artifact."""
+        from orchestrator.specs.sweep import load_sweep
 
-    return load_inventory(settings.inventory)
+        return load_sweep(path, reach=self.reach())
 
+    def nightly_file(self, path: Path) -> NightlyFile:
+        """Load a nightly file."""
+        from orchestrator.specs.nightly import load_nightly
 
-def sweep_file(path: Path) -> SweepFile:
-    """Load a sweep with its model; every artifact is hashed and compared."""
-    from orchestrator.specs.sweep import load_sweep
+        return load_nightly(path, self.reach())
 
-    return load_sweep(path)
+    @property
+    def store(self) -> Store:
+        """Return the database. SQLite is upgraded here, PostgreSQL asks for `db upgrade`."""
+        if self._store is None:
+            from orchestrator.store.store import open_store
 
+            self._store = open_store(self.settings.db)
+            self._opened.callback(self._store.close)
+        return self._store
 
-@contextmanager
-def store(settings: Settings) -> Iterator[Store]:
-    """Open the database for one command; SQLite is upgraded by itself, PostgreSQL asks for `db upgrade`."""
-    from orchestrator.store.store import open_store
+    def empty_store(self, clock: Callable[[], datetime]) -> Store:
+        """Return the database with all tables, and with `clock` for its own. Raise ConfigError if any row is there."""
+        from orchestrator.domain.errors import ConfigError
+        from orchestrator.store.schema.emptiness import tables_with_rows
+        from orchestrator.store.sql.engine import Database, parse_url
+        from orchestrator.store.store import open_store
 
-    opened = open_store(settings.db)
-    try:
-        yield opened
-    finally:
-        opened.close()
+        database = Database(parse_url(self.settings.db))
+        try:
+            # Before the upgrade, which would change a database that is to be left alone.
+            if found := tables_with_rows(database):
+                raise ConfigError(
+                    f"{database.shown}: the database is not empty: rows in {', '.join(found)}",
+                    "name another one by --db; nothing was changed",
+                )
+        finally:
+            database.close()
+        self._store = open_store(self.settings.db, upgrade=True, clock=clock)
+        self._opened.callback(self._store.close)
+        return self._store
 
+    @property
+    def database(self) -> str:
+        """Return the URL of the database without its password."""
+        from orchestrator.store.sql.engine import Database, parse_url
 
-def known_facts(settings: Settings, names: Sequence[str]) -> Mapping[str, tuple[Facts, datetime]]:
-    """Return what devices said of themselves, and when; nothing if there is no database yet, and none is made."""
-    with _store_if_there(settings) as opened:
-        return opened.latest_facts(names) if opened else {}
-
-
-def known_use(settings: Settings, names: Sequence[str]) -> tuple[Mapping[str, Holding], Mapping[str, Quarantine]]:
-    """Return who has which device, and which no run may use; nothing if there is no database yet, and none is made."""
-    with _store_if_there(settings) as opened:
-        return (opened.holdings(names), opened.quarantines(names)) if opened else ({}, {})
-
-
-def tenant(settings: Settings, *, waits: bool = False, reservation: int | None = None) -> Tenant:
-    """Return who this controller is to others that want the same devices."""
-    from orchestrator.services.tenant import this_controller
-
-    return this_controller(settings.lease_s, waits=waits, reservation=reservation)
-
-
-@contextmanager
-def _store_if_there(settings: Settings) -> Iterator[Store | None]:
-    from orchestrator.store.readonly import sqlite_file
-
-    file = sqlite_file(settings.db)
-    if file is not None and not file.exists():
-        yield None
-        return
-    with store(settings) as opened:
-        yield opened
-
-
-def list_runs(settings: Settings, limit: int) -> Sequence[RunSummary]:
-    """Return the newest runs first, without the cost of opening the whole store."""
-    from orchestrator.store.run_list import list_runs
-
-    return list_runs(settings.db, limit)
-
-
-def upgrade_database(settings: Settings) -> dict[str, str | None]:
-    """Bring the schema to this version's revision; return where it stands."""
-    from orchestrator.store.store import open_store
-
-    open_store(settings.db, upgrade=True).close()
-    return database_revision(settings)
-
-
-def database_revision(settings: Settings) -> dict[str, str | None]:
-    """Return the schema's revision and the one that this version wants; changes nothing."""
-    from orchestrator.store.engine import Database, parse_url
-    from orchestrator.store.migrations import HEAD, revision
-
-    database = Database(parse_url(settings.db))
-    try:
-        found = None
-        if not database.is_sqlite or Path(str(database.url.database)).exists():
-            with database.read() as connection:
-                found = revision(connection)
-        return {"database": str(database.shown), "revision": found, "wanted": HEAD}
-    finally:
+        database = Database(parse_url(self.settings.db))
         database.close()
+        return str(database.shown)
 
+    def store_if_there(self) -> Store | None:
+        """Return the database, or None before its file exists."""
+        from orchestrator.store.console.readonly import sqlite_file
 
-@contextmanager
-def sql_console(settings: Settings) -> Iterator[SqlConsole]:
-    """Open the database so that nothing can be written, by its engine's own means."""
-    from orchestrator.store.readonly import open_console
+        file = sqlite_file(self.settings.db)
+        return self.store if file is None or file.exists() else None
 
-    console = open_console(settings.db)
-    try:
-        yield console
-    finally:
-        console.close()
+    def list_runs(self, limit: int) -> Sequence[RunSummary]:
+        """Return the newest runs first, without the cost of opening the whole store."""
+        from orchestrator.store.console.run_list import list_runs
 
+        return list_runs(self.settings.db, limit)
 
-def planner(settings: Settings, file: SweepFile, on_progress: Callable[[str], None] | None = None) -> SweepPlanner:
-    """Return the planner of a sweep, with its files in the controller's cache."""
-    from orchestrator.services.prepare import make_planner
+    def upgrade_database(self) -> SchemaStatus:
+        """Upgrade the schema to this version's revision, and return its status."""
+        from orchestrator.store.store import open_store
 
-    return make_planner(file.sweep, file.model, resolver(settings, on_progress), cache(settings))
+        open_store(self.settings.db, upgrade=True).close()
+        return self.database_revision()
 
+    def database_revision(self) -> SchemaStatus:
+        """Return the schema's revision and this version's. Nothing is changed."""
+        from orchestrator.domain.schema_status import SchemaStatus
+        from orchestrator.store.schema.migrations import HEAD, revision
+        from orchestrator.store.sql.engine import Database, parse_url
 
-def planner_of(settings: Settings, header: RunHeader) -> RecordedPlanner:
-    """Return the planner of a recorded run; its sweep is read again only if a device has no plan yet."""
-    from orchestrator.services.prepare import RecordedPlanner
-    from orchestrator.specs.sweep import parse_sweep
+        database = Database(parse_url(self.settings.db))
+        try:
+            found = None
+            # A look must not make the file: SQLite creates a missing database when a connection opens.
+            if not database.is_sqlite or Path(str(database.url.database)).exists():
+                with database.read() as connection:
+                    found = revision(connection)
+            return SchemaStatus(str(database.shown), found, HEAD)
+        finally:
+            database.close()
 
-    def load() -> SweepPlanner:
+    def sql_console(self) -> SqlConsole:
+        """Open the database for reading alone, enforced by the database engine."""
+        from orchestrator.store.console.readonly import open_console
+
+        console = open_console(self.settings.db)
+        self._opened.callback(console.close)
+        return console
+
+    def identity(self, *, waits: bool = False, reservation: int | None = None) -> ControllerIdentity:
+        """Return the name and terms of this controller for leases."""
+        from orchestrator.driving.identity import this_controller
+
+        return this_controller(self.settings.lease_s, waits=waits, reservation=reservation)
+
+    def planner(self, file: SweepFile, on_progress: Callable[[str], None] | None = None) -> SweepPlanner:
+        """Return the planner of a sweep, with its files in the controller's cache."""
+        from orchestrator.services.runs.prepare import make_planner
+
+        return make_planner(file.sweep, file.model, self.resolver(on_progress), self.cache())
+
+    def planner_of(self, header: RunHeader) -> RecordedPlanner:
+        """Return the planner of a recorded run. The sweep is read again only for a device without a plan."""
+        from orchestrator.services.runs.prepare import RecordedPlanner
+
+        return RecordedPlanner(self.cache(), lambda: self.planner(self.recorded_sweep(header)))
+
+    def recorded_sweep(self, header: RunHeader) -> SweepFile:
+        """Return the sweep of a recorded run, with its model as the files are now."""
+        from orchestrator.specs.sweep import parse_sweep
+
+        # The line is for errors about the declaration. Paths in the sweep are relative to the file.
         source = Path(header.sweep_source.rpartition(":")[0] or header.sweep_source)
-        return planner(settings, parse_sweep(header.sweep_document, source))
+        return parse_sweep(header.sweep_document, source, reach=self.reach())
 
-    return RecordedPlanner(cache(settings), load)
+    def reach(self) -> Reach:
+        """Return the folders whose files may be sent to devices."""
+        from orchestrator.specs.reach import Reach
 
+        return Reach(self.settings.models, self.settings.allow_files)
 
-def host_keys(settings: Settings) -> HostKeys:
-    """Return what looks at devices' host keys and keeps them."""
-    from orchestrator.transport.host_key_desk import HostKeyDesk
-    from orchestrator.transport.ssh import connector
+    def host_keys(self) -> HostKeys:
+        """Return the reader and keeper of host keys."""
+        from orchestrator.transport.host_keys import SshHostKeys
+        from orchestrator.transport.ssh import connector
 
-    return HostKeyDesk(connector(_transport(settings)))
+        return SshHostKeys(connector(self._transport()))
 
+    def executor(self) -> Executor:
+        """Return the executor named by the settings. Every run of this wiring shares the executor."""
+        if self._executor is None:
+            self._executor = self._make_executor()
+            self._opened.callback(self._executor.close)
+        return self._executor
 
-def executor(settings: Settings) -> Executor:
-    """Return the executor that the settings name, ready to launch sessions once."""
-    from orchestrator.settings import ExecutorKind
+    def _make_executor(self) -> Executor:
+        from orchestrator.settings import ExecutorKind
 
-    sessions = _sessions(settings)
-    if settings.executor is ExecutorKind.RAY:
-        from orchestrator.execution.ray import RayExecutor
+        sessions = self._sessions()
+        if self.settings.executor is ExecutorKind.RAY:
+            from orchestrator.execution.ray import RayExecutor
 
-        return RayExecutor(sessions, settings.ray_address)
-    from orchestrator.execution.threads import ThreadExecutor
+            return RayExecutor(sessions, self.settings.ray_address)
+        from orchestrator.execution.threads import ThreadExecutor
 
-    return ThreadExecutor(sessions)
+        return ThreadExecutor(sessions)
 
+    def cache(self) -> BlobCache:
+        """Return the controller's content-addressed cache. One object checks each file once."""
+        if self._cache is None:
+            from orchestrator.blobs.cache import BlobCache
 
-def _sessions(settings: Settings) -> DeviceSessions:
-    from orchestrator.blobs.worker import loader_source, worker_archive
-    from orchestrator.meters.command_switch import CommandSwitch
-    from orchestrator.session.device_session import DeviceSessions
-    from orchestrator.session.link import LinkPolicy
-    from orchestrator.session.worker_client import WorkerProgram
-    from orchestrator.transport.table import Connectors
+            self._cache = BlobCache(self.settings.cache_dir / "blobs")
+        return self._cache
 
-    archive, sha256 = worker_archive()
-    worker = WorkerProgram(archive, sha256, loader_source())
-    policy = LinkPolicy(heartbeat_s=settings.heartbeat_s)
-    return DeviceSessions(Connectors(_transport(settings)), worker, cache(settings), CommandSwitch(), policy)
+    def resolver(self, on_progress: Callable[[str], None] | None = None) -> UvResolver:
+        """Return the resolver of pinned runtimes into bundles."""
+        from orchestrator.blobs.bundles import UvResolver
 
+        return UvResolver(self.cache(), self.settings.cache_dir / "bundles", on_progress=on_progress)
 
-def _transport(settings: Settings) -> TransportSettings:
-    from orchestrator.transport.settings import TransportSettings
+    def messenger(self) -> Messenger:
+        """Return the sender of messages to people."""
+        from orchestrator.messages.apprise_messenger import AppriseMessenger
 
-    return TransportSettings(settings.known_hosts, settings.ssh_config, settings.connect_timeout_s)
+        return AppriseMessenger()
 
+    def journaled(self, run: str, display: RunDisplay) -> RunDisplay:
+        """Return the display. At log level info or debug each event is logged too."""
+        from orchestrator.settings import LogLevel
 
-def cache(settings: Settings) -> BlobCache:
-    """Return the controller's content-addressed cache."""
-    from orchestrator.blobs.cache import BlobCache
+        if self.settings.log_level not in (LogLevel.DEBUG, LogLevel.INFO):
+            return display
+        from orchestrator.reporting.live.journal import JournalDisplay
 
-    return BlobCache(settings.cache_dir / "blobs")
+        return JournalDisplay(display, run, steps=self.settings.log_level is LogLevel.DEBUG)
 
+    def _sessions(self) -> DeviceSessions:
+        from orchestrator.blobs.worker import loader_source, worker_archive
+        from orchestrator.power.command_switch import CommandSwitch
+        from orchestrator.session.device_session import DeviceSessions
+        from orchestrator.session.link import LinkPolicy
+        from orchestrator.session.worker_client import WorkerProgram
+        from orchestrator.transport.admission import gate_of_this_process
+        from orchestrator.transport.table import Connectors
 
-def resolver(settings: Settings, on_progress: Callable[[str], None] | None = None) -> UvResolver:
-    """Return what turns pinned runtimes into bundles."""
-    from orchestrator.blobs.bundles import UvResolver
+        archive, sha256 = worker_archive()
+        worker = WorkerProgram(archive, sha256, loader_source())
+        policy = LinkPolicy(heartbeat_s=self.settings.heartbeat_s)
+        return DeviceSessions(
+            Connectors(self._transport()), worker, self.cache(), CommandSwitch(), policy, gate=gate_of_this_process()
+        )
 
-    return UvResolver(cache(settings), settings.cache_dir / "bundles", on_progress=on_progress)
+    def _transport(self) -> TransportSettings:
+        from orchestrator.transport.settings import TransportSettings
+
+        return TransportSettings(self.settings.known_hosts, self.settings.ssh_config, self.settings.connect_timeout_s)

@@ -1,4 +1,4 @@
-"""Find the files that come with the package: migrations, models, sweeps and inventories."""
+"""Find the files shipped with the package: migrations, models, sweeps, inventories and a nightly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped(name: str) -> Path:
-    """Return a shipped folder: inside an installed package, or at the top of a source checkout."""
+    """Return a shipped folder or file by name. Raise FileNotFoundError if the name did not come along."""
+    # An installed package has what is shipped inside (see pyproject.toml), a source checkout at the top.
     installed = _PACKAGE / "shipped" / name
     if installed.exists():
         return installed

@@ -1,4 +1,4 @@
-"""One frozen object of settings: flags over BENCHFLEET_* variables over benchfleet.toml over defaults."""
+"""Load the settings of a command: flags over BENCHFLEET_* variables over benchfleet.toml over defaults."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from orchestrator.domain.database_url import refuse_mistyped_url
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.nearest import did_you_mean
 
@@ -22,20 +23,21 @@ _OTHER_VARIABLES = {CONFIG_VARIABLE, "BENCHFLEET_DEBUG", "BENCHFLEET_SYSFS_ROOT"
 _TRIAL_VARIABLE = "BENCHFLEET_TRIAL"
 _BYTES_MAX = 1 << 20
 _LEASE_S_MIN = 3.0
-"""A third of it must be enough to renew every lease, by a busy database too: else a live controller loses its own."""
+"""The shortest lease. A third of the length must suffice to renew all leases even by a busy database, or a live
+controller would lose its leases."""
 _DOTS_MAX = 200
-"""In one line: tomllib takes memory in the square of a dotted key's length."""
+"""The most dots in a line, because tomllib takes memory in the square of a dotted key's length."""
 
 
 class ExecutorKind(StrEnum):
-    """Where device sessions run."""
+    """Name the places where device sessions run."""
 
     THREADS = "threads"
     RAY = "ray"
 
 
 class LogLevel(StrEnum):
-    """How much is told on standard error."""
+    """Name how much is logged on standard error."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -45,15 +47,17 @@ class LogLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is configured for all commands alike.
+    """Hold the settings common to all commands. Times are in seconds.
 
-    `db` is a URL, and stays out of `repr`: it may hold a password. `inventory` paths are as people wrote them, because
-    errors show them; all others are absolute. `ssh_config` None means the user's and the system's own; `ray_address`
-    None means a Ray that is started for the command.
+    `db` is a URL, and is left out of `repr` because of a possible password. `inventory` paths stay as written, because
+    errors show them. All other paths are absolute. Without `models` the folder `models` of a lab counts. Without
+    `ssh_config` the user's and the system's ssh config apply. Without `ray_address` a Ray is started for the command.
     """
 
     db: str = field(repr=False)
     inventory: tuple[Path, ...]
+    models: Path | None
+    allow_files: tuple[Path, ...]
     cache_dir: Path
     known_hosts: Path
     ssh_config: Path | None
@@ -67,7 +71,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """Where a value comes from: how errors name it, and the folder that its relative paths start from."""
+    """Name the origin of a value for errors, and the folder of relative paths."""
 
     name: str
     folder: Path
@@ -84,7 +88,7 @@ Reader = Callable[[Any, _Origin], Any]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One setting: its key in the file, what it is for, its default as text, and how a value is read."""
+    """Describe a setting: the key in the file, the purpose, the default as text, the reader, and an example."""
 
     key: str
     purpose: str
@@ -94,7 +98,7 @@ class Option:
 
     @property
     def variable(self) -> str:
-        """Return the name of its environment variable."""
+        """Return the name of the setting's environment variable."""
         return f"{_PREFIX}{self.key.upper()}"
 
 
@@ -108,6 +112,7 @@ def _text(value: Any, _origin: _Origin) -> str:
 
 def _database(value: Any, origin: _Origin) -> str:
     text = _text(value, origin)
+    refuse_mistyped_url(text, origin.name)
     if "://" not in text:
         return f"sqlite:///{origin.path(text)}"
     if text.startswith("sqlite:///") and not text.startswith("sqlite:////"):
@@ -126,10 +131,14 @@ def _paths(value: Any, origin: _Origin) -> tuple[Path, ...]:
     return tuple(origin.path(_text(part, origin)) for part in parts)
 
 
+def _folders(value: Any, origin: _Origin) -> tuple[Path, ...]:
+    return tuple(path.absolute() for path in _paths(value, origin))
+
+
 def _seconds(least: float = 0.0) -> Reader:
     def read(value: Any, _origin: _Origin) -> float:
         try:
-            seconds = math.nan if isinstance(value, bool) else float(value)
+            seconds = math.nan if isinstance(value, bool) else float(value)  # float(True) is 1.0
         except (TypeError, ValueError):
             seconds = math.nan
         if not least <= seconds <= 3600 or seconds == 0:
@@ -165,8 +174,22 @@ OPTIONS = (
         '["inventory"]',
     ),
     Option(
+        "models",
+        "The folder of models. A sweep has its model there, below its own folder, or in a `models` folder above it.",
+        None,
+        _path,
+        '"models"',
+    ),
+    Option(
+        "allow_files",
+        "Folders, besides a sweep's own, from which sweeps may send files and models to devices.",
+        None,
+        _folders,
+        '["~/benchmark-data"]',
+    ),
+    Option(
         "cache_dir",
-        "Where this controller keeps what it ships: runtime bundles, plans, the worker.",
+        "Where this controller keeps the files for devices: runtime bundles, plans, the worker.",
         None,
         _path,
         '"~/.cache/benchfleet-controller"',
@@ -180,14 +203,14 @@ OPTIONS = (
     ),
     Option(
         "ssh_config",
-        "An ssh config in place of the user's and the system's, as `ssh -F` has it.",
+        "An ssh config in place of the user's and the system's, as in `ssh -F FILE`.",
         None,
         _path,
         '"ssh_config"',
     ),
     Option(
         "executor",
-        "Where device sessions run: in threads of this process, or in gateways of a Ray cluster.",
+        "Where device sessions run: in threads of this process, or in gateways of a Ray cluster (ray).",
         "threads",
         _one_of(ExecutorKind),
         '"threads"',
@@ -208,21 +231,21 @@ OPTIONS = (
     ),
     Option(
         "heartbeat_s",
-        "How often a device that measures says that it is there, in seconds; a link that misses three is made anew.",
+        "How often a measuring device sends a sign of life, in seconds; after three missing ones the link is renewed.",
         "15",
         _seconds(),
         "15",
     ),
     Option(
         "lease_s",
-        "How long a device stays ours after the last sign of this controller, in seconds; 3 to 3600.",
+        "How long a run keeps its device after the last sign of its controller, in seconds; 3 to 3600.",
         "60",
         _seconds(least=_LEASE_S_MIN),
         "60",
     ),
     Option(
         "log_level",
-        "How much is told on standard error: debug, info, warning or error.",
+        "How much is logged on standard error: debug, info, warning or error.",
         "warning",
         _one_of(LogLevel),
         '"warning"',
@@ -230,8 +253,8 @@ OPTIONS = (
 )
 _FILE_HEAD = """\
 # Settings of benchfleet for commands that are run in this folder, or with --config FILE.
-# A flag comes before a BENCHFLEET_* variable, that before this file, and this file before the default.
-# Relative paths start from this file. What is commented out shows the default, or an example.
+# A flag comes before a BENCHFLEET_* variable, a variable before this file, and this file before the default.
+# Relative paths start from this file. A line that is commented out shows the default, or an example.
 """
 _BY_KEY = {option.key: option for option in OPTIONS}
 
@@ -242,9 +265,10 @@ def load_settings(
     config: Path | None = None,
     folder: Path = Path(),
 ) -> Settings:
-    """Return the settings of one command; raise ConfigError naming the flag, the variable or file:line that is wrong.
+    """Return the settings of a command.
 
-    `flags` are by key, None where not given; `config` is the settings file of a flag, `folder` the working folder.
+    `flags` maps keys to values, None for a flag not given. `config` is the settings file named by a flag. `folder` is
+    the working folder. Raise ConfigError, naming the flag, the variable or file:line, for a wrong value.
     """
     home = Path(environ.get("HOME") or Path.home())
     _check_variables(environ)
@@ -255,13 +279,15 @@ def load_settings(
             values[option.key] = _read(option, environ[option.variable], origin)
     for key, value in (flags or {}).items():
         option = _BY_KEY[key]
+        # A flag that may be repeated is empty, not None, if not given.
         if value is not None and value != [] and value != ():
             values[key] = _read(option, value, _Origin(f"--{key.replace('_', '-')}", folder, home))
     return Settings(**values)
 
 
 def _check_variables(environ: Mapping[str, str]) -> None:
-    """Refuse a BENCHFLEET_* variable that nobody reads, as a key of the file would be; a trial has some of its own."""
+    """Raise ConfigError for an unknown BENCHFLEET_* variable, as for an unknown key of the file."""
+    # A mistyped BENCHFLEET_DB would silently mean another database. Trials have variables of their own.
     known = {option.variable for option in OPTIONS} | _OTHER_VARIABLES
     for name in environ:
         if name.startswith(_PREFIX) and environ[name] and name not in known and _TRIAL_VARIABLE not in environ:
@@ -269,7 +295,7 @@ def _check_variables(environ: Mapping[str, str]) -> None:
 
 
 def render_settings_file() -> str:
-    """Return a settings file that says what every setting means, each commented out at its default."""
+    """Return the text of a settings file with all settings explained and commented out."""
     parts = [_FILE_HEAD]
     for option in OPTIONS:
         parts.append(f"# {option.purpose}\n# Variable: {option.variable}\n#{option.key} = {option.example}\n")
@@ -279,13 +305,16 @@ def render_settings_file() -> str:
 def _defaults(environ: Mapping[str, str], home: Path, folder: Path) -> dict[str, Any]:
     origin = _Origin("default", folder, home)
     values = {option.key: option.default and option.read(option.default, origin) for option in OPTIONS}
+    # As people would write it: errors show this path.
     values["inventory"] = (Path("inventory"),)
+    values["allow_files"] = ()
     values["cache_dir"] = _xdg(environ, "XDG_CACHE_HOME", home / ".cache") / "benchfleet-controller"
     values["known_hosts"] = _xdg(environ, "XDG_CONFIG_HOME", home / ".config") / "benchfleet" / "known_hosts"
     return values
 
 
 def _xdg(environ: Mapping[str, str], variable: str, otherwise: Path) -> Path:
+    # The XDG specification says to ignore a relative path.
     path = Path(environ.get(variable) or otherwise)
     return path if path.is_absolute() else otherwise
 
@@ -294,6 +323,7 @@ def _from_file(config: Path | None, environ: Mapping[str, str], home: Path, fold
     named = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
     path = named or Path(SETTINGS_FILE)
     full = folder / path
+    # The default file may be missing. A file named by a flag or a variable must exist.
     if named is None and not full.exists():
         return {}
     text = _read_text(full, path)
@@ -302,7 +332,7 @@ def _from_file(config: Path | None, environ: Mapping[str, str], home: Path, fold
             raise ConfigError(f"{path}:{number}: more than {_DOTS_MAX} dots in one line", hint="write it in several")
     try:
         content = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # the decoder's own, a number or a nesting without end
+    except (ValueError, RecursionError) as error:  # a syntax error, an endless number, or endless nesting
         raise _syntax_error(path, error) from None
     values = {}
     for key, value in content.items():
@@ -317,6 +347,7 @@ def _read_text(full: Path, shown: Path) -> str:
     try:
         with full.open("rb") as file:
             raw = file.read(_BYTES_MAX + 1)
+        # A wrong path, such as a database or a log, must not be read whole.
         if len(raw) > _BYTES_MAX:
             raise ConfigError(f"{shown}: larger than {_BYTES_MAX} bytes", hint="is this the right file?")
         return raw.decode("utf-8")
@@ -329,6 +360,7 @@ def _read_text(full: Path, shown: Path) -> str:
 
 
 def _syntax_error(path: Path, error: Exception) -> ConfigError:
+    # tomllib puts the place at the end of the message. Our errors begin with file:line.
     found = re.search(r"^(.*) \(at line (\d+), (column \d+)\)$", str(error))
     if found is None:
         return ConfigError(f"{path}: not valid TOML: {error}")
@@ -336,7 +368,7 @@ def _syntax_error(path: Path, error: Exception) -> ConfigError:
 
 
 def _line_of(key: str, text: str) -> int:
-    """Find the line that sets a top-level key: tomllib does not tell."""
+    """Return the number of the line with a top-level key, because tomllib does not tell."""
     pattern = re.compile(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[=.\]]")
     return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
 
@@ -345,5 +377,6 @@ def _read(option: Option, value: Any, origin: _Origin) -> Any:
     try:
         return option.read(value, origin)
     except ValueError as error:
+        # A database URL may hold a password.
         given = "" if option.key == "db" else f", not {value!r}"
         raise ConfigError(f"{origin.name}: {error}{given}") from None

@@ -1,5 +1,6 @@
 """Real servers that several suites share."""
 
+import gc
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,21 @@ import pytest
 import tests.effort  # noqa: F401 - registers the profile that `make check` asks for
 from orchestrator.store.store import Store, open_store
 from tests.databases import Databases, PostgresDatabases, SqliteDatabases, clear
+from tests.machines import leave_machine
 from tests.servers.errors import ServerUnavailable
 from tests.servers.postgres import PostgresServer
 from tests.servers.sshd import NO_STARTUP_FILES, SshServer
 
+leave_machine()
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so started in the background, and inherited by commands
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage search off what stays to the end: modules and thousands of collected tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sqlalchemy import delete, exists, select
 
-from orchestrator.store import tables
+from orchestrator.store.schema import tables
 from orchestrator.store.store import Store, open_store
 from tests.servers.postgres import PostgresServer
 

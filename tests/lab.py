@@ -12,6 +12,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from orchestrator.domain.device import USUAL_LIMITS
+from tests.machines import played_machine
 from tests.servers import processes
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -35,6 +37,7 @@ class Lab:
         self.home = directory / "home"
         self.home.mkdir(parents=True)
         self.devices: dict[str, dict[str, Any]] = {}
+        self._machine: list[str] = []
         self.database = directory / "benchfleet.db"
 
     @property
@@ -47,8 +50,13 @@ class Lab:
             "XDG_CACHE_HOME": str(self.home / ".cache"),
             "XDG_CONFIG_HOME": str(self.home / ".config"),
             "BENCHFLEET_CACHE_DIR": str(SHARED_CACHE),
+            "BENCHFLEET_MODELS": str(REPOSITORY / "models"),
             "PYTHONPATH": str(REPOSITORY),
         }
+
+    def move_to_own_machine(self) -> None:
+        """Run commands on a played machine of the lab's own: its local devices can then be exclusive."""
+        self._machine = played_machine(self.directory / "boot_id")
 
     def state_dir(self, name: str) -> Path:
         """Return the state folder of a device."""
@@ -102,7 +110,7 @@ class Lab:
 
     def argv(self, *arguments: str) -> list[str]:
         """Return the argument vector of a command."""
-        return [sys.executable, "-m", "orchestrator", *arguments]
+        return [*self._machine, sys.executable, "-m", "orchestrator", *arguments]
 
     def run(
         self, *arguments: str, timeout_s: float = 90, environment: Mapping[str, str] | None = None
@@ -193,6 +201,17 @@ class Lab:
                     found.append(int(entry.name))
         return found
 
+    def allow_other_load(self, inventory: str) -> None:
+        """Let devices of an inventory file that is shipped count trials beside the load of other tests."""
+        limits = ", ".join(f"{key}: null" for key in USUAL_LIMITS)
+        path = self.directory / inventory
+        text = path.read_text()
+        path.write_text(text.replace("{transport: local,", f"{{transport: local, limits: {{{limits}}},"))
+        assert path.read_text() != text
+
     def _add(self, name: str, fields: dict[str, Any]) -> None:
-        self.devices[name] = {"state_dir": str(self.state_dir(name)), **fields}
+        # A lab's devices are played on one machine, and so are those of other tests that run now.
+        self.devices[name] = {"state_dir": str(self.state_dir(name)), "exclusive": False, **fields}
+        # Nor may the load of other tests make trials invalid, where a device has the machine for itself.
+        self.devices[name]["limits"] = {**dict.fromkeys(USUAL_LIMITS), **fields.get("limits", {})}
         self.write("inventory/lab.yaml", json.dumps({"devices": self.devices}))

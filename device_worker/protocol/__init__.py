@@ -1,8 +1,8 @@
-"""What controller and worker say to each other: the only part of the worker that the controller sees.
+"""Define the language between controller and worker: the only part of the worker for the controller to import.
 
-`messages` frames the conversation over one byte stream, `records` frames the event log, `samples` packs raw numbers,
-and `vocabulary` names every message, event, outcome and failure. docs/worker-protocol.md tells the whole story.
+`messages` frames the conversation over a byte stream, `records` frames the event log, `samples` packs raw numbers, and
+`vocabulary` names every message, event, outcome and failure. Description: docs/worker-protocol.md.
 """
 
 PROTOCOL_VERSION = 1
-"""Raised when a plan, a message or an event changes so that an older peer would misread it."""
+"""To be increased with every change of a plan, a message or an event that an older peer would misread."""

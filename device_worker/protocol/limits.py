@@ -1,23 +1,30 @@
-"""How large a trial's report may be: the device refuses what the database would, and says so in time.
+"""Limit a trial's report: the device refuses a report early if the database would refuse the report later.
 
-A worker checks what a trial's program prints, and the store checks the log again, for it trusts no device.
+The worker checks the output of a trial's program. The store checks the log again, since the store trusts no device.
 """
 
 INT32_MAX = 2**31 - 1
 INTEGER_MAX = 2**63 - 1
-"""The largest whole number that both databases hold; samples too."""
+"""The largest whole number, and the largest sample, that both databases hold."""
 
 NAME_CHARACTERS_MAX = 200
-"""Of a metric's name, which is printable and not empty."""
+"""The longest name of a metric. A name is printable and not empty."""
 
 METRICS_MAX = 1000
-"""Of one attempt, the runner's own among them."""
+"""The most metrics of an attempt, including the runner's own metrics."""
+
+SAMPLED_METRICS_MAX = 100
+ATTEMPT_SAMPLES_MAX = 8000000
+"""The most metrics with samples, and the most samples of all metrics together, of an attempt.
+
+Zeros deflate a thousandfold. Without the bounds, 6 MB of a log would take the controller a minute and gigabytes.
+"""
 
 OUTPUT_BYTES_MAX = 64 << 10
 
 JSON_DEPTH_MAX = 12
 JSON_VALUES_MAX = 20000
-"""Of a document such as `runtime`: all objects, lists, texts and numbers in it, itself among them."""
+"""The most values in a document such as `runtime`: all objects, lists, texts and numbers, and the document itself."""
 
 RUNNER_SHARE = 10
-"""So many of the metrics and of a document's values are left to what the runner adds to a program's report."""
+"""How many of the metrics, and of a document's values, are reserved for the runner's additions to a report."""

@@ -1,7 +1,8 @@
-"""Frame the conversation between controller and worker over one byte stream.
+"""Frame the conversation between controller and worker over a byte stream.
 
-A message is one line of JSON, at most `MESSAGE_BYTES_MAX` long; a header with `payload_bytes` is followed by that many
-raw bytes. One stream carries questions, blobs and followed logs, so that a device needs no sftp and one interpreter.
+A message is a line of JSON, at most `MESSAGE_BYTES_MAX` long. If the line has a field `payload_bytes`, as many raw
+bytes follow. The same stream carries questions, blobs and followed logs. A device therefore needs no sftp, and a
+session runs a single interpreter.
 """
 
 from __future__ import annotations
@@ -17,18 +18,21 @@ PAYLOAD_BYTES_MAX = 64 << 20
 
 
 class BadMessage(ValueError):
-    """The peer sent something that is not a message of this protocol."""
+    """The peer has sent bytes outside the protocol."""
 
 
 def encode_message(message: dict[str, Any], payload: bytes = b"") -> bytes:
-    """Return the bytes of one message; `payload_bytes` is set here, never by the caller."""
+    """Return the bytes of a message. The field `payload_bytes` is set here, never by the caller."""
     if payload:
         message = dict(message, payload_bytes=len(payload))
     return json.dumps(message, separators=(",", ":"), sort_keys=True).encode("ascii") + b"\n" + payload
 
 
 class MessageReader:
-    """Read messages from `read(size) -> bytes`, which returns what is there, at most `size`, and b"" at the end."""
+    """Reads messages from a byte stream.
+
+    `read(size)` must return the next bytes, at most `size`, and b"" at the end of the stream.
+    """
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
@@ -36,11 +40,14 @@ class MessageReader:
 
     @property
     def buffered(self) -> bool:
-        """Whether a whole header line is here already, so that a reader must not wait for more bytes first."""
+        """Whether a whole header line is buffered already. Then a select on the stream may wait in vain."""
         return b"\n" in self._buffer
 
     def read_message(self) -> tuple[dict[str, Any] | None, bytes]:
-        """Return (message, payload), or (None, b"") at a clean end; raise BadMessage for anything else."""
+        """Return (message, payload), or (None, b"") at the end of the stream between two messages.
+
+        Raise BadMessage for a malformed message, or for an end inside a message.
+        """
         line = self._take_line()
         if line is None:
             return None, b""
@@ -56,11 +63,12 @@ class MessageReader:
         return message, self.take(size)
 
     def take(self, size: int) -> bytes:
-        """Return exactly `size` bytes; raise BadMessage if the stream ends before."""
+        """Return exactly `size` bytes, or raise BadMessage if the stream ends before."""
         while len(self._buffer) < size:
             if not self._fill(max(size - len(self._buffer), 65536)):
                 raise BadMessage("the stream ended inside a payload")
-        data = bytes(self._buffer[:size])
+        with memoryview(self._buffer) as view:  # a slice of the buffer itself would be a further copy
+            data = bytes(view[:size])
         del self._buffer[:size]
         return data
 

@@ -1,8 +1,8 @@
 """Frame the event log: append-only, self-checking records that survive a torn tail.
 
-A record is one line, `crc32 length json`, where crc32 is eight hex digits over the JSON bytes and length is their
-number in decimal. The JSON is an object with at least `seq` (1, 2, 3, … without gaps), `kind` and the two clocks. A
-reader stops at the first line that fails any of this: all before it is whole, nothing after it is trusted.
+A record is a line `crc32 length json`. `crc32` is eight hex digits over the JSON bytes, `length` the count of the JSON
+bytes in decimal. The JSON is an object with at least `seq` (1, 2, 3, … without gaps), `kind` and two clocks. A reader
+stops at the first wrong line. The records before the line are whole, and the bytes after the line are not trusted.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 RECORD_BYTES_MAX = 32 << 20
 
 PARTS_MAX = 1000000
-"""Of one record: commas and opening brackets. Without a bound, 32 MiB of them are parsed into a gigabyte."""
+"""The most commas and opening brackets of a record. Without a bound, 32 MiB of brackets are parsed into a gigabyte."""
 
 
 class CorruptRecord(ValueError):
-    """A line of an event log is torn, altered or not a record at all."""
+    """The line of an event log is torn, altered or not a record at all."""
 
 
 def encode_record(event: dict[str, Any]) -> bytes:
-    """Return the line of one event; raises ValueError for NaN or infinity, which JSON cannot say."""
+    """Return the line of an event. Raise ValueError for NaN or infinity, since JSON has no such numbers."""
     body = json.dumps(event, separators=(",", ":"), sort_keys=True, allow_nan=False).encode("ascii")
     return b"%08x %d %s\n" % (zlib.crc32(body), len(body), body)
 
 
 def has_too_many_parts(body: bytes) -> bool:
-    """Say whether a reader would refuse this JSON for what it might become."""
+    """Return True if a reader would refuse the JSON because of its size after parsing."""
     return body.count(b",") + body.count(b"[") + body.count(b"{") > PARTS_MAX
 
 
 def decode_record(line: bytes) -> dict[str, Any]:
-    """Return the event of one line (with or without its newline), or raise CorruptRecord."""
+    """Return the event of a line, with or without the newline, or raise CorruptRecord."""
     parts = (line[:-1] if line.endswith(b"\n") else line).split(b" ", 2)
     if len(parts) != 3:
         raise CorruptRecord("not a record: %r" % (bytes(line[:60]),))
@@ -44,10 +44,10 @@ def decode_record(line: bytes) -> dict[str, Any]:
         raise CorruptRecord("a record of %d bytes claims %r" % (len(parts[2]), bytes(parts[1][:20])))
     if parts[0] != b"%08x" % zlib.crc32(parts[2]):
         raise CorruptRecord("checksum mismatch in %r" % (bytes(line[:60]),))
-    if has_too_many_parts(parts[2]):
+    if has_too_many_parts(parts[2]):  # before parsing, which would take the memory
         raise CorruptRecord("a record of more than %d parts" % PARTS_MAX)
     try:
-        event = json.loads(parts[2].decode("utf-8"), parse_constant=_refuse_constant)
+        event = _DECODER.decode(parts[2].decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise CorruptRecord("not JSON: %s" % error) from None
     if not isinstance(event, dict) or type(event.get("seq")) is not int or not isinstance(event.get("kind"), str):
@@ -59,11 +59,15 @@ def _refuse_constant(name: str) -> None:
     raise ValueError("%s is not a number" % name)
 
 
-def split_records(data: bytes) -> tuple[list[dict[str, Any]], int]:
-    """Return (events, bytes used): the whole, valid, gapless records at the head of `data`.
+# Made once: json.loads would make a decoder for each record.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
-    What follows the used bytes is a torn tail (a power cut in the middle of a write) and must be cut off before the log
-    is appended to again.
+
+def split_records(data: bytes) -> tuple[list[dict[str, Any]], int]:
+    """Return the whole, valid and gapless records at the head of `data` as events, and their length in bytes.
+
+    The bytes behind are a torn tail, from a power cut in the middle of a write. A torn tail must be cut off before the
+    next record is appended.
     """
     events: list[dict[str, Any]] = []
     used = 0

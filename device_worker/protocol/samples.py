@@ -1,8 +1,8 @@
-"""Pack raw samples: unsigned integers, byte-shuffled, deflated, checked.
+"""Pack raw samples: unsigned integers, byte-shuffled, deflated, with a checksum.
 
-Latencies in nanoseconds differ mostly in their low bytes; storing all first bytes, then all second bytes and so on lets
-deflate remove the rest: about 3 bytes a sample where a database row costs 50 to 150. `u32` holds up to 4.29 s in
-nanoseconds, `u64` anything longer; the codec is named on every block.
+Latencies in nanoseconds differ mostly in the low bytes. A block therefore holds all first bytes, then all second bytes
+and so on, and deflate removes the repetition. A sample takes about 3 bytes, and a database row would take 50 to 150.
+`u32` holds up to 4.29 s in nanoseconds, `u64` longer times. Every block names its codec.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from typing import Any, Sequence
 
 CODECS = {"u32-shuffle-zlib": 4, "u64-shuffle-zlib": 8}
-"""Codec name: bytes per sample before compression; little-endian."""
+"""Bytes per sample before compression, by codec. Samples are little-endian."""
 
 SAMPLES_MAX = 4000000
 
 
 class CorruptSamples(ValueError):
-    """A block of samples does not hold what its codec, count and checksum say."""
+    """The content of a block does not agree with the block's codec, count and checksum."""
 
 
 def pack_samples(values: Sequence[int] | array[int]) -> tuple[str, bytes, int]:
-    """Return (codec, data, crc32 of data) for non-negative integers, given as any array or list of them."""
+    """Return (codec, data, CRC-32 of data) for a list or array of non-negative integers."""
     wide = len(values) > 0 and max(values) > 0xFFFFFFFF
     codec = "u64-shuffle-zlib" if wide else "u32-shuffle-zlib"
     width = CODECS[codec]
@@ -42,13 +42,13 @@ def pack_samples(values: Sequence[int] | array[int]) -> tuple[str, bytes, int]:
 
 
 def encode_block(values: Sequence[int] | array[int]) -> dict[str, Any]:
-    """Return samples packed, as a JSON object."""
+    """Return packed samples as a JSON object."""
     codec, data, crc32 = pack_samples(values)
     return {"codec": codec, "count": len(values), "crc32": crc32, "data": base64.b64encode(data).decode("ascii")}
 
 
 def decode_block(block: Any) -> array[int]:
-    """Return the samples of `encode_block`'s object; raise CorruptSamples for anything else."""
+    """Return the samples in an object of `encode_block`. Raise CorruptSamples for any other value."""
     try:
         codec, count, crc32 = block["codec"], block["count"], block["crc32"]
         data = base64.b64decode(block["data"], validate=True)
@@ -60,7 +60,7 @@ def decode_block(block: Any) -> array[int]:
 
 
 def unpack_samples(codec: str, data: bytes, crc32: int, count: int) -> array[int]:
-    """Return the samples of a block as array("Q"); raise CorruptSamples where anything disagrees."""
+    """Return the samples of a block as array("Q"). Raise CorruptSamples if codec, count or CRC-32 disagree."""
     shuffled = inflate_block(codec, data, crc32, count)
     width = CODECS[codec]
     plain = bytearray(len(shuffled))
@@ -74,7 +74,10 @@ def unpack_samples(codec: str, data: bytes, crc32: int, count: int) -> array[int
 
 
 def inflate_block(codec: str, data: bytes, crc32: int, count: int) -> bytes:
-    """Return the checked, still shuffled bytes of a block: `count` first bytes, `count` second bytes, …"""
+    """Return the checked, still shuffled bytes of a block: `count` first bytes, `count` second bytes, …
+
+    Raise CorruptSamples if codec, count or CRC-32 disagree.
+    """
     if codec not in CODECS:
         raise CorruptSamples("unknown codec %r" % (str(codec)[:80],))
     if not 0 <= count <= SAMPLES_MAX:
@@ -84,7 +87,7 @@ def inflate_block(codec: str, data: bytes, crc32: int, count: int) -> bytes:
     size = count * CODECS[codec]
     inflater = zlib.decompressobj()
     try:
-        plain = inflater.decompress(data, size + 1)
+        plain = inflater.decompress(data, size + 1)  # bounded: a small block may inflate to gigabytes
     except zlib.error as error:
         raise CorruptSamples("not deflated: %s" % error) from None
     if len(plain) != size or not inflater.eof:

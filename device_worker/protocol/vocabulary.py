@@ -1,8 +1,8 @@
-"""Name every message, event, outcome and failure that crosses the wire, once."""
+"""Name every message, event, outcome and failure of the protocol, in a single place."""
 
 
 class Message:
-    """Types of the conversation's messages; the question and its answer share a name."""
+    """Types of the conversation's messages. A question and the answer to the question share a type."""
 
     HELLO = "hello"
     FACTS = "facts"
@@ -22,7 +22,7 @@ class Message:
 
 
 class ErrorKind:
-    """What an `error` message can be about; the controller maps each to an error with a remedy."""
+    """Kinds of an `error` message. The controller maps each kind to an error with a remedy."""
 
     BAD_REQUEST = "bad-request"
     PROTOCOL_MISMATCH = "protocol-mismatch"
@@ -35,12 +35,13 @@ class ErrorKind:
     PLAN_INVALID = "plan-invalid"
     LOG_CORRUPT = "log-corrupt"
     LOGIN_ENDS_RUNNER = "login-ends-runner"
+    SURVIVOR = "survivor"
     RUNNER_FAILED = "runner-failed"
     WORKER_FAILED = "worker-failed"
 
 
-class RunState:
-    """What a device says of a run that it knows or does not know."""
+class LogState:
+    """States of a run on a device. UNKNOWN: the device has no log of the run."""
 
     UNKNOWN = "unknown"
     RUNNING = "running"
@@ -56,25 +57,36 @@ class Event:
     TRIAL_STARTED = "trial-started"
     TRIAL_FINISHED = "trial-finished"
     TRIAL_SKIPPED = "trial-skipped"
+    RUNNER_STOPPED = "runner-stopped"
     RUN_FINISHED = "run-finished"
 
 
+class SourceKind:
+    """Kinds of a power source: a counter of energy in microjoules, or a gauge of present power in microwatts."""
+
+    ENERGY_COUNTER = "energy-counter"
+    POWER_GAUGE = "power-gauge"
+
+
 class TrialKind:
-    """A preflight proves that a cell works (load, one inference, outputs, accuracy); a measure trial times it."""
+    """Kinds of a trial. A preflight proves that a cell works, by loading, inference, outputs and accuracy.
+
+    A measure trial times the cell.
+    """
 
     PREFLIGHT = "preflight"
     MEASURE = "measure"
 
 
 class Outcome:
-    """How one attempt at a trial ended."""
+    """Ends of an attempt."""
 
     OK = "ok"
     FAILED = "failed"
 
 
-class Failure:
-    """Why an attempt failed."""
+class FailureKind:
+    """Reasons of a failed attempt."""
 
     LOAD = "load-error"
     INFERENCE = "inference-error"
@@ -89,15 +101,8 @@ class Failure:
     RUNNER_DIED = "runner-died"
 
 
-class Invalid:
-    """Conditions that make a finished attempt unfit to be averaged in."""
-
-    TOO_HOT = "too-hot"
-    THROTTLED = "throttled"
-
-
 class RunOutcome:
-    """How a runner ended."""
+    """Ends of a run. A run that a full disk ended may be resumed."""
 
     COMPLETE = "complete"
     CANCELLED = "cancelled"

@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import op
 
-from orchestrator.store.column_types import Id, Json, UtcTime
+from orchestrator.store.sql.column_types import Id, Json, UtcTime
 
 revision = "0001"
 down_revision = None

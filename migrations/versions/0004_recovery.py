@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from orchestrator.store.column_types import Id, UtcTime
+from orchestrator.store.sql.column_types import Id, UtcTime
 
 revision = "0004"
 down_revision = "0003"

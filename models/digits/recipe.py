@@ -3,6 +3,8 @@
 Run as `python recipe.py OUT_DIR`. Progress goes to stderr; the last line on stdout is one JSON object that
 names each file with its measured accuracy. `model.yaml`, beside this file, records what a build gave.
 
+The float32 network is written as ONNX operators too (`to_onnx.py`), with the same weights.
+
 The family is small enough to train in seconds, and real: a CNN on scikit-learn's 8x8 digits, then the same
 trained weights converted four ways. One thread, deterministic ops and plain Eigen kernels make a rebuild with
 the same package versions give the same bytes on one kind of CPU; elsewhere expect the same accuracy, not the
@@ -22,8 +24,10 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # oneDNN picks kernels by CPU, and so
 import keras
 import numpy as np
 import tensorflow as tf
+from onnx.reference import ReferenceEvaluator
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from to_onnx import INPUT, to_onnx
 
 SEED = 20
 INPUT_SHAPE = (1, 8, 8, 1)
@@ -31,6 +35,7 @@ CLASSES = 10
 EPOCHS = 30
 TEST_SAMPLES = 360
 TEST_FILE = "digits-test.npz"
+ONNX_FILE = "digits-fp32.onnx"
 VARIANTS = ("fp32", "fp16", "dynamic", "int8")
 
 
@@ -96,6 +101,15 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray) -> bytes:
     return converter.convert()
 
 
+def top1_of_onnx(artifact: bytes, samples: Samples) -> float:
+    """Return the share of samples whose highest output is their label, by ONNX's own reference implementation."""
+    evaluator = ReferenceEvaluator(artifact)
+    outputs = (evaluator.run(None, {INPUT: image[np.newaxis]})[0] for image in samples.x)
+    return sum(int(np.argmax(output) == label) for output, label in zip(outputs, samples.y, strict=True)) / len(
+        samples.y
+    )
+
+
 def batches_of_one(images: np.ndarray) -> Iterator[list[np.ndarray]]:
     for image in images:
         yield [image[np.newaxis]]
@@ -134,7 +148,13 @@ def build(out: Path) -> dict:
         artifact = convert(model, variant, training.x)
         file = f"digits-{variant}.tflite"
         (out / file).write_bytes(artifact)
-        variants[variant] = {"file": file, "accuracy": {"top1": round(top1(artifact, held_out), 4)}}
+        artifacts = {"tflite": {"file": file, "accuracy": {"top1": round(top1(artifact, held_out), 4)}}}
+        if variant == "fp32":
+            translated = to_onnx(artifact)
+            (out / ONNX_FILE).write_bytes(translated)
+            accuracy = {"top1": round(top1_of_onnx(translated, held_out), 4)}
+            artifacts["onnx"] = {"file": ONNX_FILE, "accuracy": accuracy}
+        variants[variant] = {"artifacts": artifacts}
     return {"variants": variants, "datasets": {TEST_FILE: {"samples": len(held_out.y)}}}
 
 

@@ -1,1 +1,1 @@
-"""Pure statistics over arrays."""
+"""Compute statistics over arrays. Nothing here reads or writes."""

@@ -1,4 +1,4 @@
-"""Whether two variants of a model compute the same."""
+"""Compare the outputs of two variants of a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from orchestrator.domain.measurement import CellOutputs
 def agreement(base: CellOutputs | None, other: CellOutputs | None, tolerance: Tolerance) -> OutputsAgreement:
     """Compare the outputs of two preflights, value by value.
 
-    Infinities of one sign agree; NaN agrees with nothing, itself included: a model that computes NaN is broken.
+    Return UNKNOWN if a side has no outputs, or if inputs or shapes differ. Infinities of the same sign agree. NaN
+    agrees with nothing, not even with NaN, because a model with NaN outputs is broken.
     """
     if base is None or other is None:
         return OutputsAgreement(Agreement.UNKNOWN)
@@ -33,6 +34,7 @@ def _compare(base: NDArray[np.float64], other: NDArray[np.float64], tolerance: T
     differences = np.abs(other[finite] - base[finite])
     within = np.zeros(base.shape, dtype=bool)
     within[finite] = differences <= tolerance.absolute + tolerance.relative * np.abs(base[finite])
+    # Here `==` is right: infinities of one sign are equal, and NaN is unequal to everything.
     within[~finite] = base[~finite] == other[~finite]
     outside = int(np.count_nonzero(~within))
     return OutputsAgreement(
@@ -47,18 +49,23 @@ def _compare(base: NDArray[np.float64], other: NDArray[np.float64], tolerance: T
 
 def _top1_same(base: NDArray[np.float64], other: NDArray[np.float64]) -> int | None:
     if base.shape[1] < 2:
-        return None
+        return None  # with a single value the largest is always the same: no information
+    # argmax returns the place of a NaN as if NaN were the largest value.
     sound = ~(np.isnan(base).any(axis=1) | np.isnan(other).any(axis=1))
     return int(np.count_nonzero(sound & (base.argmax(axis=1) == other.argmax(axis=1))))
 
 
 def _values(outputs: CellOutputs) -> NDArray[np.float64] | None:
-    """Return inputs x values, in double precision so that differences neither overflow nor round."""
+    """Return the outputs as an array of shape (inputs, values per output).
+
+    The array is in double precision, because the difference of two float32 values can overflow or round in float32.
+    Return None if the bytes do not fit the shape.
+    """
     if outputs.count < 1 or outputs.values_per_output < 1:
         return None
     if len(outputs.data) != 4 * outputs.count * outputs.values_per_output:
         return None
-    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+    with np.errstate(invalid="ignore"):  # a device may send a signalling NaN, and its conversion warns
         values = np.frombuffer(outputs.data, dtype="<f4").astype(np.float64)
     return values.reshape(outputs.count, outputs.values_per_output)
 

@@ -1,41 +1,53 @@
-"""How many times as much: the ratio of two sides' trial values, with an interval over trials.
-
-Welch's t interval on logarithms. docs/decisions/0003 has the measurement that chose it.
-"""
+"""Estimate ratios of two sides' trial values, each with a confidence interval over trials."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.special
-from numpy.typing import NDArray
 
-CONFIDENCE = 0.95
-POWER = 0.8
-TRIALS_MAX = 500
-"""More trials a side than anyone will run: beyond it no number is named."""
+from orchestrator.analysis.difference import POWER, differences
+from orchestrator.analysis.location import Cells, Floats, Located, cells_of
+from orchestrator.analysis.prior import NOTHING_KNOWN, Prior
+from orchestrator.domain.policy import CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """One side on the logarithmic scale: its number of trials, their mean, their variance (None for one trial)."""
+    """Describe one side on the logarithmic scale.
+
+    `n` is the number of trials. `log_mean` and `log_variance` are mean and sample variance of the natural logarithms,
+    without the trials that were set aside. `log_variance` is None for one trial. `set_aside` holds each such trial's
+    value as a multiple of the side's centre.
+    """
 
     n: int
     log_mean: float
     log_variance: float | None
+    set_aside: tuple[float, ...] = ()
 
     @property
     def centre(self) -> float:
-        """Return the geometric mean of the trial values."""
+        """Return the geometric mean of the trial values, without those set aside."""
         return math.exp(self.log_mean)
+
+    @property
+    def kept(self) -> int:
+        """Return how many trials the centre is of."""
+        return self.n - len(self.set_aside)
 
 
 @dataclass(frozen=True, slots=True)
 class RatioEstimate:
-    """Other over base: ratio of geometric means; interval and p-value are None with fewer than two trials on a side."""
+    """Hold the ratio of geometric means, other over base, with interval and p-value.
+
+    `error` is the standard error of the ratio's logarithm, with `freedom` degrees of freedom. Interval, p-value, error
+    and freedom are None with fewer than two trials on a side. `unruly`: a side has more trials far off than the side
+    can spare. `separate`: every trial of a side lies beyond every trial of the other side.
+    """
 
     base: Spread
     other: Spread
@@ -43,83 +55,103 @@ class RatioEstimate:
     low: float | None = None
     high: float | None = None
     p_value: float | None = None
+    error: float | None = None
+    freedom: float | None = None
+    unruly: bool = False
+    separate: bool = False
+
+    def p_equivalent(self, min_effect: float) -> float | None:
+        """Return the p-value of the equivalence within plus or minus `min_effect`, which is relative."""
+        if self.error is None or self.freedom is None:
+            return None
+        room = math.log1p(min_effect) - abs(math.log(self.ratio))
+        if self.error == 0:
+            return 0.0 if room > 0 else 1.0
+        return float(scipy.special.stdtr(self.freedom, -room / self.error))
+
+    def detectable(self, level: float) -> float | None:
+        """Return the relative change that a test at `level` would have found with a probability of POWER."""
+        if self.error is None or self.freedom is None:
+            return None
+        quantiles = scipy.special.stdtrit(self.freedom, np.array([1 - level / 2, POWER]))
+        return math.expm1(min(float(quantiles.sum()) * self.error, _LARGEST))
+
+
+_LARGEST = 700.0
+"""The largest logarithm whose power of e a float can hold: the interval of two wild trials may lie beyond."""
 
 
 def usable(values: Sequence[float]) -> bool:
-    """Say whether a ratio means anything for these values: at least one, all finite and above zero."""
+    """Return True if a ratio of the values has a meaning: at least one value, all finite, all above zero."""
     return len(values) > 0 and all(math.isfinite(value) and value > 0 for value in values)
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Summarise one side's trial values; they must be `usable`."""
-    if not usable(values):
+def measured(
+    values: Sequence[Sequence[float]], devices: Sequence[str], priors: Mapping[str, Prior] | None = None
+) -> Cells:
+    """Locate cells, given one value per trial and the device of each cell.
+
+    Cells of one device and one metric say what noise is usual there, unless `priors` says so for the device. Raise
+    ValueError unless all values are `usable`.
+    """
+    if not all(usable(cell) for cell in values):
         raise ValueError("a ratio needs positive, finite trial values")
-    logs = np.log(np.asarray(values, dtype=np.float64))
-    if len(values) < 2:
-        return Spread(len(values), float(logs[0]), None)
-    # Identical values have no variance; the rounding of their mean must not invent one.
-    variance = float(logs.var(ddof=1)) if float(np.ptp(logs)) > 0 else 0.0
-    return Spread(len(values), float(logs.mean()), variance)
+    return cells_of(values, devices, priors)
+
+
+def spreads(cells: Cells) -> list[Spread]:
+    """Summarise each cell."""
+    return _spreads(cells.located, cells.rows)
+
+
+def ratios(cells: Cells, pairs: Sequence[tuple[int, int]], confidence: float = CONFIDENCE) -> list[RatioEstimate]:
+    """Estimate the ratio other / base of many pairs, each a base's and an other's place among the cells.
+
+    `confidence` is the coverage of the interval, between 0 and 1.
+    """
+    places = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    base, other = cells.at(places[:, 0]), cells.at(places[:, 1])
+    found = differences(base, other)
+    half_widths, p_values = found.half_widths(confidence), found.p_values()
+    sides = zip(_spreads(found.base, base.rows), _spreads(found.other, other.rows), strict=True)
+    numbers = np.column_stack([found.estimate, half_widths, p_values, found.error, found.freedom]).tolist()
+    flags = zip(found.unruly.tolist(), found.separate.tolist(), strict=True)
+    return [_estimate(*row) for row in zip(sides, numbers, flags, strict=True)]
 
 
 def ratio_of_trials(
-    base_values: Sequence[float], other_values: Sequence[float], confidence: float = CONFIDENCE
+    base_values: Sequence[float],
+    other_values: Sequence[float],
+    prior: Prior = NOTHING_KNOWN,
+    confidence: float = CONFIDENCE,
 ) -> RatioEstimate:
-    """Estimate how many times the base's value the other's is, each value standing for one trial."""
-    base, other = spread(base_values), spread(other_values)
-    difference = other.log_mean - base.log_mean
-    ratio = _exp(difference)
-    if base.log_variance is None or other.log_variance is None:
-        return RatioEstimate(base, other, ratio)
-    error, freedom = _welch(base.log_variance / base.n, other.log_variance / other.n, base.n, other.n)
-    if error == 0:
-        return RatioEstimate(base, other, ratio, ratio, ratio, 1.0 if ratio == 1 else 0.0)
-    half_width = float(scipy.special.stdtrit(freedom, 0.5 + confidence / 2)) * error
-    p_value = 2 * float(scipy.special.stdtr(freedom, -abs(difference) / error))
-    return RatioEstimate(base, other, ratio, _exp(difference - half_width), _exp(difference + half_width), p_value)
+    """Estimate the ratio other / base of a single pair. Raise ValueError unless all values are `usable`."""
+    cells = measured([base_values, other_values], ["", ""], {"": prior})
+    return ratios(cells, [(0, 1)], confidence)[0]
 
 
-def trials_to_settle(
-    estimate: RatioEstimate, min_effect: float, significance: float, confidence: float = CONFIDENCE
-) -> int | None:
-    """Say how many more trials a side would settle the comparison four times in five, if what was seen is the truth.
+def _estimate(sides: tuple[Spread, Spread], numbers: Sequence[float], flags: tuple[bool, bool]) -> RatioEstimate:
+    difference, half_width, p_value, error, freedom = numbers
+    if math.isnan(error):
+        return RatioEstimate(*sides, _exp(difference))
+    interval = (_exp(difference - half_width), _exp(difference + half_width))
+    return RatioEstimate(*sides, _exp(difference), *interval, p_value, error, freedom, *flags)
 
-    A difference of at least `min_effect` is settled once it is significant, a smaller one once its interval lies within
-    plus or minus `min_effect`. None: fewer than two trials on a side so far, or not with TRIALS_MAX trials.
-    """
-    if estimate.base.log_variance is None or estimate.other.log_variance is None:
-        return None
-    so_far = min(estimate.base.n, estimate.other.n)
-    difference, margin = abs(math.log(estimate.ratio)), math.log1p(min_effect)
-    if difference >= margin:
-        room, quantile = difference, 1 - significance / 2
-    else:
-        room, quantile = margin - difference, 0.5 + confidence / 2
-    n = np.arange(so_far + 1, TRIALS_MAX + 1, dtype=np.float64)
-    error, freedom = _welch_equal(estimate.base.log_variance, estimate.other.log_variance, n)
-    enough = (scipy.special.stdtrit(freedom, quantile) + scipy.special.stdtrit(freedom, POWER)) * error <= room
-    return int(n[int(np.argmax(enough))]) - so_far if enough.any() else None
+
+def _spreads(located: Located, rows: Floats) -> list[Spread]:
+    return [_spread(located, rows, index) for index in range(len(rows))]
+
+
+def _spread(located: Located, rows: Floats, index: int) -> Spread:
+    centre, variance = float(located.centre[index]), float(located.variance[index])
+    off = rows[index][located.set_aside[index]] - centre
+    return Spread(
+        int(located.trials[index]),
+        centre,
+        None if math.isnan(variance) else variance,
+        tuple(_exp(float(logarithm)) for logarithm in off),
+    )
 
 
 def _exp(logarithm: float) -> float:
-    """Return what a float can hold: two wild trials may have an interval beyond it."""
-    return math.exp(min(max(logarithm, -700.0), 700.0))
-
-
-def _welch(base: float, other: float, base_n: int, other_n: int) -> tuple[float, float]:
-    """Return the standard error of a difference of means, and its degrees of freedom, from squared standard errors."""
-    total = base + other
-    if total == 0:
-        return 0.0, math.inf
-    # Shares, not squares of variances: those underflow where the noise is tiny.
-    base_share, other_share = base / total, other / total
-    return math.sqrt(total), 1 / (base_share**2 / (base_n - 1) + other_share**2 / (other_n - 1))
-
-
-def _welch_equal(base: float, other: float, n: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Do the same for each of many n, the variances being those between single trials."""
-    total = base + other
-    if total == 0:
-        return np.zeros_like(n), n - 1
-    shares = (base / total) ** 2 + (other / total) ** 2
-    return np.sqrt(total / n), (n - 1) / shares
+    return math.exp(min(max(logarithm, -_LARGEST), _LARGEST))

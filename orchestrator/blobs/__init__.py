@@ -1,1 +1,1 @@
-"""What is shipped to devices: content-addressed files, reproducible archives, runtime bundles."""
+"""Make and keep the files shipped to devices: content-addressed blobs, reproducible archives, runtime bundles."""

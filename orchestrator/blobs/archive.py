@@ -1,4 +1,4 @@
-"""Zip archives whose bytes depend on nothing but names, contents and execute bits."""
+"""Write zip archives reproducibly: names, contents and execute bits decide all bytes."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from typing import BinaryIO
 from orchestrator.domain.errors import BundleError
 
 FORMAT_VERSION = 1
-"""Raise this when the same tree would give other bytes: everything derived from an archive is then made again."""
+"""Raise this number with any change of the bytes written for a given tree. Bundles are then built again."""
 
 STORED = 0
-"""Not compressed: the bytes do not depend on the zlib in use either."""
+"""Compression level of an archive whose bytes must not depend on the zlib in use."""
 
 BUNDLE_LEVEL = 5
 """The knee of zlib's curve on real bundles: 2 % larger than level 6 in two thirds of its time; level 9 takes 2.6 times
 as long as 6 for another 0.8 %."""
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that zip can express
 _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of an archive: its POSIX name there, and where its content is."""
+    """Describe one file of an archive: the POSIX name in the archive, and the content as a file or as bytes."""
 
     name: str
     source: Path | bytes
@@ -38,10 +38,11 @@ class Member:
 
 
 def members_of(tree: Path, keep: Callable[[str], bool] = lambda _name: True) -> list[Member]:
-    """Return the files below `tree` whose POSIX name there `keep` accepts, in order of name; caches of bytecode never.
+    """Return the files below `tree` as members, in order of name.
 
-    A link to a file inside the tree stands for that file. Any other link, and what is neither file nor folder, is
-    refused: an archive must mean the same on another machine. Empty folders are left out.
+    `keep` decides by a file's POSIX name relative to `tree`. Caches of bytecode and empty folders are left out. A link
+    to a file inside the tree is replaced by a copy of the file. Raise BundleError for any other link, and for anything
+    but files and folders, because the archive must mean the same on another machine.
     """
     root = tree.resolve()
     members = [_member(root, path, name) for path, name in _walk(root, "") if keep(name)]
@@ -49,7 +50,10 @@ def members_of(tree: Path, keep: Callable[[str], bool] = lambda _name: True) -> 
 
 
 def write_archive(stream: BinaryIO, members: Iterable[Member], level: int = BUNDLE_LEVEL) -> None:
-    """Write a zip archive of `members` in order of name, with fixed dates and modes, in bounded memory."""
+    """Write a zip archive of `members` in order of name.
+
+    Dates and modes are fixed. Contents are streamed, so that memory is bounded. `level` is zlib's, or STORED.
+    """
     with zipfile.ZipFile(stream, "w", allowZip64=True) as archive:
         for member in sorted(members, key=lambda member: member.name):
             with _open(member.source) as source:
@@ -60,7 +64,7 @@ def write_archive(stream: BinaryIO, members: Iterable[Member], level: int = BUND
 
 
 def archive_bytes(members: Iterable[Member], level: int = BUNDLE_LEVEL) -> bytes:
-    """Return such an archive as bytes; for small ones."""
+    """Return an archive of `members` as bytes. The whole archive is held in memory."""
     stream = BytesIO()
     write_archive(stream, members, level)
     return stream.getvalue()
@@ -72,6 +76,7 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[Path, str]]:
             name = prefix + entry.name
             if not entry.is_dir(follow_symlinks=False):
                 yield Path(entry.path), name
+            # Bytecode depends on the Python of the controller and on dates.
             elif entry.name != "__pycache__":
                 yield from _walk(Path(entry.path), name + "/")
 
@@ -97,7 +102,7 @@ def _open(source: Path | bytes) -> BinaryIO:
 
 def _info(member: Member, size: int, level: int) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(member.name, _EPOCH)
-    info.create_system = 3  # Unix: the modes below are meant
+    info.create_system = 3  # Unix, so that unpackers heed the modes below
     info.external_attr = (stat.S_IFREG | (0o755 if member.executable else 0o644)) << 16
     info.file_size = size  # tells zipfile whether this member needs zip64
     info.compress_type = zipfile.ZIP_STORED if level == STORED else zipfile.ZIP_DEFLATED

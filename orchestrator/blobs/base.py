@@ -1,4 +1,4 @@
-"""Where blobs come from and how a runtime becomes one."""
+"""Define the source of blobs, and the resolver from a runtime to a bundle."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from typing import Protocol, runtime_checkable
 
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.facts import Platform
-from orchestrator.domain.plan import RuntimeOffer
+from orchestrator.domain.plan.values import RuntimeOffer
 from orchestrator.domain.runtime import RuntimeSpec
 
 
 @runtime_checkable
 class BlobSource(Protocol):
-    """Hands out blobs by content; picklable."""
+    """Hand out blobs by content. Implementations are picklable, because sessions on gateways read blobs too."""
 
     def path(self, blob: Blob) -> Path:
-        """Return a local file with exactly this content; raise BlobError if there is none."""
+        """Return a local file with exactly the blob's content. Raise BlobError if there is none."""
 
 
 @runtime_checkable
 class RuntimeResolver(Protocol):
-    """Turns a pinned runtime into a bundle for one platform."""
+    """Resolve a pinned runtime to a bundle for one platform."""
 
     def offer(self, runtime: RuntimeSpec, platform: Platform) -> RuntimeOffer:
-        """Return the bundle, or why this platform cannot have it ("no wheel of …"); safe to call from many threads.
+        """Return the bundle of a runtime, or the reason why the platform cannot have one ("no wheel of …").
 
-        A runtime of the device's own or of the user's has no bundle and is always available. Raise BundleError where
-        nobody can know (no network) and where the request itself is wrong (no such version).
+        Safe to call from many threads. A runtime already on the device, or provided by the user, has no bundle and is
+        always available. Raise BundleError if the answer cannot be known (no network) or the request is wrong (no such
+        version).
         """

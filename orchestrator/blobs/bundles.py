@@ -1,4 +1,4 @@
-"""Runtime bundles: a pinned runtime's wheels for one platform, unpacked, in one reproducible archive."""
+"""Build runtime bundles: the unpacked wheels of a pinned runtime for one platform, in one reproducible archive."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from orchestrator.blobs.wheels import WheelRequest, install_wheels
 from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.errors import BundleError
 from orchestrator.domain.facts import Platform
-from orchestrator.domain.plan import RuntimeOffer
+from orchestrator.domain.plan.values import RuntimeOffer
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
 
 MANIFEST = "benchfleet-bundle.json"
-"""The member of every bundle that says what is in it."""
+"""The member of every bundle with a description of the contents."""
 
 REFUSAL_SECONDS = 24 * 3600
-"""How long "there is no wheel" is believed without asking again: a wheel may still be published for an old version."""
+"""Believe the answer "there is no wheel" for this long. A wheel may still be published for an old version."""
 
 _MACHINE_DEPENDENT = frozenset(
     {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"}
@@ -41,9 +41,9 @@ Install = Callable[[WheelRequest, Path], None]
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What an earlier call found out: a bundle and the versions in it, or the reason why there is none.
+    """Hold an earlier answer: a bundle and the versions in the bundle, or the reason why there is none.
 
-    `where` is the platform that was asked for, in words; others for which the same wheels fit share the answer.
+    `where` is the platform of the question, in words. Platforms with the same fitting wheels share the answer.
     """
 
     bundle: Blob | None
@@ -53,17 +53,17 @@ class _Known:
     asked_unix_s: float
 
     def unavailable_for(self, where: str) -> str | None:
-        """Return the reason as it reads for another such platform."""
+        """Return the reason in the words of another platform with the same answer."""
         return self.unavailable.replace(self.where, where) if self.unavailable else None
 
 
 class UvResolver:
-    """A RuntimeResolver that asks uv (pip on 32-bit Arm) once for each runtime and platform, and remembers the answer.
+    """Resolve runtimes by uv (pip on 32-bit Arm), once for each runtime and platform, and remember the answers.
 
-    `directory` holds the answers, one file each. They pin: a runtime keeps the versions that it was first resolved to
-    on this controller, whatever is published later, and a bundle that was lost from the cache is made of those again.
-    An answer needs neither a network nor a subprocess the second time. Any number of threads and processes may ask at
-    once; each bundle is built by one of them while the others wait.
+    `directory` holds one file per answer. An answer pins versions: a runtime keeps the versions of the first resolution
+    on this controller, whatever is published later. A bundle lost from the cache is built of the same versions again.
+    The second time an answer needs neither a network nor a subprocess. Any number of threads and processes may ask at
+    once. One of them builds the bundle while the others wait.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class UvResolver:
         self._clock = clock
 
     def offer(self, runtime: RuntimeSpec, platform: Platform) -> RuntimeOffer:
-        """Return the bundle, or why this platform cannot have it; raise BundleError if that cannot be known."""
+        """Return the bundle, or the reason why the platform cannot have one. See `blobs.base.RuntimeResolver`."""
         if runtime.source is not RuntimeSource.BUNDLE:
             return RuntimeOffer(runtime)
         contents = contents_of(runtime, machine_of(platform))
@@ -102,6 +102,7 @@ class UvResolver:
         if known and self._still_good(known):
             return known
         with self._alone_with(order):
+            # Another process may have answered while we waited for the lock.
             known = self._recall(order)
             if known and self._still_good(known):
                 return known
@@ -115,16 +116,18 @@ class UvResolver:
         return 0 <= self._clock() - known.asked_unix_s < REFUSAL_SECONDS
 
     def _ask(self, order: _Order, known: _Known | None) -> _Known:
-        """Resolve, with the versions of last time if there are any that can still be had."""
+        """Resolve an order, with the versions of the last answer if they can still be had."""
         pins = known.packages if known else {}
         try:
             return self._build(order, pins)
         except NoWheel as reason:
             if pins:
+                # A pinned version was withdrawn from the index. Resolve freely rather than refuse the runtime.
                 return self._ask(order, None)
             return _Known(None, {}, str(reason), order.where, self._clock())
         except BundleError:
             if known and known.unavailable:
+                # The index cannot be asked now. An outdated "no wheel" is better than no answer.
                 return known
             raise
 
@@ -159,13 +162,13 @@ class UvResolver:
     def _remember(self, order: _Order, known: _Known) -> None:
         document = {"order": order.document, **asdict(known)}
         file = self._file(order, ".json")
-        incoming = file.with_suffix(".json.incoming")  # one writer: the lock is held
+        incoming = file.with_suffix(".json.incoming")  # a fixed name is safe, because the lock allows one writer
         incoming.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         incoming.replace(file)
 
     @contextmanager
     def _alone_with(self, order: _Order) -> Iterator[None]:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # models may be nobody else's business
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # may be confidential
         with self._file(order, ".lock").open("wb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -180,7 +183,7 @@ class UvResolver:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """One bundle to be had; `key` is the same whenever the bundle would be."""
+    """Describe a bundle to get. Two orders have the same `key` exactly if their bundles are the same."""
 
     runtime: RuntimeSpec
     contents: Contents
@@ -189,7 +192,7 @@ class _Order:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Return all that decides what is in the bundle, and how it is packed."""
+        """Return everything which decides the bundle's contents and packing."""
         return {
             "format": FORMAT_VERSION,
             "requirement": self.contents.requirement,
@@ -220,7 +223,7 @@ def _packages_in(tree: Path) -> dict[str, str]:
 
 
 def _manifest(order: _Order, packages: Mapping[str, str]) -> bytes:
-    """Return what makes a bundle describe itself; `from_device` names what the device's own Python must provide."""
+    """Return the manifest of a bundle. `from_device` names packages to be provided by the device's own Python."""
     document = {
         **order.document,
         "runtime": order.runtime.label,
@@ -232,10 +235,10 @@ def _manifest(order: _Order, packages: Mapping[str, str]) -> bytes:
 
 
 def _keeper(left_out: tuple[str, ...]) -> Callable[[str], bool]:
-    """Return a test for names worth shipping.
+    """Return a test for file names worth shipping.
 
-    Not worth it are scripts (their first line names an interpreter of the controller's) and what an installer notes for
-    itself, which differs from machine to machine. Names, versions, entry points and licences stay.
+    Scripts are left out, because their first line names an interpreter of the controller. An installer's own notes are
+    left out, because they differ from machine to machine. Names, versions, entry points and licences stay.
     """
 
     def keep(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The controller's own store of blobs: one read-only file per content, named by its SHA-256."""
+"""Keep the controller's blobs: one read-only file per content, named by the SHA-256 of the content."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.errors import BlobError
+from orchestrator.specs.hashing import chunks_of, sha256_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_CHUNK_BYTES = 1 << 20
 
 
 class BlobCache:
-    """A BlobSource over a folder that any number of threads and processes may fill at the same time.
+    """Store and hand out blobs in one folder, for any number of threads and processes at the same time.
 
-    Files arrive under a name of their own and are renamed into place when whole: a reader sees all of one or nothing.
-    What `path` hands out was hashed once by this process, and again if the file has changed since. To a copy in
-    another process only the folder travels.
+    A file is written under a temporary name and renamed into place when complete. A reader therefore sees a whole file
+    or none. `path` hashes each file once per process, and again after a change of the file. A pickled cache carries
+    the folder only.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -37,19 +36,26 @@ class BlobCache:
     def __reduce__(self) -> tuple[type[BlobCache], tuple[Path]]:
         return BlobCache, (self._directory,)
 
-    def add(self, source: Path | bytes, kind: BlobKind, name: str | None = None) -> Blob:
-        """Copy a file or bytes in, unless their content is here; `name` is the file's own unless given."""
+    def add(self, source: Path | bytes | BufferedReader, kind: BlobKind, name: str | None = None) -> Blob:
+        """Copy a file, an opened file or bytes into the cache, unless the content is there already.
+
+        `name` is shown to people. The default is the file's own name. Raise BlobError if the content cannot be stored.
+        An opened file is closed at the end.
+        """
         label = name or (source.name if isinstance(source, Path) else kind.value)
         with self._storing(label), _reading(source) as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            sha256 = _sha256(stream, label)
             blob = Blob(sha256, stream.seek(0, os.SEEK_END), kind, label)
             if not self.holds(blob):
-                stream.seek(0)
+                # Hashed again while copying: the file may change between the hash above and the copy.
                 blob = self._copy(stream, kind, label)
         return blob
 
     def adopt(self, file: Path, kind: BlobKind, name: str | None = None) -> Blob:
-        """Take a file of ours over: it is gone from where it was."""
+        """Move a file into the cache, without a copy where both are on one file system.
+
+        Raise BlobError if the file cannot be stored.
+        """
         label = name or file.name
         with self._storing(label):
             with file.open("rb") as stream:
@@ -60,19 +66,24 @@ class BlobCache:
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
+                # A rename cannot cross file systems.
                 blob = self.add(file, kind, label)
                 file.unlink()
         return blob
 
     def holds(self, blob: Blob) -> bool:
-        """Tell whether a file of this name and size is here, without reading it."""
+        """Return True if the cache has a file of the blob's hash and size. The file is not read."""
         try:
             return self._file(blob).stat().st_size == blob.size
         except FileNotFoundError:
             return False
 
     def path(self, blob: Blob) -> Path:
-        """Return the file; raise BlobError if it is missing, or damaged (it is then removed, and can be added anew)."""
+        """Return the blob's file with a checked content.
+
+        Raise BlobError if the file is missing, unreadable or damaged. A damaged file is removed, so that the content
+        can be added again.
+        """
         file = self._file(blob)
         with self._lock:
             try:
@@ -107,18 +118,19 @@ class BlobCache:
             hint="start the run again with the same sweep to store it anew; check the disk if this happens twice",
         )
 
-    def _copy(self, stream: BinaryIO, kind: BlobKind, name: str) -> Blob:
-        """Store what the stream gives, whatever its hash said a moment ago."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # models may be nobody else's business
+    def _copy(self, stream: BytesIO | BufferedReader, kind: BlobKind, name: str) -> Blob:
+        """Copy a stream into the cache. The blob's hash is taken of the bytes copied."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # models may be confidential
         digest = hashlib.sha256()
         descriptor, incoming = tempfile.mkstemp(prefix=".incoming-", dir=self._directory)
         try:
             with os.fdopen(descriptor, "wb") as sink:
-                while chunk := stream.read(_CHUNK_BYTES):
+                for chunk in _chunks(stream, name):
                     digest.update(chunk)
                     sink.write(chunk)
                 size = sink.tell()
                 sink.flush()
+                # Before the rename: after a power cut the name must not stand for a file without its content.
                 os.fsync(sink.fileno())
             self._place(Path(incoming), digest.hexdigest())
         except BaseException:
@@ -146,9 +158,20 @@ class BlobCache:
 
 
 def _stamp(file: Path) -> tuple[int, int, int]:
+    # A file with the same inode, size and date counts as unchanged: hashing a large model at every use takes long.
     found = file.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _reading(source: Path | bytes) -> BytesIO | BufferedReader:
-    return BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+def _sha256(stream: BytesIO | BufferedReader, name: str) -> str:
+    return hashlib.sha256(stream.getvalue()).hexdigest() if isinstance(stream, BytesIO) else sha256_of(stream, name)
+
+
+def _chunks(stream: BytesIO | BufferedReader, name: str) -> Iterable[bytes]:
+    return [stream.getvalue()] if isinstance(stream, BytesIO) else chunks_of(stream, name)
+
+
+def _reading(source: Path | bytes | BufferedReader) -> BytesIO | BufferedReader:
+    if isinstance(source, Path):
+        return source.open("rb")
+    return BytesIO(source) if isinstance(source, bytes) else source

@@ -1,4 +1,4 @@
-"""Install wheels for another machine into a folder, and tell "there is none" from "nobody can say"."""
+"""Install wheels for another machine into a folder, and tell "no wheel exists" from "the index could not be asked"."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ _REASON_MAX = 400
 
 @dataclass(frozen=True, slots=True)
 class WheelRequest:
-    """What to install, for which platform; `where` is that platform in words. `pins` holds versions chosen before."""
+    """Ask for the packages of a runtime for one platform.
+
+    `where` is the platform in words. `pins` maps package names to versions chosen by an earlier resolution.
+    """
 
     contents: Contents
     target: WheelTarget
@@ -42,9 +45,10 @@ class WheelRequest:
 
 
 def install_wheels(request: WheelRequest, folder: Path) -> None:
-    """Install into `tree` in an absolute `folder`.
+    """Install the requested packages into the subfolder `tree` of `folder`, an absolute path.
 
-    Raise NoWheel if the index shows that nothing fits, BundleError if it shows nothing.
+    Raise NoWheel if the index proves the absence of a fitting wheel. Raise NoSuchRelease if the index lacks the
+    version, and BundleError if the index could not be asked.
     """
     tree = folder / "tree"
     constraints = folder / "constraints.txt"
@@ -61,9 +65,10 @@ def install_wheels(request: WheelRequest, folder: Path) -> None:
 
 
 def uv_command(request: WheelRequest, tree: Path, constraints: Path) -> list[str]:
-    """Return uv's argument list; it needs an interpreter to run at all, and ours is as good as any."""
+    """Return uv's argument list."""
     target = request.target
     return [
+        # uv does not run without an interpreter. Platform and version below override ours.
         *(_find_uv(), "pip", "install", "--python", sys.executable, "--no-python-downloads"),
         *("--python-platform", target.platforms[0], "--python-version", target.python),
         *("--only-binary", ":all:", "--target", str(tree), "--constraint", str(constraints)),
@@ -72,9 +77,10 @@ def uv_command(request: WheelRequest, tree: Path, constraints: Path) -> list[str
 
 
 def pip_command(request: WheelRequest, tree: Path) -> list[str]:
-    """Return pip's argument list; twice verbose, because only there does it say whether the index answered."""
+    """Return pip's argument list."""
     target = request.target
     return [
+        # -vv, because only there pip says whether the index answered. -P, because cwd must not shadow pip.
         *(sys.executable, "-P", "-m", "pip", "install", "-vv", "--no-input", "--disable-pip-version-check"),
         *(word for tag in target.platforms for word in ("--platform", tag)),
         *("--implementation", "cp", "--python-version", target.python, "--only-binary=:all:", "--no-deps"),
@@ -83,7 +89,11 @@ def pip_command(request: WheelRequest, tree: Path) -> list[str]:
 
 
 def uv_failure(request: WheelRequest, exit_code: int, stderr: str) -> NoWheel | BundleError:
-    """Return what a failure of uv means. It exits with 1 when it found no solution, with 2 when it could not look."""
+    """Return the meaning of a failure of uv.
+
+    uv exits with 1 if no solution exists, and with 2 if uv could not look. The text decides, because uv's "no solution"
+    also covers a package unknown to the index and a cache without the package.
+    """
     text = " ".join(_BOX.sub(" ", stderr).split())
     contents = request.contents
     if "no solution found" not in text.lower():
@@ -99,12 +109,16 @@ def uv_failure(request: WheelRequest, exit_code: int, stderr: str) -> NoWheel | 
 
 
 def pip_failure(request: WheelRequest, output: str) -> NoWheel | BundleError:
-    """Return what a failure of pip means. It says "no matching distribution" even where no index could be reached."""
+    """Return the meaning of a failure of pip.
+
+    pip says "no matching distribution" even if no index could be reached. The verbose output tells the two apart.
+    """
     contents = request.contents
     if "No matching distribution found" not in output:
         lines = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.strip()]
         last = lines[-1] if lines else "pip failed without saying why"
         return _unknown(request, _NO_SPACE if _NO_SPACE in output else last)
+    # A 404 is an answer: an index among several lacks the package.
     failures = [found for found in _PIP_FETCH_FAILED.findall(output) if "404 Client Error" not in found]
     if failures:
         return _unknown(request, failures[-1])
@@ -117,7 +131,7 @@ def pip_failure(request: WheelRequest, output: str) -> NoWheel | BundleError:
 
 
 def _why_none(request: WheelRequest, text: str) -> str:
-    """Return in one line why no wheels fit, from what uv explains at length."""
+    """Return in one line the reason why no wheels fit, from uv's long explanation."""
     title = _title(request.contents)
     blocked = _NO_WHEELS_OF.search(text)
     if blocked and blocked.group(1) != request.contents.package:
@@ -133,7 +147,7 @@ def _why_none(request: WheelRequest, text: str) -> str:
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run an installer in the root folder, so that no project's settings apply to it, only the user's."""
+    """Run an installer in the root folder, where no project's settings apply but the user's do."""
     try:
         return subprocess.run(
             command,
@@ -161,6 +175,7 @@ def _find_uv() -> str:
 def _unknown(request: WheelRequest, reason: str, hint: str | None = None) -> BundleError:
     if _NO_SPACE in reason:
         hint = "free some space in the cache folder"
+    # An index URL may carry a user and a password, and errors end up in terminals and logs.
     reason = _CREDENTIALS.sub("//", reason).rstrip(".")[:_REASON_MAX]
     return BundleError(
         f"cannot resolve {request.contents.requirement} for {request.where}: {reason}",
@@ -177,7 +192,7 @@ def _title(contents: Contents) -> str:
 
 
 def _chain(stderr: str) -> str:
-    """Return the first error and the innermost cause of it, in one line."""
+    """Return uv's first error with its first and its innermost cause, in one line."""
     lines = [line.strip() for line in stderr.splitlines()]
     errors = [line.partition(":")[2].strip() for line in lines if line.lower().startswith("error:")]
     causes = [line.partition(":")[2].strip() for line in lines if line.lower().startswith(("cause:", "caused by:"))]

@@ -1,4 +1,4 @@
-"""The worker that runs on devices, as the zipapp that is shipped to them and the loader that receives it."""
+"""Pack the device worker as a zipapp, and read the loader which receives the zipapp on a device."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ _LEFT_OUT = ("__pycache__", "tests")
 
 @cache
 def loader_source() -> str:
-    """Return the program that a device's Python gets as its `-c` argument."""
+    """Return the program for the `-c` argument of a device's Python."""
     return files(PACKAGE).joinpath("loader.py").read_text(encoding="utf-8")
 
 
 @cache
 def worker_archive() -> tuple[bytes, str]:
-    """Return the zipapp and its SHA-256.
+    """Return the zipapp and its SHA-256 in hex.
 
-    The same sources give the same bytes on every controller: nothing is compressed (a small program gains little, and
-    its hash then does not depend on a zlib), so a device that several controllers share keeps one copy.
+    The same sources give the same bytes on every controller, so that a device shared by several controllers keeps one
+    copy.
     """
     members = [Member("__main__.py", _MAIN), *_members(files(PACKAGE), PACKAGE)]
+    # Stored, not compressed: a small program gains little, and compressed bytes depend on the zlib in use.
     archive = archive_bytes(members, level=STORED)
     return archive, hashlib.sha256(archive).hexdigest()
 

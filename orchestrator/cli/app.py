@@ -1,29 +1,43 @@
-"""The `benchfleet` command: its tree of commands, and how it ends."""
+"""Assemble the `benchfleet` command: the tree of commands, and the exit codes."""
 
 from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
-from io import TextIOWrapper
-from types import FrameType
 from typing import NoReturn
 
 import typer
 
 from orchestrator import __version__
-from orchestrator.cli import compare, db, devices, init, models, plan, run, runs, sql
+from orchestrator.cli import (
+    annotate,
+    baseline,
+    bisect,
+    compare,
+    db,
+    devices,
+    init,
+    models,
+    nightly,
+    plan,
+    process,
+    regressions,
+    run,
+    runs,
+    sql,
+)
 from orchestrator.cli.options import examples
+from orchestrator.domain.credentials import without_credentials
 from orchestrator.domain.errors import ExitCode, OrchestratorError
 
 INTERRUPTED = 130
-"""What Typer makes of Ctrl-C."""
+"""Exit code that Typer gives to Ctrl-C."""
 
 app = typer.Typer(
     name="benchfleet",
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
+    pretty_exceptions_enable=False,  # expected failures are two lines, and defects show a plain traceback on demand
     rich_markup_mode=None,  # plain help is drawn in half the time, and can be read in a pipe
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples("benchfleet init lab", "cd lab", "benchfleet run sweeps/quickstart.yaml", title="Begin with:"),
@@ -35,6 +49,11 @@ plan.add_to(app)
 run.add_to(app)
 app.add_typer(runs.app, name="runs")
 compare.add_to(app)
+app.add_typer(baseline.app, name="baseline")
+app.add_typer(regressions.app, name="regressions")
+bisect.add_to(app)
+annotate.add_to(app)
+app.add_typer(nightly.app, name="nightly")
 sql.add_to(app)
 app.add_typer(db.app, name="db")
 
@@ -56,16 +75,11 @@ def _root(
 
 
 def main() -> NoReturn:
-    """Run the command and exit as the design's table of exit codes says."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    os.umask(os.umask(0o022) | 0o022)  # whatever we write, nobody else may change it
-    _open_closed_streams()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no "µ" still gets its table
+    """Run the command, and exit with a code of `ExitCode`."""
+    process.prepare()
     try:
         code = _exit_code()
-    except SystemExit as end:
+    except SystemExit as end:  # Typer turns a broken pipe into an exit with code 1
         if not isinstance(end.__context__, BrokenPipeError):
             raise
         code = _reader_left()
@@ -74,18 +88,11 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def _open_closed_streams() -> None:
-    """Give a command whose standard output or error was closed (`>&-`) one that leads nowhere."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
-
-
 def _exit_code() -> int:
-    """Run the command; what it raises becomes two lines on standard error and an exit code."""
+    """Run the command. Turn an error into two lines on standard error and an exit code."""
     try:
         code = app(prog_name="benchfleet", standalone_mode=False)
-        sys.stdout.flush()
+        sys.stdout.flush()  # here, where a full disk can still be reported
     except OrchestratorError as error:
         _complain(str(error), error.hint)
         return error.exit_code
@@ -99,7 +106,7 @@ def _exit_code() -> int:
         if os.environ.get("BENCHFLEET_DEBUG"):
             raise
         if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
-            _drop_output()  # else Python tries once more when it ends, and has an exit code of its own for that
+            _drop_output()  # else Python writes once more at its end, and exits with a code of its own
             _complain(f"the output cannot be written: {error.strerror}", "free space there, or print elsewhere")
             return ExitCode.INFRASTRUCTURE
         return _unexpected(error)
@@ -108,7 +115,8 @@ def _exit_code() -> int:
 
 def _interrupted(error: BaseException | None = None) -> ExitCode:
     cause = None if error is None else error.__cause__
-    if isinstance(cause, EOFError):  # Typer takes any for Ctrl-D, but a file may have been cut short
+    # Typer takes every EOFError for Ctrl-D, but a file of this installation may have been cut short.
+    if isinstance(cause, EOFError):
         if os.environ.get("BENCHFLEET_DEBUG"):
             raise cause
         return _unexpected(cause)
@@ -127,20 +135,22 @@ def _misused(error: typer.TyperException) -> ExitCode:
     message = error.format_message()
     if context is None:
         _complain(message, None)
-    elif message == context.get_help():  # a group without a command: its help is the answer
+    elif message == context.get_help():  # a group without a command is answered by its help
         typer.echo(message, err=True)
     else:
+        # As our own errors are written: no capital, no full stop.
         _complain(message[:1].lower() + message[1:].rstrip("."), f"{context.command_path} --help")
     return ExitCode.USAGE
 
 
 def _reader_left() -> ExitCode:
-    """End quietly when whoever read our output, such as `head`, has seen enough."""
+    """End quietly when the reader of our output, such as `head`, has seen enough."""
     _drop_output()
     return ExitCode.FINE
 
 
 def _drop_output() -> None:
+    # The descriptor rather than sys.stdout: what is buffered must have somewhere to go.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -151,9 +161,12 @@ def _complain(message: str, hint: str | None) -> None:
 
 
 def _harmless(text: str) -> str:
-    """Return text that may quote a file or a device, without what a terminal would obey; its lines stay."""
+    """Return foreign text without credentials and control characters. Lines stay."""
+    text = without_credentials(text)
+    # An error may quote a file or a device.
     if text.isascii() and text.isprintable():
         return text
+    # Late, since the module imports rich, and most errors are plain ASCII.
     from orchestrator.reporting.text import clean_lines
 
     return clean_lines(text)
@@ -161,7 +174,3 @@ def _harmless(text: str) -> str:
 
 def _label(text: str, colour: str) -> str:
     return text if os.environ.get("NO_COLOR") else typer.style(text, fg=colour)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`benchfleet compare`: what changed between variants, runtimes, devices or settings."""
+"""Offer `benchfleet compare`: compare variants, runtimes, devices, settings or runs."""
 
 from __future__ import annotations
 
@@ -6,32 +6,106 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Config, Db, Json, RunName, examples
-from orchestrator.cli.output import leave, show
+from orchestrator.cli.ending import leave
+from orchestrator.cli.options import DATABASE, Call, RunName, examples, shares
 from orchestrator.domain.errors import ExitCode
+
+_OVER_TIME = examples("benchfleet compare last --against last-before --fail-on-regression", title="Over time:") + "\n\n"
+
+Against = Annotated[
+    str | None,
+    typer.Option(
+        "--against",
+        metavar="RUN",
+        help="Compare with the same cells of another run: an id, a baseline's name, last-before (the run of the sweep "
+        "before), or a date such as 2026-11-28 (its newest run that had ended by then, in UTC).",
+        show_default=False,
+    ),
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="Which metric, such as latency, p90, memory, energy, size or accuracy; may be repeated. Default: latency "
+        "with its p90 and p99, memory and energy, where both sides have them. A gate judges each.",
+        show_default=False,
+    ),
+]
+MinEffect = Annotated[
+    float | None,
+    typer.Option(
+        "--min-effect",
+        min=0.0,
+        metavar="SHARE",
+        help="Smallest change that matters: 0.01 is 1 %. Default: the metric's own.",
+    ),
+]
+FailOnRegression = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-regression",
+        help="Exit with 1 for a cell that is confirmed worse, does not run, is missing or is less accurate, and if "
+        "nothing was compared. A changed environment alone passes, with a warning.",
+    ),
+]
+MaxAccuracyDrop = Annotated[
+    float | None,
+    typer.Option(
+        "--max-accuracy-drop",
+        min=0.0,
+        max=1.0,
+        metavar="X",
+        help="How far an accuracy may fall: 0.01 is from 0.98 to 0.97. Default: the metric's own, for top-1 0.01.",
+        show_default=False,
+    ),
+]
+RequireAgreement = Annotated[
+    bool, typer.Option("--require-agreement", help="Outputs that disagree, or that nobody can compare, fail too.")
+]
+FailOnEnvironmentChange = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-environment-change",
+        help="As --fail-on-regression, and exit with 1 too where the same bytes differ from the other run, which is a "
+        "change of the device or of its environment.",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the tree."""
-    app.command(epilog=examples("benchfleet compare last --by variant --base fp32"))(compare)
+    app.command(epilog=_OVER_TIME + examples("benchfleet compare last --by variant --base fp32"))(compare)
 
 
+@shares(DATABASE, has_cases=True)
 def compare(
+    call: Call,
     run: RunName,
-    base: Annotated[str, typer.Option("--base", metavar="VALUE", help="What all others are compared with.")],
-    by: Annotated[
-        str, typer.Option("--by", metavar="WHAT", help="What differs: variant, runtime, device or a setting.")
-    ] = "variant",
-    metric: Annotated[str, typer.Option("--metric", metavar="NAME", help="Which metric.")] = "latency",
-    min_effect: Annotated[
-        float | None,
+    base: Annotated[
+        str | None,
         typer.Option(
-            "--min-effect",
-            min=0.0,
-            metavar="SHARE",
-            help="Smallest change that matters: 0.01 is 1 %. Default: the metric's own.",
+            "--base",
+            metavar="VALUE",
+            help="What all others are compared with. Default: the variant that all others were made from.",
+            show_default=False,
         ),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="WHAT",
+            help="What differs: variant, runtime, device, a setting such as threads, or run.  [default: variant]",
+            show_default=False,
+        ),
+    ] = None,
+    against: Against = None,
+    metric: Metrics = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Of several metrics, each in a table of its own, with intervals.")
+    ] = False,
+    min_effect: MinEffect = None,
     atol: Annotated[
         float, typer.Option("--atol", min=0.0, metavar="X", help="How far outputs may differ and still agree.")
     ] = 1e-3,
@@ -39,30 +113,29 @@ def compare(
         float,
         typer.Option("--rtol", min=0.0, metavar="SHARE", help="How much further, as a share of the base's output."),
     ] = 1e-2,
-    fail_on_regression: Annotated[
-        bool, typer.Option("--fail-on-regression", help="Exit with 1 if any cell regressed.")
-    ] = False,
-    db: Db = None,
-    config: Config = None,
-    as_json: Json = False,
+    fail_on_regression: FailOnRegression = False,
+    max_accuracy_drop: MaxAccuracyDrop = None,
+    require_agreement: RequireAgreement = False,
+    fail_on_environment_change: FailOnEnvironmentChange = False,
 ) -> None:
-    """Compare a run's cells with one of them.
+    """Compare a run's cells with one of them, or with another run.
 
-    Prints, for each device and setting: the ratio with its interval over trials, size, accuracy, and whether the
-    outputs agree. Iterations of one process are correlated and are never pooled: a side's values are the medians of
-    its trials.
+    Prints, for each device and setting and in each metric: the ratio over trials with its verdict, size, accuracy, and
+    whether the outputs agree. A single --metric is printed with intervals, as --details prints each. Iterations of one
+    process are correlated and are never pooled: a side's values are the medians of its trials.
     """
-    from orchestrator import bootstrap
-    from orchestrator.domain.comparison import Tolerance, Verdict
-    from orchestrator.reporting.compare import CompareView
-    from orchestrator.services.compare import CompareOptions
-    from orchestrator.services.compare import compare as compare_cells
-    from orchestrator.services.run import require_run
+    from orchestrator.bootstrap import Wiring
+    from orchestrator.domain.comparison import Tolerance
+    from orchestrator.domain.gate import GateTerms
+    from orchestrator.reporting.reports.comparison import comparison_report
+    from orchestrator.services.results.compare import CompareOptions
+    from orchestrator.services.results.request import CompareRequest, compare_run
 
-    with bootstrap.store(bootstrap.settings(db=db, config=config)) as store:
-        record = require_run(store, run)
-        options = CompareOptions(metric=metric, min_effect=min_effect, tolerance=Tolerance(atol, rtol))
-        comparison = compare_cells(store, record.header.run, by, base, options)
-    show(comparison, as_json, lambda: CompareView(comparison))
-    regressed = any(row.verdict is Verdict.REGRESSED for row in comparison.rows)
-    leave(ExitCode.REGRESSION if fail_on_regression and regressed else ExitCode.FINE)
+    terms = GateTerms(max_accuracy_drop, require_agreement, fail_on_environment_change)
+    options = CompareOptions(min_effect=min_effect, tolerance=Tolerance(atol, rtol), terms=terms)
+    with Wiring(call.settings()) as wiring:
+        comparison = compare_run(CompareRequest(run, base, by, options, against, metric or ()), wiring)
+    call.show(comparison_report(comparison, details=details))
+    # Shown first: a build that fails must still say why.
+    gates = fail_on_regression or fail_on_environment_change
+    leave(ExitCode.REGRESSION if gates and comparison.reasons else ExitCode.FINE)

@@ -1,37 +1,68 @@
-"""`benchfleet db`: the database's schema."""
+"""Offer `benchfleet db`: the schema of the database."""
 
 from __future__ import annotations
 
+import sys
+from typing import Annotated
+
 import typer
 
-from orchestrator.cli.options import Config, Db, Json, examples
+from orchestrator.cli.options import DATABASE, Call, examples, shares
 
-app = typer.Typer(no_args_is_help=True, help="Upgrade the database, or say where its schema stands.")
+app = typer.Typer(no_args_is_help=True, help="Upgrade the database, or fill an empty one.")
 
 
 @app.command(epilog=examples("benchfleet db upgrade --db postgresql://lab@db.example/benchfleet"))
-def upgrade(db: Db = None, config: Config = None, as_json: Json = False) -> None:
-    """Bring the schema up to this version, or create it.
+@shares(DATABASE)
+def upgrade(call: Call) -> None:
+    """Create the schema, or upgrade it to this version.
 
     SQLite does so by itself, whenever a command writes.
     """
-    from orchestrator import bootstrap
+    from orchestrator.bootstrap import Wiring
+    from orchestrator.reporting.reports.database import schema_report
 
-    _report(bootstrap.upgrade_database(bootstrap.settings(db=db, config=config)), as_json)
+    call.show(schema_report(Wiring(call.settings()).upgrade_database()))
 
 
 @app.command(epilog=examples("benchfleet db current"))
-def current(db: Db = None, config: Config = None, as_json: Json = False) -> None:
-    """Print the schema's revision, and the one that this version wants."""
-    from orchestrator import bootstrap
+@shares(DATABASE)
+def current(call: Call) -> None:
+    """Print the schema's revision, and the revision of this version."""
+    from orchestrator.bootstrap import Wiring
+    from orchestrator.reporting.reports.database import schema_report
 
-    _report(bootstrap.database_revision(bootstrap.settings(db=db, config=config)), as_json)
+    call.show(schema_report(Wiring(call.settings()).database_revision()))
 
 
-def _report(status: dict[str, str | None], as_json: bool) -> None:
-    if as_json:
-        from orchestrator.reporting.plain_data import json_text
+@app.command(epilog=examples("benchfleet db demo --db demo.db --devices 4 --series 10 --nights 60"))
+@shares(DATABASE)
+def demo(
+    call: Call,
+    devices: Annotated[int, typer.Option("--devices", min=1, max=1000, metavar="N", help="Number of devices.")] = 20,
+    series: Annotated[int, typer.Option("--series", min=1, metavar="N", help="Cells of each device.")] = 30,
+    nights: Annotated[int, typer.Option("--nights", min=1, max=3650, metavar="N", help="Number of nights.")] = 365,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Equal seeds give equal figures.")] = 1,
+) -> None:
+    """Fill an empty database with a made-up year.
 
-        typer.echo(json_text(status))
-    else:
-        typer.echo(f"{status['database']}: revision {status['revision'] or 'none'}, wanted {status['wanted']}")
+    Pages and SQL can be tried on such a history. Devices are called demo-…, and every run says that nothing was
+    measured. --db has to name the database, so that the lab's own is never filled by accident.
+    """
+    from orchestrator.bootstrap import Wiring
+    from orchestrator.domain.demo import DemoRequest
+    from orchestrator.domain.errors import ConfigError
+    from orchestrator.reporting.reports.database import demo_report
+    from orchestrator.services.demo.fill import fill
+
+    if call.flags.get("db") is None:
+        raise ConfigError("db demo: no database is named", "benchfleet db demo --db demo.db fills a new file")
+    with Wiring(call.settings()) as wiring:
+        filled = fill(DemoRequest(devices, series, nights, seed), wiring, lambda night: _show_night(night, nights))
+    call.show(demo_report(filled))
+
+
+def _show_night(night: int, nights: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\rnight {night} of {nights}" + ("\n" if night == nights else ""))
+        sys.stderr.flush()

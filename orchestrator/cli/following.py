@@ -1,62 +1,55 @@
-"""What every command that drives devices shares: its display, its parts, Ctrl-C, and how it concludes."""
+"""Carry out use cases with devices: live display, Ctrl-C, and the run in full at the end."""
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
-from orchestrator.cli.output import leave, show
+from orchestrator.cli.options import Call
 from orchestrator.domain.errors import ExitCode
 
 if TYPE_CHECKING:
+    from orchestrator.bootstrap import Wiring
+    from orchestrator.domain.run_details import RunDetails
     from orchestrator.reporting.base import RunDisplay
-    from orchestrator.services.drive import DriverParts, Intent, Planner
-    from orchestrator.services.run import RunOutcome
-    from orchestrator.settings import Settings
-    from orchestrator.store.store import Store
-
-
-class Driving:
-    """The open database and the display of one command; `run` is the run's name, as far as it is known yet."""
-
-    def __init__(self, settings: Settings, store: Store, display: RunDisplay, run: str) -> None:
-        self._settings = settings
-        self.store = store
-        self.run = run
-        self._display = display
-
-    def parts(self, planner: Planner, *, waits: bool = False, reservation: int | None = None) -> DriverParts:
-        """Return what a driver works with."""
-        from orchestrator import bootstrap
-        from orchestrator.services.drive import DriverParts
-
-        tenant = bootstrap.tenant(self._settings, waits=waits, reservation=reservation)
-        return DriverParts(self.store, bootstrap.executor(self._settings), self._display, planner, tenant)
+    from orchestrator.services.base import Shows
 
 
 @contextmanager
-def driving(settings: Settings, run: str, as_json: bool) -> Iterator[Driving]:
-    """Open the database and the display; Ctrl-C says how to pick the run up, and exits 3."""
-    from orchestrator import bootstrap
-    from orchestrator.reporting.console import stderr_console
-    from orchestrator.reporting.progress import run_display
+def following(call: Call, goes_on_by: str | None = None) -> Iterator[tuple[Wiring, Shows]]:
+    """Open the wiring and the display for a use case with devices.
 
-    with bootstrap.store(settings) as store:
-        display = bootstrap.journaled(settings, run, run_display(stderr_console(), silent=as_json))
-        driver = Driving(settings, store, display, run)
-        gc.freeze()  # what has been imported by now stays: hours of looking through it for garbage are for nothing
+    Ctrl-C prints the commands to go on with the run, and exits 3. `goes_on_by` is the command that goes on instead.
+    """
+    from orchestrator.bootstrap import Wiring
+    from orchestrator.cli.process import settle
+    from orchestrator.cli.reading import reading_shown
+    from orchestrator.reporting.formats.console import stderr_console
+    from orchestrator.reporting.live.progress import run_display
+
+    run: str | None = None
+
+    def shows(name: str) -> RunDisplay:
+        nonlocal run
+        run = name
+        settle()  # here, since most modules have been imported by now
+        # For a program the display is silent: standard error then has nothing but errors.
+        return wiring.journaled(name, run_display(stderr_console(), silent=not call.for_people))
+
+    with Wiring(call.settings()) as wiring, reading_shown(call):
         try:
-            with display:
-                yield driver
+            yield wiring, shows
         except KeyboardInterrupt:
+            if run is None:  # nothing has begun, and there is no run to name
+                raise
+            goes_on = goes_on_by or f"benchfleet runs follow {run} (resume, if some had not begun)"
             typer.echo(
                 "interrupted; devices that run go on by themselves.\n"
-                f"Pick the run up with: benchfleet runs follow {driver.run} (resume, if some had not begun)\n"
-                f"or end it with: benchfleet runs cancel {driver.run}",
+                f"Pick the {'night' if goes_on_by else 'run'} up with: {goes_on}\n"
+                f"or end {'its present run' if goes_on_by else 'it'} with: benchfleet runs cancel {run}",
                 err=True,
             )
             raise typer.Exit(ExitCode.INCOMPLETE) from None
@@ -64,18 +57,8 @@ def driving(settings: Settings, run: str, as_json: bool) -> Iterator[Driving]:
             raise typer.Exit(ExitCode.INCOMPLETE) from None
 
 
-def conclude(outcome: RunOutcome, as_json: bool, intent: Intent) -> None:
-    """Print how the run stands and exit accordingly: what a detach or a cancel wanted is fine if it was had."""
-    from orchestrator.domain.run import DeviceRunState
-    from orchestrator.reporting.runs import RunDetails, run_report
-    from orchestrator.services.drive import Intent
+def show_run(details: RunDetails, call: Call) -> None:
+    """Print a run in full."""
+    from orchestrator.reporting.reports.run_details import run_details_report
 
-    details = RunDetails(outcome.record, outcome.missing, outcome.results, outcome.excluded, outcome.recovery)
-    show(details, as_json, lambda: run_report(details))
-    states = {part.state for part in outcome.record.devices}
-    if outcome.taken_over:
-        leave(outcome.exit_code)
-    if intent is Intent.DETACH and DeviceRunState.FAILED not in states:
-        typer.echo(f"detached; follow it with: benchfleet runs follow {outcome.record.header.run}", err=True)
-    elif intent is not Intent.CANCEL or not states <= {DeviceRunState.CANCELLED, DeviceRunState.COMPLETE}:
-        leave(outcome.exit_code)
+    call.show(run_details_report(details))

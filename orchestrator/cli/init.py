@@ -1,14 +1,13 @@
-"""`benchfleet init`: a new lab."""
+"""Offer `benchfleet init`: write a new lab."""
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Json, examples
+from orchestrator.cli.options import NO_SETTINGS, Call, examples, shares
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,25 +15,16 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=examples("benchfleet init lab && cd lab && benchfleet run sweeps/quickstart.yaml"))(init)
 
 
+@shares(NO_SETTINGS)
 def init(
+    call: Call,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where; created if need be.")],
-    as_json: Json = False,
 ) -> None:
     """Write the files of a new lab.
 
     An inventory, sweeps, settings and a model, all commented. Nothing that is there already is replaced.
     """
-    from orchestrator.services.init_lab import init_lab
+    from orchestrator.reporting.reports.lab import NewLab, lab_report
+    from orchestrator.services.lab.init import init_lab
 
-    written = init_lab(directory)
-    if as_json:
-        from orchestrator.reporting.plain_data import json_text
-
-        typer.echo(json_text({"directory": directory, "written": written}))
-    else:
-        for path in written:
-            typer.echo(f"wrote {path}")
-        if not written:
-            typer.echo(f"{directory} is complete already; nothing written")
-        there = "" if directory.resolve() == Path.cwd() else f"cd {shlex.quote(str(directory))} && "
-        typer.echo(f"now: {there}benchfleet run sweeps/quickstart.yaml")
+    call.show(lab_report(NewLab(directory, init_lab(directory))))

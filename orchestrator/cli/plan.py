@@ -1,4 +1,4 @@
-"""`benchfleet plan`: what a sweep would do."""
+"""Offer `benchfleet plan`: print the plans of a sweep."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Config, Db, InventoryPath, Json, Select, examples
-from orchestrator.cli.output import leave, show
+from orchestrator.cli.ending import leave
+from orchestrator.cli.options import FLEET, SWEEP_FILES, Call, Select, examples, shares
 
 SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file.")]
 
@@ -18,14 +18,12 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=examples("benchfleet plan sweeps/quickstart.yaml --select local"))(plan)
 
 
+@shares((*FLEET, *SWEEP_FILES))
 def plan(
+    call: Call,
     sweep: SweepPath,
     select: Select = "all",
     probe: Annotated[bool, typer.Option("--probe", help="Ask every device anew, even where facts are known.")] = False,
-    db: Db = None,
-    inventory: InventoryPath = None,
-    config: Config = None,
-    as_json: Json = False,
 ) -> None:
     """Print what a sweep would run, and how long it takes.
 
@@ -33,21 +31,20 @@ def plan(
     probed are probed first. Same inputs and seed give the same plan, byte for byte. Exits 3 if some devices could not
     be planned for, 4 if none could.
     """
-    from orchestrator import bootstrap
-    from orchestrator.reporting.console import stderr_console
-    from orchestrator.reporting.fleet import quarantine_line
-    from orchestrator.reporting.plans import SweepPlans, plan_report
-    from orchestrator.services.plan import plan_sweep
+    from orchestrator.bootstrap import Wiring
+    from orchestrator.cli.reading import reading_shown
+    from orchestrator.reporting.formats.console import stderr_console
+    from orchestrator.reporting.reports.plans import plan_report
+    from orchestrator.reporting.tables.fleet import quarantine_line
+    from orchestrator.reporting.tables.plans import SweepPlans
+    from orchestrator.services.runs import plan as plans
 
-    settings = bootstrap.settings(db=db, inventory=inventory, config=config)
-    devices = bootstrap.inventory(settings).select(select)
-    file = bootstrap.sweep_file(sweep)
-    planner = bootstrap.planner(settings, file, on_progress=stderr_console().print)
-    with bootstrap.store(settings) as store:
-        planning = plan_sweep(devices, planner, store, lambda: bootstrap.executor(settings), probe_all=probe)
-        kept_out = store.quarantines([device.name for device in devices])
-    planned = SweepPlans(file.sweep.name, file.sweep.order.seed, planning.plans, planning.failures)
-    show(planned, as_json, lambda: plan_report(planned))
-    for quarantine in kept_out.values():
+    with Wiring(call.settings()) as wiring, reading_shown(call):
+        planned = plans.plan(plans.PlanRequest(sweep, select, probe), wiring, stderr_console().print)
+    planning = planned.planning
+    found = SweepPlans(planned.sweep, planned.seed, planning.plans, planning.failures, planning.machines)
+    call.show(plan_report(found))
+    # After the plan, and on standard error: a plan for such a device is right, only the run would leave it out.
+    for quarantine in planned.quarantines.values():
         typer.echo(f"warning: run would leave this device out: {quarantine_line(quarantine)}", err=True)
     leave(planning.exit_code)

@@ -1,4 +1,4 @@
-"""`benchfleet run`: execute a sweep."""
+"""Offer `benchfleet run`: execute a sweep."""
 
 from __future__ import annotations
 
@@ -7,23 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.following import conclude, driving
-from orchestrator.cli.options import (
-    Config,
-    Db,
-    ExecutorName,
-    InventoryPath,
-    Json,
-    RayAddress,
-    Reservation,
-    Select,
-    Wait,
-    examples,
-)
+from orchestrator.cli.ending import leave
+from orchestrator.cli.following import following, show_run
+from orchestrator.cli.options import SESSIONS, SWEEP_FILES, Call, Reservation, Select, Wait, examples, shares
 from orchestrator.cli.plan import SweepPath
+from orchestrator.domain.errors import ExitCode
 
 if TYPE_CHECKING:
-    from orchestrator.services.run import RunOutcome
+    from orchestrator.domain.run_details import RunDetails
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,43 +22,37 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=examples("benchfleet run sweeps/quickstart.yaml --select 'class=rpi'"))(run)
 
 
+@shares((*SESSIONS, *SWEEP_FILES), has_cases=True)
 def run(
+    call: Call,
     sweep: SweepPath,
     select: Select = "all",
     detach: Annotated[bool, typer.Option("--detach", help="Leave as soon as every device runs.")] = False,
     wait: Wait = False,
     reservation: Reservation = None,
-    executor: ExecutorName = None,
-    ray_address: RayAddress = None,
-    db: Db = None,
-    inventory: InventoryPath = None,
-    config: Config = None,
-    as_json: Json = False,
 ) -> None:
     """Run a sweep on devices and follow it to its end.
 
-    Devices run by themselves: Ctrl-C leaves them running, and `benchfleet runs follow last` picks them up.
+    Devices run by themselves: Ctrl-C leaves devices running, and `benchfleet runs follow last` picks them up.
     """
-    from orchestrator import bootstrap
-    from orchestrator.services.drive import Intent
-    from orchestrator.services.run import new_run, run_sweep
+    from orchestrator.services.runs.start import StartRequest, start
 
-    settings = bootstrap.settings(db=db, inventory=inventory, config=config, executor=executor, ray_address=ray_address)
-    devices = bootstrap.inventory(settings).select(select)
-    file = bootstrap.sweep_file(sweep)
-    intent = Intent.DETACH if detach else Intent.RUN
-    header = new_run(file.sweep, file.text, file.model, {"select": select})
-    with driving(settings, header.run, as_json) as driver:
-        parts = driver.parts(bootstrap.planner(settings, file), waits=wait, reservation=reservation)
-        outcome = run_sweep(header, file.model, devices, parts, intent)
-    conclude(outcome, as_json, intent)
-    if intent is Intent.RUN and not as_json and sys.stderr.isatty():
-        _say_what_next(outcome)
+    request = StartRequest(sweep, select, detach, wait, reservation)
+    with following(call) as (wiring, shows):
+        details = start(request, wiring, shows)
+    show_run(details, call)
+    code = request.exit_code(details)
+    if detach and code is ExitCode.FINE:
+        typer.echo(f"detached; follow it with: benchfleet runs follow {details.record.header.run}", err=True)
+    leave(code)
+    # Only for somebody at a terminal: a log or a pipe has no use for advice.
+    if not detach and call.for_people and sys.stderr.isatty():
+        _say_what_next(details)
 
 
-def _say_what_next(outcome: RunOutcome) -> None:
-    from orchestrator.reporting.runs import comparison_to_try
+def _say_what_next(details: RunDetails) -> None:
+    from orchestrator.reporting.tables.runs import comparison_to_try
 
-    command = comparison_to_try(outcome.results)
+    command = comparison_to_try(details.results)
     if command is not None:
         typer.echo(f"now: {command}", err=True)

@@ -1,1 +1,1 @@
-"""Frozen values and pure functions that every other part speaks in; the standard library alone."""
+"""Define frozen values and pure functions for all other packages. Only the standard library is imported here."""

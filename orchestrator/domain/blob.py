@@ -1,4 +1,4 @@
-"""Files that travel to devices, named by what is in them."""
+"""Define blobs: files sent to devices and named by content."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class BlobKind(StrEnum):
-    """What a blob is for."""
+    """Name the use of a blob."""
 
     MODEL = "model"
     DATASET = "dataset"
@@ -18,7 +18,7 @@ class BlobKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A file by content: SHA-256 in hex, size in bytes, and the name that it carries where people see it."""
+    """Describe a file by content: SHA-256 in hex, size in bytes, and a name for people."""
 
     sha256: str
     size: int

@@ -1,4 +1,4 @@
-"""What lies on a device, what is to be cleared away, and what came of that."""
+"""Describe the contents of a device's state folder, the order to clean the folder, and the result."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
-    """What things on a device are."""
+class ItemKind(StrEnum):
+    """Name the kinds of items in a state folder."""
 
     RUN = "run"
     BLOB = "blob"
@@ -17,7 +17,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StockedRun:
-    """A run's folder on a device: how far its log goes, what it takes, and how many damaged logs lie beside it."""
+    """Describe a run's folder on a device.
+
+    `last_seq` is the last record of the log. `damaged` counts damaged logs set aside in the folder.
+    """
 
     run: str
     state: str
@@ -29,18 +32,18 @@ class StockedRun:
 
 @dataclass(frozen=True, slots=True)
 class CleanOrder:
-    """What is to go: these runs as they were found, and of the cache whatever nobody needs."""
+    """Order a cleaning: remove the named runs, if still as found, and with `cache` all unneeded blobs and bundles."""
 
-    runs: tuple[StockedRun, ...]
+    runs: tuple[StockedRun, ...]  # with their last records: a log that has grown since the look stays
     cache: bool
     dry_run: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    """Something on a device, by its name there; `reason` says why it stays, None where it went."""
+class Item:
+    """Describe an item in a state folder by the name there. `reason` says why the item stays, None if removed."""
 
-    kind: Kind
+    kind: ItemKind
     name: str
     size_bytes: int
     reason: str | None = None
@@ -48,12 +51,12 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Cleaning:
-    """What went from a device, or would go, and what stays with its reason."""
+    """Hold the items removed from a device (in a dry run: to be removed), and the items kept, with reasons."""
 
-    removed: tuple[Thing, ...]
-    kept: tuple[Thing, ...]
+    removed: tuple[Item, ...]
+    kept: tuple[Item, ...]
 
     @property
     def freed_bytes(self) -> int:
-        """Return how much room that makes."""
-        return sum(thing.size_bytes for thing in self.removed)
+        """Return the size of all removed items in bytes."""
+        return sum(item.size_bytes for item in self.removed)

@@ -1,19 +1,23 @@
-"""What a comparison found, in values that a table, a file or another program can take."""
+"""Hold the findings of a comparison, for tables, files and other programs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from orchestrator.domain.gate import GateReason
 from orchestrator.domain.metric import Metric
+from orchestrator.domain.policy import EQUIVALENCE_LEVEL, VERDICT_LEVEL
 from orchestrator.domain.sweep import Setting
 
 
 class Verdict(StrEnum):
-    """What the trials allow to be said of one side against the base.
+    """Conclude about a side against the base.
 
-    `different` is for metrics of which neither more nor less is better; `not-comparable` where a side has no value.
+    `different` is for metrics without a better direction. `noisy` is for a side whose trials agree too little to stand
+    for the cell. `environment-changed` is for a difference of the same bytes over time, which no build has made.
+    `not-comparable` is for a side without a value.
     """
 
     IMPROVED = "improved"
@@ -21,11 +25,23 @@ class Verdict(StrEnum):
     DIFFERENT = "different"
     EQUIVALENT = "equivalent"
     INCONCLUSIVE = "inconclusive"
+    NOISY = "noisy"
+    ENVIRONMENT_CHANGED = "environment-changed"
     NOT_COMPARABLE = "not-comparable"
 
 
+class Kind(StrEnum):
+    """Say what a comparison is between: the same thing at two times, or different things.
+
+    A thing regresses or improves over time. Of different things, one is slower or faster.
+    """
+
+    OVER_TIME = "over-time"
+    BETWEEN_THINGS = "between-things"
+
+
 class Agreement(StrEnum):
-    """Whether two sides computed the same from the same inputs; `unknown` where that cannot be told."""
+    """Say whether two sides computed the same outputs from the same inputs."""
 
     AGREE = "agree"
     DIFFER = "differ"
@@ -34,7 +50,7 @@ class Agreement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """Outputs agree where |other - base| <= absolute + relative x |base| for every value."""
+    """Bound the difference of agreeing outputs: |other - base| <= absolute + relative x |base| for every value."""
 
     absolute: float = 1e-3
     relative: float = 1e-2
@@ -45,10 +61,11 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class OutputsAgreement:
-    """How far outputs agree; `max_difference` is over pairs of finite values, `not_a_number` counts NaN of either side.
+    """Hold the agreement of two sides' outputs.
 
-    `top1_same` of `inputs` inputs have the same largest output; None where an input has a single output value.
-    `reason` says why outputs could not be compared; it is None where a side has none.
+    `max_difference` is over pairs of finite values. `not_a_number` counts values with a NaN on either side. `top1_same`
+    of `inputs` inputs have the same largest output. `top1_same` is None for a single output value per input. `reason`
+    says why outputs could not be compared, and is None if a side has no outputs.
     """
 
     agreement: Agreement
@@ -60,11 +77,45 @@ class OutputsAgreement:
     reason: str | None = None
 
 
+class AccuracyMethod(StrEnum):
+    """Name how two accuracies were compared.
+
+    `mcnemar`: right or wrong, input by input. `paired-bootstrap`: scores, input by input. `unpaired`: the two shares
+    alone, which say nothing of chance.
+    """
+
+    MCNEMAR = "mcnemar"
+    PAIRED_BOOTSTRAP = "paired-bootstrap"
+    UNPAIRED = "unpaired"
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyTest:
+    """Hold what the same inputs say of two accuracies, other minus base.
+
+    `only_base` and `only_other` count the inputs that one side alone got right, and are None for scores. `reason` says
+    why the sides are not paired. All figures are None then.
+    """
+
+    method: AccuracyMethod
+    verdict: Verdict = Verdict.INCONCLUSIVE
+    inputs: int | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    only_base: int | None = None
+    only_other: int | None = None
+    reason: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Other over base: a ratio of geometric means over trials, never over iterations.
+    """Hold a ratio of geometric means over trials, other over base. Iterations are never pooled.
 
-    The interval is None with fewer than two trials on a side; `p_adjusted` is adjusted for everything compared with it.
+    `low`, `high`, the p-values and `detectable` are None with fewer than two trials on a side. `p_adjusted` is adjusted
+    for all tests of the comparison. `p_equivalent` is that of equivalence. `detectable` is the smallest relative change
+    that would probably have been seen.
     """
 
     value: float
@@ -72,13 +123,17 @@ class Ratio:
     high: float | None = None
     p_value: float | None = None
     p_adjusted: float | None = None
+    p_equivalent: float | None = None
+    detectable: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One cell: `at` is its value of the compared coordinate, `value` the geometric mean over `trials` trials.
+    """Hold a cell of a comparison, with the values in the metric's unit.
 
-    `spread` is the standard deviation of the trial values' logarithms, about their coefficient of variation.
+    `at` is the cell's value of the compared coordinate. `value` is the geometric mean over `trials` trials, without the
+    `set_aside` ones, each of which is there as a multiple of `value`. `spread` is the standard deviation of the trial
+    values' logarithms, about the coefficient of variation. `sources` are the power sources of a metric of power.
     """
 
     at: Setting | None
@@ -92,11 +147,46 @@ class Side:
     missing: int = 0
     without_metric: int = 0
     rejected: str | None = None
+    sources: tuple[str, ...] = ()
+    set_aside: tuple[float, ...] = ()
+    accuracy_metric: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialsRange:
+    """Hold how many trials a side would probably settle a verdict, in total: from `fewest` to `most`."""
+
+    fewest: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """Hold the verdict on a side in one more metric than the first. All fields mean what those of the row mean."""
+
+    metric: Metric
+    min_effect: float
+    base: Side | None
+    side: Side
+    verdict: Verdict
+    ratio: Ratio | None
+    trials_more: int | None
+    trials_total: TrialsRange | None
+    word: str
+    notes: tuple[str, ...] = ()
+    reasons: tuple[GateReason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRow:
-    """One side against the base of its group; `trials_more` a side would probably settle an inconclusive verdict."""
+    """Hold the verdict on a side against the base of the group.
+
+    `metrics` are the verdicts in the further metrics of the comparison.
+    `accuracy_test` is None where a side has no accuracy, or another metric of accuracy.
+    `word` says the verdict in a word that suits the metric, such as slower. `trials_more` further trials per side would
+    probably settle an inconclusive verdict: the upper end of `trials_total`, less those that there are. `reasons` are
+    those of a gate against the side, and `warnings` what a gate passes that a person should know of.
+    """
 
     side: Side
     verdict: Verdict
@@ -106,13 +196,20 @@ class ComparisonRow:
     accuracy_difference: float | None
     outputs: OutputsAgreement
     notes: tuple[str, ...] = ()
+    word: str = ""
+    trials_total: TrialsRange | None = None
+    accuracy_test: AccuracyTest | None = None
+    reasons: tuple[GateReason, ...] = ()
+    warnings: tuple[GateReason, ...] = ()
+    metrics: tuple[MetricRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonGroup:
-    """Cells that differ in the compared coordinate alone; `device` is None where devices are compared.
+    """Hold cells with a difference in the compared coordinate alone.
 
-    `base` is None where the group has no cell of the base: its rows are then listed as not comparable.
+    `device` is None in a comparison of devices. `base` is None for a group without a cell of the base. All rows of the
+    group are then not comparable.
     """
 
     model: str
@@ -125,7 +222,12 @@ class ComparisonGroup:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A run's cells compared by one coordinate; `tests` is how many p-values were adjusted together."""
+    """Hold a run's cells compared by one coordinate, or with the same cells of the run `base`.
+
+    `metric` is the first metric, and `further` are the other metrics. `commands` would probably settle the inconclusive
+    rows of the first metric. `tests` counts the p-values adjusted together. `level` is the largest p-value of a
+    difference. `overall` are the reasons of a gate that concern no single row.
+    """
 
     run: str
     by: str
@@ -137,8 +239,72 @@ class Comparison:
     tolerance: Tolerance
     tests: int
     groups: tuple[ComparisonGroup, ...]
+    level: float = VERDICT_LEVEL
+    equivalence_level: float = EQUIVALENCE_LEVEL
+    kind: Kind = Kind.BETWEEN_THINGS
+    overall: tuple[GateReason, ...] = ()
+    further: tuple[Metric, ...] = ()
+    commands: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return all metrics of the comparison, the first metric first."""
+        return (self.metric, *self.further)
+
+    def in_each_metric(self) -> Iterator[Comparison]:
+        """Yield the comparison in each metric alone, each as a comparison of that metric."""
+        if not self.further:
+            yield self
+            return
+        yield self._alone(self.metric, self.groups, self.min_effect)
+        for place, metric in enumerate(self.further):
+            groups = tuple(_in_further(group, place) for group in self.groups)
+            effects = {row.metrics[place].min_effect for row in self.rows}
+            yield self._alone(metric, groups, effects.pop() if effects else metric.min_effect)
+
+    def _alone(self, metric: Metric, groups: Iterable[ComparisonGroup], min_effect: float) -> Comparison:
+        own = tuple(replace(group, rows=tuple(_without_further(row) for row in group.rows)) for group in groups)
+        return replace(self, metric=metric, groups=own, min_effect=min_effect, further=(), commands=(), overall=())
+
+    @property
+    def reasons(self) -> tuple[GateReason, ...]:
+        """Return every reason for which a gate refuses the comparison."""
+        return (*self.overall, *(reason for row in self.rows for reason in row.reasons))
+
+    @property
+    def warnings(self) -> tuple[GateReason, ...]:
+        """Return what a gate passes that a person should know of."""
+        return tuple(warning for row in self.rows for warning in row.warnings)
 
     @property
     def rows(self) -> tuple[ComparisonRow, ...]:
         """Return the rows of all groups."""
         return tuple(row for group in self.groups for row in group.rows)
+
+
+def _without_further(row: ComparisonRow) -> ComparisonRow:
+    """Return a row without its further metrics, and without the reasons that concern those."""
+    others = {reason for one in row.metrics for reason in one.reasons}
+    return replace(row, metrics=(), reasons=tuple(reason for reason in row.reasons if reason not in others))
+
+
+def _in_further(group: ComparisonGroup, place: int) -> ComparisonGroup:
+    """Return a group in one of the further metrics."""
+    rows = tuple(_as_row(row, row.metrics[place]) for row in group.rows)
+    return replace(group, base=group.rows[0].metrics[place].base if group.rows else group.base, rows=rows)
+
+
+def _as_row(row: ComparisonRow, one: MetricRow) -> ComparisonRow:
+    return replace(
+        row,
+        side=one.side,
+        verdict=one.verdict,
+        ratio=one.ratio,
+        trials_more=one.trials_more,
+        trials_total=one.trials_total,
+        word=one.word,
+        notes=one.notes,
+        reasons=one.reasons,
+        warnings=(),
+        metrics=(),
+    )

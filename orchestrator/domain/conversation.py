@@ -1,20 +1,49 @@
-"""What a device session tells its driver, and what the driver tells it; all picklable values."""
+"""Define the messages between a device session and the driver: commands and reports. All values are picklable."""
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.domain.blob import Blob
-from orchestrator.domain.cleaning import CleanOrder, StockedRun, Thing
-from orchestrator.domain.errors import DeviceBusy, DeviceDiskFull, DeviceError, NoPython, RebootFailed, StaleLease
+from orchestrator.domain.cleaning import CleanOrder, Item, StockedRun
+from orchestrator.domain.errors import (
+    DeviceBusy,
+    DeviceDiskFull,
+    DeviceError,
+    NoProgress,
+    NoPython,
+    RebootFailed,
+    StaleLease,
+    SurvivorLeft,
+)
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import StartLease
+from orchestrator.domain.log_bounds import UNBOUNDED, LogBounds
 from orchestrator.domain.recovery import Rung
 
 
+@dataclass(frozen=True, slots=True)
+class SessionId:
+    """Name a session: the run (None for a probe or a cleaning), the device, and a key that never repeats.
+
+    A device has a new session after each rescue. Sessions of several runs share an executor.
+    """
+
+    run: str | None
+    device: str
+    key: str
+
+
+def new_session(run: str | None, device: str) -> SessionId:
+    """Return the name of a session that is about to be launched."""
+    # Random rather than counted: controllers that share a gateway have no common counter.
+    return SessionId(run, device, secrets.token_hex(8))
+
+
 class Step(StrEnum):
-    """Where a session is; errors name it."""
+    """Name the steps of a session. Errors name the step."""
 
     CONNECT = "connect"
     START_WORKER = "start worker"
@@ -31,9 +60,11 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What to run: the plan, every blob that it needs (the plan too), the trials to leave out, where to follow on.
+    """Order to start a plan on the device, and to follow the log.
 
-    `waits`: try again and again while another run, of which this database does not know, holds the device.
+    `blobs` are all blobs of the plan, the plan included. `skip` are the trials to leave out. The log is followed from
+    `after_seq` of `log_id` on. With `detach` the session ends after the start. With `waits` the start is tried again
+    while a run of another database holds the device. `bounds` come from the plan.
     """
 
     run: str
@@ -45,20 +76,25 @@ class Assignment:
     detach: bool = False
     lease: StartLease | None = None
     waits: bool = False
+    bounds: LogBounds = UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """Follow whatever log the device has of a run, without starting anything; ends at once where it has none."""
+    """Order to follow the device's log of a run, without a start. Without a log the following ends at once."""
 
     run: str
     log_id: str | None = None
     after_seq: int = 0
+    bounds: LogBounds = UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """The database has the whole log up to `last_seq`: the device may delete it. Then the session ends, or waits."""
+    """Allow the device to delete a log, because the database has all records up to `last_seq`.
+
+    With `and_close` the session ends then. Otherwise the session waits for the next command.
+    """
 
     run: str
     log_id: str
@@ -68,34 +104,45 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """End the run on the device; what is finished stays."""
+    """Order to end the run on the device. Finished trials stay."""
 
     run: str
 
 
+STORED_BYTES_MIN = 1 << 20
+"""How many bytes must be stored before a session is told: most runs never report as many, and cost no command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Tell that so many bytes of the reported records are stored: the session may report more."""
+
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Nothing more: leave the device, whatever runs there goes on."""
+    """Order to leave the device. A runner there goes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class TakeStock:
-    """Say which runs lie on the device."""
+    """Ask for the runs in the device's state folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """Remove from the device what is ordered and not in use."""
+    """Order to remove items from the device, except for items in use."""
 
     order: CleanOrder
 
 
-Command = Assignment | Attachment | Forget | Cancel | Close | TakeStock | Clean
+Command = Assignment | Attachment | Stored | Forget | Cancel | Close | TakeStock | Clean
 
 
 @dataclass(frozen=True, slots=True)
 class StepBegan:
-    """A session entered a step; `detail` is for people (bytes still to upload, attempt number)."""
+    """Report the beginning of a step. `detail` is for people (bytes still to upload, attempt number)."""
 
     device: str
     step: Step
@@ -104,7 +151,7 @@ class StepBegan:
 
 @dataclass(frozen=True, slots=True)
 class FactsReported:
-    """The worker answered; the session now waits for a command."""
+    """Report the worker's answer with the device's facts. The session now waits for a command."""
 
     device: str
     facts: Facts
@@ -112,8 +159,8 @@ class FactsReported:
 
 
 @dataclass(frozen=True, slots=True)
-class RunnerStarted:
-    """The device took the plan (or already had it) and its runner is alive or done."""
+class PlanStarted:
+    """Report the start of a plan. The runner is alive or done, also if the device had the plan already."""
 
     device: str
     run: str
@@ -122,26 +169,26 @@ class RunnerStarted:
 
 @dataclass(frozen=True, slots=True)
 class RecordsArrived:
-    """Whole lines of a run's event log, `first_seq` to `last_seq`, as the device wrote them."""
+    """Report records of a run's event log: whole lines as written by the device, `first_seq` to `last_seq`."""
 
     device: str
     run: str
     log_id: str
     first_seq: int
     last_seq: int
-    lines: bytes
+    lines: bytes  # unparsed, since the checksums cover the bytes as the device wrote them
 
 
 @dataclass(frozen=True, slots=True)
 class FollowEnded:
-    """Nothing more will come: `state` is the device's RunState; an unknown run has no `log_id` and no `last_seq`.
+    """Report the end of a log. `state` is the worker's LogState of the run.
 
-    `reason` is why the runner stopped, where the device knows.
+    An unknown run has no `log_id` and no `last_seq`. `reason` says why the runner stopped, if known to the device.
     """
 
     device: str
     run: str
-    state: str
+    state: str  # no enum: a newer worker may have a word that this controller does not know
     log_id: str | None
     last_seq: int | None
     reason: str | None = None
@@ -149,7 +196,7 @@ class FollowEnded:
 
 @dataclass(frozen=True, slots=True)
 class StockTaken:
-    """The runs that lie on the device."""
+    """Report the runs in the device's state folder."""
 
     device: str
     runs: tuple[StockedRun, ...]
@@ -157,16 +204,16 @@ class StockTaken:
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What went, or would go in a dry run, and what stays."""
+    """Report a cleaning: the items removed (in a dry run: to be removed), and the items kept."""
 
     device: str
-    removed: tuple[Thing, ...]
-    kept: tuple[Thing, ...]
+    removed: tuple[Item, ...]
+    kept: tuple[Item, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RungClimbed:
-    """A rung of the recovery ladder is behind the session: why it was climbed, and whether the device was back."""
+    """Report a climbed rung of the recovery ladder, with the reason, and whether the device was back."""
 
     device: str
     rung: Rung
@@ -177,7 +224,7 @@ class RungClimbed:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """The session is over; `error` says why if it did not end as told."""
+    """Report the end of the session. `error` is the reason of an unexpected end."""
 
     device: str
     error: DeviceError | None = None
@@ -186,7 +233,7 @@ class SessionEnded:
 Report = (
     StepBegan
     | FactsReported
-    | RunnerStarted
+    | PlanStarted
     | RecordsArrived
     | FollowEnded
     | StockTaken
@@ -196,12 +243,21 @@ Report = (
 )
 
 
-_ITS_OWN_ANSWERS = (NoPython, DeviceBusy, DeviceDiskFull, StaleLease, RebootFailed)
+@dataclass(frozen=True, slots=True)
+class SessionReport:
+    """Hold a report with its session. The executor adds the session, so that no session can name itself wrongly."""
+
+    session: SessionId
+    report: Report
+
+
+# Errors made of the device's own words, and the steps before its first word: a rescue is only for a silent device.
+_ITS_OWN_ANSWERS = (NoPython, DeviceBusy, DeviceDiskFull, NoProgress, StaleLease, RebootFailed, SurvivorLeft)
 _BEFORE_AN_ANSWER = (Step.CONNECT, Step.START_WORKER)
 
 
 def is_answer(report: Report) -> bool:
-    """Say whether a report is a sign that the device itself is there."""
+    """Return True if a report is a sign of life from the device itself."""
     match report:
         case StepBegan():
             return report.step not in _BEFORE_AN_ANSWER

@@ -1,15 +1,15 @@
-"""Read lists of processors as taskset and the kernel write them: `0-3,5`."""
+"""Read lists of processors in the form of taskset and the kernel: `0-3,5`."""
 
 from __future__ import annotations
 
 import re
 
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
-CPU_MAX = 4095
+CPU_MAX = 4095  # a bound, so that `0-99999` makes no long list
 
 
 def parse_cpus(text: str) -> tuple[int, ...]:
-    """Return the processors that a list names, sorted; raise ValueError for anything else."""
+    """Return the processor numbers of a list, sorted. Raise ValueError for any other text."""
     cpus: set[int] = set()
     for part in text.split(","):
         found = _RANGE.fullmatch(part.strip())

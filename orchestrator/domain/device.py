@@ -1,36 +1,58 @@
-"""What an inventory says about a device."""
+"""Describe devices as declared by an inventory."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import Any
 
 from orchestrator.domain.recovery import Recovery
 
 STATE_DIR = "~/.cache/benchfleet"
-"""The one folder that benchfleet writes on a device, unless its inventory names another."""
-
+"""The default of the only folder written by benchfleet on a device."""
 
 CACHE_BYTES_MAX = 4 << 30
-"""How much of a device's disk its blobs and bundles may take, unless its inventory says otherwise."""
+"""The default bound on the size of the blobs and bundles on a device."""
 
 
 class TransportKind(StrEnum):
-    """How a device is reached."""
+    """Name the ways to reach a device."""
 
     LOCAL = "local"
     SSH = "ssh"
 
+    @property
+    def is_remote(self) -> bool:
+        """Return whether a network lies between this machine and the device."""
+        return self is not TransportKind.LOCAL
+
+    @property
+    def has_host_key(self) -> bool:
+        """Return whether the device proves its identity by an ssh host key."""
+        return self is TransportKind.SSH
+
+
+def _condition(most: float, usual: float | None = None) -> Any:
+    """Define the limit of a condition that devices watch during trials: above 0, at most `most`.
+
+    `usual` is the limit of an exclusive device whose inventory says none.
+    """
+    return field(default=None, metadata={"most": most, "usual": usual})
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Conditions that a device and its trials must keep; None means no limit of that kind.
+    """Bound the conditions of a device and of trials there. None means no limit.
 
-    `cache_bytes_max` bounds what stays on the device for later: models, data sets and runtimes that no run needs now.
+    `cache_bytes_max` bounds the cache of the device: models, data sets and runtimes kept for later runs.
     """
 
-    temperature_c_max: float | None = None
+    temperature_c_max: float | None = _condition(most=200)
+    cpu_pressure_max_percent: float | None = _condition(most=100, usual=25)
+    cpu_steal_max_percent: float | None = _condition(most=100, usual=5)
+    other_load_max_percent: float | None = _condition(most=100, usual=20)
     trial_timeout_s: float | None = None
     memory_bytes_max: int | None = None
     cooldown_s_max: float = 120.0
@@ -39,14 +61,27 @@ class Limits:
     clock_offset_s_max: float | None = None
 
 
+CONDITION_LIMITS: Mapping[str, float] = {
+    one.name: one.metadata["most"] for one in fields(Limits) if "most" in one.metadata
+}
+"""The largest value of each condition's limit. Inventories and plans know the limits from here."""
+
+USUAL_LIMITS: Mapping[str, float] = {
+    one.name: usual for one in fields(Limits) if (usual := one.metadata.get("usual")) is not None
+}
+"""The limits of conditions on an exclusive device, unless the inventory says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One device of the inventory: where it is, how to get in, what may be asked of it.
+    """Describe a device of the inventory: address, login, limits and recovery.
 
-    `host` may be an alias of the user's ssh config; None of user, port and identity_file leaves it to that config.
-    `jump` is a device of the inventory (then `jump_device` is that one, complete with its own jump) or any ssh host.
-    `identity_file` is absolute here; `state_dir` is expanded on the device. `python` is a path or name there (None:
-    python3, or this interpreter if local). `source` is the file:line that declared it.
+    `host` may be an alias of the user's ssh config. None as user, port or identity_file leaves the choice to the ssh
+    config. `jump` names a device of the inventory or any ssh host. For a device of the inventory, `jump_device` is the
+    whole device, with its own `jump_device`. `identity_file` is an absolute path. `state_dir` is expanded on the
+    device. `python` is a path or a name on the device. None means python3, or this interpreter for a local device.
+    `exclusive`: nobody else measures on the device's machine meanwhile. Several devices played on one machine are not
+    exclusive. `source` is the file:line of the declaration.
     """
 
     name: str
@@ -59,7 +94,13 @@ class Device:
     jump_device: Device | None = None
     python: str | None = None
     state_dir: str = STATE_DIR
+    exclusive: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
     recovery: Recovery = field(default_factory=Recovery)
     source: str = ""
+
+    @property
+    def interpreter(self) -> str:
+        """Return the Python for the worker: the declared Python, or the default of the transport."""
+        return self.python or ("python3" if self.transport.is_remote else sys.executable)

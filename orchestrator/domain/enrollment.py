@@ -1,4 +1,4 @@
-"""What enrolling a device is about."""
+"""Describe the enrolment of a device's host key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Enrollment:
-    """What a device shows; `fingerprint` as OpenSSH prints it, `place` FILE:LINE once it is on record."""
+    """Hold a device's host key: the fingerprint in OpenSSH's form, and the FILE:LINE of the record, if recorded."""
 
     device: str
     host: str
@@ -16,11 +16,11 @@ class Enrollment:
 
     @property
     def recorded(self) -> bool:
-        """Return whether the key is on record."""
+        """Return True if the key is on record."""
         return self.place is not None
 
     def sentence(self) -> str:
-        """Say how things stand."""
+        """Return device, fingerprint and record in a sentence."""
         if self.place is None:
             return f"{self.device}: not recorded: {self.fingerprint}"
         return f"{self.device}: {self.host} {self.fingerprint} is on record at {self.place}"

@@ -1,18 +1,20 @@
-"""Say what failed, where, and what to do next; each class knows the exit code that it leads to."""
+"""Define the expected errors. An error has cause, place and remedy. Each class has an exit code."""
 
 from __future__ import annotations
 
 from enum import IntEnum
 
+from orchestrator.domain.credentials import without_credentials
+
 LINE_CHARACTERS_MAX = 2_000
-"""Of one line of an error, which may quote a file or a device that says something endless."""
+"""The longest line of an error, because errors quote files and devices, whose texts may be endless."""
 
 CHARACTERS_MAX = 20_000
-"""Of a whole error."""
+"""The longest error."""
 
 
 class ExitCode(IntEnum):
-    """What the command tells the shell."""
+    """Name the exit codes of commands."""
 
     FINE = 0
     REGRESSION = 1
@@ -22,43 +24,56 @@ class ExitCode(IntEnum):
 
 
 class OrchestratorError(Exception):
-    """Anything expected to go wrong: one line that says what and where, and a hint that says what to do."""
+    """An expected failure: a message with cause and place, and a hint with the remedy.
 
+    `code` is the public name of the kind of error, in JSON and JUnit output. A class may be renamed, its code may not.
+    """
+
+    code = "OrchestratorError"
     exit_code = ExitCode.INFRASTRUCTURE
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message, hint)
-        self.message = _shortened(message)
-        self.hint = hint and _shortened(hint)
+        # Both to the base class: pickle calls the class again with these arguments.
+        # Here, because an error quotes files, URLs and libraries, and reaches terminals, logs and JSON on many ways.
+        self.message = without_credentials(_shortened(message))
+        self.hint = hint and without_credentials(_shortened(hint))
+        super().__init__(self.message, self.hint)
 
     def __str__(self) -> str:
         return self.message
 
 
 class ConfigError(OrchestratorError):
-    """A file, a flag or a selector is wrong; the message begins with file:line where there is one."""
+    """A file, a flag or a selector is wrong. The message begins with file:line if there is one."""
 
+    code = "ConfigError"
     exit_code = ExitCode.USAGE
 
 
 class IncompleteError(OrchestratorError):
     """Some trials have no result."""
 
+    code = "IncompleteError"
     exit_code = ExitCode.INCOMPLETE
 
 
 class StoreError(OrchestratorError):
     """The database cannot be reached, is locked, is too old or refused a statement."""
 
+    code = "StoreError"
+
 
 class BadDatabaseUrl(StoreError):
-    """The database's URL is none, or of a kind that is not known: a mistake of whoever wrote it."""
+    """The database's URL is wrong, or of an unknown kind."""
 
+    code = "BadDatabaseUrl"
     exit_code = ExitCode.USAGE
 
 
 class CorruptLog(StoreError):
-    """A device's log cannot be stored: a gap, a bad checksum, nonsense; the other devices are not concerned."""
+    """A device's log cannot be stored: a gap, a bad checksum, nonsense. The other devices are not concerned."""
+
+    code = "CorruptLog"
 
     def __init__(self, device: str, message: str, hint: str | None = None) -> None:
         super().__init__(f"{device}: {message}", hint)
@@ -66,8 +81,9 @@ class CorruptLog(StoreError):
 
 
 class LeaseLost(StoreError):
-    """Another controller has the device by now: what this one still has to write is refused."""
+    """Another controller has taken over the device. Further writes of the old controller are refused."""
 
+    code = "LeaseLost"
     exit_code = ExitCode.INCOMPLETE
 
     def __init__(self, device: str, message: str, hint: str | None = None) -> None:
@@ -76,26 +92,33 @@ class LeaseLost(StoreError):
 
 
 class BundleError(OrchestratorError):
-    """A runtime could not be resolved or packed for a reason other than "no wheel exists"."""
+    """A runtime could not be resolved or packed, for a reason other than "no wheel exists"."""
+
+    code = "BundleError"
 
 
 class NoSuchRelease(BundleError):
-    """The package index knows the runtime, but not the version that the sweep pins: a mistake in the sweep."""
+    """The package index knows the runtime, but not the version pinned by the sweep."""
 
+    code = "NoSuchRelease"
     exit_code = ExitCode.USAGE
 
     def at(self, where: str) -> NoSuchRelease:
-        """Name the file:line that pins the version."""
+        """Return the error with the file:line of the pinned version."""
         return NoSuchRelease(f"{where}: {self.message}" if where else self.message, self.hint)
 
 
 class BlobError(OrchestratorError):
-    """A file that a plan needs is missing or is not what its hash says."""
+    """A file of a plan is missing, or does not match the hash."""
+
+    code = "BlobError"
 
 
 class DeviceError(OrchestratorError):
-    """One device failed at one step; the sweep goes on without it."""
+    """A device failed at a step. The sweep goes on without the device."""
 
+    code = "DeviceError"
+    # Only a lost or missing connection may be gone at the next try. All else would fail the same way again.
     retryable = False
 
     def __init__(self, message: str, hint: str | None = None, *, device: str = "", step: str = "") -> None:
@@ -104,7 +127,7 @@ class DeviceError(OrchestratorError):
         self.step = step
 
     def at(self, device: str, step: str) -> DeviceError:
-        """Name the device and the step, unless an inner layer already has."""
+        """Add the device and the step, unless an inner layer already has, and return the error."""
         self.device = self.device or device
         self.step = self.step or step
         return self
@@ -114,6 +137,7 @@ class DeviceError(OrchestratorError):
         return f"{where}: {self.message}" if where else self.message
 
     def __reduce__(self) -> tuple[object, ...]:
+        # Errors come back from gateways by pickle, which would call the class with the message alone.
         return _rebuild, (type(self), self.message, self.hint, self.device, self.step)
 
 
@@ -124,89 +148,147 @@ def _rebuild(kind: type[DeviceError], message: str, hint: str | None, device: st
 class Unreachable(DeviceError):
     """No connection: refused, timed out, no route, name unknown."""
 
+    code = "Unreachable"
     retryable = True
 
 
 class NoAnswer(Unreachable):
-    """The device itself does not answer; what else keeps us from it is on the way there, or on this side."""
+    """The device itself does not answer. Failures on the way there, or on our side, are of other classes."""
+
+    code = "NoAnswer"
 
 
 class LinkLost(DeviceError):
     """An open connection ended or fell silent."""
 
+    code = "LinkLost"
     retryable = True
 
 
 class GatewayLost(LinkLost):
-    """What held the connection is gone, on this side of it."""
+    """The gateway that held the connection is gone."""
+
+    code = "GatewayLost"
+
+
+class RayUnavailable(OrchestratorError):
+    """Ray is not installed, or the cluster does not answer."""
+
+    code = "RayUnavailable"
 
 
 class RunnerStopped(DeviceError):
-    """A device's runner ended before its plan did; the device answers."""
+    """A device's runner ended before the plan. The device answers."""
+
+    code = "RunnerStopped"
+
+
+class SurvivorLeft(RunnerStopped):
+    """A process of an ended trial still runs on the device, and the device's user may not end the process."""
+
+    code = "SurvivorLeft"
+
+
+class NoProgress(DeviceError):
+    """A device answers, and its run does not move: no new record for longer than any trial of the plan may take."""
+
+    code = "NoProgress"
 
 
 class AuthenticationFailed(DeviceError):
-    """The device refused every key that was offered."""
+    """The device refused all offered keys."""
+
+    code = "AuthenticationFailed"
 
 
 class HostKeyUnknown(DeviceError):
     """The device's host key was never enrolled."""
 
+    code = "HostKeyUnknown"
+
 
 class HostKeyChanged(DeviceError):
-    """The device shows another host key than the one on record."""
+    """The device shows another host key than the recorded key."""
+
+    code = "HostKeyChanged"
 
 
 class NoPython(DeviceError):
-    """The device has no Python where the inventory says that it is, or one too old for the worker."""
+    """The device has no Python at the place named by the inventory, or a Python too old for the worker."""
+
+    code = "NoPython"
 
 
 class DeviceBusy(DeviceError):
     """Another run holds the device."""
 
+    code = "DeviceBusy"
+
 
 class DeviceReserved(DeviceError):
-    """Somebody else's run or reservation has the device, as this database knows."""
+    """Another run or reservation has the device, by this database."""
+
+    code = "DeviceReserved"
 
 
 class StaleLease(DeviceError):
-    """The device has heard of a newer lease than the one that it was to start under."""
+    """The device knows of a newer lease than the lease of the start."""
+
+    code = "StaleLease"
 
 
 class DeviceDiskFull(DeviceError):
-    """The device has no room for what must be stored there."""
+    """The device's disk has no room for required files."""
+
+    code = "DeviceDiskFull"
 
 
 class DeviceUnfit(DeviceError):
-    """The device is in a state in which what it measured would be wrong, or lost."""
+    """The device is in a state in which measurements would be wrong or lost."""
+
+    code = "DeviceUnfit"
 
 
 class DeviceQuarantined(DeviceError):
     """A person, or a recovery that did not help, keeps runs from the device."""
 
+    code = "DeviceQuarantined"
+
 
 class RebootFailed(DeviceError):
     """The device would not reboot, or does not tell one boot from another."""
 
+    code = "RebootFailed"
+
 
 class PowerSwitchFailed(DeviceError):
-    """The commands that switch a device's power did not work."""
+    """A command that switches the device's power failed."""
+
+    code = "PowerSwitchFailed"
 
 
 class WorkerFailed(DeviceError):
-    """The worker answered with an error, or with something that is not its protocol."""
+    """The worker answered with an error, or against the protocol."""
+
+    code = "WorkerFailed"
 
 
 class BlobDamaged(WorkerFailed):
-    """A file arrived on the device with another content than was sent; it may be sent again."""
+    """A file arrived on the device with other content than was sent. The file may be sent again."""
+
+    code = "BlobDamaged"
 
 
 def _shortened(text: str) -> str:
-    """Return the text without the middle of its endless lines: where it is, and what is wrong, stand at their ends."""
+    """Return the text with the middle cut out of endless lines.
+
+    Place and cause of an error stand at the beginning and at the end of a line.
+    """
     if len(text) <= LINE_CHARACTERS_MAX:
         return text
+    # The middle goes, line by line: a hint of several lines keeps its shape.
     half = LINE_CHARACTERS_MAX // 2
     lines = (
         line if len(line) <= LINE_CHARACTERS_MAX else f"{line[:half]} … {line[-half:]}" for line in text.split("\n")
     )
-    return "\n".join(lines)[:CHARACTERS_MAX]
+    return "\n".join(lines)[:CHARACTERS_MAX]  # many short lines can be endless too

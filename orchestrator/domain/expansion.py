@@ -1,23 +1,27 @@
-"""Expand a sweep's grid into cells, and say which of them cannot or shall not run on a device."""
+"""Expand a sweep's grid into cells, and find the reasons against a cell on a device."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from orchestrator.domain.cpus import parse_cpus
 from orchestrator.domain.runtime import RuntimeSpec
-from orchestrator.domain.sweep import Setting, Sweep
+from orchestrator.domain.sweep import Setting, Sweep, setting_text, setting_texts
 
 RULE_KEYS = ("device", "variant", "runtime")
-"""What an exclude rule may name beside the keys of the matrix."""
+"""The keys of an exclude rule beside the keys of the matrix."""
+
+
+_RULE = "exclude rule"
+_BETWEEN = " · "
 
 
 @dataclass(frozen=True, slots=True)
 class GridCell:
-    """One combination of variant, runtime and settings, before any device."""
+    """Combine a variant, a runtime and settings, independent of devices."""
 
     variant: str
     runtime: RuntimeSpec
@@ -25,13 +29,13 @@ class GridCell:
 
     @property
     def label(self) -> str:
-        """Return the cell as people read it: `int8 · tflite-runtime==2.14.0 · threads=1`."""
-        settings = (f"{key}={setting_text(value)}" for key, value in self.settings.items())
-        return " · ".join((self.variant, self.runtime.label, *settings))
+        """Return the cell in words: `int8 · tflite-runtime==2.14.0 · threads=1`."""
+        settings = setting_texts(self.settings.items())
+        return _BETWEEN.join((self.variant, self.runtime.label, *settings))
 
 
 def expand(sweep: Sweep) -> Iterator[GridCell]:
-    """Return every combination, in the order in which the sweep declares its axes and their values."""
+    """Return all combinations, in the declared order of axes and values."""
     keys = tuple(sweep.matrix)
     for variant, runtime in itertools.product(sweep.variants, sweep.runtimes):
         for values in itertools.product(*sweep.matrix.values()):
@@ -39,36 +43,68 @@ def expand(sweep: Sweep) -> Iterator[GridCell]:
 
 
 def rule_against(sweep: Sweep, device: str, cell: GridCell) -> str | None:
-    """Return which exclude rule of the sweep matches a cell on a device, in words; None if none does."""
-    values = {"device": device, "variant": cell.variant, "runtime": cell.runtime.label, **cell.settings}
+    """Return the first exclude rule matching a cell on a device, in words, or None without a match."""
+    values = _values_of(cell, device)
     for number, rule in enumerate(sweep.exclude, 1):
-        if all(key in values and _fits(wanted, values[key]) for key, wanted in rule.items()):
+        if _matches(rule, values):
             words = ", ".join(f"{key}: {setting_text(wanted)}" for key, wanted in rule.items())
-            return f"exclude rule {number} of the sweep ({words})"
+            return f"{_RULE} {number} of the sweep ({words})"
     return None
 
 
+def is_in_grid(sweep: Sweep, device: str, cell: GridCell) -> bool:
+    """Say whether a cell belongs to the sweep on a device: whether any rule of `only` matches, if there are any."""
+    return not sweep.only or any(_matches(rule, _values_of(cell, device)) for rule in sweep.only)
+
+
+def _values_of(cell: GridCell, device: str) -> dict[str, Setting]:
+    return {"device": device, "variant": cell.variant, "runtime": cell.runtime.label, **cell.settings}
+
+
+def names_cell(rules: Iterable[Mapping[str, Setting]], device: str, label: str) -> bool:
+    """Say whether any of the rules matches a cell, given in words, on a device."""
+    variant, runtime, settings = coordinates_of(label)
+    values = {"device": device, "variant": variant, "runtime": runtime, **settings}
+    # As text, which is all that a label has of its settings.
+    return any(_matches({key: setting_text(wanted) for key, wanted in rule.items()}, values) for rule in rules)
+
+
+def _matches(rule: Mapping[str, Setting], values: Mapping[str, Setting]) -> bool:
+    return all(key in values and _fits(wanted, values[key]) for key, wanted in rule.items())
+
+
+def is_by_rule(reason: str) -> bool:
+    """Say whether a cell was left out because the sweep says so, rather than because a device cannot run the cell."""
+    return reason.startswith(_RULE)
+
+
+def coordinates_of(label: str) -> tuple[str, str, dict[str, Setting]]:
+    """Return variant, runtime and settings, as text, from a cell in words."""
+    variant, runtime, *settings = label.split(_BETWEEN)
+    return variant, runtime, dict(setting.partition("=")[::2] for setting in settings)
+
+
 def hardware_against(settings: Mapping[str, Setting], cpu_count: int | None) -> str | None:
-    """Return why a device with so many processors cannot honour these settings; None if it can, or nobody knows."""
+    """Return the reason why a device cannot honour the settings, or None if there is no known reason.
+
+    `cpu_count` is the number of the device's processors, or None if unknown.
+    """
     threads, listed = settings.get("threads"), settings.get("cpus")
+    # YAML reads `cpus: 3` as a number.
     cpus = parse_cpus(str(listed)) if listed is not None else ()
     if cpu_count is not None and isinstance(threads, int) and threads > cpu_count:
         return f"{threads} threads on a device of {_processors(cpu_count)}"
     if cpus and isinstance(threads, int) and threads > len(cpus):
         return f"{threads} threads pinned to {_processors(len(cpus))} (cpus={listed})"
-    if cpu_count is not None and cpus and cpus[-1] >= cpu_count:
+    if cpu_count is not None and cpus and cpus[-1] >= cpu_count:  # processors are numbered from 0
         return f"cpus={listed} on a device of {_processors(cpu_count)}"
     return None
-
-
-def setting_text(value: Setting) -> str:
-    """Return a setting as a sweep file writes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _fits(wanted: Setting, value: Setting) -> bool:
     if isinstance(wanted, str):
         return fnmatchcase(setting_text(value), wanted)
+    # 1 and 1.0 are the same number, but True is not 1.
     return setting_text(value) == setting_text(wanted) or (
         not isinstance(wanted, bool) and not isinstance(value, bool | str) and value == wanted
     )

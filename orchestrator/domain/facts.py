@@ -1,4 +1,4 @@
-"""What a device says of itself, and the two hashes that tell a changed device from a changed environment."""
+"""Hold a device's facts, with two hashes to tell changed hardware from a changed environment."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# A change of either list changes the hashes of all devices, as if every device had been exchanged.
 IDENTITY_KEYS = ("machine", "cpu_model", "cpu_count", "memory_bytes", "board_model", "gpus")
 ENVIRONMENT_KEYS = (
     "kernel",
@@ -22,11 +23,12 @@ ENVIRONMENT_KEYS = (
 )
 
 _VERSION_DIGITS_MAX = 3
+_BOOT_ID_CHARACTERS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What decides which wheels fit: `machine` as the facts say it, Python and glibc as (major, minor)."""
+    """Describe a device as far as wheels depend on it: the machine, Python and glibc as (major, minor)."""
 
     machine: str
     python: tuple[int, int]
@@ -39,29 +41,43 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A snapshot of a device; `values` as docs/worker-protocol.md names them, None where the device does not say."""
+    """Hold a snapshot of a device's facts. docs/worker-protocol.md names the values, None if unknown to the device."""
 
     values: Mapping[str, Any]
 
     @property
     def identity_hash(self) -> str:
-        """Hash what only other hardware changes."""
+        """Return the hash of the facts changed by other hardware only."""
         return _hash({key: self.values.get(key) for key in IDENTITY_KEYS})
 
     @property
     def environment_hash(self) -> str:
-        """Hash what an upgrade or a setting changes: kernel, system, governor, Python."""
-        return _hash({key: self.values.get(key) for key in ENVIRONMENT_KEYS})
+        """Return the hash of the facts changed by upgrades and settings: kernel, system, governor, Python."""
+        return _hash({key: self.values.get(key) for key in ENVIRONMENT_KEYS} | self._installed_runtimes())
+
+    @property
+    def machine(self) -> str | None:
+        """Return the boot id, which all names, users and containers of a machine share until a reboot, or None."""
+        boot_id = self.values.get("boot_id")
+        return boot_id[:_BOOT_ID_CHARACTERS_MAX] if isinstance(boot_id, str) and boot_id else None
+
+    def _installed_runtimes(self) -> dict[str, Any]:
+        """Return the system runtimes found. Runtimes not found are left out, because a newer worker looks for more."""
+        found = self.values.get("system_runtimes")
+        if not isinstance(found, Mapping):
+            return {}
+        # Stored hashes hold the first engine's empty list: it stays, or every environment would seem changed.
+        return {"system_runtimes": {name: modules for name, modules in found.items() if modules or name == "tflite"}}
 
     @property
     def cpu_count(self) -> int | None:
-        """Return the number of processors that the worker may use there."""
+        """Return the number of processors usable by the worker, or None."""
         count = self.values.get("cpu_count")
         return count if isinstance(count, int) else None
 
     @property
     def platform(self) -> Platform:
-        """Return what decides which wheels fit."""
+        """Return the platform to choose wheels by. An unknown Python is (0, 0)."""
         glibc = self.values.get("libc_version") if self.values.get("libc_name") == "glibc" else None
         return Platform(
             str(self.values.get("machine") or "unknown"),
@@ -78,8 +94,10 @@ def _major_minor(version: object) -> tuple[int, int] | None:
 
 
 def _is_number(text: str) -> bool:
+    # The text is a device's: isdigit alone accepts digits such as "²", which int refuses.
     return text.isascii() and text.isdigit() and len(text) <= _VERSION_DIGITS_MAX
 
 
 def _hash(values: Mapping[str, Any]) -> str:
+    # Shortened for people and for the column: chance makes no two devices of a lab equal in 64 bits.
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]

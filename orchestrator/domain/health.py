@@ -1,7 +1,7 @@
-"""Judge by its facts whether a device may measure now, and what is worth a word about it.
+"""Judge by a device's facts whether the device may measure now, and list concerns.
 
-A limit that the inventory names is kept: the device is refused. What no limit names is worth a warning at most, unless
-the run could not be what it should: nothing can be written, or a logout would end it.
+A device beyond a limit of the inventory is refused. Without such a limit a concern is a warning at most. Two states are
+refused in any case, because no run could succeed: a read-only disk, and a logout policy which ends runners.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ from orchestrator.domain.device import Limits
 from orchestrator.domain.facts import Facts
 
 CLOCK_OFFSET_KEY = "clock_offset_s"
-"""What the controller adds to the facts: by how much the device's clock is off for certain; ahead is positive."""
+"""A fact added by the controller: the certain part of the clock's error, in seconds, positive for a clock ahead."""
 
 DISK_FREE_BYTES_WORRYING = 64 << 20
 FILES_FREE_WORRYING = 1000
 CLOCK_OFFSET_S_WORRYING = 60.0
 
+_SURVIVORS_MAX = 3
+_SENSORS_MAX = 5
 _LINGER_HINT = "loginctl enable-linger USER on the device, or KillUserProcesses=no in its /etc/systemd/logind.conf"
 
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """Something about a device that a person should know; a refusal keeps it from measuring."""
+    """Tell a person about a device's state. With `is_refusal` the device must not measure."""
 
     message: str
     hint: str | None = None
@@ -34,7 +36,7 @@ class Concern:
 
 
 def judge_health(facts: Facts, limits: Limits) -> tuple[Concern, ...]:
-    """Return what is wrong with a device, refusals first; what a device does not say is no concern."""
+    """Return the concerns about a device, refusals first. An unknown fact is no concern."""
     values = facts.values
     said = values.get("health")
     health = said if isinstance(said, Mapping) else {}
@@ -42,16 +44,23 @@ def judge_health(facts: Facts, limits: Limits) -> tuple[Concern, ...]:
         *_of_disk(values, health, limits),
         *_of_clock(values, limits),
         *_of_heat(values, limits),
+        *_of_sensors(values),
         *_of_login(values, health),
         *_of_last_run(health),
     ]
+    # The sort is stable: among equals the order above stays.
     return tuple(sorted(concerns, key=lambda concern: not concern.is_refusal))
 
 
 def clock_offset_s(device_unix_ns: object, asked_unix_ns: int, answered_unix_ns: int) -> float | None:
-    """Return by how much a clock that was read between asking and answer is off for certain; 0.0 if it need not be."""
+    """Return the certain part of a device clock's error in seconds, 0.0 if the clock may be right.
+
+    The device read the clock at some moment between `asked_unix_ns` and `answered_unix_ns` of the controller's clock.
+    Return None if the device's time is not a number.
+    """
     if not isinstance(device_unix_ns, int) or isinstance(device_unix_ns, bool):
         return None
+    # The clock was read somewhere in between: only what lies outside of the interval is an error for certain.
     late, early = device_unix_ns - answered_unix_ns, device_unix_ns - asked_unix_ns
     return (late if late > 0 else min(early, 0)) / 1e9
 
@@ -80,6 +89,7 @@ def _of_clock(values: Mapping[str, Any], limits: Limits) -> Iterator[Concern]:
         return
     way = "ahead" if offset_s > 0 else "behind"
     message = f"its clock is at least {abs(offset_s):.1f} s {way} of the controller's"
+    # With a limit in the inventory, the limit alone decides.
     if limits.clock_offset_s_max is not None and abs(offset_s) > limits.clock_offset_s_max:
         yield Concern(f"{message}, and clock_offset_s_max is {limits.clock_offset_s_max:g} s", "set its clock", True)
     elif limits.clock_offset_s_max is None and abs(offset_s) > CLOCK_OFFSET_S_WORRYING:
@@ -89,12 +99,23 @@ def _of_clock(values: Mapping[str, Any], limits: Limits) -> Iterator[Concern]:
 def _of_heat(values: Mapping[str, Any], limits: Limits) -> Iterator[Concern]:
     temperature, most = _number(values.get("temperature_c")), limits.temperature_c_max
     if temperature is not None and most is not None and temperature > most:
+        # No refusal: each trial waits for the device to cool, and a hot device cools while it waits.
         yield Concern(f"it has {temperature:.1f} °C, and temperature_c_max is {most:g} °C: trials wait for it to cool")
     if values.get("throttled") is True:
         yield Concern("its CPU is being held back now, by heat or a weak supply", "check its cooling and its supply")
 
 
+def _of_sensors(values: Mapping[str, Any]) -> Iterator[Concern]:
+    said = values.get("unknown")
+    unknown = said if isinstance(said, Mapping) else {}
+    for fact in sorted(unknown, key=str)[:_SENSORS_MAX]:
+        yield Concern(
+            f"{fact} is unknown: {unknown[fact]}", "read the kernel's log on the device; a reboot often helps"
+        )
+
+
 def _of_login(values: Mapping[str, Any], health: Mapping[str, Any]) -> Iterator[Concern]:
+    # A runner outside of any login session, such as under a service, survives the logout.
     if values.get("login_kills_processes") is not True or health.get("in_login_session") is False:
         return
     if health.get("login_lingers") is True:
@@ -111,8 +132,15 @@ def _of_last_run(health: Mapping[str, Any]) -> Iterator[Concern]:
         how = "the device was restarted" if crash.get("rebooted") is True else "its runner was killed"
         run = crash.get("run")
         yield Concern(f"run {run}, begun there{_since(crash)}, broke off: {how}", f"benchfleet runs resume {run}")
-    leftovers = _number(health.get("leftover_processes"))
-    if leftovers:
+    survivors = _survivors(health)
+    for process in survivors:
+        yield Concern(
+            f"process {process.get('pid')} of {process.get('user')} ({process.get('command')}), left by a trial, still "
+            "runs there; no run can start beside it",
+            f"sudo kill -KILL {process.get('pid')} on the device, or reboot the device",
+        )
+    leftovers = (_number(health.get("leftover_processes")) or 0) - len(survivors)
+    if leftovers > 0:
         message = f"{leftovers:.0f} processes that a killed runner left are still running; the next run ends them"
         yield Concern(message, "benchfleet devices clean ends them now")
     damaged = health.get("damaged_logs")
@@ -121,15 +149,22 @@ def _of_last_run(health: Mapping[str, Any]) -> Iterator[Concern]:
         yield Concern(f"logs were set aside as damaged there, of {shown}", "does its disk fail? check the kernel's log")
 
 
+def _survivors(health: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = health.get("survivors")
+    processes = found if isinstance(found, list) else []
+    return [process for process in processes[:_SURVIVORS_MAX] if isinstance(process, Mapping)]
+
+
 def _since(holder: Mapping[str, Any]) -> str:
     since = holder.get("since_unix")
-    if not isinstance(since, int) or not 0 < since < 1 << 33:
+    if not isinstance(since, int) or not 0 < since < 1 << 33:  # a date before the year 2242, or nonsense
         return ""
     return f" since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _number(value: object) -> float | None:
-    """Return a finite number that a device named, if it is one."""
+    """Return a device's value as a number, or None unless the value is a finite number of sane size."""
+    # `value != value` finds NaN. The bound leaves out nonsense, such as a fake number of 300 digits.
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) > 1e18:
         return None
     return float(value)

@@ -1,4 +1,4 @@
-"""All devices that a controller knows."""
+"""Hold all devices known to a controller."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from orchestrator.domain.selector import select
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Devices by name, in the order of their files; `disabled` ones are never selected, but may be jumped through."""
+    """Hold devices by name, in the order of declaration. Disabled devices are never selected, but may be jump hosts."""
 
     devices: Mapping[str, Device]
     disabled: Mapping[str, Device] = field(default_factory=dict)
 
     def device(self, name: str) -> Device:
-        """Return one device by its exact name, disabled or not: a jump host needs enrolment too."""
+        """Return a device by exact name, disabled or not, because a disabled jump host needs enrolment too.
+
+        Raise ConfigError for an unknown name.
+        """
         device = self.devices.get(name) or self.disabled.get(name)
         if device is None:
             known = (*self.devices, *self.disabled)
@@ -27,7 +30,8 @@ class Inventory:
         return device
 
     def select(self, expression: str = "all") -> tuple[Device, ...]:
-        """Return the devices that a selector picks; raise ConfigError if it picks none."""
+        """Return the devices picked by a selector. Raise ConfigError if the selector is wrong or picks no device."""
+        # Otherwise the error would be "matches no device", although the device is in the file.
         if expression in self.disabled:
             raise ConfigError(
                 f"device {expression!r} is disabled",

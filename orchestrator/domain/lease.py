@@ -1,6 +1,7 @@
-"""Who may use a device: leases, the queue for them, and who gives way to whom.
+"""Decide on the use of a device: leases, the queue for leases, and the precedence among requests.
 
-`judge` is the whole law, a pure function of the rows of one device; the store applies what it says in one transaction.
+`judge` has all rules, as a pure function of a device's rows. The store applies the judgement in one transaction.
+docs/decisions/0010 explains the rules.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestrator.domain.device import Device
+
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """Who wants devices, for what, and for how long unless renewed.
+class LeaseRequest:
+    """Ask for the lease of a device.
 
-    `holder` is user@host, `controller` the very process. Without a run it is a reservation. `reservation` is the id of
-    one that admits this run, whoever holds it. `queues`: wait in line rather than be refused; the place is kept for
-    `place_s` unless it is renewed. `collects`: nothing will be started, so that a lease of somebody else does not stand
-    in the way.
+    `holder` is user@host, and `controller` the process. A request without a run is a reservation. The lease lasts
+    `lasts_s` seconds unless renewed. `reservation` is the id of a reservation for the run to use, whoever the holder.
+    With `queues` the request waits in line instead of being refused. With `takes_turns` the request waits at least for
+    the same run on another name of the machine. A place in the queue lasts `place_s` seconds unless renewed. With
+    `collects` the controller will start nothing, so that another holder's lease is not in the way.
     """
 
     holder: str
@@ -29,13 +33,15 @@ class Claim:
     queues: bool = False
     place_s: float = 60.0
     collects: bool = False
+    takes_turns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A claim on one device as the database has it; one that is not granted stands in the queue.
+    """Hold a lease of a device as stored in the database. A lease not granted yet is a place in the queue.
 
-    It holds until `expires_at` by the database's clock. Tokens of a device only grow; a waiting one has none.
+    A lease holds until `expires_at` by the database's clock. The tokens of a device only grow. A place in the queue has
+    no token. With `shares_machine` other devices of the same machine may be in use meanwhile, if they share it too.
     """
 
     id: int
@@ -44,19 +50,20 @@ class Lease:
     controller: str
     run: str | None
     reason: str | None
-    exclusive: bool
+    exclusive: bool  # False for a lease that only collects, beside the lease of another holder
     requested_at: datetime
     granted_at: datetime | None
     expires_at: datetime
     token: int | None
+    shares_machine: bool = False
 
     @property
     def is_reservation(self) -> bool:
-        """Whether a person holds the device, rather than a run."""
+        """Return True if a person holds the device, and no run."""
         return self.run is None
 
     def sentence(self, now: datetime) -> str:
-        """Say who has the device, and why; until when, where that is settled."""
+        """Return holder and purpose of the lease in words, with the end of a reservation, or the start of a run."""
         if self.run is not None:
             began = f" since {clock(self.granted_at, now)}" if self.granted_at else ""
             return f"in use by run {self.run} of {self.holder}{began}"
@@ -66,9 +73,9 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class StartLease:
-    """Under which lease a device starts a plan: what it checks, and what it tells whoever it keeps out.
+    """Tell a device the lease of a plan, to be checked at the start and shown to other controllers.
 
-    `estimate_s` is about how long the plan will take; the device adds it to its own clock.
+    `estimate_s` is the expected duration of the plan in seconds. The device adds the duration to its own clock.
     """
 
     database: str
@@ -80,7 +87,7 @@ class StartLease:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The device may be used under `lease`; `taken_over` are the leases of the same run that it ended."""
+    """Grant a device under `lease`. `taken_over` are the leases of the same run ended by the grant."""
 
     lease: Lease
     taken_over: tuple[Lease, ...] = ()
@@ -88,26 +95,31 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """The device is somebody else's: `held` by these, with so many waiting `ahead`.
+    """Refuse a device for now: `held` are the leases in the way, and `ahead` counts the places ahead in the queue.
 
-    `waiting` is the claim's own place in the queue's table; None where it does not queue. `now` is the database's time.
+    `waiting` is the id of the request's own place, or None without a place. `now` is the database's time. With `turn`
+    nothing is in the way but the same run, on another name of the machine.
     """
 
+    device: str
     held: tuple[Lease, ...]
     ahead: int
     waiting: int | None
     now: datetime
+    turn: bool = False
 
     @property
     def sentence(self) -> str:
-        """Say who is in the way."""
+        """Return the holder in the way, or the length of the queue."""
         if self.held:
-            return self.held[0].sentence(self.now)
+            found = self.held[0]
+            other = "" if found.device == self.device else f"the same machine as {found.device}, which is "
+            return other + found.sentence(self.now)
         return f"{self.ahead} {'waits' if self.ahead == 1 else 'wait'} for it already"
 
     @property
     def refusal(self) -> str:
-        """Say who is in the way, and until when: a run's lease too, which is renewed while its controller lives."""
+        """Return the holder in the way, and the end of the lease. A living controller renews the lease of its run."""
         if self.held and self.held[0].run is not None:
             return f"{self.sentence}, until {clock(self.held[0].expires_at, self.now)} unless renewed"
         return self.sentence
@@ -115,17 +127,24 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Who has a device, and how many wait for it."""
+    """Hold the leases of a device, the length of the queue, and the leases of other names of the machine (`beside`)."""
 
     held: tuple[Lease, ...]
     queue: int
+    beside: tuple[Lease, ...] = ()
+
+    def in_the_way(self, device: Device) -> tuple[Lease, ...]:
+        """Return the leases of other names of the machine that keep a device from runs of other people."""
+        return tuple(lease for lease in self.beside if device.exclusive or not lease.shares_machine)
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What becomes of a claim: leases that have run out, those that it replaces, and who stands in its way.
+    """Hold the decision on a request for a device.
 
-    Where `granted`, nobody does, unless the lease is not `exclusive`: then nothing may be started under it.
+    `expired` leases are to be ended in any case, `replaced` leases if `granted`. `blockers` are the leases in the way.
+    A lease granted in spite of blockers is not `exclusive`, and nothing may be started under the lease. With `turn`
+    nothing is in the way but the same run, on another name of the machine.
     """
 
     expired: tuple[Lease, ...]
@@ -134,44 +153,60 @@ class Judgement:
     ahead: int
     granted: bool
     exclusive: bool
+    turn: bool = False
 
 
-def judge(rows: Sequence[Lease], claim: Claim, own: int | None, now: datetime) -> Judgement:
-    """Decide on a claim from the device's leases that have not ended, waiting ones included.
+def judge(
+    rows: Sequence[Lease],
+    request: LeaseRequest,
+    own: int | None,
+    now: datetime,
+    neighbours: Sequence[Lease] = (),
+) -> Judgement:
+    """Decide on a request by the open leases and places of the device (`rows`) and of its machine (`neighbours`).
 
-    `own` is the claim's place in the queue, if it has one: it is kept even if its owner was late to renew it. A lease
-    of the same run is replaced at once, whoever holds it, or held it until it ran out. A run within a reservation of
-    its holder goes before the queue, which waits for the reservation.
+    `neighbours` belong to other names of the same machine. `own` is the id of the request's place in the queue, or
+    None. A place is kept even if renewed too late. A lease of the same run and device is replaced at once, whoever the
+    holder, expired or not. A run within a reservation of the same holder goes before the queue, because the queue waits
+    for the reservation.
     """
-    expired = tuple(row for row in rows if row.expires_at <= now and row.id != own)
-    live = [row for row in rows if row not in expired and row.id != own]
+    # The own place is spared: its owner is here to renew it.
+    expired = tuple(row for row in (*rows, *neighbours) if row.expires_at <= now and row.id != own)
+    live = [row for row in (*rows, *neighbours) if row not in expired and row.id != own]
     held = [row for row in live if row.granted_at is not None]
-    of_run = [row for row in rows if row.granted_at is not None and claim.run is not None and row.run == claim.run]
+    of_run = [row for row in rows if row.granted_at is not None and request.run is not None and row.run == request.run]
     replaced = tuple(row for row in of_run if row.id != own)
-    shelters = [row for row in held if _shelters(row, claim)]
+    shelters = [row for row in held if _shelters(row, request)]
     blockers = tuple(
-        row for row in held if row.exclusive and row not in replaced and row not in shelters and not _within(claim, row)
+        row
+        for row in held
+        if row.exclusive and row not in replaced and row not in shelters and not _within(request, row)
     )
+    # Places are served in the order of ids. Without a place the request comes last.
     queue = [row for row in live if row.granted_at is None and (own is None or row.id < own)]
+    # A take-over is the same run going on: it keeps the turn that the run had.
     goes_first = bool(shelters) or any(row.exclusive and row in held for row in replaced)
     ahead = 0 if goes_first else len(queue)
     exclusive = not blockers and not ahead
-    return Judgement(expired, replaced, blockers, ahead, exclusive or claim.collects, exclusive)
+    waits_for = [*blockers, *(queue if ahead else ())]
+    turn = request.run is not None and not exclusive and all(row.run == request.run for row in waits_for)
+    return Judgement(expired, replaced, blockers, ahead, exclusive or request.collects, exclusive, turn)
 
 
-def _shelters(row: Lease, claim: Claim) -> bool:
-    """Say whether a reservation is the claiming run's own."""
-    own = row.holder == claim.holder or row.id == claim.reservation
-    return row.is_reservation and claim.run is not None and own
+def _shelters(row: Lease, request: LeaseRequest) -> bool:
+    """Return True if a lease is a reservation for the requesting run to use."""
+    own = row.holder == request.holder or row.id == request.reservation
+    # A reservation never gives way to another reservation, not even of the same holder.
+    return row.is_reservation and request.run is not None and own
 
 
-def _within(claim: Claim, row: Lease) -> bool:
-    """Say whether a reservation is claimed around a run of the same holder."""
-    return claim.run is None and not row.is_reservation and row.holder == claim.holder
+def _within(request: LeaseRequest, row: Lease) -> bool:
+    """Return True if the request is a reservation around a running run of the same holder."""
+    return request.run is None and not row.is_reservation and row.holder == request.holder
 
 
 def clock(moment: datetime | None, now: datetime) -> str:
-    """Return a time in UTC; the date too where it is not today's."""
+    """Return a time in UTC as text, with the date unless the date is today's."""
     if moment is None:
         return "an unknown time"
     pattern = "%H:%M UTC" if moment.date() == now.date() else "%Y-%m-%d %H:%M UTC"

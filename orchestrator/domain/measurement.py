@@ -1,25 +1,21 @@
-"""Numbers as the database hands them to a comparison."""
+"""Hold the numbers read from the database for a comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orchestrator.domain.build import Build, Environment
 from orchestrator.domain.sweep import Setting
 
 COORDINATES = ("device", "variant", "runtime")
-
-
-def setting_text(value: Setting | None) -> str:
-    """Return a setting as a sweep file writes it."""
-    if value is None:
-        return "–"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+RUN = "run"
+"""What differs between two runs of the same cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a job is, wherever it ran: the coordinates that comparisons group by."""
+    """Name a job by the coordinates of comparisons."""
 
     run: str
     device: str
@@ -30,19 +26,35 @@ class Cell:
 
     @property
     def coordinates(self) -> Mapping[str, Setting]:
-        """Return everything but run and model, by the names that people compare by."""
+        """Return all coordinates but run and model, by the names to compare by."""
         named: dict[str, Setting] = {"device": self.device, "variant": self.variant, "runtime": self.runtime}
         for name, value in sorted(self.settings.items()):
-            named[f"settings.{name}" if name in COORDINATES else name] = value
+            # A setting named like a coordinate is spelled out, such as settings.device.
+            named[f"settings.{name}" if name in (*COORDINATES, RUN) else name] = value
         return named
+
+    def at(self, by: str) -> Setting | None:
+        """Return the value of the coordinate `by`, or the run's id for `run`. Return None without such a coordinate."""
+        return self.run if by == RUN else self.coordinates.get(by)
 
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """One metric of one job: one value per counted trial (p50 of sampled metrics), never pooled iterations.
+    """Hold a job's values of a metric: a value per counted trial, in the metric's unit. Iterations are never pooled.
 
-    `invalid`, `failed` and `missing` count the trials that have no usable value, `without_metric` those that went well
-    but did not measure this metric. `size_bytes` is the artifact's.
+    A sampled metric's value is the median of the samples. `invalid`, `failed` and `missing` count the trials without a
+    usable value. `without_metric` counts good trials without a value of the metric. `shared` counts the values measured
+    on a machine that others could use meanwhile (`exclusive: false`). `size_bytes` is the artifact's size.
+
+    For a metric of power, `sources` are the power sources of the values, `unmeasured` the device's reasons for missing
+    values, and `cautions` the device's doubts about the values. Each wording is listed once.
+
+    `failures` are the failed trials' own words, each once. `accuracy_metric` names the metric of `accuracy`. `absent`
+    says why a run has no such cell, and is None for a cell that was planned. `series` is the database's id of the
+    series, and None for a cell without a job.
+
+    `builds` are the bytes behind the values, each once: more than one where trials of a run differ. `environments` are
+    those that the device had while the run was under way.
     """
 
     cell: Cell
@@ -55,13 +67,24 @@ class CellResult:
     accuracy: float | None
     rejected: str | None
     without_metric: int = 0
+    shared: int = 0
+    sources: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+    accuracy_metric: str | None = None
+    absent: str | None = None
+    failures: tuple[str, ...] = ()
+    series: int | None = None
+    builds: tuple[Build, ...] = ()
+    environments: tuple[Environment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CellOutputs:
-    """What a job's preflight computed for the first `count` inputs: `values_per_output` little-endian float32 for each.
+    """Hold the outputs of a job's preflight for the first `count` inputs.
 
-    `inputs` says what they were: the data set, or random ones drawn from the plan's seed.
+    `data` has `values_per_output` little-endian float32 values for each input. `inputs` is "dataset", or "random" for
+    inputs drawn from the plan's seed.
     """
 
     cell: Cell

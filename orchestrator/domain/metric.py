@@ -1,14 +1,15 @@
-"""What a number means: its unit, which way is better, and by how much it must move before anyone should care."""
+"""Describe metrics: the unit, the better direction, and the smallest change that matters."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Unit(StrEnum):
-    """Units that metric names end in; `1` is a plain number."""
+    """Name the units at the end of metric names. `1` is a plain number."""
 
     NANOSECONDS = "ns"
     SECONDS = "s"
@@ -23,7 +24,7 @@ class Unit(StrEnum):
 
 
 class Direction(StrEnum):
-    """Which way is better; `none` where neither is."""
+    """Name the better direction. `none`: neither is better."""
 
     LOWER = "lower"
     HIGHER = "higher"
@@ -32,7 +33,10 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric; `min_effect` is the relative change below which two sides count as equal (0.01 is one per cent)."""
+    """Describe a metric.
+
+    Two sides with a relative change below `min_effect` count as equal. 0.01 is one per cent.
+    """
 
     name: str
     unit: Unit
@@ -42,6 +46,8 @@ class Metric:
 
 _REGISTERED = (
     Metric("latency_ns", Unit.NANOSECONDS, Direction.LOWER),
+    Metric("latency_ns_p90", Unit.NANOSECONDS, Direction.LOWER, 0.02),
+    Metric("latency_ns_p99", Unit.NANOSECONDS, Direction.LOWER, 0.05),
     Metric("set_input_ns", Unit.NANOSECONDS, Direction.LOWER, 0.05),
     Metric("get_output_ns", Unit.NANOSECONDS, Direction.LOWER, 0.05),
     Metric("load_ns", Unit.NANOSECONDS, Direction.LOWER, 0.05),
@@ -51,16 +57,30 @@ _REGISTERED = (
     Metric("power_mean_w", Unit.WATTS, Direction.LOWER, 0.02),
     Metric("power_idle_w", Unit.WATTS, Direction.NONE, 0.05),
     Metric("rss_bytes_max", Unit.BYTES, Direction.LOWER),
+    Metric("size_bytes", Unit.BYTES, Direction.LOWER),
     Metric("warmup_runs", Unit.NUMBER, Direction.NONE),
     Metric("involuntary_switches", Unit.NUMBER, Direction.LOWER, 0.10),
     Metric("steady_ratio", Unit.RATIO, Direction.NONE),
     Metric("accuracy_top1", Unit.RATIO, Direction.HIGHER),
 )
 
+POWER_METRICS = frozenset(("energy_mj", "energy_gross_mj", "power_mean_w", "power_idle_w"))
+"""Metrics of a device's power source. Figures of two sources are not comparable (docs/decisions/0015)."""
+
+SIZE_METRIC = "size_bytes"
+"""The size of the artifact: known for certain, without any trial."""
+
+COMPARED_METRICS = ("latency_ns", "latency_ns_p90", "latency_ns_p99", "rss_bytes_max", "energy_mj")
+"""What a comparison is about unless somebody names metrics. Sizes and accuracies stand beside these."""
+
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _REGISTERED}
 
 ALIASES: Mapping[str, str] = {
     "latency": "latency_ns",
+    "p50": "latency_ns",
+    "p90": "latency_ns_p90",
+    "p99": "latency_ns_p99",
+    "size": SIZE_METRIC,
     "load": "load_ns",
     "first_inference": "first_inference_ns",
     "cold_start": "first_inference_ns",
@@ -71,7 +91,8 @@ ALIASES: Mapping[str, str] = {
     "accuracy": "accuracy_top1",
 }
 
-# A name's ending (or, for bytes, any part of it) says what an unregistered metric is counted in.
+# The unit and direction of an unregistered metric, by the ending of the name. No direction is guessed for a state
+# such as a temperature.
 _INFERRED: Mapping[str, tuple[Unit, Direction]] = {
     "ns": (Unit.NANOSECONDS, Direction.LOWER),
     "s": (Unit.SECONDS, Direction.LOWER),
@@ -83,24 +104,44 @@ _INFERRED: Mapping[str, tuple[Unit, Direction]] = {
     "mhz": (Unit.MEGAHERTZ, Direction.NONE),
     "ratio": (Unit.RATIO, Direction.NONE),
 }
+_PERCENTILES = ("p90", "p99")
 _QUALIFIERS = frozenset({"max", "min", "mean", "median", "p50", "p90", "p99"})
 
 
 def metric_named(name: str) -> Metric:
-    """Return the metric of this name or alias; an unregistered name says its unit by its ending."""
+    """Return the metric of a name or alias. The ending of an unregistered name decides the unit."""
     name = ALIASES.get(name, name)
     return METRICS.get(name) or _inferred(name)
 
 
+def sampled_quantile(name: str) -> tuple[str, str] | None:
+    """Return the sampled metric and the percentile meant by a name such as `latency_ns_p90`, or None."""
+    metric, _, percentile = name.rpartition("_")
+    return (metric, percentile) if metric and percentile in _PERCENTILES else None
+
+
+def is_accuracy(name: str) -> bool:
+    """Return True for the name of an accuracy, which has one value a cell and is compared by its inputs."""
+    return name.startswith("accuracy_")
+
+
+@lru_cache(maxsize=1024)
+def unit_named(name: str) -> str:
+    """Return the unit of a metric's name or alias, as it is stored and printed."""
+    return metric_named(name).unit.value
+
+
 def is_registered(name: str) -> bool:
-    """Say whether the name (or alias) is one that the worker's own runtimes or meters report."""
+    """Return True for the name or alias of a metric reported by our own worker."""
     return name in METRICS or name in ALIASES
 
 
 def _inferred(name: str) -> Metric:
     words = name.split("_")
+    # The unit comes before a qualifier: rss_bytes_max is in bytes.
     while len(words) > 1 and words[-1] in _QUALIFIERS:
         words.pop()
+    # Accuracies end in the name of their metric, such as accuracy_top1, and are shares.
     if len(words) > 1 and words[0] == "accuracy":
         return Metric(name, Unit.RATIO, Direction.HIGHER)
     unit, direction = _INFERRED.get(words[-1], (Unit.NUMBER, Direction.NONE)) if len(words) > 1 else _PLAIN

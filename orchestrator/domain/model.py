@@ -1,27 +1,98 @@
-"""Models, their variants and their data sets, as model.yaml declares them."""
+"""Define models, variants with an artifact for each format, and data sets, as model.yaml declares them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Format(StrEnum):
+    """Name the form of an artifact. Engines load artifacts by form.
+
+    An artifact is one file. Where a format is a folder or several files (SavedModel, OpenVINO), the file is an archive.
+    An `endpoint` artifact is a file that says where a server answers.
+    """
+
+    TFLITE = "tflite"
+    ONNX = "onnx"
+    SAVED_MODEL = "saved-model"
+    KERAS = "keras"
+    TORCH = "torch"
+    OPENVINO = "openvino"
+    ENDPOINT = "endpoint"
+    OTHER = "other"
+    """A form that only a user's program reads."""
+
+
+_FORMAT_OF_ENDING: Mapping[str, Format] = {
+    "tflite": Format.TFLITE,
+    "lite": Format.TFLITE,
+    "tfl": Format.TFLITE,
+    "onnx": Format.ONNX,
+    "ort": Format.ONNX,
+    "keras": Format.KERAS,
+    "h5": Format.KERAS,
+    "pt": Format.TORCH,
+    "pt2": Format.TORCH,
+    "pth": Format.TORCH,
+}
+
+
+def format_of_file(name: str) -> Format:
+    """Return the format meant by the ending of a file name, or OTHER for an unknown ending."""
+    return _FORMAT_OF_ENDING.get(name.rpartition(".")[2].lower(), Format.OTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """Hold a variant's file in one format. `path` is absolute. `made` tells how, if other than the variant's `made`."""
+
+    format: Format
+    path: str
+    sha256: str
+    made: str | None = None
+
+    @property
+    def file_name(self) -> str:
+        """Return the name of the file, without its folder."""
+        return self.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One artifact of a model: fp32, int8, pruned…; `path` is absolute, `accuracy` its maker's, by metric."""
+    """Describe a variant of a model: fp32, int8, pruned….
+
+    A variant has at least one artifact. `accuracy` is the maker's, by metric.
+    """
 
     name: str
-    path: str
-    sha256: str
+    artifacts: tuple[Artifact, ...]
     precision: str
     made: str
     parent: str | None = None
     accuracy: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def formats(self) -> Collection[Format]:
+        """Return the formats of the variant's artifacts, in the order of model.yaml."""
+        return [artifact.format for artifact in self.artifacts]
+
+    def artifact_in(self, formats: Sequence[Format] | None) -> Artifact | None:
+        """Return the artifact in the first matching format, or None without a match.
+
+        `formats` lists the wanted formats, the preferred first. None accepts any format: the first artifact is
+        returned.
+        """
+        if formats is None:
+            return self.artifacts[0]
+        by_format = {artifact.format: artifact for artifact in self.artifacts}
+        return next((by_format[wanted] for wanted in formats if wanted in by_format), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A held-out set of inputs `x` and labels `y` in an .npz file at the absolute `path`."""
+    """Describe a held-out set of inputs `x` and labels `y` in an .npz file. `path` is absolute."""
 
     name: str
     path: str
@@ -31,7 +102,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class ModelInput:
-    """What an input looks like, for drawing random ones: values uniform in [low, high)."""
+    """Describe a model's input. Random inputs are uniform in [low, high)."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -41,7 +112,7 @@ class ModelInput:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A family of variants; `directory` is absolute, `recipe` the script that rebuilds them, if there is one."""
+    """Describe a family of variants. `directory` is absolute. `recipe` is the script to rebuild the variants."""
 
     name: str
     directory: str

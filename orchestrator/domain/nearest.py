@@ -1,4 +1,4 @@
-"""Guess what someone meant to type."""
+"""Guess the known word meant by a mistyped word."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
 LIKENESS_MIN = 0.6
+_CHARACTERS_MAX = 200
+"""A longer word is no mistyped one, and takes long to compare."""
 
 
 def nearest(word: str, known: Iterable[str], count: int = 1) -> tuple[str, ...]:
-    """Return the known words most like `word`, best first; none if nothing is close.
+    """Return the known words most like `word`, best first, or none if no word is close.
 
-    Of equally close ones those that begin alike for longest go before, then by name.
+    Among equally close words, a longer common beginning goes first, then the order of names.
     """
+    if len(word) > _CHARACTERS_MAX:
+        return ()
     matcher = difflib.SequenceMatcher()
-    matcher.set_seq2(word.casefold())
+    matcher.set_seq2(word.casefold())  # the matcher prepares its second sequence once, for all names
     likeness = {}
     for name in set(known):
         matcher.set_seq1(name.casefold())
+        # Upper bounds first: the exact ratio is slow for hundreds of names.
         if matcher.real_quick_ratio() >= LIKENESS_MIN and matcher.quick_ratio() >= LIKENESS_MIN:
             likeness[name] = matcher.ratio()
     close = [name for name, ratio in likeness.items() if ratio >= LIKENESS_MIN]
@@ -31,14 +36,14 @@ def nearest(word: str, known: Iterable[str], count: int = 1) -> tuple[str, ...]:
 
 
 def did_you_mean(word: str, known: Iterable[str], limit: int = 12) -> str:
-    """Return a hint: the nearest known word, or all of them if none is near."""
+    """Return a hint with the nearest known word, or with all known words if none is near."""
     names = list(known)
     close = nearest(word, names)
     return f"did you mean {close[0]!r}?" if close else all_known(names, limit)
 
 
 def all_known(names: Sequence[str], limit: int = 12) -> str:
-    """Return a hint that lists what there is."""
+    """Return a hint with the first `limit` names."""
     if not names:
         return "there is none"
     more = f", … ({len(names)} in all)" if len(names) > limit else ""

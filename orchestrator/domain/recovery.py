@@ -1,7 +1,7 @@
-"""What is tried when a device fails: a ladder, from trying again to taking the device out of service.
+"""Describe the recovery of a failing device: a ladder, from a retry to taking the device out of service.
 
-A higher rung costs more, so each is climbed only once the ones below have not helped. The first three are climbed on
-any device; a device is rebooted, cycled or quarantined only where its inventory says how, or that it may.
+A higher rung costs more, and is climbed only after the lower rungs did not help. The first three rungs are climbed for
+any device. The others are climbed only if the inventory allows them. docs/decisions/0012 has the reasons.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class Rung(StrEnum):
-    """One thing to try, in the order in which they are tried."""
+    """Name the rungs of the ladder, in climbing order."""
 
     RETRY = "retry"
     RECONNECT = "reconnect"
@@ -25,9 +25,9 @@ class Rung(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PowerCycle:
-    """Commands of this side, as argument vectors, that cut a device's power and give it back `off_s` later.
+    """Name the controller's commands to cut a device's power, and to give the power back `off_s` seconds later.
 
-    Without `off` the command `on` does both, as that of a switchable socket may.
+    The commands are argument vectors. Without `off` the command `on` does both.
     """
 
     on: tuple[str, ...]
@@ -37,15 +37,16 @@ class PowerCycle:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How far the ladder goes for a device.
+    """Bound the recovery of a device.
 
-    `retries`: how often a first connection is tried again. `reconnect_s_max`: for how long a lost one is sought.
-    `restarts_max`: how often one command starts a runner anew that ended before its plan. `reboot` is an argument
-    vector on the device. A device has `boot_s_max` to answer again. `quarantine`: where nothing has helped, keep
-    further runs from the device until a person admits it again.
+    `connect_retries` counts further tries of a first connection. A lost connection is sought for `reconnect_s_max`
+    seconds. A command starts a runner that ended before its plan at most `restarts_max` times anew. `reboot` is an
+    argument vector on the device. After a boot the device has `boot_s_max` seconds to answer. Both are seconds of the
+    device's own time: the queue for a turn to connect is left out. With `quarantine` a device beyond recovery is kept
+    from further runs until a person readmits the device.
     """
 
-    retries: int = 0
+    connect_retries: int = 0
     reconnect_s_max: float = 180.0
     restarts_max: int = 3
     reboot: tuple[str, ...] = ()
@@ -56,7 +57,7 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryEvent:
-    """A rung that was climbed for a device; `succeeded` is None while that is not known."""
+    """Hold a rung climbed for a device. `succeeded` is None while unknown."""
 
     device: str
     rung: Rung
@@ -68,7 +69,10 @@ class RecoveryEvent:
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """Why no run may use a device, since when, and who said so; `run` is the one whose recovery failed."""
+    """Keep a device from further runs, for a reason and since a date.
+
+    `run` is the run of the failed recovery, or None if the person `holder` decided.
+    """
 
     device: str
     reason: str
@@ -78,22 +82,26 @@ class Quarantine:
 
     @property
     def author(self) -> str:
-        """Return who put it there: a person, or a run and whoever started that."""
+        """Return the author of the quarantine: a person, or a run with its holder."""
         return self.holder if self.run is None else f"run {self.run} of {self.holder}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rescue:
-    """What a new session does to its device first; `if_silent`: only if the device does not answer now either."""
+    """Order the first act of a new session. With `if_silent` the session acts only on a device still silent."""
 
     rung: Rung
     if_silent: bool = False
 
 
 def next_rescue(recovery: Recovery, climbed: Collection[Rung], *, answers: bool) -> Rung | None:
-    """Return what to do to a device that did not come back by itself; a device that `answers` can be told to reboot."""
-    if Rung.POWER_CYCLE in climbed:  # nothing is above it, and nobody climbs down
+    """Return the next rung for a device that did not come back by itself, or None at the end of the ladder.
+
+    `climbed` are the rungs climbed already. A device that `answers` can be told to reboot.
+    """
+    if Rung.POWER_CYCLE in climbed:  # the highest rung that acts on a device, and nobody climbs down
         return None
     if recovery.reboot and answers and Rung.REBOOT not in climbed:
         return Rung.REBOOT
+    # A device that cannot be asked for a boot, or did not come back from one, is left to the power switch.
     return Rung.POWER_CYCLE if recovery.power_cycle is not None else None

@@ -1,4 +1,4 @@
-"""One execution of a sweep, as the database knows it."""
+"""Describe runs as stored in the database. A run is one execution of a sweep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.domain.device import TransportKind
 
 
 class RunState(StrEnum):
-    """Where a whole run stands; derived from its devices."""
+    """Name the states of a whole run, derived from the states of all devices."""
 
     ACTIVE = "active"
     COMPLETE = "complete"
@@ -21,9 +21,9 @@ class RunState(StrEnum):
 
 
 class DeviceRunState(StrEnum):
-    """Where one device of a run stands.
+    """Name the states of a device in a run.
 
-    planned -> running -> complete | cancelled | stopped (its log ended early) | failed (no log; `error` says why).
+    planned -> running -> complete | cancelled | stopped (the log ended early) | failed (without a log).
     """
 
     PLANNED = "planned"
@@ -38,13 +38,14 @@ UNDER_WAY = (DeviceRunState.PLANNED, DeviceRunState.RUNNING)
 
 
 def run_state(devices: Collection[DeviceRunState], *, trials_missing: bool) -> RunState:
-    """Return where a whole run stands.
+    """Return the state of a whole run.
 
-    A run is complete when every device is and every measure trial is measured or skipped: a cell that its preflight
-    rejects has a result, which is that it does not work there.
+    A run is complete if every device is complete and no measure trial is lacking (`domain.allowed_failures`). A run
+    without any measure trial lacks all.
     """
     if any(state in UNDER_WAY for state in devices):
         return RunState.ACTIVE
+    # A person's decision counts more than what is missing because of it.
     if DeviceRunState.CANCELLED in devices:
         return RunState.CANCELLED
     if trials_missing or any(state is not DeviceRunState.COMPLETE for state in devices):
@@ -53,9 +54,9 @@ def run_state(devices: Collection[DeviceRunState], *, trials_missing: bool) -> R
 
 
 class TrialState(StrEnum):
-    """Where one trial stands: its counted attempt decides.
+    """Name the states of a trial. The counted attempt decides, or else the last attempt.
 
-    planned -> running -> measured | invalid (broke a condition) | failed | skipped (its preflight failed).
+    planned -> running -> measured | invalid (broke a condition) | failed | skipped (the preflight failed).
     """
 
     PLANNED = "planned"
@@ -68,11 +69,11 @@ class TrialState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunHeader:
-    """What is fixed when a run begins; `sweep_document` is the sweep file's text, `settings` what the flags said."""
+    """Hold the fixed parts of a run. `sweep_document` is the text of the sweep file. `settings` are given by flags."""
 
     run: str
     sweep: str
-    sweep_document: str
+    sweep_document: str  # the whole text, since the file may have changed by the time of a resume
     sweep_source: str
     model: str
     model_directory: str
@@ -84,7 +85,7 @@ class RunHeader:
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """How far a device's log is in the database; no log yet: None and 0."""
+    """Name the last record of a device's log in the database, or None and 0 without a log."""
 
     log_id: str | None
     last_seq: int
@@ -92,16 +93,21 @@ class Offset:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where one device of a run stands, and why if badly."""
+    """Hold the standing of one device of a run: the state, and the reason of a bad state.
+
+    `planned`: the plan is on record. `offset` is the last record of the device's present log in the database.
+    """
 
     state: DeviceRunState
-    error: str | None
-    hint: str | None
+    error: str | None = None
+    hint: str | None = None
+    planned: bool = False
+    offset: Offset = Offset(None, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceRun:
-    """One device of a run: its state, its counts of measure trials (preflights are none), and why it failed."""
+    """Describe a device of a run. `trials` counts the measure trials by state. `error` is the reason of a bad state."""
 
     device: str
     state: DeviceRunState
@@ -115,7 +121,7 @@ class DeviceRun:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run with its devices."""
+    """Hold a run with all devices."""
 
     header: RunHeader
     state: RunState
@@ -125,7 +131,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run as one line of a list; preflights are no trials of it."""
+    """Summarise a run for a list. Only measure trials are counted, and no preflights."""
 
     run: str
     sweep: str
@@ -141,7 +147,7 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True)
 class MissingTrial:
-    """A trial without a usable result, and why."""
+    """Name a trial without a usable result, with the reason."""
 
     device: str
     label: str
@@ -152,7 +158,7 @@ class MissingTrial:
 
 @dataclass(frozen=True, slots=True)
 class ExcludedCell:
-    """A cell of the sweep that a device was not asked to run, and why."""
+    """Name a cell of the sweep left out of a device's plan, with the reason."""
 
     device: str
     label: str
@@ -161,7 +167,10 @@ class ExcludedCell:
 
 @dataclass(frozen=True, slots=True)
 class TrialChange:
-    """What an ingested record changed, for progress displays; `p50_ns` of latency where the trial measured it."""
+    """Report the change of a trial by an ingested record, for progress displays.
+
+    `p50_ns` is the median latency in nanoseconds, if measured.
+    """
 
     device: str
     trial: str
@@ -174,10 +183,25 @@ class TrialChange:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparedRecords:
+    """Carry the records of one log, read and checked, to the writing. The store alone knows the `content`."""
+
+    run: str
+    device: str
+    content: object
+
+
+@dataclass(frozen=True, slots=True)
 class Ingested:
-    """What one commit achieved for one device: the new offset and what changed."""
+    """Report a commit for a device: the new offset, and the changes of trials.
+
+    `left` are the lines from the first long record on, where short records alone were to be stored. `left_is_long`: a
+    long record stands first there, rather than one too many.
+    """
 
     run: str
     device: str
     offset: Offset
     changes: tuple[TrialChange, ...]
+    left: bytes = b""
+    left_is_long: bool = False

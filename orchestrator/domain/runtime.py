@@ -1,13 +1,15 @@
-"""Name the inference stacks that a sweep asks for, and what executes each on a device."""
+"""Name the runtimes of a sweep."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from orchestrator.domain.model import Format
+
 
 class RuntimeSource(StrEnum):
-    """Where a runtime comes from: a pinned bundle that we ship, the device itself, or a program of the user's."""
+    """Name the source of a runtime: a pinned bundle shipped by us, the device itself, or a user's program."""
 
     BUNDLE = "bundle"
     SYSTEM = "system"
@@ -16,18 +18,23 @@ class RuntimeSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExecProgram:
-    """A program that prints our JSON lines: its argument vector, and absolute paths of the files it needs, by name."""
+    """Describe a user's program which measures and prints JSON lines.
+
+    `command` is the argument vector. `files` are pairs of name and absolute path. `format` is the format of the
+    artifact to read. None means the first artifact of a variant.
+    """
 
     command: tuple[str, ...]
     files: tuple[tuple[str, str], ...] = ()
+    format: Format | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSpec:
-    """A runtime as a sweep names it: `tflite-runtime==2.14.0`, `system/tflite` or `exec/NAME`.
+    """Name a runtime as a sweep does: `tflite-runtime==2.14.0`, `system/tflite` or `exec/NAME`.
 
-    `version` is None except for bundles, where it is required: an unpinned runtime cannot be compared with itself.
-    `declared_at` is the file:line that names it, for errors; it is no part of what the runtime is.
+    A bundle requires a `version`, because an unpinned runtime cannot be compared with itself later. Other runtimes have
+    none. `declared_at` is the file:line of the name, for errors, and is no part of a runtime's identity.
     """
 
     label: str
@@ -36,35 +43,3 @@ class RuntimeSpec:
     version: str | None = None
     program: ExecProgram | None = None
     declared_at: str = field(default="", compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """What runs a runtime's jobs on a device: a file under `device_worker/runtimes/`, and the module it imports."""
-
-    name: str
-    module: str | None
-    settings: tuple[str, ...] | None
-    """The matrix keys that it understands; None: any (a user's program decides)."""
-
-
-_TFLITE_SETTINGS = ("threads", "cpus")
-
-BUNDLE_ENGINES = {
-    "tflite-runtime": Engine("tflite", "tflite_runtime.interpreter", _TFLITE_SETTINGS),
-    "ai-edge-litert": Engine("tflite", "ai_edge_litert.interpreter", _TFLITE_SETTINGS),
-    "tensorflow": Engine("tflite", "tensorflow.lite", _TFLITE_SETTINGS),
-}
-SYSTEM_ENGINES = {"tflite": Engine("tflite", "auto", _TFLITE_SETTINGS)}
-EXEC_ENGINE = Engine("exec", None, None)
-
-
-def engine_of(runtime: RuntimeSpec) -> Engine:
-    """Return what executes a runtime's jobs."""
-    match runtime.source:
-        case RuntimeSource.BUNDLE:
-            return BUNDLE_ENGINES[runtime.name]
-        case RuntimeSource.SYSTEM:
-            return SYSTEM_ENGINES[runtime.name]
-        case RuntimeSource.EXEC:
-            return EXEC_ENGINE

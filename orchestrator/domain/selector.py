@@ -1,10 +1,10 @@
-"""Pick devices by one small grammar, the same everywhere.
+"""Pick devices by a small grammar, the same in all commands.
 
     expression := both ("or" both)*
     both       := factor (("," | "and") factor)*
     factor     := "not" factor | "(" expression ")" | "all" | NAME | KEY "=" VALUE | KEY "!=" VALUE
 
-NAME and VALUE may be globs (`pi-*`, `class=rpi?`) and may be quoted; KEY is a tag, or `name` or `transport`. A device
+NAME and VALUE may be globs (`pi-*`, `class=rpi?`) and may be quoted. KEY is a tag, or `name` or `transport`. A device
 without the tag KEY is matched by `KEY!=VALUE`. Case matters.
 """
 
@@ -21,8 +21,9 @@ from orchestrator.domain.nearest import nearest
 
 KEYWORDS = frozenset({"all", "and", "or", "not"})
 BUILT_IN_KEYS = ("name", "transport")
-_DEPTH_MAX = 50
+_DEPTH_MAX = 50  # a mistake in one line, rather than a RecursionError, for a selector of parentheses alone
 
+# A word of a glob may hold commas and parentheses within brackets: `pi-[a,b]`.
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<quoted>"[^"]*"|'[^']*')
@@ -35,7 +36,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """Matches every device."""
+    """Match every device."""
 
     def matches(self, device: Device) -> bool:
         """Return True."""
@@ -44,20 +45,20 @@ class Everything:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """Matches devices whose name, transport or tag `key` fits the glob `pattern`."""
+    """Match devices with a name, transport or tag `key` that fits the glob `pattern`."""
 
     key: str
     pattern: str
 
     def matches(self, device: Device) -> bool:
-        """Return whether the device has this key, and a value that fits."""
+        """Return True if the device has the key with a fitting value."""
         value = attributes(device).get(self.key)
         return value is not None and fnmatchcase(value, self.pattern)
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """Matches what `inner` does not."""
+    """Match the devices not matched by `inner`."""
 
     inner: Selector
 
@@ -68,23 +69,23 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """Matches what every part matches."""
+    """Match the devices matched by every part."""
 
     parts: tuple[Selector, ...]
 
     def matches(self, device: Device) -> bool:
-        """Return whether all parts match."""
+        """Return True if all parts match."""
         return all(part.matches(device) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Either:
-    """Matches what any part matches."""
+    """Match the devices matched by any part."""
 
     parts: tuple[Selector, ...]
 
     def matches(self, device: Device) -> bool:
-        """Return whether some part matches."""
+        """Return True if some part matches."""
         return any(part.matches(device) for part in self.parts)
 
 
@@ -92,17 +93,20 @@ Selector = Everything | Attribute | Not | Both | Either
 
 
 def attributes(device: Device) -> Mapping[str, str]:
-    """Return everything that a selector can ask of a device: its tags, its name and its transport."""
+    """Return the attributes of a device known to selectors: the tags, the name and the transport."""
     return {**device.tags, "name": device.name, "transport": device.transport.value}
 
 
 def parse_selector(text: str) -> Selector:
-    """Return what `text` means; raise ConfigError that points at the column of a mistake."""
+    """Return the selector written as `text`. Raise ConfigError with the column of a mistake."""
     return _Parser(text).parse()
 
 
 def select(text: str, devices: Iterable[Device]) -> tuple[Device, ...]:
-    """Return the devices that `text` picks, in their own order; raise ConfigError if it picks none."""
+    """Return the devices picked by the selector `text`, in the given order.
+
+    Raise ConfigError for a wrong selector, and for a selector without a match.
+    """
     selector = parse_selector(text)
     candidates = tuple(devices)
     chosen = tuple(device for device in candidates if selector.matches(device))
@@ -114,6 +118,7 @@ def select(text: str, devices: Iterable[Device]) -> tuple[Device, ...]:
 def _explain_nothing(selector: Selector, devices: tuple[Device, ...]) -> str:
     if not devices:
         return "the inventory has no enabled device"
+    # Name the first condition that matches no device at all: most likely a word was mistyped there.
     for leaf in _leaves(selector):
         if not any(leaf.matches(device) for device in devices):
             near = _near(leaf, devices)
@@ -239,6 +244,7 @@ class _Parser:
                 at += len(self._text[at:]) - len(self._text[at:].lstrip())
                 wrong = self._text[at]
                 raise self._mistake(_Token("wrong", wrong, at + 1), _unexpected(wrong))
+            # Quotes make a keyword a plain name: the kind of the token is kept apart from the text.
             kind = found.lastgroup
             text = found[kind]
             yield _Token(kind, text[1:-1] if kind == "quoted" else text, found.start(kind) + 1)
@@ -246,6 +252,7 @@ class _Parser:
         yield _Token("end", "", end + 1)
 
     def _mistake(self, token: _Token, message: str) -> ConfigError:
+        # Every blank becomes a single space, so that the pointer stands below the mistake.
         pointer = " " * (token.column - 1) + "^"
         shown = re.sub(r"\s", " ", self._text)
         return ConfigError(

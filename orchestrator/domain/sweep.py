@@ -1,19 +1,46 @@
-"""A declared grid of measurements, as a sweep file says it."""
+"""Describe a sweep: a grid of measurements declared in a sweep file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from orchestrator.domain.runtime import RuntimeSpec
 
 Setting = int | float | str | bool
 """One value of the matrix."""
 
+NO_SETTING = "–"
+
+
+def setting_text(value: Setting | None) -> str:
+    """Return a setting as a sweep file writes it, and a dash for a job that has no such setting."""
+    if value is None:
+        return NO_SETTING
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def stable_setting(value: Setting) -> Setting:
+    """Return a setting in the form that every database gives back. Some numbers of different texts become equal."""
+    # PostgreSQL returns 1e23 as the whole number of these digits, and -0.0 as 0.0. Smaller numbers keep 1.0 from 1.
+    if not isinstance(value, float):
+        return value
+    return int(Decimal(repr(value))) if abs(value) >= 1e16 else value + 0.0
+
+
+def setting_texts(settings: Iterable[tuple[str, Setting]]) -> list[str]:
+    """Return settings as `name=value`, in the given order."""
+    return [f"{name}={setting_text(value)}" for name, value in settings]
+
 
 @dataclass(frozen=True, slots=True)
 class MeasurePolicy:
-    """When a trial has warmed up and when it has measured enough."""
+    """Decide when a trial has warmed up, and when a trial has measured enough.
+
+    Warm-up ends after `warmup_runs_min` inferences and `warmup_seconds_min`. The measured part ends after `runs_min`
+    inferences and `seconds_min`, and in any case after `seconds_max` or `runs_max` inferences.
+    """
 
     warmup_runs_min: int = 5
     warmup_seconds_min: float = 0.3
@@ -25,7 +52,7 @@ class MeasurePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Which data set of the model to judge outputs by, and how."""
+    """Name the model's data set and the metric to judge outputs by."""
 
     dataset: str
     metric: str = "top1"
@@ -33,7 +60,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """In which order trials run: interleaved spreads drift over all cells; the seed makes it repeatable."""
+    """Decide the order of trials. `interleave` spreads drift over all cells, and `seed` makes the order repeatable."""
 
     interleave: bool = True
     seed: int = 0
@@ -41,7 +68,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How many more attempts a failed trial gets at once, and one that broke a condition gets at the end."""
+    """Grant further attempts: to a failed trial at once, and to an invalid trial at the end of the run."""
 
     failed: int = 0
     invalid: int = 1
@@ -49,7 +76,12 @@ class Retries:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One sweep file: every combination of variant, runtime and matrix settings that no exclude rule matches."""
+    """Hold a sweep file. The grid is every combination of variant, runtime and matrix settings not excluded by a rule.
+
+    `source` is the path of the file. `allow_failures` are rules that name the cells whose failure leaves a run clean.
+    With `only`, a cell that fits none of these rules is no part of the grid.
+    `limits` are limits of conditions that come before those of devices. None is no limit.
+    """
 
     name: str
     model: str
@@ -64,3 +96,6 @@ class Sweep:
     retries: Retries = Retries()
     trial_timeout_s: float = 120.0
     source: str = ""
+    allow_failures: tuple[Mapping[str, Setting], ...] = ()
+    only: tuple[Mapping[str, Setting], ...] = ()
+    limits: Mapping[str, float | None] = field(default_factory=dict)

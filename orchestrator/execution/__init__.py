@@ -1,1 +1,1 @@
-"""Where device sessions run: `threads` in this process, `ray` in gateway actors."""
+"""Run device sessions: `threads` in this process, `ray` in gateway actors."""

@@ -1,52 +1,76 @@
-"""What every executor of device sessions can do.
+"""Declare the executor of device sessions.
 
-A session is a plain blocking function over two ends: it reports upwards through `emit` and takes commands by `post`. An
-executor decides where it runs. The driver owns the database; sessions never see it.
+A session is a plain blocking function with two ends: reports go up through `emit`, commands come by `post`. The
+executor decides where sessions run. The driver owns the database, and sessions never see the database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from orchestrator.domain.conversation import Command, Report
+from orchestrator.domain.conversation import Command, Report, SessionId, SessionReport, new_session
 from orchestrator.domain.device import Device
 from orchestrator.domain.recovery import Rescue
 
 Emit = Callable[[Report], None]
-"""Takes one report; an executor calls it from any thread."""
+"""Takes one report of one session."""
 
 
 class Session(Protocol):
-    """One device's conversation; `run` blocks in a thread of its own."""
+    """Hold the conversation with one device. `run` blocks in a thread of its own."""
 
     def run(self, emit: Emit) -> None:
-        """Converse until told to close; every ending, good or bad, is a SessionEnded report, the last one."""
+        """Converse until told to close. The last report is a SessionEnded, after a good or a bad end."""
 
     def post(self, command: Command) -> None:
-        """Take a command from any thread; never blocks on the device."""
+        """Take a command from any thread, without waiting for the device."""
 
 
 class SessionFactory(Protocol):
-    """Makes sessions; picklable, so that a gateway elsewhere can make them too."""
+    """Make sessions. A factory is picklable, so that a gateway elsewhere can make sessions too."""
 
     def __call__(self, device: Device, rescue: Rescue | None = None) -> Session:
-        """Return a session that will talk to this device, and first brings it back where a `rescue` is named."""
+        """Return a session with a device. With a `rescue` the session first brings the device back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Describe a session to begin. With a `rescue` the session first brings the device back."""
+
+    session: SessionId
+    device: Device
+    rescue: Rescue | None = None
+
+
+Listen = Callable[[SessionReport], None]
+"""Takes the reports of the sessions launched with the listener. Called from any thread."""
 
 
 @runtime_checkable
 class Executor(Protocol):
-    """Runs the sessions of one sweep."""
+    """Run sessions, of one run or of several at once. The maker of an executor closes the executor."""
 
-    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
-        """Begin one session per device at once; `emit` gets every report, from any thread, as it comes.
+    def launch(self, launches: Sequence[Launch], listen: Listen) -> None:
+        """Begin sessions together. `listen` gets every report of these sessions, and no other report.
 
-        May be called again: for further devices, which were in use at first, and for those whose session has ended,
-        to `rescue` them.
+        A device may have a new session once the last session has ended. Raise OrchestratorError if no session can run.
         """
 
-    def post(self, device: str, command: Command) -> None:
-        """Pass a command to a device's session; one that has ended ignores it."""
+    def post(self, session: SessionId, command: Command) -> None:
+        """Pass a command to a session. An ended session ignores commands."""
+
+    def end(self, sessions: Collection[SessionId], timeout_s: float = 10.0) -> None:
+        """Close these sessions, and wait at most `timeout_s` for the ends. Runners on devices go on."""
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Tell every session to close, and wait; devices go on with what they run. May be called twice."""
+        """End every session, and the threads or gateway under the sessions. May be called twice.
+
+        A session that outlasted the time of its `end` is not waited for again.
+        """
+
+
+def launches(devices: Sequence[Device], run: str | None = None) -> list[Launch]:
+    """Return the launch of a new session with each device."""
+    return [Launch(new_session(run, device.name), device) for device in devices]

@@ -4,41 +4,93 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
-from orchestrator.domain.conversation import Close, Command
-from orchestrator.domain.device import Device
-from orchestrator.domain.recovery import Rescue
-from orchestrator.execution.base import Emit, Session, SessionFactory
-from orchestrator.execution.guard import run_guarded
+from orchestrator.domain.conversation import Close, Command, Report, SessionEnded, SessionId, SessionReport
+from orchestrator.domain.errors import WorkerFailed
+from orchestrator.execution.base import Emit, Launch, Listen, Session, SessionFactory
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    session: Session
+    thread: threading.Thread
 
 
 class ThreadExecutor:
-    """A thread per device; they are daemons, so that a device that never answers cannot keep the process alive."""
+    """Run a thread for each session. Daemon threads: a device that never answers cannot keep the process alive."""
 
     def __init__(self, factory: SessionFactory) -> None:
         self._factory = factory
-        self._sessions: dict[str, Session] = {}
-        self._threads: list[threading.Thread] = []
+        self._running: dict[SessionId, _Running] = {}
+        self._lock = threading.Lock()
 
-    def launch(self, devices: Sequence[Device], emit: Emit, rescue: Rescue | None = None) -> None:
-        """Begin one session per device at once."""
-        for device in devices:
-            session = self._sessions[device.name] = self._factory(device, rescue)
-            thread = threading.Thread(
-                target=run_guarded, args=(session, device.name, emit), name=f"session {device.name}", daemon=True
-            )
-            self._threads.append(thread)
+    def launch(self, launches: Sequence[Launch], listen: Listen) -> None:
+        """Begin sessions at once."""
+        for launch in launches:
+            session = self._factory(launch.device, launch.rescue)
+            name = f"session {launch.device.name}"
+            thread = threading.Thread(target=self._run, args=(launch.session, session, listen), name=name, daemon=True)
+            with self._lock:
+                self._running[launch.session] = _Running(session, thread)
             thread.start()
 
-    def post(self, device: str, command: Command) -> None:
-        """Pass a command to a device's session; one that has ended ignores it."""
-        self._sessions[device].post(command)
+    def post(self, session: SessionId, command: Command) -> None:
+        """Pass a command to a session. An ended session ignores commands."""
+        with self._lock:
+            running = self._running.get(session)
+        if running is not None:
+            running.session.post(command)
+
+    def end(self, sessions: Collection[SessionId], timeout_s: float = 10.0) -> None:
+        """Close these sessions, and wait at most `timeout_s` for all ends."""
+        with self._lock:
+            ending = {session: self._running[session] for session in sessions if session in self._running}
+        for running in ending.values():
+            running.session.post(Close())
+        deadline = time.monotonic() + timeout_s
+        for running in ending.values():
+            running.thread.join(max(0.0, deadline - time.monotonic()))
+        with self._lock:
+            # A session that hangs has had its time: whoever closes the executor does not wait for it again.
+            for session in ending:
+                self._running.pop(session, None)
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Tell every session to close, and wait at most `timeout_s` for all of them."""
-        for session in self._sessions.values():
-            session.post(Close())
-        deadline = time.monotonic() + timeout_s
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        """End every session, and wait at most `timeout_s` for all ends."""
+        with self._lock:
+            sessions = list(self._running)
+        self.end(sessions, timeout_s)
+
+    def _run(self, name: SessionId, session: Session, listen: Listen) -> None:
+        def emit(report: Report) -> None:
+            listen(SessionReport(name, report))
+
+        try:
+            run_guarded(session, name.device, emit)
+        finally:
+            with self._lock:  # an executor may serve runs for weeks: nothing is kept of a session that has ended
+                self._running.pop(name, None)
+
+
+def run_guarded(session: Session, device: str, emit: Emit) -> None:
+    """Run a session to its end. An unexpected error becomes the SessionEnded that the driver waits for."""
+    ended = False
+
+    def watch(report: Report) -> None:
+        nonlocal ended
+        ended = ended or isinstance(report, SessionEnded)
+        emit(report)
+
+    try:
+        session.run(watch)
+    except Exception as error:
+        if ended:  # the driver has let the session go, and would not hear a second end
+            raise
+        name, words = type(error).__name__, str(error).strip().partition("\n")[0]
+        failure = WorkerFailed(
+            f"unexpected {name}: {words}", "this is a defect of benchfleet: please report it", device=device
+        )
+        failure.__cause__ = error
+        emit(SessionEnded(device, failure))

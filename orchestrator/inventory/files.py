@@ -1,4 +1,4 @@
-"""Load inventory files and merge them: one name, one device, whatever file declares it."""
+"""Load inventory files and merge them. A device name is unique over all files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain.device import STATE_DIR, Device, Limits, TransportKind
+from orchestrator.domain.device import STATE_DIR, USUAL_LIMITS, Device, Limits, TransportKind
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.inventory import Inventory
 from orchestrator.domain.recovery import PowerCycle, Recovery
 from orchestrator.inventory.schema import DefaultsSection, DeviceSection, InventorySection
 from orchestrator.specs.document import Document
-from orchestrator.specs.paths import expanded
+from orchestrator.specs.paths import expanded, is_special
 from orchestrator.specs.schema import Complaint, load_section, refuse
 
 SUFFIXES = (".yaml", ".yml")
@@ -24,7 +24,11 @@ _INIT_HINT = "`benchfleet init DIR` writes an inventory; --inventory PATH names 
 
 
 def load_inventory(paths: Sequence[Path]) -> Inventory:
-    """Read every file, and every *.yaml file of every folder; raise ConfigError for what is wrong in any of them."""
+    """Read all given files, and all *.yaml and *.yml files of the given folders, into one inventory.
+
+    Raise ConfigError, with file and line, for a wrong file, for a name declared twice, for a power switch shared by two
+    devices, and for jump hosts in a circle.
+    """
     enabled: dict[str, Device] = {}
     disabled: dict[str, Device] = {}
     for path in _files(paths):
@@ -42,7 +46,7 @@ def load_inventory(paths: Sequence[Path]) -> Inventory:
 
 
 def _refuse_shared_switches(devices: Iterable[Device]) -> None:
-    """Refuse commands that would cut more than one device's power."""
+    """Raise ConfigError if two devices name the same power commands: cycling one would cut the other's power."""
     users: dict[tuple[tuple[str, ...], tuple[str, ...]], Device] = {}
     for device in devices:
         cycle = device.recovery.power_cycle
@@ -60,6 +64,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
         if not path.exists():
             raise ConfigError(f"{path}: no such inventory file or folder", hint=_INIT_HINT)
         for file in _in_folder(path) if path.is_dir() else [path]:
+            # A file named twice, or through a link, would declare each of its devices a second time.
             if file.resolve() not in seen:
                 seen.add(file.resolve())
                 yield file
@@ -72,6 +77,10 @@ def _in_folder(folder: Path) -> list[Path]:
         raise ConfigError(f"{folder}: cannot be read: {error.strerror}") from None
     if not files:
         raise ConfigError(f"{folder}: no inventory file (*.yaml) in this folder", hint=_INIT_HINT)
+    for file in files:
+        # Opening a pipe waits for a writer, perhaps for ever.
+        if is_special(file):
+            raise ConfigError(f"{file}: not a regular file", hint="move this entry out of the inventory folder")
     return files
 
 
@@ -82,7 +91,7 @@ class _LoadedFile:
 
 
 def _load_file(path: Path) -> _LoadedFile:
-    """Read one file; a disabled one is checked like any other, and gives no devices."""
+    """Read one file. A disabled file is checked like any other file, and gives no devices."""
     section, document = load_section(path, InventorySection)
     complaints = list(_shared_switches(section))
     for name, device in section.devices.items():
@@ -106,19 +115,23 @@ def _contradictions(name: str, device: DeviceSection, defaults: DefaultsSection)
     if (device.transport or defaults.transport) == TransportKind.LOCAL:
         for key in RESCUES:
             if getattr(device.recovery, key) is not None:
-                yield Complaint(("devices", name, "recovery", key), f"{name}: {key!r} would end this command too")
+                # A reboot or a power-cycle of this machine takes the controller with it.
+                yield Complaint(
+                    ("devices", name, "recovery", key),
+                    f"{name}: {key!r} would end the controller, which runs on this machine",
+                )
     if device.jump == name:
         yield Complaint(("devices", name, "jump"), f"{name}: a device cannot be its own jump host")
 
 
 def _shared_switches(section: InventorySection) -> Iterator[Complaint]:
-    """Complain of a power_cycle for all devices."""
+    """Complain of a power_cycle in `defaults`: all devices of the file would share the switch."""
     if section.defaults.recovery.power_cycle is not None:
         yield Complaint(("defaults", "recovery", "power_cycle"), "a switch belongs to one device, not to all")
 
 
 class _DeviceReader:
-    """Completes the devices of one file with its defaults."""
+    """Complete the devices of one file by the file's defaults."""
 
     def __init__(self, defaults: DefaultsSection, document: Document, folder: Path) -> None:
         self._defaults = defaults
@@ -132,6 +145,7 @@ class _DeviceReader:
             transport=transport,
             python=self._pick(device, "python"),
             state_dir=self._pick(device, "state_dir") or STATE_DIR,
+            exclusive=self._pick(device, "exclusive") is not False,
             tags={**self._tags(("defaults",), self._defaults), **self._tags(("devices", name), device)},
             limits=self._limits(device),
             recovery=self._recovery(device),
@@ -147,22 +161,27 @@ class _DeviceReader:
             host=device.host or common.name,
             user=self._pick(device, "user"),
             port=self._pick(device, "port"),
+            # Relative to the inventory file, so that the same inventory works from every working folder.
             identity_file=str((self._folder / expanded(identity)).absolute()) if identity else None,
+            # A default jump host covers all devices of the file, the jump host included.
             jump=None if jump == common.name else jump,
         )
 
     def _pick(self, device: DeviceSection, key: str) -> Any:
-        """Return the device's own value, even an explicit null, before the default."""
+        """Return the device's own value, an explicit null included. Without such a key return the default."""
         return getattr(device if key in device.model_fields_set else self._defaults, key)
 
     def _tags(self, place: tuple[str, ...], section: DefaultsSection) -> Mapping[str, str]:
-        """Return tags as they were written: `os: 22.10` is not 22.1."""
+        """Return the tags with each value as written in the file: YAML would turn `os: 22.10` into 22.1."""
         return {key: self._document.scalar((*place, "tags", key)) or "" for key in section.tags}
 
     def _limits(self, device: DeviceSection) -> Limits:
         own, default = device.limits, self._defaults.limits
-        values = {**default.model_dump(exclude_unset=True), **own.model_dump(exclude_unset=True)}
-        for key in ("cooldown_s_max", "cache_bytes_max"):  # what has a default has no "none"
+        # Several devices played on one machine are each other's load, which no limit may hold against all of them.
+        usual = {} if self._pick(device, "exclusive") is False else USUAL_LIMITS
+        values = {**usual, **default.model_dump(exclude_unset=True), **own.model_dump(exclude_unset=True)}
+        for key in ("cooldown_s_max", "cache_bytes_max"):
+            # These limits always have a value. An explicit null therefore means the built-in default.
             if values.get(key, 0) is None:
                 del values[key]
         return Limits(**values)
@@ -170,12 +189,16 @@ class _DeviceReader:
     def _recovery(self, device: DeviceSection) -> Recovery:
         own, default = device.recovery, self._defaults.recovery
         values = {**default.model_dump(exclude_unset=True), **own.model_dump(exclude_unset=True)}
-        if self._pick(device, "transport") == TransportKind.LOCAL:  # its defaults are meant for the others
+        if self._pick(device, "transport") == TransportKind.LOCAL:
+            # The file's defaults for rescues are meant for the other devices. A device's own were refused before.
             values = {key: value for key, value in values.items() if key not in RESCUES}
         cycle = values.pop("power_cycle", None)
         reboot = values.pop("reboot", None)
+        retries = values.pop("retries", None)
         return Recovery(
             **{key: value for key, value in values.items() if value is not None},
+            # A sweep has `retries` of trials; the file's word stands for connections here.
+            connect_retries=retries or 0,
             reboot=tuple(reboot or ()),
             power_cycle=_power_cycle(cycle) if cycle else None,
         )
@@ -187,7 +210,10 @@ def _power_cycle(said: Mapping[str, Any]) -> PowerCycle:
 
 
 def _connect_jumps(enabled: Mapping[str, Device], disabled: Mapping[str, Device]) -> Inventory:
-    """Give every device the device that it is reached through, complete with that one's own way."""
+    """Return the inventory with `jump_device` set to the whole device of each jump host, recursively.
+
+    A disabled device may serve as jump host. A jump name outside the inventory is left to ssh.
+    """
     declared = {**enabled, **disabled}
 
     def connect(device: Device, behind: tuple[str, ...]) -> Device:
@@ -195,7 +221,7 @@ def _connect_jumps(enabled: Mapping[str, Device], disabled: Mapping[str, Device]
             circle = " -> ".join((*behind, device.name))
             raise ConfigError(
                 f"{device.source}: the jump hosts go in a circle: {circle}",
-                hint="a default holds for jump hosts too: `jump: none` ends the way there",
+                hint="`defaults` apply to jump hosts too: set `jump: none` on the host that is reached directly",
             )
         through = declared.get(device.jump) if device.jump else None
         if through is None:

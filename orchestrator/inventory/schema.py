@@ -1,4 +1,4 @@
-"""What an inventory file may say."""
+"""Declare the keys and values of an inventory file."""
 
 from __future__ import annotations
 
@@ -9,39 +9,45 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from orchestrator.domain.device import TransportKind
 from orchestrator.domain.nearest import did_you_mean
+from orchestrator.domain.quoting import quoted
 from orchestrator.domain.selector import BUILT_IN_KEYS, KEYWORDS
+from orchestrator.specs.conditions import ConditionsSection
 from orchestrator.specs.schema import Refused, Section
 from orchestrator.specs.words import Bytes, Name, Text
 
+# Inventories are committed and shared. `advice` of a section answers keys that people try by habit.
 _NO_SECRETS = "no secret belongs in an inventory: use a key (identity_file), an agent or the ssh config"
 
 
 def _is_transport(name: str) -> str:
     kinds = [kind.value for kind in TransportKind]
     if name not in kinds:
-        raise Refused(f"unknown transport {name!r}", did_you_mean(name, kinds))
+        raise Refused(f"unknown transport {quoted(name)}", did_you_mean(name, kinds))
     return name
 
 
 def _is_word(text: str) -> str:
+    # A ProxyCommand of the ssh config may take host and user, where a leading dash would read as an option.
     if not text or text.startswith("-") or any(not sign.isprintable() or sign.isspace() for sign in text):
-        raise Refused(f"{text!r} must be one word that does not begin with '-'")
+        raise Refused(f"{quoted(text)} must be one word that does not begin with '-'")
     return text
 
 
 def _is_device_name(name: str) -> str:
+    # A selector `all` or `jump: none` could otherwise mean either the keyword or the device.
     if name.lower() in {*KEYWORDS, "none"}:
-        raise Refused(f"{name!r} cannot name a device: selectors and jumps mean something else by it")
+        raise Refused(f"{quoted(name)} cannot name a device: the word has a meaning in selectors or jumps")
     return name
 
 
 def _is_tag_key(key: str) -> str:
     if key in BUILT_IN_KEYS or key.lower() in KEYWORDS:
-        raise Refused(f"{key!r} cannot be a tag: selectors mean something else by it")
+        raise Refused(f"{quoted(key)} cannot be a tag: the word has a meaning in selectors")
     return key
 
 
 def _is_tag(value: Any) -> Any:
+    # YAML reads `yes`, `4` or `22.10` as other types than text. The reader restores the text as written.
     if isinstance(value, bool | int | float | str) and value != "":
         return value
     raise Refused("expected text")
@@ -49,9 +55,10 @@ def _is_tag(value: Any) -> Any:
 
 def _is_device_path(path: str) -> str:
     if not path.startswith(("/", "~/")):
-        raise Refused(f"{path!r} is neither absolute nor below '~/' on the device")
+        raise Refused(f"{quoted(path)} is neither absolute nor below '~/' on the device")
+    # The worker makes and removes files below this path: `..` would hide which folder is meant.
     if "\0" in path or "\n" in path or ".." in path.split("/"):
-        raise Refused(f"{path!r} is not a plain path")
+        raise Refused(f"{quoted(path)} is not a plain path")
     return path
 
 
@@ -81,10 +88,9 @@ Transport = Annotated[str, AfterValidator(_is_transport)]
 Argv = Annotated[list[Argument], BeforeValidator(_is_argv), Field(min_length=1, max_length=100)]
 
 
-class LimitsSection(Section):
-    """Conditions that trials must keep."""
+class LimitsSection(ConditionsSection):
+    """Bound the conditions of a device and its trials. Units stand in the names."""
 
-    temperature_c_max: Annotated[float, Field(gt=0, le=200)] | None = None
     trial_timeout_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
     memory_bytes_max: Bytes | None = None
     cooldown_s_max: Annotated[float, Field(ge=0, le=86_400)] | None = None
@@ -94,7 +100,7 @@ class LimitsSection(Section):
 
 
 class PowerCycleSection(Section):
-    """Commands of this side that switch a device's supply."""
+    """Name the controller's commands to switch a device's supply. `off_s` is the pause between them, in seconds."""
 
     on: Argv
     off: Argv | None = None
@@ -102,7 +108,7 @@ class PowerCycleSection(Section):
 
 
 class RecoverySection(Section):
-    """What is tried when the device fails."""
+    """Bound the recovery of a failing device. Keys left out keep the defaults of `domain.recovery.Recovery`."""
 
     advice: ClassVar[Mapping[str, str]] = {
         "restarts": "did you mean 'restarts_max'?",
@@ -121,7 +127,7 @@ class RecoverySection(Section):
 
 
 class DefaultsSection(Section):
-    """What holds for all devices of the file that do not say otherwise."""
+    """Declare the defaults for all devices of the file. A device's own key overrides the default."""
 
     advice: ClassVar[Mapping[str, str]] = {
         "host": "a host belongs to one device",
@@ -141,20 +147,21 @@ class DefaultsSection(Section):
     jump: Word | None = None
     python: Text | None = None
     state_dir: DevicePath | None = None
+    exclusive: bool | None = None
     tags: dict[TagKey, Tag] = Field(default_factory=dict)
     limits: LimitsSection = LimitsSection()
     recovery: RecoverySection = RecoverySection()
 
 
 class DeviceSection(DefaultsSection):
-    """One device."""
+    """Declare one device. The key above the section is the device's name."""
 
     host: Word | None = None
     disabled: bool = False
 
 
 class InventorySection(Section):
-    """A whole inventory file."""
+    """Declare a whole inventory file. `disabled` switches off all devices of the file."""
 
     defaults: DefaultsSection = DefaultsSection()
     devices: dict[DeviceName, Annotated[DeviceSection, BeforeValidator(_or_empty)]]

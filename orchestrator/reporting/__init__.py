@@ -1,1 +1,1 @@
-"""Draw results for people: tables on a console, and the same as JSON."""
+"""Show runs while they go on, and write results for people and for programs."""

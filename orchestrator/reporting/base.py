@@ -1,4 +1,4 @@
-"""What a run tells people while it goes on."""
+"""Declare the display of a run."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ from orchestrator.domain.run import DeviceRunState, TrialChange
 
 
 class RunDisplay(Protocol):
-    """Shows a run's progress between entering and leaving its context; all calls come from one thread."""
+    """Show the progress of a run, between entering and leaving the context. All calls come from one thread.
+
+    Text may come from a device: a display makes the text harmless for a terminal.
+    """
 
     def step(self, device: str, step: str, detail: str) -> None:
-        """A device's session entered a step; `detail` is for people."""
+        """Show that a device's session entered a step. `detail` is for people."""
 
     def warned(self, device: str, message: str, hint: str | None) -> None:
-        """Something about a device is worth a word; it goes on."""
+        """Show a warning of a device. The device goes on."""
 
     def planned(self, device: str, trials: int, excluded: int) -> None:
-        """A device's plan is known: so many trials to come, preflights included; so many cells that will not run."""
+        """Show the size of a device's plan: trials to come, with preflights, and cells that will not run.
+
+        Called again for each plan, such as the rest of a plan after a restart.
+        """
 
     def changed(self, change: TrialChange) -> None:
-        """A trial began or ended."""
+        """Show that a trial began or ended."""
 
     def device_ended(self, device: str, state: DeviceRunState, error: str | None, hint: str | None) -> None:
-        """Nothing more will come of a device."""
+        """Show how a device ended. Nothing more comes from the device."""
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -32,4 +38,4 @@ class RunDisplay(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Leave the terminal as it was, with what should stay on it."""
+        """Restore the terminal, and leave the lines that should stay."""

@@ -1,1 +1,1 @@
-"""One use case per module: what a command means, without how it is typed or printed."""
+"""Offer one use case per module: the meaning of a command, without its typing and printing."""

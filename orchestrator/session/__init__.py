@@ -1,1 +1,1 @@
-"""Converse with the worker of one device: probe it, ship to it, start its runner, follow its log."""
+"""Talk to the worker of a device: collect facts, upload blobs, start a runner, follow the log, rescue the device."""

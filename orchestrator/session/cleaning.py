@@ -1,11 +1,11 @@
-"""Ask a worker what lies on its device, and have it removed; what it answers is checked, not believed."""
+"""List and remove files on a device through the worker, and check the worker's answers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from device_worker.protocol.vocabulary import Message
-from orchestrator.domain.cleaning import CleanOrder, Kind, StockedRun, Thing
+from orchestrator.domain.cleaning import CleanOrder, Item, ItemKind, StockedRun
 from orchestrator.domain.errors import WorkerFailed
 from orchestrator.session import answers
 from orchestrator.session.worker_client import WorkerClient
@@ -15,7 +15,7 @@ CLEAN_TIMEOUT_S = 600.0
 
 
 def stock(client: WorkerClient) -> tuple[StockedRun, ...]:
-    """Return the runs that lie on the device."""
+    """Return the runs on the device. Raise WorkerFailed for a malformed answer."""
     answer = client.ask({"type": Message.STOCK}, CLEAN_TIMEOUT_S)
     try:
         return tuple(_run(entry) for entry in answer["runs"])
@@ -23,14 +23,17 @@ def stock(client: WorkerClient) -> tuple[StockedRun, ...]:
         raise WorkerFailed(f"the worker's list of runs makes no sense: {error!r}") from error
 
 
-def clean(client: WorkerClient, order: CleanOrder) -> tuple[tuple[Thing, ...], tuple[Thing, ...]]:
-    """Return what went, or would go, and what stays."""
+def clean(client: WorkerClient, order: CleanOrder) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    """Carry out a cleaning, and return the removed and the kept things. A dry run removes no file.
+
+    Raise WorkerFailed for a malformed answer.
+    """
     runs = [{"run": run.run, "log_id": run.log_id, "last_seq": run.last_seq} for run in order.runs]
     question = {"type": Message.CLEAN, "runs": runs, "cache": order.cache, "dry_run": order.dry_run}
     answer = client.ask(question, CLEAN_TIMEOUT_S)
     try:
-        removed = tuple(_thing(entry) for entry in answer["removed"])
-        kept = tuple(_thing(entry, answers.words(entry["reason"])) for entry in answer["kept"])
+        removed = tuple(_item(entry) for entry in answer["removed"])
+        kept = tuple(_item(entry, answers.words(entry["reason"])) for entry in answer["kept"])
     except (KeyError, TypeError, ValueError) as error:
         raise WorkerFailed(f"the worker's answer about cleaning makes no sense: {error!r}") from error
     return removed, kept
@@ -54,5 +57,5 @@ def _count(said: object) -> int:
     return said
 
 
-def _thing(entry: dict[str, Any], reason: str | None = None) -> Thing:
-    return Thing(Kind(entry["kind"]), answers.words(entry["name"]), _count(entry["bytes"]), reason)
+def _item(entry: dict[str, Any], reason: str | None = None) -> Item:
+    return Item(ItemKind(entry["kind"]), answers.words(entry["name"]), _count(entry["bytes"]), reason)

@@ -1,12 +1,11 @@
-"""Speak the worker's side of docs/worker-protocol.md over one stream.
+"""Speak the controller's side of docs/worker-protocol.md over a byte stream.
 
-Every method raises LinkLost when the stream ends or falls silent, and the matching DeviceError when the worker answers
-with an error; all requests are idempotent, so that a session may reconnect and ask again.
+Every method raises LinkLost if the stream ends or brings no whole answer in time, and the matching DeviceError if the
+worker answers with an error. All requests are idempotent, so that a session may reconnect and ask again.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from device_worker.protocol import PROTOCOL_VERSION
 from device_worker.protocol.messages import BadMessage, MessageReader, encode_message
 from device_worker.protocol.vocabulary import ErrorKind, Message
 from orchestrator.domain.blob import Blob
-from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.device import Device
 from orchestrator.domain.errors import (
     BlobDamaged,
     DeviceBusy,
@@ -25,11 +24,13 @@ from orchestrator.domain.errors import (
     LinkLost,
     NoPython,
     StaleLease,
+    SurvivorLeft,
     WorkerFailed,
 )
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import StartLease
 from orchestrator.session import answers
+from orchestrator.session.waiting import AnswerTime, RecordTime
 from orchestrator.transport.base import Stream, Transport
 
 START_TIMEOUT_S = 60.0
@@ -40,12 +41,14 @@ READ_BYTES = 64 << 10
 LOADER_PREFIX = b"benchfleet-loader "
 BANNER_BYTES_MAX = 64 << 10
 PYTHON_OLDEST = (3, 7)
-SILENT_HEARTBEATS_MAX = 3
+SILENT_HEARTBEATS_MAX = 3  # a single late heartbeat is no lost link
 
 ERRORS: dict[str, type[DeviceError]] = {
+    # All other kinds, and kinds of a newer worker, are WorkerFailed.
     ErrorKind.DISK_FULL: DeviceDiskFull,
     ErrorKind.DEVICE_BUSY: DeviceBusy,
     ErrorKind.STALE_LEASE: StaleLease,
+    ErrorKind.SURVIVOR: SurvivorLeft,
     ErrorKind.BLOB_CORRUPT: BlobDamaged,
 }
 HINTS: dict[str, str] = {
@@ -58,7 +61,7 @@ HINTS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class WorkerProgram:
-    """The worker as it is shipped: its archive, the archive's SHA-256, and the loader that puts it into place."""
+    """The worker to ship: the zip archive, the archive's SHA-256, and the source text of the loader."""
 
     archive: bytes
     sha256: str
@@ -67,14 +70,14 @@ class WorkerProgram:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What the device says after `start`."""
+    """The device's answer to `start`: the run's state and the id of its log."""
 
     state: str
     log_id: str
 
 
 class ReadAhead:
-    """A stream that can be read by line: what came with a line and follows it waits here for the next reader."""
+    """A stream that can be read by lines and by bytes. Bytes received behind a line are kept for the next read."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -83,17 +86,17 @@ class ReadAhead:
         self.end = stream.end
 
     def read(self, size: int, timeout_s: float | None = None) -> bytes:
-        """Return what is there, at most `size` bytes; b"" at the end."""
+        """Return the next bytes, at most `size`, or b"" at the end of the stream."""
         if not self._ahead:
             return self._stream.read(size, timeout_s)
         data, self._ahead = self._ahead[:size], self._ahead[size:]
         return data
 
-    def read_line(self, bytes_max: int, timeout_s: float) -> bytes:
-        """Return the next line; b"" at the end. One longer than `bytes_max` comes in pieces without a newline."""
+    def read_line(self, bytes_max: int, time: AnswerTime) -> bytes:
+        """Return the next line, or b"" at the end. A line longer than `bytes_max` comes in pieces without a newline."""
         line = b""
         while len(line) < bytes_max and not line.endswith(b"\n"):
-            piece = self.read(READ_BYTES, timeout_s)
+            piece = time.read(self.read, READ_BYTES)
             if not piece:
                 return b""
             end = piece.find(b"\n") + 1 or len(piece)
@@ -103,19 +106,23 @@ class ReadAhead:
 
 
 class WorkerClient:
-    """One conversation; made by `open`, not safe for concurrent requests."""
+    """A conversation with a worker. Made by `open`. Not safe for concurrent requests."""
 
     def __init__(self, stream: ReadAhead, sha256: str) -> None:
         self.worker_sha256 = sha256
         self._stream = stream
-        self._timeout_s = ANSWER_TIMEOUT_S
+        self._time = AnswerTime(ANSWER_TIMEOUT_S)
         self._reader = MessageReader(self._read)
 
     @classmethod
     def open(cls, transport: Transport, device: Device, worker: WorkerProgram) -> WorkerClient:
-        """Start the worker on the device, shipping it first where it is missing, and wait for its hello."""
-        python = device.python or (sys.executable if device.transport is TransportKind.LOCAL else "python3")
+        """Start the worker on the device and wait for the greeting. A missing worker is shipped first.
+
+        Raise NoPython, WorkerFailed, LinkLost, or the matching DeviceError of a loader's error.
+        """
+        python = device.interpreter
         size = str(len(worker.archive))
+        # -E and -s: no variable and no package of the device's user may change what the worker imports.
         argv = [python, "-E", "-s", "-c", worker.loader, device.state_dir, worker.sha256, size]
         stream = ReadAhead(transport.stream(argv))
         try:
@@ -126,26 +133,32 @@ class WorkerClient:
                 _check_loader(_read_loader_line(stream, python), python)
             client = cls(stream, worker.sha256)
             client._expect_hello()
-        except BaseException:
+        except BaseException:  # nobody else knows the stream yet
             stream.end()
             raise
         return client
 
     def facts(self) -> Facts:
-        """Ask the device what it is."""
+        """Return the facts of the device."""
         values = self._ask({"type": Message.FACTS})[0].get("facts")
         if not isinstance(values, dict):
             raise WorkerFailed("the worker's facts are not an object")
         return Facts(values)
 
     def missing_blobs(self, blobs: Sequence[Blob], cache_bytes_max: int) -> dict[str, int]:
-        """Return the offset to upload from for each blob that the device lacks; what it no longer needs gives way."""
+        """Return the offset in bytes from which to upload each blob that the device lacks, by SHA-256.
+
+        The device removes unneeded blobs to make room, and to keep its cache below `cache_bytes_max`.
+        """
         wanted = [{"sha256": blob.sha256, "size": blob.size} for blob in blobs]
         question = {"type": Message.BLOBS, "blobs": wanted, "cache_bytes_max": cache_bytes_max}
         return answers.offsets(self.ask(question, UPLOAD_TIMEOUT_S), blobs)
 
     def upload(self, blob: Blob, path: Path, offset: int, on_bytes: Callable[[int], None]) -> None:
-        """Send a blob from `offset` on, chunk by chunk; `on_bytes` hears how much each chunk added."""
+        """Send a blob from `offset` on, in chunks, and call `on_bytes` with the size of each chunk.
+
+        Raise DeviceDiskFull, or BlobDamaged if the complete file has another SHA-256.
+        """
         with path.open("rb") as file:
             file.seek(offset)
             while True:
@@ -159,59 +172,77 @@ class WorkerClient:
                 on_bytes(len(chunk))
                 if answer.get("complete"):
                     return
-                if not chunk:
+                if not chunk:  # all bytes are sent, and the device still waits for more
                     raise WorkerFailed(f"the device does not accept {blob.name} as whole")
 
-    def start(self, run: str, plan_sha256: str, skip: Sequence[str], lease: StartLease | None = None) -> Started:
-        """Have the device run a plan, unless it already does."""
+    def start(
+        self, run: str, plan_sha256: str, skip: Sequence[str], lease: StartLease | None = None, *, exclusive: bool
+    ) -> Started:
+        """Start a plan on the device, but for the trials in `skip`. A run that is running already goes on.
+
+        `exclusive`: no other runner may measure on the machine meanwhile. Raise DeviceBusy if another run holds the
+        device or the machine, StaleLease if a newer lease has replaced `lease`, or SurvivorLeft if a process of an
+        ended trial is still there.
+        """
         question: dict[str, Any] = {
             "type": Message.START,
             "run": run,
             "plan_sha256": plan_sha256,
             "skip": list(skip),
             "lease": None if lease is None else asdict(lease),
+            "exclusive": exclusive,
         }
-        answer = self._ask(question, timeout_s=UPLOAD_TIMEOUT_S)[0]  # bundles may have to give way first
+        # The long time-out: the device may first have to remove gigabytes of other bundles.
+        answer = self._ask(question, timeout_s=UPLOAD_TIMEOUT_S)[0]
         return Started(answers.words(answer.get("state")), answers.log_id(answer))
 
     def follow(
-        self, run: str, log_id: str | None, after_seq: int, heartbeat_s: float
+        self, run: str, log_id: str | None, after_seq: int, heartbeat_s: float, patience: RecordTime
     ) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Yield `records` messages with their payload as they come; the `follow-ended` message is the last."""
+        """Yield each `records` message with its payload, and `follow-ended` as the last message.
+
+        `after_seq` is the last known record of log `log_id`. Three heartbeats without a whole message are a lost link.
+        Raise NoProgress once `patience` is at its end.
+        """
+        patience.check()
         question = {"run": run, "log_id": log_id, "after_seq": after_seq, "heartbeat_s": heartbeat_s}
         self._stream.write(encode_message({"type": Message.FOLLOW, **question}))
-        self._timeout_s = heartbeat_s * SILENT_HEARTBEATS_MAX
         while True:
-            message, payload = self._receive()
+            self._time = AnswerTime(heartbeat_s * SILENT_HEARTBEATS_MAX)
+            try:
+                message, payload = self._receive()
+            finally:  # a link that is lost was waited for as well
+                patience.note_wait(self._time.waited_s)
             if message["type"] == Message.ALIVE:
+                patience.note_sign()
                 continue
             yield message, payload
             if message["type"] == Message.FOLLOW_ENDED:
                 return
 
     def cancel(self, run: str) -> str:
-        """End a run; return the state that the device then sees it in."""
+        """Cancel a run, and return the run's state on the device afterwards."""
         return answers.words(self._ask({"type": Message.CANCEL, "run": run})[0].get("state"))
 
     def status(self, run: str) -> dict[str, Any]:
-        """Return what the device knows of a run: `state`, `log_id`, `last_seq`."""
+        """Return `state`, `log_id` and `last_seq` of a run on the device."""
         return self._ask({"type": Message.STATUS, "run": run})[0]
 
     def forget(self, run: str, log_id: str, last_seq: int) -> bool:
-        """Let the device delete a log that is in the database as a whole."""
+        """Have the device delete a run whose whole log is in the database. Return True if the run is gone."""
         question = {"type": Message.FORGET, "run": run, "log_id": log_id, "last_seq": last_seq}
         return bool(self._ask(question)[0].get("forgotten"))
 
     def ask(self, question: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, Any]:
-        """Return the answer to a question that has no payload either way."""
+        """Return the answer to a question. Neither question nor answer has a payload."""
         return self._ask(question, timeout_s=timeout_s)[0]
 
     def close(self) -> None:
-        """End the worker's input, and so the worker; a runner goes on."""
+        """End the worker by closing its input. A runner goes on."""
         self._stream.end()
 
     def _expect_hello(self) -> None:
-        self._timeout_s = START_TIMEOUT_S
+        self._time = AnswerTime(START_TIMEOUT_S)
         message, _ = self._receive()
         if message["type"] != Message.HELLO or message.get("protocol") != PROTOCOL_VERSION:
             said = answers.words(message.get("protocol"))
@@ -221,7 +252,7 @@ class WorkerClient:
         self, message: dict[str, Any], payload: bytes = b"", timeout_s: float = ANSWER_TIMEOUT_S
     ) -> tuple[dict[str, Any], bytes]:
         self._stream.write(encode_message(message, payload))
-        self._timeout_s = timeout_s
+        self._time = AnswerTime(timeout_s)
         answer, data = self._receive()
         if answer["type"] != message["type"]:
             raise WorkerFailed(f"the worker answered {message['type']} with {answers.words(answer['type'])}")
@@ -243,7 +274,8 @@ class WorkerClient:
         return message, payload
 
     def _ended(self, what: str) -> DeviceError:
-        """A worker that ended by itself says why on stderr; one that was cut off says nothing."""
+        """Return the error of a stream that has ended: WorkerFailed if the worker has failed, otherwise LinkLost."""
+        # A failed worker writes the reason to its standard error. After a cut link there is no text.
         completed = self._stream.end()
         words = _last_line(completed.stderr)
         if words and completed.exit_status > 0:
@@ -251,14 +283,14 @@ class WorkerClient:
         return LinkLost(what, "the device goes on by itself; benchfleet reconnects, or resume the run later")
 
     def _read(self, size: int) -> bytes:
-        return self._stream.read(size, self._timeout_s)
+        return self._time.read(self._stream.read, size)
 
 
 def _read_loader_line(stream: ReadAhead, python: str) -> dict[str, Any]:
-    """Skip what a login profile prints and return the loader's one line."""
-    left = BANNER_BYTES_MAX
+    """Skip the output of login scripts and return the loader's line."""
+    left, time = BANNER_BYTES_MAX, AnswerTime(START_TIMEOUT_S)  # a login script may print without end
     while left > 0:
-        line = stream.read_line(left, START_TIMEOUT_S)
+        line = stream.read_line(left, time)
         if not line:
             raise _no_loader(stream, python)
         if line.startswith(LOADER_PREFIX) and line.endswith(b"\n"):
@@ -266,7 +298,7 @@ def _read_loader_line(stream: ReadAhead, python: str) -> dict[str, Any]:
         left -= len(line)
     raise WorkerFailed(
         "the login shell prints without end",
-        "keep profile scripts quiet for non-interactive shells on the device",
+        "keep the profile scripts on the device quiet for non-interactive shells",
     )
 
 
@@ -281,7 +313,7 @@ def _no_loader(stream: ReadAhead, python: str) -> DeviceError:
     if completed.exit_status > 0:
         return WorkerFailed(
             f"{python} ended with {completed.exit_status}" + (f": {words}" if words else ""),
-            f"try it there: {python} --version; python: in the inventory names another one",
+            f"run {python} --version on the device, or set python: to another interpreter in the inventory",
         )
     return LinkLost("the connection ended before the worker answered" + (f": {words}" if words else ""))
 

@@ -1,6 +1,7 @@
-"""Read YAML that people write: plain data, the line of every key, and bounds that a hostile or broken file runs into.
+"""Read a YAML file of people into plain data with line numbers, and refuse a file beyond the bounds.
 
-Scalars follow YAML 1.2, which means what people expect: `no` is text, `0-3` and `12:30` are text, `1e3` is a number.
+The bounds stop a hostile or broken file before memory or stack runs out. Scalars follow YAML 1.2 and people's
+expectations: `no`, `0-3` and `12:30` are text, `1e3` is a number.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import yaml
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.nearest import nearest
+from orchestrator.domain.quoting import quoted
+from orchestrator.specs.paths import refuse_named_pipe
 
 BYTES_MAX = 1 << 20
 DEPTH_MAX = 32
 NODES_MAX = 50_000
 
 Place = tuple[str | int, ...]
-"""Where in a document: keys and list positions from the top."""
+"""A place in a document: keys and list positions from the top."""
 
 _PLAIN = "plain"
 _TEXT = "tag:yaml.org,2002:str"
@@ -29,11 +32,11 @@ _COLLECTIONS: dict[type[yaml.Node], str] = {
     yaml.MappingNode: "tag:yaml.org,2002:map",
     yaml.SequenceNode: "tag:yaml.org,2002:seq",
 }
-_FastestLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FastestLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may be built without libyaml
 
 
 class _Loader(_FastestLoader):  # type: ignore[misc]
-    """A loader that only marks plain scalars as such: what they mean is decided below, by YAML 1.2."""
+    """Load YAML, and only mark plain scalars. `_meaning` decides the value, by YAML 1.2."""
 
     def resolve(self, kind: type[yaml.Node], _value: object, implicit: Any) -> str:
         """Return the tag of an untagged node."""
@@ -44,6 +47,7 @@ class _Loader(_FastestLoader):  # type: ignore[misc]
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+# Bounded: int() refuses a text of more than 4,300 digits.
 _INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][-+]?[0-9]{1,4})?")
 _MERGE = "<<"
@@ -52,7 +56,10 @@ _KNOWN_TAGS = frozenset({_PLAIN, _TEXT, *_COLLECTIONS.values()})
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file: `source` as people know it, plain data, and where each part of it stands."""
+    """Hold a parsed file. `source` is the file's name for people, `data` has plain values.
+
+    `lines` maps every key and list entry to a line number from 1, `scalars` every scalar to the text as written.
+    """
 
     source: str
     text: str
@@ -61,11 +68,12 @@ class Document:
     scalars: Mapping[Place, str]
 
     def where(self, place: Sequence[str | int] = ()) -> str:
-        """Return `file:line` of a place, or of the nearest place around it that exists."""
+        """Return `file:line` of a place. For a missing place, the nearest existing place around counts."""
         return f"{self.source}:{self.lines.get(self.existing(place), 1)}"
 
     def existing(self, place: Sequence[str | int]) -> Place:
-        """Return the part of a place that the document has; steps that it has not are skipped."""
+        """Return a place without the steps that the document does not have."""
+        # Pydantic's places have further steps, such as the name of a union's branch.
         found: Place = ()
         for step in place:
             if (*found, step) in self.lines:
@@ -78,12 +86,12 @@ class Document:
 
 
 def read_document(path: Path) -> Document:
-    """Read and parse a file; raise ConfigError for anything that is not one bounded YAML document in UTF-8."""
-    return parse_document(_read_text(path), str(path))
+    """Read and parse a file. Raise ConfigError unless the file is a single bounded YAML document in UTF-8."""
+    return parse_document(read_text(path), str(path))
 
 
 def parse_document(text: str, source: str) -> Document:
-    """Parse YAML text; `source` names it in errors."""
+    """Parse YAML text. `source` names the text in errors. Raise ConfigError with line and hint."""
     if len(text) > BYTES_MAX:
         raise ConfigError(f"{source}: longer than {BYTES_MAX} characters")
     try:
@@ -100,10 +108,12 @@ def parse_document(text: str, source: str) -> Document:
     return Document(source, text, data, builder.lines, builder.scalars)
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a file of a person as text. Raise ConfigError unless the file is bounded text in UTF-8."""
     try:
+        refuse_named_pipe(path)
         with path.open("rb") as file:
-            raw = file.read(BYTES_MAX + 1)
+            raw = file.read(BYTES_MAX + 1)  # never more: the path may be a device file without end
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file", hint=_beside(path)) from None
     except (OSError, ValueError) as error:
@@ -111,7 +121,7 @@ def _read_text(path: Path) -> str:
     if len(raw) > BYTES_MAX:
         raise ConfigError(f"{path}: larger than {BYTES_MAX} bytes", hint="is this the right file?")
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}:{line}: not UTF-8 text (byte {error.start})") from None
@@ -127,7 +137,8 @@ def _beside(path: Path) -> str | None:
 
 
 def _check_bounds(text: str, source: str) -> None:
-    """Refuse, event by event, what would exhaust the composer: it recurses."""
+    """Refuse a text with too deep nesting or too many entries, before the text is composed."""
+    # The composer recurses and would exhaust the stack. The parser's events need constant memory.
     depth = 0
     for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -156,7 +167,7 @@ def _syntax_error(error: yaml.YAMLError, source: str) -> ConfigError:
 
 
 class _Builder:
-    """Turns YAML nodes into plain data; aliases are written out, within the same bounds."""
+    """Turn YAML nodes into plain data. Aliases are written out, within the same bounds."""
 
     def __init__(self, source: str) -> None:
         self.lines: dict[Place, int] = {}
@@ -165,14 +176,14 @@ class _Builder:
         self._count = 0
 
     def build(self, node: yaml.Node, place: Place) -> Any:
-        self._count += 1
+        self._count += 1  # again, since aliases of aliases grow a few lines into billions of entries
         if self._count > NODES_MAX:
             raise self._error(node, f"more than {NODES_MAX} entries once its aliases are written out")
         if len(place) > DEPTH_MAX:
             raise self._error(node, f"nested more than {DEPTH_MAX} deep")
-        self.lines.setdefault(place, _line(node))
+        self.lines.setdefault(place, _line(node))  # a value of a mapping has the line of its key
         if node.tag not in _KNOWN_TAGS:
-            raise self._error(node, f"the tag {node.tag!r} is not supported")
+            raise self._error(node, f"the tag {quoted(node.tag)} is not supported")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
         if isinstance(node, yaml.SequenceNode):
@@ -185,13 +196,13 @@ class _Builder:
         for name, key, value in self._own_pairs(node):
             if name in pairs:
                 first = _line(pairs[name][0])
-                raise self._error(key, f"key {name!r} is there twice; first at line {first}")
+                raise self._error(key, f"key {quoted(name)} is there twice; first at line {first}")
             pairs[name] = key, value
         for name, key, value in self._merged_pairs(node, len(place)):
-            pairs.setdefault(name, (key, value))
+            pairs.setdefault(name, (key, value))  # a key of the mapping itself wins over a merged key
         data = {}
         for name, (key, value) in pairs.items():
-            self.lines[(*place, name)] = _line(key)
+            self.lines[(*place, name)] = _line(key)  # the key's line: a value may begin on a later line
             data[name] = self.build(value, (*place, name))
         return data
 
@@ -224,6 +235,11 @@ class _Builder:
 
 def _is_merge(key: yaml.Node) -> bool:
     return isinstance(key, yaml.ScalarNode) and key.tag == _PLAIN and key.value == _MERGE
+
+
+def reads_as_number(text: str) -> bool:
+    """Say whether text without quotes means a number."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def _meaning(text: str) -> str | int | float | bool | None:

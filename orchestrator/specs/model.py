@@ -1,8 +1,7 @@
-"""Load a model's folder: its model.yaml, checked, and its files, hashed."""
+"""Load a model's folder: check model.yaml, and hash the files."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -10,16 +9,18 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.model import Dataset, Model, ModelInput, Variant
+from orchestrator.domain.model import Artifact, Dataset, Format, Model, ModelInput, Variant, format_of_file
 from orchestrator.domain.nearest import did_you_mean
+from orchestrator.domain.quoting import quoted
 from orchestrator.specs.document import Place
-from orchestrator.specs.paths import is_file, is_folder, resolved
-from orchestrator.specs.schema import Complaint, Refused, Section, load_section, refuse
-from orchestrator.specs.words import Name, Text
+from orchestrator.specs.hashing import sha256_of
+from orchestrator.specs.paths import is_file, is_folder, open_below, resolved
+from orchestrator.specs.reach import MODELS_FOLDER
+from orchestrator.specs.schema import Complaint, Refused, Section, load_section, refuse, words_of
+from orchestrator.specs.words import FormatName, Name, Text
 
 MODEL_FILE = "model.yaml"
-MODELS_FOLDER = Path("models")
-"""Where a lab keeps its models."""
+ARTIFACTS_FORM = "write file: and sha256:, or artifacts: {tflite: {file: …, sha256: …}, onnx: {…}}"
 
 
 def _is_sha256(text: str) -> str:
@@ -30,7 +31,7 @@ def _is_sha256(text: str) -> str:
 
 def _is_inside(path: str) -> str:
     if not path or path.startswith(("/", "~")) or "\0" in path or ".." in path.split("/"):
-        raise Refused(f"{path!r} is not a path inside the model's folder")
+        raise Refused(f"{quoted(path)} is not a path inside the model's folder")
     return path
 
 
@@ -39,7 +40,7 @@ InsidePath = Annotated[str, AfterValidator(_is_inside)]
 
 
 class InputSection(Section):
-    """What an input looks like."""
+    """Declare the model's input."""
 
     shape: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
     dtype: Literal["float32", "float16", "int8", "uint8", "int16", "int32", "int64"]
@@ -48,19 +49,31 @@ class InputSection(Section):
 
 
 class DatasetSection(Section):
-    """One held-out set, in a file of its own name."""
+    """Declare a held-out set. The set's name is the name of the file."""
 
     sha256: Sha256
     samples: Annotated[int, Field(ge=1)]
 
 
-class VariantSection(Section):
-    """One artifact."""
+class ArtifactSection(Section):
+    """Declare a variant's file in one format. `made` replaces the variant's own `made`."""
 
     advice: ClassVar[Mapping[str, str]] = {"path": "did you mean 'file'?"}
 
     file: InsidePath
     sha256: Sha256
+    made: Text | None = None
+
+
+class VariantSection(Section):
+    """Declare a variant: one `file`, with the format in its ending, or `artifacts` by format."""
+
+    advice: ClassVar[Mapping[str, str]] = {"path": "did you mean 'file'?"}
+
+    file: InsidePath | None = None
+    sha256: Sha256 | None = None
+    format: FormatName | None = None
+    artifacts: dict[FormatName, ArtifactSection] | None = Field(default=None, min_length=1)
     precision: Text
     made: Text
     parent: str | None = None
@@ -68,7 +81,7 @@ class VariantSection(Section):
 
 
 class ModelSection(Section):
-    """A whole model.yaml."""
+    """Declare a whole model.yaml."""
 
     model: Name
     description: Text
@@ -81,7 +94,7 @@ class ModelSection(Section):
 
 
 def find_models(directory: Path) -> tuple[Path, ...]:
-    """Return the model folders that `directory` is or directly holds, by name; raise ConfigError if there is none."""
+    """Return the folder itself or the model folders in the folder, by name. Raise ConfigError without any."""
     if is_file(directory / MODEL_FILE):
         return (directory,)
     found = _models_in(directory)
@@ -92,7 +105,7 @@ def find_models(directory: Path) -> tuple[Path, ...]:
 
 
 def suggest_model(directory: Path) -> str | None:
-    """Return a hint at the folder of the model that a bare name means, or at those beside one that does not exist."""
+    """Return a hint with the folder meant by a bare name, or with the nearest model beside a missing folder."""
     meant = MODELS_FOLDER / directory
     if len(directory.parts) == 1 and is_file(meant / MODEL_FILE):
         return f"did you mean {meant}?"
@@ -101,7 +114,7 @@ def suggest_model(directory: Path) -> str | None:
 
 
 def load_model(directory: Path, verify: bool = True) -> Model:
-    """Return the model of a folder; `verify` hashes its files and raises ConfigError where one is not as declared."""
+    """Return the model of a folder. Raise ConfigError for a mistake, and with `verify` for a changed file."""
     if not is_folder(directory):
         raise ConfigError(f"{directory}: no such model folder", hint=suggest_model(directory))
     section, document = load_section(directory / MODEL_FILE, ModelSection)
@@ -126,9 +139,14 @@ def _contradictions(section: ModelSection, directory: Path) -> Iterator[Complain
     for name, variant in section.variants.items():
         if variant.parent is not None:
             yield from _wrong_parent(name, section)
-        yield from _outside(directory, variant.file, ("variants", name, "file"))
+        yield from _neither_form(name, variant)
+        for place, _, one in _artifacts(name, variant):
+            yield from _outside(directory, one.file, (*place, "file"))
+        yield from _twice(name, variant)
     for name in section.datasets:
         yield from _outside(directory, name, ("datasets", name))
+    if section.recipe is not None:
+        yield from _outside(directory, section.recipe, ("recipe",))
 
 
 def _wrong_parent(name: str, section: ModelSection) -> Iterator[Complaint]:
@@ -137,9 +155,10 @@ def _wrong_parent(name: str, section: ModelSection) -> Iterator[Complaint]:
         if parent not in section.variants:
             if len(seen) == 1:
                 hint = did_you_mean(parent, section.variants)
-                yield Complaint(("variants", name, "parent"), f"there is no variant {parent!r}", hint)
+                yield Complaint(("variants", name, "parent"), f"there is no variant {quoted(parent)}", hint)
             return
         if parent in seen:
+            # Told once for a circle, at its first name: each of its variants comes here.
             if parent == name and name == min(seen):
                 circle = " -> ".join((*seen, parent))
                 yield Complaint(("variants", name, "parent"), f"a variant descends from itself: {circle}")
@@ -147,9 +166,42 @@ def _wrong_parent(name: str, section: ModelSection) -> Iterator[Complaint]:
         seen.append(parent)
 
 
+def _neither_form(name: str, variant: VariantSection) -> Iterator[Complaint]:
+    """Refuse a variant without artifacts, or with artifacts in both forms."""
+    place: Place = ("variants", name)
+    if variant.artifacts is None:
+        for key in ("file", "sha256"):
+            if getattr(variant, key) is None:
+                yield Complaint(place, f"missing key {quoted(key)} in {words_of(place)}", ARTIFACTS_FORM)
+    elif beside := [key for key in ("file", "sha256", "format") if getattr(variant, key) is not None]:
+        words = f"{words_of(place)} has `artifacts`, and {quoted(beside[0])} beside them"
+        yield Complaint((*place, beside[0]), words, "keep one of the two forms")
+
+
+def _artifacts(name: str, variant: VariantSection) -> Iterator[tuple[Place, Format, ArtifactSection]]:
+    """Yield the artifacts of a variant in either form, each with place and format."""
+    place: Place = ("variants", name)
+    for form, one in (variant.artifacts or {}).items():
+        yield (*place, "artifacts", form), Format(form), one
+    if variant.file is not None and variant.sha256 is not None:
+        form = Format(variant.format) if variant.format else format_of_file(variant.file)
+        yield place, form, ArtifactSection(file=variant.file, sha256=variant.sha256)
+
+
+def _twice(name: str, variant: VariantSection) -> Iterator[Complaint]:
+    """Refuse two artifacts of one content."""
+    # Results are told apart by the hash of the measured file.
+    seen: dict[str, Format] = {}
+    for place, form, one in _artifacts(name, variant):
+        if one.sha256 in seen:
+            yield Complaint((*place, "sha256"), f"{name}: {form} is the same file as {seen[one.sha256]}")
+        seen[one.sha256] = form
+
+
 def _outside(directory: Path, file: str, place: Place) -> Iterator[Complaint]:
+    # After the links: a link in the folder may lead to any file of this machine.
     if not resolved(directory / file).is_relative_to(resolved(directory)):
-        yield Complaint(place, f"{file!r} leads out of the model's folder")
+        yield Complaint(place, f"{quoted(file)} leads out of the model's folder")
 
 
 def _model(section: ModelSection, directory: Path) -> Model:
@@ -161,7 +213,15 @@ def _model(section: ModelSection, directory: Path) -> Model:
         input=ModelInput(tuple(section.input.shape), section.input.dtype, section.input.low, section.input.high),
         variants={
             name: Variant(
-                name, str(directory / one.file), one.sha256, one.precision, one.made, one.parent, dict(one.accuracy)
+                name=name,
+                artifacts=tuple(
+                    Artifact(form, str(directory / file.file), file.sha256, file.made)
+                    for _, form, file in _artifacts(name, one)
+                ),
+                precision=one.precision,
+                made=one.made,
+                parent=one.parent,
+                accuracy=dict(one.accuracy),
             )
             for name, one in section.variants.items()
         },
@@ -176,12 +236,17 @@ def _model(section: ModelSection, directory: Path) -> Model:
 
 def _changed_files(section: ModelSection, directory: Path) -> Iterator[Complaint]:
     declared: list[tuple[Place, str, str]] = [
-        *((("variants", name, "sha256"), one.file, one.sha256) for name, one in section.variants.items()),
+        *(
+            ((*place, "sha256"), one.file, one.sha256)
+            for name, variant in section.variants.items()
+            for place, _, one in _artifacts(name, variant)
+        ),
         *((("datasets", name, "sha256"), name, one.sha256) for name, one in section.datasets.items()),
     ]
     for place, file, sha256 in declared:
         try:
-            actual = _hash(directory / file)
+            with open_below(directory, directory / file) as stream:
+                actual = sha256_of(stream, file)
         except (FileNotFoundError, IsADirectoryError):
             yield Complaint(place, f"{directory / file} is missing")
             continue
@@ -190,8 +255,3 @@ def _changed_files(section: ModelSection, directory: Path) -> Iterator[Complaint
             continue
         if actual != sha256:
             yield Complaint(place, f"{directory / file} has SHA-256 {actual}, declared is {sha256}")
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

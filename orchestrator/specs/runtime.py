@@ -1,4 +1,4 @@
-"""Read what a sweep, or a flag, calls a runtime."""
+"""Read the name of a runtime, from a sweep or a flag."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ import re
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.nearest import did_you_mean, nearest
-from orchestrator.domain.runtime import BUNDLE_ENGINES, SYSTEM_ENGINES, RuntimeSource, RuntimeSpec
+from orchestrator.domain.quoting import quoted
+from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
+from orchestrator.domain.runtimes import ENGINES, RUNTIMES
 
 EXEC_FORM = "write a program of yours as: - exec: {name: shell-demo, command: [sh, bench.sh], files: [bench.sh]}"
 
 _PINNED = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*(?P<version>\S+)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# One release, as PEP 440 writes releases: `1.*` or `2.0,<3` is no pin.
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*((a|b|rc)[0-9]+)?(\.post[0-9]+)?(\.dev[0-9]+)?(\+[a-z0-9]+([._-][a-z0-9]+)*)?")
 
 
 def parse_runtime(text: str) -> RuntimeSpec:
-    """Return the runtime that `tflite-runtime==2.14.0` or `system/tflite` names; raise ConfigError if none is."""
+    """Return the runtime of a name such as `tflite-runtime==2.14.0` or `system/tflite`.
+
+    Raise ConfigError, with a hint, for an unknown or unpinned runtime.
+    """
     words = text.strip()
     if words == "exec" or words.startswith("exec/"):
-        raise ConfigError(f"{words!r} does not say what to execute", hint=EXEC_FORM)
+        raise ConfigError(f"{quoted(words)} does not say what to execute", hint=EXEC_FORM)
     if words.startswith("system/"):
         return _system(words.removeprefix("system/"))
     pinned = _PINNED.fullmatch(words)
@@ -28,14 +34,14 @@ def parse_runtime(text: str) -> RuntimeSpec:
     name = _known_name(pinned["name"])
     if _VERSION.fullmatch(pinned["version"]) is None:
         raise ConfigError(
-            f"{pinned['version']!r} is not one version", hint=f"pin one, such as {name}=={_example(name)}"
+            f"{quoted(pinned['version'])} is not one version", hint=f"pin one, such as {name}=={RUNTIMES[name].example}"
         )
     return RuntimeSpec(f"{name}=={pinned['version']}", RuntimeSource.BUNDLE, name, pinned["version"])
 
 
 def _system(name: str) -> RuntimeSpec:
-    if name not in SYSTEM_ENGINES:
-        known = [f"system/{known}" for known in SYSTEM_ENGINES]
+    if name not in ENGINES:
+        known = [f"system/{known}" for known in ENGINES]
         raise ConfigError(f"unknown runtime 'system/{name}'", hint=did_you_mean(f"system/{name}", known))
     return RuntimeSpec(f"system/{name}", RuntimeSource.SYSTEM, name)
 
@@ -43,26 +49,26 @@ def _system(name: str) -> RuntimeSpec:
 def _unpinned(words: str) -> ConfigError:
     start = _NAME.match(words)
     if start is None:
-        return ConfigError(f"{words!r} is not a runtime", hint=_forms())
+        return ConfigError(f"{quoted(words)} is not a runtime", hint=_forms())
     name = _known_name(start[0])
     return ConfigError(
-        f"runtime {words!r} is not pinned",
-        hint=f"pin one version, such as {name}=={_example(name)}: an unpinned runtime cannot be compared with itself",
+        f"runtime {quoted(words)} is not pinned",
+        hint=f"pin one version, such as {name}=={RUNTIMES[name].example}: "
+        "an unpinned runtime cannot be compared with itself",
     )
 
 
 def _known_name(written: str) -> str:
+    # As package indexes compare names: `TFLite_Runtime` is `tflite-runtime`.
     name = re.sub(r"[-_.]+", "-", written).lower()
-    if name in BUNDLE_ENGINES:
+    if name in RUNTIMES:
         return name
-    close = nearest(name, BUNDLE_ENGINES)
-    raise ConfigError(f"unknown runtime {written!r}", hint=f"did you mean {close[0]!r}?" if close else _forms())
-
-
-def _example(name: str) -> str:
-    return {"tflite-runtime": "2.14.0", "ai-edge-litert": "2.3.0", "tensorflow": "2.21.0"}[name]
+    close = nearest(name, RUNTIMES)
+    raise ConfigError(
+        f"unknown runtime {quoted(written)}", hint=f"did you mean {quoted(close[0])}?" if close else _forms()
+    )
 
 
 def _forms() -> str:
-    bundles = (f"{name}==VERSION" for name in BUNDLE_ENGINES)
-    return "a runtime is one of " + ", ".join((*bundles, *(f"system/{name}" for name in SYSTEM_ENGINES))) + " or exec"
+    bundles = (f"{name}==VERSION" for name in RUNTIMES)
+    return "a runtime is one of " + ", ".join((*bundles, *(f"system/{name}" for name in ENGINES))) + " or exec"

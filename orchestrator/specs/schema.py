@@ -1,4 +1,4 @@
-"""Check a document against a pydantic schema, and complain in the words of the file: line, key, nearest valid key."""
+"""Check a document against a pydantic schema, and complain with the file's line, key and the nearest valid key."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.nearest import did_you_mean
-from orchestrator.specs.document import Document, Place, read_document
+from orchestrator.domain.quoting import quoted
+from orchestrator.specs.document import Document, Place, read_document, reads_as_number
 
 _T = TypeVar("_T")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class Section(BaseModel):
-    """A part of a file: unknown keys are refused, and nothing is converted behind the writer's back."""
+    """Declare a part of a file. Unknown keys are refused, and no value is converted to another type."""
 
+    # strict: a conversion would hide a mistake, such as a version 3.10 without quotes, which YAML reads as 3.1.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     advice: ClassVar[Mapping[str, str]] = {}
-    """What to do instead, for keys that people try."""
+    """Hints for wrong keys that people are likely to try, by key."""
 
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -33,7 +35,7 @@ SectionT = TypeVar("SectionT", bound=Section)
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing that is wrong, where, and what to do about it."""
+    """Hold a mistake in a file: the place, a message, and a hint for the remedy."""
 
     place: Place
     message: str
@@ -41,7 +43,7 @@ class Complaint:
 
 
 class Refused(ValueError):
-    """A validator's way to say what is wrong, with a hint."""
+    """Raised by a validator for a wrong value, with a hint for the remedy."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -50,7 +52,8 @@ class Refused(ValueError):
 
 
 def refusing(check: Callable[[Any], _T]) -> Callable[[Any], _T]:
-    """Return `check` as a validator: its ConfigError becomes one that pydantic collects."""
+    """Return `check` as a pydantic validator, which raises Refused instead of ConfigError."""
+    # Pydantic collects a ValueError with all other complaints, and would let a ConfigError through alone.
 
     def validator(value: Any) -> _T:
         try:
@@ -62,13 +65,13 @@ def refusing(check: Callable[[Any], _T]) -> Callable[[Any], _T]:
 
 
 def load_section(path: Path, schema: type[SectionT]) -> tuple[SectionT, Document]:
-    """Read a file and check it; raise one ConfigError that shows every complaint."""
+    """Read and check a file. Raise a single ConfigError with all complaints."""
     document = read_document(path)
     return check_section(document, schema), document
 
 
 def check_section(document: Document, schema: type[SectionT]) -> SectionT:
-    """Return a document's data as the schema's values."""
+    """Return a document's data as values of the schema. Raise a single ConfigError with all complaints."""
     try:
         return schema.model_validate(document.data)
     except ValidationError as error:
@@ -77,7 +80,8 @@ def check_section(document: Document, schema: type[SectionT]) -> SectionT:
 
 
 def refuse(document: Document, complaints: Sequence[Complaint]) -> ConfigError:
-    """Return the error that shows all complaints, in the order of the file; one alone keeps its hint apart."""
+    """Return the error with all complaints in the order of the file. The hint of a single complaint stays apart."""
+    # A set, since the branches of a union may complain of the same mistake.
     ordered = sorted(
         set(complaints), key=lambda one: (document.lines.get(document.existing(one.place), 1), one.message)
     )
@@ -95,11 +99,22 @@ def _translate(detail: dict[str, Any], document: Document, schema: type[Section]
         return _unknown_key(found, schema)
     if kind == "missing":
         inside = f" in {words_of(found)}" if found else ""
-        return Complaint(found, f"missing key {place[-1]!r}{inside}")
+        return Complaint(found, f"missing key {quoted(place[-1])}{inside}")
     if kind == "value_error":
         return _refused(found, detail["ctx"]["error"])
-    message = f"{words_of(found)}: {_expectation(kind, detail)}{_got(kind, detail, document.scalar(found))}"
-    return Complaint(found, message, _remedy(kind, detail["input"], document.scalar(found)))
+    given, written = detail["input"], document.scalar(found)
+    if _is_endless(kind, given):
+        return Complaint(
+            found, f"{words_of(found)}: a number of {len(given)} digits is too large", "write fewer digits"
+        )
+    message = f"{words_of(found)}: {_expectation(kind, detail)}{_got(kind, detail, written)}"
+    return Complaint(found, message, _remedy(kind, given, written))
+
+
+def _is_endless(kind: str, given: Any) -> bool:
+    """Return True for a number of very many digits: such a number is read as text, and has no quotes to remove."""
+    is_number = kind in {"int_type", "float_type"} and isinstance(given, str) and _is_number(given)
+    return is_number and not reads_as_number(given)
 
 
 def _remedy(kind: str, given: Any, written: str | None) -> str | None:
@@ -126,7 +141,7 @@ def _unknown_key(place: Place, schema: type[Section]) -> Complaint:
     advice = next((section.advice[key] for section in sections if key in section.advice), None)
     known = [name for section in sections for name in _field_names(section)]
     inside = f" in {words_of(place[:-1])}" if place[:-1] else ""
-    return Complaint(place, f"unknown key {key!r}{inside}", advice or did_you_mean(key, known))
+    return Complaint(place, f"unknown key {quoted(key)}{inside}", advice or did_you_mean(key, known))
 
 
 def _refused(place: Place, error: Exception) -> Complaint:
@@ -159,7 +174,13 @@ def _expectation(kind: str, detail: Mapping[str, Any]) -> str:
     if pattern is None:
         return str(detail["msg"])
     bounds = detail.get("ctx", {})
-    return pattern.format(**{name: int(at) if at in (0, 1) else at for name, at in bounds.items()})
+    return pattern.format(**{name: _plain(at) for name, at in bounds.items()})
+
+
+def _plain(bound: Any) -> Any:
+    """Return a bound as people write the bound."""
+    # Pydantic has the bound of a number with a fraction as 100.0.
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 def _got(kind: str, detail: Mapping[str, Any], written: str | None) -> str:
@@ -168,25 +189,26 @@ def _got(kind: str, detail: Mapping[str, Any], written: str | None) -> str:
         return ""
     if value is None:
         return ", not nothing"
+    # Never the whole value: a mapping may be half of the file.
     if isinstance(value, dict | list):
         return f", not a {'mapping' if isinstance(value, dict) else 'list'}"
     shown = repr(value) if isinstance(value, str) or written is None else written
-    return f", not {shown}"[:120]
+    return f", not {shown}"[:120]  # a value may be a megabyte long
 
 
 def words_of(place: Place) -> str:
-    """Return a place as people say it: `devices.pi-03.port`, `runtimes[1]`."""
+    """Return a place as text for people: `devices.pi-03.port`, `runtimes[1]`."""
     words = ""
     for step in place:
         if isinstance(step, int) or _PLAIN_KEY.fullmatch(step) is None:
-            words += f"[{step!r}]"
+            words += f"[{quoted(step)}]"
         else:
             words += f".{step}" if words else step
     return words or "the file"
 
 
 def _sections_at(annotation: Any, place: Place) -> Iterator[type[Section]]:
-    """Follow a place through the schema's types, and return the sections that may stand there."""
+    """Yield the sections that the schema allows at a place."""
     if isinstance(annotation, TypeVar):
         return
     if get_origin(annotation) is Annotated:

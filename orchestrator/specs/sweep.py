@@ -1,18 +1,22 @@
-"""Load a sweep file, with the model that it names, and find every file of both."""
+"""Load a sweep file with its model, and find every file of both."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from os.path import normpath
 from pathlib import Path
 
-from orchestrator.domain.model import Model
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.model import Format, Model
+from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
-from orchestrator.domain.sweep import Accuracy, MeasurePolicy, Order, Retries, Sweep
+from orchestrator.domain.runtimes import artifact_for
+from orchestrator.domain.sweep import Accuracy, MeasurePolicy, Order, Retries, Setting, Sweep
 from orchestrator.specs.document import Document, Place, parse_document, read_document
 from orchestrator.specs.model import MODEL_FILE, load_model, suggest_model
 from orchestrator.specs.paths import expanded, is_file, resolved
+from orchestrator.specs.reach import OWN_FOLDER, Reach
 from orchestrator.specs.runtime import parse_runtime
 from orchestrator.specs.schema import Complaint, check_section, refuse
 from orchestrator.specs.sweep_checks import contradictions
@@ -21,32 +25,63 @@ from orchestrator.specs.sweep_schema import ExecEntry, ExecSection, MeasureSecti
 
 @dataclass(frozen=True, slots=True)
 class SweepFile:
-    """A sweep, the model that it names, and the file's text as it was read."""
+    """Hold a sweep with its model, and the text of the file."""
 
     sweep: Sweep
     model: Model
     text: str
 
 
-def load_sweep(path: Path, verify: bool = True) -> SweepFile:
-    """Read a sweep file; raise one ConfigError for everything wrong with it. `verify` hashes the model's files."""
-    return _resolve(read_document(path), path, verify)
+def load_sweep(path: Path, verify: bool = True, reach: Reach = OWN_FOLDER) -> SweepFile:
+    """Read a sweep file. Raise a single ConfigError with all complaints. `verify` hashes the model's files.
+
+    `reach` names the folders, besides the sweep file's own folder, whose files may be sent to devices.
+    """
+    return _resolve(read_document(path), path, verify, _Ground(reach, path.parent))
 
 
-def parse_sweep(text: str, path: Path, verify: bool = True) -> SweepFile:
-    """Read a sweep from its text, as if it stood at `path`: a recorded run knows both."""
-    return _resolve(parse_document(text, str(path)), path, verify)
+def parse_sweep(text: str, path: Path, verify: bool = True, reach: Reach = OWN_FOLDER) -> SweepFile:
+    """Read a sweep from its text, as if the text stood at `path`. A recorded run knows both."""
+    # Whoever may write into the database may record any path there. The folder counts only with the file in it.
+    own = path.parent if _is_written_at(path, text) else None
+    return _resolve(parse_document(text, str(path)), path, verify, _Ground(reach, own))
 
 
-def _resolve(document: Document, path: Path, verify: bool) -> SweepFile:
+def allowed_failures(text: str, source: str) -> tuple[Mapping[str, Setting], ...]:
+    """Return the rules of `allow_failures` of a sweep, from the text of the file. Raise ConfigError for no sweep."""
+    # Most sweeps have none, and reading a run must not cost the parsing of a sweep.
+    if "allow_failures" not in text:
+        return ()
+    return tuple(check_section(parse_document(text, source), SweepSection).allow_failures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """Hold the folders whose files a sweep may send. `own` is the sweep's folder, if the sweep file is there."""
+
+    reach: Reach
+    own: Path | None
+
+
+def _is_written_at(path: Path, text: str) -> bool:
+    try:
+        return read_document(path).text == text
+    except ConfigError:
+        return False
+
+
+def _resolve(document: Document, path: Path, verify: bool, ground: _Ground) -> SweepFile:
     section = check_section(document, SweepSection)
-    folder = path.parent.resolve()
-    model = load_model(_find_model(section.model, path.parent, document), verify)
+    folder = resolved(path.parent)
+    found = _find_model(section.model, path.parent, document)
+    if wrong := ground.reach.objection_to_model(found, ground.own):
+        raise refuse(document, [Complaint(("model",), *wrong)])
+    model = load_model(found, verify)
     runtimes = tuple(
         replace(_runtime(entry, folder), declared_at=document.where(("runtimes", index)))
         for index, entry in enumerate(section.runtimes)
     )
-    complaints = (*contradictions(section, runtimes, model), *_wrong_files(runtimes, section, model))
+    complaints = (*contradictions(section, runtimes, model), *_wrong_files(runtimes, section, model, ground))
     if complaints:
         raise refuse(document, complaints)
     return SweepFile(_sweep(section, runtimes, model, path), model, document.text)
@@ -61,7 +96,7 @@ def _find_model(reference: str, folder: Path, document: Document) -> Path:
             return candidate
     tried = " nor ".join(str(candidate / MODEL_FILE) for candidate in candidates)
     hint = next(filter(None, map(suggest_model, candidates)), None)
-    raise refuse(document, [Complaint(("model",), f"no model {reference!r}: there is no {tried}", hint)])
+    raise refuse(document, [Complaint(("model",), f"no model {quoted(reference)}: there is no {tried}", hint)])
 
 
 def _tidy(path: Path) -> Path:
@@ -74,21 +109,29 @@ def _runtime(entry: str | ExecEntry, folder: Path) -> RuntimeSpec:
     if isinstance(entry, str):
         return parse_runtime(entry)
     program: ExecSection = entry.exec_
-    files = tuple((Path(file).name, str(folder / expanded(file))) for file in program.files)
-    name = program.name
-    return RuntimeSpec(f"exec/{name}", RuntimeSource.EXEC, name, program=ExecProgram(tuple(program.command), files))
+    executed = ExecProgram(
+        command=tuple(program.command),
+        files=tuple((Path(file).name, str(resolved(folder / expanded(file)))) for file in program.files),
+        format=Format(program.format) if program.format else None,
+    )
+    return RuntimeSpec(f"exec/{program.name}", RuntimeSource.EXEC, program.name, program=executed)
 
 
-def _wrong_files(runtimes: tuple[RuntimeSpec, ...], section: SweepSection, model: Model) -> Iterator[Complaint]:
-    reserved = {Path(model.variants[name].path).name for name in section.variants if name in model.variants}
+def _wrong_files(
+    runtimes: tuple[RuntimeSpec, ...], section: SweepSection, model: Model, ground: _Ground
+) -> Iterator[Complaint]:
+    variants = [model.variants[name] for name in section.variants if name in model.variants]
     for index, runtime in enumerate(runtimes):
-        names = set(reserved)
+        chosen = (artifact_for(variant, runtime) for variant in variants)
+        names = {artifact.file_name for artifact in chosen if artifact is not None}
         for position, (name, path) in enumerate(runtime.program.files if runtime.program else ()):
             place: Place = ("runtimes", index, "exec", "files", position)
-            if not is_file(Path(path)):
+            if name in names:
+                yield Complaint(place, f"two files named {quoted(name)} would meet in the trial's folder")
+            elif wrong := ground.reach.objection_to_file(Path(path), ground.own):
+                yield Complaint(place, *wrong)
+            elif not is_file(Path(path)):
                 yield Complaint(place, f"no such file: {name}", "files are relative to the sweep file")
-            elif name in names:
-                yield Complaint(place, f"two files named {name!r} would meet in the trial's folder")
             names.add(name)
 
 
@@ -107,6 +150,9 @@ def _sweep(section: SweepSection, runtimes: tuple[RuntimeSpec, ...], model: Mode
         retries=Retries(section.retries.failed, section.retries.invalid),
         trial_timeout_s=section.timeouts.trial_s,
         source=str(path),
+        allow_failures=tuple(section.allow_failures),
+        only=tuple(section.only),
+        limits=section.limits.model_dump(exclude_unset=True),
     )
 
 

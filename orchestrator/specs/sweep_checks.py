@@ -1,4 +1,4 @@
-"""Find what is wrong with a sweep whose parts are each well formed: doubles, names of nothing, rules about nothing."""
+"""Find contradictions in a sweep of well-formed sections: doubles, unknown names, rules without effect."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from orchestrator.domain.cpus import parse_cpus
-from orchestrator.domain.expansion import RULE_KEYS, setting_text
+from orchestrator.domain.expansion import RULE_KEYS
 from orchestrator.domain.model import Model
 from orchestrator.domain.nearest import did_you_mean
-from orchestrator.domain.runtime import BUNDLE_ENGINES, SYSTEM_ENGINES, RuntimeSource, RuntimeSpec, engine_of
-from orchestrator.domain.sweep import Setting
+from orchestrator.domain.quoting import quoted
+from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
+from orchestrator.domain.runtimes import ENGINES, RUNTIMES, engine_of
+from orchestrator.domain.sweep import Setting, setting_text, stable_setting
 from orchestrator.specs.document import Place
 from orchestrator.specs.schema import Complaint, words_of
 from orchestrator.specs.sweep_schema import SweepSection
@@ -21,11 +23,12 @@ TRIALS_MAX = 100_000
 
 
 def contradictions(section: SweepSection, runtimes: Sequence[RuntimeSpec], model: Model) -> Iterator[Complaint]:
-    """Return everything that would make the sweep mean nothing, or something else than its writer thinks."""
+    """Yield a complaint for each contradiction: a sweep without meaning, or with another meaning than intended."""
     yield from _doubles(("variants",), section.variants)
     yield from _doubles(("runtimes",), [runtime.label for runtime in runtimes])
     for key, values in section.matrix.items():
-        yield from _doubles(("matrix", key), [setting_text(value) for value in values])
+        # Stable: results of -0.0 and of 0.0 would be one row of the database.
+        yield from _doubles(("matrix", key), [setting_text(stable_setting(value)) for value in values])
     yield from _unknown_to_model(section, model)
     yield from _wrong_settings(section, runtimes)
     yield from _wrong_rules(section, runtimes, model)
@@ -37,32 +40,34 @@ def _doubles(place: Place, values: Iterable[str]) -> Iterator[Complaint]:
     seen: set[str] = set()
     for index, value in enumerate(values):
         if value in seen:
-            yield Complaint((*place, index), f"{words_of(place)}: {value!r} is there twice")
+            yield Complaint((*place, index), f"{words_of(place)}: {quoted(value)} is there twice")
         seen.add(value)
 
 
 def _unknown_to_model(section: SweepSection, model: Model) -> Iterator[Complaint]:
     for index, name in enumerate(section.variants):
         if name not in model.variants:
-            message = f"model {model.name!r} has no variant {name!r}"
+            message = f"model {quoted(model.name)} has no variant {quoted(name)}"
             yield Complaint(("variants", index), message, did_you_mean(name, model.variants))
     if section.accuracy and section.accuracy.dataset not in model.datasets:
         name = section.accuracy.dataset
-        message = f"model {model.name!r} has no dataset {name!r}"
+        message = f"model {quoted(model.name)} has no dataset {quoted(name)}"
         yield Complaint(("accuracy", "dataset"), message, did_you_mean(name, model.datasets))
 
 
 def _wrong_settings(section: SweepSection, runtimes: Sequence[RuntimeSpec]) -> Iterator[Complaint]:
     for key, values in section.matrix.items():
         if key in RULE_KEYS:
-            yield Complaint(("matrix", key), f"{key!r} cannot be a setting: exclude rules mean something else by it")
+            yield Complaint(
+                ("matrix", key), f"{quoted(key)} cannot be a setting: exclude rules mean something else by it"
+            )
             continue
         for runtime in runtimes:
             known = engine_of(runtime).settings
             if known is not None and key not in known:
-                message = f"{runtime.label} has no setting {key!r}"
+                message = f"{runtime.label} has no setting {quoted(key)}"
                 yield Complaint(("matrix", key), message, did_you_mean(key, known))
-                break
+                break  # one complaint for the key: the other runtimes would repeat it
         check = _SETTING_CHECKS.get(key)
         for index, value in enumerate(values):
             wrong = check(value) if check else None
@@ -78,28 +83,59 @@ def _check_threads(value: Setting) -> str | None:
 
 def _check_cpus(value: Setting) -> str | None:
     try:
+        # As text: YAML reads `cpus: 3` as a number.
         parse_cpus(setting_text(value))
     except ValueError as error:
         return str(error)
     return None
 
 
-_SETTING_CHECKS: Mapping[str, Callable[[Setting], str | None]] = {"threads": _check_threads, "cpus": _check_cpus}
+def _check_delegate(value: Setting) -> str | None:
+    if isinstance(value, str) and value and "\0" not in value:
+        return None
+    return f"expected a shared library of the device, or none, not {setting_text(value) or 'nothing'}"
+
+
+def _check_provider(value: Setting) -> str | None:
+    if isinstance(value, str) and value.isidentifier():
+        return None
+    return f"expected an execution provider such as CPUExecutionProvider, not {setting_text(value) or 'nothing'}"
+
+
+_SETTING_CHECKS: Mapping[str, Callable[[Setting], str | None]] = {
+    "threads": _check_threads,
+    "cpus": _check_cpus,
+    "delegate": _check_delegate,
+    "provider": _check_provider,
+}
+
+
+_RULE_WORDS = {
+    "exclude": "an exclude rule",
+    "allow_failures": "a rule of allow_failures",
+    "only": "a rule of only",
+}
 
 
 def _wrong_rules(section: SweepSection, runtimes: Sequence[RuntimeSpec], model: Model) -> Iterator[Complaint]:
     keys = (*RULE_KEYS, *section.matrix)
-    for index, rule in enumerate(section.exclude):
+    rules = [
+        *(("exclude", index, rule) for index, rule in enumerate(section.exclude)),
+        *(("allow_failures", index, rule) for index, rule in enumerate(section.allow_failures)),
+        *(("only", index, rule) for index, rule in enumerate(section.only)),
+    ]
+    for name, index, rule in rules:
         for key, value in rule.items():
-            place: Place = ("exclude", index, key)
+            place: Place = (name, index, key)
             pattern = setting_text(value)
             if key not in keys:
-                yield Complaint(place, f"an exclude rule cannot name {key!r}", did_you_mean(key, keys))
+                yield Complaint(place, f"{_RULE_WORDS[name]} cannot name {quoted(key)}", did_you_mean(key, keys))
+            # Variants of the whole model: a rule may stay while a sweep leaves a variant out for a day.
             elif key == "variant" and not _any_fits(pattern, (*section.variants, *model.variants)):
-                message = f"no variant fits {pattern!r}"
+                message = f"no variant fits {quoted(pattern)}"
                 yield Complaint(place, message, did_you_mean(pattern, section.variants))
             elif key == "runtime" and not _is_plausible_runtime(pattern, runtimes):
-                message = f"no runtime fits {pattern!r}"
+                message = f"no runtime fits {quoted(pattern)}"
                 yield Complaint(place, message, did_you_mean(pattern, [runtime.label for runtime in runtimes]))
 
 
@@ -108,10 +144,11 @@ def _any_fits(pattern: str, names: Iterable[str]) -> bool:
 
 
 def _is_plausible_runtime(pattern: str, runtimes: Sequence[RuntimeSpec]) -> bool:
-    """Return whether a pattern could fit something: a rule may outlive the runtime that it was written against."""
+    """Return whether a pattern could fit a runtime."""
+    # A rule may outlive the runtime that it was written against, and is no mistake then.
     if _any_fits(pattern, (runtime.label for runtime in runtimes)):
         return True
-    known = (*BUNDLE_ENGINES, *(f"{RuntimeSource.SYSTEM}/{name}" for name in SYSTEM_ENGINES))
+    known = (*RUNTIMES, *(f"{RuntimeSource.SYSTEM}/{name}" for name in ENGINES))
     return _any_fits(pattern.partition("==")[0], known)
 
 
@@ -127,7 +164,7 @@ def _wrong_policies(section: SweepSection) -> Iterator[Complaint]:
             ("measure", "runs_max"), f"runs_max {measure.runs_max} is less than runs_min {measure.runs_min}"
         )
     least_s = measure.warmup.seconds_min + measure.seconds_min
-    if trial_s <= least_s:
+    if trial_s <= least_s:  # every trial would be killed, and the whole sweep would measure nothing
         yield Complaint(
             ("timeouts", "trial_s"),
             f"a trial of {least_s:g} s (warm-up and measurement at the least) never ends within {trial_s:g} s",
@@ -135,6 +172,7 @@ def _wrong_policies(section: SweepSection) -> Iterator[Complaint]:
 
 
 def _too_many(section: SweepSection) -> Iterator[Complaint]:
+    # Counted, not expanded: a few short lines can mean billions of cells.
     cells = len(section.variants) * len(section.runtimes) * math.prod(map(len, section.matrix.values()))
     if cells > CELLS_MAX:
         yield Complaint((), f"{cells} cells; a sweep has at most {CELLS_MAX}", "split it")

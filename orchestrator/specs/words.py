@@ -1,4 +1,4 @@
-"""Types of the words that every kind of file uses: names, texts, sizes."""
+"""Define the types shared by all kinds of files: names, texts and sizes in bytes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from orchestrator.domain.model import Format
+from orchestrator.domain.nearest import did_you_mean
+from orchestrator.domain.quoting import quoted
 from orchestrator.specs.schema import Refused
 
+# Names become parts of file names, of selectors and of command lines.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_TEXT_CHARACTERS_MAX = 20_000
 _SIZE = re.compile(r"([0-9]{1,15})\s*([KMGT])(?:iB)?")
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def _is_name(text: str) -> str:
     if _NAME.fullmatch(text) is None:
-        raise Refused(f"{text!r} is not a name: letters, digits, '.', '_' and '-', at most 63, first a letter or digit")
+        raise Refused(
+            f"{quoted(text)} is not a name: letters, digits, '.', '_' and '-', at most 63, first a letter or digit"
+        )
     return text
 
 
@@ -24,7 +31,16 @@ def _is_text(text: str) -> str:
     stripped = text.strip()
     if not stripped or "\0" in stripped:
         raise Refused("must not be empty" if not stripped else "has a NUL character")
+    if len(stripped) > _TEXT_CHARACTERS_MAX:
+        raise Refused(f"{quoted(stripped)} is longer than {_TEXT_CHARACTERS_MAX} characters")
     return stripped
+
+
+def _is_format(text: str) -> str:
+    formats = [known.value for known in Format]
+    if text not in formats:
+        raise Refused(f"unknown format {quoted(text)}", did_you_mean(text, formats) or f"one of {', '.join(formats)}")
+    return text
 
 
 def _to_bytes(value: Any) -> Any:
@@ -32,10 +48,11 @@ def _to_bytes(value: Any) -> Any:
         return value
     size = _SIZE.fullmatch(value.strip())
     if size is None:
-        raise Refused(f"{value!r} is not a size", "bytes, or a number with K, M or G: 512M is 512 x 1024 x 1024")
+        raise Refused(f"{quoted(value)} is not a size", "bytes, or a number with K, M or G: 512M is 512 x 1024 x 1024")
     return int(size[1]) * _UNITS[size[2]]
 
 
 Name = Annotated[str, AfterValidator(_is_name)]
+FormatName = Annotated[str, AfterValidator(_is_format)]
 Text = Annotated[str, AfterValidator(_is_text)]
 Bytes = Annotated[int, BeforeValidator(_to_bytes), Field(ge=1)]

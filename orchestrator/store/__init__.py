@@ -1,1 +1,1 @@
-"""Keep what was measured: rows and domain values, SQLite or PostgreSQL, one schema."""
+"""Keep runs and measurements in SQLite or PostgreSQL, by one schema. Rows become domain values at this edge."""

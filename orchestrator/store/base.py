@@ -1,19 +1,27 @@
-"""What services ask of the database, by role; one object may play them all."""
+"""Define the roles of the database as Protocols. `Roles` has each role as an attribute.
+
+`run` is a run's id, and `device` a device's name. `leases` maps the name of a device to the id of the writer's lease.
+Without `leases` a write is not checked against leases. Every method raises StoreError if the database fails.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from orchestrator.domain.condition import ConditionUse
 from orchestrator.domain.conversation import RecordsArrived
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import LeaseLost, StoreError
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.lease import Busy, Claim, Granted, Holding
+from orchestrator.domain.input_results import CellInputResults
+from orchestrator.domain.lease import Busy, Granted, Holding, LeaseRequest
 from orchestrator.domain.measurement import CellOutputs, CellResult
 from orchestrator.domain.model import Model
-from orchestrator.domain.plan import PreparedPlan
+from orchestrator.domain.plan.extend import ExtendedPlan
+from orchestrator.domain.plan.values import PreparedPlan
+from orchestrator.domain.power import PowerUse
 from orchestrator.domain.recovery import Quarantine, RecoveryEvent, Rung
 from orchestrator.domain.run import (
     DeviceRunState,
@@ -21,47 +29,43 @@ from orchestrator.domain.run import (
     Ingested,
     MissingTrial,
     Offset,
+    PreparedRecords,
     RunHeader,
     RunRecord,
     Standing,
 )
+from orchestrator.store.nightly_roles import Annotations as Annotations
+from orchestrator.store.nightly_roles import Baselines as Baselines
+from orchestrator.store.nightly_roles import Nights as Nights
+from orchestrator.store.nightly_roles import Regressions as Regressions
 
 
 class DeviceRecords(Protocol):
-    """Devices and their dated facts."""
+    """Keep devices and dated facts."""
 
     def save_snapshots(
         self, taken: Sequence[tuple[Device, Facts]], taken_at: datetime
     ) -> Mapping[str, int | StoreError]:
-        """Record what devices say of themselves, unchanged facts too: a snapshot is dated.
+        """Record a snapshot of each device's facts, unchanged facts too, because a snapshot is dated.
 
-        Return, by device, the snapshot's id, or why its facts cannot be stored.
+        Return by device the snapshot's id, or the reason why the facts cannot be stored.
         """
 
     def latest_facts(self, names: Sequence[str]) -> Mapping[str, tuple[Facts, datetime]]:
-        """Return the newest snapshot of each device that has one."""
+        """Return the newest facts of each named device with the date. Devices without a snapshot are left out."""
 
 
 class RunRecords(Protocol):
-    """Runs, their plans and their states."""
+    """Keep runs and states."""
 
     def create_run(self, header: RunHeader, model: Model, devices: Sequence[Device]) -> None:
-        """Record a run with its devices, all `planned`, and the model with its variants."""
+        """Record a run with all devices as `planned`, and the model with all variants.
 
-    def save_plans(
-        self, run: str, plans: Sequence[PreparedPlan], leases: Mapping[str, int] | None = None
-    ) -> Mapping[str, StoreError]:
-        """Record plans with their jobs and trials; the same plan again changes nothing.
-
-        `leases` are those that the writer has of the devices. Return, by device, why a plan is refused (LeaseLost where
-        another controller has the device by now); nothing of it is stored, and the others are.
+        Raise StoreError if a run with the same id exists.
         """
 
-    def plan_document(self, run: str, device: str) -> bytes | None:
-        """Return the plan exactly as it was shipped."""
-
-    def standing(self, run: str, device: str) -> Standing:
-        """Return where a device of a run stands."""
+    def standings(self, run: str, devices: Collection[str]) -> Mapping[str, Standing]:
+        """Return where these devices of a run stand, by name; devices that the run lacks are left out."""
 
     def set_device_state(
         self,
@@ -73,79 +77,148 @@ class RunRecords(Protocol):
         *,
         leases: Mapping[str, int] | None = None,
     ) -> None:
-        """Record where a device stands; the run's own state and end follow from it.
+        """Record the state of a device in a run. The state and the end of the run follow from all device states.
 
-        Raise LeaseLost where the writer's lease of the device has ended, or where it has none and another controller
-        has one for this run; without `leases` nothing is checked.
+        `error` is the reason of a bad state, `hint` the remedy. Raise LeaseLost if the writer's lease of the device has
+        ended. Raise LeaseLost also if the writer has no lease of the device and another controller has a lease for the
+        run.
         """
 
     def find_run(self, run: str) -> RunRecord | None:
-        """Return a run by id, by unique prefix or as "last"; raise ConfigError for an ambiguous prefix."""
+        """Return a run by id, by unique prefix, or the newest run as "last". Return None if no run matches.
+
+        Raise ConfigError for an ambiguous prefix.
+        """
+
+    def newest_of_sweep(self, sweep: str) -> RunRecord | None:
+        """Return the newest run of a sweep's name, whatever became of the run, or None."""
 
 
-class RunProgress(Protocol):
-    """What of a run is in the database, and what is not."""
+class PlanRecords(Protocol):
+    """Keep plans byte for byte as shipped."""
 
-    def ingest(self, batch: Sequence[RecordsArrived], leases: Mapping[str, int] | None = None) -> Sequence[Ingested]:
-        """Store every record of the batch that is new, in one transaction with the offsets; exactly once.
+    def save_plans(
+        self, run: str, plans: Sequence[PreparedPlan], leases: Mapping[str, int] | None = None
+    ) -> Mapping[str, StoreError]:
+        """Record plans with jobs and trials. Recording the same plan again changes nothing.
 
-        Records at or below the offset of the same log are ignored. A gap, a corrupt record, one that makes no sense or
-        another run's log raises CorruptLog naming the device: what precedes it in that log is stored, nothing else of
-        the batch is, and the batch without that device can be ingested at once. A new `log_id` begins at 1: the device
-        lost its old log. `runner-started` sets the device's state to running, `run-finished` to complete, cancelled or
-        (its disk is full) stopped. Events of an unknown kind only move the offset. `leases` are those that the writer
-        has of the devices; LeaseLost says that one has ended: nothing of the batch is stored then.
+        Return by device the reason why a plan is refused: LeaseLost if another controller has taken over the device.
+        Nothing of a refused plan is stored. The other plans are stored.
+        """
+
+    def extend_plans(self, run: str, plans: Sequence[ExtendedPlan]) -> None:
+        """Record extended plans with the added trials, all in one transaction. Complete devices become `stopped`.
+
+        Raise StoreError, with nothing recorded, if a device has another plan by now than the one extended.
+        """
+
+    def plan_document(self, run: str, device: str) -> bytes | None:
+        """Return the bytes of a device's plan exactly as shipped, or None before there is a plan."""
+
+
+class DeviceLogs(Protocol):
+    """Store the records of device logs: the only way in for results."""
+
+    def ingest(
+        self, batch: Sequence[RecordsArrived], leases: Mapping[str, int] | None = None, *, short_only: bool = False
+    ) -> Sequence[Ingested]:
+        """Store the new records of a batch exactly once, in the same transaction as the offsets of the logs.
+
+        Records up to the offset of the same log are ignored. A new `log_id` begins at record 1, because the old log is
+        lost. `runner-started` sets the device's state to running. `run-finished` sets the state to complete,
+        cancelled or, after a full disk, stopped. Events of an unknown kind only move the offset. With `short_only` the
+        records of each log are stored up to the first long record, and the rest is left to the caller: the work of a
+        long record would hold up every other log.
+
+        Raise CorruptLog, naming the device, for a gap, a corrupt record, nonsense, or the log of another run. The
+        records before the bad record are then stored, and nothing else of the batch. The caller can ingest the batch
+        again without the device. Raise LeaseLost if a lease of the writer has ended. Nothing of the batch is then
+        stored.
+        """
+
+    def prepare(self, arrived: RecordsArrived) -> PreparedRecords:
+        """Read and check records without writing any. Safe in another thread, beside any other call.
+
+        Bad records are part of the result.
+        """
+
+    def ingest_prepared(self, prepared: PreparedRecords, leases: Mapping[str, int] | None = None) -> Ingested:
+        """Store prepared records as `ingest` does. Records that were stored since are ignored.
+
+        Raise CorruptLog or LeaseLost as `ingest` does.
         """
 
     def offset(self, run: str, device: str) -> Offset:
-        """Return how far the device's log is committed."""
+        """Return the last committed record of a device's present log: log id and `seq`, or None and 0."""
+
+
+class RunProgress(Protocol):
+    """Separate the done trials of a run from the trials to run."""
 
     def done_trials(self, run: str, device: str, retry_failed: bool) -> Sequence[str]:
-        """Return the trials that must not run again.
+        """Return the keys of the trials not to be run again, in the order of the plan.
 
-        Those are the measured ones and, without `retry_failed`, the skipped ones and those that failed or were invalid
-        more often than the plan grants retries; a cancelled attempt is no failure. An invalid preflight is never done.
+        A measured trial is done. Without `retry_failed` a skipped trial is done too, and so is a trial with more failed
+        or invalid attempts than the plan grants retries. A cancelled attempt is no failure. An invalid preflight is
+        never done.
         """
 
-    def missing_trials(self, run: str) -> Sequence[MissingTrial]:
-        """Return every measure trial without a usable result, and why, in the order of the plans.
+    def rejected_jobs(self, run: str) -> Mapping[str, frozenset[str]]:
+        """Return by device the keys of the jobs whose preflight failed."""
 
-        Skipped ones are among them, but leave nothing to wait for: that their cell does not work is known.
+    def missing_trials(self, run: str) -> Sequence[MissingTrial]:
+        """Return every measure trial without a usable result, with the reason, in the order of the plans.
+
+        Skipped trials are included, although waiting is of no use: a preflight has shown the cell not to work.
         """
 
 
 class Leases(Protocol):
-    """Who may use a device, by the database's clock; see `orchestrator.domain.lease`."""
+    """Grant the use of devices, by the database's clock. `orchestrator.domain.lease` has the rules."""
 
-    def claim_leases(
-        self, devices: Sequence[Device], claim: Claim, waiting: Mapping[str, int] | None = None
+    def request_leases(
+        self, devices: Sequence[Device], request: LeaseRequest, waiting: Mapping[str, int] | None = None
     ) -> Mapping[str, Granted | Busy]:
-        """Claim devices, each for itself, in one transaction.
+        """Ask for the lease of each device, all in one transaction. Each device is granted or refused by itself.
 
-        `waiting` are the claim's places in the queues, from an earlier answer: they are renewed, and granted in turn.
+        `waiting` maps devices to places in the queue, from an earlier answer (`Busy.waiting`). A place is renewed, and
+        granted in turn.
+        """
+
+    def confirm_leases(
+        self, devices: Sequence[Device], request: LeaseRequest, held: Mapping[str, int]
+    ) -> Mapping[str, Busy]:
+        """Look again at granted leases once the machine of each device is known by a snapshot of its facts.
+
+        `held` maps devices to granted leases. If another name of the same machine is in use, the lease becomes a place
+        in the queue, or ends. Return the answer for each of these devices.
         """
 
     def renew_leases(self, leases: Mapping[int, float]) -> Sequence[LeaseLost]:
-        """Let leases last so many seconds from now, expired ones too if nobody else has claimed the device meanwhile.
+        """Extend leases. `leases` maps the id of a lease to the length from now, in seconds.
 
-        Return those that have ended, each saying who has the device instead.
+        An expired lease is extended too, if no other controller got the device in the meantime. Return an error for
+        each ended lease. The error names the present holder of the device.
         """
 
     def end_leases(self, leases: Sequence[int]) -> None:
-        """Give leases back, or places in a queue; those that have ended already are left alone."""
+        """Give back leases or places in a queue, by id. Ended leases are left alone."""
 
     def holdings(self, names: Sequence[str]) -> Mapping[str, Holding]:
-        """Return who has each device, and how many wait for it; devices that nobody has or wants are left out."""
+        """Return by device the present leases, those of other names of the machine, and the length of the queue.
+
+        Free devices of free machines are left out.
+        """
 
     def unreleased(self, run: str) -> frozenset[str]:
-        """Return the devices that a controller of the run has neither given back nor lost, expired leases too."""
+        """Return the devices with a lease for the run, expired leases included, ended leases excluded."""
 
     def database_id(self) -> str:
-        """Return what devices know this database by; made at the first call."""
+        """Return the identity of the database. Devices remember tokens by the identity. The first call creates one."""
 
 
 class RecoveryRecords(Protocol):
-    """What was tried for devices that failed, and which no run may use."""
+    """Keep the rungs climbed for failing devices, and the quarantines."""
 
     def begin_rung(
         self,
@@ -157,51 +230,152 @@ class RecoveryRecords(Protocol):
         ago_s: float = 0.0,
         leases: Mapping[str, int] | None = None,
     ) -> int:
-        """Record that a rung is climbed for a device of a run, or has been since `ago_s`; return the event's id.
+        """Record the beginning of a rung for a device of a run, and return the event's id.
 
-        Raise LeaseLost where the writer's lease of the device has ended: nothing is done to it then.
+        The rung began `ago_s` seconds ago. Raise LeaseLost if the writer's lease of the device has ended. The caller
+        must then leave the device alone.
         """
 
     def end_rung(self, event: int, succeeded: bool, rung: Rung | None = None) -> None:
-        """Record whether the device was back after a rung, and which it turned out to be, if another."""
+        """Record the end of a rung, and whether the device was back. `rung`, if given, replaces the recorded rung."""
 
     def recovery_events(self, run: str) -> Sequence[RecoveryEvent]:
-        """Return what was tried in a run, in that order."""
+        """Return the rungs climbed in a run, in the order of beginning."""
 
     def quarantines(self, names: Sequence[str]) -> Mapping[str, Quarantine]:
-        """Return which of these devices no run may use, and why."""
+        """Return by device the quarantines of the named devices. Other devices are left out."""
 
     def quarantine(self, device: Device, reason: str, holder: str, run: str | None = None) -> Quarantine:
-        """Keep further runs from a device; one that is in quarantine already stays so for its first reason."""
+        """Put a device into quarantine. A device already in quarantine keeps the first reason.
+
+        `holder` is user@host, and `run` the run of the failed recovery.
+        """
 
     def readmit(self, name: str, holder: str) -> Quarantine | None:
-        """End a device's quarantine; return it, or None where there was none."""
+        """End and return a device's quarantine. Return None if there was none."""
 
 
 class Results(Protocol):
-    """What comparisons read."""
+    """Read the results of runs for comparisons."""
 
     def cell_results(self, run: str, metric: str) -> Sequence[CellResult]:
-        """Return one row per job of the run, jobs without any value included.
+        """Return a row for each job of a run, jobs without any value included.
 
-        Values are those of measure trials, or the preflight's where only that has the metric (accuracy).
+        A row holds a value for each counted measure trial. If only the preflight has the metric (accuracy), the row
+        holds the preflight's value.
         """
 
     def measured_metrics(self, run: str) -> Sequence[str]:
-        """Return the names of the metrics that counted attempts of the run have, in alphabetical order."""
+        """Return the names of all metrics of the run's counted attempts, in alphabetical order."""
 
     def newest_run_with_results(self) -> str | None:
-        """Return the newest run of which a measure trial counts; None if there is none."""
+        """Return the id of the newest run with a measured trial, or None."""
+
+    def earlier_run(self, sweep: str, but: str, started: datetime | None, ended: datetime | None) -> str | None:
+        """Return the id of the newest run of a sweep that has ended and has a measured trial, or None.
+
+        The run `but` is left out, and so are runs not begun before `started`, or not over before `ended`.
+        """
+
+    def variant_parents(self, run: str) -> Mapping[str, str | None]:
+        """Return by variant of the run's model the variant that it was made from. The first variant has None."""
 
     def excluded_cells(self, run: str) -> Sequence[ExcludedCell]:
-        """Return the cells that devices of the run were not asked for, and why."""
+        """Return the cells left out of the devices' plans, with the reasons."""
+
+    def cell_input_results(self, run: str) -> Sequence[CellInputResults]:
+        """Return the results by input of a run's jobs: the preflight's, or else those of the first trial with any."""
 
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
-        """Return the preflight outputs of each job that has them."""
+        """Return the outputs of the preflights of a run. Jobs without outputs are left out."""
+
+
+class PowerAccounts(Protocol):
+    """Read how devices measured the power of trials."""
+
+    def power_uses(self, run: str) -> Sequence[PowerUse]:
+        """Return, device by device, what counted trials have in common as to their power; most trials first.
+
+        Trials of a worker that gave no account are left out.
+        """
+
+
+class ConditionAccounts(Protocol):
+    """Read what the conditions of devices found during trials."""
+
+    def condition_uses(self, run: str) -> Sequence[ConditionUse]:
+        """Return for each device what its conditions found. Devices with nothing to tell are left out."""
+
+
+class Roles(Protocol):
+    """Have every role of an open database."""
+
+    @property
+    def devices(self) -> DeviceRecords:
+        """Return the role for devices and dated facts."""
+
+    @property
+    def runs(self) -> RunRecords:
+        """Return the role for runs and states."""
+
+    @property
+    def plans(self) -> PlanRecords:
+        """Return the role for plans."""
+
+    @property
+    def logs(self) -> DeviceLogs:
+        """Return the role for device logs."""
+
+    @property
+    def progress(self) -> RunProgress:
+        """Return the role for the progress of runs."""
+
+    @property
+    def results(self) -> Results:
+        """Return the role for results."""
+
+    @property
+    def power(self) -> PowerAccounts:
+        """Return the role for power accounts."""
+
+    @property
+    def conditions(self) -> ConditionAccounts:
+        """Return the role for conditions."""
+
+    @property
+    def leases(self) -> Leases:
+        """Return the role for leases."""
+
+    @property
+    def recovery(self) -> RecoveryRecords:
+        """Return the role for recoveries and quarantines."""
+
+    @property
+    def baselines(self) -> Baselines:
+        """Return the role for baselines."""
+
+    @property
+    def nights(self) -> Nights:
+        """Return the role for nights."""
+
+    @property
+    def regressions(self) -> Regressions:
+        """Return the role for regressions."""
+
+    @property
+    def annotations(self) -> Annotations:
+        """Return the role for annotations."""
 
 
 class SqlConsole(Protocol):
-    """Plain SQL over the views, by people; unable to write."""
+    """Answer SQL typed by people. Implementations are unable to write."""
 
     def query(self, statement: str, limit: int | None = None) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
-        """Return column names and rows; raise ConfigError for a statement that is wrong or would write."""
+        """Return the column names and at most `limit` rows of a statement.
+
+        The rows are read while the caller iterates. Raise ConfigError for a wrong statement, for an attempt to
+        write, and for a statement that takes too long or too much memory.
+        """
+
+    def close(self) -> None:
+        """End what still runs, and close the database."""

@@ -1,28 +1,60 @@
-"""Open a store: one object that plays every role of `orchestrator.store.base` but the read-only console."""
+"""Open a database in all roles of `orchestrator.store.base` except the read-only console."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from orchestrator.domain.errors import StoreError
-from orchestrator.store.devices import DeviceTable
-from orchestrator.store.engine import Database, parse_url
-from orchestrator.store.leases import LeaseTable
-from orchestrator.store.migrations import ensure_current
-from orchestrator.store.progress import ProgressTable
-from orchestrator.store.recovery import RecoveryTable
-from orchestrator.store.results import ResultTable
-from orchestrator.store.runs import RunTable
+from orchestrator.store.records.annotations import AnnotationTable
+from orchestrator.store.records.baselines import BaselineTable
+from orchestrator.store.records.conditions import ConditionTable
+from orchestrator.store.records.devices import DeviceTable
+from orchestrator.store.records.leases import LeaseTable
+from orchestrator.store.records.nights import NightTable
+from orchestrator.store.records.plans import PlanTable
+from orchestrator.store.records.power import PowerTable
+from orchestrator.store.records.progress import ProgressTable
+from orchestrator.store.records.recovery import RecoveryTable
+from orchestrator.store.records.regressions import RegressionTable
+from orchestrator.store.records.results import ResultTable
+from orchestrator.store.records.runs import RunTable
+from orchestrator.store.schema.migrations import ensure_current
+from orchestrator.store.sql.database_clock import Clock
+from orchestrator.store.sql.engine import Database, parse_url
+
+if TYPE_CHECKING:
+    from orchestrator.store.ingest.ingest import LogIngest
 
 
-class Store(DeviceTable, RunTable, ProgressTable, ResultTable, LeaseTable, RecoveryTable):
-    """A database of benchmark results; one thread may write while others read."""
+class Store:
+    """Have every role over an open database. A thread may write while others read."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database)
         self.database = database
         self.location = str(database.shown)
+        self.devices = DeviceTable(database)
+        self.runs = RunTable(database)
+        self.plans = PlanTable(database)
+        self.progress = ProgressTable(database)
+        self.results = ResultTable(database)
+        self.power = PowerTable(database)
+        self.conditions = ConditionTable(database)
+        self.leases = LeaseTable(database)
+        self.recovery = RecoveryTable(database)
+        self.baselines = BaselineTable(database)
+        self.nights = NightTable(database)
+        self.regressions = RegressionTable(database)
+        self.annotations = AnnotationTable(database)
+
+    @cached_property
+    def logs(self) -> LogIngest:
+        """Return the role for device logs."""
+        # Imported late: commands which follow no device need not wait for it.
+        from orchestrator.store.ingest.ingest import LogIngest
+
+        return LogIngest(self.database)
 
     def close(self) -> None:
         """Drop every connection."""
@@ -35,13 +67,16 @@ class Store(DeviceTable, RunTable, ProgressTable, ResultTable, LeaseTable, Recov
         self.close()
 
 
-def open_store(url: str, *, upgrade: bool | None = None) -> Store:
+def open_store(url: str, *, upgrade: bool | None = None, clock: Clock | None = None) -> Store:
     """Open a database by URL or path.
 
-    `upgrade` says whether an empty or older database is brought to the present schema: by default an SQLite file is,
-    made if need be, and a PostgreSQL database, which others share, is not: `benchfleet db upgrade` makes its tables.
+    `upgrade` decides whether an empty or older database is brought to the present schema, and a missing SQLite file
+    created. `clock` tells the time to a database that gets history written down later. Raise BadDatabaseUrl for a wrong
+    URL, and StoreError for a database at another schema, or for a file or a server out of reach.
     """
-    database = Database(parse_url(url))
+    database = Database(parse_url(url), clock)
+    # By default only a file is upgraded. Others share a PostgreSQL database, so its schema changes by a person's
+    # decision: `benchfleet db upgrade`.
     may_upgrade = database.is_sqlite if upgrade is None else upgrade
     if database.is_sqlite:
         _prepare_folder(Path(str(database.url.database)), create=may_upgrade)

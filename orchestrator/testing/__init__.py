@@ -1,1 +1,1 @@
-"""Fakes that pass the same contract suites as the real parts; never used at run time."""
+"""Offer fakes that pass the same contract suites as the real parts. No fake is used at run time."""

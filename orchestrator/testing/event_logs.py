@@ -1,4 +1,4 @@
-"""Build runs, plans and the event logs that devices write of them, for tests and benchmarks of whatever stores them."""
+"""Build runs, plans and event logs, for tests and benchmarks of the database."""
 
 from __future__ import annotations
 
@@ -6,29 +6,31 @@ import base64
 import hashlib
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from device_worker.protocol import PROTOCOL_VERSION
 from device_worker.protocol.records import encode_record
 from device_worker.protocol.samples import pack_samples
-from device_worker.protocol.vocabulary import Event, Failure, Outcome, RunOutcome
+from device_worker.protocol.vocabulary import Event, FailureKind, Outcome, RunOutcome
 from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.conversation import RecordsArrived
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.model import Model, ModelInput, Variant
-from orchestrator.domain.plan import DevicePlan, PlanInputs, PreparedPlan, RuntimeOffer, plan_device
+from orchestrator.domain.model import Artifact, Format, Model, ModelInput, Variant
+from orchestrator.domain.plan.compose import plan_device
+from orchestrator.domain.plan.values import DevicePlan, PlanInputs, PreparedPlan, RuntimeOffer
 from orchestrator.domain.run import RunHeader
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.sweep import Retries, Setting, Sweep
-from orchestrator.store.base import DeviceRecords, RunRecords
+from orchestrator.store.base import Roles
 
 WORKER_SHA256 = hashlib.sha256(b"worker").hexdigest()
 RETRIES = Retries(failed=0, invalid=1)
 STARTED_AT = datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
+ONNX = RuntimeSpec("onnxruntime==1.20.1", RuntimeSource.BUNDLE, "onnxruntime", "1.20.1")
 TFLITE = RuntimeSpec("tflite-runtime==2.14.0", RuntimeSource.BUNDLE, "tflite-runtime", "2.14.0")
 LITERT = RuntimeSpec("ai-edge-litert==2.3.0", RuntimeSource.BUNDLE, "ai-edge-litert", "2.3.0")
 PROGRAM = RuntimeSpec("exec/bench", RuntimeSource.EXEC, "bench", None, ExecProgram(("./bench", "{model}")))
@@ -62,13 +64,12 @@ def sample_device(name: str = "pi-03", **tags: str) -> Device:
 
 
 def sample_model(name: str = "digits") -> Model:
-    """Return a model of three variants: fp32, fp16 made from it, and int8 made from fp16."""
+    """Return a model of three variants: fp32, fp16 made from fp32, and int8 made from fp16."""
     parents = {"fp32": None, "fp16": "fp32", "int8": "fp16"}
     variants = {
         variant: Variant(
             variant,
-            f"/models/{name}/{name}-{variant}.tflite",
-            hashlib.sha256(f"{name} {variant}".encode()).hexdigest(),
+            (Artifact(Format.TFLITE, f"/models/{name}/{name}-{variant}.tflite", _sha256(f"{name} {variant}")),),
             variant,
             "post-training" if parent else "trained",
             parent,
@@ -81,8 +82,16 @@ def sample_model(name: str = "digits") -> Model:
     )
 
 
+def with_onnx(model: Model, variant: str) -> Model:
+    """Return the model with an ONNX artifact beside a variant's others."""
+    known = model.variants[variant]
+    path = f"{model.directory}/{model.name}-{variant}.onnx"
+    artifact = Artifact(Format.ONNX, path, _sha256(path))
+    return replace(model, variants={**model.variants, variant: replace(known, artifacts=(*known.artifacts, artifact))})
+
+
 def sample_header(run: str, sweep: Sweep, model: Model, started_at: datetime = STARTED_AT) -> RunHeader:
-    """Return what is fixed when a run begins."""
+    """Return the header of a run."""
     return RunHeader(
         run=run,
         sweep=sweep.name,
@@ -117,10 +126,10 @@ def sample_sweep(
 
 
 def sample_plan(device: Device, sweep: Sweep, model: Model) -> DevicePlan:
-    """Return the plan that the real planner makes of a sweep; each runtime has a bundle."""
+    """Return the real planner's plan of a sweep. Each runtime has a bundle."""
     files = {
-        variant.path: Blob(variant.sha256, 21_000 + number, BlobKind.MODEL, variant.path.rsplit("/", 1)[-1])
-        for number, variant in enumerate(model.variants.values())
+        artifact.path: Blob(artifact.sha256, 21_000 + number, BlobKind.MODEL, artifact.file_name)
+        for number, artifact in enumerate(one for variant in model.variants.values() for one in variant.artifacts)
     }
     offers = [
         RuntimeOffer(runtime, Blob(_sha256(runtime.label), 50_000_000, BlobKind.BUNDLE, runtime.label))
@@ -136,14 +145,14 @@ def _sha256(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Samples of one metric, packed as a worker packs them."""
+    """Hold samples of one metric, packed as by a worker."""
 
     name: str
     samples: Sequence[int]
     batch: int = 1
 
     def report(self) -> dict[str, Any]:
-        """Return the metric as `trial-finished` has it."""
+        """Return the metric in the form of `trial-finished`."""
         codec, data, crc32 = pack_samples(self.samples)
         packed = {
             "codec": codec,
@@ -155,12 +164,34 @@ class Sampled:
 
 
 def number(name: str, value: float) -> dict[str, Any]:
-    """Return a metric of one number."""
+    """Return a metric with a single number."""
     return {"name": name, "value": value}
 
 
+def power_figure(name: str, value: float, source: str = "rapl") -> dict[str, Any]:
+    """Return a metric of a power source."""
+    return {"name": name, "value": value, "source": source}
+
+
+def power_account(source: str | None = "rapl", **said: Any) -> dict[str, Any]:
+    """Return a worker's account of power for one attempt. `said` replaces fields of the account."""
+    account = {
+        "source": source,
+        "kind": None if source is None else "energy-counter",
+        "period_s": None if source is None else 0.04,
+        "samples": 0 if source is None else 30,
+        "rate_hz": None if source is None else 24.5,
+        "idle_w": None,
+        "overhead_cpu_ns": 0 if source is None else 1_500_000,
+        "reason": "the device has no power source" if source is None else None,
+        "energy_reason": None,
+        "caution": None,
+    }
+    return {**account, **said}
+
+
 def outputs(values: Sequence[Sequence[float]]) -> dict[str, Any]:
-    """Return what a preflight computed: one row of values for each input."""
+    """Return the outputs of a preflight: a row of values for each input."""
     flat = [value for row in values for value in row]
     return {
         "count": len(values),
@@ -172,8 +203,22 @@ def outputs(values: Sequence[Sequence[float]]) -> dict[str, Any]:
     }
 
 
+def input_results(
+    right: Sequence[bool], dataset_sha256: str = "d" * 64, metric: str = "accuracy_top1"
+) -> dict[str, Any]:
+    """Return which inputs of a data set a trial got right, as the worker says it."""
+    packed = sum(flag << index for index, flag in enumerate(right)).to_bytes((len(right) + 7) // 8, "little")
+    return {
+        "metric": metric,
+        "dataset_sha256": dataset_sha256,
+        "encoding": "bits",
+        "count": len(right),
+        "data": base64.b64encode(packed).decode("ascii"),
+    }
+
+
 class EventLog:
-    """The log that one device writes of its part of a run; each method appends one record and returns the log."""
+    """Build the log of one device of a run. Each method appends a record, and returns the log."""
 
     def __init__(self, run: str, plan: DevicePlan, log_id: str = "log-1", worker_sha256: str = WORKER_SHA256) -> None:
         self.run = run
@@ -193,22 +238,23 @@ class EventLog:
 
     @property
     def last_seq(self) -> int:
-        """The number of the last record."""
+        """Return the number of the last record."""
         return len(self.lines)
 
     def append(self, kind: str, **fields: Any) -> Self:
         """Append a record of any kind, sensible or not."""
         seq = len(self.lines) + 1
+        # Made-up clocks, so that the same log has the same bytes in every test.
         clocks = {"at_unix_ns": 1_772_353_800_000_000_000 + seq * 1_000_000_000, "at_mono_ns": seq * 1_000_000_000}
         self.lines.append(encode_record({"seq": seq, "kind": kind, **clocks, **fields}))
         return self
 
     def runner_started(self) -> Self:
-        """A runner begins."""
+        """Append the begin of a runner."""
         return self.append(Event.RUNNER_STARTED, boot_id="b00", pid=4711, python="3.11.2", skip=0)
 
     def started(self, trial: str, attempt: int = 1) -> Self:
-        """An attempt begins."""
+        """Append the begin of an attempt."""
         return self.append(
             Event.TRIAL_STARTED, trial=trial, job=self._jobs[trial], attempt=attempt, conditions=CONDITIONS
         )
@@ -216,7 +262,7 @@ class EventLog:
     def finished(
         self, trial: str, metrics: Iterable[Sampled | Mapping[str, Any]] = (), attempt: int = 1, **fields: Any
     ) -> Self:
-        """An attempt ends; ok and valid unless the fields say otherwise."""
+        """Append the end of an attempt: ok and valid, unless `fields` say otherwise."""
         event = {
             "outcome": Outcome.OK,
             "failure": None,
@@ -227,39 +273,40 @@ class EventLog:
             "runtime": {"name": "tflite-runtime", "version": "2.14.0", "kernels": "xnnpack"},
             "metrics": [metric.report() if isinstance(metric, Sampled) else dict(metric) for metric in metrics],
             "outputs": None,
+            "exclusive": True,
             **fields,
         }
         return self.append(Event.TRIAL_FINISHED, trial=trial, job=self._jobs[trial], attempt=attempt, **event)
 
-    def failed(self, trial: str, kind: str = Failure.LOAD, message: str = "no such op", attempt: int = 1) -> Self:
-        """An attempt fails."""
+    def failed(self, trial: str, kind: str = FailureKind.LOAD, message: str = "no such op", attempt: int = 1) -> Self:
+        """Append the failure of an attempt."""
         failure = {"kind": kind, "message": message, "signal": None, "exit_code": 1, "stderr_tail": "Traceback"}
         return self.finished(trial, attempt=attempt, outcome=Outcome.FAILED, failure=failure, runtime=None)
 
     def skipped(self, trial: str, reason: str = "its preflight failed: no such op") -> Self:
-        """A trial is left out."""
+        """Append the skip of a trial."""
         return self.append(Event.TRIAL_SKIPPED, trial=trial, job=self._jobs[trial], reason=reason)
 
     def run_finished(self, outcome: str = RunOutcome.COMPLETE) -> Self:
-        """The runner ends."""
+        """Append the end of the runner."""
         return self.append(Event.RUN_FINISHED, outcome=outcome)
 
     def arrived(self, first: int = 1, last: int | None = None) -> RecordsArrived:
-        """Return records `first` to `last` as a session reports them."""
+        """Return a session's report of the records `first` to `last`."""
         last = self.last_seq if last is None else last
         lines = b"".join(self.lines[first - 1 : last])
         return RecordsArrived(self.device, self.run, self.log_id, first, last, lines)
 
 
-def save_snapshot(store: DeviceRecords, device: Device, facts: Facts, taken_at: datetime) -> int:
-    """Record what one device says of itself; return the snapshot's id, or raise why it cannot be stored."""
-    snapshot = store.save_snapshots([(device, facts)], taken_at)[device.name]
+def save_snapshot(store: Roles, device: Device, facts: Facts, taken_at: datetime) -> int:
+    """Store a device's facts, and return the id of the snapshot. Raise StoreError if the facts are refused."""
+    snapshot = store.devices.save_snapshots([(device, facts)], taken_at)[device.name]
     if isinstance(snapshot, StoreError):
         raise snapshot
     return snapshot
 
 
-def save_plan(store: RunRecords, run: str, plan: DevicePlan, snapshot: int, worker_sha256: str) -> None:
-    """Record one device's plan, or raise why it is refused."""
-    for refused in store.save_plans(run, [PreparedPlan(plan, snapshot, worker_sha256)]).values():
+def save_plan(store: Roles, run: str, plan: DevicePlan, snapshot: int, worker_sha256: str) -> None:
+    """Store a device's plan. Raise the error if the plan is refused."""
+    for refused in store.plans.save_plans(run, [PreparedPlan(plan, snapshot, worker_sha256)]).values():
         raise refused

@@ -1,4 +1,4 @@
-"""Any connector, made to fail on purpose: what sessions must survive, without waiting for it to happen."""
+"""Make any connector fail on purpose, at a stated byte."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from orchestrator.transport.base import Completed, Connector, Stream, Transport
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The connection is never made."""
+    """Refuse the connection."""
 
     error: DeviceError = field(default_factory=lambda: Unreachable("refused on purpose"))
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The connection is lost once its streams have carried so many bytes; those have arrived."""
+    """Lose the connection after a number of bytes. The bytes before have arrived."""
 
     after_read_bytes: int | None = None
     after_written_bytes: int | None = None
@@ -29,31 +29,31 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nothing more arrives once so many bytes were read; the connection stays, and takes what is written."""
+    """Fall silent after a number of bytes. The connection stays open, and takes written bytes."""
 
     after_read_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One byte, the one after so many written, arrives altered."""
+    """Alter a single byte, after a number of written bytes."""
 
     after_written_bytes: int
 
 
 Fault = Refusal | Cut | Silence | Damage | None
-"""What befalls one connection; None lets it be."""
+"""The fault of one connection, or None for a sound connection."""
 
 
 class FaultyConnector:
-    """Wraps a connector; the connections to a device suffer its faults in turn, and none once those are used up."""
+    """Wrap a connector. The connections to a device have the faults in turn, and later connections none."""
 
     def __init__(self, inner: Connector, faults: Mapping[str, Sequence[Fault]] | None = None) -> None:
         self._inner = inner
         self._faults = {device: deque(planned) for device, planned in (faults or {}).items()}
 
     def connect(self, device: Device) -> Transport:
-        """Connect as the wrapped connector does, unless a refusal is due."""
+        """Connect by the wrapped connector, unless a refusal is due."""
         planned = self._faults.get(device.name)
         fault = planned.popleft() if planned else None
         if isinstance(fault, Refusal):
@@ -62,7 +62,7 @@ class FaultyConnector:
 
 
 class _FaultyTransport:
-    """Counts what all streams of one connection carry."""
+    """Count the bytes of all streams of one connection."""
 
     def __init__(self, inner: Transport, fault: Cut | Silence | Damage | None) -> None:
         self.inner = inner
@@ -91,13 +91,13 @@ class _FaultyTransport:
             raise LinkLost("cut on purpose")
 
     def allow_read(self, size: int) -> int:
-        """Return how many bytes may be read now; 0 once the line is silent."""
+        """Return the number of bytes to be read now. A silent line allows 0."""
         self.fail_if_cut()
         with self._lock:
             return size if self._read_left is None else min(size, self._read_left)
 
     def count_read(self, size: int) -> None:
-        """Take note of what was read, and cut the line if that was all it was to carry."""
+        """Count read bytes, and cut the line at the last allowed byte."""
         with self._lock:
             if self._read_left is not None:
                 self._read_left = max(0, self._read_left - size)
@@ -106,7 +106,7 @@ class _FaultyTransport:
             self._cut()
 
     def allow_write(self, size: int) -> int:
-        """Return how many bytes may be written now, and count them."""
+        """Return the number of bytes to be written now, and count the bytes."""
         self.fail_if_cut()
         with self._lock:
             if self._write_left is None:
@@ -116,7 +116,7 @@ class _FaultyTransport:
             return allowed
 
     def damaged(self, data: bytes) -> bytes:
-        """Return what arrives of this data."""
+        """Return the data as the device gets them."""
         with self._lock:
             place, self._damage_in = self._damage_in, self._damage_in - len(data)
         if not 0 <= place < len(data):
@@ -124,7 +124,7 @@ class _FaultyTransport:
         return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
     def cut_if_written(self) -> None:
-        """Cut the line if what was written is all it was to carry."""
+        """Cut the line after the last allowed byte."""
         if self._write_left == 0:
             self._cut()
 

@@ -1,1 +1,1 @@
-"""Reach a device: one small Protocol in `base`, one file per way of getting there."""
+"""Reach devices. `base` defines a transport, and each kind of transport has a file or folder of its own."""

@@ -1,21 +1,26 @@
-"""What every way of reaching a device can do.
+"""Define the interface of a transport.
 
-One stream per session is enough: questions, blobs and the followed log share it, so a transport needs neither file
-transfer nor a second channel, and works where a device has no sftp.
+A single stream per session is enough: questions, blobs and the followed log share the stream. A transport therefore
+needs neither file transfer nor a second channel, and works without sftp on the device.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from orchestrator.domain.device import Device
 
+BYTES_PER_S_MIN = 4 << 10
+"""The slowest link that is of use, in each direction. Many bytes may take a second more for each so many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """How a command on the device ended: its own exit status (never the transport's), and bounded output."""
+    """The end of a command on the device: the command's own exit status, never the transport's, and bounded output."""
 
     exit_status: int
     stdout: bytes
@@ -27,15 +32,21 @@ class Stream(Protocol):
     """A running command's standard input and output, as bytes."""
 
     def read(self, size: int, timeout_s: float | None = None) -> bytes:
-        """Return what is there, at most `size` bytes, or b"" at the end; raise LinkLost if nothing came in time."""
+        """Return the next bytes, at most `size`, or b"" at the end of the output.
+
+        Raise LinkLost if no byte comes within `timeout_s` (None: wait without limit) or if the link is gone.
+        """
 
     def write(self, data: bytes) -> None:
-        """Send all of `data`; safe to call while another thread reads; raise LinkLost if the link is gone."""
+        """Send all of `data`. Safe while another thread reads.
+
+        Raise LinkLost if the link is gone, or takes the data more slowly than BYTES_PER_S_MIN.
+        """
 
     def end(self) -> Completed:
-        """Close both directions, wait a bounded time for the command, and tell how it ended; never raises twice.
+        """Close both directions, wait a bounded time for the command, and return its end. May be called twice.
 
-        `stdout` is empty; `stderr` holds the last 4 KiB. `exit_status` is -1 where it is not known.
+        `stdout` is empty, and `stderr` holds the last 4 KiB. `exit_status` is -1 if unknown.
         """
 
 
@@ -44,18 +55,50 @@ class Transport(Protocol):
     """An open connection to one device."""
 
     def stream(self, argv: Sequence[str]) -> Stream:
-        """Start a command, given as an argument vector, and return its stream."""
+        """Start a command, given as an argument vector, and return the command's stream. Raise LinkLost."""
 
     def run(self, argv: Sequence[str], timeout_s: float = 30.0) -> Completed:
-        """Run a short command to its end; raise LinkLost when it does not end in time."""
+        """Run a short command to the end. Raise LinkLost if the command does not end within `timeout_s`."""
 
     def close(self) -> None:
-        """Drop the connection; running commands see the end of their input. May be called twice."""
+        """Drop the connection. Running commands see the end of input. May be called twice."""
+
+
+ARRIVED = 100
+"""The stage of a device that is logged in to, behind however many jump hosts."""
+
+
+class Asker:
+    """Ask for turns on behalf of one session, and keep the clock of the device's own time."""
+
+    def __init__(self) -> None:
+        self.waited_s = 0.0
+        """The seconds for which turns of other devices were waited for. An Admission adds to the sum."""
+
+    def own_clock_s(self) -> float:
+        """Return a reading in seconds of a clock that stands still while turns of other devices are waited for."""
+        return time.monotonic() - self.waited_s
+
+
+class Admission(Protocol):
+    """Calls devices to their turns. Picklable: each process has an admission of its own."""
+
+    def turn(self, device: str, *, stage: int) -> AbstractContextManager[object]:
+        """Wait for the device's turn. The turn ends with the block. `stage` is how far the device has come.
+
+        Raises Unreachable if the asker is dismissed in the queue.
+        """
+
+    def asked_by(self, asker: Asker) -> AbstractContextManager[None]:
+        """Let each turn that this thread asks for within the block be the asker's, and the waiting too."""
+
+    def dismiss(self, asker: Asker) -> None:
+        """Take the asker's turns out of the queue. A turn that has begun goes on."""
 
 
 @runtime_checkable
 class Connector(Protocol):
-    """Opens transports of one kind; picklable, so that a gateway elsewhere can use it too."""
+    """Opens transports of a kind. Picklable, so that a gateway on another machine can connect too."""
 
     def connect(self, device: Device) -> Transport:
         """Return an open transport.

@@ -1,40 +1,55 @@
-"""What every transport does alike with a running command: keep the tail of its stderr, run it to its end."""
+"""Quote a command, keep the tail of stderr, and run a command to the end, for every transport alike."""
 
 from __future__ import annotations
 
+import shlex
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from orchestrator.domain.errors import LinkLost
 from orchestrator.transport.base import Completed
 
 STDERR_BYTES_MAX = 4096
-"""How much of the end of stderr is kept."""
+"""The number of bytes kept from the end of stderr."""
 
 STDOUT_BYTES_MAX = 1024 * 1024
-"""How much of the beginning of a short command's stdout is kept; the rest is read and dropped."""
+"""The number of bytes kept from the beginning of a short command's stdout. The rest is read and dropped."""
 
 END_TIMEOUT_S = 5.0
-"""How long a command may go on once its input has ended."""
+"""How long a command may go on after the end of its input."""
 
 WRITE_STALL_S = 60.0
-"""How long a command may leave its input unread before its link counts as lost."""
+"""How long a command may leave its input unread before the link counts as lost."""
 
 STATUS_UNKNOWN = -1
-"""The exit status of a command that was not seen to end, or that a signal ended."""
+"""The exit status of a command with an unseen end, or of a command killed by a signal."""
 
 READ_BYTES = 64 * 1024
 
 
+def command_line(argv: Sequence[str]) -> bytes:
+    """Return `argv` as one command line that a POSIX shell on the device splits into the same arguments.
+
+    No other function makes a shell's command of data. File names beyond UTF-8 pass unchanged, as `os.fsdecode` reads
+    them. Raise ValueError for an empty program and for a NUL.
+    """
+    if not argv or not argv[0]:
+        raise ValueError("a command needs a program to run")
+    if any("\0" in argument for argument in argv):
+        raise ValueError("no argument of a command can hold a NUL")
+    return shlex.join(argv).encode("utf-8", "surrogateescape")
+
+
 class Tail:
-    """The last bytes of an endless text."""
+    """The last `bytes_max` bytes of a text without limit."""
 
     def __init__(self, bytes_max: int = STDERR_BYTES_MAX) -> None:
         self._bytes_max = bytes_max
         self._kept = bytearray()
 
     def add(self, data: bytes) -> None:
-        """Append, and forget what is too old."""
+        """Append data, and drop the oldest bytes beyond the limit."""
         self._kept += data
         del self._kept[: -self._bytes_max]
 
@@ -43,23 +58,23 @@ class Tail:
 
 
 class Command(Protocol):
-    """A stream, seen from inside its transport."""
+    """The methods of a stream for its own transport."""
 
     def read(self, size: int, timeout_s: float | None = None) -> bytes:
-        """As a stream does."""
+        """Read as `Stream.read`."""
 
     def close_input(self) -> None:
-        """Let the command see the end of its input; its output is still read."""
+        """Close the command's input. The output can still be read."""
 
     def finish(self, timeout_s: float) -> Completed:
-        """As a stream's `end` does, with a bound of the caller's."""
+        """End as `Stream.end`, but wait at most `timeout_s`."""
 
     def abandon(self) -> None:
-        """Let go of the command at once, whether or not it has ended."""
+        """Give up the command at once, even if still running."""
 
 
 def run_to_end(command: Command, timeout_s: float) -> Completed:
-    """Give a command no input, read what it prints, and return how it ended; raise LinkLost if it takes too long."""
+    """Run a command without input, and return status and output. Raise LinkLost after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     stdout = bytearray()
     try:

@@ -1,11 +1,12 @@
-"""Enroll a device: look at the key that it shows, compare it with what is on record, and put it on record."""
+"""Enroll a device: fetch the shown host key, compare the key with the keys on record, and record the key."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import DeviceError, HostKeyUnknown, Unreachable
+from orchestrator.domain.enrollment import Enrollment
+from orchestrator.domain.errors import DeviceError, HostKeyChanged, HostKeyUnknown, Unreachable
 from orchestrator.transport.known_hosts import HostKey, HostName, KnownKey, append
 from orchestrator.transport.ssh import SshConnector
 from orchestrator.transport.ssh.trust import check, known_keys
@@ -13,7 +14,7 @@ from orchestrator.transport.ssh.trust import check, known_keys
 
 @dataclass(frozen=True, slots=True)
 class ShownKey:
-    """The key that a device shows, the name that it goes by in files of known hosts, and what is on record for it."""
+    """The key shown by a device, the device's name in files of known hosts, and the keys on record for the name."""
 
     host_name: HostName
     key: HostKey
@@ -21,12 +22,37 @@ class ShownKey:
 
     @property
     def trusted(self) -> bool:
-        """Whether this very key is on record already."""
+        """Whether the shown key is on record already."""
         return any(known.key.blob == self.key.blob for known in self.recorded)
 
 
+class SshHostKeys:
+    """Shows and records the host keys of devices, for the service of enrolling."""
+
+    def __init__(self, connector: SshConnector) -> None:
+        self._connector = connector
+        self._seen: dict[str, ShownKey] = {}
+
+    def look(self, device: Device) -> Enrollment:
+        """Fetch a device's key without a login. Raise HostKeyChanged if another key is on record."""
+        shown = self._seen[device.name] = show_host_key(device, self._connector)
+        if shown.recorded and not shown.trusted:
+            try:
+                check(self._connector.route(device)[-1], shown.key)
+            except HostKeyChanged as error:
+                raise error.at(device.name, "enroll") from None
+        place = next((known.place for known in shown.recorded if known.key.blob == shown.key.blob), None)
+        return Enrollment(device.name, str(shown.host_name), str(shown.key), place)
+
+    def record(self, device: Device) -> Enrollment:
+        """Record the very key seen by `look`, which a person has confirmed."""
+        shown = self._seen[device.name]
+        known = record(device, shown.key, self._connector)
+        return Enrollment(device.name, str(shown.host_name), str(shown.key), known.place)
+
+
 def show_host_key(device: Device, connector: SshConnector) -> ShownKey:
-    """Fetch the key that a device shows, without logging in there; jump hosts are logged in to as always."""
+    """Fetch the key shown by a device, without a login on the device. Log in to the jump hosts."""
     key = connector.show_host_key(device)
     return ShownKey(connector.route(device)[-1].host_name, key, find(device, connector))
 
@@ -37,9 +63,10 @@ def find(device: Device, connector: SshConnector) -> tuple[KnownKey, ...]:
 
 
 def record(device: Device, key: HostKey, connector: SshConnector) -> KnownKey:
-    """Put a key on record in benchfleet's own file, and say where it stands; once is enough.
+    """Record a key in benchfleet's own file unless on record already, and return the key with file and line.
 
-    Raises HostKeyChanged if another key is on record: removing that is left to a person.
+    Raise HostKeyChanged if another key is on record: only a person may remove a key. Raise Unreachable if the file
+    cannot be written.
     """
     hop = connector.route(device)[-1]
     try:
@@ -50,7 +77,7 @@ def record(device: Device, key: HostKey, connector: SshConnector) -> KnownKey:
         except OSError as error:
             raise Unreachable(
                 f"the host key cannot be recorded in {connector.known_hosts}: {error.strerror or error}",
-                hint="is that directory writable?",
+                hint="make the file and its directory writable",
                 device=device.name,
             ) from error
     except DeviceError as error:

@@ -1,7 +1,7 @@
-"""Files of host keys as OpenSSH writes and reads them, known to the line.
+"""Read and append files of host keys in the format of OpenSSH, with line numbers.
 
-Written here and not left to paramiko, which knows neither patterns nor revoked keys, tells no line numbers, and gives
-up on a whole file over one damaged line.
+Paramiko's own reader knows neither patterns nor revoked keys, gives no line numbers, and gives up a whole file over a
+single damaged line. Source: sshd(8), SSH_KNOWN_HOSTS FILE FORMAT.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ _SHORT_NAMES = {"ssh-ed25519": "ED25519", "ssh-rsa": "RSA", "ssh-dss": "DSA"}
 
 @dataclass(frozen=True, slots=True)
 class HostKey:
-    """A public key that a host shows."""
+    """A public key of a host: algorithm and binary blob."""
 
     algorithm: str
     blob: bytes
 
     @property
     def fingerprint(self) -> str:
-        """The key's fingerprint as OpenSSH prints it."""
+        """The key's fingerprint in the format of OpenSSH."""
         digest = hashlib.sha256(self.blob).digest()
         return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
     @property
     def type_name(self) -> str:
-        """The key's type as `ssh-keygen -l` names it."""
+        """The key's type in the words of `ssh-keygen -l`."""
         if self.algorithm.startswith("ecdsa-sha2-"):
             return "ECDSA"
         return _SHORT_NAMES.get(self.algorithm, self.algorithm)
 
     @property
     def bits(self) -> int | None:
-        """The key's length as `ssh-keygen -l` tells it; None for a type that is not known here."""
+        """The key's length in bits, or None for an unknown type."""
         if self.algorithm == "ssh-ed25519":
             return 256
         if curve := re.fullmatch(r"ecdsa-sha2-nistp(\d+)", self.algorithm):
@@ -58,7 +58,7 @@ class HostKey:
 
     @property
     def base64(self) -> str:
-        """The key as it stands in files."""
+        """The key in the form of the files."""
         return base64.b64encode(self.blob).decode()
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ class HostKey:
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """A key on record for a host, and where."""
+    """A key on record for a host, with file and line."""
 
     key: HostKey
     path: Path
@@ -76,13 +76,13 @@ class KnownKey:
 
     @property
     def place(self) -> str:
-        """FILE:LINE, for people to find it."""
+        """FILE:LINE of the key, for people."""
         return f"{self.path}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
 class HostName:
-    """What a host is called in these files: a name, and a port unless the usual one or an alias stands for both."""
+    """The name of a host in the files: a name, and a port unless the port is 22 or the name is an alias."""
 
     name: str
     port: int | None = None
@@ -92,22 +92,23 @@ class HostName:
 
 
 def find(host: HostName, files: Iterable[Path]) -> tuple[KnownKey, ...]:
-    """Return the keys on record for a host, in the order of the files; files that are not there are empty."""
+    """Return the keys on record for a host, in the order of the files. A missing file counts as empty."""
     return tuple(_find(str(host), files))
 
 
 def append(host: HostName, key: HostKey, path: Path) -> KnownKey:
-    """Add a key to a file that this user alone may read; the line is written as a whole or not at all."""
+    """Append a key to a file that only the user may read. Raise OSError if the whole line cannot be written."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX)  # another command may enroll a device at the same time
         os.fchmod(descriptor, 0o600)
         before = file.read()
+        # A person's editor may have left the last line without an end.
         missing_newline = b"" if not before or before.endswith(b"\n") else b"\n"
         line = f"{host} {key.algorithm} {key.base64}\n".encode()
         if file.write(missing_newline + line) != len(missing_newline + line):
-            os.ftruncate(descriptor, len(before))
+            os.ftruncate(descriptor, len(before))  # half a line would spoil the next key
             raise OSError(f"{path}: the disk is full")
         os.fsync(descriptor)
     return KnownKey(key, path, (before + missing_newline).count(b"\n") + 1)
@@ -115,7 +116,7 @@ def append(host: HostName, key: HostKey, path: Path) -> KnownKey:
 
 def _find(name: str, paths: Iterable[Path]) -> Iterator[KnownKey]:
     for path in paths:
-        with suppress(OSError):  # as ssh does: what cannot be read holds no key
+        with suppress(OSError):  # as in ssh: an unreadable file holds no key
             for number, marker, patterns, key in _lines(path, _stamp(path)):
                 if _matches(name.lower(), patterns):
                     yield KnownKey(key, path, number, revoked=marker == _REVOKED)
@@ -128,15 +129,16 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 @lru_cache(maxsize=64)
 def _lines(path: Path, _version: tuple[int, int, int]) -> tuple[tuple[int, str, str, HostKey], ...]:
-    """Return the lines that hold a key, by number; many devices share one file, which is read once per version."""
+    """Return the lines with a key, by number. `_version` makes the cache read a changed file again."""
+    # Cached, since all connections of many devices read the same file.
     lines = enumerate(path.read_text("utf-8", "replace").splitlines(), 1)
     return tuple((number, *found) for number, line in lines if (found := _parse(line)) is not None)
 
 
 def _parse(line: str) -> tuple[str, str, HostKey] | None:
-    """Split a line into marker, host patterns and key; None if it holds no key of a host.
+    """Split a line into marker, host patterns and key, or return None for a line without a host's key.
 
-    A certificate authority's key is not a host's.
+    The key of a certificate authority is not a host's key.
     """
     fields = line.split()
     if not fields or fields[0].startswith("#"):
@@ -172,7 +174,8 @@ def _matches_hash(name: str, hashed: str) -> bool:
 
 
 def _matches_pattern(name: str, pattern: str) -> bool:
-    """Match `*` and `?` in steps that only grow with both lengths: a regular expression may take for ever."""
+    """Return True if a name matches a pattern with `*` and `?`."""
+    # No regular expression, which could take forever for a pattern of many stars. Steps grow with both lengths only.
     at = place = 0
     star, resume = -1, 0
     while at < len(name):

@@ -1,4 +1,4 @@
-"""The controller's own machine as a device: commands are its own processes, out of reach of the terminal's Ctrl-C."""
+"""Reach the controller's own machine as a device: commands are processes out of reach of the terminal's Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,9 +15,16 @@ from pathlib import Path
 
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import LinkLost, Unreachable
-from orchestrator.transport.base import Completed
-from orchestrator.transport.command import END_TIMEOUT_S, READ_BYTES, STATUS_UNKNOWN, WRITE_STALL_S, Tail, run_to_end
-from orchestrator.transport.quoting import command_line
+from orchestrator.transport.base import BYTES_PER_S_MIN, Completed
+from orchestrator.transport.command import (
+    END_TIMEOUT_S,
+    READ_BYTES,
+    STATUS_UNKNOWN,
+    WRITE_STALL_S,
+    Tail,
+    command_line,
+    run_to_end,
+)
 from orchestrator.transport.settings import TransportSettings
 
 _SIGNAL_STATUS = 128
@@ -25,23 +32,23 @@ _SIGNAL_STATUS = 128
 
 @dataclass(frozen=True, slots=True)
 class LocalConnector:
-    """Opens transports to this machine itself."""
+    """Opens transports to the controller's own machine."""
 
     end_timeout_s: float = END_TIMEOUT_S
     write_stall_s: float = WRITE_STALL_S
 
     def connect(self, device: Device) -> LocalTransport:
-        """Return a transport; there is nothing to connect to, so it never fails."""
+        """Return a transport. Never raises, since there is no connection."""
         return LocalTransport(device.name, self)
 
 
 def connector(settings: TransportSettings) -> LocalConnector:
-    """Return the connector; it needs no settings."""
+    """Return the connector. No setting applies."""
     return LocalConnector()
 
 
 class LocalTransport:
-    """Starts commands here; each leads a session of its own, in the home directory as a login over SSH would."""
+    """Starts commands on the controller's machine, each in a session of its own and in the home directory."""
 
     def __init__(self, device: str, settings: LocalConnector) -> None:
         self._device = device
@@ -51,8 +58,8 @@ class LocalTransport:
         self._closed = False
 
     def stream(self, argv: Sequence[str]) -> LocalStream:
-        """Start a command; one that does not exist ends with status 127, as in a shell."""
-        command_line(argv)  # the same vectors are refused as by every other transport
+        """Start a command. A missing program ends with status 127, as in a shell."""
+        command_line(argv)  # raises for the same vectors as every other transport
         with self._lock:
             if self._closed:
                 raise LinkLost("the connection was closed", device=self._device)
@@ -62,11 +69,11 @@ class LocalTransport:
         return stream
 
     def run(self, argv: Sequence[str], timeout_s: float = 30.0) -> Completed:
-        """Run a short command to its end; it is killed if that takes too long."""
+        """Run a short command to the end, and kill the command after `timeout_s`."""
         return run_to_end(self.stream(argv), timeout_s)
 
     def close(self) -> None:
-        """End the input of what still runs, and kill what does not end by itself."""
+        """Close the input of all running commands, and kill commands that do not end by themselves."""
         with self._lock:
             self._closed = True
             streams, self._streams = self._streams, []
@@ -77,13 +84,14 @@ class LocalTransport:
         home = Path.home()
         try:
             return subprocess.Popen(
+                # By a shell, so that a missing program ends with status 127 as over SSH. No word of `argv` is parsed.
                 ["/bin/sh", "-c", 'exec "$@"', "sh", *argv],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 cwd=home if home.is_dir() else "/",
-                start_new_session=True,
+                start_new_session=True,  # Ctrl-C in the terminal signals the controller's process group only
                 env=_environment(),
             )
         except OSError as error:
@@ -91,7 +99,7 @@ class LocalTransport:
 
 
 class LocalStream:
-    """A process's pipes, never blocking on one of them while another wants to be served."""
+    """The pipes of a process. No method blocks on a pipe while another pipe needs service."""
 
     def __init__(self, process: subprocess.Popen[bytes], settings: LocalConnector) -> None:
         self._process = process
@@ -100,7 +108,7 @@ class LocalStream:
         self._stdin, self._stdout, self._stderr = (pipe.fileno() for pipe in pipes if pipe is not None)
         for descriptor in (self._stdin, self._stdout, self._stderr):
             os.set_blocking(descriptor, False)
-        self._wake_reading, self._wake_writing = os.pipe()
+        self._wake_reading, self._wake_writing = os.pipe()  # wakes a waiting thread at the end of the stream
         self._tail = Tail()
         self._stderr_open = True
         self._input_open = True
@@ -111,17 +119,17 @@ class LocalStream:
 
     @property
     def ended(self) -> bool:
-        """Whether the process is reaped and its pipes are closed."""
+        """Whether the process is reaped and all pipes are closed."""
         return self._completed is not None
 
     def read(self, size: int, timeout_s: float | None = None) -> bytes:
-        """Return what the process has printed, b"" at the end; stderr is drained meanwhile."""
+        """Return the next bytes of stdout, b"" at the end. Drain stderr in the meantime."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._reading:
             while True:
                 self._fail_if_ending()
                 ready = self._poll(self._stdout, select.POLLIN, deadline)
-                self._fail_if_ending()  # an end of the output may be our own doing
+                self._fail_if_ending()  # `end` in another thread closes the output too: no true end of the output
                 if self._stdout in ready:
                     with suppress(BlockingIOError):
                         return os.read(self._stdout, size)
@@ -129,32 +137,36 @@ class LocalStream:
                     raise LinkLost(f"nothing came for {timeout_s:g} s")
 
     def write(self, data: bytes) -> None:
-        """Pass all of `data` to the process's standard input."""
+        """Write all of `data` to the process's standard input."""
         view = memoryview(data)
         with self._writing:
-            deadline = time.monotonic() + self._settings.write_stall_s
+            stall_s = self._settings.write_stall_s
+            deadline = time.monotonic() + stall_s
+            overdue = deadline + len(data) / BYTES_PER_S_MIN
             while view:
                 self._fail_if_ending()
-                ready = self._poll(self._stdin, select.POLLOUT, deadline)
+                ready = self._poll(self._stdin, select.POLLOUT, min(deadline, overdue))
                 if self._stdin in ready:
                     view = view[self._send(view) :]
-                    deadline = time.monotonic() + self._settings.write_stall_s
+                    deadline = time.monotonic() + stall_s
+                elif time.monotonic() >= overdue:  # a command that reads byte by byte always makes progress
+                    raise LinkLost(f"the command reads less than {BYTES_PER_S_MIN} bytes a second")
                 elif time.monotonic() >= deadline:
-                    raise LinkLost(f"the command has read none of its input for {self._settings.write_stall_s:g} s")
+                    raise LinkLost(f"the command has read none of its input for {stall_s:g} s")
 
     def end(self) -> Completed:
-        """Close both directions and wait for the process a while; then kill it and what it started in its session."""
+        """Close both directions, wait for the process, then kill the process and its session. Return its end."""
         return self.finish(self._settings.end_timeout_s)
 
     def close_input(self) -> None:
-        """Let the process see the end of its input."""
+        """Close the process's standard input."""
         with self._writing:
             if self._input_open and self._process.stdin is not None:
                 self._input_open = False
                 self._process.stdin.close()
 
     def finish(self, timeout_s: float) -> Completed:
-        """End as `end` does, with another bound."""
+        """End as `end`, but wait at most `timeout_s`."""
         self._interrupt()
         with self._finishing:
             if self._completed is None:
@@ -164,7 +176,7 @@ class LocalStream:
             return self._completed
 
     def abandon(self) -> None:
-        """Kill the process and what it started in its session."""
+        """Kill the process and all other processes of its session."""
         self.finish(0.0)
 
     def _fail_if_ending(self) -> None:
@@ -172,7 +184,7 @@ class LocalStream:
             raise LinkLost("the stream was ended")
 
     def _interrupt(self) -> None:
-        """Have whoever reads or writes give up."""
+        """Wake a reading or writing thread with LinkLost."""
         with self._interrupting:
             if not self._ending:
                 self._ending = True
@@ -187,7 +199,10 @@ class LocalStream:
             raise LinkLost("the command has closed its input") from error
 
     def _poll(self, descriptor: int, events: int, deadline: float | None) -> set[int]:
-        """Wait until `descriptor` is ready, draining stderr, or until a stream that ends or the deadline interrupts."""
+        """Wait until `descriptor` is ready, the stream is ended or the deadline has passed. Drain stderr meanwhile.
+
+        Return the ready descriptors.
+        """
         poll = select.poll()
         poll.register(descriptor, events)
         poll.register(self._wake_reading, select.POLLIN)
@@ -207,7 +222,7 @@ class LocalStream:
                 self._stderr_open = bool(data)
 
     def _finish(self, deadline: float) -> Completed:
-        """Read both outputs to their end and reap the process, by force once the time is up."""
+        """Read both outputs to the end and reap the process. Kill the process at the deadline."""
         stdout_open = True
         poll = select.poll()
         poll.register(self._stdout, select.POLLIN)
@@ -234,7 +249,7 @@ class LocalStream:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             return STATUS_UNKNOWN
-        return status if status >= 0 else _SIGNAL_STATUS - status
+        return status if status >= 0 else _SIGNAL_STATUS - status  # 128 plus the signal, as a shell reports
 
     def _close_descriptors(self) -> None:
         for pipe in (self._process.stdout, self._process.stderr):
@@ -246,9 +261,10 @@ class LocalStream:
 
 
 def _environment() -> dict[str, str]:
-    """Return what a login on this machine would see: the controller's settings, a database's password, are not for it.
+    """Return the environment of a login on the controller's machine, without the controller's own settings.
 
-    BENCHFLEET_SYSFS_ROOT alone is the worker's: the root of recorded sensors.
+    BENCHFLEET_SYSFS_ROOT is kept, since the variable is the worker's: the root of recorded sensors.
     """
+    # The settings may hold a database's password, which is not for the programs of trials.
     kept = "BENCHFLEET_SYSFS_ROOT"
     return {name: value for name, value in os.environ.items() if not name.startswith("BENCHFLEET_") or name == kept}

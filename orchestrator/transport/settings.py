@@ -1,4 +1,4 @@
-"""What is configured about reaching devices, for all of them alike."""
+"""Define the settings for reaching devices, the same for all devices."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class TransportSettings:
-    """What connectors need to know beyond the device.
+    """The settings of connectors.
 
-    `known_hosts` is benchfleet's own file of enrolled host keys. `ssh_config` stands for the user's and the system's
-    where it is given, as with `ssh -F`.
+    `known_hosts` is benchfleet's own file of enrolled host keys. `ssh_config`, if given, replaces the configuration of
+    the user and of the system, as with `ssh -F`. `connect_timeout_s` limits the wait for a device.
     """
 
     known_hosts: Path

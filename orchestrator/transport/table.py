@@ -1,4 +1,4 @@
-"""The ways of reaching a device: one line each. Its module is imported when a device first needs it."""
+"""List the kinds of transport, a line each. The module of a kind is imported for the first device of the kind."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ MODULES: Mapping[TransportKind, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Connectors:
-    """The connector for every device: picks by the device's transport."""
+    """The connector for all devices. Chooses the kind by the device's `transport`."""
 
     settings: TransportSettings
 
     def connect(self, device: Device) -> Transport:
-        """Return an open transport to the device, by the way that its inventory names."""
+        """Return an open transport of the kind named in the inventory. Raise DeviceError."""
         return connector_for(device.transport, self.settings).connect(device)
 
 
 def connector_for(kind: TransportKind, settings: TransportSettings) -> Connector:
-    """Return the connector of one kind."""
+    """Return the connector of a kind."""
+    # By name and late: a command for local devices need not import fabric and paramiko.
     connector: Connector = import_module(MODULES[kind]).connector(settings)
     return connector

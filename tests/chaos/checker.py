@@ -39,7 +39,7 @@ def judge(evidence: Evidence) -> Verdict:
         overlapped=tuple(_overlapping(evidence)),
         left_running=(
             *evidence.left_running,
-            *(f"{device}: somebody holds its lock" for device in evidence.locked),
+            *(f"{place}: somebody holds its lock" for place in evidence.locked),
             *(f"a lease is held: {lease}" for lease in evidence.leases),
         ),
     )
@@ -126,11 +126,11 @@ def _not_from_a_device(evidence: Evidence) -> Iterator[str]:
 def _overlapping(evidence: Evidence) -> Iterator[str]:
     latest: dict[str, Sighting] = {}
     for seen in sorted(evidence.sightings, key=lambda seen: seen.begin_ns):
-        before = latest.get(seen.device)
+        before = latest.get(seen.machine)
         if before is not None and seen.begin_ns <= before.last_ns:
             yield (
-                f"{seen.device}: {seen.trial} of {seen.run} (process {seen.pid}) began before"
-                f" {before.trial} of {before.run} (process {before.pid}) was gone"
+                f"{seen.machine}: {seen.trial} of {seen.run} on {seen.device} (process {seen.pid}) began before"
+                f" {before.trial} of {before.run} on {before.device} (process {before.pid}) was gone"
             )
         if before is None or seen.last_ns > before.last_ns:
-            latest[seen.device] = seen
+            latest[seen.machine] = seen

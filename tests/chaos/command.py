@@ -58,11 +58,17 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _one(options: argparse.Namespace) -> int:
     case = case_at(options.seed, options.index)
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="benchfleet-chaos-"))
+    folder = options.folder or _new_folder()
     account = History(case, folder, database_maker(options.db, case, folder)).execute()
     line = Line.of(account, str(folder))
     sys.stdout.write(line.to_json() + "\n")
     return 0 if account.verdict.is_clean else 1
+
+
+def _new_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="benchfleet-chaos-"))
+    folder.chmod(0o755)  # the machines in it have other users
+    return folder
 
 
 def database_maker(kind: str, case: Case, folder: Path) -> Callable[[Path, ExitStack], ChaosDatabase]:
@@ -84,7 +90,7 @@ def database_maker(kind: str, case: Case, folder: Path) -> Callable[[Path, ExitS
 
 
 def _many(options: argparse.Namespace) -> int:
-    base = options.folder or Path(tempfile.mkdtemp(prefix="benchfleet-chaos-"))
+    base = options.folder or _new_folder()
     base.mkdir(parents=True, exist_ok=True)
     chosen = list(chosen_cases(options))
     sys.stdout.write(f"chaos: {len(chosen)} histories, CHAOS_SEED={options.seed}, {options.db}, in {base}\n")

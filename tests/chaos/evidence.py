@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-from tests.chaos.databases import ChaosDatabase
+from tests.chaos.databases import ChaosDatabase, Row
 from tests.chaos.device import ChaosDevice
 from tests.chaos.device_logs import Finished
 from tests.chaos.witness import METRIC, Sighting
@@ -68,23 +68,29 @@ class Evidence:
         return json.dumps(asdict(self), indent=1)
 
 
-def gather(database: ChaosDatabase, devices: Sequence[ChaosDevice], cancelled_runs: Sequence[str]) -> Evidence:
+def gather(
+    databases: Sequence[ChaosDatabase], devices: Sequence[ChaosDevice], cancelled_runs: Sequence[str]
+) -> Evidence:
     """Look at everything once; the devices should be quiet."""
+
+    def rows(statement: str) -> list[Row]:
+        return [row for database in databases for row in database.rows(statement)]
+
     return Evidence(
         run_devices=[
             RunDevice(run, device, state, error, _planned(document))
-            for run, device, state, error, document in database.rows(_RUN_DEVICES)
+            for run, device, state, error, document in rows(_RUN_DEVICES)
         ],
-        trials=[TrialRow(*row) for row in database.rows(_TRIALS)],
+        trials=[TrialRow(*row) for row in rows(_TRIALS)],
         attempts=[
             AttemptRow(run, device, trial, log_id, seq, outcome, bool(counted), None if value is None else int(value))
-            for run, device, trial, log_id, seq, outcome, counted, value in database.rows(_ATTEMPTS)
+            for run, device, trial, log_id, seq, outcome, counted, value in rows(_ATTEMPTS)
         ],
         finished=[found for device in devices for found in device.finished()],
         sightings=[seen for device in devices for seen in device.sightings()],
         left_running=[line for device in devices for line in device.left_running()],
-        locked=[device.name for device in devices if device.is_locked()],
-        leases=_held_leases(database),
+        locked=[line for device in devices for line in device.locks_held()],
+        leases=[line for database in databases for line in _held_leases(database)],
         left_on_disk=[line for device in devices for line in device.left_on_disk()],
         cancelled_runs=cancelled_runs,
     )

@@ -14,6 +14,7 @@ Strike = Callable[[Scene], bool | None]
 """Lets something happen; False where what was to be struck was not there any more."""
 Heal = Callable[[Scene], None]
 LONG = 0.15
+DRIP_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,42 @@ def _kill_gateway(scene: Scene) -> bool:
     return True
 
 
+def _hang_sensor(scene: Scene) -> None:
+    scene.device.board.hang_sensor()
+
+
+def _free_sensor(scene: Scene) -> None:
+    scene.device.board.free_sensor()
+
+
+def _leave_survivors(scene: Scene) -> None:
+    scene.device.ask_for_survivors()
+
+
+def _end_survivors(scene: Scene) -> None:
+    scene.device.end_survivors()
+
+
+def _drip(scene: Scene) -> None:
+    scene.device.relay.restore()  # from the phase, which holds the link
+    scene.device.relay.drip(DRIP_S)
+
+
+def _stop_dripping(scene: Scene) -> None:
+    scene.device.relay.restore()
+
+
+def _flood(scene: Scene) -> None:
+    """Let the device say true things without end, or nothing but that it lives."""
+    assert scene.device.spoiled is not None
+    scene.device.spoiled.spoil(scene.chances.choice(("flood-again", "flood-signs", "stand-still")))
+
+
+def _stop_flooding(scene: Scene) -> None:
+    assert scene.device.spoiled is not None
+    scene.device.spoiled.heal()
+
+
 MISHAPS: dict[Fault, Mishap] = {
     Fault.TCP_RESET: Mishap(_reset, _nothing, 0),
     Fault.PACKET_LOSS: Mishap(_fall_silent, _answer_again, 3, 30),
@@ -162,4 +199,8 @@ MISHAPS: dict[Fault, Mishap] = {
     Fault.DATABASE_GONE: Mishap(_take_database, _bring_database, 2),
     Fault.DATABASE_FULL: Mishap(_fill_database, _free_database, 3),
     Fault.GATEWAY_KILLED: Mishap(_kill_gateway, _nothing, 0),
+    Fault.SENSOR_HANGS: Mishap(_hang_sensor, _free_sensor, 5, 20),
+    Fault.SURVIVOR: Mishap(_leave_survivors, _end_survivors, 4, 12),
+    Fault.DRIP: Mishap(_drip, _stop_dripping, 6, 30),
+    Fault.FLOOD: Mishap(_flood, _stop_flooding, 5, 30),
 }

@@ -46,14 +46,28 @@ class Fault(StrEnum):
     DATABASE_GONE = "database gone"
     DATABASE_FULL = "database disk full"
     GATEWAY_KILLED = "gateway killed"
+    SENSOR_HANGS = "sensor hangs"
+    SURVIVOR = "survivor of another user"
+    DRIP = "device drips"
+    FLOOD = "device floods"
 
 
 class Rival(StrEnum):
-    """What a second controller does meanwhile, on the same devices and database."""
+    """Who else wants the devices meanwhile."""
 
     NONE = "none"
     OTHER_RUN = "other run"
+    """A second controller with another run of the same devices and database."""
     SAME_RUN = "same run"
+    """A second controller that resumes the run."""
+    TWIN = "twin"
+    """No second controller, but the run has the machine under two names."""
+    OTHER_NAME = "other name"
+    """A second controller with the same database, and another name and state folder of the machine."""
+    OTHER_DATABASE = "other database"
+    """A second controller with a database of its own, and the same state folder."""
+    OTHER_USER = "other user"
+    """A second controller with a database of its own, and the state folder of another user of the machine."""
 
 
 _WITH_RUNNER = (
@@ -66,11 +80,23 @@ _WITH_RUNNER = (
     Phase.CANCEL,
 )
 _WITH_TRIAL = (Phase.MID_TRIAL, Phase.FOLLOW, Phase.INGEST_COMMIT, Phase.CANCEL)
+_BEFORE_A_TRIAL = (
+    Phase.PROBE,
+    Phase.PLAN_HAND_OVER,
+    Phase.RUNNER_START,
+    Phase.MID_TRIAL,
+    Phase.BETWEEN_TRIALS,
+    Phase.INGEST_COMMIT,
+)
+_WHERE_SENSORS_ARE_READ = (Phase.CONNECT, Phase.WORKER_UPLOAD, *_BEFORE_A_TRIAL, Phase.FOLLOW, Phase.CANCEL)
 _BY_GATEWAY = (Phase.BLOB_UPLOAD, Phase.MID_TRIAL, Phase.FOLLOW, Phase.ACKNOWLEDGE)
 _PHASES: dict[Fault, tuple[Phase, ...]] = {
     Fault.RUNNER_KILLED: _WITH_RUNNER,
     Fault.TRIAL_KILLED: _WITH_TRIAL,
     Fault.GATEWAY_KILLED: _BY_GATEWAY,
+    Fault.SENSOR_HANGS: _WHERE_SENSORS_ARE_READ,
+    Fault.SURVIVOR: _BEFORE_A_TRIAL,
+    Fault.FLOOD: (*_BEFORE_A_TRIAL, Phase.FOLLOW, Phase.FINISH, Phase.CANCEL),
 }
 _EVERY_SO_MANY = 60
 """A Ray cluster takes ten seconds to start: one history in so many has one."""
@@ -137,7 +163,7 @@ def _spread(pairs: list[tuple[Phase, Fault]], shuffled: random.Random) -> list[t
 
 
 def _rival(phase: Phase, fault: Fault, shuffled: random.Random) -> Rival:
-    """Draw what a second controller does: nothing, mostly; exact bytes and locks want the first one alone."""
-    drawn = shuffled.choice((Rival.NONE, Rival.NONE, Rival.OTHER_RUN, Rival.SAME_RUN))
+    """Draw who else wants the devices: nobody, often; exact bytes and locks want the first one alone."""
+    drawn = shuffled.choice((Rival.NONE, Rival.NONE, *Rival))
     alone = phase in (Phase.CONNECT, Phase.WORKER_UPLOAD, Phase.PROBE, Phase.BLOB_UPLOAD, Phase.PLAN_HAND_OVER)
     return Rival.NONE if alone and drawn is Rival.SAME_RUN else drawn

@@ -12,7 +12,7 @@ from tests.chaos.device_logs import Finished
 from tests.chaos.evidence import AttemptRow, Evidence, RunDevice, TrialRow
 from tests.chaos.witness import Sighting
 
-RUN, DEVICE, LOG = "20260101-000000-abcd", "victim", "log-1"
+RUN, DEVICE, LOG, MACHINE = "20260101-000000-abcd", "victim", "log-1", "board"
 TRIALS = ("j.1", "j.2", "j.3")
 
 
@@ -30,7 +30,7 @@ def row(position: int, **fields: Any) -> AttemptRow:
 def sighting(position: int, **fields: Any) -> Sighting:
     begin_ns = 1_000_000 * position
     values = {"number": record(position).number, "begin_ns": begin_ns, "last_ns": begin_ns + 900_000, "ended": True}
-    return Sighting(DEVICE, RUN, TRIALS[position], 4000 + position, **{**values, **fields})
+    return Sighting(MACHINE, DEVICE, RUN, TRIALS[position], 4000 + position, **{**values, **fields})
 
 
 def history(**fields: Any) -> Evidence:
@@ -162,8 +162,13 @@ def test_a_long_trial_that_others_ran_within_overlaps_each_of_them() -> None:
     assert wrong(verdict) == {"overlapped": 2}
 
 
-def test_trials_on_two_devices_may_run_at_the_same_time() -> None:
-    other = replace(sighting(0), device="bystander")
+def test_trials_under_two_names_of_one_machine_overlap() -> None:
+    other = replace(sighting(0), device="victim-too")
+    assert wrong(judge(history(sightings=[sighting(0), sighting(1), sighting(2), other]))) == {"overlapped": 1}
+
+
+def test_trials_on_two_machines_may_run_at_the_same_time() -> None:
+    other = replace(sighting(0), device="bystander", machine="another board")
     assert judge(history(sightings=[sighting(0), sighting(1), sighting(2), other])).overlapped == ()
 
 

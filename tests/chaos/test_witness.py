@@ -15,6 +15,8 @@ from tests.chaos.device_logs import LogKeeper, finished_in, read_records
 from tests.chaos.witness import METRIC, read_sightings, write_program
 from tests.servers import processes
 
+NAMES = {"state": "pi"}
+
 
 def run_trial(folder: Path, trial: str) -> dict[str, float]:
     """Run the program where a runner would, and return the metrics that it prints."""
@@ -31,7 +33,7 @@ def run_trial(folder: Path, trial: str) -> dict[str, float]:
 
 def test_every_trial_reports_a_number_that_its_stamps_have_too(tmp_path: Path) -> None:
     numbers = [run_trial(tmp_path, trial)[METRIC] for trial in ("j.1", "j.2", "j.1")]
-    seen = read_sightings(tmp_path / "witness", "pi")
+    seen = read_sightings(tmp_path / "witness", "pi", NAMES)
     assert [(sighting.trial, sighting.run, sighting.number) for sighting in seen] == [
         ("j.1", "run-1", numbers[0]),
         ("j.2", "run-1", numbers[1]),
@@ -44,11 +46,11 @@ def test_every_trial_reports_a_number_that_its_stamps_have_too(tmp_path: Path) -
 def test_a_trial_is_seen_for_as_long_as_what_it_has_left_behind(tmp_path: Path) -> None:
     run_trial(tmp_path, "j.2")
     witness = tmp_path / "witness"
-    (before,) = read_sightings(witness, "pi")
+    (before,) = read_sightings(witness, "pi", NAMES)
     late = {"kind": "alive", "pid": before.pid, "run": "run-1", "trial": "j.2", "mono_ns": before.last_ns + 5}
     with witness.open("a") as file:
         file.write(json.dumps(late) + "\n")
-    assert read_sightings(witness, "pi") == [replace(before, last_ns=before.last_ns + 5)]
+    assert read_sightings(witness, "pi", NAMES) == [replace(before, last_ns=before.last_ns + 5)]
 
 
 def test_a_trial_that_was_killed_is_seen_until_its_last_stamp(tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_a_trial_that_was_killed_is_seen_until_its_last_stamp(tmp_path: Path) ->
     witness = tmp_path / "witness"
     lines = witness.read_bytes().splitlines(keepends=True)
     witness.write_bytes(b"".join(lines[:-1]) + lines[-1][:10])
-    (seen,) = read_sightings(witness, "pi")
+    (seen,) = read_sightings(witness, "pi", NAMES)
     assert not seen.ended
     assert seen.last_ns == json.loads(lines[-2])["mono_ns"]
 

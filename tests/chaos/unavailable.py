@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from tests import disks
+from tests.chaos.device import may_change_privileges
 from tests.chaos.schedule import Fault
 
 _NEVER = {
@@ -27,6 +28,8 @@ def unavailable(kind: str) -> dict[Fault, str]:
         reasons[Fault.DISK_FULL] = "only root can mount a small disk"
         if kind == "postgresql":
             reasons[Fault.DATABASE_FULL] = "only root can mount a small disk for the server"
+    if not may_change_privileges():
+        reasons[Fault.SURVIVOR] = "only root can be another user"
     if importlib.util.find_spec("ray") is None:
         reasons[Fault.GATEWAY_KILLED] = "Ray is not installed: pip install 'benchfleet[ray]'"
     return reasons

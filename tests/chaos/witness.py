@@ -1,4 +1,4 @@
-"""What trials themselves say of when they ran: a file outside the state folder that each of them appends to.
+"""What trials themselves say of when they ran: a file of the machine, outside the state folders, that each appends to.
 
 A trial reports the offset of its own first line in that file as its metric, so that every number is known, and is
 written by one process alone.
@@ -7,25 +7,37 @@ written by one process alone.
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.chaos.board import INTERPRETER
+
 METRIC = "witness_offset"
+SURVIVOR_UID = 65534
+"""The user of a trial's process that outlives the trial, if it is told to."""
 
 _PROGRAM = """\
 import json, os, sys, time
 
 def say(kind):
-    stamp = {"kind": kind, "pid": pid, "trial": trial, "run": run, "mono_ns": time.monotonic_ns()}
+    stamp = {"kind": kind, "pid": pid, "trial": trial, "run": run, "place": place, "mono_ns": time.monotonic_ns()}
     os.write(fd, json.dumps(stamp).encode() + b"\\n")
     return os.lseek(fd, 0, os.SEEK_CUR)
 
 state_dir, _, rest = os.getcwd().partition("/runs/")
-run, trial, pid = rest.split("/")[0], os.environ["BENCHFLEET_TRIAL"], os.getpid()
-fd = os.open(os.path.dirname(os.path.dirname(state_dir)) + "/witness", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+run, trial, pid, place = rest.split("/")[0], os.environ["BENCHFLEET_TRIAL"], os.getpid(), os.path.basename(state_dir)
+machine = os.path.dirname(os.path.dirname(state_dir))
+fd = os.open(machine + "/witness", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 number = say("begin")
+if os.path.exists(machine + "/survive") and os.fork() == 0:  # a program under sudo, which the runner may not kill
+    os.setsid()
+    with open(machine + "/survivors", "a") as told:
+        told.write("%%d\\n" %% os.getpid())
+    os.setresuid(*[%(survivor_uid)d] * 3)
+    while True:
+        time.sleep(0.02)
+        say("alive")
 if %(lingers)r and os.fork() == 0:  # a helper that lets go of its parent, as careless programs have
     os.setsid()
     while True:
@@ -45,20 +57,26 @@ say("end")
 """
 
 
-def write_program(path: Path, trials_s: Sequence[float], *, lingers: bool = False) -> list[str]:
+def write_program(
+    path: Path, trials_s: Sequence[float], interpreter: Path = INTERPRETER, *, lingers: bool = False
+) -> list[str]:
     """Write the program of trials that take so long each, and return the command of it as the sweep has it.
 
     One that lingers leaves a process behind that never ends by itself, and that counts as the trial's.
     """
-    path.write_text(_PROGRAM % {"trials_s": list(trials_s), "lingers": lingers, "metric": METRIC})
-    interpreter = getattr(sys, "_base_executable", sys.executable)  # the venv's own would cost another start
+    values = {"trials_s": list(trials_s), "lingers": lingers, "metric": METRIC, "survivor_uid": SURVIVOR_UID}
+    path.write_text(_PROGRAM % values)
     return [str(interpreter), "-S", "-E", path.name]
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One trial process as its own stamps show it: from its first to its last, on one clock for all processes."""
+    """One trial process as its own stamps show it: from its first to its last, on one clock for all processes.
 
+    `device` is the inventory's name of the state folder that the trial belongs to; a machine can have several.
+    """
+
+    machine: str
     device: str
     run: str
     trial: str
@@ -69,8 +87,11 @@ class Sighting:
     ended: bool
 
 
-def read_sightings(path: Path, device: str) -> list[Sighting]:
-    """Return every trial process of a device in the order of their beginnings; a torn last line is left out."""
+def read_sightings(path: Path, machine: str, devices: Mapping[str, str]) -> list[Sighting]:
+    """Return every trial process of a machine in the order of their beginnings; a torn last line is left out.
+
+    `devices` has the inventory's name of each state folder.
+    """
     found: dict[tuple[int, str, str], Sighting] = {}
     done: list[Sighting] = []
     offset = 0
@@ -84,12 +105,13 @@ def read_sightings(path: Path, device: str) -> list[Sighting]:
             if key in found:
                 done.append(found.pop(key))
             found[key] = Sighting(
-                device, stamp["run"], stamp["trial"], stamp["pid"], offset, stamp["mono_ns"], stamp["mono_ns"], False
-            )
+                machine, devices[stamp["place"]], stamp["run"], stamp["trial"], stamp["pid"], offset,
+                stamp["mono_ns"], stamp["mono_ns"], False,
+            )  # fmt: skip
         else:
             seen = found[key]
             found[key] = Sighting(
-                device, seen.run, seen.trial, seen.pid, seen.number, seen.begin_ns, stamp["mono_ns"],
+                machine, seen.device, seen.run, seen.trial, seen.pid, seen.number, seen.begin_ns, stamp["mono_ns"],
                 seen.ended or stamp["kind"] == "end",
             )  # fmt: skip
     return sorted([*done, *found.values()], key=lambda sighting: sighting.begin_ns)

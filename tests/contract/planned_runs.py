@@ -10,7 +10,7 @@ from sqlalchemy import select
 from orchestrator.domain.conversation import RecordsArrived
 from orchestrator.domain.errors import CorruptLog
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.plan import DevicePlan, TrialKind
+from orchestrator.domain.plan.values import DevicePlan, TrialKind
 from orchestrator.domain.run import TrialState
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import (
@@ -58,7 +58,7 @@ def measures_of(plan: DevicePlan) -> list[str]:
 
 def plan_run(store: Store, **sweep_options: Any) -> Planned:
     model, sweep = sample_model(), sample_sweep(**sweep_options)
-    store.create_run(sample_header("run", sweep, model), model, [PI, NANO])
+    store.runs.create_run(sample_header("run", sweep, model), model, [PI, NANO])
     plans = [sample_plan(device, sweep, model) for device in (PI, NANO)]
     for device, plan in zip((PI, NANO), plans, strict=True):
         snapshot = save_snapshot(store, device, Facts(FACTS), STARTED_AT)
@@ -73,19 +73,19 @@ def rows(store: Store, table: Any, **where: object) -> Rows:
 
 
 def states(store: Store, device: str = "pi-03") -> dict[TrialState, int]:
-    record = store.find_run("run")
+    record = store.runs.find_run("run")
     assert record is not None
     return next(dict(part.trials) for part in record.devices if part.device == device)
 
 
 def refused(store: Store, arrived: RecordsArrived) -> str:
     with pytest.raises(CorruptLog) as raised:
-        store.ingest([arrived])
+        store.logs.ingest([arrived])
     assert raised.value.device == "pi-03"
     return raised.value.message
 
 
 def refused_in(store: Store, batch: Sequence[RecordsArrived]) -> str:
     with pytest.raises(CorruptLog) as raised:
-        store.ingest(batch)
+        store.logs.ingest(batch)
     return raised.value.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import subprocess
 import sys
 import time
@@ -13,11 +14,22 @@ from dataclasses import dataclass
 
 import pytest
 
-from orchestrator.domain.conversation import Cancel, Close, Command, Report, SessionEnded, Step, StepBegan
+from orchestrator.domain.conversation import (
+    Cancel,
+    Close,
+    Command,
+    Report,
+    SessionEnded,
+    SessionId,
+    SessionReport,
+    Step,
+    StepBegan,
+    new_session,
+)
 from orchestrator.domain.device import Device, TransportKind
-from orchestrator.domain.errors import Unreachable
+from orchestrator.domain.errors import GatewayLost, OrchestratorError, RayUnavailable, Unreachable
 from orchestrator.domain.recovery import Rescue, Rung
-from orchestrator.execution.base import Emit, Executor
+from orchestrator.execution.base import Emit, Executor, Launch, launches
 from orchestrator.execution.threads import ThreadExecutor
 
 WAIT_S = 30.0
@@ -39,11 +51,16 @@ class EchoSession:
         if self._device == "unreachable":
             emit(SessionEnded(self._device, Unreachable("refused", "is it on?", device=self._device)))
             return
+        if self._device == "hung":
+            while True:
+                self._commands.get()
         if self._device == "busy":
             while not isinstance(self._commands.get(), Close):
                 pass
             emit(SessionEnded(self._device))
             return
+        if self._device == "telling":
+            emit(StepBegan(self._device, Step.FACTS, str(os.getpid())))
         emit(StepBegan(self._device, Step.CONNECT, self._rescue.rung.value if self._rescue else ""))
         while not isinstance(command := self._commands.get(), Close):
             emit(StepBegan(self._device, Step.CANCEL, repr(command)))
@@ -120,12 +137,31 @@ def device(name: str) -> Device:
     return Device(name, TransportKind.LOCAL)
 
 
-class Heard:
-    """Collects reports from any thread."""
+class Run:
+    """One user of an executor: launches sessions, passes commands to them, and collects what they report."""
 
-    def __init__(self) -> None:
+    def __init__(self, executor: Executor, name: str = "run-1") -> None:
+        self._executor = executor
+        self._name = name
+        self.sessions: dict[str, SessionId] = {}
+        self.strangers: list[SessionReport] = []
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
-        self.emit = self.reports.put
+
+    def launch(self, *names: str, rescue: Rescue | None = None) -> None:
+        begun = [Launch(new_session(self._name, name), device(name), rescue) for name in names]
+        self.sessions.update({launch.session.device: launch.session for launch in begun})
+        self._executor.launch(begun, self._listen)
+
+    def post(self, name: str, command: Command) -> None:
+        self._executor.post(self.sessions[name], command)
+
+    def end(self) -> None:
+        self._executor.end(list(self.sessions.values()))
+
+    def _listen(self, arrived: SessionReport) -> None:
+        if self.sessions[arrived.report.device] != arrived.session:
+            self.strangers.append(arrived)
+        self.reports.put(arrived.report)
 
     def until_ended(self, count: int) -> list[Report]:
         seen: list[Report] = []
@@ -136,11 +172,11 @@ class Heard:
 
 
 def test_every_device_has_a_session_that_hears_its_own_commands(executor: Executor) -> None:
-    heard = Heard()
-    executor.launch([device("one"), device("two")], heard.emit)
-    executor.post("two", Cancel("run-1"))
-    executor.post("two", Close())
-    executor.post("one", Close())
+    heard = Run(executor)
+    heard.launch("one", "two")
+    heard.post("two", Cancel("run-1"))
+    heard.post("two", Close())
+    heard.post("one", Close())
 
     seen = heard.until_ended(2)
 
@@ -150,52 +186,67 @@ def test_every_device_has_a_session_that_hears_its_own_commands(executor: Execut
 
 
 def test_devices_that_are_launched_later_are_heard_too(executor: Executor) -> None:
-    heard = Heard()
-    executor.launch([device("one")], heard.emit)
-    executor.post("one", Close())
+    heard = Run(executor)
+    heard.launch("one")
+    heard.post("one", Close())
     heard.until_ended(1)
-    executor.launch([device("two")], heard.emit)
-    executor.post("two", Cancel("run-1"))
-    executor.post("two", Close())
+    heard.launch("two")
+    heard.post("two", Cancel("run-1"))
+    heard.post("two", Close())
     assert StepBegan("two", Step.CANCEL, repr(Cancel("run-1"))) in heard.until_ended(1)
 
 
 def test_a_device_whose_session_has_ended_is_launched_again_to_be_rescued(executor: Executor) -> None:
-    heard = Heard()
-    executor.launch([device("one"), device("two")], heard.emit)
-    executor.post("one", Close())
+    heard = Run(executor)
+    heard.launch("one", "two")
+    heard.post("one", Close())
     heard.until_ended(1)
-    executor.launch([device("one")], heard.emit, Rescue(Rung.POWER_CYCLE))
-    executor.post("one", Close())
+    heard.launch("one", rescue=Rescue(Rung.POWER_CYCLE))
+    heard.post("one", Close())
     assert StepBegan("one", Step.CONNECT, "power-cycle") in heard.until_ended(1)
-    executor.post("two", Close())
+    heard.post("two", Close())
     assert [report.device for report in heard.until_ended(1) if isinstance(report, SessionEnded)] == ["two"]
+
+
+def test_a_gateway_puts_commands_in_order_that_ray_begins_out_of_order() -> None:
+    from orchestrator.execution.ray import Gateway
+
+    session = SessionId("run", "one", "1")
+    gateway = Gateway(EchoFactory())
+    gateway.launch([Launch(session, device("one"), None)])
+    for number in (2, 0, 1):
+        gateway.post(number, session, Cancel(f"run-{number}"))
+    gateway.post(3, session, Close())
+    heard: list[Report] = []
+    while not heard or not isinstance(heard[-1], SessionEnded):
+        heard += [one.report for one in gateway.reports(WAIT_S)]
+    assert heard[1:-1] == [StepBegan("one", Step.CANCEL, repr(Cancel(f"run-{number}"))) for number in range(3)]
 
 
 def test_commands_arrive_in_order_and_at_once_while_another_session_is_busy(executor: Executor) -> None:
     """One device keeps its session from hearing anything; the other's commands do not wait for it, nor for reports."""
-    heard = Heard()
-    executor.launch([device("busy"), device("one")], heard.emit)
+    heard = Run(executor)
+    heard.launch("busy", "one")
     while heard.reports.get(timeout=WAIT_S) != StepBegan("one", Step.CONNECT):
         pass
     commands = [Cancel(f"run-{number}") for number in range(12)]
     began = time.monotonic()
     for command in commands:
-        executor.post("one", command)
+        heard.post("one", command)
     echoed = [heard.reports.get(timeout=WAIT_S) for _ in commands]
     took_s = time.monotonic() - began
 
     assert echoed == [StepBegan("one", Step.CANCEL, repr(command)) for command in commands]
     assert took_s < AT_ONCE_S
-    executor.post("busy", Close())
-    executor.post("one", Close())
+    heard.post("busy", Close())
+    heard.post("one", Close())
     assert len([report for report in heard.until_ended(2) if isinstance(report, SessionEnded)]) == 2
 
 
 def test_a_device_that_fails_does_not_end_the_others(executor: Executor) -> None:
-    heard = Heard()
-    executor.launch([device("unreachable"), device("defective"), device("fine")], heard.emit)
-    executor.post("fine", Close())
+    heard = Run(executor)
+    heard.launch("unreachable", "defective", "fine")
+    heard.post("fine", Close())
 
     ended = {report.device: report.error for report in heard.until_ended(3) if isinstance(report, SessionEnded)}
 
@@ -206,26 +257,115 @@ def test_a_device_that_fails_does_not_end_the_others(executor: Executor) -> None
 
 
 def test_close_ends_sessions_that_were_not_told_to(executor: Executor) -> None:
-    heard = Heard()
-    executor.launch([device("one"), device("two")], heard.emit)
+    heard = Run(executor)
+    heard.launch("one", "two")
     executor.close()
     executor.close()
     assert len([report for report in heard.until_ended(2) if isinstance(report, SessionEnded)]) == 2
 
 
 def test_a_session_that_has_ended_ignores_commands(executor: Executor) -> None:
-    heard = Heard()
-    executor.launch([device("unreachable"), device("one")], heard.emit)
-    executor.post("unreachable", Cancel("run-1"))
-    executor.post("one", Close())
+    heard = Run(executor)
+    heard.launch("unreachable", "one")
+    heard.post("unreachable", Cancel("run-1"))
+    heard.post("one", Close())
     assert len(heard.until_ended(2)) >= 2
+
+
+def test_two_runs_share_an_executor_and_neither_hears_the_other(executor: Executor) -> None:
+    """Both have a session with the same device, as a run and the command that cancels another there."""
+    one, other = Run(executor, "run-1"), Run(executor, "run-2")
+    one.launch("one", "two")
+    other.launch("one")
+    one.post("one", Cancel("run-1"))
+    other.post("one", Cancel("run-2"))
+    one.end()
+    heard = one.until_ended(2)
+    assert StepBegan("one", Step.CANCEL, repr(Cancel("run-1"))) in heard
+    assert StepBegan("one", Step.CANCEL, repr(Cancel("run-2"))) not in heard
+    other.post("one", Cancel("run-3"))
+    other.end()
+    cancels = [report.detail for report in other.until_ended(1) if report in _cancels("run-2", "run-3")]  # type: ignore[union-attr]
+    assert cancels == [repr(Cancel("run-2")), repr(Cancel("run-3"))], "the end of the first run ends no other"
+    assert one.strangers == other.strangers == []
+
+
+def _cancels(*runs: str) -> list[Report]:
+    return [StepBegan("one", Step.CANCEL, repr(Cancel(run))) for run in runs]
+
+
+def test_what_is_meant_for_a_session_that_has_ended_does_not_reach_the_next_one_of_its_device(
+    executor: Executor,
+) -> None:
+    run = Run(executor)
+    run.launch("one")
+    first = run.sessions["one"]
+    run.post("one", Close())
+    run.until_ended(1)
+    run.launch("one", rescue=Rescue(Rung.POWER_CYCLE))
+    executor.post(first, Cancel("run-1"))
+    executor.post(first, Close())
+    run.post("one", Cancel("run-2"))
+    run.post("one", Close())
+    assert run.until_ended(1) == [
+        StepBegan("one", Step.CONNECT, "power-cycle"),
+        *_cancels("run-2"),
+        SessionEnded("one"),
+    ]
+    assert run.strangers == []
+
+
+def test_a_run_that_ends_waits_for_its_sessions(executor: Executor) -> None:
+    run = Run(executor)
+    run.launch("one", "busy")
+    run.end()
+    ended = [run.reports.get_nowait() for _ in range(run.reports.qsize())]
+    assert {report.device for report in ended if isinstance(report, SessionEnded)} == {"one", "busy"}
+
+
+def test_a_session_that_hangs_is_waited_for_once(executor: Executor) -> None:
+    run = Run(executor)
+    run.launch("hung", "one")
+    executor.end(list(run.sessions.values()), timeout_s=1.0)
+    began = time.monotonic()
+    executor.close(timeout_s=60.0)
+    assert time.monotonic() - began < WAIT_S
+
+
+@pytest.mark.system
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("idle", [False, True], ids=["with a session", "idle"])
+def test_an_executor_outlives_its_gateway(idle: bool) -> None:
+    """Other runs share the executor: the death of a gateway ends its sessions, and nothing launched later."""
+    with ray() as executor:
+        first = Run(executor)
+        first.launch("telling")
+        told = first.reports.get(timeout=WAIT_S)
+        assert isinstance(told, StepBegan)
+        if idle:
+            first.post("telling", Close())
+            first.until_ended(1)
+        os.kill(int(told.detail), signal.SIGKILL)
+        if idle:
+            with pytest.raises(OrchestratorError, match="the Ray gateway did not start"):
+                Run(executor, "run-2").launch("one")
+        else:
+            ended = first.until_ended(1)[-1]
+            assert isinstance(ended, SessionEnded)
+            assert isinstance(ended.error, GatewayLost)
+            first.post("telling", Cancel("run-1"))
+        later = Run(executor, "run-3")
+        later.launch("one")
+        later.post("one", Cancel("run-3"))
+        later.post("one", Close())
+        assert later.until_ended(1) == [StepBegan("one", Step.CONNECT), *_cancels("run-3"), SessionEnded("one")]
 
 
 @pytest.mark.system
 def test_a_ray_that_takes_too_long_to_start_is_told_with_what_to_check(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray raises a bare Exception then; what brings it about, an overloaded machine, cannot be had at will."""
     ray_package = pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
-    from orchestrator.execution.ray import RayExecutor, RayUnavailable
+    from orchestrator.execution.ray import RayExecutor
 
     def never_ready(**_options: object) -> None:
         raise Exception("The current node timed out during startup. Some of the raylet failed to startup.\n...")
@@ -233,6 +373,6 @@ def test_a_ray_that_takes_too_long_to_start_is_told_with_what_to_check(monkeypat
     monkeypatch.setattr(ray_package, "init", never_ready)
     made = RayExecutor(EchoFactory())
     with pytest.raises(RayUnavailable, match="does not answer at a local cluster: The current node timed out") as told:
-        made.launch([device("pi-03")], lambda _report: None)
+        made.launch(launches([device("pi-03")]), lambda _report: None)
     assert told.value.hint
     made.close()

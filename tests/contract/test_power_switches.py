@@ -12,8 +12,8 @@ import pytest
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import PowerSwitchFailed
 from orchestrator.domain.recovery import PowerCycle, Recovery
-from orchestrator.meters.base import PowerSwitch
-from orchestrator.meters.command_switch import CommandSwitch
+from orchestrator.power.command_switch import CommandSwitch
+from orchestrator.power.switch import PowerSwitch
 
 HOSTILE = 'it\'s $(touch gone) `touch gone`; "two\nlines" -x'
 

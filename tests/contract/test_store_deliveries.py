@@ -58,7 +58,7 @@ PIECES = st.tuples(st.sampled_from(sorted(LOGS)), st.integers(1, LENGTH), st.int
 
 def prepare(store: Store) -> None:
     clear(store)
-    store.create_run(sample_header("run", SWEEP, MODEL), MODEL, DEVICES)
+    store.runs.create_run(sample_header("run", SWEEP, MODEL), MODEL, DEVICES)
     for device in DEVICES:
         snapshot = save_snapshot(store, device, Facts(FACTS), STARTED_AT)
         save_plan(store, "run", PLANS[device.name], snapshot, WORKER_SHA256)
@@ -84,7 +84,7 @@ class Deliveries(RuleBasedStateMachine):
         batch = [piece(*part) for part in parts]
         while batch:
             try:
-                results = self.store.ingest(batch)
+                results = self.store.logs.ingest(batch)
             except CorruptLog as error:
                 self._expect([part for part in batch if part.device == error.device], refused=True)
                 batch = [part for part in batch if part.device != error.device]
@@ -104,8 +104,8 @@ class Deliveries(RuleBasedStateMachine):
         rest = b"" if torn else bytes([harmed]) + arrived.lines[place + 1 :]
         whole = arrived.lines[:place].count(b"\n")
         with contextlib.suppress(CorruptLog):
-            self.store.ingest([replace(arrived, lines=arrived.lines[:place] + rest)])
-        reached = self.store.offset("run", arrived.device).last_seq
+            self.store.logs.ingest([replace(arrived, lines=arrived.lines[:place] + rest)])
+        reached = self.store.logs.offset("run", arrived.device).last_seq
         before = self.offsets[arrived.device]
         last_good = arrived.first_seq + whole - 1
         # a line is whole without its newline, and a record that is known already may be damaged
@@ -115,14 +115,14 @@ class Deliveries(RuleBasedStateMachine):
     @invariant()
     def offsets_are_what_was_acknowledged(self) -> None:
         for device, reached in self.offsets.items():
-            assert self.store.offset("run", device) == Offset(LOGS[device].log_id if reached else None, reached)
+            assert self.store.logs.offset("run", device) == Offset(LOGS[device].log_id if reached else None, reached)
 
     def teardown(self) -> None:
         delivered = content(self.store)
         prepare(self.store)
         for device, reached in self.offsets.items():
             if reached:
-                self.store.ingest([LOGS[device].arrived(1, reached)])
+                self.store.logs.ingest([LOGS[device].arrived(1, reached)])
         assert content(self.store) == delivered
 
     def _expect(self, parts: list[RecordsArrived], *, refused: bool) -> None:

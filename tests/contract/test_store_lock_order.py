@@ -9,7 +9,7 @@ from threading import Barrier
 import pytest
 
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.lease import Claim, Granted
+from orchestrator.domain.lease import Granted, LeaseRequest
 from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import FACTS, STARTED_AT, sample_device, sample_header, sample_model, sample_sweep
 from tests.servers.postgres import PostgresServer
@@ -30,7 +30,7 @@ def url(postgres_server: PostgresServer) -> str:
         pytest.skip(f"this PostgreSQL has no ICU: {error}")
     with open_store(url, upgrade=True) as store:
         for run in ("run-1", "run-2"):
-            store.create_run(sample_header(run, sample_sweep(), sample_model()), sample_model(), DEVICES)
+            store.runs.create_run(sample_header(run, sample_sweep(), sample_model()), sample_model(), DEVICES)
     return url
 
 
@@ -40,16 +40,16 @@ def test_writers_that_name_the_same_devices_in_other_orders_never_wait_for_each_
     begin = Barrier(3)
 
     def claims(run: str, *, backwards: bool) -> Callable[[Store], None]:
-        claim = Claim(f"{run}@ws1", "pid 1", run, None, 60.0)
+        claim = LeaseRequest(f"{run}@ws1", "pid 1", run, None, 60.0)
 
         def turn(store: Store) -> None:
-            answers = store.claim_leases(DEVICES[:: -1 if backwards else 1], claim)
-            store.end_leases([answer.lease.id for answer in answers.values() if isinstance(answer, Granted)])
+            answers = store.leases.request_leases(DEVICES[:: -1 if backwards else 1], claim)
+            store.leases.end_leases([answer.lease.id for answer in answers.values() if isinstance(answer, Granted)])
 
         return turn
 
     def facts(store: Store) -> None:
-        stored = store.save_snapshots([(device, Facts(FACTS)) for device in reversed(DEVICES)], STARTED_AT)
+        stored = store.devices.save_snapshots([(device, Facts(FACTS)) for device in reversed(DEVICES)], STARTED_AT)
         assert len(stored) == len(DEVICES)
 
     def write(turn: Callable[[Store], None]) -> int:

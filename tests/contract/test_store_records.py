@@ -7,10 +7,10 @@ import pytest
 
 from orchestrator.domain.errors import ConfigError, StoreError
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.plan import TrialKind
+from orchestrator.domain.model import Artifact, Format
+from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.run import DeviceRunState, Offset, RunState, TrialState
 from orchestrator.domain.runtime import RuntimeSource
-from orchestrator.store.base import DeviceRecords, Results, RunProgress, RunRecords
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import (
     FACTS,
@@ -33,19 +33,14 @@ MODEL, SWEEP = sample_model(), sample_sweep()
 
 def _create(store: Store, run: str = "20260301-0830-abcd", after_s: float = 0) -> None:
     header = sample_header(run, SWEEP, MODEL, STARTED_AT + timedelta(seconds=after_s))
-    store.create_run(header, MODEL, [PI, NANO])
-
-
-def test_plays_every_role(store: Store) -> None:
-    roles: tuple[DeviceRecords, RunRecords, RunProgress, Results] = (store, store, store, store)
-    assert all(role is store for role in roles)
+    store.runs.create_run(header, MODEL, [PI, NANO])
 
 
 def test_newest_snapshot_of_each_device_is_found(store: Store) -> None:
     save_snapshot(store, PI, Facts({**FACTS, "kernel": "6.1"}), STARTED_AT)
     save_snapshot(store, PI, Facts(FACTS), STARTED_AT + timedelta(hours=1))
     save_snapshot(store, PI, Facts({**FACTS, "kernel": "5.4"}), STARTED_AT - timedelta(hours=1))
-    found = store.latest_facts(["pi-03", "nano-01", "unheard-of"])
+    found = store.devices.latest_facts(["pi-03", "nano-01", "unheard-of"])
     assert found == {"pi-03": (Facts(FACTS), STARTED_AT + timedelta(hours=1))}
 
 
@@ -56,7 +51,7 @@ def test_an_unchanged_snapshot_is_recorded_anew(store: Store) -> None:
 
 def test_facts_lose_control_characters(store: Store) -> None:
     save_snapshot(store, PI, Facts({"cpu_model": "Cor\x00tex\x1b[31m", "gpus": [{"name": "a\ud800b"}]}), STARTED_AT)
-    facts, _ = store.latest_facts(["pi-03"])["pi-03"]
+    facts, _ = store.devices.latest_facts(["pi-03"])["pi-03"]
     assert facts.values == {"cpu_model": "Cortex[31m", "gpus": [{"name": "ab"}]}
 
 
@@ -67,7 +62,7 @@ def test_facts_that_are_no_facts_are_refused(store: Store) -> None:
 
 def test_a_new_run_is_planned_on_every_device(store: Store) -> None:
     _create(store)
-    record = store.find_run("20260301-0830-abcd")
+    record = store.runs.find_run("20260301-0830-abcd")
     assert record is not None
     assert record.header == sample_header("20260301-0830-abcd", SWEEP, MODEL)
     assert record.state is RunState.ACTIVE
@@ -91,7 +86,7 @@ def test_runs_are_found_by_prefix_and_as_last(store: Store) -> None:
         "20260301-08": "20260301-0830-abcd",
         "last": "20260301-0915-ef00",
     }.items():
-        record = store.find_run(wanted)
+        record = store.runs.find_run(wanted)
         assert record is not None
         assert record.header.run == found
 
@@ -100,13 +95,13 @@ def test_an_ambiguous_prefix_names_the_candidates(store: Store) -> None:
     _create(store, "20260301-0830-abcd")
     _create(store, "20260301-0915-ef00", after_s=60)
     with pytest.raises(ConfigError, match=r"20260301-0915-ef00, 20260301-0830-abcd"):
-        store.find_run("2026")
+        store.runs.find_run("2026")
 
 
 def test_a_whole_id_wins_over_a_longer_one(store: Store) -> None:
     _create(store, "run")
     _create(store, "run-2", after_s=60)
-    record = store.find_run("run")
+    record = store.runs.find_run("run")
     assert record is not None
     assert record.header.run == "run"
 
@@ -114,21 +109,21 @@ def test_a_whole_id_wins_over_a_longer_one(store: Store) -> None:
 @pytest.mark.parametrize("wanted", ["", "%", "_", "2026%", "RUN"])
 def test_what_is_no_prefix_finds_nothing(store: Store, wanted: str) -> None:
     _create(store, "run")
-    assert store.find_run(wanted) is None
+    assert store.runs.find_run(wanted) is None
 
 
 def test_no_run_is_the_last_of_none(store: Store) -> None:
-    assert store.find_run("last") is None
+    assert store.runs.find_run("last") is None
 
 
 def test_a_plan_is_kept_byte_for_byte(store: Store) -> None:
     _create(store, "run")
     plan = sample_plan(PI, SWEEP, MODEL)
     snapshot = save_snapshot(store, PI, Facts(FACTS), STARTED_AT)
-    assert store.plan_document("run", "pi-03") is None
+    assert store.plans.plan_document("run", "pi-03") is None
     save_plan(store, "run", plan, snapshot, WORKER_SHA256)
-    assert store.plan_document("run", "pi-03") == plan.document
-    record = store.find_run("run")
+    assert store.plans.plan_document("run", "pi-03") == plan.document
+    record = store.runs.find_run("run")
     assert record is not None
     assert record.devices[0].plan_sha256 == plan.sha256
     measures = sum(trial.kind is TrialKind.MEASURE for trial in plan.trials)
@@ -140,9 +135,9 @@ def test_the_same_plan_again_changes_nothing(store: Store) -> None:
     plan = sample_plan(PI, SWEEP, MODEL)
     snapshot = save_snapshot(store, PI, Facts(FACTS), STARTED_AT)
     save_plan(store, "run", plan, snapshot, WORKER_SHA256)
-    before = store.find_run("run")
+    before = store.runs.find_run("run")
     save_plan(store, "run", plan, snapshot, "0" * 64)
-    assert store.find_run("run") == before
+    assert store.runs.find_run("run") == before
 
 
 def test_another_plan_is_refused(store: Store) -> None:
@@ -171,8 +166,9 @@ def test_a_plan_for_a_device_or_run_that_is_not_there_is_refused(store: Store) -
 
 def test_a_rebuilt_artifact_is_not_mixed_into_an_old_run(store: Store) -> None:
     _create(store, "run")
+    artifact = Artifact(Format.TFLITE, "/models/digits/rebuilt.tflite", "f" * 64)
     rebuilt = replace(
-        MODEL, variants={name: replace(variant, sha256="f" * 64) for name, variant in MODEL.variants.items()}
+        MODEL, variants={name: replace(variant, artifacts=(artifact,)) for name, variant in MODEL.variants.items()}
     )
     snapshot = save_snapshot(store, PI, Facts(FACTS), STARTED_AT)
     with pytest.raises(StoreError, match="not the artifact") as raised:
@@ -182,11 +178,11 @@ def test_a_rebuilt_artifact_is_not_mixed_into_an_old_run(store: Store) -> None:
 
 def test_a_plan_of_programs_and_bundles_is_kept(store: Store) -> None:
     sweep = sample_sweep(runtimes=(TFLITE, PROGRAM), matrix={})
-    store.create_run(sample_header("run", sweep, MODEL), MODEL, [PI])
+    store.runs.create_run(sample_header("run", sweep, MODEL), MODEL, [PI])
     plan = sample_plan(PI, sweep, MODEL)
     save_plan(store, "run", plan, save_snapshot(store, PI, Facts(FACTS), STARTED_AT), WORKER_SHA256)
     assert {job.runtime.source for job in plan.jobs} == {RuntimeSource.BUNDLE, RuntimeSource.EXEC}
-    assert [cell.cell.runtime for cell in store.cell_results("run", "latency_ns")] == [
+    assert [cell.cell.runtime for cell in store.results.cell_results("run", "latency_ns")] == [
         job.runtime.label for job in plan.jobs
     ]
 
@@ -196,7 +192,7 @@ def test_a_plan_of_programs_and_bundles_is_kept(store: Store) -> None:
     [
         ((DeviceRunState.PLANNED, DeviceRunState.COMPLETE), RunState.ACTIVE),
         ((DeviceRunState.RUNNING, DeviceRunState.FAILED), RunState.ACTIVE),
-        ((DeviceRunState.COMPLETE, DeviceRunState.COMPLETE), RunState.COMPLETE),
+        ((DeviceRunState.COMPLETE, DeviceRunState.COMPLETE), RunState.INCOMPLETE),  # no trial at all
         ((DeviceRunState.COMPLETE, DeviceRunState.FAILED), RunState.INCOMPLETE),
         ((DeviceRunState.STOPPED, DeviceRunState.COMPLETE), RunState.INCOMPLETE),
         ((DeviceRunState.CANCELLED, DeviceRunState.COMPLETE), RunState.CANCELLED),
@@ -208,8 +204,8 @@ def test_a_run_stands_where_its_devices_do(
 ) -> None:
     _create(store, "run")
     for device, state in zip((PI, NANO), states, strict=True):
-        store.set_device_state("run", device.name, state)
-    record = store.find_run("run")
+        store.runs.set_device_state("run", device.name, state)
+    record = store.runs.find_run("run")
     assert record is not None
     assert record.state is expected
     assert (record.finished_at is None) == (expected is RunState.ACTIVE)
@@ -217,12 +213,14 @@ def test_a_run_stands_where_its_devices_do(
 
 def test_a_device_keeps_why_it_failed_until_it_runs_again(store: Store) -> None:
     _create(store, "run")
-    store.set_device_state("run", "pi-03", DeviceRunState.FAILED, "host key changed", "benchfleet devices enroll pi-03")
-    record = store.find_run("run")
+    store.runs.set_device_state(
+        "run", "pi-03", DeviceRunState.FAILED, "host key changed", "benchfleet devices enroll pi-03"
+    )
+    record = store.runs.find_run("run")
     assert record is not None
     assert (record.devices[0].error, record.devices[0].hint) == ("host key changed", "benchfleet devices enroll pi-03")
-    store.set_device_state("run", "pi-03", DeviceRunState.RUNNING)
-    record = store.find_run("run")
+    store.runs.set_device_state("run", "pi-03", DeviceRunState.RUNNING)
+    record = store.runs.find_run("run")
     assert record is not None
     assert (record.devices[0].error, record.devices[0].hint) == (None, None)
 
@@ -230,9 +228,9 @@ def test_a_device_keeps_why_it_failed_until_it_runs_again(store: Store) -> None:
 def test_a_finished_run_that_is_resumed_is_active_again(store: Store) -> None:
     _create(store, "run")
     for device in (PI, NANO):
-        store.set_device_state("run", device.name, DeviceRunState.STOPPED)
-    store.set_device_state("run", "pi-03", DeviceRunState.RUNNING)
-    record = store.find_run("run")
+        store.runs.set_device_state("run", device.name, DeviceRunState.STOPPED)
+    store.runs.set_device_state("run", "pi-03", DeviceRunState.RUNNING)
+    record = store.runs.find_run("run")
     assert record is not None
     assert (record.state, record.finished_at) == (RunState.ACTIVE, None)
 
@@ -240,4 +238,4 @@ def test_a_finished_run_that_is_resumed_is_active_again(store: Store) -> None:
 def test_a_state_of_a_device_that_is_not_there_is_refused(store: Store) -> None:
     _create(store, "run")
     with pytest.raises(StoreError, match="stranger: run run does not include"):
-        store.set_device_state("run", "stranger", DeviceRunState.FAILED)
+        store.runs.set_device_state("run", "stranger", DeviceRunState.FAILED)

@@ -1,12 +1,17 @@
 """What every database knows of a run: what is done or missing, and what each cell has measured."""
 
-from device_worker.protocol.vocabulary import Failure, Invalid, RunOutcome
-from orchestrator.domain.plan import TrialKind
+import pytest
+
+from device_worker.protocol.vocabulary import FailureKind, RunOutcome
+from orchestrator.domain.input_results import InputEncoding
+from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.run import DeviceRunState, TrialState
 from orchestrator.domain.sweep import Retries
 from orchestrator.store.store import Store
-from orchestrator.testing.event_logs import number
+from orchestrator.testing.event_logs import Sampled, input_results, number
 from tests.contract.planned_runs import LATENCIES, Planned, plan_run
+
+RIGHT = input_results([True, False, True])
 
 
 class TestWhatIsLeft:
@@ -17,16 +22,16 @@ class TestWhatIsLeft:
         log = planned.log().runner_started()
         log.finished(good).failed(bad).failed(bad, attempt=2).finished(ok, [LATENCIES])
         log.failed(failed).failed(failed_twice).failed(failed_twice, "timeout", "after 120 s\nmore", attempt=2)
-        log.finished(invalid, invalid=[Invalid.THROTTLED])
-        log.finished(invalid_twice, invalid=[Invalid.TOO_HOT])
-        log.finished(invalid_twice, attempt=2, invalid=[Invalid.TOO_HOT, Invalid.THROTTLED])
-        store.ingest([log.skipped(skipped, "its preflight failed").arrived()])
+        log.finished(invalid, invalid=["throttled"])
+        log.finished(invalid_twice, invalid=["too-hot"])
+        log.finished(invalid_twice, attempt=2, invalid=["too-hot", "throttled"])
+        store.logs.ingest([log.skipped(skipped, "its preflight failed").arrived()])
 
-        done = store.done_trials("run", "pi-03", retry_failed=False)
+        done = store.progress.done_trials("run", "pi-03", retry_failed=False)
         assert set(done) == {good, bad, ok, failed_twice, invalid_twice, skipped}
-        assert set(store.done_trials("run", "pi-03", retry_failed=True)) == {good, ok}
+        assert set(store.progress.done_trials("run", "pi-03", retry_failed=True)) == {good, ok}
 
-        missing = {trial.trial: trial for trial in store.missing_trials("run") if trial.device == "pi-03"}
+        missing = {trial.trial: trial for trial in store.progress.missing_trials("run") if trial.device == "pi-03"}
         assert {key: trial.state for key, trial in missing.items()} == {
             failed: TrialState.FAILED,
             failed_twice: TrialState.FAILED,
@@ -45,46 +50,46 @@ class TestWhatIsLeft:
         job = next(trial.job for trial in planned.plan.trials if trial.key == bad)
         first, *others = [trial.key for trial in planned.plan.trials if trial.job == job and trial.key != bad]
         log = planned.log().runner_started().finished(good).failed(bad).skipped(first)
-        store.ingest([log.arrived()])
-        assert set(store.done_trials("run", "pi-03", retry_failed=False)) == {good, first}
+        store.logs.ingest([log.arrived()])
+        assert set(store.progress.done_trials("run", "pi-03", retry_failed=False)) == {good, first}
 
         before = log.last_seq
         for trial in others:
             log.skipped(trial)
-        store.ingest([log.arrived(before + 1)])
-        assert set(store.done_trials("run", "pi-03", retry_failed=False)) == {good, bad, first, *others}
+        store.logs.ingest([log.arrived(before + 1)])
+        assert set(store.progress.done_trials("run", "pi-03", retry_failed=False)) == {good, bad, first, *others}
 
     def test_trials_without_any_record_say_why(self, store: Store, planned: Planned) -> None:
         trial = planned.measures[0]
-        store.ingest([planned.log().runner_started().started(trial).arrived()])
-        store.set_device_state("run", "nano-01", DeviceRunState.FAILED, "host key changed")
-        missing = store.missing_trials("run")
+        store.logs.ingest([planned.log().runner_started().started(trial).arrived()])
+        store.runs.set_device_state("run", "nano-01", DeviceRunState.FAILED, "host key changed")
+        missing = store.progress.missing_trials("run")
         assert [one.trial for one in missing if one.device == "pi-03"] == planned.measures
         assert {one.reason for one in missing if one.device == "nano-01"} == {"host key changed"}
         assert {one.reason for one in missing if one.device == "pi-03"} == {"running", "not run"}
-        store.set_device_state("run", "pi-03", DeviceRunState.STOPPED)
-        reasons = {one.trial: one.reason for one in store.missing_trials("run") if one.device == "pi-03"}
+        store.runs.set_device_state("run", "pi-03", DeviceRunState.STOPPED)
+        reasons = {one.trial: one.reason for one in store.progress.missing_trials("run") if one.device == "pi-03"}
         assert reasons[trial] == "interrupted"
 
     def test_a_cancelled_trial_is_not_done(self, store: Store, planned: Planned) -> None:
         trial = planned.measures[0]
-        log = planned.log().started(trial).failed(trial, Failure.CANCELLED, "cancelled by the controller")
-        store.ingest([log.run_finished(RunOutcome.CANCELLED).arrived()])
-        assert store.done_trials("run", "pi-03", retry_failed=False) == []
-        (left,) = (one for one in store.missing_trials("run") if (one.device, one.trial) == ("pi-03", trial))
+        log = planned.log().started(trial).failed(trial, FailureKind.CANCELLED, "cancelled by the controller")
+        store.logs.ingest([log.run_finished(RunOutcome.CANCELLED).arrived()])
+        assert store.progress.done_trials("run", "pi-03", retry_failed=False) == []
+        (left,) = (one for one in store.progress.missing_trials("run") if (one.device, one.trial) == ("pi-03", trial))
         assert (left.state, left.reason) == (TrialState.PLANNED, "not run")
 
     def test_an_invalid_preflight_is_never_done(self, store: Store, planned: Planned) -> None:
         trial = planned.preflights[0]
         log = planned.log()
         for attempt in (1, 2, 3):
-            log.finished(trial, attempt=attempt, invalid=[Invalid.TOO_HOT])
-        store.ingest([log.arrived()])
-        assert store.done_trials("run", "pi-03", retry_failed=False) == []
+            log.finished(trial, attempt=attempt, invalid=["too-hot"])
+        store.logs.ingest([log.arrived()])
+        assert store.progress.done_trials("run", "pi-03", retry_failed=False) == []
 
     def test_nobody_has_nothing_done_or_missing(self, store: Store) -> None:
-        assert store.done_trials("no-run", "pi-03", retry_failed=False) == []
-        assert store.missing_trials("no-run") == []
+        assert store.progress.done_trials("no-run", "pi-03", retry_failed=False) == []
+        assert store.progress.missing_trials("no-run") == []
 
 
 class TestCellResults:
@@ -101,8 +106,8 @@ class TestCellResults:
                 log.finished(trial.key, [number("accuracy_top1", 0.97), number("load_ns", 5)])
             else:
                 log.finished(trial.key, [number("latency_ns", next(values)), number("load_ns", 7)])
-        store.ingest([log.arrived()])
-        results = {result.cell.variant: result for result in store.cell_results("run", "latency_ns")
+        store.logs.ingest([log.arrived()])
+        results = {result.cell.variant: result for result in store.results.cell_results("run", "latency_ns")
                    if result.cell.device == "pi-03"}  # fmt: skip
         assert results[good.variant].trial_values == (10.0, 20.0, 30.0)
         assert results[good.variant].accuracy == 0.97
@@ -112,9 +117,9 @@ class TestCellResults:
         rejected = results[bad.variant]
         assert (rejected.trial_values, rejected.rejected) == ((), "load-error: no such op")
         assert (rejected.invalid, rejected.failed, rejected.missing) == (0, 0, 0)
-        loads = store.cell_results("run", "load_ns")
+        loads = store.results.cell_results("run", "load_ns")
         assert loads[0].trial_values == (7.0, 7.0, 7.0)
-        accuracies = store.cell_results("run", "accuracy_top1")
+        accuracies = store.results.cell_results("run", "accuracy_top1")
         assert (accuracies[0].trial_values, accuracies[0].without_metric) == ((0.97,), 0)
 
     def test_trials_without_a_value_are_counted_by_why(self, store: Store, planned: Planned) -> None:
@@ -123,11 +128,63 @@ class TestCellResults:
             trial.key for trial in planned.plan.trials if trial.job == job and trial.kind is TrialKind.MEASURE
         )
         log = planned.log().failed(first).finished(second, invalid=["too-hot"]).finished(third, [number("load_ns", 1)])
-        store.ingest([log.arrived()])
-        result = store.cell_results("run", "latency_ns")[0]
+        store.logs.ingest([log.arrived()])
+        result = store.results.cell_results("run", "latency_ns")[0]
         assert (result.failed, result.invalid, result.without_metric, result.trial_values) == (1, 1, 1, ())
         assert result.missing == 0
 
+    def test_values_of_a_shared_machine_are_counted(self, store: Store, planned: Planned) -> None:
+        """A worker of an older release does not say; its trials are not counted."""
+        job = planned.plan.jobs[0].key
+        first, second, third = (
+            trial.key for trial in planned.plan.trials if trial.job == job and trial.kind is TrialKind.MEASURE
+        )
+        log = planned.log()
+        for trial, exclusive in ((first, True), (second, False), (third, None)):
+            log.finished(trial, [number("latency_ns", 5)], exclusive=exclusive)
+        store.logs.ingest([log.arrived()])
+        assert store.results.cell_results("run", "latency_ns")[0].shared == 1
+
+    def test_results_by_input_are_kept_with_their_data_set(self, store: Store, planned: Planned) -> None:
+        first, second = planned.preflights
+        log = planned.log().finished(first, [number("accuracy_top1", 2 / 3)], input_results=RIGHT)
+        log.finished(second, [number("accuracy_top1", 1.0)])  # of an older worker, which sends the share alone
+        store.logs.ingest([log.arrived()])
+        (found,) = store.results.cell_input_results("run")
+        assert (found.cell.device, found.cell.variant) == ("pi-03", planned.plan.jobs[0].variant)
+        assert (found.metric, found.dataset_sha256, found.encoding, found.count) == (
+            "accuracy_top1", "d" * 64, InputEncoding.BITS, 3,
+        )  # fmt: skip
+        assert found.data == bytes([0b101])
+        assert store.results.cell_input_results("no-run") == []
+
+    def test_of_several_trials_with_results_by_input_the_first_that_counts_stands(
+        self, store: Store, planned: Planned
+    ) -> None:
+        job = planned.plan.jobs[0].key
+        first, second, _ = (
+            trial.key for trial in planned.plan.trials if trial.job == job and trial.kind is TrialKind.MEASURE
+        )
+        log = planned.log().finished(first, invalid=["too-hot"], input_results=input_results([True]))
+        log.finished(second, input_results=RIGHT)
+        store.logs.ingest([log.arrived()])
+        assert [found.count for found in store.results.cell_input_results("run")] == [3]
+
+    def test_a_percentile_of_samples_is_a_metric_of_its_own(self, store: Store, planned: Planned) -> None:
+        first, second, third = (
+            trial.key
+            for trial in planned.plan.trials
+            if trial.job == planned.plan.jobs[0].key and trial.kind is TrialKind.MEASURE
+        )
+        log = planned.log().finished(first, [Sampled("latency_ns", range(1, 1001))])
+        log.finished(second, [number("latency_ns", 500)])  # a number has no percentiles
+        log.finished(third, [number("latency_ns", 500), number("latency_ns_p90", 901)])
+        store.logs.ingest([log.arrived()])
+        p90 = store.results.cell_results("run", "latency_ns_p90")[0]
+        assert p90.trial_values == pytest.approx((900.0, 901.0), abs=1)
+        assert p90.without_metric == 1
+        assert store.results.cell_results("run", "latency_ns_p99")[0].trial_values == pytest.approx((990.0,), abs=1)
+
     def test_no_run_has_no_cells(self, store: Store) -> None:
-        assert store.cell_results("no-run", "latency_ns") == []
-        assert store.cell_outputs("no-run") == []
+        assert store.results.cell_results("no-run", "latency_ns") == []
+        assert store.results.cell_outputs("no-run") == []

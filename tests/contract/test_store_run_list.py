@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.errors import StoreError
+from orchestrator.domain.errors import ExitCode, StoreError
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.plan import DevicePlan, TrialKind
+from orchestrator.domain.plan.values import DevicePlan, TrialKind
 from orchestrator.domain.run import DeviceRunState, RunState, RunSummary, TrialState
-from orchestrator.store.run_list import list_runs
+from orchestrator.services.runs.show import details_of
+from orchestrator.store.console.readonly import open_console
+from orchestrator.store.console.run_list import list_runs
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import (
     FACTS,
@@ -44,7 +48,7 @@ def listed(store: Store, limit: int = 10) -> Mapping[str, RunSummary]:
 
 
 def create(store: Store, run: str, after_s: float = 0) -> None:
-    store.create_run(sample_header(run, SWEEP, MODEL, STARTED_AT + timedelta(seconds=after_s)), MODEL, [PI, NANO])
+    store.runs.create_run(sample_header(run, SWEEP, MODEL, STARTED_AT + timedelta(seconds=after_s)), MODEL, [PI, NANO])
 
 
 def measure_some(store: Store, run: str) -> DevicePlan:
@@ -53,7 +57,7 @@ def measure_some(store: Store, run: str) -> DevicePlan:
     save_plan(store, run, plan, save_snapshot(store, PI, Facts(FACTS), STARTED_AT), WORKER_SHA256)
     first, second, third, *_ = [trial.key for trial in plan.trials if trial.kind is TrialKind.MEASURE]
     log = EventLog(run, plan, "log-1").runner_started().started(first).finished(first, [LATENCY])
-    store.ingest([log.started(second).finished(second, [LATENCY]).started(third).arrived()])
+    store.logs.ingest([log.started(second).finished(second, [LATENCY]).started(third).arrived()])
     return plan
 
 
@@ -80,9 +84,9 @@ def test_states_and_counts_are_those_of_the_run_itself(store: Store, pi: DeviceR
     create(store, "other", after_s=5)
     create(store, "run")
     measure_some(store, "run")
-    store.set_device_state("run", "pi-03", pi)
-    store.set_device_state("run", "nano-01", nano)
-    record = store.find_run("run")
+    store.runs.set_device_state("run", "pi-03", pi)
+    store.runs.set_device_state("run", "nano-01", nano)
+    record = store.runs.find_run("run")
     assert record is not None
 
     summary = listed(store)["run"]
@@ -95,6 +99,55 @@ def test_states_and_counts_are_those_of_the_run_itself(store: Store, pi: DeviceR
     assert summary.trials_measured == sum(device.trials.get(TrialState.MEASURED, 0) for device in record.devices) == 2
 
 
+ALLOWING = """\
+sweep: digits-variants
+model: digits
+variants: [fp32, int8]
+runtimes: [tflite-runtime==2.14.0]
+allow_failures: [{variant: int8, device: "pi-*"}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("document", "rejected", "state"),
+    [
+        ("name: digits-variants\n", None, RunState.COMPLETE),
+        ("name: digits-variants\n", "int8", RunState.INCOMPLETE),
+        (ALLOWING, "int8", RunState.COMPLETE),
+        (ALLOWING, "fp32", RunState.INCOMPLETE),
+        ("this mentions allow_failures: and is no sweep", "int8", RunState.INCOMPLETE),
+    ],
+)
+def test_a_rejected_cell_counts_alike_wherever_the_state_of_a_run_is_told(
+    store: Store, document: str, rejected: str | None, state: RunState
+) -> None:
+    header = replace(sample_header("run", SWEEP, MODEL, STARTED_AT), sweep_document=document)
+    store.runs.create_run(header, MODEL, [PI])
+    plan = sample_plan(PI, SWEEP, MODEL)
+    save_plan(store, "run", plan, save_snapshot(store, PI, Facts(FACTS), STARTED_AT), WORKER_SHA256)
+    variants = {job.key: job.variant for job in plan.jobs}
+    log = EventLog("run", plan, "log-1").runner_started()
+    for trial in plan.trials:
+        if variants[trial.job] != rejected:
+            log.started(trial.key).finished(trial.key, [LATENCY])
+        elif trial.kind is TrialKind.PREFLIGHT:
+            log.started(trial.key).failed(trial.key)
+        else:
+            log.skipped(trial.key)
+    store.logs.ingest([log.run_finished().arrived()])
+    record = store.runs.find_run("run")
+    assert record is not None
+    missing = [trial for trial in plan.trials if trial.kind is TrialKind.MEASURE and variants[trial.job] == rejected]
+    statement = "SELECT count(*) FROM v_missing WHERE run = 'run'"
+    with closing(open_console(url_of(store), own=True)) as console:
+        assert [tuple(row) for row in console.query(statement)[1]] == [(len(missing),)]
+    assert (record.state, listed(store)["run"].state) == (state, state)
+    if "is no sweep" not in document:
+        details = details_of(store, "run")
+        assert details.record.state is state
+        assert (details.exit_code is ExitCode.FINE) == (state is RunState.COMPLETE)
+
+
 def test_preflights_are_no_trials_of_a_run(store: Store) -> None:
     create(store, "run")
     plan = measure_some(store, "run")
@@ -102,8 +155,8 @@ def test_preflights_are_no_trials_of_a_run(store: Store) -> None:
     log = EventLog("run", plan, "log-2")
     for preflight in preflights:
         log.started(preflight).finished(preflight)
-    store.ingest([log.arrived()])
-    record = store.find_run("run")
+    store.logs.ingest([log.arrived()])
+    record = store.runs.find_run("run")
     assert record is not None
 
     assert len(preflights) == len(plan.jobs) > 0
@@ -116,7 +169,7 @@ def test_preflights_are_no_trials_of_a_run(store: Store) -> None:
 def test_times_are_in_utc(store: Store) -> None:
     create(store, "run")
     for device in ("pi-03", "nano-01"):
-        store.set_device_state("run", device, DeviceRunState.FAILED)
+        store.runs.set_device_state("run", device, DeviceRunState.FAILED)
     summary = listed(store)["run"]
     assert summary.started_at.tzinfo is UTC
     assert summary.finished_at is not None

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from device_worker.failures import find_failure
 from device_worker.protocol.limits import INT32_MAX, INTEGER_MAX, JSON_VALUES_MAX, METRICS_MAX, RUNNER_SHARE
-from device_worker.protocol.vocabulary import Failure, Outcome
-from device_worker.trial_output import TrialOutput
-from device_worker.trial_process import Ending, Launch
+from device_worker.protocol.vocabulary import FailureKind, Outcome
+from device_worker.runner.failures import find_failure
+from device_worker.runner.trial_output import TrialOutput
+from device_worker.runner.trial_process import Ending, TrialCommand
 from orchestrator.domain.facts import Facts
-from orchestrator.store import tables
+from orchestrator.store.schema import tables
 from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import (
     FACTS,
@@ -40,7 +40,7 @@ RUN = "run-1"
 DEVICE, MODEL, SWEEP = sample_device(), sample_model(), sample_sweep()
 PLAN = sample_plan(DEVICE, SWEEP, MODEL)
 TRIAL = PLAN.trials[0].key
-LAUNCH = Launch(["program"], "/", {}, "/dev/null")
+LAUNCH = TrialCommand(["program"], "/", {}, "/dev/null")
 LOGS = itertools.count()
 EMPTY_OUTPUTS = {"count": 0, "dtype": "f4", "data": "", "inputs": "random", "top1": []}
 
@@ -79,11 +79,24 @@ def some_outputs(draw: st.DrawFn) -> dict[str, Any]:
     return fields
 
 
+@st.composite
+def some_results(draw: st.DrawFn) -> dict[str, Any]:
+    """Results by input that hang together, and sometimes one field that does not."""
+    count, encoding = draw(st.integers(1, 20)), draw(st.sampled_from(["bits", "f4"]))
+    size = (count + 7) // 8 if encoding == "bits" else 4 * count
+    data = base64.b64encode(draw(st.binary(min_size=size, max_size=size))).decode()
+    fields: dict[str, Any] = {"metric": "accuracy_top1", "encoding": encoding, "count": count, "data": data}
+    if draw(st.integers(0, 3)) == 0:
+        fields[draw(st.sampled_from(sorted(fields)))] = draw(JSON)
+    return fields
+
+
 REPORTS = st.lists(
     a_metric()
     | st.fixed_dictionaries({"runtime": st.fixed_dictionaries({"name": JSON, "version": EDGES | DEEP}) | JSON})
     | st.fixed_dictionaries({"window": st.dictionaries(st.sampled_from(["begin_mono_ns", "x"]), JSON)})
     | st.fixed_dictionaries({"outputs": some_outputs()})
+    | st.fixed_dictionaries({"input_results": some_results()})
     | st.fixed_dictionaries(
         {"failure": st.fixed_dictionaries({"kind": st.text(max_size=9)}, optional={"message": JSON})}
     ),
@@ -95,7 +108,7 @@ REPORTS = st.lists(
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A database with one planned run, whose device begins log after log."""
     with open_store(str(tmp_path_factory.mktemp("reports") / "benchfleet.db")) as opened:
-        opened.create_run(sample_header(RUN, SWEEP, MODEL), MODEL, [DEVICE])
+        opened.runs.create_run(sample_header(RUN, SWEEP, MODEL), MODEL, [DEVICE])
         save_plan(opened, RUN, PLAN, save_snapshot(opened, DEVICE, Facts(FACTS), STARTED_AT), WORKER_SHA256)
         yield opened
 
@@ -107,10 +120,12 @@ def ingested(store: Store, stdout: bytes) -> tuple[dict[str, Any] | None, Any]:
     said = TrialOutput(ending.stdout)
     failure = find_failure(ending, said, LAUNCH)
     kept: dict[str, Any] = {"metrics": said.metrics(), "outputs": said.outputs} if failure is None else {}
+    if failure is None and said.input_results is not None:
+        kept["input_results"] = {**said.input_results, "dataset_sha256": "d" * 64}
     outcome = Outcome.OK if failure is None else Outcome.FAILED
     log = EventLog(RUN, PLAN, f"log-{next(LOGS)}").started(TRIAL)
     log.finished(TRIAL, outcome=outcome, failure=failure, runtime=said.runtime, window=said.window, **kept)
-    store.ingest([log.arrived()])
+    store.logs.ingest([log.arrived()])
     with store.database.read() as connection:
         attempt = connection.execute(select(tables.attempt).filter_by(log_id=log.log_id)).one()
     return failure, attempt
@@ -148,5 +163,5 @@ def test_a_report_out_of_limits_fails_on_the_device(reports: Store) -> None:
     said = {"metric": "m", "samples": [INTEGER_MAX + 1]}
     failure, attempt = ingested(reports, lines(said, {"done": True}))
     assert failure is not None
-    assert (failure["kind"], attempt.failure_kind) == (Failure.GARBAGE, Failure.GARBAGE)
+    assert (failure["kind"], attempt.failure_kind) == (FailureKind.GARBAGE, FailureKind.GARBAGE)
     assert attempt.failure_message.startswith("a sample below 0 or of more than 63 bits: ")

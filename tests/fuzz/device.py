@@ -13,7 +13,7 @@ from typing import Any
 
 from device_worker.protocol import PROTOCOL_VERSION
 from device_worker.protocol.messages import encode_message
-from device_worker.protocol.vocabulary import Message, RunState
+from device_worker.protocol.vocabulary import LogState, Message
 from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.conversation import (
     Assignment,
@@ -28,12 +28,12 @@ from orchestrator.domain.conversation import (
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import CorruptLog, StoreError
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.plan import DevicePlan, TrialKind
-from orchestrator.meters.command_switch import CommandSwitch
+from orchestrator.domain.plan.values import DevicePlan, TrialKind
+from orchestrator.power.command_switch import CommandSwitch
 from orchestrator.session.device_session import DeviceSession, DeviceSessions
 from orchestrator.session.link import LinkPolicy
 from orchestrator.session.worker_client import WorkerProgram
-from orchestrator.store.log_reader import LogKey, read_records
+from orchestrator.store.ingest.log_reader import LogKey, read_records
 from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import (
     FACTS,
@@ -41,6 +41,7 @@ from orchestrator.testing.event_logs import (
     WORKER_SHA256,
     EventLog,
     Sampled,
+    input_results,
     number,
     outputs,
     sample_device,
@@ -50,6 +51,7 @@ from orchestrator.testing.event_logs import (
     sample_sweep,
     save_plan,
 )
+from orchestrator.transport.admission import gate_of_this_process
 from orchestrator.transport.base import Completed, Stream
 from tests.databases import clear
 from tests.fuzz.base import Defect, Target, check_said
@@ -76,7 +78,12 @@ def _logs(plan: DevicePlan) -> Iterable[EventLog]:
     preflight = next(trial.key for trial in plan.trials if trial.kind is TrialKind.PREFLIGHT)
     measures = [trial.key for trial in plan.trials if trial.kind is TrialKind.MEASURE]
     ok = EventLog(RUN, plan).runner_started().started(preflight)
-    ok.finished(preflight, [number("accuracy_top1", 0.97)], outputs=outputs([[0.1, 0.9], [0.8, 0.2]]))
+    ok.finished(
+        preflight,
+        [number("accuracy_top1", 0.97)],
+        outputs=outputs([[0.1, 0.9], [0.8, 0.2]]),
+        input_results=input_results([True, False]),
+    )
     for trial in measures[:2]:
         ok.started(trial).finished(trial, [Sampled("latency_ns", range(1000, 1300)), number("rss_bytes_max", 12)])
     yield ok.run_finished()
@@ -137,15 +144,15 @@ class _Ingest:
         lines = framed(data)
         arrived = RecordsArrived(DEVICE.name, RUN, "log-1", 1, lines.count(b"\n"), lines)
         try:
-            store.ingest([arrived])
+            store.logs.ingest([arrived])
         except CorruptLog as error:
             check_said(error.message)
         self._check()
 
     def _prepare(self, store: Store) -> None:
         model = sample_model()
-        store.create_run(sample_header(RUN, sample_sweep(), model), model, [DEVICE])
-        snapshot = store.save_snapshots([(DEVICE, Facts(FACTS))], STARTED_AT)[DEVICE.name]
+        store.runs.create_run(sample_header(RUN, sample_sweep(), model), model, [DEVICE])
+        snapshot = store.devices.save_snapshots([(DEVICE, Facts(FACTS))], STARTED_AT)[DEVICE.name]
         if isinstance(snapshot, StoreError):
             raise snapshot
         save_plan(store, RUN, self._plan, snapshot, WORKER_SHA256)
@@ -211,8 +218,10 @@ class _Conversation:
 
     def __call__(self, data: bytes) -> None:
         program = WorkerProgram(b"archive", "a" * 64, "loader")
-        parts = DeviceSessions(_Script(data), program, self._blobs, CommandSwitch(), LinkPolicy(losses_max=1))
-        session = DeviceSession(DEVICE, parts)
+        sessions = DeviceSessions(
+            _Script(data), program, self._blobs, CommandSwitch(), LinkPolicy(losses_max=1), gate=gate_of_this_process()
+        )
+        session = DeviceSession(DEVICE, sessions)
         session.post(Assignment(RUN, self._blob.sha256, (self._blob,)))
         session.post(Attachment(RUN, "log-1", 1))
         session.post(Cancel(RUN))
@@ -253,12 +262,12 @@ def _conversations(log: bytes) -> Iterable[bytes]:
         ({"type": Message.FACTS, "facts": dict(FACTS)}, b""),
         ({"type": Message.BLOBS, "missing": [{"sha256": "b" * 64, "offset": 3}], "free_bytes": 10**9}, b""),
         ({"type": Message.BLOB_PUT, "sha256": "b" * 64, "complete": True}, b""),
-        ({"type": Message.START, "state": RunState.RUNNING, "log_id": "log-1", "pid": 12}, b""),
+        ({"type": Message.START, "state": LogState.RUNNING, "log_id": "log-1", "pid": 12}, b""),
         ({"type": Message.RECORDS, "log_id": "log-1", "first_seq": 1, "last_seq": 3}, b"".join(lines[:3])),
         ({"type": Message.ALIVE}, b""),
-        ({"type": Message.FOLLOW_ENDED, "state": RunState.FINISHED, "log_id": "log-1", "last_seq": 3}, b""),
-        ({"type": Message.FOLLOW_ENDED, "state": RunState.UNKNOWN, "log_id": None, "last_seq": None}, b""),
-        ({"type": Message.CANCEL, "state": RunState.FINISHED}, b""),
+        ({"type": Message.FOLLOW_ENDED, "state": LogState.FINISHED, "log_id": "log-1", "last_seq": 3}, b""),
+        ({"type": Message.FOLLOW_ENDED, "state": LogState.UNKNOWN, "log_id": None, "last_seq": None}, b""),
+        ({"type": Message.CANCEL, "state": LogState.FINISHED}, b""),
         ({"type": Message.FORGET, "forgotten": True}, b""),
     ]  # fmt: skip
     said = [encode_message(message, payload) for message, payload in answers]

@@ -9,8 +9,10 @@ from pathlib import Path
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.selector import select
 from orchestrator.inventory.files import load_inventory
+from orchestrator.services.bisect.candidates import read_candidates
 from orchestrator.settings import load_settings, render_settings_file
 from orchestrator.specs.model import load_model
+from orchestrator.specs.runtime import parse_runtime
 from orchestrator.specs.sweep import load_sweep
 from orchestrator.testing.event_logs import sample_device
 from orchestrator.transport.known_hosts import HostName, find
@@ -42,6 +44,7 @@ def targets(folder: Path) -> tuple[Target, ...]:
     shutil.copytree(REPOSITORY / "sweeps" / "exec", lab / "sweeps" / "exec")
     inventory, sweep, settings = lab / "lab.yaml", lab / "sweeps" / "fuzzed.yaml", lab / "benchfleet.toml"
     model = lab / "models" / "digits" / "model.yaml"
+    builds, tflite = lab / "list.txt", parse_runtime("tflite-runtime==2.14.0")
     fuzzed_model = folder / "fuzzed" / "model.yaml"
     fuzzed_model.parent.mkdir()
     for file in model.parent.glob("digits*"):
@@ -53,11 +56,26 @@ def targets(folder: Path) -> tuple[Target, ...]:
         Target("sweep", _of_file(sweep, lambda: load_sweep(sweep)), sweeps, YAML_HAZARDS),
         Target("model", _of_file(fuzzed_model, lambda: load_model(fuzzed_model.parent)), _models(), YAML_HAZARDS),
         Target("settings", _of_file(settings, lambda: load_settings({}, {}, settings)), _settings(), _TOML_HAZARDS),
+        Target("candidates", _of_file(builds, lambda: read_candidates(builds, tflite, None)), _LISTS, _LIST_HAZARDS),
         Target("selector", _select, selectors, _SELECTOR_HAZARDS),
         Target("known-hosts", _known_hosts(folder / "known_hosts"), known_hosts, _HOST_HAZARDS),
     )
 
 
+_LISTS = (
+    b"# oldest first\n2.11.0\ntflite-runtime==2.13.0\n",
+    b"sweeps/fuzzed.yaml\nmodels/digits/digits-fp32.tflite\n",
+)
+_LIST_HAZARDS = (
+    b"a\n" * 500_000,
+    b"/dev/zero\n/dev/random\n",
+    b"../" * 50_000 + b"\nb\n",
+    b"a" * 1_000_000 + b"\nb\n",
+    b"models\n\0\n",
+    b"models\n~nobody/x\n",
+    b"==\n====\n",
+    b"\xff\xfe",
+)
 _SELECTOR_HAZARDS = (b"(" * 100_000, b"not " * 100_000, b"*" * 5000 + b"b", b"*a" * 40 + b"b", b"a=b," * 50_000)
 _TOML_HAZARDS = (
     b"db = " + b"[" * 100_000,

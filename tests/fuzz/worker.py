@@ -10,20 +10,20 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from device_worker.bundles import BadBundle, BundleStore
-from device_worker.conversation import Conversation
-from device_worker.errors import WorkerError
-from device_worker.event_log import EventLog
-from device_worker.plan import Plan
+from device_worker.protocol.errors import BadBundle, WorkerError
 from device_worker.protocol.limits import INTEGER_MAX
 from device_worker.protocol.messages import BadMessage, MessageReader, encode_message
+from device_worker.protocol.plan import Plan
 from device_worker.protocol.records import CorruptRecord, decode_record, split_records
 from device_worker.protocol.samples import CorruptSamples, decode_block, encode_block
 from device_worker.protocol.vocabulary import Message
-from device_worker.state_dir import StateDir
-from device_worker.trial_output import TrialOutput
+from device_worker.runner.trial_output import TrialOutput
+from device_worker.serving.conversation import Conversation
+from device_worker.state.bundles import BundleStore
+from device_worker.state.event_log import EventLog
+from device_worker.state.state_dir import StateDir
 from orchestrator.blobs.archive import Member, archive_bytes
-from orchestrator.store.codec import load_block
+from orchestrator.store.values.codec import load_block
 from orchestrator.testing import event_logs as made
 from tests.fuzz.base import Defect, Target, check_said
 from tests.fuzz.hazards import JSON_HAZARDS, zip_hazards
@@ -187,6 +187,7 @@ def _printed() -> bytes:
         {"metric": "rss_bytes_max", "value": 12.5},
         {"window": {"begin_mono_ns": 1, "end_mono_ns": 2}},
         {"outputs": made.outputs([[0.1, 0.9]])},
+        {"input_results": made.input_results([True, False, True])},
         {"failure": {"kind": "load-error", "message": "no such op"}},
         {"done": True},
     ]
@@ -206,7 +207,7 @@ def _feed_output(data: bytes) -> None:
     output = TrialOutput(data)
     for metric in output.metrics():
         json.dumps(metric, allow_nan=False)
-    for part in (output.runtime, output.window, output.outputs):
+    for part in (output.runtime, output.window, output.outputs, output.input_results):
         json.dumps(part, allow_nan=False)
     if output.garbage is not None:
         check_said(output.garbage)

@@ -17,13 +17,14 @@ from orchestrator.blobs.worker import loader_source, worker_archive
 from orchestrator.domain.blob import BlobKind
 from orchestrator.domain.conversation import Assignment, Close, Command, RecordsArrived, Report, SessionEnded
 from orchestrator.domain.device import Device, TransportKind
-from orchestrator.execution.guard import run_guarded
-from orchestrator.meters.command_switch import CommandSwitch
+from orchestrator.execution.threads import run_guarded
+from orchestrator.power.command_switch import CommandSwitch
 from orchestrator.session.device_session import DeviceSession, DeviceSessions
 from orchestrator.session.link import LinkPolicy
 from orchestrator.session.worker_client import WorkerProgram
 from orchestrator.testing.faulty_transport import Fault, FaultyConnector
-from orchestrator.transport.base import Connector, Transport
+from orchestrator.transport.admission import gate_of_this_process
+from orchestrator.transport.base import Admission, Connector, Transport
 from orchestrator.transport.local import LocalConnector
 
 WAIT_S = 30.0
@@ -59,7 +60,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cache = BlobCache(folder / "controller")
-        self.device = Device("board", TransportKind.LOCAL, state_dir=str(folder / "device"))
+        self.device = Device("board", TransportKind.LOCAL, state_dir=str(folder / "device"), exclusive=False)
         self.connector = CountingConnector()
 
     def assignment(self, program: str, trials: int = 3, run: str = "run-1") -> Assignment:
@@ -120,11 +121,14 @@ class Talk:
         faults: Sequence[Fault] = (),
         policy: LinkPolicy = PATIENT,
         reach: Connector | None = None,
+        *,
+        gate: Admission | None = None,
     ) -> None:
         archive, sha256 = worker_archive()
         connector = FaultyConnector(reach or bench.connector, {bench.device.name: list(faults)})
         worker = WorkerProgram(archive, sha256, loader_source())
-        parts = DeviceSessions(connector, worker, bench.cache, CommandSwitch(), policy)
+        gate = gate or gate_of_this_process()
+        parts = DeviceSessions(connector, worker, bench.cache, CommandSwitch(), policy, gate=gate)
         self.session: DeviceSession = parts(bench.device)
         self.reports: list[Report] = []
         self.arriving: queue.SimpleQueue[Report] = queue.SimpleQueue()

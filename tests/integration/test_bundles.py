@@ -14,7 +14,7 @@ from orchestrator.blobs.cache import BlobCache
 from orchestrator.blobs.wheels import WheelRequest
 from orchestrator.domain.errors import BundleError
 from orchestrator.domain.facts import Platform
-from orchestrator.domain.plan import RuntimeOffer
+from orchestrator.domain.plan.values import RuntimeOffer
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
 
 MODEL = Path(__file__).parents[2] / "models/digits/digits-fp32.tflite"

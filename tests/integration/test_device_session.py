@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from device_worker.protocol.vocabulary import Event, RunOutcome, RunState
+from device_worker.protocol.vocabulary import Event, LogState, RunOutcome
 from orchestrator.blobs.worker import worker_archive
 from orchestrator.domain.conversation import (
     Attachment,
@@ -20,8 +21,8 @@ from orchestrator.domain.conversation import (
     FactsReported,
     FollowEnded,
     Forget,
+    PlanStarted,
     RecordsArrived,
-    RunnerStarted,
     SessionEnded,
     Step,
     StepBegan,
@@ -31,6 +32,7 @@ from orchestrator.domain.errors import BlobDamaged, DeviceError, LinkLost, NoPyt
 from orchestrator.domain.recovery import Recovery
 from orchestrator.session.link import LinkPolicy
 from orchestrator.testing.faulty_transport import Cut, Damage, Fault, Refusal, Silence
+from orchestrator.transport.admission import Gate, Turn
 from tests.integration.session_bench import OK, WAIT_S, Bench, Talk
 
 
@@ -57,10 +59,10 @@ def test_a_plan_is_shipped_run_followed_and_forgotten(bench: Bench, talks: list[
     facts = talk.until(FactsReported).facts
     assert facts.cpu_count
     talk.post(bench.assignment(OK))
-    started = talk.until(RunnerStarted)
+    started = talk.until(PlanStarted)
     ended = talk.until(FollowEnded)
 
-    assert ended.state == RunState.FINISHED
+    assert ended.state == LogState.FINISHED
     assert ended.log_id == started.log_id
     assert finished(talk.events) == ["j1.1", "j1.2", "j1.3"]
     assert talk.events[-1]["outcome"] == RunOutcome.COMPLETE
@@ -68,6 +70,35 @@ def test_a_plan_is_shipped_run_followed_and_forgotten(bench: Bench, talks: list[
     talk.post(Forget("run-1", started.log_id, ended.last_seq or 0))
     assert talk.until(SessionEnded).error is None
     assert not list((bench.folder / "device" / "runs").iterdir())
+
+
+class WatchedGate(Gate):
+    """A gate for one turn at once that tells of each turn asked for. Its clock stands still: no turn becomes slow."""
+
+    def __init__(self) -> None:
+        super().__init__(1, clock=lambda: 0.0)
+        self.asked: queue.SimpleQueue[Turn] = queue.SimpleQueue()
+
+    def enter(self, device: str, door: str | None = None, stage: int = 0) -> Turn:
+        turn = super().enter(device, door, stage)
+        self.asked.put(turn)
+        return turn
+
+
+def test_a_session_that_closes_in_the_queue_leaves_another_runs_session_with_the_device(
+    bench: Bench, talks: list[Talk]
+) -> None:
+    gate = WatchedGate()
+    ahead = gate.enter("another")
+    closing, staying = Talk(bench, gate=gate), Talk(bench, gate=gate)
+    talks += [closing, staying]
+    for _ in (ahead, closing, staying):
+        gate.asked.get(timeout=WAIT_S)
+
+    closing.end()
+    gate.leave(ahead, succeeded=True)
+
+    assert staying.until(FactsReported).facts.cpu_count
 
 
 def test_a_second_session_ships_nothing_and_runs_nothing_again(bench: Bench, talks: list[Talk]) -> None:
@@ -93,13 +124,13 @@ def test_a_cut_link_is_sought_again_and_no_record_is_lost_or_doubled(
     bench: Bench, talks: list[Talk], after_bytes: int
 ) -> None:
     """The cut falls into the loader's line, the facts, and the middle of followed records."""
-    bench.device = replace(bench.device, recovery=Recovery(retries=4))
+    bench.device = replace(bench.device, recovery=Recovery(connect_retries=4))
     talk = Talk(bench, [Cut(after_read_bytes=after_bytes), Cut(after_read_bytes=after_bytes + 700)])
     talks.append(talk)
     talk.until(FactsReported)
     talk.post(bench.assignment(OK, trials=6))
     ended = talk.until(FollowEnded)
-    assert ended.state == RunState.FINISHED
+    assert ended.state == LogState.FINISHED
     assert finished(talk.events) == [f"j1.{n}" for n in range(1, 7)]
     assert talk.events[-1]["seq"] == ended.last_seq
 
@@ -109,7 +140,7 @@ def test_a_cut_upload_goes_on(bench: Bench, talks: list[Talk]) -> None:
     talks.append(talk)
     talk.until(FactsReported)
     talk.post(bench.assignment(LARGE, trials=1))
-    assert talk.until(FollowEnded).state == RunState.FINISHED
+    assert talk.until(FollowEnded).state == LogState.FINISHED
     assert finished(talk.events) == ["j1.1"]
 
 
@@ -122,7 +153,7 @@ def test_an_upload_that_arrives_damaged_is_sent_again(bench: Bench, talks: list[
     talks.append(talk)
     talk.until(FactsReported)
     talk.post(bench.assignment(LARGE, trials=1))
-    assert talk.until(FollowEnded).state == RunState.FINISHED
+    assert talk.until(FollowEnded).state == LogState.FINISHED
     assert finished(talk.events) == ["j1.1"]
     details = [report.detail for report in talk.reports if isinstance(report, StepBegan)]
     assert "program.sh arrived damaged and is sent again" in details
@@ -145,7 +176,7 @@ def test_an_upload_that_is_cut_after_damage_is_sent_again_too(bench: Bench, talk
     spoilt.mkdir(parents=True)
     (spoilt / f"{assignment.blobs[-1].sha256}.partial").write_bytes(b"!" * 5_000_000)
     talk.post(assignment)
-    assert talk.until(FollowEnded).state == RunState.FINISHED
+    assert talk.until(FollowEnded).state == LogState.FINISHED
     assert finished(talk.events) == ["j1.1"]
 
 
@@ -172,7 +203,7 @@ def test_a_link_that_falls_silent_is_given_up_and_sought_again(bench: Bench, tal
     talks.append(talk)
     talk.until(FactsReported)
     talk.post(bench.assignment("sleep 2\n" + OK, trials=2))
-    assert talk.until(FollowEnded).state == RunState.FINISHED
+    assert talk.until(FollowEnded).state == LogState.FINISHED
     assert finished(talk.events) == ["j1.1", "j1.2"]
 
 
@@ -193,7 +224,7 @@ def test_cancel_ends_a_hanging_trial_and_keeps_what_is_finished(bench: Bench, ta
     talk.post(Cancel("run-1"))
     talk.post(Attachment("run-1"))
     ended = talk.until(FollowEnded)
-    assert ended.state == RunState.FINISHED
+    assert ended.state == LogState.FINISHED
     assert talk.events[-1]["outcome"] == RunOutcome.CANCELLED
     assert time.monotonic() - began < 10
 
@@ -205,7 +236,7 @@ def test_close_leaves_the_runner_running_and_another_session_picks_it_up(bench: 
     talks.append(first)
     first.until(FactsReported)
     first.post(bench.assignment(program, trials=1))
-    started = first.until(RunnerStarted)
+    started = first.until(PlanStarted)
     first.until(RecordsArrived)
     first.end()
 
@@ -215,7 +246,7 @@ def test_close_leaves_the_runner_running_and_another_session_picks_it_up(bench: 
     second.post(Attachment("run-1", started.log_id, after_seq=1))
     second.until(RecordsArrived)
     threading.Thread(target=gate.write_text, args=("go\n",)).start()
-    assert second.until(FollowEnded).state == RunState.FINISHED
+    assert second.until(FollowEnded).state == LogState.FINISHED
     assert finished(second.events) == ["j1.1"]
     assert second.events[0]["seq"] == 2
 

@@ -5,7 +5,9 @@ import socketserver
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -70,6 +72,22 @@ class TestSshServer:
 
         assert done.returncode == 255
         assert "Permission denied" in done.stderr
+
+    def test_answers_at_every_address_of_loopback_where_it_is_to(self, tmp_path: Path) -> None:
+        with SshServer(tmp_path / "everywhere", all_of_loopback=True) as server:
+            known_hosts = tmp_path / "known_hosts"
+            known_hosts.write_text(server.known_hosts_line_of("127.1.2.3") + "\n")
+            server.host = "127.1.2.3"
+
+            assert run(server, known_hosts, "echo hello").stdout == "hello\n"
+
+    def test_drops_connections_that_are_not_logged_in_where_it_is_to(self, tmp_path: Path) -> None:
+        with SshServer(tmp_path / "narrow", max_startups="3:100:3") as server, ExitStack() as clients:
+            address = (server.host, server.port)
+            opened = [clients.enter_context(socket.create_connection(address, timeout=_TIMEOUT_S)) for _ in range(6)]
+            greeted = [client.recv(4) == b"SSH-" for client in opened]
+
+        assert 0 < sum(greeted) <= 3
 
     def test_gives_sessions_its_environment(self, server: SshServer, known_hosts: Path) -> None:
         assert run(server, known_hosts, 'echo "$GREETING"').stdout == 'say "hi" \\ there\n'
@@ -227,6 +245,22 @@ class _Echo(socketserver.BaseRequestHandler):
             pass
 
 
+class _Greet(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.sendall(b"!")
+
+
+@contextmanager
+def greeter() -> Iterator[int]:
+    """Greet every client with one byte; yield the port."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Greet) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+
+
 class TestTcpRelay:
     @pytest.fixture
     def relay(self) -> Iterator[TcpRelay]:
@@ -254,6 +288,16 @@ class TestTcpRelay:
         assert self.echo(client, b"hello") == b"hello"
         assert relay.connection_count == 1
         processes.wait_until(lambda: relay.bytes_relayed == 10, "both ways are counted")
+
+    def test_admits_so_many_clients_a_second(self) -> None:
+        with greeter() as port, TcpRelay("127.0.0.1", port, admitted_per_s=10) as relay:
+            began = time.monotonic()
+            clients = [socket.create_connection((relay.host, relay.port), timeout=_TIMEOUT_S) for _ in range(6)]
+            for client in clients:
+                with client:
+                    assert client.recv(1) == b"!"
+
+            assert time.monotonic() - began >= 0.5
 
     def test_passes_an_end_of_stream_on(self, relay: TcpRelay, client: socket.socket) -> None:
         client.sendall(b"last words")

@@ -14,10 +14,11 @@ from orchestrator.domain.conversation import FactsReported, FollowEnded, RungCli
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import AuthenticationFailed, LinkLost, PowerSwitchFailed, RebootFailed, Unreachable
 from orchestrator.domain.recovery import PowerCycle, Recovery, Rescue, Rung
-from orchestrator.meters.command_switch import CommandSwitch
+from orchestrator.power.command_switch import CommandSwitch
 from orchestrator.session import rescue
 from orchestrator.session.rescue import Rescuer
 from orchestrator.testing.faulty_transport import Cut, Fault, FaultyConnector, Refusal
+from orchestrator.transport.base import Asker
 from orchestrator.transport.local import LocalConnector
 from tests.chaos.board import Board
 from tests.integration.session_bench import OK, Bench, Talk
@@ -43,7 +44,7 @@ class Rebootable:
         script.write_text(f"BOOT_ID = {str(self.folder / 'board' / 'boot_id')!r}\n{program}")
         words = (sys.executable, str(script))
         made = Recovery(**{"reboot": words, "boot_s_max": 5.0, **recovery})  # type: ignore[arg-type]
-        return Device("board", TransportKind.LOCAL, python=str(self.board.python), recovery=made)
+        return Device("board", TransportKind.LOCAL, python=str(self.board.python), recovery=made, exclusive=False)
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def rebootable(tmp_path: Path) -> Rebootable:
 
 def bring_back(device: Device, rung: Rung, faults: Sequence[Fault] = (), *, if_silent: bool = False) -> Rung:
     connector = FaultyConnector(LocalConnector(), {"board": list(faults)})
-    return Rescuer(device, connector, CommandSwitch(), threading.Event()).rescue(Rescue(rung, if_silent))
+    return Rescuer(device, connector, CommandSwitch(), threading.Event(), Asker()).rescue(Rescue(rung, if_silent))
 
 
 MARK = "open(BOOT_ID.replace('board/boot_id', 'ordered'), 'w')"
@@ -66,7 +67,7 @@ def test_a_reboot_is_over_once_the_device_answers_from_another_boot(rebootable: 
 
 
 def test_a_device_that_answers_from_the_same_boot_has_not_come_back(rebootable: Rebootable) -> None:
-    with pytest.raises(Unreachable, match=r"did not come back from another boot within 0\.5 s"):
+    with pytest.raises(Unreachable, match=r"did not come back with a new boot within 0\.5 s"):
         bring_back(rebootable.device("", boot_s_max=0.5), Rung.REBOOT)
 
 
@@ -124,8 +125,8 @@ def test_a_socket_that_does_not_work_is_told(rebootable: Rebootable) -> None:
 def test_whoever_is_told_to_close_does_not_wait_for_the_boot(rebootable: Rebootable) -> None:
     told = threading.Event()
     told.set()
-    with pytest.raises(LinkLost, match="nobody waits"):
-        Rescuer(rebootable.device(MARK), LocalConnector(), CommandSwitch(), told).rescue(Rescue(Rung.REBOOT))
+    with pytest.raises(LinkLost, match="broken off on request"):
+        Rescuer(rebootable.device(MARK), LocalConnector(), CommandSwitch(), told, Asker()).rescue(Rescue(Rung.REBOOT))
     assert not (rebootable.folder / "ordered").exists(), "nor is it ordered"
 
 
@@ -146,7 +147,7 @@ def rungs(talk: Talk) -> list[tuple[Rung, bool]]:
 
 
 def test_a_first_connection_is_retried_and_that_is_told(talk: Callable[..., Talk]) -> None:
-    talking = talk([Refusal(), Refusal()], retries=3)
+    talking = talk([Refusal(), Refusal()], connect_retries=3)
     talking.until(RungClimbed)
     assert rungs(talking) == [(Rung.RETRY, True)]
     assert any(isinstance(report, FactsReported) for report in talking.reports), "connected is not yet reached"
@@ -154,7 +155,7 @@ def test_a_first_connection_is_retried_and_that_is_told(talk: Callable[..., Talk
 
 
 def test_a_first_connection_that_is_refused_once_too_often_is_left_at_that(talk: Callable[..., Talk]) -> None:
-    talking = talk([Refusal()] * 3, retries=2)
+    talking = talk([Refusal()] * 3, connect_retries=2)
     ended = talking.until(SessionEnded)
     assert isinstance(ended.error, Unreachable)
     assert rungs(talking) == [(Rung.RETRY, False)]

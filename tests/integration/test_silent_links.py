@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device_worker.protocol.vocabulary import Event, RunState
+from device_worker.protocol.vocabulary import Event, LogState
 from orchestrator.domain.conversation import FactsReported, FollowEnded, RecordsArrived, SessionEnded
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import LinkLost
@@ -60,7 +60,14 @@ def far(ssh_server: SshServer, relay: TcpRelay, tmp_path: Path, monkeypatch: pyt
     identity = str(ssh_server.identity_file)
     state_dir = str(tmp_path / "device")
     bench.device = Device(
-        "board", TransportKind.SSH, relay.host, relay.port, ssh_server.user, identity, state_dir=state_dir
+        "board",
+        TransportKind.SSH,
+        relay.host,
+        relay.port,
+        ssh_server.user,
+        identity,
+        state_dir=state_dir,
+        exclusive=False,
     )
     return Far(bench, SshConnector(known_hosts, connect_timeout_s=5.0, end_timeout_s=0.4), tmp_path / "gate")
 
@@ -95,7 +102,7 @@ def test_an_idle_session_whose_link_is_silently_dead_is_given_up_within_the_limi
     relay.restore()
     far.gate.touch()
     again = far.talk()
-    assert again.until(FollowEnded).state == RunState.FINISHED
+    assert again.until(FollowEnded).state == LogState.FINISHED
     again.end()
 
 
@@ -108,7 +115,7 @@ def test_an_idle_session_whose_link_is_whole_stays(far: Far, idle: Talk, relay: 
     assert idle.arriving.empty(), "neither a record nor a reconnection nor an end"
     assert relay.connection_count == 1
     far.gate.touch()
-    assert idle.until(FollowEnded).state == RunState.FINISHED
+    assert idle.until(FollowEnded).state == LogState.FINISHED
 
 
 def test_a_connection_that_nobody_uses_says_something_now_and_then(far: Far, relay: TcpRelay) -> None:

@@ -40,7 +40,7 @@ def full_log() -> EventLog:
 
 
 def prepare(store: Store) -> None:
-    store.create_run(sample_header("run", SWEEP, MODEL), MODEL, [DEVICE])
+    store.runs.create_run(sample_header("run", SWEEP, MODEL), MODEL, [DEVICE])
     save_plan(store, "run", PLAN, save_snapshot(store, DEVICE, Facts(FACTS), STARTED_AT), WORKER_SHA256)
 
 
@@ -48,9 +48,9 @@ def ingest_all(url: str) -> None:
     """Ingest what is left of the log, in small pieces, telling what is acknowledged; a process of its own."""
     log = full_log()
     with open_store(url) as store:
-        reached = store.offset("run", DEVICE.name).last_seq
+        reached = store.logs.offset("run", DEVICE.name).last_seq
         while reached < log.last_seq:
-            (result,) = store.ingest([log.arrived(max(reached - 3, 1), min(reached + 7, log.last_seq))])
+            (result,) = store.logs.ingest([log.arrived(max(reached - 3, 1), min(reached + 7, log.last_seq))])
             reached = result.offset.last_seq
             sys.stdout.write(f"{reached}\n")
             sys.stdout.flush()
@@ -81,13 +81,13 @@ def test_a_killed_controller_loses_and_doubles_nothing(databases: Databases) -> 
         output, errors = process.communicate(timeout=100)
         acknowledged = max([acknowledged, *map(int, output.split())])
         with open_store(url) as store:
-            assert store.offset("run", DEVICE.name).last_seq >= acknowledged
+            assert store.logs.offset("run", DEVICE.name).last_seq >= acknowledged
             if process.returncode == 0:
                 break
             assert process.returncode == -signal.SIGKILL, errors
     with open_store(url) as store, open_store(databases.migrated()) as clean:
-        assert store.offset("run", DEVICE.name) == Offset("log-1", log.last_seq)
+        assert store.logs.offset("run", DEVICE.name) == Offset("log-1", log.last_seq)
         prepare(clean)
-        clean.ingest([log.arrived()])
+        clean.logs.ingest([log.arrived()])
         assert content(store) == content(clean)
     assert kills == KILLS

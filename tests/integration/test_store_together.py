@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.plan import TrialKind
+from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.run import DeviceRunState, Offset, RunState
-from orchestrator.store.run_states import NewState, change_device_states
+from orchestrator.store.records.run_states import NewState, change_device_states
 from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import (
     FACTS,
@@ -54,7 +54,7 @@ def url(databases: Databases) -> str:
 
 
 def prepare(store: Store) -> None:
-    store.create_run(sample_header("run", SWEEP, MODEL), MODEL, DEVICES)
+    store.runs.create_run(sample_header("run", SWEEP, MODEL), MODEL, DEVICES)
     for device in DEVICES:
         snapshot = save_snapshot(store, device, Facts(FACTS), STARTED_AT)
         save_plan(store, "run", sample_plan(device, SWEEP, MODEL), snapshot, WORKER_SHA256)
@@ -65,7 +65,7 @@ def deliver(url: str, step: int) -> None:
     length = LOGS["pi-00"].last_seq
     with open_store(url) as store:
         for first in range(1, length + 1, step):
-            store.ingest([log.arrived(first, min(first + step - 1, length)) for log in LOGS.values()])
+            store.logs.ingest([log.arrived(first, min(first + step - 1, length)) for log in LOGS.values()])
 
 
 def test_two_controllers_that_follow_the_same_logs_store_each_record_once(url: str, databases: Databases) -> None:
@@ -73,7 +73,7 @@ def test_two_controllers_that_follow_the_same_logs_store_each_record_once(url: s
         for done in [pool.submit(deliver, url, step) for step in (3, 5, 7)]:
             done.result()
     with open_store(url) as store:
-        record = store.find_run("run")
+        record = store.runs.find_run("run")
         assert record is not None
         assert record.state is RunState.COMPLETE
         assert record.finished_at is not None
@@ -88,11 +88,11 @@ def test_two_controllers_that_follow_the_same_logs_store_each_record_once(url: s
 def test_a_run_ends_when_its_last_two_devices_end_at_once(url: str) -> None:
     def finish(device: str) -> None:
         with open_store(url) as other:
-            other.set_device_state("run", device, DeviceRunState.COMPLETE)
+            other.runs.set_device_state("run", device, DeviceRunState.COMPLETE)
 
     with open_store(url) as store, ThreadPoolExecutor(1) as pool:
         for device in ("pi-00", "pi-01"):
-            store.set_device_state("run", device, DeviceRunState.COMPLETE)
+            store.runs.set_device_state("run", device, DeviceRunState.COMPLETE)
         with store.database.write() as connection:
             third = connection.execute(text("SELECT max(id) - 1 FROM run_device")).scalar_one()
             change_device_states(connection, {third: NewState(DeviceRunState.COMPLETE)})
@@ -100,7 +100,7 @@ def test_a_run_ends_when_its_last_two_devices_end_at_once(url: str) -> None:
             with pytest.raises(TimeoutError):
                 fourth.result(timeout=0.5)
         fourth.result()
-        record = store.find_run("run")
+        record = store.runs.find_run("run")
         assert record is not None
         assert record.finished_at is not None
 
@@ -111,12 +111,12 @@ def test_readers_are_not_disturbed_by_the_writer(url: str) -> None:
     def read(store: Store) -> int:
         reads = 0
         while not stop.is_set():
-            record = store.find_run("last")
+            record = store.runs.find_run("last")
             assert record is not None
             counted = sum(sum(device.trials.values()) for device in record.devices)
             planned = sample_plan(DEVICES[0], SWEEP, MODEL).trials
             assert counted == 4 * sum(trial.kind is TrialKind.MEASURE for trial in planned)
-            store.cell_results("run", "latency_ns")
+            store.results.cell_results("run", "latency_ns")
             reads += 1
         return reads
 
@@ -125,7 +125,7 @@ def test_readers_are_not_disturbed_by_the_writer(url: str) -> None:
         try:
             length = LOGS["pi-00"].last_seq
             for seq in range(1, length + 1):
-                store.ingest([log.arrived(seq, seq) for log in LOGS.values()])
+                store.logs.ingest([log.arrived(seq, seq) for log in LOGS.values()])
         finally:
             stop.set()
         assert all(reader.result() > 0 for reader in readers)
@@ -139,26 +139,26 @@ def test_a_full_disk_stores_nothing_and_can_be_freed(tmp_path: Path) -> None:
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
         before = content(store)
         with pytest.raises(StoreError, match="the disk is full") as raised:
-            store.ingest([log.arrived() for log in LOGS.values()])
+            store.logs.ingest([log.arrived() for log in LOGS.values()])
         assert raised.value.hint == "free some space; devices keep what is not stored yet"
         assert content(store) == before
         with store.database.read() as connection:
             connection.exec_driver_sql("PRAGMA max_page_count = 100000")
-        store.ingest([log.arrived() for log in LOGS.values()])
-        assert store.offset("run", "pi-00") == Offset("log-1", LOGS["pi-00"].last_seq)
+        store.logs.ingest([log.arrived() for log in LOGS.values()])
+        assert store.logs.offset("run", "pi-00") == Offset("log-1", LOGS["pi-00"].last_seq)
 
 
 def test_a_server_that_was_restarted_is_found_again(tmp_path: Path, postgres_server: PostgresServer) -> None:
     log = LOGS["pi-00"]
     with PostgresServer(tmp_path) as server, open_store(PostgresDatabases(server).migrated()) as store:
         prepare(store)
-        store.ingest([log.arrived(1, 5)])
+        store.logs.ingest([log.arrived(1, 5)])
         server.stop()
         with pytest.raises(StoreError, match="nothing answers there") as raised:
-            store.ingest([log.arrived(6)])
+            store.logs.ingest([log.arrived(6)])
         assert server.password not in f"{raised.value} {raised.value.hint}"
         server.start()
-        (result,) = store.ingest([log.arrived(6)])
+        (result,) = store.logs.ingest([log.arrived(6)])
         assert result.offset.last_seq == log.last_seq
 
 

@@ -12,13 +12,29 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Column, Table, inspect, text
 
 from orchestrator.domain.errors import StoreError
-from orchestrator.store import migrations
-from orchestrator.store.column_types import Json, UtcTime
-from orchestrator.store.engine import Database, parse_url
-from orchestrator.store.partial_indexes import metadata
+from orchestrator.domain.facts import Facts
+from orchestrator.store.schema import migrations
+from orchestrator.store.schema.partial_indexes import metadata
+from orchestrator.store.schema.views import VIEWS
+from orchestrator.store.sql.column_types import Json, UtcTime
+from orchestrator.store.sql.engine import Database, parse_url
 from orchestrator.store.store import open_store
-from orchestrator.store.views import VIEWS
+from orchestrator.testing.event_logs import (
+    FACTS,
+    LITERT,
+    STARTED_AT,
+    TFLITE,
+    WORKER_SHA256,
+    sample_device,
+    sample_header,
+    sample_model,
+    sample_plan,
+    sample_sweep,
+    save_plan,
+    save_snapshot,
+)
 from tests.databases import Databases
+from tests.histories import store_random_history
 
 OPEN = "import sys; from orchestrator.store.store import open_store; open_store(sys.argv[1], upgrade=True).close()"
 
@@ -61,6 +77,59 @@ def test_down_leaves_nothing(databases: Databases) -> None:
     migrations.migrate(database, migrations.HEAD)
     assert views_of(database) == sorted(view.name for view in VIEWS)
     database.close()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_an_old_database_gets_the_series_and_values_that_its_records_would_have_made(
+    databases: Databases, seed: int
+) -> None:
+    with open_store(databases.migrated()) as store:
+        store_random_history(store, seed)
+        stored = cells_of(store.database)
+        migrations.downgrade(store.database, "0006")
+        assert "cell_value" not in tables_of(store.database)
+        migrations.migrate(store.database, migrations.HEAD)
+        assert cells_of(store.database) == stored
+    assert min(map(len, stored)) > 20
+
+
+def test_jobs_whose_settings_a_database_makes_equal_keep_series_of_their_own(databases: Databases) -> None:
+    """Older releases took such sweeps. Their jobs are compared with each other in no view."""
+    model = sample_model()
+    matrix = {"n": (0.0, -0.0, 1e16, 10**16, 1e23, 10**23)}
+    sweep = sample_sweep(variants=("fp32", "int8"), runtimes=(TFLITE, LITERT), matrix=matrix)
+    plan = sample_plan(sample_device(), sweep, model)
+    with open_store(databases.migrated()) as store:
+        for run in ("run-1", "run-2"):
+            store.runs.create_run(sample_header(run, sweep, model), model, [sample_device()])
+            snapshot = save_snapshot(store, sample_device(), Facts(FACTS), STARTED_AT)
+            save_plan(store, run, plan, snapshot, WORKER_SHA256)
+        stored = cells_of(store.database)
+        migrations.downgrade(store.database, "0006")
+        migrations.migrate(store.database, migrations.HEAD)
+        assert cells_of(store.database) == stored
+    assert len(stored[0]) == len(plan.jobs) == 24
+    assert len(stored[1]) == 48
+
+
+def cells_of(database: Database) -> list[list[str]]:
+    """Return the rows of series, of their jobs, of cell values and of latest values, without generated ids."""
+    series = "series.device_id, series.model_id, series.variant, series.runtime, series.settings, series.setup_sha256"
+    first = "first.variant, first.runtime, first.settings"
+    statements = (
+        f"SELECT {series} FROM series",
+        (
+            f"SELECT job.id, {series}, {first} FROM job JOIN series ON series.id = job.series_id "
+            "JOIN series AS first ON first.id = job.first_series_id"
+        ),
+        "SELECT * FROM cell_value",
+        (
+            f"SELECT {series}, kind, metric, job_id, run_id, run_started_at FROM latest_value "
+            "JOIN series ON series.id = latest_value.series_id"
+        ),
+    )
+    with database.read() as connection:
+        return [sorted(map(repr, connection.execute(text(statement)))) for statement in statements]
 
 
 def test_a_counted_attempt_is_unique(databases: Databases) -> None:
@@ -122,7 +191,7 @@ def test_processes_that_open_a_new_database_at_once_share_it(databases: Database
         _, errors = process.communicate(timeout=100)
         assert process.returncode == 0, errors
     with open_store(url) as store:
-        assert store.find_run("last") is None
+        assert store.runs.find_run("last") is None
 
 
 def test_the_next_migration_has_what_the_tables_have_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

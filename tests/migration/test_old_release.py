@@ -22,8 +22,8 @@ from sqlalchemy import Connection, Table, column, insert, inspect, select, table
 from device_worker.protocol.records import split_records
 from orchestrator.domain.conversation import RecordsArrived
 from orchestrator.domain.run import DeviceRunState, Offset
-from orchestrator.store import migrations, tables
-from orchestrator.store.engine import Database, parse_url
+from orchestrator.store.schema import migrations, tables
+from orchestrator.store.sql.engine import Database, parse_url
 from orchestrator.store.store import open_store
 from tests.databases import Databases
 from tests.fixtures.make_release import REPOSITORY
@@ -103,13 +103,13 @@ def test_an_old_database_is_upgraded_with_its_data(old_url: str) -> None:
         with store.database.read() as connection:
             assert migrations.revision(connection) == migrations.HEAD
             assert connection.exec_driver_sql("SELECT count(*) FROM attempt").scalar() == TRIALS
-        results = store.cell_results(over, "latency_ns")
+        results = store.results.cell_results(over, "latency_ns")
         medians = {(one.cell.variant, one.cell.settings["threads"]): sorted(one.trial_values) for one in results}
         assert medians["fp32", 1] == [42104, 42105, 42106]
         assert medians["int8", 2] == [21204, 21205, 21206]
         with store.database.read() as connection:
             attempt = connection.exec_driver_sql("SELECT min(attempt_id) FROM sample_block").scalar_one()
-        samples = store.load_samples(attempt, "latency_ns")
+        samples = store.results.load_samples(attempt, "latency_ns")
         assert samples is not None
         assert len(samples) == 5
 
@@ -121,11 +121,11 @@ def test_the_log_of_an_old_worker_is_ingested_once(old_url: str) -> None:
     log_id, last = events[0]["log_id"], events[-1]["seq"]
     arrived = RecordsArrived("desk-02", run, log_id, 1, last, lines)
     with open_store(old_url, upgrade=True) as store:
-        assert store.offset(run, "desk-02").last_seq < last
-        store.ingest([arrived])
-        store.ingest([arrived])
-        assert store.offset(run, "desk-02") == Offset(log_id, last)
-        assert store.standing(run, "desk-02").state is DeviceRunState.COMPLETE
+        assert store.logs.offset(run, "desk-02").last_seq < last
+        store.logs.ingest([arrived])
+        store.logs.ingest([arrived])
+        assert store.logs.offset(run, "desk-02") == Offset(log_id, last)
+        assert store.runs.standings(run, ["desk-02"])["desk-02"].state is DeviceRunState.COMPLETE
         with store.database.read() as connection:
             outcomes = connection.execute(
                 select(tables.attempt.c.outcome)
@@ -135,6 +135,7 @@ def test_the_log_of_an_old_worker_is_ingested_once(old_url: str) -> None:
             ).scalars()
             counts = Counter(outcomes)
         assert (counts.total(), counts["ok"]) == (TRIALS, MEASURED)
+        assert store.power.power_uses(run) == [], "that worker told nothing of it to this program"
 
 
 @pytest.mark.system

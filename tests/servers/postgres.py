@@ -18,15 +18,9 @@ _PORT_TRIES = 5
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 10.0
 _ROLE = "benchfleet"
-# The data needn't survive a power cut: speed is all.
-_SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
-    "synchronous_commit": "off",
-    "max_connections": "100",
-    "shared_buffers": "32MB",
-    "unix_socket_directories": "",
-}
+_SETTINGS = {"max_connections": "100", "unix_socket_directories": ""}
+# The data of most tests needn't survive a power cut: speed is all.
+_IN_A_HURRY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "shared_buffers": "32MB"}
 
 
 class PostgresServer:
@@ -38,9 +32,10 @@ class PostgresServer:
     `directory` gets the server's log. The data lies in a temporary directory of its own, because PostgreSQL
     refuses to run as root: then it runs as the user `postgres`, who couldn't reach a directory of root's.
     `data_parent` is where that directory is to lie instead of the system's own place for temporary ones.
+    A `durable` server has PostgreSQL's own defaults: what it acknowledges survives a power cut.
     """
 
-    def __init__(self, directory: Path, *, data_parent: Path | None = None) -> None:
+    def __init__(self, directory: Path, *, data_parent: Path | None = None, durable: bool = False) -> None:
         self.host = "127.0.0.1"
         self.port = free_port(self.host)
         self.password = secrets.token_hex(16)
@@ -48,6 +43,7 @@ class PostgresServer:
         self._account = _account()
         self._log_file = directory.resolve() / "postgres.log"
         self._data_parent = data_parent
+        self._settings = _SETTINGS if durable else {**_SETTINGS, **_IN_A_HURRY}
         self._data: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -156,7 +152,7 @@ class PostgresServer:
 
     def _launch(self, data: Path) -> bool:
         """Start the server once; False if another program holds the port."""
-        settings = {**_SETTINGS, "listen_addresses": self.host, "port": str(self.port)}
+        settings = {**self._settings, "listen_addresses": self.host, "port": str(self.port)}
         command = [str(self._programs / "postgres"), "-D", str(data / "cluster")]
         command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         logged_before = len(self.log_text())

@@ -22,6 +22,8 @@ _PORT_TRIES = 5
 _START_TIMEOUT_S = 10.0
 _MARK = "BENCHFLEET_TEST_SSHD"
 
+STOCK_MAX_STARTUPS = "10:30:100"
+
 NO_STARTUP_FILES = {"SHLVL": "1"}
 """With it, bash under sshd does not source the developer's ~/.bashrc, which may take longer than a test."""
 
@@ -35,7 +37,9 @@ class SshServer:
     `directory` is created; it holds keys, configuration and log, and belongs to this server alone.
     `environment` is what every session gets on top of sshd's own. `shell` understands the clients' commands in the
     place of the login shell. `prefix` are the words of a program that sshd is started through, such as `setpriv` with
-    its options.
+    its options. `max_startups` says how many connections may not be logged in before sshd drops some, as sshd_config
+    has it; sshd's own default is STOCK_MAX_STARTUPS. With `all_of_loopback` the server answers at every address of
+    127.0.0.0/8, and lets nobody in who comes from elsewhere. `other_users` are let in by their own authorized_keys.
     """
 
     def __init__(
@@ -46,6 +50,9 @@ class SshServer:
         environment: Mapping[str, str] | None = None,
         shell: str | None = None,
         prefix: Sequence[str] = (),
+        max_startups: str = "1000:30:2000",
+        all_of_loopback: bool = False,
+        other_users: Sequence[str] = (),
     ) -> None:
         self.host = host
         self.port = free_port(host)
@@ -59,6 +66,9 @@ class SshServer:
         self._shell = shell
         self._environment = {**(environment or {}), _MARK: self._mark}
         self._prefix = list(prefix)
+        self._max_startups = max_startups
+        self._listens_at = "0.0.0.0" if all_of_loopback else host  # it takes no range
+        self._allowed_users = f"{self.user}@127.0.0.0/8" if all_of_loopback else " ".join((self.user, *other_users))
         self._process: subprocess.Popen[bytes] | None = None
         self._started_before = False
         self._sshd = _find_sshd()
@@ -74,8 +84,12 @@ class SshServer:
     @property
     def known_hosts_line(self) -> str:
         """The line for a client's known_hosts that makes it trust this server's present host key."""
+        return self.known_hosts_line_of(self.host)
+
+    def known_hosts_line_of(self, host: str) -> str:
+        """Return the line for a client that reaches the server at another address."""
         algorithm, key = self._public_host_key()
-        return f"[{self.host}]:{self.port} {algorithm} {key}"
+        return f"[{host}]:{self.port} {algorithm} {key}"
 
     @property
     def host_key_fingerprint(self) -> str:
@@ -176,12 +190,13 @@ class SshServer:
     def _config(self) -> str:
         environment = " ".join(f'"{_quoted(name)}={_quoted(value)}"' for name, value in self._environment.items())
         return f"""\
-ListenAddress {self.host}
+ListenAddress {self._listens_at}
 Port {self.port}
 HostKey "{self._host_key_file}"
 PidFile "{self.directory / "sshd.pid"}"
-AuthorizedKeysFile "{self.directory / "authorized_keys"}"
+AuthorizedKeysFile "{self.directory / "authorized_keys"}" .ssh/authorized_keys
 AuthenticationMethods publickey
+AllowUsers {self._allowed_users}
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
@@ -190,7 +205,7 @@ StrictModes no
 UseDNS no
 PrintMotd no
 PrintLastLog no
-MaxStartups 1000:30:2000
+MaxStartups {self._max_startups}
 MaxSessions 1000
 LogLevel VERBOSE
 Subsystem sftp internal-sftp
@@ -233,7 +248,7 @@ SetEnv {environment}
 
     def _greets(self, logged_before: int) -> bool:
         # The log tells our sshd from a stranger on the same port; the banner, that it serves.
-        if f"Server listening on {self.host} port {self.port}" not in self.log_text()[logged_before:]:
+        if f"Server listening on {self._listens_at} port {self.port}" not in self.log_text()[logged_before:]:
             return False
         try:
             with socket.create_connection((self.host, self.port), timeout=_START_TIMEOUT_S) as connection:

@@ -42,14 +42,19 @@ class TcpRelay:
     """Forwards connections to `host`:`port` on to the target, until the test breaks the link.
 
     As a context manager it runs inside the block. `cut` is a crashed gateway or a firewall that rejects;
-    `blackhole` is a pulled cable, and `hold_after` one that is pulled at a certain byte; `restore` ends them.
+    `blackhole` is a pulled cable, and `hold_after` one that is pulled at a certain byte; `restore` ends them. A relay
+    with `admitted_per_s` serves new clients at that rate, as a busy firewall does: the others wait, connected.
     """
 
-    def __init__(self, target_host: str, target_port: int, *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, target_host: str, target_port: int, *, host: str = "127.0.0.1", admitted_per_s: float | None = None
+    ) -> None:
         self.host = host
         self.port = free_port(host)
         self.bytes_relayed = 0
         self._target = (target_host, target_port)
+        self._admission_s = 0.0 if admitted_per_s is None else 1.0 / admitted_per_s
+        self._admits_at = 0.0
         self._thread = threading.Thread(target=self._run, name="tcp-relay", daemon=True)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -58,6 +63,7 @@ class TcpRelay:
         self._listener: socket.socket | None = None
         self._connections: dict[asyncio.Task[None], socket.socket] = {}
         self._hold: _Hold | None = None
+        self._byte_s: float | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -85,6 +91,10 @@ class TcpRelay:
         """Pass no more bytes, in silence; connections stay open, and new ones are taken but not served."""
         self._do(self._set_flowing(False))
 
+    def drip(self, byte_s: float) -> None:
+        """Pass a byte each so many seconds in each direction, as a device does that is not quite dead."""
+        self._byte_s = byte_s
+
     def hold_after(self, byte_count: int, direction: Direction = Direction.BOTH) -> threading.Event:
         """Become a blackhole once exactly so many more bytes have passed; the event is set when that happens."""
         hold = _Hold(byte_count, direction)
@@ -93,6 +103,7 @@ class TcpRelay:
 
     def restore(self) -> None:
         """Pass bytes again, those held back first, and take new connections on the same port."""
+        self._byte_s = None
         self._do(self._set_flowing(True))
         self._do(self._listen(any_port=False))
 
@@ -174,6 +185,7 @@ class TcpRelay:
         try:
             reader, writer = await asyncio.open_connection(sock=client)
             writers.append(writer)
+            await self._admit()
             await self._flowing.wait()
             target_reader, target_writer = await asyncio.open_connection(*self._target)
             writers.append(target_writer)
@@ -194,12 +206,22 @@ class TcpRelay:
             with suppress(OSError):
                 await open_writer.wait_closed()
 
+    async def _admit(self) -> None:
+        """Wait until this client's turn has come."""
+        now = asyncio.get_running_loop().time()
+        self._admits_at = max(self._admits_at + self._admission_s, now)
+        await asyncio.sleep(self._admits_at - now)
+
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, direction: Direction) -> None:
         while data := await source.read(_CHUNK_BYTES):
             await self._flowing.wait()
             while data:
                 hold = self._hold if self._hold is not None and self._hold.concerns(direction) else None
-                passing = len(data) if hold is None else self._allowance(hold, len(data))
+                wanted = len(data)
+                if self._byte_s is not None:
+                    await asyncio.sleep(self._byte_s)
+                    wanted = 1
+                passing = wanted if hold is None else self._allowance(hold, wanted)
                 sink.write(data[:passing])
                 await sink.drain()
                 self.bytes_relayed += passing

@@ -25,8 +25,8 @@ trials: 2
 """
 INVENTORY = """\
 devices:
-  one: {transport: local, state_dir: ~/one, tags: {class: x86}}
-  two: {transport: local, state_dir: ~/two, tags: {class: arm}}
+  one: {transport: local, state_dir: ~/one, exclusive: false, tags: {class: x86}}
+  two: {transport: local, state_dir: ~/two, exclusive: false, tags: {class: arm}}
 """
 PLAN, RUN, DEVICES = ("plan", "first.yaml"), ("run", "first.yaml"), ("devices", "list")
 
@@ -94,6 +94,34 @@ def test_the_lab_is_right_before_it_is_spoiled(lab: Lab) -> None:
 def test_a_mistake_in_a_sweep(lab: Lab, assert_refused: Check, old: str, new: str, words: tuple[str, ...]) -> None:
     replace(lab.directory / "first.yaml", old, new)
     assert_refused((PLAN, RUN), *words)
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("/proc/self/environ", ("first.yaml:5", "the state of this machine", "/proc")),
+        ("/etc/shadow", ("first.yaml:5", "/etc/shadow is outside of the folders", "hint", "--allow-files /etc")),
+        ("{home}/.ssh/id_ed25519", ("first.yaml:5", "is hidden", "hint", "--allow-files")),
+    ],
+)
+def test_a_sweep_that_would_send_secrets(lab: Lab, assert_refused: Check, file: str, words: tuple[str, ...]) -> None:
+    lab.write("home/.ssh/id_ed25519", "a private key")
+    replace(lab.directory / "first.yaml", "files: [first.sh]", f"files: [{file.format(home=lab.home)}]")
+    assert_refused((PLAN, RUN), *words)
+
+
+def test_a_folder_is_allowed_by_a_flag_a_variable_or_the_settings(
+    lab: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (lab.directory / "first.sh").rename(elsewhere / "first.sh")
+    replace(lab.directory / "first.yaml", "files: [first.sh]", f"files: [{elsewhere}/first.sh]")
+    select = ("plan", "first.yaml", "--select", "one")
+    assert lab.run(*select).returncode == 2
+    assert lab.run(*select, "--allow-files", str(elsewhere)).returncode == 0
+    assert lab.run(*select, environment={"BENCHFLEET_ALLOW_FILES": str(elsewhere)}).returncode == 0
+    lab.write("benchfleet.toml", f'allow_files = ["{elsewhere}"]\n')
+    assert lab.run(*select).returncode == 0
 
 
 def test_a_sweep_that_is_not_there(assert_refused: Check) -> None:

@@ -138,7 +138,7 @@ def test_what_a_finished_run_leaves_is_cleaned_and_the_next_run_ships_it_again(l
     assert before
     (would,) = lab.json("devices", "clean", "pi-01", "--dry-run")
     assert blobs(lab) == before
-    assert {thing["name"] for thing in would["removed"]} == before
+    assert {item["name"] for item in would["removed"]} == before
     (did,) = lab.json("devices", "clean", "--select", "all")
     assert (did["freed_bytes"], did["removed"], did["kept"]) == (would["freed_bytes"], would["removed"], [])
     assert did["freed_bytes"] > 0

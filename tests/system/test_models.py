@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.services.build_model import ACCURACY_TOLERANCE, build_model
-from orchestrator.services.verify_models import verify_models
+from orchestrator.services.models.build import ACCURACY_TOLERANCE, build_model
+from orchestrator.services.models.verify import verify_models
 from orchestrator.specs.model import load_model
 
 MODELS = Path(__file__).parents[2] / "models"

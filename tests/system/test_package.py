@@ -15,7 +15,9 @@ import pytest
 from uv import find_uv_bin
 
 from orchestrator import __version__
+from orchestrator.domain.device import USUAL_LIMITS
 from tests.lab import REPOSITORY, SHARED_CACHE
+from tests.machines import played_machine
 
 pytestmark = [pytest.mark.system, pytest.mark.network, pytest.mark.timeout(900)]
 
@@ -60,8 +62,9 @@ class Installed:
             "PATH": f"{self.environment / 'bin'}:/usr/bin:/bin",
             "CC": "/bin/false",
         }
+        machine = played_machine(self.home / "boot_id")  # its lab's device is exclusive, as a newcomer's is
         return subprocess.run(
-            [str(self.environment / "bin" / words[0]), *words[1:]],
+            [*machine, str(self.environment / "bin" / words[0]), *words[1:]],
             cwd=folder,
             env={**kept, **changes},
             capture_output=True,
@@ -140,7 +143,7 @@ def test_the_wheel_describes_itself(built: Distribution) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert str(metadata.get_payload()).lstrip().startswith("# benchfleet")
     assert "Programming Language :: Python :: 3.13" in metadata.get_all("Classifier", [])
-    assert set(metadata.get_all("Provides-Extra", [])) == {"convert", "postgres", "ray"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"convert", "notify", "postgres", "ray"}
     assert archive.read(f"{info}/licenses/LICENSE") == (REPOSITORY / "LICENSE").read_bytes()
     assert archive.read(f"{info}/entry_points.txt").decode().split() == [
         "[console_scripts]",
@@ -166,6 +169,11 @@ def test_a_new_lab_measures_and_compares_on_sqlite(installed: Installed, tmp_pat
     assert "nothing written" in again.stdout
 
     lab = tmp_path / "lab"
+    inventory = lab / "inventory" / "local.yaml"
+    limits = ", ".join(f"{key}: null" for key in USUAL_LIMITS)  # other tests run beside this one
+    inventory.write_text(
+        inventory.read_text().replace("{transport: local,", f"{{transport: local, limits: {{{limits}}},")
+    )
     run = installed.run(lab, "benchfleet", "run", "sweeps/quickstart.yaml", timeout_s=600)
     assert run.returncode == 0, run.stderr
     assert (lab / "benchfleet.db").is_file()

@@ -153,7 +153,7 @@ def test_a_board_that_nothing_helps_is_in_quarantine_until_a_person_readmits_it(
     code, errors = ended(shelf.start("run", sweep))
     assert code == 4
     assert "it is in quarantine now" in errors
-    assert "did not come back from another boot within 2 s" in errors
+    assert "did not come back with a new boot within 2 s" in errors
     assert shelf.events() == [("power-cycle", False), ("quarantine", True)]
 
     shelf.board.server.start()

@@ -265,6 +265,34 @@ def test_failed_trials_run_again_only_when_asked(lab: Lab) -> None:
     assert_exactly_once(lab, trials=2, devices=["pi-01"])
 
 
+def test_a_complete_run_is_extended_and_an_interrupted_extension_adds_nothing_twice(lab: Lab) -> None:
+    gate = lab.directory / "gate"
+    program = f"case $BENCHFLEET_TRIAL in *.4) [ -e {gate} ] || exec sleep 600 ;; esac\n" + OK_PROGRAM
+    sweep = lab.write_exec_sweep(program, trials=2, timeouts={"trial_s": 900})
+    assert lab.run("run", str(sweep)).returncode == 0
+    more = ("runs", "resume", "last", "--trials", "+2", "--select", "pi-01 or pi-02")
+    controller = lab.start(*more, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    lab.wait_for_results("pi-01", "pi-02", at_least=6)
+    controller.send_signal(signal.SIGINT)
+    _, errors = controller.communicate(timeout=WAIT_S)
+    assert controller.returncode == 3, errors
+    gate.touch()
+    for name in ("pi-01", "pi-02"):  # a trial that waits is killed with its runner, and runs again
+        for process in lab.processes(name):
+            os.kill(process, signal.SIGKILL)
+
+    again = lab.run(*more)
+
+    assert again.returncode == 0, again.stderr
+    lab.assert_told(again, "pi-01", "1 of the trials added earlier", "going on with those, and nothing was added")
+    assert_exactly_once(lab, trials=4, devices=["pi-01", "pi-02"])
+    assert_exactly_once(lab, trials=2, devices=["pi-03"])
+    assert len(lab.json("runs", "list")) == 1, "they count as one run"
+    to_five = lab.run("runs", "resume", "last", "--trials", "5")
+    assert to_five.returncode == 0, to_five.stderr
+    assert_exactly_once(lab, trials=5)
+
+
 def test_ray_runs_the_same_sessions(lab: Lab) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
     sweep = lab.write_exec_sweep()

@@ -97,10 +97,15 @@ def test_a_database_that_cannot_be_reached_shows_no_password(lab: Lab, debug: st
         "postgresql://ada@127.0.0.1:1/lab?password=hush-db-4242",
         "postgresql://ada:hush-db-4242@127.0.0.1:port/lab",
         "mysql://ada:hush-db-4242@127.0.0.1/lab",
+        "host=127.0.0.1 password=hush-db-4242 dbname=lab",
+        "postgresql:/ada:hush-db-4242@127.0.0.1/lab",
+        "ada:hush-db-4242@127.0.0.1/lab",
+        "postgresql://ada@127.0.0.1:1/lab?sslpassword=hush-db-4242",
     ):
         done = lab.run("runs", "show", "last", environment={"BENCHFLEET_DB": url, "BENCHFLEET_DEBUG": debug})
         assert done.returncode in (2, 4), done.stderr
         assert "hush" not in done.stdout + done.stderr
+    assert not [path for path in lab.directory.rglob("*") if "hush" in path.name or "ada" in path.name]
 
 
 def test_a_password_in_the_inventory_is_refused_without_being_shown(lab: Lab) -> None:

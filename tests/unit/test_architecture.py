@@ -76,6 +76,7 @@ def test_the_innermost_packages_import_the_standard_library_and_themselves(islan
     assert [f"{named(path)} imports {name}" for path in modules(island) for name in strange_imports(path, island)] == []
 
 
+@pytest.mark.system
 def test_whatever_is_imported_is_a_declared_dependency() -> None:
     """What only another package's dependencies bring may go with its next release."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -105,6 +106,21 @@ def test_functions_stay_small_enough_to_be_read() -> None:
     }
     assert lengths
     assert {name: length for name, length in lengths.items() if length > FUNCTION_LINES_MAX} == {}
+
+
+def test_nothing_calls_sudo() -> None:
+    """A mistake in finding processes must not become a mistake as root. Hints for people may name the command."""
+    words = [
+        f"{named(path)}:{node.lineno}"
+        for path in modules("orchestrator", "device_worker")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.List | ast.Tuple)
+        and any(
+            isinstance(item, ast.Constant) and str(item.value).split("/")[-1] in ("sudo", "su", "doas")
+            for item in node.elts
+        )
+    ]
+    assert words == []
 
 
 def test_no_module_is_called_after_nothing() -> None:

@@ -28,6 +28,8 @@ def test_without_anything_there_are_defaults(tmp_path: Path) -> None:
     assert settings == Settings(
         db=f"sqlite:///{tmp_path}/benchfleet.db",
         inventory=(Path("inventory"),),
+        models=None,
+        allow_files=(),
         cache_dir=Path("/home/ann/.cache/benchfleet-controller"),
         known_hosts=Path("/home/ann/.config/benchfleet/known_hosts"),
         ssh_config=None,
@@ -230,7 +232,7 @@ def test_the_commented_settings_are_valid_and_mostly_the_defaults(tmp_path: Path
     enabled = "".join(line[1:] if line[1:2].islower() else line for line in render_settings_file().splitlines(True))
     defaults, settings = load(tmp_path), load(tmp_path, enabled)
     differing = {option.key for option in OPTIONS if getattr(defaults, option.key) != getattr(settings, option.key)}
-    assert differing == {"inventory", "ssh_config", "ray_address"}
+    assert differing == {"inventory", "models", "allow_files", "ssh_config", "ray_address"}
 
 
 def test_settings_load_without_anything_heavy() -> None:

@@ -13,6 +13,9 @@ import pytest  # noqa: E402
 
 import worker_client  # noqa: E402
 import worker_plans  # noqa: E402
+from tests.machines import leave_machine  # noqa: E402
+
+leave_machine()
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,12 @@ DESKTOP = {
 }
 
 
+def stat_file(user=0, nice=0, system=0, idle=0, iowait=0, irq=0, softirq=0, steal=0):
+    """Return /proc/stat of a machine with two processors."""
+    times = f"{user} {nice} {system} {idle} {iowait} {irq} {softirq} {steal} 0 0"
+    return f"cpu  {times}\ncpu0 {times}\ncpu1 0 0 0 0 0 0 0 0 0 0\nintr 5 0\nctxt 12\nprocs_running 1\n"
+
+
 def write_tree(root, tree):
     """Write files below a folder, and return it as text."""
     for name, content in tree.items():

@@ -47,6 +47,9 @@ FAKE_INA219 = {
     f"{HWMON}/hwmon0/curr1_input": "611\n",
     f"{HWMON}/hwmon0/power1_input": "3120000\n",
 }
+FAKE_SLOW_INA219 = dict(FAKE_INA219, **{f"{HWMON}/hwmon0/update_interval": "500\n"})
+"""As a battery's gauge: a new mean twice a second."""
+
 _TICK_S = 0.002
 
 
@@ -137,6 +140,26 @@ class FakeRapl(_Playing):
         half_uj = int(self._load.energy_uj(at_ns) - self._begin_uj) // 2
         for domain, range_uj in self._PACKAGES:
             write_file(self.root, f"{RAPL}/{domain}/energy_uj", f"{half_uj % range_uj}\n")
+
+
+class FakeSlowIna219(_Playing):
+    """A gauge that shows, twice a second, the mean power of the half second before."""
+
+    _PERIOD_NS = 500000000
+
+    def __init__(self, root, load):
+        super().__init__(root, FAKE_SLOW_INA219)
+        self._load = load
+        self._last_ns = time.monotonic_ns()
+        self._last_uj = load.energy_uj(self._last_ns)
+
+    def update(self, at_ns):
+        if at_ns - self._last_ns < self._PERIOD_NS:
+            return
+        energy_uj = self._load.energy_uj(at_ns)
+        power_uw = (energy_uj - self._last_uj) * 1000000000 / (at_ns - self._last_ns)
+        self._last_ns, self._last_uj = at_ns, energy_uj
+        write_file(self.root, f"{HWMON}/hwmon0/power1_input", f"{int(power_uw)}\n")
 
 
 class FakeIna3221(_Playing):

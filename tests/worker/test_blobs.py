@@ -9,8 +9,9 @@ import zipfile
 
 import pytest
 
-from device_worker.blobs import BlobStore
-from device_worker.bundles import BadBundle, BundleStore, Interrupted
+from device_worker.protocol.errors import BadBundle, Interrupted
+from device_worker.state.blobs import BlobStore
+from device_worker.state.bundles import BundleStore
 from worker_client import CHUNK_BYTES, Refused, sha256_of
 
 

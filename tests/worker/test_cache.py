@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from device_worker.cache import Cache
-from device_worker.process_identity import ProcessIdentity, read_boot_id, read_start_ticks
-from device_worker.state_dir import StateDir
+from device_worker.state.cache import Cache
+from device_worker.state.state_dir import StateDir
+from device_worker.system.process_identity import ProcessIdentity, read_boot_id, read_start_ticks
 from worker_client import Refused, pack_bundle, sha256_of
 
 KIB = 1 << 10

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from fixture_trees import RASPBERRY_PI_4, write_file, write_tree
-from worker_client import trials_of
+from fixture_trees import RASPBERRY_PI_4, stat_file, write_file, write_tree
+from worker_client import Refused, trials_of
 
 TEMPERATURE = "sys/class/thermal/thermal_zone0/temp"
 THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
@@ -99,3 +99,92 @@ def test_the_kernels_count_of_oom_kills_tells_memory_from_malice(pi, plans, boar
     plans.add_program("job", f"#!/bin/sh\necho 'oom_kill 1' > {board}/proc/vmstat\nkill -KILL $$\n")
     finished = trials_of(pi.execute("run-1", plans))[0]
     assert (finished["failure"]["kind"], finished["failure"]["signal"]) == ("out-of-memory", "SIGKILL")
+
+
+PRESSURE = "proc/pressure/cpu"
+CALM = "some avg10=0.10 avg60=0.10 avg300=0.10 total=1000000\n"
+BUSY = "some avg10=80.00 avg60=9.00 avg300=2.00 total=901000000\n"
+
+
+def test_a_trial_beside_other_work_is_marked_and_repeated(pi, plans, board, tmp_path):
+    plans.plan["limits"]["cpu_pressure_max_percent"] = 20.0
+    plans.plan["retries"]["invalid"] = 1
+    write_file(board, PRESSURE, CALM)
+    flag = tmp_path / "flag"
+    busy = f"[ -e {flag} ] || {{ touch {flag}; printf '{BUSY.strip()}' > {board}/{PRESSURE}; }}\n"
+    plans.add_program("job", f"#!/bin/sh\n{busy}{DONE}")
+    first, second = trials_of(pi.execute("run-1", plans))
+    assert first["conditions_before"]["cpu_pressure_percent"] == 0.1
+    assert first["conditions"]["cpu_pressure_percent"] == 100.0
+    assert first["invalid"] == ["cpu-pressure"]
+    assert (second["attempt"], second["invalid"], second["conditions"]["cpu_pressure_percent"]) == (2, [], 0.0)
+
+
+def test_without_the_limit_pressure_is_recorded_and_judges_nothing(pi, plans, board):
+    write_file(board, PRESSURE, CALM)
+    plans.add_program("job", f"#!/bin/sh\nprintf '{BUSY.strip()}' > {board}/{PRESSURE}\n{DONE}")
+    finished = trials_of(pi.execute("run-1", plans))[0]
+    assert (finished["conditions"]["cpu_pressure_percent"], finished["invalid"]) == (100.0, [])
+
+
+def test_pressure_that_the_kernel_does_not_tell_is_unknown_with_the_reason(pi, plans):
+    plans.plan["limits"]["cpu_pressure_max_percent"] = 20.0
+    plans.add_program("job", f"#!/bin/sh\n{DONE}")
+    finished = trials_of(pi.execute("run-1", plans))[0]
+    for conditions in (finished["conditions_before"], finished["conditions"]):
+        assert conditions["cpu_pressure_percent"] is None
+        assert "/proc/pressure/cpu cannot be read" in conditions["unknown"]["cpu_pressure_percent"]
+    assert finished["invalid"] == []
+
+
+def test_a_limit_that_the_worker_does_not_support_starts_nothing(pi, plans):
+    plans.plan["limits"]["humidity_percent_max"] = 60.0
+    plans.add_program("job", f"#!/bin/sh\n{DONE}")
+    with pytest.raises(Refused, match=r"limits\.humidity_percent_max: this worker does not support") as refused:
+        pi.start("run-1", plans)
+    assert refused.value.kind == "plan-invalid"
+    assert pi.ask("status", run="run-1")["state"] == "unknown"
+
+
+def test_a_limit_that_is_null_is_none(pi, plans):
+    plans.plan["limits"]["humidity_percent_max"] = None
+    plans.add_program("job", f"#!/bin/sh\n{DONE}")
+    assert pi.execute("run-1", plans)[-1]["outcome"] == "complete"
+
+
+STAT = "proc/stat"
+SPIN = (
+    "#!/usr/bin/env python3\n"
+    "import os\n"
+    "while sum(os.times()[:2]) < 0.3: pass\n"
+    "open({stat!r}, 'w').write({after!r})\n"
+    'print(\'{{"metric": "m", "value": 1}}\')\n'
+    "print('{{\"done\": true}}')\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("after", "invalid"),
+    [
+        pytest.param({"user": 30, "idle": 170}, [], id="alone"),
+        pytest.param({"user": 190, "idle": 10}, ["other-load"], id="beside others"),
+        pytest.param({"user": 30, "idle": 20, "steal": 150}, ["cpu-steal"], id="host"),
+    ],
+)
+def test_a_trial_is_judged_by_what_others_take_and_not_by_its_own_work(pi, plans, board, after, invalid):
+    plans.plan["limits"].update(other_load_max_percent=20.0, cpu_steal_max_percent=10.0)
+    write_file(board, STAT, stat_file())
+    plans.add_program("job", SPIN.format(stat=str(board / STAT), after=stat_file(**after)))
+    finished = trials_of(pi.execute("run-1", plans))[0]
+    assert finished["outcome"] == "ok"
+    assert finished["invalid"] == invalid
+    assert "other_load_percent" not in finished["conditions"]["unknown"]
+
+
+def test_a_kernel_without_pressure_is_judged_by_the_load_of_others(pi, plans, board):
+    plans.plan["limits"].update(other_load_max_percent=20.0, cpu_pressure_max_percent=20.0)
+    write_file(board, STAT, stat_file())
+    plans.add_program("job", SPIN.format(stat=str(board / STAT), after=stat_file(user=190, idle=10)))
+    finished = trials_of(pi.execute("run-1", plans))[0]
+    assert finished["conditions"]["cpu_pressure_percent"] is None
+    assert finished["invalid"] == ["other-load"]

@@ -182,6 +182,8 @@ def test_facts_have_every_key_and_no_zero_for_unknown(device):
         ("start", {"run": "r", "plan_sha256": "zz", "skip": []}),
         ("start", {"run": "r", "plan_sha256": "a" * 64}),
         ("start", {"run": "r", "plan_sha256": "a" * 64, "skip": [1]}),
+        ("start", {"run": "r", "plan_sha256": "a" * 64, "skip": [], "lease": "mine"}),
+        ("start", {"run": "r", "plan_sha256": "a" * 64, "skip": [], "lease": {"token": 0}}),
         ("status", {}),
         ("status", {"run": "../up"}),
         ("status", {"run": ".hidden"}),

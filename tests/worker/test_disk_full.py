@@ -9,11 +9,11 @@ import subprocess
 import pytest
 
 import worker_client
-from device_worker.bundles import BundleStore
-from device_worker.plan import Plan
-from device_worker.progress import Progress
-from device_worker.runner import Runner
-from device_worker.state_dir import RunDir
+from device_worker.protocol.plan import Plan
+from device_worker.runner.progress import Progress
+from device_worker.runner.runner import Runner
+from device_worker.state.bundles import BundleStore
+from device_worker.state.state_dir import RunDir
 from worker_client import Refused, trials_of
 
 DISK_BYTES = 2 << 20
@@ -173,15 +173,21 @@ def test_a_runner_whose_disk_fails_ends_without_measuring(tmp_path, plans, capfd
     plans.add_trials("job", 0, preflight=True)
     plan = Plan.parse(plans.plan_bytes())
     run_dir = RunDir(str(tmp_path), "run-1")
-    runner = Runner(run_dir, plan, Progress(plan, ()), FailedDiskLog(), wake_fd=-1)
-    runner.execute(bench=None, wakeups=NeverStopping(), containment=None)
-    assert "nothing can be written any more" in capfd.readouterr().err
+    runner = Runner(run_dir, plan, Progress(plan, ()), FailedDiskLog(), wake_fd=-1, exclusive=True)
+    runner.execute(attempts=None, wakeups=NeverStopping(), containment=NothingLeft())
+    assert "the disk is read-only now" in capfd.readouterr().err
 
 
 class NeverStopping:
     """The wake-ups of a runner that nobody disturbs."""
 
     is_stopping = False
+
+
+class NothingLeft:
+    """The containment of trials that all end."""
+
+    survivors = ()
 
 
 def test_a_bundle_that_does_not_fit_is_refused_before_it_is_unpacked(disk, tmp_path):

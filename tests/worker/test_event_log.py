@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from device_worker.event_log import EventLog, LogBusy, RecordTooLong
-from device_worker.log_reader import BATCH_BYTES, LogReader
+from device_worker.state.event_log import EventLog, LogBusy, RecordTooLong
+from device_worker.state.log_reader import BATCH_BYTES, LogReader
 
 
 @pytest.fixture

@@ -6,8 +6,11 @@ import time
 
 import pytest
 
-from device_worker import conditions, facts
-from device_worker.conditions import ThrottleSensor, read_conditions
+from device_worker.sensing import readings
+from device_worker.sensing.conditions.table import CONDITIONS, ConditionWatch
+from device_worker.sensing.conditions.temperature import read_temperature_c
+from device_worker.sensing.conditions.throttling import Throttling
+from device_worker.serving import facts
 from fixture_trees import (
     DESKTOP,
     JETSON_NANO,
@@ -19,6 +22,7 @@ from fixture_trees import (
 )
 
 KEYS = {
+    "unknown",
     "hostname",
     "machine",
     "kernel",
@@ -128,23 +132,34 @@ def test_a_desktop_whose_cpus_differ(replay, tmp_path):
     assert found["temperature_c"] == 47.25
     assert found["gpus"] == ["NVIDIA H100 80GB HBM3"]
     assert found["login_kills_processes"] is None
-    assert conditions.read_cpu_mhz() == 3400.0
+    assert readings.read_cpu_mhz() == 3400.0
 
 
 def test_a_device_that_says_nothing_has_nulls(replay, tmp_path):
     replay({})
     found = collect(tmp_path)
     always = {"hostname", "machine", "kernel", "libc_name", "libc_version", "python", "python_path", "cpu_count"}
-    always |= {"disk_free_bytes", "boot_id", "state_dir", "unix_ns", "system_runtimes", "power_sources", "health"}
+    always |= {
+        "disk_free_bytes",
+        "boot_id",
+        "state_dir",
+        "unix_ns",
+        "system_runtimes",
+        "power_sources",
+        "health",
+        "unknown",
+    }
     assert {key for key, value in found.items() if value is None} == KEYS - always
-    before = read_conditions(ThrottleSensor())
-    assert {key for key, value in before.items() if value is not None} == {"clock_unix_ns"}
+    before = ConditionWatch({}).read()
+    assert {key for key, value in before.items() if value is not None} == {"clock_unix_ns", "unknown"}
+    assert set(before["unknown"]) == {kind.reading for kind in CONDITIONS}
+    assert all(before["unknown"].values())
 
 
 @pytest.mark.parametrize("content", ["", "\n", "n/a\n", "-274000\n", "999999\n"])
 def test_a_sensor_that_says_nonsense_is_not_believed(replay, content):
     replay(dict(RASPBERRY_PI_4, **{"sys/class/thermal/thermal_zone0/temp": content}))
-    assert conditions.read_temperature_c() is None
+    assert read_temperature_c() is None
 
 
 def test_a_program_that_hangs_or_fails_says_nothing(replay, tmp_path):
@@ -156,7 +171,7 @@ def test_a_program_that_hangs_or_fails_says_nothing(replay, tmp_path):
 def test_throttle_bits_of_a_pi_mean_now_or_since_the_last_look(replay):
     root = replay(RASPBERRY_PI_4)
     name = "sys/devices/platform/soc/soc:firmware/get_throttled"
-    sensor = ThrottleSensor()
+    sensor = Throttling()
     readings = []
     for bits in ("50000", "50000", "50005", "50000", "70000", "70000"):
         write_file(root, name, bits + "\n")
@@ -167,12 +182,12 @@ def test_throttle_bits_of_a_pi_mean_now_or_since_the_last_look(replay):
 def test_a_pi_without_the_file_is_asked_by_its_program(replay):
     root = replay(RASPBERRY_PI_3_32_BIT)
     write_program(root, "opt/vc/bin/vcgencmd", '#!/bin/sh\n[ "$1" = get_throttled ] && echo throttled=0x50004\n')
-    assert ThrottleSensor().read() is True
+    assert Throttling().read() is True
 
 
 def test_throttle_counters_are_compared_with_the_last_look(replay):
     root = replay(DESKTOP)
-    sensor = ThrottleSensor()
+    sensor = Throttling()
     assert sensor.read() is None
     assert sensor.read() is False
     write_file(root, "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count", "1\n")

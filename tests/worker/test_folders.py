@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from device_worker import workspace
-from device_worker.blobs import BlobStore
-from device_worker.folders import remove_tree
+from device_worker.runner import workspace
+from device_worker.state.blobs import BlobStore
+from device_worker.system.folders import remove_tree
 
 
 def test_a_folder_goes_with_all_that_is_in_it(tmp_path):

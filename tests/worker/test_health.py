@@ -6,11 +6,12 @@ import subprocess
 
 import pytest
 
-from device_worker import facts, health
-from device_worker.process_identity import read_boot_id
-from device_worker.state_dir import StateDir
+from device_worker.serving import facts, health
+from device_worker.state.state_dir import StateDir
+from device_worker.system.process_identity import read_boot_id
 from fixture_trees import write_tree
 from worker_client import read_log, runner_of, wait_until
+from worker_plans import OK_SCRIPT
 
 HANG = "#!/bin/sh\necho $$ > {0}\nexec sleep 600\n"
 
@@ -127,3 +128,23 @@ def test_a_lock_of_nonsense_is_nobodys(tmp_path):
         found = health.collect_health(str(tmp_path))
         assert (found["holder"], found["previous_crash"]) == (None, None)
     assert StateDir(str(tmp_path)).known_runs() == []
+
+
+def test_a_runner_that_proc_does_not_show_is_alive_by_its_lock(connect, plans, tmp_path):
+    """As a runner in another container that shares the state folder: it has no number here."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make a process namespace")
+    elsewhere = connect(prefix=("unshare", "--pid", "--fork", "--mount-proc", "--kill-child"))
+    flag, gate = tmp_path / "flag", tmp_path / "gate"
+    os.mkfifo(str(gate))
+    plans.add_program("job", f"#!/bin/sh\ntouch {flag}\nread line < {gate}\n{OK_SCRIPT[10:]}")
+    log_id = elsewhere.start("run-1", plans)["log_id"]
+    wait_until(flag.exists)
+    here = connect()
+    found = health_of(here)
+    assert (found["holder"]["run"], found["previous_crash"], found["leftover_processes"]) == ("run-1", None, 0)
+    assert here.ask("status", run="run-1")["state"] == "running"
+    messages = here.follow("run-1", log_id, heartbeat_s=0.2)
+    here.until(messages, "trial-started")
+    gate.write_text("go\n")
+    assert [message["state"] for message in messages if message["type"] == "follow-ended"] == ["finished"]

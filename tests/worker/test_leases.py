@@ -6,9 +6,11 @@ import stat
 
 import pytest
 
-from device_worker.errors import WorkerError
-from device_worker.leases import Lease, LeaseBook
-from device_worker.state_dir import StateDir
+from device_worker.protocol.errors import WorkerError
+from device_worker.protocol.fields import BadField, Fields
+from device_worker.protocol.start import Lease
+from device_worker.state.leases import LeaseBook
+from device_worker.state.state_dir import StateDir
 from worker_client import Refused, sha256_of, wait_until
 
 DONE = 'echo \'{"metric": "m", "value": 1}\'\necho \'{"done": true}\'\n'
@@ -18,6 +20,10 @@ DATABASE = "5e0c1b9e-0000-4000-8000-000000000001"
 def lease(token, database=DATABASE, **fields):
     said = {"database": database, "device": "pi-03", "token": token, "holder": "ann@ws1", "estimate_s": 120}
     return dict(said, **fields)
+
+
+def read(value):
+    return Lease(Fields(value, "lease"))
 
 
 def start(device, builder, run="run-1", **fields):
@@ -43,13 +49,13 @@ def book(tmp_path):
 
 
 def admit(book, token, database=DATABASE):
-    book.admit(Lease(database, token, "ann@ws1", None))
+    book.admit(read(lease(token, database=database, estimate_s=None)))
 
 
 def test_a_lower_token_of_the_same_database_is_refused(book):
     admit(book, 7)
     admit(book, 7)
-    with pytest.raises(WorkerError, match="the lease of ann@ws1 is not the newest") as refused:
+    with pytest.raises(WorkerError, match="the lease of ann@ws1 has ended") as refused:
         admit(book, 6)
     assert refused.value.kind == "stale-lease"
     admit(book, 8)
@@ -115,16 +121,15 @@ def test_a_file_that_a_person_spoilt_is_begun_anew(book, tmp_path, content):
     ],
 )
 def test_what_is_no_lease_is_a_bad_request(value):
-    with pytest.raises(WorkerError) as refused:
-        Lease.parse(value)
-    assert refused.value.kind == "bad-request"
+    with pytest.raises(BadField, match=r"^lease: "):
+        read(value)
 
 
 def test_a_device_that_is_renamed_begins_anew(book):
-    book.admit(Lease.parse(lease(7)))
-    book.admit(Lease.parse(lease(1, device="pi-3")))
-    with pytest.raises(WorkerError, match="not the newest"):
-        book.admit(Lease.parse(lease(6)))
+    book.admit(read(lease(7)))
+    book.admit(read(lease(1, device="pi-3")))
+    with pytest.raises(WorkerError, match="has been under a newer lease"):
+        book.admit(read(lease(6)))
 
 
 def test_a_start_under_an_old_lease_starts_nothing(device, plans, state_dir):
@@ -139,7 +144,7 @@ def test_a_start_under_an_old_lease_starts_nothing(device, plans, state_dir):
 def test_a_run_that_goes_on_is_not_told_of_to_an_old_lease(device, waiting, connect):
     plans, fifo = waiting
     log_id = start(device, plans, lease=lease(5))["log_id"]
-    with pytest.raises(Refused, match="not the newest"):
+    with pytest.raises(Refused, match="has been under a newer lease"):
         start(connect(), plans, lease=lease(4))
     assert start(connect(), plans, lease=lease(6))["log_id"] == log_id
     with open(fifo, "w") as gate:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from device_worker.process_identity import ProcessIdentity
+from device_worker.system.process_identity import ProcessIdentity
 from worker_client import Refused, read_log, runner_of, sha256_of, trials_of, wait_until
 
 DONE = 'echo \'{"metric": "m", "value": 1}\'\necho \'{"done": true}\'\n'
@@ -283,6 +283,35 @@ def test_a_run_goes_on_with_the_plan_it_began_with(device, plans, gate, state_di
         device.start("run-1", plans)
     assert refused.value.kind == "plan-invalid"
     assert device.ask("status", run="run-1")["state"] == "stopped"
+
+
+def test_an_extended_plan_goes_on_with_the_log_of_the_plan_before(device, plans, gate, state_dir, tmp_path):
+    opened = tmp_path / "opened"
+    plans.add_program("gated", gate.script.replace("read", f"[ -e {opened} ] || read"))
+    begun = sha256_of(plans.plan_bytes())
+    device.start("run-1", plans)
+    gate.wait_for_trial()
+    kill_runner(state_dir, "run-1")
+    plans.plan["extends"] = [{"number": 1, "plan_sha256": begun, "trials": len(plans.plan["trials"])}]
+    plans.plan["trials"].append({"trial": "gated.2", "job": "gated", "kind": "measure", "index": 2})
+    opened.touch()
+    events = device.execute("run-1", plans)
+    assert [event["log_id"] for event in events if event["kind"] == "log-opened"] == [events[0]["log_id"]]
+    assert events[0]["plan_sha256"] == begun, "one log, which began with the plan before"
+    assert [event["trial"] for event in events if event["kind"] == "trial-finished"] == ["gated.1", "gated.2"]
+    assert events[-1]["outcome"] == "complete"
+    link = os.readlink(os.path.join(state_dir, "runs", "run-1", "plan.json"))
+    assert os.path.basename(link) == sha256_of(plans.plan_bytes()), "the cache keeps the plan of the runner"
+
+
+def test_a_plan_that_extends_another_plan_than_the_log_has_is_refused(device, plans, gate, state_dir):
+    plans.add_program("gated", gate.script)
+    device.start("run-1", plans)
+    gate.wait_for_trial()
+    kill_runner(state_dir, "run-1")
+    plans.plan["extends"] = [{"number": 1, "plan_sha256": "0" * 64, "trials": 1}]
+    with pytest.raises(Refused, match="began with the plan"):
+        device.start("run-1", plans)
 
 
 def test_a_plan_of_another_protocol_is_refused(device, plans, state_dir):

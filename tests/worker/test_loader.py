@@ -51,7 +51,7 @@ def test_the_state_folder_is_private(connect, fresh_dir):
 
 def test_bytecode_is_kept_so_that_later_starts_compile_nothing(connect, fresh_dir):
     connect(state_dir=fresh_dir)
-    cached = glob.glob(os.path.join(fresh_dir, "worker", "*", "device_worker", "__pycache__", "*.pyc"))
+    cached = glob.glob(os.path.join(fresh_dir, "worker", "*", "device_worker", "serving", "__pycache__", "*.pyc"))
     assert any("conversation" in path for path in cached)
 
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from device_worker import login_session
-from device_worker.errors import WorkerError
+from device_worker.protocol.errors import WorkerError
+from device_worker.system import login_session
 from fixture_trees import write_file, write_program, write_tree
 
 IN_SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"
@@ -81,7 +81,7 @@ def test_a_manager_that_does_not_take_it_is_a_refusal(systemd, busctl):
     systemd.install_loginctl("yes")
     if busctl is not None:
         systemd.install_busctl(busctl)
-    with pytest.raises(WorkerError, match="takes no runner"):
+    with pytest.raises(WorkerError, match="refuses the runner"):
         login_session.leave_login_session(os.getpid())
 
 
@@ -90,7 +90,7 @@ def test_a_job_that_comes_to_nothing_is_found_out(systemd, monkeypatch):
     monkeypatch.setattr(login_session, "_MOVE_S_MAX", 0.1)
     systemd.install_loginctl("yes")
     systemd.install_busctl("#!/bin/sh\necho 'o \"/job/7\"'\n")
-    with pytest.raises(WorkerError, match="takes no runner"):
+    with pytest.raises(WorkerError, match="refuses the runner"):
         login_session.leave_login_session(os.getpid())
 
 

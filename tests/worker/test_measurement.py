@@ -5,7 +5,9 @@ from array import array
 
 import pytest
 
-from device_worker.measurement import Rule, choose_batch, median, time_calls
+from device_worker.protocol.fields import Fields
+from device_worker.protocol.specification import MeasureRule
+from device_worker.trial.measurement import StopRule, choose_batch, median, time_calls
 
 MEASURE = {
     "warmup_runs_min": 5,
@@ -15,6 +17,11 @@ MEASURE = {
     "seconds_max": 1.0,
     "runs_max": 1000,
 }
+
+
+def measure(**changes):
+    """Return a plan's measuring rule."""
+    return MeasureRule(Fields(dict(MEASURE, **changes), "measure"))
 
 
 READING_NS = 25
@@ -60,12 +67,12 @@ class RealCall:
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()
-    monkeypatch.setattr("device_worker.measurement.perf_counter_ns", made)
+    monkeypatch.setattr("device_worker.trial.measurement.perf_counter_ns", made)
     return made
 
 
 def rule(**changes):
-    return Rule.of_measurement(dict(MEASURE, **changes))
+    return StopRule.of_measurement(measure(**changes))
 
 
 def test_enough_runs_and_enough_time_end_the_measurement(clock):
@@ -96,10 +103,10 @@ def test_more_samples_than_a_chunk_are_all_kept():
 
 
 def test_a_warm_up_ends_by_its_own_rule(clock):
-    assert len(time_calls(Call(clock), Rule.of_warmup(MEASURE)).samples) == 5
-    timing = time_calls(Call(clock, 0.0005), Rule.of_warmup(dict(MEASURE, warmup_seconds_min=0.02)))
+    assert len(time_calls(Call(clock), StopRule.of_warmup(measure())).samples) == 5
+    timing = time_calls(Call(clock, 0.0005), StopRule.of_warmup(measure(warmup_seconds_min=0.02)))
     assert 0.02 <= (timing.end_ns - timing.begin_ns) / 1e9 < 0.0206
-    assert len(time_calls(Call(clock, 0.02), Rule.of_warmup(dict(MEASURE, seconds_max=0.03))).samples) == 2
+    assert len(time_calls(Call(clock, 0.02), StopRule.of_warmup(measure(seconds_max=0.03))).samples) == 2
 
 
 @pytest.mark.parametrize("seconds", [10e-9, 50e-9, 0.5e-6, 3e-6])

@@ -7,13 +7,25 @@ import time
 
 import pytest
 
-from device_worker.errors import WorkerError
-from device_worker.plan import Plan
+from device_worker.protocol.errors import WorkerError
+from device_worker.protocol.plan import Plan
 from fixture_trees import RASPBERRY_PI_4, write_tree
-from power_fakes import FAKE_RAPL, HWMON, RAPL, BusyWhile, Constant, FakeIna3221, FakeRapl, SquareWave
+from power_fakes import FAKE_RAPL, HWMON, RAPL, BusyWhile, Constant, FakeIna3221, FakeRapl, FakeSlowIna219, SquareWave
 from worker_client import trials_of
 
 CPUS = sorted(os.sched_getaffinity(0))
+ACCOUNT = {
+    "source",
+    "kind",
+    "period_s",
+    "samples",
+    "rate_hz",
+    "idle_w",
+    "overhead_cpu_ns",
+    "reason",
+    "energy_reason",
+    "caution",
+}
 POWER_METRICS = {"energy_mj", "energy_gross_mj", "power_idle_w", "power_mean_w"}
 
 PROGRAM = """#!{python}
@@ -61,13 +73,13 @@ def program(busy=None, lead_s=0.1, window_s=WINDOW_S, middle="", window=WINDOW):
 @pytest.mark.parametrize("power", [None, {}, {"idle_s": "5"}, {"idle_s": -1}, {"idle_s": float("inf")}])
 def test_a_plan_that_says_nonsense_of_idle_time_is_refused(plans, power):
     plans.plan["power"] = power
-    with pytest.raises(WorkerError, match="the plan's power"):
+    with pytest.raises(WorkerError, match=r"^plan: power"):
         Plan.parse(plans.plan_bytes())
 
 
 def test_a_plan_that_says_nothing_of_idle_time_gets_five_seconds(plans):
     del plans.plan["power"]
-    assert Plan.parse(plans.plan_bytes()).power == {"idle_s": 5.0}
+    assert Plan.parse(plans.plan_bytes()).idle_s == 5.0
 
 
 @pytest.fixture
@@ -84,6 +96,15 @@ def metered(connect, board):
 def metrics_of(finished):
     assert finished["failure"] is None
     return {metric["name"]: metric.get("value") for metric in finished["metrics"]}
+
+
+def absence_of(finished):
+    """Return why nothing was sampled, from an account that says nothing else."""
+    power = finished["power"]
+    assert set(power) == ACCOUNT
+    assert (power["samples"], power["overhead_cpu_ns"]) == (0, 0)
+    assert [power[key] for key in ("source", "kind", "period_s", "rate_hz", "idle_w", "caution")] == [None] * 6
+    return power["reason"]
 
 
 def about(value, fake):
@@ -127,8 +148,17 @@ def test_energy_is_counted_above_the_idle_power_of_the_same_run(metered, plans, 
         assert metrics["energy_gross_mj"] == about(20.0 * 1000 * seconds / INFERENCES, fake)
         assert metrics["energy_mj"] == about(16.0 * 1000 * seconds / INFERENCES, fake)
         power = finished["power"]
-        assert set(power) == {"source", "samples", "rate_hz", "idle_w", "overhead_cpu_ns", "reason"}
-        assert (power["idle_w"], power["reason"]) == (metrics["power_idle_w"], None)
+        assert set(power) == ACCOUNT
+        assert power["idle_w"] == metrics["power_idle_w"]
+        assert (power["reason"], power["energy_reason"], power["caution"]) == (None, None, None)
+        assert (power["source"], power["kind"], power["period_s"]) == (
+            "rapl" if fake_type is FakeRapl else "hwmon ina3221 VDD_IN",
+            "energy-counter" if fake_type is FakeRapl else "power-gauge",
+            0.04,
+        )
+        sources = {metric["name"]: metric.get("source") for metric in finished["metrics"]}
+        assert {sources.pop(name) for name in POWER_METRICS} == {power["source"]}
+        assert set(sources.values()) == {None}, "what the trial measured has no power source"
         assert power["samples"] >= 20
         assert 0 < power["overhead_cpu_ns"] < 0.1 * finished["duration_ns"]
     started = trials_of(events, "trial-started")
@@ -154,7 +184,7 @@ def test_a_device_without_a_source_pays_nothing(metered, plans, board):
     assert time.monotonic() - begin < 20
     assert set(metrics_of(finished)) == {"latency_ns", "load_ns", "runner_threads"}
     assert metrics_of(finished)["runner_threads"] == 1
-    assert finished["power"] is None
+    assert absence_of(finished) == "the device has no power source"
     assert metered.ask("facts")["facts"]["power_sources"] == []
 
 
@@ -193,7 +223,7 @@ def test_a_source_that_cannot_be_read_is_passed_over_and_reported(metered, plans
     os.unlink(str(board / RAPL / "intel-rapl:1" / "energy_uj"))
     plans.add_program("job", program(window_s=0.01))
     finished = trials_of(metered.execute("run-1", plans))[0]
-    assert finished["power"] is None
+    assert absence_of(finished).startswith("rapl: /sys/class/powercap/intel-rapl:1/energy_uj: ")
     assert metrics_of(finished)["runner_threads"] == 1
     (source,) = metered.ask("facts")["facts"]["power_sources"]
     assert (source["name"], source["readable"]) == ("rapl", False)
@@ -206,6 +236,7 @@ def test_what_a_program_measures_of_itself_stands(metered, plans, board):
         finished = trials_of(metered.execute("run-1", plans))[0]
     assert [metric["name"] for metric in finished["metrics"]].count("energy_gross_mj") == 1
     assert metrics_of(finished)["energy_gross_mj"] == 7.25
+    assert [metric.get("source") for metric in finished["metrics"] if metric["name"] == "energy_gross_mj"] == [None]
     assert metrics_of(finished)["power_mean_w"] == pytest.approx(4.0)
 
 
@@ -218,6 +249,62 @@ def test_preflights_and_failed_attempts_have_no_power(metered, plans, board):
     assert metrics_of(preflight)["runner_threads"] == 1
     assert (preflight["power"], failed["power"]) == (None, None)
     assert (failed["outcome"], failed["metrics"]) == ("failed", [])
+
+
+HEEDING = """
+begin = time.monotonic_ns()
+time.sleep(float(os.environ["BENCHFLEET_SECONDS_MIN"]))
+"""
+
+
+def heeding_program():
+    """Return a program that measures for as long as it is asked to, and no longer."""
+    return program(window_s=0.0, middle=HEEDING)
+
+
+def test_a_source_that_shows_two_means_a_second_gives_a_figure_with_a_caution(metered, plans, board):
+    """The sweep wants 0.2 s of each trial: the runner asks for as much as `seconds_max` allows."""
+    plans.plan["measure"].update(seconds_min=0.2, seconds_max=11.5)
+    plans.plan["limits"]["trial_timeout_s"] = 40.0
+    plans.add_program("job", heeding_program())
+    load = SquareWave(4.0, 12.0, 700000000)
+    with FakeSlowIna219(board, load) as fake:
+        finished = trials_of(metered.execute("run-1", plans))[0]
+    power, window = finished["power"], finished["window"]
+    seconds = duration_of(finished) / 1e9
+    assert 11.5 <= seconds < 14
+    assert (power["source"], power["period_s"], power["reason"]) == ("hwmon ina219", 0.5, None)
+    assert power["rate_hz"] == pytest.approx(2.0, rel=0.1)
+    assert "readings, fewer than 60: each is the mean of the 0.5 s before it" in power["caution"]
+    true_uj = load.energy_uj(window["end_mono_ns"]) - load.energy_uj(window["begin_mono_ns"])
+    late_share = (0.5 + fake.pause_s_max) / seconds  # what the last half second may differ by
+    assert metrics_of(finished)["power_mean_w"] == pytest.approx(true_uj / seconds / 1e6, rel=late_share)
+
+
+def test_a_source_that_is_too_slow_for_the_sweep_says_what_it_would_take(metered, plans, board):
+    plans.plan["measure"].update(seconds_min=0.2, seconds_max=1.0)
+    plans.add_program("job", heeding_program())
+    with FakeSlowIna219(board, Constant(5.0)):
+        finished = trials_of(metered.execute("run-1", plans))[0]
+    assert duration_of(finished) < 1e9, "a longer window would have gained nothing"
+    assert not POWER_METRICS & set(metrics_of(finished))
+    assert finished["power"]["reason"].endswith(
+        " readings, fewer than 20: hwmon ina219 has a reading each 0.5 s, so that a window takes 11 s, "
+        "and seconds_max allows 1 s"
+    )
+
+
+def test_a_window_that_ended_at_runs_max_names_runs_max(metered, plans, board):
+    """The program reports 40 latency samples, and the sweep allows 40."""
+    plans.plan["measure"].update(seconds_min=0.2, seconds_max=12.0, runs_min=1, runs_max=40)
+    plans.plan["limits"]["trial_timeout_s"] = 40.0
+    plans.add_program("job", program(window_s=0.3))
+    with FakeSlowIna219(board, Constant(5.0)):
+        finished = trials_of(metered.execute("run-1", plans))[0]
+    assert not POWER_METRICS & set(metrics_of(finished))
+    reason = finished["power"]["reason"]
+    assert " readings, fewer than 20: the window ended at runs_max 40 after 0.3" in reason
+    assert reason.endswith(" s, of 12 s wanted")
 
 
 def test_the_wait_for_idle_power_can_be_cancelled(metered, plans, board):
@@ -237,4 +324,4 @@ def test_a_gauge_that_vanishes_before_the_run_is_no_source(metered, plans, board
         assert metered.ask("facts")["facts"]["power_sources"][0]["readable"]
     shutil.rmtree(str(board / HWMON))
     plans.add_program("job", program(window_s=0.01))
-    assert trials_of(metered.execute("run-1", plans))[0]["power"] is None
+    assert absence_of(trials_of(metered.execute("run-1", plans))[0]) == "the device has no power source"

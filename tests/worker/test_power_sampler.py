@@ -4,10 +4,12 @@ import threading
 
 import pytest
 
-from device_worker.power import sampler as sampler_module
-from device_worker.power.base import PowerSource, SourceKind
-from device_worker.power.meter import Meter
-from device_worker.power.sampler import Sampler
+from device_worker.protocol.vocabulary import SourceKind
+from device_worker.sensing.power import sampler as sampler_module
+from device_worker.sensing.power.base import PowerSource
+from device_worker.sensing.power.meter import Meter
+from device_worker.sensing.power.sampler import Sampler
+from device_worker.system.patient_reader import PatientReader
 from worker_client import wait_until
 
 WATTS_UW = 5000000
@@ -71,7 +73,7 @@ def sampling_threads():
 
 def test_a_recording_begins_with_a_reading_and_ends_with_one_and_leaves_no_thread(gauge):
     threads = sampling_threads()
-    sampler = Sampler(gauge)
+    sampler = Sampler(gauge, PatientReader())
     assert (gauge.asked, sampling_threads()) == (1, threads)
     sampler.begin()
     wait_until(lambda: gauge.asked >= 5)
@@ -83,7 +85,7 @@ def test_a_recording_begins_with_a_reading_and_ends_with_one_and_leaves_no_threa
 
 
 def test_a_process_that_never_started_ends_a_recording_that_never_began(gauge):
-    sampler = Sampler(gauge)
+    sampler = Sampler(gauge, PatientReader())
     sampler.end()
     assert gauge.asked == 1
 
@@ -107,7 +109,7 @@ def test_a_source_that_fails_in_the_midst_ends_the_thread_and_the_figures(gauge,
 def test_a_source_that_is_gone_at_the_beginning_gets_no_thread(gauge):
     gauge.value = None
     threads = sampling_threads()
-    sampler = Sampler(gauge)
+    sampler = Sampler(gauge, PatientReader())
     sampler.begin()
     assert sampling_threads() == threads
     sampler.end()
@@ -123,8 +125,10 @@ def test_a_source_that_hangs_is_left_behind_for_good(gauge, monkeypatch):
     wait_until(lambda: gauge.asked == 2)
     sampler.end()
     metrics, account = meter.judge(sampler, {"begin_mono_ns": 1, "end_mono_ns": 2}, 1)
-    assert (metrics, account["reason"]) == ([], "scripted did not answer within 0.05 s")
+    assert (metrics, account["reason"]) == ([], "scripted: did not answer within 0.05 s")
     assert meter.new_sampler() is None
+    absence = meter.explain_absence()
+    assert (absence["source"], absence["samples"], absence["reason"]) == ("scripted", 0, account["reason"])
     gauge.answers.set()
     wait_until(lambda: sampling_threads() == 0)
 
@@ -159,6 +163,9 @@ def test_idle_power_of_too_few_readings_is_unknown(gauge):
     meter = Meter(gauge, 5.0)
     meter.measure_idle(Wakeups(gauge, readings=5))
     assert meter.idle_w is None
+    gauge.asked = 0
+    sampler = recorded(meter, gauge)
+    assert meter.judge(sampler, window_of(sampler), 4)[1]["energy_reason"].startswith("idle power is unknown: ")
 
 
 def test_nothing_is_waited_for_without_a_source():
@@ -199,16 +206,21 @@ def test_a_device_that_was_busier_when_idle_has_no_energy_above_idle(gauge):
     meter.measure_idle(Wakeups(gauge))
     gauge.value, gauge.asked = WATTS_UW // 2, 0
     sampler = recorded(meter, gauge)
-    metrics, _account = meter.judge(sampler, window_of(sampler), 4)
+    metrics, account = meter.judge(sampler, window_of(sampler), 4)
     assert {metric["name"] for metric in metrics} == {"power_mean_w", "power_idle_w", "energy_gross_mj"}
+    assert (account["reason"], account["energy_reason"]) == (None, "the device took more power when it was idle")
 
 
 def test_without_idle_power_and_inferences_only_mean_power_is_known(gauge):
     meter = Meter(gauge, idle_s=0.0)
     meter.measure_idle(Wakeups(gauge))
     sampler = recorded(meter, gauge)
-    metrics, _account = meter.judge(sampler, window_of(sampler), 0)
+    metrics, account = meter.judge(sampler, window_of(sampler), 0)
     assert [metric["name"] for metric in metrics] == ["power_mean_w"]
+    assert account["energy_reason"] == "no latency_ns sample says how many inferences the window held"
+    metrics, account = meter.judge(sampler, window_of(sampler), 4)
+    assert [metric["name"] for metric in metrics] == ["power_mean_w", "energy_gross_mj"]
+    assert account["energy_reason"] == "idle power was not measured"
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ import tempfile
 
 import pytest
 
-from device_worker import power
-from device_worker.facts import collect_facts
-from device_worker.power import hwmon, rapl
-from device_worker.power.base import PowerSource, SourceKind, Unreadable
+from device_worker.protocol.vocabulary import SourceKind
+from device_worker.sensing import power
+from device_worker.sensing.power import hwmon, rapl
+from device_worker.sensing.power.base import PowerSource, Unreadable
+from device_worker.serving.facts import collect_facts
+from device_worker.system.patient_reader import PatientReader
 from fixture_trees import RASPBERRY_PI_4, write_file, write_tree
-from power_fakes import FAKE_INA219, FAKE_JETSON_INA3221, FAKE_RAPL, HWMON, RAPL
+from power_fakes import FAKE_INA219, FAKE_JETSON_INA3221, FAKE_RAPL, FAKE_SLOW_INA219, HWMON, RAPL
 
 
 @pytest.fixture
@@ -35,6 +37,7 @@ SOURCES = [
         hwmon, FAKE_JETSON_INA3221, "hwmon ina3221 VDD_IN", SourceKind.POWER_GAUGE, 2500000, id="hwmon-ina3221"
     ),
     pytest.param(hwmon, FAKE_INA219, "hwmon ina219", SourceKind.POWER_GAUGE, 3120000, id="hwmon-ina219"),
+    pytest.param(hwmon, FAKE_SLOW_INA219, "hwmon ina219", SourceKind.POWER_GAUGE, 3120000, id="hwmon-slow"),
 ]
 
 
@@ -44,9 +47,9 @@ def test_a_source_is_opened_named_and_read(replay, module, tree, name, kind, val
     source = module.open_source()
     assert isinstance(source, PowerSource)
     assert (source.name, source.kind, source.read()) == (name, kind, value)
-    assert source.period_s == pytest.approx(0.04)
+    assert source.period_s >= PowerSource.period_s, "nothing is read more often than the sampler's own rate"
     assert power.open_source().name == name
-    assert power.describe_sources() == [{"name": name, "readable": True, "reason": None}]
+    assert power.describe_sources(PatientReader()) == [{"name": name, "readable": True, "reason": None}]
 
 
 @pytest.mark.parametrize(("module", "tree", "name", "kind", "value"), SOURCES)
@@ -73,7 +76,7 @@ def test_a_device_without_any_hardware_has_no_source(replay, tmp_path):
 def test_a_counter_is_preferred_to_a_gauge(replay):
     replay(dict(FAKE_INA219, **FAKE_RAPL))
     assert power.open_source().name == "rapl"
-    assert [found["name"] for found in power.describe_sources()] == ["rapl", "hwmon ina219"]
+    assert [found["name"] for found in power.describe_sources(PatientReader())] == ["rapl", "hwmon ina219"]
 
 
 def energies_of(root, readings, range_uj="1000\n"):
@@ -143,7 +146,7 @@ def nobody(monkeypatch):
 def test_a_counter_that_only_root_may_read_is_reported_and_passed_over(nobody):
     assert power.open_source().name == "hwmon ina3221 VDD_IN"
     reason = "this user may not read /sys/class/powercap/intel-rapl:0/energy_uj"
-    assert power.describe_sources() == [
+    assert power.describe_sources(PatientReader()) == [
         {"name": "rapl", "readable": False, "reason": reason},
         {"name": "hwmon ina3221 VDD_IN", "readable": True, "reason": None},
     ]
@@ -152,7 +155,7 @@ def test_a_counter_that_only_root_may_read_is_reported_and_passed_over(nobody):
 def test_rails_of_which_none_is_the_supply_are_not_added_up(replay):
     replay(dict(FAKE_JETSON_INA3221, **{f"{HWMON}/hwmon1/in1_label": "VDD_GPU_SOC\n"}))
     assert power.open_source() is None
-    (found,) = power.describe_sources()
+    (found,) = power.describe_sources(PatientReader())
     assert (found["name"], found["readable"]) == ("hwmon", False)
     assert found["reason"].endswith("supply: ina3221 VDD_GPU_SOC, ina3221 VDD_CPU_GPU_CV, ina3221 VDD_SOC")
 
@@ -162,9 +165,22 @@ def test_a_rail_that_is_switched_off_is_none(replay):
     assert hwmon.open_source().name == "hwmon ina3221 VDD_SOC"
 
 
-def test_a_monitor_that_averages_long_is_asked_less_often(replay):
-    replay(dict(FAKE_JETSON_INA3221, **{f"{HWMON}/hwmon1/update_interval": "140\n"}))
-    assert hwmon.open_source().period_s == pytest.approx(0.14)
+@pytest.mark.parametrize(
+    ("update_interval", "period_s", "is_mean"),
+    [("7\n", 0.04, False), ("140\n", 0.14, True), ("500\n", 0.5, True), ("", 0.04, False)],
+)
+def test_a_monitor_that_averages_long_is_asked_less_often(replay, update_interval, period_s, is_mean):
+    replay(dict(FAKE_JETSON_INA3221, **{f"{HWMON}/hwmon1/update_interval": update_interval}))
+    source = hwmon.open_source()
+    assert (source.period_s, source.is_mean) == (pytest.approx(period_s), is_mean)
+
+
+def test_where_there_is_no_source_it_is_said_why(replay):
+    replay(RASPBERRY_PI_4)
+    assert power.find_source(PatientReader()) == (None, "the device has no power source")
+    replay(dict(FAKE_RAPL, **{f"{RAPL}/intel-rapl:1/energy_uj": "n/a\n"}))
+    reason = "rapl: /sys/class/powercap/intel-rapl:1/energy_uj holds no number"
+    assert power.find_source(PatientReader()) == (None, reason)
 
 
 @pytest.mark.parametrize(
@@ -173,4 +189,4 @@ def test_a_monitor_that_averages_long_is_asked_less_often(replay):
 def test_a_gauge_that_says_nonsense_is_refused(replay, content, reason):
     replay(dict(FAKE_JETSON_INA3221, **{f"{HWMON}/hwmon1/curr1_input": content}))
     assert power.open_source() is None
-    assert power.describe_sources()[0]["reason"].endswith(reason)
+    assert power.describe_sources(PatientReader())[0]["reason"].endswith(reason)

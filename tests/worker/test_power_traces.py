@@ -2,8 +2,8 @@
 
 import pytest
 
-from device_worker.power.base import SourceKind
-from device_worker.power.trace import NoFigure, Trace
+from device_worker.protocol.vocabulary import SourceKind
+from device_worker.sensing.power.trace import NoFigure, Trace
 
 MS = 1000000
 

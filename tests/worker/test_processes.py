@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from device_worker import containment
-from device_worker.detachment import run_detached
-from device_worker.device_lock import DeviceLock
-from device_worker.errors import WorkerError
-from device_worker.process_identity import ProcessIdentity, read_boot_id, read_start_ticks
+from device_worker.protocol.errors import WorkerError
+from device_worker.state.device_lock import DeviceLock
+from device_worker.system import containment, leftovers
+from device_worker.system.detachment import run_detached
+from device_worker.system.process_identity import ProcessIdentity, read_boot_id, read_start_ticks
 from worker_client import wait_until
 
 
@@ -167,12 +167,40 @@ def test_the_lock_tells_its_holder_and_what_the_last_one_left(tmp_path):
     assert DeviceLock(path, {"run": "three"}).previous is None
 
 
+def test_a_crashed_run_is_not_said_to_measure_while_the_next_holder_writes_its_name(tmp_path, child, monkeypatch):
+    path = str(tmp_path / "lock")
+    crashed = dict(identity_of(child.pid).to_json(), run="crashed")
+    child.kill()
+    child.wait()
+    os.close(DeviceLock(path, crashed)._fd)
+    held = DeviceLock(path, crashed)  # the next holder, as it stands between its lock and its name
+    present = dict(ProcessIdentity.of_self().to_json(), run="present")
+    pauses = []
+
+    def pause(_):
+        pauses.append(None)
+        if len(pauses) == 6:  # later than the lock itself is tried
+            held._write(json.dumps(present).encode())
+
+    monkeypatch.setattr("time.sleep", pause)
+    with pytest.raises(WorkerError, match="run present is measuring here") as refused:
+        DeviceLock(path, {"run": "two"})
+    assert refused.value.details["holder"] == present
+    # From a container with numbers of its own nobody seems to be alive.
+    held._write(json.dumps(crashed).encode())
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(WorkerError, match="run crashed is measuring here"):
+        DeviceLock(path, {"run": "two"})
+    held.release()
+
+
 def test_leftovers_are_found_by_their_marker_and_nobody_else_is_touched(child):
     marked = subprocess.Popen(["sleep", "600"], env=dict(os.environ, BENCHFLEET_RUNNER="boot.1.2"))
     try:
         wait_until(lambda: "BENCHFLEET_RUNNER=boot.1.2" in read_text(f"/proc/{marked.pid}/environ"))
-        assert containment.kill_marked("boot.1") == 0
-        assert containment.kill_marked("boot.1.2") == 1
+        assert leftovers.find_marked("boot.1") == []
+        assert leftovers.find_marked("boot.1.2") == [marked.pid]
+        assert leftovers.end_all(lambda: [] if marked.poll() else leftovers.find_marked("boot.1.2")) == []
         assert marked.wait(10) == -signal.SIGKILL
         assert child.poll() is None
     finally:
@@ -183,15 +211,15 @@ def test_leftovers_are_found_by_their_marker_and_nobody_else_is_touched(child):
 ORPHANS = """
 import os, subprocess, sys
 sys.path.insert(0, sys.argv[1])
-from device_worker import containment
+from device_worker.system import containment, leftovers
 escape = "setsid" if sys.argv[2] == "subreaper" else ""
 if not escape:
-    containment._load_prctl = lambda: None
-hold = containment.Containment()
+    containment.load_prctl = lambda: None
+hold = containment.Containment(950)
 process = subprocess.Popen(["sh", "-c", escape + " sleep 600 & sleep 600"], start_new_session=True)
 hold.kill_group(process.pid)
 process.wait()
-hold.kill_orphans()
+hold.end_trial()
 print(containment._children())
 """
 
@@ -207,7 +235,7 @@ def test_a_runner_has_no_children_left_after_a_trial(kernel):
 WAITING = """
 import os, signal, sys, threading
 sys.path.insert(0, sys.argv[1])
-from device_worker.wakeups import SignalWakeups
+from device_worker.system.wakeups import SignalWakeups
 wakeups = SignalWakeups()
 print(wakeups.wait(0.05), flush=True)
 print("waiting", flush=True)

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from device_worker.programs import Programs
-from device_worker.trial_process import Launch
+from device_worker.runner.programs import Programs
+from device_worker.runner.trial_process import TrialCommand
 from worker_client import trials_of
 
 SILENT = '#!/bin/sh\necho \'{"metric": "m", "value": 1}\'\necho \'{"done": true}\'\n'
@@ -73,7 +73,7 @@ def test_a_shell_that_runs_a_shipped_script_is_known(device, plans):
 
 
 def test_a_program_is_read_again_only_when_it_has_changed(tool, monkeypatch):
-    launch = Launch([str(tool)], "/", dict(os.environ), "/dev/null")
+    launch = TrialCommand([str(tool)], "/", dict(os.environ), "/dev/null")
     programs = Programs()
     first = programs.find(launch).sha256
     reading = []
@@ -91,4 +91,22 @@ def sha256_of_text(text):
 
 @pytest.mark.parametrize("word", ["/nowhere/tool", "no-such-tool", "./absent", "/etc"])
 def test_a_program_that_is_not_there_is_unknown(tmp_path, word):
-    assert Programs().find(Launch([word], str(tmp_path), dict(os.environ), "/dev/null")) is None
+    assert Programs().find(TrialCommand([word], str(tmp_path), dict(os.environ), "/dev/null")) is None
+
+
+def test_a_python_program_runs_its_own_modules_and_none_of_an_earlier_trial(connect, plans, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    device = connect(environment={**environment, "PYTHONPYCACHEPREFIX": str(tmp_path / "bytecode")})
+    script = (
+        "import json, own; print(json.dumps({'metric': 'm', 'value': own.VALUE})); print(json.dumps({'done': True}))"
+    )
+    bench = plans.add_file("bench.py", script.encode())
+    for value in (1, 2):
+        # Of one size. Size and date are all that Python looks at.
+        own = plans.add_file("own.py", b"VALUE = %d\n" % value)
+        plans.add_program("job-%d" % value, command=["python3", "bench.py"], files=[bench, own])
+
+    # From the second run on the files have one date: that of their last use.
+    for run in ("run-1", "run-2"):
+        finished = trials_of(device.execute(run, plans))
+        assert sorted(one["metrics"][0]["value"] for one in finished) == [1, 2]

@@ -5,8 +5,8 @@ import random
 import pytest
 
 import worker_plans
-from device_worker.plan import Plan
-from device_worker.progress import Progress
+from device_worker.protocol.plan import Plan
+from device_worker.runner.progress import Progress
 
 
 class Simulation:
@@ -29,7 +29,7 @@ class Simulation:
             if step is None:
                 self.note("run-finished", outcome="complete")
                 return self
-            name = step.trial["trial"]
+            name = step.trial.key
             if step.skip_reason is not None:
                 self.note("trial-skipped", trial=name, reason=step.skip_reason)
                 continue
@@ -77,12 +77,12 @@ def test_a_trial_that_runners_never_survive_is_given_up_after_the_third():
     simulation = Simulation(plan_of())
     lose(simulation, "j0.1", 2)
     step = simulation.progress.next_step()
-    assert (step.trial["trial"], step.attempt, step.lost) == ("j0.1", 3, 0)
+    assert (step.trial.key, step.attempt, step.lost) == ("j0.1", 3, 0)
     lose(simulation, "j0.1", 1)
     step = simulation.progress.next_step()
-    assert (step.trial["trial"], step.attempt, step.lost) == ("j0.1", 3, 3)
+    assert (step.trial.key, step.attempt, step.lost) == ("j0.1", 3, 3)
     simulation.note("trial-finished", trial="j0.1", outcome="failed", failure={})
-    assert simulation.progress.next_step().trial["trial"] == "j1.1"
+    assert simulation.progress.next_step().trial.key == "j1.1"
 
 
 def test_a_trial_that_ends_between_two_lost_attempts_is_not_the_reason():
@@ -145,7 +145,7 @@ def test_a_preflight_that_the_controller_skips_has_passed():
 def test_power_cuts_anywhere_lose_nothing_and_repeat_only_what_was_interrupted(seed):
     source = random.Random(seed)
     plan = plan_of(jobs=3, trials=3, preflight=True, failed=source.randrange(3), invalid=source.randrange(3))
-    fate = {trial["trial"]: source.choice(["ok", "ok", "ok", "failed", "invalid", "mixed"]) for trial in plan.trials}
+    fate = {trial.key: source.choice(["ok", "ok", "ok", "failed", "invalid", "mixed"]) for trial in plan.trials}
 
     def outcome_of(name, _attempt):
         kind = source.choice(["ok", "failed", "invalid"]) if fate[name] == "mixed" else fate[name]
@@ -158,17 +158,17 @@ def test_power_cuts_anywhere_lose_nothing_and_repeat_only_what_was_interrupted(s
     simulation.run(outcome_of)
     finished = [event for event in simulation.log if event["kind"] == "trial-finished"]
     for trial in plan.trials:
-        mine = [event for event in finished if event["trial"] == trial["trial"]]
+        mine = [event for event in finished if event["trial"] == trial.key]
         good = [event for event in mine if event["outcome"] == "ok" and not event["invalid"]]
         skipped = [
-            event for event in simulation.log if event["kind"] == "trial-skipped" and event["trial"] == trial["trial"]
+            event for event in simulation.log if event["kind"] == "trial-skipped" and event["trial"] == trial.key
         ]
         failed = [event for event in mine if event["outcome"] == "failed"]
         invalid = [event for event in mine if event["outcome"] == "ok" and event["invalid"]]
         assert len(good) + len(skipped) <= 1
-        assert good or skipped or len(failed) > plan.retries["failed"] or len(invalid) > plan.retries["invalid"]
-        assert len(failed) <= plan.retries["failed"] + 1
-        assert len(invalid) <= plan.retries["invalid"] + 1
+        assert good or skipped or len(failed) > plan.retries.failed or len(invalid) > plan.retries.invalid
+        assert len(failed) <= plan.retries.failed + 1
+        assert len(invalid) <= plan.retries.invalid + 1
     numbers = simulation.attempts
     assert len(set(numbers)) == len(numbers)
 
@@ -187,4 +187,4 @@ def test_events_of_an_unknown_kind_or_trial_change_nothing():
     progress = Progress(plan_of(), ())
     progress.apply({"kind": "comet-sighted", "trial": "j0.1"})
     progress.apply({"kind": "trial-finished", "trial": "unknown", "outcome": "ok"})
-    assert progress.next_step().trial["trial"] == "j0.1"
+    assert progress.next_step().trial.key == "j0.1"

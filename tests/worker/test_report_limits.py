@@ -4,11 +4,19 @@ import json
 
 import pytest
 
-from device_worker.protocol.limits import INT32_MAX, INTEGER_MAX, JSON_VALUES_MAX, METRICS_MAX
+from device_worker.protocol.limits import (
+    ATTEMPT_SAMPLES_MAX,
+    INT32_MAX,
+    INTEGER_MAX,
+    JSON_VALUES_MAX,
+    METRICS_MAX,
+    SAMPLED_METRICS_MAX,
+)
 from device_worker.protocol.samples import encode_block
-from device_worker.trial_output import TrialOutput
+from device_worker.runner.trial_output import TrialOutput
 
 OUTPUTS = {"count": 1, "values_per_output": 1, "dtype": "f4", "data": "AACAPw==", "inputs": "random", "top1": [0]}
+RESULTS = {"metric": "accuracy_top1", "encoding": "bits", "count": 3, "data": "BQ=="}
 
 
 def nested(depth):
@@ -33,6 +41,8 @@ def heard(*said):
         {"runtime": {"name": "mine", "huge": 10**300}},
         {"runtime": {"values": [0] * (JSON_VALUES_MAX - 20)}},
         {"outputs": OUTPUTS},
+        {"input_results": RESULTS},
+        {"input_results": dict(RESULTS, encoding="f4", data="AAAA" * 4, dataset_sha256="0" * 64)},
         {"outputs": dict(OUTPUTS, count=0, values_per_output=1 << 20, data="", top1=[])},
         {"window": {}},
     ],
@@ -72,6 +82,14 @@ def test_what_can_be_stored_is_taken(said):
         ({"outputs": dict(OUTPUTS, top1=[2**31])}, "an index in top1"),
         ({"outputs": dict(OUTPUTS, top1=[0] * (1 << 17))}, "top1 is not a list of at most"),
         ({"outputs": dict(OUTPUTS, top1="0")}, "top1 is not a list"),
+        ({"input_results": {}}, "not a name"),
+        ({"input_results": dict(RESULTS, encoding="f8")}, "encoding is not bits or f4"),
+        ({"input_results": dict(RESULTS, count=0)}, "count is not a whole number"),
+        ({"input_results": dict(RESULTS, count=9)}, "1 bytes do not hold 9 results of encoding bits"),
+        ({"input_results": dict(RESULTS, encoding="f4")}, "1 bytes do not hold 3 results of encoding f4"),
+        ({"input_results": dict(RESULTS, data="?")}, "data is not base64"),
+        ({"input_results": dict(RESULTS, count=1 << 20)}, "count is not a whole number"),
+        ({"input_results": dict(RESULTS, dataset_sha256="digits")}, "dataset_sha256 is not a SHA-256"),
     ],
 )
 def test_what_cannot_be_stored_is_garbage_with_its_reason(said, reason):
@@ -83,6 +101,19 @@ def test_so_many_metrics_and_no_more():
     assert heard(*lines[:-10]).garbage is None
     assert heard(*lines[:-10], lines[0]).garbage is None
     assert "more than 990 metrics" in heard(*lines[:-9]).garbage
+
+
+def test_so_many_metrics_with_samples_and_no_more():
+    lines = [{"metric": f"m{number}", "samples": [number]} for number in range(SAMPLED_METRICS_MAX)]
+    assert heard(*lines, lines[0], {"metric": "mine", "value": 1}).garbage is None
+    assert "more than 100 metrics with samples" in heard(*lines, {"metric": "mine", "samples": [1]}).garbage
+
+
+def test_so_many_samples_of_all_metrics_and_no_more():
+    half = encode_block([1] * (ATTEMPT_SAMPLES_MAX // 2))
+    lines = [{"metric": name, "packed": half} for name in ("a_ns", "b_ns")]
+    assert heard(*lines).garbage is None
+    assert "more than 8000000 samples of all metrics" in heard(*lines, {"metric": "c_ns", "samples": [1]}).garbage
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 import worker_client
-from device_worker import mounts
+from device_worker.system import mounts
 from fixture_trees import write_file, write_tree
 from worker_client import Refused, parse_loader_lines, sha256_of
 

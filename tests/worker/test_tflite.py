@@ -1,20 +1,15 @@
 """Real models in a real TensorFlow Lite, shipped as a bundle; skipped where no package index can be reached."""
 
 import base64
-import io
-import os
-import shutil
 import struct
-import subprocess
 import sys
-import zipfile
 
 import pytest
 
+from bundles import pack_bundle, read_model
 from device_worker.protocol.samples import decode_block
-from worker_client import REPOSITORY, trials_of
+from worker_client import trials_of
 
-MODELS = os.path.join(REPOSITORY, "models", "digits")
 PACKAGES = ["tflite-runtime==2.11.0"] if sys.version_info < (3, 8) else ["tflite-runtime==2.14.0", "numpy<2"]
 
 pytestmark = [
@@ -26,27 +21,7 @@ pytestmark = [
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory):
     """A zip of the runtime and its numpy."""
-    uv = shutil.which("uv") or shutil.which("uv", path=os.path.join(REPOSITORY, ".venv", "bin"))
-    target = str(tmp_path_factory.mktemp("bundle") / "packages")
-    if uv is None:
-        pytest.skip("uv is not installed")
-    python = ["--python", sys.executable]
-    command = [uv, "pip", "install", "--quiet", *python, "--target", target, "--only-binary", ":all:", *PACKAGES]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode != 0:
-        pytest.skip(f"{' '.join(PACKAGES)} cannot be installed here: {done.stdout.decode()[-300:]}")
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for folder, _, names in os.walk(target):
-            for name in names:
-                path = os.path.join(folder, name)
-                archive.write(path, os.path.relpath(path, target))
-    return packed.getvalue()
-
-
-def read_model(name):
-    with open(os.path.join(MODELS, name), "rb") as file:
-        return file.read()
+    return pack_bundle(tmp_path_factory.mktemp("bundle"), PACKAGES)
 
 
 @pytest.fixture
@@ -104,6 +79,11 @@ def test_variants_of_a_real_model_are_proved_and_measured(plans, add_job, run):
     for name in ("f.0", "i.0"):
         proof = metrics_of(finished[name])
         assert proof["accuracy_top1"]["value"] > 0.95
+        results = finished[name]["input_results"]
+        assert (results["metric"], results["encoding"], results["count"]) == ("accuracy_top1", "bits", 360)
+        assert results["dataset_sha256"] == plans.plan["jobs"][0]["dataset"]["sha256"]
+        right = sum(bin(byte).count("1") for byte in base64.b64decode(results["data"]))
+        assert right / 360 == pytest.approx(proof["accuracy_top1"]["value"])
         outputs = finished[name]["outputs"]
         assert (outputs["count"], outputs["values_per_output"], outputs["inputs"]) == (64, 10, "dataset")
         values = floats_of(outputs)

@@ -5,13 +5,26 @@ import sys
 
 import pytest
 
-from device_worker.runtimes import ENGINES
-from device_worker.runtimes.base import LoadFailure, Runtime
-from device_worker.runtimes.distribution import find_version
-from device_worker.runtimes.tflite import TfliteRuntime, _count_nodes
+from device_worker.protocol.fields import Fields
+from device_worker.protocol.specification import TrialJob
+from device_worker.trial.runtimes import ENGINES
+from device_worker.trial.runtimes.base import LoadFailure, Runtime
+from device_worker.trial.runtimes.distribution import find_version
+from device_worker.trial.runtimes.tflite import TfliteRuntime, _count_nodes
 
-JOB = {"settings": {"threads": 1}, "model_path": "/model", "module": "auto"}
+JOB = {
+    "engine": "tflite",
+    "settings": {"threads": 1},
+    "module": "auto",
+    "python_path": [],
+    "model_path": "/model",
+    "dataset_path": None,
+}
 INTERPRETER = "class Interpreter:\n    def __init__(self, **_):\n        raise ValueError('Could not open model')\n"
+
+
+def open_runtime(**fields):
+    return TfliteRuntime(TrialJob(Fields(dict(JOB, **fields), "job")))
 
 
 @pytest.fixture
@@ -67,40 +80,70 @@ def test_an_interpreter_that_does_not_list_its_nodes_is_unknown():
 
 
 def test_every_engine_is_a_runtime():
-    for place in ENGINES.values():
-        module, _, name = place.partition(":")
+    for engine in ENGINES.values():
+        module, _, name = engine.place.partition(":")
         assert issubclass(getattr(importlib.import_module(module), name), Runtime)
 
 
 def test_auto_takes_the_first_module_that_imports(install):
     install("ai_edge_litert", interpreter=INTERPRETER)
     install("tflite_runtime", interpreter="raise ImportError('libpython is missing')")
-    assert TfliteRuntime(JOB)._module_name == "ai_edge_litert.interpreter"
+    assert open_runtime()._module_name == "ai_edge_litert.interpreter"
 
 
 def test_a_module_that_is_named_is_not_replaced_by_another(install):
     install("ai_edge_litert", interpreter=INTERPRETER)
     install("tflite_runtime", interpreter="raise ImportError('libpython is missing')")
     with pytest.raises(LoadFailure, match="libpython is missing"):
-        TfliteRuntime(dict(JOB, module="tflite_runtime.interpreter"))
+        open_runtime(module="tflite_runtime.interpreter")
 
 
 def test_without_any_module_each_is_named(install):
     for name in ("tflite_runtime", "ai_edge_litert", "tensorflow"):
         install(name, interpreter="raise ImportError", lite="", __init__="raise ImportError('broken')")
     with pytest.raises(LoadFailure) as failed:
-        TfliteRuntime(JOB)
+        open_runtime()
     assert [word for word in ("tflite_runtime", "ai_edge_litert", "tensorflow") if word not in str(failed.value)] == []
 
 
 def test_a_setting_that_would_do_nothing_is_refused():
     with pytest.raises(LoadFailure, match="'thread'"):
-        TfliteRuntime(dict(JOB, settings={"thread": 4}))
+        open_runtime(settings={"thread": 4})
+
+
+RECORDING_INTERPRETER = """
+class Interpreter:
+    def __init__(self, **options):
+        self.options = options
+    def allocate_tensors(self):
+        pass
+    def get_input_details(self):
+        return []
+    get_output_details = get_input_details
+    invoke = None
+def load_delegate(library):
+    return 'loaded ' + library
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "delegates", "named"),
+    [
+        ({}, None, None),
+        ({"delegate": "none"}, None, None),
+        ({"delegate": "libedgetpu.so.1"}, ["loaded libedgetpu.so.1"], ["libedgetpu.so.1"]),
+    ],
+)
+def test_a_delegate_is_loaded_where_one_is_asked_for(install, settings, delegates, named):
+    install("tflite_runtime", interpreter=RECORDING_INTERPRETER)
+    session = open_runtime(settings=settings).load()
+    assert session._interpreter.options["experimental_delegates"] == delegates
+    assert session._identity["delegates"] == named
 
 
 def test_a_job_without_a_model_is_refused():
     with pytest.raises(LoadFailure, match="no model"):
-        TfliteRuntime(dict(JOB, model_path=None))
+        open_runtime(model_path=None)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from device_worker.protocol.samples import decode_block
+from device_worker.system.trial_mark import number_of
 from worker_client import trials_of, wait_until
 
 DONE = "echo '{\"done\": true}'\n"
@@ -55,10 +56,10 @@ def test_a_program_that_behaves_is_heard_in_full(device, plans):
     assert (latency["name"], latency["batch"]) == ("latency_ns", 10)
     assert list(decode_block(latency["samples"])) == [41873, 42011, 42012]
     assert 0 < finished["duration_ns"] < 10e9
-    assert set(finished["conditions"]) == set(finished["conditions_before"])
+    assert set(finished["conditions"]) == {*finished["conditions_before"], "placement"}
 
 
-def test_a_program_gets_its_files_its_environment_and_its_specification(device, plans, tmp_path):
+def test_a_program_gets_its_files_its_environment_and_its_specification(device, plans, tmp_path, state_dir):
     out = tmp_path / "seen.json"
     script = (
         PYTHON + "import json, os, sys\n"
@@ -90,6 +91,7 @@ def test_a_program_gets_its_files_its_environment_and_its_specification(device, 
     assert seen["spec"]["measure"] == plans.plan["measure"]
     environment = {name[11:]: value for name, value in seen["env"].items() if name.startswith("BENCHFLEET_")}
     assert environment.pop("RUNNER")
+    assert set(environment.pop("PADDING")) == {"."}
     assert environment == {
         "TRIAL": "job.1",
         "KIND": "measure",
@@ -107,8 +109,35 @@ def test_a_program_gets_its_files_its_environment_and_its_specification(device, 
         "RUNS_MAX": "1000",
     }
     assert seen["sid"] == seen["pid"]
-    assert seen["oom"] == "1000"
+    assert seen["oom"] == str(number_of(state_dir))
     assert not os.path.exists(seen["cwd"])
+
+
+RESULTS = {"metric": "accuracy_top5", "encoding": "bits", "count": 3, "data": "BQ=="}
+
+
+def saying_results(**fields):
+    return f"#!/bin/sh\necho '{json.dumps({'input_results': dict(RESULTS, **fields)})}'\n{METRIC}{DONE}"
+
+
+def test_a_program_says_what_it_got_for_each_input_of_the_jobs_data_set(device, plans):
+    data = plans.add_file("data.npz", b"rows", "dataset")
+    plans.add_program("job", saying_results(), dataset=data)
+    plans.add_program("own", saying_results(dataset_sha256="a" * 64), dataset=data)
+    found = {event["job"]: event["input_results"] for event in trials_of(device.execute("run-1", plans))}
+    assert found == {
+        "job": dict(RESULTS, dataset_sha256=data["sha256"]),
+        "own": dict(RESULTS, dataset_sha256="a" * 64),
+    }
+
+
+def test_results_by_input_of_no_known_data_set_are_garbage(device, plans):
+    """Nobody could say what they may be paired with."""
+    plans.add_program("job", saying_results())
+    (finished,) = trials_of(device.execute("run-1", plans))
+    assert (finished["outcome"], finished["failure"]["kind"]) == ("failed", "garbage-output")
+    assert "input_results without a data set" in finished["failure"]["message"]
+    assert (finished["metrics"], finished["input_results"]) == ([], None)
 
 
 def test_each_trial_gets_a_fresh_folder_and_no_way_to_spoil_the_blobs(device, plans, state_dir):

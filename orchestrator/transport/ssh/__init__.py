@@ -1,4 +1,4 @@
-"""SSH: the only package that knows fabric and paramiko, imported when a device first needs it."""
+"""Reach devices over SSH. No other package imports fabric or paramiko."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["SshConnector", "connector"]
 
 
 def connector(settings: TransportSettings) -> SshConnector:
-    """Return the connector with these settings."""
+    """Return the connector with the given settings."""
     return SshConnector(
         known_hosts=settings.known_hosts,
         ssh_config=settings.ssh_config,

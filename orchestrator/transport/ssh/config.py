@@ -1,4 +1,4 @@
-"""What the user's and the system's ssh configuration say of a host, as ssh itself reads them."""
+"""Read the ssh configuration of the user and of the system for a host, in the way of ssh itself."""
 
 from __future__ import annotations
 
@@ -26,11 +26,15 @@ _LISTS_OF_FILES = ("userknownhostsfile", "globalknownhostsfile")
 
 
 class _Commands:
-    """Runs what `Match exec` says, away from the terminal: invoke would set it up for each of many at once."""
+    """Runs the commands of `Match exec`, in place of invoke."""
+
+    # Invoke sets up the terminal for each command and restores the terminal afterwards. With many devices at once, the
+    # shell was left without echo.
 
     @staticmethod
     def run(command: str, **_options: object) -> SimpleNamespace:
-        """Return whether the user's own command, which ssh gives to a shell too, ends well."""
+        """Run a command of the user's own configuration. `ok` of the result is True for exit status 0."""
+        # By a shell, as ssh does.
         discard = subprocess.DEVNULL
         done = subprocess.run(command, shell=True, stdin=discard, stdout=discard, check=False)  # noqa: S602
         return SimpleNamespace(ok=done.returncode == 0)
@@ -41,15 +45,16 @@ paramiko.config.invoke = _Commands  # type: ignore[attr-defined]
 
 @dataclass(frozen=True, slots=True)
 class SshConfig:
-    """Configuration files, read when asked; `path` stands for the user's and the system's where it is given."""
+    """The configuration files, read at each lookup. `path`, if given, replaces the files of user and system."""
 
     path: Path | None = None
 
     def lookup(self, host: str, overrides: Mapping[str, object]) -> Mapping[str, object]:
-        """Return the options that hold for `host`, names in lower case; `overrides` win over every file.
+        """Return the options for `host`, by names in lower case. `overrides` win over every file.
 
-        The overrides are read first, and so count wherever an option refers to another (`ProxyCommand … %p`).
+        Raise Unreachable if a file cannot be used.
         """
+        # First of all files, so that the overrides also count inside other options, such as `ProxyCommand … %p`.
         given = "".join(f"{name} {value}\n" for name, value in overrides.items() if value is not None)
         config = SSHConfig()
         try:
@@ -66,7 +71,7 @@ class SshConfig:
             ) from error
 
     def _files(self) -> Iterator[tuple[Path, Path]]:
-        """Yield each file with the directory that its relative includes are in."""
+        """Yield each file with the directory of its relative includes."""
         user_directory = Path(_USER_DIRECTORY).expanduser()
         if self.path is not None:
             yield self.path, user_directory
@@ -80,12 +85,12 @@ class SshConfig:
 
 
 def words(value: object) -> list[str]:
-    """Split an option's value as ssh does: at spaces, except in quotes."""
+    """Split an option's value at spaces, except in quotes, as ssh does."""
     return shlex.split(str(value)) if value is not None else []
 
 
 def at_home(file: str) -> Path:
-    """Return a path with `~` written out, as far as that user is known."""
+    """Return a path with `~` written out. The `~name` of an unknown user stays as written."""
     try:
         return Path(file).expanduser()
     except RuntimeError:
@@ -93,11 +98,12 @@ def at_home(file: str) -> Path:
 
 
 def _lines(path: Path, directory: Path, depth: int = 0) -> Iterator[str]:
-    """Yield a file's lines with included files in place, which paramiko does not do.
+    """Yield the lines of a file, with the lines of included files in place.
 
-    After an included file, the block that includes it goes on. Of a file that is included within a block for some
-    hosts only, the part before its own first block is taken.
+    After an included file, the including block goes on. From a file included inside a block for some hosts only, the
+    lines before the file's first block are taken.
     """
+    # Paramiko does not follow `Include`.
     if depth > _INCLUDES_DEEP_MAX:
         raise ValueError(f"{path}: files include each other")
     block = "Host *"
@@ -127,7 +133,8 @@ def _included(patterns: Sequence[str], directory: Path) -> Iterator[Path]:
 
 
 def _refuse_for_shells(lines: Sequence[str], names: Sequence[str]) -> None:
-    """Raise ValueError for a name that `Match exec` would hand to a shell as more than a word."""
+    """Raise ValueError if `Match exec` would give a shell a name of more than plain characters."""
+    # A host name of the inventory goes into the command as %h. ssh itself refuses such names since 9.6.
     runs_commands = any(keyword == "match" and "exec" in value.lower() for keyword, value in map(_option, lines))
     unfit = next((name for name in names if _FOR_SHELLS.search(name)), None)
     if runs_commands and unfit is not None:

@@ -1,20 +1,20 @@
-"""Reach a device over SSH, through as many jump hosts as it takes, and run commands there."""
+"""Reach a device over SSH, through any number of jump hosts, and run commands there."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from paramiko import Channel
 
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import DeviceError, LinkLost
+from orchestrator.transport.admission import Gate, gate_of_this_process
 from orchestrator.transport.base import Completed
-from orchestrator.transport.command import END_TIMEOUT_S, WRITE_STALL_S, run_to_end
+from orchestrator.transport.command import END_TIMEOUT_S, WRITE_STALL_S, command_line, run_to_end
 from orchestrator.transport.known_hosts import HostKey
-from orchestrator.transport.quoting import command_line
 from orchestrator.transport.ssh.config import SshConfig
 from orchestrator.transport.ssh.failures import EXPECTED, words
 from orchestrator.transport.ssh.links import Links, Patience
@@ -26,10 +26,11 @@ from orchestrator.transport.ssh.stream import SshStream
 class SshConnector:
     """Opens transports over SSH.
 
-    Keys of hosts are trusted if they stand in `known_hosts`, in the user's or in the system's files; there is no
-    setting, here or in the ssh configuration, that trusts any other. The agent is asked for keys and never forwarded.
-    `ssh_config` stands for the user's and the system's configuration where it is given. A connection that has been idle
-    for `keepalive_s` says something, so that whatever lies on the way goes on to know it.
+    A host key is trusted only if on record in `known_hosts`, or in the files of the user or of the system. No setting,
+    here or in the ssh configuration, trusts any other key. The agent is asked for keys and never forwarded.
+    `ssh_config`, if given, replaces the configuration of user and system. A connection speaks after `keepalive_s` of
+    silence, so that routers on the way do not forget the connection. Connections begin in the turns of `gate`.
+    `connect_timeout_s` counts the time of waiting for the device, and not the time in the queue.
     """
 
     known_hosts: Path
@@ -38,10 +39,11 @@ class SshConnector:
     end_timeout_s: float = END_TIMEOUT_S
     write_stall_s: float = WRITE_STALL_S
     keepalive_s: int = 15
+    gate: Gate = field(default_factory=gate_of_this_process)
 
     def connect(self, device: Device) -> SshTransport:
-        """Return an open transport; the errors say what to do."""
-        links = self._links()
+        """Return an open transport. Raise a DeviceError with the remedy as a hint."""
+        links = self._links(device)
         try:
             links.log_in(self.route(device))
         except BaseException as error:
@@ -52,24 +54,24 @@ class SshConnector:
         return SshTransport(device.name, links, self)
 
     def route(self, device: Device) -> tuple[Hop, ...]:
-        """Return the hosts to log in to on the way, the device last."""
+        """Return the hosts to log in to on the way, with the device as the last."""
         return Routes(SshConfig(self.ssh_config), self.known_hosts).to(device)
 
     def show_host_key(self, device: Device) -> HostKey:
-        """Return the key that the device shows; jump hosts are logged in to, the device is not."""
-        with self._links() as links:
+        """Return the host key shown by the device, without a login on the device. Log in to the jump hosts."""
+        with self._links(device) as links:
             try:
                 return links.show_host_key(self.route(device))
             except DeviceError as error:
                 error.device = error.device or device.name
                 raise
 
-    def _links(self) -> Links:
-        return Links(Patience(self.connect_timeout_s, self.write_stall_s, self.keepalive_s))
+    def _links(self, device: Device) -> Links:
+        return Links(device.name, self.gate, Patience(self.connect_timeout_s, self.write_stall_s, self.keepalive_s))
 
 
 class SshTransport:
-    """A device that we are logged in to."""
+    """A connection to a device after the login."""
 
     def __init__(self, device: str, links: Links, settings: SshConnector) -> None:
         self._device = device
@@ -78,11 +80,12 @@ class SshTransport:
         self._settings = settings
 
     def stream(self, argv: Sequence[str]) -> SshStream:
-        """Start a command by way of the user's login shell there."""
+        """Start a command through the user's login shell on the device. Raise LinkLost if no command can start."""
         line = command_line(argv)
         try:
-            channel = self._transport.open_session(timeout=self._settings.connect_timeout_s)
-            self._start(channel, line)
+            timeout_s = self._settings.gate.stretched(self._settings.connect_timeout_s)
+            channel = self._transport.open_session(timeout=timeout_s)
+            self._start(channel, line, timeout_s)
         except EXPECTED as error:
             said = words(error) or "no reason given"
             raise LinkLost(f"no command can be started: {said}", device=self._device) from error
@@ -94,16 +97,18 @@ class SshTransport:
         )
 
     def run(self, argv: Sequence[str], timeout_s: float = 30.0) -> Completed:
-        """Run a short command to its end."""
+        """Run a short command to the end. Raise LinkLost after `timeout_s`."""
         return run_to_end(self.stream(argv), timeout_s)
 
     def close(self) -> None:
-        """Drop the connection and those that lead to it."""
+        """Drop the connection and the connections to the jump hosts."""
         self._links.close()
 
-    def _start(self, channel: Channel, line: bytes) -> None:
-        """Have the device start a command; it may never answer, and paramiko would wait for ever."""
-        guard = threading.Timer(self._settings.connect_timeout_s, channel.close)
+    @staticmethod
+    def _start(channel: Channel, line: bytes, timeout_s: float) -> None:
+        """Have the device start a command, and close the channel if the device does not answer in time."""
+        # Paramiko's own call has no time limit.
+        guard = threading.Timer(timeout_s, channel.close)
         guard.daemon = True
         guard.start()
         try:

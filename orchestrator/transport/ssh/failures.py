@@ -1,4 +1,4 @@
-"""What paramiko and the system raise, in one line for people."""
+"""Translate the exceptions of paramiko and the system into errors with a line and a hint for people."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from orchestrator.transport.ssh.route import Hop
 _NONSENSE = (ValueError, LookupError, struct.error, InvalidTag)
 
 EXPECTED = (OSError, EOFError, SSHException, *_NONSENSE)
-"""All that a connection may raise: what paramiko's parsers raise over nonsense from the other side comes as it is."""
+"""All exceptions of a connection. Paramiko's parsers let their own errors through for nonsense from the other side."""
 
 _SILENCE = (ConnectionError, TimeoutError)
+
+_DROPS_HINT = "is that port an ssh server? one that is busy drops connections: raise MaxStartups in its sshd_config"
 
 _WORDS_MAX = 200
 
 
 def unreachable(hop: Hop, error: BaseException, waited_s: float, timeout_s: float) -> Unreachable:
-    """Say why there is no connection to a hop, given what was raised after how long."""
+    """Return the error for a failed connection to a hop: NoAnswer for silence, otherwise Unreachable.
+
+    `waited_s` is the time of waiting for the hop before `error` was raised.
+    """
     timed_out = waited_s >= timeout_s
     reason, hint = _reason(hop, error, timed_out=timed_out, timeout_s=timeout_s)
     no_route = isinstance(error, OSError) and error.errno == errno.EHOSTUNREACH
@@ -32,8 +37,14 @@ def unreachable(hop: Hop, error: BaseException, waited_s: float, timeout_s: floa
     return Unreachable(reason, hint=hint)
 
 
+def was_dropped(error: BaseException) -> bool:
+    """Say whether an error tells of a connection that the other side accepted and closed."""
+    closed = isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError | EOFError)
+    return closed or "Error reading SSH protocol banner" in str(error)
+
+
 def words(error: BaseException | None) -> str:
-    """Return what an error says of itself, on one line and not long; nothing if it says nothing."""
+    """Return an error's text on a single short line, or "" if the error has no text."""
     if error is None:
         return ""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -57,10 +68,10 @@ def _reason(hop: Hop, error: BaseException, *, timed_out: bool, timeout_s: float
         )
     if isinstance(error, TimeoutError) or timed_out:
         return f"{where} did not answer within {timeout_s:g} s", "is the device on, and on this network?"
-    if _was_closed(error):
-        return f"{where} took the connection and closed it", "is that port an ssh server, and not overloaded?"
+    if _was_closed(error) or was_dropped(error):
+        return f"{where} took the connection and closed it", _DROPS_HINT
     if isinstance(error, _NONSENSE):
-        return f"{where} sends what is no SSH: {words(error)}", "is that port an ssh server?"
+        return f"{where} does not speak SSH: {words(error)}", "is that port an ssh server?"
     return f"no connection to {where}: {words(error) or type(error).__name__}", "is the device on, and on this network?"
 
 

@@ -1,22 +1,24 @@
-"""The open SSH connections that lead to a device, one through the other."""
+"""Open the SSH connections to a device, each through the connection before."""
 
 from __future__ import annotations
 
 import logging
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar, cast
 
 import fabric
 from paramiko import MissingHostKeyPolicy, PKey, SSHClient, SSHConfig, Transport
+from paramiko.packet import Packetizer
 
 from orchestrator.domain.errors import DeviceError, NoAnswer, Unreachable
+from orchestrator.transport.admission import Gate, Turn
 from orchestrator.transport.known_hosts import HostKey
-from orchestrator.transport.ssh.failures import EXPECTED, unreachable
+from orchestrator.transport.ssh.failures import EXPECTED, unreachable, was_dropped
 from orchestrator.transport.ssh.login import Login
+from orchestrator.transport.ssh.persistence import Dropped, again_while_dropped
 from orchestrator.transport.ssh.route import Hop
 from orchestrator.transport.ssh.sockets import Carrier, GuardedCarrier, ProxyProcess, open_tcp
 from orchestrator.transport.ssh.trust import check, known_keys
@@ -24,9 +26,16 @@ from orchestrator.transport.ssh.trust import check, known_keys
 Result = TypeVar("Result")
 
 _IDLE_WAKE_S = 2.0
+
+_NEVER_S = 86_400.0
+"""The value of paramiko's own time limits. Paramiko would count time that a device shares with others."""
+
+_PROXY_WAS_DROPPED = ("connection closed", "connection reset")
+"""The words of ssh, as a proxy command, about a jump host that dropped the connection."""
+
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
-# They log whatever they also raise, with tracebacks, and all their settings; none of that is for our users.
+# The libraries log every raised error with its traceback, and all settings. Users get the error alone.
 for _library in ("paramiko", "fabric", "invoke"):
     logging.getLogger(_library).addHandler(logging.NullHandler())
     logging.getLogger(_library).propagate = False
@@ -34,7 +43,7 @@ for _library in ("paramiko", "fabric", "invoke"):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait: for a step of connecting, for one that takes no data, and before an idle one speaks."""
+    """Time limits: of a step of connecting, of sending without progress, and of silence before a keepalive."""
 
     connect_s: float
     stall_s: float
@@ -42,9 +51,14 @@ class Patience:
 
 
 class Links:
-    """Connections from hop to hop; logged in to each, its host key checked before anything is said."""
+    """Hold the connections from hop to hop. Each host key is checked before the login.
 
-    def __init__(self, patience: Patience) -> None:
+    Each hop is entered in a turn of `device` at `gate`.
+    """
+
+    def __init__(self, device: str, gate: Gate, patience: Patience) -> None:
+        self._device = device
+        self._gate = gate
         self._patience = patience
         self._lock = threading.Lock()
         self._closed = False
@@ -64,18 +78,19 @@ class Links:
         return transport
 
     def log_in(self, hops: tuple[Hop, ...]) -> None:
-        """Log in to each hop, through the ones before; raise a DeviceError that says which hop failed, and why."""
+        """Log in to each hop, through the hops before. Raise a DeviceError with the failed hop and the reason."""
         for hop in hops:
             self._try(hop, last=hop is hops[-1], action=self._log_in)
 
     def show_host_key(self, hops: tuple[Hop, ...]) -> HostKey:
-        """Return the key that the last hop shows, without logging in there; every other hop is logged in to."""
+        """Return the host key of the last hop, without a login there. Log in to every other hop."""
         for hop in hops[:-1]:
             self._try(hop, last=False, action=self._log_in)
         return self._try(hops[-1], last=True, action=self._shake_hands)
 
     def close(self) -> None:
-        """Drop the connections, the outermost first: the others end with it, nothing sent. May be called twice."""
+        """Drop all connections, the connection of the first hop first. May be called twice."""
+        # The other connections end with the outermost, and send nothing any more.
         with self._lock:
             self._closed = True
             connections, self._connections = self._connections, []
@@ -85,33 +100,49 @@ class Links:
         for proxy in proxies:
             proxy.close()
 
-    def _try(self, hop: Hop, *, last: bool, action: Callable[[Hop], Result]) -> Result:
-        began = time.monotonic()
+    def _try(self, hop: Hop, *, last: bool, action: Callable[[Hop, Turn], Result]) -> Result:
+        """Call `action` with a hop and its turn, again after each drop."""
         try:
-            return action(hop)
-        except DeviceError as error:
-            failure = error
-        except EXPECTED as error:
-            failure = self._unreachable(hop, error, time.monotonic() - began)
-            failure.__cause__ = error
-        if last:
-            raise failure
-        kind = Unreachable if isinstance(failure, NoAnswer) else type(failure)  # the device itself may well answer
-        raise kind(f"jump host {hop.name}: {failure.message}", failure.hint)
+            return again_while_dropped(lambda: self._in_turn(hop, action))
+        except DeviceError as failure:
+            if last:
+                raise
+            # A silent jump host says nothing of the device: NoAnswer would have the device rescued.
+            kind = Unreachable if isinstance(failure, NoAnswer) else type(failure)
+            raise kind(f"jump host {hop.name}: {failure.message}", failure.hint) from failure
 
-    def _unreachable(self, hop: Hop, error: BaseException, waited_s: float) -> Unreachable:
-        said = self._proxies[-1].last_words() if hop.proxy_command and self._proxies else ""
-        if said:
-            return Unreachable(f"the proxy command failed: {said}", hint=f"try it: {hop.proxy_command}")
-        return unreachable(hop, error, waited_s, self._patience.connect_s)
+    def _in_turn(self, hop: Hop, action: Callable[[Hop, Turn], Result]) -> Result:
+        with self._gate.turn(self._device, hop.door, stage=len(self._connections)) as turn:
+            try:
+                return action(hop, turn)
+            except DeviceError:
+                raise
+            except EXPECTED as error:
+                raise self._unreachable(hop, error, turn) from error
 
-    def _log_in(self, hop: Hop) -> None:
-        connection = self._connection(hop, Login(hop))
+    def _unreachable(self, hop: Hop, error: BaseException, turn: Turn) -> Unreachable | Dropped:
+        waited_s = turn.own_s()
+        failure = unreachable(hop, error, waited_s, self._patience.connect_s)
+        dropped = was_dropped(error) and waited_s < self._patience.connect_s
+        if hop.proxy_command and self._proxies:
+            proxy = self._proxies.pop()
+            said = proxy.last_words()
+            proxy.close()
+            if said:
+                failure = Unreachable(f"the proxy command failed: {said}", hint=f"try it: {hop.proxy_command}")
+                dropped = dropped and any(word in said.lower() for word in _PROXY_WAS_DROPPED)
+        return Dropped(failure, was_alone=turn.refused()) if dropped else failure
+
+    def _log_in(self, hop: Hop, turn: Turn) -> None:
+        carrier = self._carrier(hop, turn)
+        connection = self._connection(hop, carrier)
         try:
             connection.open()
         except BaseException:
             connection.client.close()
+            carrier.close()
             raise
+        carrier.be_patient()
         connection.transport.set_keepalive(self._patience.keepalive_s)
         connection.transport.sock.settimeout(_IDLE_WAKE_S)
         with self._lock:
@@ -121,56 +152,64 @@ class Links:
         connection.client.close()
         raise Unreachable("closed while it was being connected")
 
-    def _shake_hands(self, hop: Hop) -> HostKey:
-        connection = self._connection(hop, None)
-        carrier = connection.connect_kwargs.get("sock") or connection.open_gateway()
+    def _shake_hands(self, hop: Hop, turn: Turn) -> HostKey:
+        carrier = self._carrier(hop, turn)
         transport = self._new_transport(hop, carrier)
         try:
-            transport.banner_timeout = self._patience.connect_s
-            transport.start_client(timeout=self._patience.connect_s)
+            transport.banner_timeout = _NEVER_S
+            transport.start_client(timeout=_NEVER_S)
             return _host_key(transport.get_remote_server_key())
         finally:
             transport.close()
             carrier.close()
 
-    def _connection(self, hop: Hop, login: Login | None) -> fabric.Connection:
-        """Return a connection that is not open yet, on a carrier that is where no hop leads to it."""
-        gateway = self._connections[-1] if self._connections else False
-        carrier = {} if gateway else {"sock": self._carrier(hop)}
+    def _connection(self, hop: Hop, carrier: GuardedCarrier) -> fabric.Connection:
+        """Return a connection that is still to be opened, over an open carrier."""
         connection = fabric.Connection(
             hop.host,
             user=hop.user,
             port=hop.port,
-            config=fabric.Config(lazy=True, ssh_config=SSHConfig()),  # of no file; its own, since fabric writes into it
-            gateway=gateway,
+            # Of no file, and new for each connection: fabric writes into the settings while it connects.
+            config=fabric.Config(lazy=True, ssh_config=SSHConfig()),
+            gateway=False,
             forward_agent=False,
             connect_kwargs={
-                "timeout": self._patience.connect_s,
-                "banner_timeout": self._patience.connect_s,
-                "auth_timeout": self._patience.connect_s,
+                "sock": carrier,
+                "timeout": _NEVER_S,
+                "banner_timeout": _NEVER_S,
+                "auth_timeout": _NEVER_S,
                 "channel_timeout": self._patience.connect_s,
                 "transport_factory": lambda sock, **options: self._new_transport(hop, sock, **options),
-                "auth_strategy": login,
-                **carrier,
+                "auth_strategy": Login(hop),
             },
         )
         connection.client.set_missing_host_key_policy(_KnownKeysOnly(hop))
         return connection
 
-    def _carrier(self, hop: Hop) -> socket.socket:
+    def _carrier(self, hop: Hop, turn: Turn) -> GuardedCarrier:
+        """Return an open carrier to a hop, and tell the turn. The carrier closes when the device is overdue."""
+        carrier = self._open_carrier(hop)
+        turn.opened()
+        connect_s = self._patience.connect_s
+        return GuardedCarrier(carrier, self._patience.stall_s, lambda: turn.own_s() >= connect_s)
+
+    def _open_carrier(self, hop: Hop) -> Carrier:
+        if self._connections:
+            there, here = (hop.host, hop.port), ("", 0)  # fabric's own gateway says nothing of this side either
+            return self.transport.open_channel("direct-tcpip", there, here, timeout=self._patience.connect_s)
         if hop.proxy_command is None:
             return open_tcp(hop, self._patience.connect_s)
         proxy = ProxyProcess(hop.proxy_command)
         self._proxies.append(proxy)
         return proxy.socket
 
-    def _new_transport(self, hop: Hop, carrier: Carrier, **options: Any) -> Transport:
-        """Return a transport that asks for those types of host key first of which one is on record.
+    @staticmethod
+    def _new_transport(hop: Hop, carrier: GuardedCarrier, **options: Any) -> Transport:
+        """Return a transport that asks for the types of host keys on record first.
 
-        Otherwise a server with several types would show one that nobody has enrolled.
+        Otherwise a server with several types would show a key that is not enrolled.
         """
-        transport = Transport(cast(socket.socket, GuardedCarrier(carrier, self._patience.stall_s)), **options)
-        transport.handshake_timeout = self._patience.connect_s
+        transport = Transport(cast(socket.socket, carrier), packetizer_class=_UntimedPacketizer, **options)
         security = transport.get_security_options()
         wanted = [name for known in known_keys(hop) for name in _signatures(known.key.algorithm)]
         order = dict.fromkeys([*(name for name in wanted if name in security.key_types), *security.key_types])
@@ -178,14 +217,22 @@ class Links:
         return transport
 
 
+class _UntimedPacketizer(Packetizer):
+    """A packetizer without a timer for the handshake."""
+
+    # A timer is a thread for each connection. The guard of the carrier ends a slow handshake instead.
+    def start_handshake(self, timeout: float) -> None:
+        """Start no timer."""
+
+
 class _KnownKeysOnly(MissingHostKeyPolicy):
-    """Judges every host key; paramiko is given no known hosts, so none gets past this."""
+    """Judges every host key. Paramiko has no known hosts of its own, so that no key passes unjudged."""
 
     def __init__(self, hop: Hop) -> None:
         self._hop = hop
 
     def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:
-        """Raise unless the key is on record."""
+        """Raise HostKeyUnknown or HostKeyChanged unless the key is on record."""
         check(self._hop, _host_key(key))
 
 
@@ -194,5 +241,5 @@ def _host_key(key: PKey) -> HostKey:
 
 
 def _signatures(algorithm: str) -> tuple[str, ...]:
-    """Return the names under which a key's type is negotiated."""
+    """Return the names of a key's type in the negotiation: an RSA key has two."""
     return _RSA_SIGNATURES if algorithm == "ssh-rsa" else (algorithm,)

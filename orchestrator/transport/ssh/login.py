@@ -1,9 +1,10 @@
-"""Log in with a key: which ones to offer, in which order, and what to say when none will do."""
+"""Log in with a key: choose the keys to offer, their order, and the error if no key is accepted."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from paramiko.ssh_exception import (
 )
 
 from orchestrator.domain.errors import AuthenticationFailed, Unreachable
+from orchestrator.specs.paths import is_special
 from orchestrator.transport.ssh.failures import EXPECTED
 from orchestrator.transport.ssh.route import Hop
 
@@ -29,17 +31,18 @@ _USUAL_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """A key and what to call it."""
+    """A key, with a name for messages."""
 
     key: PKey
     name: str
 
 
 class Login:
-    """Offers keys until one is taken; never a password, and never the agent itself.
+    """Offers keys until a key is accepted. Offers no password, and never forwards the agent.
 
-    A device's own identity_file is the only key offered. Otherwise, as ssh does it: keys of the configuration (by the
-    agent where it has them), then the agent's other keys, then the usual files if the configuration names none.
+    The identity_file of a device is the only key offered. Otherwise the order is ssh's: the keys of the configuration,
+    then the agent's other keys, then the usual files if the configuration names no key. A key that the agent holds is
+    used through the agent.
     """
 
     def __init__(self, hop: Hop) -> None:
@@ -47,7 +50,7 @@ class Login:
         self._unusable: list[AuthenticationFailed] = []
 
     def authenticate(self, transport: Transport) -> None:
-        """Log in over a connection whose host key is trusted; raise AuthenticationFailed if no key will do."""
+        """Log in over a connection with a trusted host key. Raise AuthenticationFailed if no key is accepted."""
         refused: list[str] = []
         with closing(_open_agent()) as agent:
             for offer in self._offers(agent.get_keys() if self._hop.agent else ()):
@@ -57,6 +60,7 @@ class Login:
         raise self._failed(refused)
 
     def _offers(self, agent_keys: Sequence[PKey]) -> Iterator[_Offer]:
+        # By public half: the key of a file that the agent holds must not be offered twice, since sshd counts attempts.
         of_agent = {key.asbytes(): _Offer(key, _agent_name(key)) for key in agent_keys}
         named = self._hop.identity_files
         for path in named or ():
@@ -72,8 +76,10 @@ class Login:
                 yield from self._load(Path(usual).expanduser(), expected=False)
 
     def _load(self, path: Path, *, expected: bool) -> Iterator[_Offer]:
-        """Yield the key in a file; why it cannot be used is kept for the case that no other key is taken."""
+        """Yield the key in a file, or remember why the key cannot be used, for the case that no key is accepted."""
         try:
+            _require_regular(path)
+            _require_regular(path.with_name(path.name + "-cert.pub"))  # paramiko reads the certificate beside the key
             yield _Offer(PKey.from_path(path), str(path))
         except (TypeError, PasswordRequiredException):
             self._unusable.append(
@@ -101,7 +107,10 @@ class Login:
             )
 
     def _accepted(self, transport: Transport, offer: _Offer, refused: Sequence[str]) -> bool:
-        """Offer one key; False if the device does not take it."""
+        """Offer a key, and return False if the device refuses the key.
+
+        Raise AuthenticationFailed if no key can ever do, or Unreachable if the device ends the connection.
+        """
         who = f"{self._hop.user} on {self._hop.address}"
         try:
             missing = transport.auth_publickey(self._hop.user, offer.key)
@@ -111,6 +120,8 @@ class Login:
                 hint="allow PubkeyAuthentication in the device's sshd_config",
             ) from error
         except EXPECTED as error:
+            # A refused key leaves the connection open. Paramiko reports a device that does not answer the same way,
+            # but for the text.
             if transport.is_active() and "timeout" not in str(error).lower():
                 return False
             if refused:
@@ -143,7 +154,7 @@ class Login:
 
 
 class _NoAgent:
-    """Stands for an agent that does not answer."""
+    """Stands in for a missing agent."""
 
     def get_keys(self) -> tuple[PKey, ...]:
         return ()
@@ -153,7 +164,8 @@ class _NoAgent:
 
 
 def _open_agent() -> Agent | _NoAgent:
-    """Return the user's agent; asked first whether it is there, because paramiko leaks a socket where it is not."""
+    """Return the user's agent, or a stand-in without keys."""
+    # Try the socket first: without an agent behind, paramiko would leak a socket.
     try:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.connect(os.environ.get("SSH_AUTH_SOCK", ""))
@@ -168,14 +180,21 @@ def _agent_name(key: PKey) -> str:
 
 
 def _public_blob(path: Path) -> bytes:
-    """Return the public half of a key from the file beside it, or from the file itself if that is all there is."""
+    """Return the public half of a key from `PATH.pub`, or from the file itself if the file is public, else b""."""
     for file in (path.with_name(path.name + ".pub"), path):
         try:
+            _require_regular(file)
             fields = file.read_text("ascii").split()
             return base64.b64decode(fields[1], validate=True)
         except (OSError, ValueError, IndexError, binascii.Error):
             continue
     return b""
+
+
+def _require_regular(path: Path) -> None:
+    """Raise OSError for a pipe or a device, whose opening or reading may wait for ever."""
+    if is_special(path):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def _listed(methods: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The way to a device: every host to log in to, in order, each with all that logging in takes."""
+"""Work out the way to a device: every host to log in to, in order, with all options of the login."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One host on the way, the device itself being the last.
+    """A host on the way. The device itself is the last hop.
 
-    `name` is the device's in the inventory, or the host as the user writes it (`enrollable` tells which).
-    `identity_files` are tried in order; None means the usual ones in ~/.ssh. `known_hosts` are files, benchfleet's own
-    first.
+    `name` is the device's name in the inventory if `enrollable`, otherwise the host as the user writes the host.
+    `identity_files` are tried in order, and None means the usual files in ~/.ssh. `known_hosts` are files, with
+    benchfleet's own first.
     """
 
     name: str
@@ -40,20 +40,31 @@ class Hop:
     enrollable: bool = False
 
     @property
+    def door(self) -> str:
+        """Return the name of the place where connections may be too many for one server.
+
+        The place is the host with all of its ports, since one relay may serve all of them. Behind a proxy command the
+        place is the command without the target.
+        """
+        if self.proxy_command is None:
+            return self.host
+        return self.proxy_command.replace(self.host, "%h").replace(str(self.port), "%p")
+
+    @property
     def address(self) -> str:
-        """HOST:PORT, for messages."""
+        """HOST:PORT of the hop, for messages."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """Works out routes from the inventory's devices and the ssh configuration."""
+    """Works out routes from the devices of the inventory and the ssh configuration."""
 
     config: SshConfig
     known_hosts: Path
 
     def to(self, device: Device) -> tuple[Hop, ...]:
-        """Return the hosts to log in to, the device last."""
+        """Return the hosts to log in to, with the device as the last. Raise Unreachable for a loop."""
         return self._to_device(device, ())
 
     def _to_device(self, device: Device, behind: tuple[Hop, ...]) -> tuple[Hop, ...]:
@@ -76,7 +87,7 @@ class Routes:
         return self._by_jump(hop, device.jump or options.get("proxyjump"), behind)
 
     def _to_host(self, written: str, behind: tuple[Hop, ...], *, first: bool) -> tuple[Hop, ...]:
-        """Return the hosts up to one that a ProxyJump names: only the first of those has a way of its own."""
+        """Return the hosts up to a host named by ProxyJump. Only the first host of a ProxyJump has a way of its own."""
         user, host, port = _parts(written)
         options = self.config.lookup(host, {"User": user, "Port": port})
         hop = self._hop(written, host, options)
@@ -88,7 +99,7 @@ class Routes:
         return self._by_jump(hop, options.get("proxyjump"), behind)
 
     def _by_jump(self, hop: Hop, jump: object, behind: tuple[Hop, ...]) -> tuple[Hop, ...]:
-        """Return the hop after the hosts that a ProxyJump names, if it names any."""
+        """Return the hop behind the hosts of a ProxyJump. `jump` may be None or `none`."""
         written = [] if jump is None or str(jump).lower() == _NONE else str(jump).split(",")
         before: list[Hop] = []
         for host in written:
@@ -117,7 +128,7 @@ class Routes:
 
 
 def _no_loop(hop: Hop, behind: tuple[Hop, ...]) -> tuple[Hop, ...]:
-    """Return the hops that lead back to the device, this one included; raise if it is there already."""
+    """Return `behind` with the hop added. Raise Unreachable if the hop is among `behind` already."""
     if any(known.name == hop.name and known.address == hop.address for known in behind):
         names = " -> ".join(known.name for known in (*behind, hop))
         raise Unreachable(f"the jump hosts form a loop: {names}", hint="correct jump: in the inventory, or ProxyJump")
@@ -127,7 +138,7 @@ def _no_loop(hop: Hop, behind: tuple[Hop, ...]) -> tuple[Hop, ...]:
 def _identity_files(option: object) -> tuple[Path, ...] | None:
     if not isinstance(option, list):
         return None
-    return tuple(at_home(file) for file in option if file.lower() != _NONE)
+    return tuple(at_home(file) for file in option if file.lower() != _NONE)  # `none` means no file: ssh_config(5)
 
 
 def _port(option: object) -> int:
@@ -138,7 +149,7 @@ def _port(option: object) -> int:
 
 
 def _parts(written: str) -> tuple[str | None, str, int | None]:
-    """Split [USER@]HOST[:PORT] or ssh://…; an IPv6 address with a port stands in brackets."""
+    """Split [USER@]HOST[:PORT] or ssh://… into user, host and port. An IPv6 address with a port needs brackets."""
     user, _, rest = written.removeprefix("ssh://").rpartition("@")
     found = re.fullmatch(r"\[(?P<bracketed>[^]]+)\](?::(?P<port6>\d+))?|(?P<host>[^:]+):(?P<port>\d+)", rest)
     if found is None:

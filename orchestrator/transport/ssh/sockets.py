@@ -1,4 +1,7 @@
-"""What carries an SSH connection: a TCP socket, a proxy command, a jump host's channel; none may block for ever."""
+"""Open the carriers of an SSH connection: a TCP socket, a proxy command or a jump host's channel.
+
+No carrier may block forever.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, Protocol
 
@@ -20,35 +24,40 @@ _STDERR_BYTES_MAX = 2048
 
 
 class Carrier(Protocol):
-    """What paramiko takes for a socket."""
+    """The methods of a socket that paramiko uses."""
 
     def send(self, data: bytes, /) -> int:
-        """Send some of `data`; raise TimeoutError if none could be sent in time."""
+        """Send a part of `data`, and return the count of bytes. Raise TimeoutError if no byte can be sent in time."""
 
     def recv(self, size: int, /) -> bytes:
         """Return at most `size` bytes; raise TimeoutError if none came in time."""
 
     def settimeout(self, timeout_s: float | None, /) -> None:
-        """Bound both."""
+        """Set the time limit of `send` and `recv`."""
 
     def close(self) -> None:
         """Drop the connection."""
 
 
-class GuardedCarrier:
-    """A carrier that gives up when nothing can be sent for long; paramiko alone would try for ever.
+def _never() -> bool:
+    return False
 
-    Closing it also wakes a thread that waits to receive, so that thread may wait long, and rarely costs anything.
+
+class GuardedCarrier:
+    """Close a carrier when nothing can be sent for long, or when the other side is overdue. Paramiko would never.
+
+    Closing the carrier also wakes a thread that waits to receive. Such a thread may wait long, and so costs little.
     """
 
-    def __init__(self, carrier: Carrier, stall_s: float) -> None:
+    def __init__(self, carrier: Carrier, stall_s: float, is_overdue: Callable[[], bool] = _never) -> None:
         self._carrier = carrier
         self._stall_s = stall_s
+        self._is_overdue = is_overdue
         self._stalled_at: float | None = None
         self._closed = False
 
     def send(self, data: bytes) -> int:
-        """Send some of `data`; close the carrier when that has been impossible for too long."""
+        """Send a part of `data`. Close the carrier if sending has been impossible for `stall_s`."""
         try:
             sent = self._carrier.send(data)
         except TimeoutError as error:
@@ -61,6 +70,8 @@ class GuardedCarrier:
 
     def recv(self, size: int) -> bytes:
         """Return at most `size` bytes; raise TimeoutError if none came in time."""
+        if self._is_overdue():  # asked ten times a second while paramiko shakes hands
+            raise self._given_up()
         try:
             return self._carrier.recv(size)
         except TimeoutError as error:
@@ -68,12 +79,16 @@ class GuardedCarrier:
                 raise
             raise self._given_up() from error
 
+    def be_patient(self) -> None:
+        """Let the other side be silent from now on: the login is done."""
+        self._is_overdue = _never
+
     def settimeout(self, timeout_s: float | None) -> None:
-        """Bound `send` and `recv`."""
+        """Set the time limit of `send` and `recv` before a TimeoutError."""
         self._carrier.settimeout(timeout_s)
 
     def close(self) -> None:
-        """Drop the connection; may be called twice."""
+        """Drop the connection. May be called twice."""
         self._closed = True
         if isinstance(self._carrier, socket.socket):
             with suppress(OSError):
@@ -81,30 +96,29 @@ class GuardedCarrier:
         self._carrier.close()
 
     def _given_up(self) -> ConnectionAbortedError:
-        """Close; the error is no TimeoutError, which for paramiko means to try again, even when the system gave up."""
+        """Close the carrier, and return the error to raise."""
+        # No TimeoutError: paramiko would try again, even after the system has given up the connection.
         self.close()
         return ConnectionAbortedError(errno.ECONNABORTED, "the other side takes no data or does not answer")
 
 
 def open_tcp(hop: Hop, timeout_s: float) -> socket.socket:
-    """Connect to a hop; keystroke-sized messages go at once, and a peer that vanishes is noticed within a minute."""
+    """Connect to a hop over TCP. Raise OSError."""
     try:
         connected = socket.create_connection((hop.host, hop.port), timeout_s)
     except UnicodeError as error:
         raise socket.gaierror(socket.EAI_NONAME, "names are not made like that") from error
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small messages must not wait for more data
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # notice a vanished peer within a minute
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MS_MAX)
     return connected
 
 
 class ProxyProcess:
-    """A ProxyCommand, run by the shell as ssh runs it, with a socket for its input and output.
+    """A ProxyCommand, run by a shell as in ssh, with a socket for input and output."""
 
-    paramiko's own does without the shell, spins when the command ends, and leaves a zombie behind.
-    """
-
+    # Paramiko's own class runs no shell, spins at the end of the command, and leaves a zombie behind.
     def __init__(self, command: str) -> None:
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self.socket, theirs = socket.socketpair()
@@ -118,7 +132,7 @@ class ProxyProcess:
             )
 
     def last_words(self) -> str:
-        """Return the last line that the command wrote on stderr, if it has ended."""
+        """Return the last line of the command's stderr, or "" if the command still runs."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_PROXY_END_S)
             size = self._stderr.seek(0, os.SEEK_END)
@@ -128,9 +142,9 @@ class ProxyProcess:
         return ""
 
     def close(self) -> None:
-        """Close the socket, which ends most such commands, and end it otherwise; may be called twice."""
+        """Close the socket, and end the command by signals if the closed socket does not. May be called twice."""
         self.socket.close()
-        for stop in (None, signal.SIGTERM, signal.SIGKILL):
+        for stop in (None, signal.SIGTERM, signal.SIGKILL):  # most commands end with their input
             if stop is not None:
                 with suppress(ProcessLookupError):
                     os.killpg(self._process.pid, stop)

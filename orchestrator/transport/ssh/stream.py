@@ -1,7 +1,7 @@
-"""A command's input and output over one SSH channel, without a thread or a timer of its own.
+"""Carry a command's input and output over an SSH channel, without a thread or a timer.
 
-stdout and stderr share the channel's window: if nobody takes stderr, a noisy command stops sending either. So whoever
-waits here, to read or to write, takes stderr meanwhile.
+stdout and stderr share the channel's window. If stderr were not read, a noisy command would stop sending both. A thread
+that waits to read or to write therefore reads stderr in the meantime.
 """
 
 from __future__ import annotations
@@ -13,33 +13,35 @@ from contextlib import suppress
 from paramiko import Channel, Transport
 
 from orchestrator.domain.errors import LinkLost
-from orchestrator.transport.base import Completed
+from orchestrator.transport.base import BYTES_PER_S_MIN, Completed
 from orchestrator.transport.command import READ_BYTES, STATUS_UNKNOWN, Tail
 from orchestrator.transport.ssh.failures import EXPECTED, words
 
 _WRITE_BYTES = 32 * 1024
 _WRITE_SLICE_S = 0.2
 _END_SLICE_S = 0.2
+_READ_SLICES = 8
+_READ_SLICE_S_MIN = 0.05
 _DYING_S = 1.0
 
 
 class _Bell(threading.Event):
-    """Rings when something arrives on stdout or stderr, or either ends.
+    """Rings when bytes arrive on stdout or stderr, or when either ends.
 
-    Both of the channel's buffers set this one event. They also clear it when they are read empty, which must not
-    silence the other: only the reader does that, before it looks.
+    Both buffers of the channel set the same event. A buffer that is read empty also clears the event, which must not
+    silence the other buffer. Only the reader silences the bell, before looking at both buffers.
     """
 
     def clear(self) -> None:
-        """Take no notice of a buffer that was read empty."""
+        """Ignore the call of a buffer that was read empty."""
 
     def silence(self) -> None:
-        """Forget what has happened, in order to look."""
+        """Clear the event before a look at the buffers."""
         super().clear()
 
 
 class SshStream:
-    """A command that runs on the device; made once its channel has taken the command."""
+    """A command running on the device, over the channel in which the command was started."""
 
     def __init__(self, channel: Channel, transport: Transport, *, end_timeout_s: float, write_stall_s: float) -> None:
         self._channel = channel
@@ -56,8 +58,12 @@ class SshStream:
         channel.in_stderr_buffer.set_event(self._bell)
 
     def read(self, size: int, timeout_s: float | None = None) -> bytes:
-        """Return what the command has printed, b"" once it has closed its stdout."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        """Return what the command has printed, b"" once it has closed its stdout.
+
+        Waiting is counted in slices, and a slice never counts for more than its own length. After this machine stood
+        still, or was too busy to read, the next slices give paramiko's thread the time to read first.
+        """
+        left = timeout_s
         try:
             while True:
                 self._bell.silence()
@@ -67,39 +73,51 @@ class SshStream:
                     return self._channel.recv(size)
                 if over:
                     return self._end_of_output()
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
+                if left is None:
+                    self._bell.wait()
+                elif left <= 0:
                     raise LinkLost(f"nothing came for {timeout_s:g} s")
-                self._bell.wait(left)
+                else:
+                    left -= self._wait(min(left, max((timeout_s or 0.0) / _READ_SLICES, _READ_SLICE_S_MIN)))
         except EXPECTED as error:
             raise self._lost(error) from error
 
     def write(self, data: bytes) -> None:
-        """Send all of `data`; a command that takes nothing for long counts as lost."""
+        """Send all of `data`. Raise LinkLost if the device takes no data for `write_stall_s`, or takes too little.
+
+        A slice of the wait never counts for more than its own length, as in `read`.
+        """
         view = memoryview(data)
+        # A device that reads byte by byte always makes progress, so that the whole has a limit too.
+        left_s = self._write_stall_s + len(data) / BYTES_PER_S_MIN
+        idle_s = 0.0
         with self._writing:
-            progress = time.monotonic()
+            began = time.monotonic()
             while view:
                 sent = self._send(bytes(view[:_WRITE_BYTES]))
                 view = view[sent:]
-                if sent:
-                    progress = time.monotonic()
-                elif time.monotonic() - progress >= self._write_stall_s:
+                now = time.monotonic()
+                waited_s, began = min(now - began, _WRITE_SLICE_S), now
+                idle_s = 0.0 if sent else idle_s + waited_s
+                left_s -= waited_s
+                if idle_s >= self._write_stall_s:
                     raise LinkLost(f"the device has taken no data for {self._write_stall_s:g} s")
+                if view and left_s <= 0:
+                    raise LinkLost(f"the device takes less than {BYTES_PER_S_MIN} bytes a second")
 
     def end(self) -> Completed:
-        """End the command's input, drop what it still prints, and return how it ended."""
+        """Close the command's input, drop further output, and return the command's end."""
         return self.finish(self._end_timeout_s)
 
     def close_input(self) -> None:
-        """Let the command see the end of its input."""
+        """Close the command's input."""
         try:
             self._channel.shutdown_write()
         except EXPECTED as error:
             raise self._lost(error) from error
 
     def finish(self, timeout_s: float) -> Completed:
-        """End as `end` does, with another bound."""
+        """End as `end`, but wait at most `timeout_s`."""
         with self._finishing:
             if self._completed is None:
                 self._ended_here = True
@@ -112,11 +130,17 @@ class SshStream:
             return self._completed
 
     def abandon(self) -> None:
-        """Close the channel; what the command does then is its own affair."""
+        """Close the channel at once. The command may go on."""
         self.finish(0.0)
 
+    def _wait(self, slice_s: float) -> float:
+        """Wait for the bell, and return the seconds of the wait, at most `slice_s`."""
+        began = time.monotonic()
+        self._bell.wait(slice_s)
+        return min(time.monotonic() - began, slice_s)
+
     def _send(self, data: bytes) -> int:
-        """Send what the window has room for; 0 if there was none for a while."""
+        """Send as much as fits the channel's window, and return the count of bytes, 0 after a wait in vain."""
         try:
             sent = self._channel.send(data)
         except TimeoutError:
@@ -124,7 +148,7 @@ class SshStream:
             return 0
         except EXPECTED as error:
             raise self._lost(error) from error
-        if not sent:
+        if not sent:  # the channel is closed
             raise self._lost(None)
         return sent
 
@@ -134,7 +158,8 @@ class SshStream:
                 self._tail.add(self._channel.recv_stderr(READ_BYTES))
 
     def _end_of_output(self) -> bytes:
-        """Tell a command that has ended from a link that has: sshd announces the former."""
+        """Return b"" if the command has ended, or raise LinkLost if the link has."""
+        # sshd announces the end of a command, and a cut link announces no end.
         if self._ended_here:
             raise LinkLost("the stream was ended")
         if self._channel.eof_received or self._channel.exit_status != STATUS_UNKNOWN:

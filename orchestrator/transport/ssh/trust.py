@@ -1,4 +1,4 @@
-"""Whether a host is the one it was: its key against the keys on record. There is no way around it."""
+"""Check a host's key against the keys on record. No setting can skip the check."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from orchestrator.transport.ssh.route import Hop
 
 
 def known_keys(hop: Hop) -> tuple[KnownKey, ...]:
-    """Return every key on record that would make the host trusted."""
+    """Return every key on record that makes the host trusted."""
     return tuple(known for known in (*_own(hop), *_without_port(hop)) if not known.revoked)
 
 
 def check(hop: Hop, shown: HostKey) -> None:
-    """Return if the key that the host shows is on record; raise HostKeyUnknown or HostKeyChanged otherwise.
+    """Return if the shown key is on record. Raise HostKeyUnknown or HostKeyChanged otherwise.
 
-    A key of another type than those on record counts as changed: the handshake asks for the known types first.
+    A key of another type than the keys on record counts as changed.
     """
+    # The handshake asks for the types on record first: see `Links._new_transport`.
     own, without_port = _own(hop), _without_port(hop)
     for known in (*own, *without_port):
-        if known.revoked and known.key.blob == shown.blob:
+        if known.revoked and known.key.blob == shown.blob:  # first: a revoked key may also be on record as trusted
             raise HostKeyChanged(
                 f"{_host(hop)} shows {shown}, a key that is revoked", hint=f"it is revoked at {known.place}"
             )
@@ -45,7 +46,8 @@ def _own(hop: Hop) -> tuple[KnownKey, ...]:
 
 
 def _without_port(hop: Hop) -> tuple[KnownKey, ...]:
-    """As in ssh: an entry without a port is good for the same key on an unusual port, but proves no other one wrong."""
+    """Return the keys on record for the host without a port, if the port is unusual."""
+    # As in ssh: such an entry makes the same key trusted on every port, but another key is not a changed key.
     if hop.host_name.port in {None, SSH_PORT}:
         return ()
     return find(HostName(hop.host_name.name), hop.known_hosts)

@@ -1,6 +1,7 @@
 """Files that people may write: good ones load, bad ones say what is wrong, where, and what to do.
 
 A bad file begins with what must be said of it: `# error: LINE: MESSAGE` for each complaint, `# hint: …` for a lone one.
+In a hint, `{runtimes}` stands for every form that the table of runtimes has.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.errors import ConfigError, ExitCode
+from orchestrator.domain.runtimes import ENGINES, RUNTIMES
 from orchestrator.inventory.files import load_inventory
 from orchestrator.specs.model import load_model
 from orchestrator.specs.sweep import load_sweep
@@ -22,6 +24,7 @@ LOADERS: dict[str, Callable[[Path], object]] = {
     "inventories": lambda path: load_inventory([path]),
     "models": lambda path: load_model(path.parent),
 }
+KNOWN_RUNTIMES = ", ".join((*(f"{name}==VERSION" for name in RUNTIMES), *(f"system/{name}" for name in ENGINES)))
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def expected(path: Path) -> Expected:
         if line.startswith("# error: "):
             errors.append(f"{path}:{line.removeprefix('# error: ')}")
         elif line.startswith("# hint: "):
-            hint = line.removeprefix("# hint: ")
+            hint = line.removeprefix("# hint: ").replace("{runtimes}", KNOWN_RUNTIMES)
     assert errors, f"{path} does not say what is wrong with it"
     return Expected(tuple(errors), hint)
 

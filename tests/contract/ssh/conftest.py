@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,9 +27,9 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
     """Starts servers of the test's own, to break."""
     servers: list[SshServer] = []
 
-    def start() -> SshServer:
+    def start(**options: Any) -> SshServer:
         try:
-            server = SshServer(tmp_path / f"sshd-{len(servers)}", environment=NO_STARTUP_FILES)
+            server = SshServer(tmp_path / f"sshd-{len(servers)}", environment=NO_STARTUP_FILES, **options)
         except ServerUnavailable as error:
             pytest.skip(str(error))
         servers.append(server)

@@ -1,6 +1,9 @@
 """How a test reaches a real SSH server, and what it says where it cannot."""
 
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from tests.servers.tcp_relay import TcpRelay
 
 TIMEOUT_S = 20.0
 SHORT_S = 0.4
-StartServer = Callable[[], SshServer]
+StartServer = Callable[..., SshServer]
 
 
 def device_of(server: SshServer, name: str = "pi-01") -> Device:
@@ -56,7 +59,33 @@ def failure(connector: SshConnector, device: Device) -> DeviceError:
     return error
 
 
+@contextmanager
+def answering(answer: Callable[[socket.socket], object]) -> Iterator[int]:
+    """Serve every connection with `answer`, one after the other; yield the port."""
+
+    def serve() -> None:
+        while True:
+            client, _ = server.accept()
+            with client:
+                if over.is_set():
+                    return
+                answer(client)
+
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield port
+        finally:
+            over.set()
+            socket.create_connection(("127.0.0.1", port), TIMEOUT_S).close()
+            thread.join(TIMEOUT_S)
+
+
 def configure_relay(connector: SshConnector, server: SshServer, relay: TcpRelay) -> None:
     line = server.known_hosts_line.replace(f":{server.port} ", f":{relay.port} ")
+    connector.known_hosts.parent.mkdir(exist_ok=True)
     with connector.known_hosts.open("a") as file:
         file.write(line + "\n")

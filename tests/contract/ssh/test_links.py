@@ -1,5 +1,6 @@
 """Links that cannot be made, and links that break."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -15,11 +16,13 @@ import pytest
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import LinkLost, Unreachable
 from orchestrator.transport.ssh import SshConnector
+from orchestrator.transport.ssh import stream as stream_module
 from orchestrator.transport.ssh.stream import SshStream
 from tests.contract.ssh.reaching import (
     SHORT_S,
     TIMEOUT_S,
     StartServer,
+    answering,
     configure_relay,
     device_of,
     failure,
@@ -27,6 +30,7 @@ from tests.contract.ssh.reaching import (
     says_hello,
     trust,
 )
+from tests.servers import processes
 from tests.servers.ports import free_port
 from tests.servers.sshd import SshServer
 from tests.servers.tcp_relay import TcpRelay
@@ -60,16 +64,14 @@ class TestUnreachable:
             assert "did not answer within 0.4 s" in error.message
             assert time.monotonic() - began < TIMEOUT_S
 
+    @pytest.mark.system
     def test_a_server_that_hangs_up(self, connector: SshConnector) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            hang_up = threading.Thread(target=lambda: server.accept()[0].close())
-            hang_up.start()
-
-            error = failure(connector, Device("pi-01", TransportKind.SSH, "127.0.0.1", server.getsockname()[1]))
-            hang_up.join()
+        with answering(lambda client: client.close()) as port:
+            error = failure(connector, Device("pi-01", TransportKind.SSH, "127.0.0.1", port))
 
         assert isinstance(error, Unreachable)
         assert "took the connection and closed it" in error.message
+        assert "MaxStartups" in (error.hint or "")
 
     @pytest.mark.parametrize(
         "greeting",
@@ -81,24 +83,21 @@ class TestUnreachable:
             b"SSH-2.0-x\r\n" + b"\x00\x00\x00\x1c\x06\x14" + bytes(16) + b"\x00\x00\x00\x02\xff\xfe" + bytes(8),
         ],
     )
+    @pytest.mark.system
     def test_a_server_that_speaks_nonsense(self, connector: SshConnector, greeting: bytes) -> None:
-        def greet() -> None:
-            client, _ = server.accept()
-            with client, suppress(ConnectionError):  # the other side may have had enough before it has heard all
+        def greet(client: socket.socket) -> None:
+            with suppress(ConnectionError):  # the other side may have had enough before it has heard all
                 client.sendall(greeting)
                 client.shutdown(socket.SHUT_WR)
                 while client.recv(4096):
                     pass
 
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            thread = threading.Thread(target=greet)
-            thread.start()
-
-            error = failure(connector, Device("pi-01", TransportKind.SSH, "127.0.0.1", server.getsockname()[1]))
-            thread.join()
+        with answering(greet) as port:
+            error = failure(connector, Device("pi-01", TransportKind.SSH, "127.0.0.1", port))
 
         assert isinstance(error, Unreachable)
 
+    @pytest.mark.system
     def test_the_libraries_beneath_stay_silent(self) -> None:
         program = """
 import logging, sys
@@ -113,17 +112,9 @@ for attempt in range(2):
         print(error)
     logging.basicConfig(level=logging.DEBUG)
 """
-        with socket.create_server(("127.0.0.1", 0)) as server:
-
-            def hang_up_twice() -> None:
-                for _ in range(2):
-                    server.accept()[0].close()
-
-            hang_up = threading.Thread(target=hang_up_twice)
-            hang_up.start()
-            command = [sys.executable, "-c", program, str(server.getsockname()[1])]
+        with answering(lambda client: client.close()) as port:
+            command = [sys.executable, "-c", program, str(port)]
             done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
-            hang_up.join()
 
         assert done.stdout.count("took the connection and closed it") == 2
         assert done.stderr == ""
@@ -175,6 +166,46 @@ class TestLostLinks:
         server.start()
 
         assert says_hello(connector, device_of(server))
+
+    @pytest.mark.system
+    def test_a_controller_that_stood_still_does_not_call_the_device_silent(
+        self, server: SshServer, connector: SshConnector
+    ) -> None:
+        """It is stopped for longer than the device may be silent, while the device goes on to speak."""
+        program = """
+import sys
+from pathlib import Path
+from orchestrator.domain.device import Device, TransportKind
+from orchestrator.transport.ssh import SshConnector
+known_hosts, host, port, user, key = sys.argv[1:]
+device = Device("pi", TransportKind.SSH, host, int(port), user, identity_file=key)
+transport = SshConnector(Path(known_hosts)).connect(device)
+stream = transport.stream(["sh", "-c", "while echo alive; do sleep 0.2; done"])
+while stream.read(100, 2.0):
+    print("read", flush=True)
+"""
+        reach = [server.host, str(server.port), server.user, str(server.identity_file)]
+        command = [sys.executable, "-c", program, str(connector.known_hosts), *reach]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as reader:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == b"read\n"
+            for _ in range(3):
+                processes.pause(reader.pid)
+                threading.Event().wait(2.5)  # what is tested is that so much time passes
+                reader.send_signal(signal.SIGCONT)
+                for _ in range(5):
+                    assert reader.stdout.readline() == b"read\n", reader.communicate()[1].decode()
+            reader.kill()
+
+    def test_a_command_that_reads_byte_by_byte_is_given_up_though_it_always_reads(
+        self, server: SshServer, connector: SshConnector, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(stream_module, "BYTES_PER_S_MIN", 16 << 20)
+        transport = replace(connector, write_stall_s=SHORT_S).connect(device_of(server))
+        reads = "import os, time\nwhile os.read(0, 65536): time.sleep(0.05)"
+        with pytest.raises(LinkLost, match="takes less than 16777216 bytes a second"):
+            transport.stream([sys.executable, "-c", reads]).write(bytes(16 << 20))
+        transport.close()
 
     def test_silence_is_noticed_by_whoever_waits(self, server: SshServer, connector: SshConnector) -> None:
         with TcpRelay(server.host, server.port) as relay:

@@ -1,5 +1,6 @@
 """Logging in: keys, agents and what is said of those that do not fit."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -63,6 +64,25 @@ class TestLogin:
 
         assert isinstance(error, AuthenticationFailed)
         assert said in error.message
+
+    @pytest.mark.timeout(60)
+    @pytest.mark.parametrize("ending", ["", ".pub", "-cert.pub"])
+    def test_a_key_that_is_a_pipe_keeps_nobody_waiting(
+        self, ssh_server: SshServer, connector: SshConnector, tmp_path: Path, ending: str
+    ) -> None:
+        trust(connector, ssh_server)
+        file = tmp_path / "key"
+        if ending:
+            shutil.copy(ssh_server.identity_file, file)
+        os.mkfifo(f"{file}{ending}")
+        device = replace(device_of(ssh_server), identity_file=str(file))
+
+        if ending == ".pub":
+            assert logs_in(connector, device)
+        else:
+            error = failure(connector, device)
+            assert isinstance(error, AuthenticationFailed)
+            assert f"the key {file} cannot be read: not a regular file" in error.message
 
     def test_having_no_key_at_all_is_told(self, ssh_server: SshServer, connector: SshConnector) -> None:
         trust(connector, ssh_server)

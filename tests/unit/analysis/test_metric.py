@@ -10,6 +10,16 @@ def test_every_alias_leads_to_a_registered_metric() -> None:
     assert not set(ALIASES) & set(METRICS)
 
 
+@pytest.mark.parametrize("name", METRICS)
+def test_a_registered_metric_has_the_unit_that_its_name_ends_in(name: str) -> None:
+    """People read the unit off the name, in SQL above all."""
+    words = [word for word in name.split("_") if word not in ("max", "min", "mean", "idle", "gross")]
+    units = {unit.value: unit for unit in Unit}
+    said = next((units[word] for word in reversed(words) if word in units), None)
+    assert METRICS[name].unit is said or (said is None and METRICS[name].unit in (Unit.NUMBER, Unit.RATIO))
+    assert 0 < METRICS[name].min_effect < 1
+
+
 def test_latency_means_nanoseconds_of_which_fewer_are_better() -> None:
     metric = metric_named("latency")
 

@@ -17,7 +17,7 @@ from orchestrator.blobs.targets import NoWheel
 from orchestrator.blobs.wheels import WheelRequest
 from orchestrator.domain.errors import BundleError
 from orchestrator.domain.facts import Platform
-from orchestrator.domain.plan import RuntimeOffer
+from orchestrator.domain.plan.values import RuntimeOffer
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
 
 RUNTIME = RuntimeSpec("tflite-runtime==2.14.0", RuntimeSource.BUNDLE, "tflite-runtime", "2.14.0")

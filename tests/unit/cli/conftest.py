@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.app import main
+from tests.unit.cli.processes import REPOSITORY
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "BENCHFLEET_DB", "BENCHFLEET_CONFIG", "BENCHFLEET_DEBUG"):
         monkeypatch.delenv(name, raising=False)
+    # The models of this checkout, as a person with one folder of models beside many sweeps names them.
+    monkeypatch.setenv("BENCHFLEET_MODELS", str(REPOSITORY / "models"))
 
     def run(*words: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["benchfleet", *words])

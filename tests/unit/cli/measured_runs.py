@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.plan import TrialKind
+from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.store.store import open_store
 from orchestrator.testing.event_logs import (
@@ -34,13 +34,14 @@ def measure(
     run: str = "run-1",
     hours: float = 0,
     threads: tuple[int, ...] = (1,),
+    memory: Mapping[str, int] | None = None,
 ) -> None:
-    """Store a complete run on pi-03: each variant's trials have these latencies, in nanoseconds."""
+    """Store a complete run on pi-03: each variant's trials have these latencies, in nanoseconds, and this memory."""
     device = sample_device()
     (trials,) = {len(values) for values in latencies.values()}
     sweep = sample_sweep(tuple(latencies), matrix={"threads": threads}, trials=trials)
     with open_store(str(database)) as store:
-        store.create_run(sample_header(run, sweep, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [device])
+        store.runs.create_run(sample_header(run, sweep, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [device])
         plan = sample_plan(device, sweep, MODEL)
         save_plan(store, run, plan, save_snapshot(store, device, Facts(FACTS), STARTED_AT), WORKER_SHA256)
         log, jobs = EventLog(run, plan), {job.key: job for job in plan.jobs}
@@ -49,23 +50,26 @@ def measure(
                 log.finished(trial.key, [number("accuracy_top1", 0.97)])
             else:
                 value = latencies[jobs[trial.job].variant][trial.index - 1]
-                log.finished(trial.key, [number("latency_ns", value)])
-        store.ingest([log.run_finished().arrived()])
+                metrics = [number("latency_ns", value)]
+                if memory is not None:
+                    metrics.append(number("rss_bytes_max", memory[jobs[trial.job].variant] + 4096 * trial.index))
+                log.finished(trial.key, metrics)
+        store.logs.ingest([log.run_finished().arrived()])
 
 
 def fail_to_reach(database: Path, run: str, hours: float) -> None:
     """Store a run in which no device could be reached."""
     device, sweep = sample_device(), sample_sweep()
     with open_store(str(database)) as store:
-        store.create_run(sample_header(run, sweep, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [device])
-        store.set_device_state(run, device.name, DeviceRunState.FAILED, "pi-03: connect: timed out", "is it on?")
+        store.runs.create_run(sample_header(run, sweep, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [device])
+        store.runs.set_device_state(run, device.name, DeviceRunState.FAILED, "pi-03: connect: timed out", "is it on?")
 
 
 def exclude_everything(database: Path, run: str) -> None:
     """Store a run whose only device has fewer processors than each of its cells wants threads."""
     device, sweep = sample_device(), sample_sweep(("fp32", "int8"), matrix={"threads": (1024,)})
     with open_store(str(database)) as store:
-        store.create_run(sample_header(run, sweep, MODEL, STARTED_AT), MODEL, [device])
+        store.runs.create_run(sample_header(run, sweep, MODEL, STARTED_AT), MODEL, [device])
         plan = sample_plan(device, sweep, MODEL)
         save_plan(store, run, plan, save_snapshot(store, device, Facts(FACTS), STARTED_AT), WORKER_SHA256)
-        store.set_device_state(run, device.name, DeviceRunState.COMPLETE)
+        store.runs.set_device_state(run, device.name, DeviceRunState.COMPLETE)

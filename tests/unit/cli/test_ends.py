@@ -23,7 +23,7 @@ from orchestrator.testing.event_logs import FACTS, STARTED_AT, save_snapshot
 from tests.unit.cli.conftest import Command
 
 MODEL = Path(__file__).parents[3] / "models" / "digits"
-NEW_LAB = "orchestrator.services.init_lab.init_lab"
+NEW_LAB = "orchestrator.services.lab.init.init_lab"
 
 
 def test_the_exit_codes_are_those_of_the_design_and_each_means_one_thing() -> None:
@@ -122,7 +122,7 @@ def test_an_interrupted_command_is_incomplete_and_never_a_regression(
         (["runs", "list", "surplus"], "unexpected extra argument", "benchfleet runs list --help"),
         (["runs", "lsit"], "Did you mean 'list'?", "benchfleet runs --help"),
         (["cmopare", "last"], "Did you mean 'compare'?", "benchfleet --help"),
-        (["compare", "last"], "missing option '--base'", "benchfleet compare --help"),
+        (["compare"], "missing argument 'RUN'", "benchfleet compare --help"),
         (["runs", "show"], "missing argument 'RUN'", "benchfleet runs show --help"),
         (["--vrsion"], "no such option: --vrsion", "benchfleet --help"),
     ],
@@ -214,6 +214,31 @@ def test_db_current_and_upgrade_agree(command: Command) -> None:
     assert command("db", "current", "--db", "a.db").out.strip().endswith(f"wanted {after['wanted']}")
 
 
+def test_db_demo_fills_a_database_that_is_named(command: Command, tmp_path: Path) -> None:
+    size = ("--devices", "1", "--series", "1", "--nights", "2")
+    filled = json.loads(command("db", "demo", "--db", "demo.db", *size, "--json").out)
+    assert {key: filled[key] for key in ("devices", "series", "nights", "seed", "runs")} == {
+        "devices": 1,
+        "series": 1,
+        "nights": 2,
+        "seed": 1,
+        "runs": 2,
+    }
+    again = command("db", "demo", "--db", "demo.db", *size)
+    assert again.code == ExitCode.USAGE
+    assert again.err.startswith(f"error: {tmp_path / 'demo.db'}: the database is not empty: rows in ")
+
+
+def test_db_demo_never_fills_the_default_database_by_accident(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHFLEET_DB", str(tmp_path / "lab.db"))
+    ended = command("db", "demo", "--nights", "1")
+    assert ended.code == ExitCode.USAGE
+    assert "benchfleet db demo --db demo.db" in ended.err
+    assert list(tmp_path.glob("*.db")) == []
+
+
 def test_sql_prints_tables_csv_and_json_and_cannot_write(command: Command) -> None:
     command("db", "upgrade", "--db", "a.db")
     statement = "SELECT 1 AS n, NULL AS missing, 'x' AS note"
@@ -226,6 +251,13 @@ def test_sql_prints_tables_csv_and_json_and_cannot_write(command: Command) -> No
     refused = command("sql", "DELETE FROM run", "--db", "a.db")
     assert refused.code == ExitCode.USAGE
     assert "only reading is possible" in refused.err
+    unlisted = {"SELECT load_extension('x')": "function load_extension", "SELECT * FROM dbstat": "table dbstat"}
+    for query, named in unlisted.items():
+        told = f"error: only reading is possible here: the {named} is not among those that a query may use\n"
+        assert command("sql", query, "--db", "a.db").err.startswith(told)
+    assert command("sql", "SELECT zeroblob(90000000)", "--db", "a.db").err.startswith(
+        "error: a value of more than 16 MiB\n"
+    )
 
 
 def test_models_are_named_as_one_would_type_them(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

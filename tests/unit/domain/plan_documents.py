@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from orchestrator.domain.plan import DevicePlan, TrialKind
+from orchestrator.domain.plan.values import DevicePlan, TrialKind
 
 
 def document(plan: DevicePlan) -> dict[str, Any]:

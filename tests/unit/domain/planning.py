@@ -9,14 +9,16 @@ from typing import Any
 from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.model import Dataset, Model, ModelInput, Variant
-from orchestrator.domain.plan import PlanInputs, RuntimeOffer, files_needed
+from orchestrator.domain.model import Artifact, Dataset, Format, Model, ModelInput, Variant
+from orchestrator.domain.plan.admit import files_needed
+from orchestrator.domain.plan.values import PlanInputs, RuntimeOffer
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.sweep import Accuracy, Order, Sweep
 
 OLD = RuntimeSpec("tflite-runtime==2.14.0", RuntimeSource.BUNDLE, "tflite-runtime", "2.14.0")
 NEW = RuntimeSpec("ai-edge-litert==2.3.0", RuntimeSource.BUNDLE, "ai-edge-litert", "2.3.0")
 SYSTEM = RuntimeSpec("system/tflite", RuntimeSource.SYSTEM, "tflite")
+ONNX = RuntimeSpec("onnxruntime==1.20.1", RuntimeSource.BUNDLE, "onnxruntime", "1.20.1")
 PROGRAM = RuntimeSpec(
     "exec/demo",
     RuntimeSource.EXEC,
@@ -29,9 +31,13 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def artifact(name: str, form: Format) -> Artifact:
+    path = f"/models/digits/digits-{name}.{form}"
+    return Artifact(form, path, sha256(path))
+
+
 def variant(name: str) -> Variant:
-    path = f"/models/digits/digits-{name}.tflite"
-    return Variant(name, path, sha256(path), name, "by hand")
+    return Variant(name, (artifact(name, Format.TFLITE),), name, "by hand")
 
 
 MODEL = Model(
@@ -63,10 +69,16 @@ def offer(runtime: RuntimeSpec) -> RuntimeOffer:
     return RuntimeOffer(runtime, Blob(sha256(runtime.label), 1000, BlobKind.BUNDLE, runtime.label))
 
 
-def inputs(sweep: Sweep = SWEEP, **changes: Any) -> PlanInputs:
+def with_artifacts(name: str, *forms: Format) -> Model:
+    """Return the model with a variant that comes in these formats."""
+    changed = replace(MODEL.variants[name], artifacts=tuple(artifact(name, form) for form in forms))
+    return replace(MODEL, variants={**MODEL.variants, name: changed})
+
+
+def inputs(sweep: Sweep = SWEEP, model: Model = MODEL, **changes: Any) -> PlanInputs:
     files = {
         path: Blob(sha256(path), len(path), kind, path.rsplit("/", 1)[-1])
-        for path, kind in files_needed(sweep, MODEL).items()
+        for path, kind in files_needed(sweep, model).items()
     }
     offers = tuple(offer(runtime) for runtime in sweep.runtimes)
-    return replace(PlanInputs(sweep, MODEL, DEVICE, FACTS, offers, files), **changes)
+    return replace(PlanInputs(sweep, model, DEVICE, FACTS, offers, files), **changes)

@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
-from device_worker.plan import Plan as WorkerPlan
 from device_worker.protocol import PROTOCOL_VERSION
+from device_worker.protocol.plan import Plan as WorkerPlan
+from device_worker.sensing.conditions.table import CONDITIONS
 from orchestrator.domain.blob import BlobKind
-from orchestrator.domain.device import Device, Limits
+from orchestrator.domain.device import CONDITION_LIMITS, Device, Limits
 from orchestrator.domain.expansion import expand
-from orchestrator.domain.plan import PLAN_PROTOCOL, TrialKind, files_needed, plan_device
+from orchestrator.domain.plan.admit import files_needed
+from orchestrator.domain.plan.compose import plan_device
+from orchestrator.domain.plan.document import PLAN_PROTOCOL
+from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.sweep import MeasurePolicy, Order
 from tests.unit.domain.plan_documents import document, measured
 from tests.unit.domain.planning import DEVICE, MODEL, NEW, OLD, PROGRAM, SWEEP, SYSTEM, inputs, sha256
@@ -177,6 +181,32 @@ def test_devices_run_in_different_orders() -> None:
 
     assert labels(DEVICE) != labels(replace(DEVICE, name="pi-04"))
     assert sorted(labels(DEVICE)) == sorted(labels(replace(DEVICE, name="pi-04")))
+
+
+def test_each_condition_that_an_inventory_bounds_is_in_the_plan_and_no_other() -> None:
+    def limits(own: Limits) -> Any:
+        return document(plan_device(inputs(device=replace(DEVICE, limits=own))))["limits"]
+
+    unset = limits(Limits())
+    assert (unset["temperature_c_max"], set(CONDITION_LIMITS) & set(unset)) == (None, {"temperature_c_max"})
+    for key, most in CONDITION_LIMITS.items():
+        bound: dict[str, Any] = {key: most}
+        assert limits(Limits(**bound))[key] == most
+
+
+def test_a_sweeps_limits_of_conditions_come_before_the_devices() -> None:
+    device = replace(
+        DEVICE, limits=Limits(temperature_c_max=75, cpu_pressure_max_percent=50, other_load_max_percent=20)
+    )
+    sweep = replace(SWEEP, limits={"cpu_pressure_max_percent": 5, "other_load_max_percent": None})
+    limits = document(plan_device(inputs(device=device, sweep=sweep)))["limits"]
+    assert limits["temperature_c_max"] == 75.0
+    assert limits["cpu_pressure_max_percent"] == 5.0
+    assert "other_load_max_percent" not in limits
+
+
+def test_the_controllers_conditions_are_the_workers() -> None:
+    assert set(CONDITION_LIMITS) == {kind.limit for kind in CONDITIONS if kind.limit is not None}
 
 
 def test_a_devices_own_timeout_comes_before_the_sweeps() -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from device_worker.plan import Plan as WorkerPlan
+from device_worker.protocol.plan import Plan as WorkerPlan
 from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.errors import BlobError, ConfigError
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.plan import RuntimeOffer, files_needed, plan_device
+from orchestrator.domain.plan.admit import files_needed
+from orchestrator.domain.plan.compose import plan_device
+from orchestrator.domain.plan.values import RuntimeOffer
 from orchestrator.domain.sweep import Setting
 from tests.unit.domain.plan_documents import reasons
 from tests.unit.domain.planning import MODEL, NEW, OLD, PROGRAM, SWEEP, SYSTEM, inputs, offer, sha256
@@ -89,7 +91,7 @@ def test_excluded_cells_send_no_files() -> None:
 
 
 def test_a_file_that_is_not_what_the_model_says_is_refused() -> None:
-    path = MODEL.variants["int8"].path
+    path = MODEL.variants["int8"].artifacts[0].path
     changed = {**inputs().files, path: Blob(sha256("else"), 4, BlobKind.MODEL, "digits-int8.tflite")}
     with pytest.raises(BlobError, match=sha256("else")) as caught:
         plan_device(inputs(files=changed))

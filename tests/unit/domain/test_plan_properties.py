@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_worker.plan import Plan as WorkerPlan
+from device_worker.protocol.plan import Plan as WorkerPlan
 from orchestrator.domain.expansion import expand
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.plan import PlanInputs, plan_device
+from orchestrator.domain.plan.compose import plan_device
+from orchestrator.domain.plan.values import PlanInputs
 from orchestrator.domain.sweep import Order, Retries, Sweep
 from tests.effort import examples
 from tests.unit.domain.plan_documents import document, measured
@@ -118,7 +119,7 @@ def test_over_many_seeds_each_job_comes_first_about_equally_often() -> None:
 
 
 PRINT_HASH = """
-from orchestrator.domain.plan import plan_device
+from orchestrator.domain.plan.compose import plan_device
 from tests.unit.domain.planning import inputs
 print(plan_device(inputs()).sha256)
 """

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator.domain.device import CACHE_BYTES_MAX, Device, Limits, TransportKind
+from orchestrator.domain.device import CACHE_BYTES_MAX, USUAL_LIMITS, Device, Limits, TransportKind
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.inventory import Inventory
 from orchestrator.domain.recovery import PowerCycle, Recovery
 from orchestrator.inventory.files import load_inventory
 from orchestrator.resources import shipped
+
+USUAL = Limits(**dict[str, Any](USUAL_LIMITS))
 
 GOOD = Path(__file__).parents[2] / "contract" / "specs" / "good" / "inventories"
 
@@ -28,7 +33,8 @@ def test_the_example_of_the_documentation_arrives(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HOME", "/home/ann")
     devices = good("issue-example").devices
     source = GOOD / "issue-example.yaml"
-    assert devices["local"] == Device("local", TransportKind.LOCAL, tags={"class": "x86"}, source=f"{source}:3")
+    local = Device("local", TransportKind.LOCAL, tags={"class": "x86"}, source=f"{source}:3")
+    assert devices["local"] == replace(local, limits=USUAL)
     assert devices["pi-03"] == Device(
         "pi-03",
         TransportKind.SSH,
@@ -39,7 +45,7 @@ def test_the_example_of_the_documentation_arrives(monkeypatch: pytest.MonkeyPatc
         jump="gateway-1",
         state_dir="~/.cache/benchfleet",
         tags={"class": "rpi", "ram": "4g"},
-        limits=Limits(temperature_c_max=75, trial_timeout_s=600),
+        limits=replace(USUAL, temperature_c_max=75, trial_timeout_s=600),
         source=f"{source}:4",
     )
 
@@ -71,7 +77,7 @@ def test_a_local_device_takes_no_address_from_the_defaults() -> None:
 
 def test_an_explicit_null_is_no_default() -> None:
     device = good("nulls-override-defaults").devices["a"]
-    assert (device.user, device.jump, device.limits) == (None, None, Limits())
+    assert (device.user, device.jump, device.limits) == (None, None, USUAL)
 
 
 def test_sizes_may_have_units() -> None:
@@ -98,13 +104,33 @@ def test_tags_and_limits_of_a_device_are_laid_over_the_defaults(tmp_path: Path) 
     text = """
 defaults:
   tags: {site: north, class: rpi}
-  limits: {temperature_c_max: 75, cooldown_s_max: 30}
+  limits: {temperature_c_max: 75, cpu_pressure_max_percent: 10, cooldown_s_max: 30}
 devices:
   a: {tags: {class: coral}, limits: {temperature_c_max: 80}}
 """
     device = load(tmp_path, text).devices["a"]
     assert device.tags == {"site": "north", "class": "coral"}
-    assert device.limits == Limits(temperature_c_max=80, cooldown_s_max=30)
+    assert device.limits == replace(USUAL, temperature_c_max=80, cpu_pressure_max_percent=10, cooldown_s_max=30)
+
+
+def test_conditions_have_usual_limits_that_null_switches_off(tmp_path: Path) -> None:
+    text = """
+devices:
+  quiet: {}
+  off: {limits: {other_load_max_percent: null}}
+  own: {limits: {other_load_max_percent: 5}}
+  played: {exclusive: false, limits: {cpu_steal_max_percent: 3}}
+"""
+    devices = load(tmp_path, text).devices
+    found = {name: {key: getattr(device.limits, key) for key in USUAL_LIMITS} for name, device in devices.items()}
+    nothing = dict.fromkeys(USUAL_LIMITS)
+    assert found == {
+        "quiet": dict(USUAL_LIMITS),
+        "off": {**USUAL_LIMITS, "other_load_max_percent": None},
+        "own": {**USUAL_LIMITS, "other_load_max_percent": 5},
+        "played": {**nothing, "cpu_steal_max_percent": 3},
+    }
+    assert set(USUAL_LIMITS) == {"cpu_pressure_max_percent", "cpu_steal_max_percent", "other_load_max_percent"}
 
 
 def test_bounds_of_cache_disk_and_clock_have_defaults_or_none(tmp_path: Path) -> None:
@@ -115,10 +141,10 @@ devices:
   b: {limits: {disk_free_bytes_min: null}}
 """
     devices = load(tmp_path, text).devices
-    assert devices["a"].limits == Limits(
-        cache_bytes_max=CACHE_BYTES_MAX, disk_free_bytes_min=1 << 30, clock_offset_s_max=2.5
+    assert devices["a"].limits == replace(
+        USUAL, cache_bytes_max=CACHE_BYTES_MAX, disk_free_bytes_min=1 << 30, clock_offset_s_max=2.5
     )
-    assert devices["b"].limits == Limits(cache_bytes_max=2 << 30)
+    assert devices["b"].limits == replace(USUAL, cache_bytes_max=2 << 30)
     assert CACHE_BYTES_MAX == 4 << 30
 
 
@@ -209,10 +235,18 @@ def test_the_example_lab_works_once_it_is_enabled(tmp_path: Path) -> None:
 def test_how_far_to_go_for_a_device_is_laid_over_the_defaults() -> None:
     devices = good("recovery").devices
     reboot = ("sudo", "-n", "reboot")
-    assert devices["local"].recovery == Recovery(retries=2, quarantine=True), "this machine is never rebooted"
+    assert devices["local"].recovery == Recovery(connect_retries=2, quarantine=True), "this machine is never rebooted"
     assert devices["pi-03"].recovery == Recovery(
         reboot=reboot, power_cycle=PowerCycle(on=("pdu", "on", "3"), off=("pdu", "off", "3"), off_s=2.0)
     )
     assert devices["pi-04"].recovery == Recovery(
-        retries=2, quarantine=True, restarts_max=0, reconnect_s_max=0, boot_s_max=60
+        connect_retries=2, quarantine=True, restarts_max=0, reconnect_s_max=0, boot_s_max=60
     )
+
+
+@pytest.mark.timeout(30)
+def test_a_pipe_in_a_folder_keeps_nobody_waiting(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("devices:\n  pi: {}\n")
+    os.mkfifo(tmp_path / "b.yaml")
+    with pytest.raises(ConfigError, match=r"b\.yaml: not a regular file"):
+        load_inventory([tmp_path])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.metric import Unit
-from orchestrator.reporting import numbers
+from orchestrator.reporting.tables import numbers
 
 
 @pytest.mark.parametrize(
@@ -108,3 +108,16 @@ def test_times_are_shown_in_utc_wherever_they_come_from() -> None:
 
 def test_shares_are_per_cent() -> None:
     assert [numbers.percent(share) for share in (0.01, 0.025, 0.95)] == ["1 %", "2.5 %", "95 %"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.996, 0.99964, "[0.9960–0.9996]"),
+        (1.00004, 1.012, "[1.00004–1.01200]"),
+        (0.996, 1.0, "[0.996–1.000]"),
+        (0.995, 1.005, "[0.995–1.005]"),
+    ],
+)
+def test_an_interval_that_leaves_out_1_is_not_rounded_to_hold_it(low: float, high: float, text: str) -> None:
+    assert numbers.interval(low, high) == text

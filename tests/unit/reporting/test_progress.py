@@ -9,7 +9,14 @@ from rich.console import Console
 
 from orchestrator.domain.conversation import Step
 from orchestrator.domain.run import DeviceRunState, TrialChange, TrialState
-from orchestrator.reporting.progress import LineDisplay, LiveDisplay, RunDisplay, SilentDisplay, run_display
+from orchestrator.reporting.live.progress import (
+    REPEAT_S,
+    LineDisplay,
+    LiveDisplay,
+    RunDisplay,
+    SilentDisplay,
+    run_display,
+)
 from tests.unit.reporting.rendering import drawn
 
 LABEL = "int8 · tflite-runtime==2.14.0 · threads=1"
@@ -181,6 +188,36 @@ def test_live_shows_the_latest_devices_of_many_and_counts_the_rest(clock: FakeCl
     assert [line[:5] for line in lines[1:6]] == ["pi-07", "pi-56", "pi-57", "pi-58", "pi-59"]
     assert lines[-2] == "… and 55 more devices"
     assert lines[-1] == "60 busy · 1/600 trials · 59 s"
+
+
+def test_live_counts_the_devices_that_are_still_to_come(clock: FakeClock) -> None:
+    display = LiveDisplay(console(terminal=True), clock)
+    for number in range(3):
+        display.step(f"pi-{number}", Step.CONNECT, "")
+    display.step("pi-0", Step.START_WORKER, "")
+    assert "connecting: 3 of 3 to come" in drawn(display.render())
+
+    display.step("pi-0", Step.UPLOAD, "")
+    assert "connecting: 2 of 3 to come" in drawn(display.render())
+
+    display.step("pi-0", Step.CONNECT, "attempt 1")  # a link that was lost
+    display.planned("pi-1", 40, 0)
+    display.device_ended("pi-2", DeviceRunState.FAILED, "it is off", None)
+    assert "to come" not in drawn(display.render())
+
+
+def test_lines_count_the_devices_that_are_still_to_come_now_and_then(clock: FakeClock) -> None:
+    on = console()
+    display = LineDisplay(on, clock)
+    for number in range(3):
+        display.step(f"pi-{number}", Step.CONNECT, "")
+    assert "to come" not in printed(on)
+
+    clock.now += REPEAT_S
+    display.step("pi-0", Step.UPLOAD, "")
+    display.step("pi-1", Step.UPLOAD, "")
+
+    assert printed(on).count("connecting: 2 of 3 to come\n") == 1
 
 
 def test_live_leaves_on_the_terminal_what_went_wrong_and_how_it_ended() -> None:

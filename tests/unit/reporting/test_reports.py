@@ -11,21 +11,28 @@ from rich.console import RenderableType
 
 from orchestrator.domain.device import Limits
 from orchestrator.domain.errors import ConfigError, Unreachable
+from orchestrator.domain.health import judge_health
 from orchestrator.domain.measurement import Cell, CellResult
-from orchestrator.reporting.cleaning import clean_report
-from orchestrator.reporting.compare import CompareView
-from orchestrator.reporting.fleet import device_table, model_table, probe_report
-from orchestrator.reporting.plans import SweepPlans, plan_report
-from orchestrator.reporting.rows import row_table
-from orchestrator.reporting.run_list import run_table
-from orchestrator.reporting.runs import RunDetails, comparison_to_try, run_report
-from tests.unit.reporting import samples
+from orchestrator.domain.run_details import RunDetails
+from orchestrator.reporting.tables.bisection import bisection_view
+from orchestrator.reporting.tables.cleaning import clean_report
+from orchestrator.reporting.tables.compare import CompareView
+from orchestrator.reporting.tables.compare_metrics import MetricsView
+from orchestrator.reporting.tables.fleet import device_table, model_table, probe_report
+from orchestrator.reporting.tables.history import annotation_table, level_table, regression_table, regression_view
+from orchestrator.reporting.tables.plans import SweepPlans, plan_report
+from orchestrator.reporting.tables.rows import row_table
+from orchestrator.reporting.tables.run_list import run_table
+from orchestrator.reporting.tables.runs import comparison_to_try, run_report
+from tests.unit.reporting import decided, samples
 from tests.unit.reporting.rendering import drawn
 
 GOLDEN = Path(__file__).parent / "golden"
 UNREACHABLE = Unreachable("connection refused", "is it on?")
 REPORTS: dict[str, RenderableType] = {
     "compare": CompareView(samples.COMPARISON),
+    "compare-metrics": MetricsView(samples.IN_METRICS),
+    "compare-details": MetricsView(samples.IN_METRICS, details=True),
     "devices": device_table(samples.DEVICES, {"pi-03": (samples.PI_FACTS, samples.BEGAN)}),
     "probe": probe_report(
         {
@@ -34,15 +41,26 @@ REPORTS: dict[str, RenderableType] = {
             "coral-01": Unreachable("no route", "is it on?").at("coral-01", "connect"),
             "x": ConfigError("bad " + samples.HOSTILE),
         },
-        {"pi-03": Limits(), "old": Limits()},
+        {
+            name: judge_health(facts, Limits())
+            for name, facts in (("pi-03", samples.PI_FACTS), ("old", samples.BARE_FACTS))
+        },
     ),
     "clean": clean_report(samples.CLEANED, dry_run=False),
     "models": model_table([samples.MODEL]),
     "plan": plan_report(SweepPlans("digits-variants", 7, samples.PLANS, {"coral-01": UNREACHABLE})),
     "runs": run_table(samples.SUMMARIES),
     "run": run_report(RunDetails(samples.RUN, samples.MISSING, samples.RESULTS)),
+    "power": run_report(RunDetails(samples.RUN, (), (), power=samples.POWER)),
+    "conditions": run_report(RunDetails(samples.RUN, (), (), conditions=samples.CONDITIONS)),
     "recovery": run_report(RunDetails(samples.RUN, (), (), recovery=samples.RECOVERY)),
     "quarantine": device_table(samples.DEVICES, quarantines=samples.QUARANTINED),
+    "baseline": level_table(decided.LEVELS),
+    "regressions": regression_table([decided.REGRESSION, decided.SUSPECTED]),
+    "regression": regression_view(decided.LIFE),
+    "bisect": bisection_view(decided.BISECTION),
+    "bisect-cut-off": bisection_view(decided.CUT_OFF),
+    "annotate": annotation_table(decided.ANNOTATIONS),
     "rows": row_table(["device", "p50_ns", "note"], [["pi-03", 41873.25, None], [samples.HOSTILE, 1e9, b"12"]]),
 }
 
@@ -78,17 +96,51 @@ def test_a_wide_console_shows_sizes_as_ratios_too() -> None:
 def test_a_narrow_console_puts_the_verdict_below_the_ratio_and_drops_no_figure() -> None:
     narrow = drawn(REPORTS["compare"], 80)
 
-    assert "×0.480 [0.461–0.502]  6.91 kB    +0.004  differ 0.043" in narrow
-    assert re.search(r"^ +improved +64/64$", narrow, re.MULTILINE)
+    assert "×0.480 [0.461–0.502]  6.91 kB    +0.004  differ 0.043," in narrow
+    assert re.search(r"^ +faster +top-1 64/64$", narrow, re.MULTILINE)
     for figure in ("20.1 µs", "1 invalid trial excluded", "-0.197", "not comparable"):
         assert figure in narrow
+
+
+def test_several_metrics_are_one_table_in_eighty_columns() -> None:
+    usual = drawn(REPORTS["compare-metrics"], 80)
+
+    (head,) = (line for line in usual.splitlines() if line.startswith("variant "))
+    assert head.split() == ["variant", "n", "latency", "p90", "p99", "memory", "energy", "size", "accuracy"]
+    assert "--details also has" not in usual
+
+
+def test_in_a_narrower_console_metrics_give_way_by_name() -> None:
+    narrow = drawn(REPORTS["compare-metrics"], 70)
+
+    (head,) = (line for line in narrow.splitlines() if line.startswith("variant "))
+    assert head.split() == ["variant", "n", "latency", "p99", "memory", "energy", "size", "accuracy"]
+    assert "--details also has latency_ns_p90, for which there is no room here." in narrow
+
+
+def test_verdicts_stand_below_the_ratios_and_accuracies_say_how_sure_they_are() -> None:
+    lines = drawn(REPORTS["compare-metrics"], 80).splitlines()
+
+    def below(variant: str) -> list[str]:
+        return lines[1 + next(place for place, line in enumerate(lines) if line.startswith(f"{variant} "))].split()
+
+    assert below("fp16") == ["unsure", "unsure", "unsure", "same", "unsure", "smaller", "identical"]
+    assert below("int8") == ["faster", "faster", "faster", "same", "faster", "smaller", "unpaired"]
+    assert below("int8-badcal") == ["slower", "slower", "slower", "same", "slower", "smaller", "worse"]
+
+
+def test_details_are_a_table_for_each_metric_with_what_is_below_all_of_them_once() -> None:
+    text = drawn(REPORTS["compare-details"], 100)
+    assert [text.count(f"{name} by variant against fp32") for name in samples.FURTHER] == [1, 1, 1, 1]
+    assert text.count("What would probably settle the inconclusive latency_ns:") == 1
+    assert text.count("equivalent: surely less than") == 1
 
 
 def test_verdicts_are_coloured_on_a_terminal() -> None:
     text = drawn(REPORTS["compare"], terminal=True)
 
-    assert "\x1b[32mimproved" in text
-    assert "\x1b[1;31mregressed" in text
+    assert "\x1b[32mfaster" in text
+    assert "\x1b[1;31mslower" in text
 
 
 def test_a_narrow_list_of_runs_keeps_what_identifies_them() -> None:
@@ -144,4 +196,7 @@ def test_a_plan_for_no_device_is_its_errors_alone() -> None:
 def test_many_devices_with_the_same_exclusion_are_counted() -> None:
     plans = tuple(samples.PLANS[0] for _ in range(7))
 
+    machines = SweepPlans("s", 7, samples.PLANS, {}, (("pi-03", "pi-04"),))
+    assert "about 7 min 24 s" in drawn(plan_report(machines))
+    assert "one machine, one after the other: pi-03, pi-04" in drawn(plan_report(machines))
     assert "pi-03, pi-03, pi-03, pi-03 and 3 more" in drawn(plan_report(SweepPlans("s", 7, plans, {})), 160)

@@ -3,13 +3,30 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from orchestrator.reporting.rows import row_table, write_csv, write_json
+import pytest
+
+from orchestrator.reporting.formats import FORMATS
+from orchestrator.reporting.reports.sql_rows import rows_report
+from orchestrator.reporting.tables.rows import row_table
 from tests.unit.reporting.rendering import drawn
 
 WHEN = datetime(2024, 6, 1, 3, 15, tzinfo=UTC)
+
+
+def write_csv(stream: io.StringIO, columns: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
+    FORMATS["csv"].write(rows_report(columns, lines), stream)
+
+
+def write_json(stream: io.StringIO, columns: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
+    FORMATS["json"].write(rows_report(columns, lines), stream)
+
+
+def write_markdown(stream: io.StringIO, columns: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
+    FORMATS["markdown"].write(rows_report(columns, lines), stream)
 
 
 class Terminal(io.StringIO):
@@ -61,17 +78,40 @@ def test_json_loses_no_column_to_another_of_the_same_name() -> None:
     assert json.loads(stream.getvalue()) == [{"p50": 1, "p50_2": 2, "p50_2_2": 3, "p50_3": 4}]
 
 
-def test_rows_are_written_while_they_come() -> None:
+@pytest.mark.parametrize(
+    ("write", "written"),
+    [
+        (write_csv, "n\n1\n2\n"),
+        (write_json, '[\n{"n": 1},\n{"n": 2}\n]\n'),
+        (write_markdown, "| n |\n| --- |\n| 1 |\n| 2 |\n"),
+    ],
+)
+def test_rows_are_written_while_they_come(write: Callable[..., None], written: str) -> None:
     stream = io.StringIO()
 
-    def endless() -> object:
+    def endless() -> Iterator[list[int]]:
         yield [1]
-        assert stream.getvalue()
+        assert "1" in stream.getvalue()
         yield [2]
 
-    write_csv(stream, ["n"], endless())  # type: ignore[arg-type]
+    write(stream, ["n"], endless())
 
-    assert stream.getvalue() == "n\n1\n2\n"
+    assert stream.getvalue() == written
+
+
+def test_markdown_shows_what_a_device_says_and_obeys_none_of_it() -> None:
+    stream = io.StringIO()
+    said = "a|b\n<img src=x> [link](http://x) **bold** `code` \x1b[2J\u202e"
+    write_markdown(stream, ["no_te"], [[said], [None], [1234567.25], [WHEN]])
+
+    assert stream.getvalue().splitlines() == [
+        r"| no\_te |",
+        "| --- |",
+        r"| a\|b \<img src=x\> \[link\]\(http\://x\) \*\*bold\*\* \`code\` \\x1b\[2J\\u202e |",
+        "| – |",
+        "| 1234567.25 |",
+        "| 2024-06-01T03:15:00Z |",
+    ]
 
 
 def test_a_table_lines_numbers_up_at_the_right_and_shows_null_as_absent() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from orchestrator.domain.comparison import Comparison, ComparisonRow
+from orchestrator.domain.input_results import CellInputResults
 from orchestrator.domain.measurement import Cell, CellOutputs, CellResult
+from orchestrator.domain.power import PowerUse
 from orchestrator.domain.run import ExcludedCell
 from orchestrator.domain.sweep import Setting
 
@@ -21,10 +24,12 @@ class FakeResults:
 
     results: Sequence[CellResult]
     outputs: Sequence[CellOutputs] = ()
+    input_results: Sequence[CellInputResults] = ()
     asked: str = ""
     metrics: Sequence[str] = ()
     newest: str | None = None
     excluded: Sequence[ExcludedCell] = ()
+    parents: Mapping[str, str | None] = field(default_factory=dict)
 
     def cell_results(self, run: str, metric: str) -> Sequence[CellResult]:
         self.asked = metric
@@ -38,6 +43,18 @@ class FakeResults:
 
     def excluded_cells(self, run: str) -> Sequence[ExcludedCell]:
         return self.excluded
+
+    def earlier_run(self, sweep: str, but: str, started: datetime | None, ended: datetime | None) -> str | None:
+        return None
+
+    def variant_parents(self, run: str) -> Mapping[str, str | None]:
+        return self.parents
+
+    def power_uses(self, run: str) -> Sequence[PowerUse]:
+        return ()
+
+    def cell_input_results(self, run: str) -> Sequence[CellInputResults]:
+        return [results for results in self.input_results if results.cell.run == run]
 
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
         return [outputs for outputs in self.outputs if outputs.cell.run == run]

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.errors import ConfigError, ExitCode
-from orchestrator.services.build_model import BuiltDataset, BuiltModel, BuiltVariant, build_model
+from orchestrator.domain.model import Format
+from orchestrator.domain.model_files import BuiltDataset, BuiltModel, BuiltVariant
+from orchestrator.services.models.build import build_model
 
 RECIPE = """\
 import json, sys
@@ -99,8 +101,8 @@ class TestABuildThatIsAsGoodAsDeclared:
             "m",
             str(home),
             (
-                BuiltVariant("fp32", *hashes("m-fp32.tflite"), {"top1": 0.97}, {"top1": 0.975}),
-                BuiltVariant("int8", *hashes("m-int8.tflite"), {}, {}),
+                BuiltVariant("fp32", Format.TFLITE, *hashes("m-fp32.tflite"), {"top1": 0.97}, {"top1": 0.975}),
+                BuiltVariant("int8", Format.TFLITE, *hashes("m-int8.tflite"), {}, {}),
             ),
             (BuiltDataset("m-test.npz", *hashes("m-test.npz"), 3, 4),),
         )
@@ -152,6 +154,59 @@ class TestABuildThatIsAsGoodAsDeclared:
         build_model(home, ignore)
 
         assert (home / "m-int8.tflite").read_bytes() == b"new int8"
+
+
+class TestAVariantOfTwoFormats:
+    @pytest.fixture
+    def both(self, home: Path) -> Path:
+        (home / "m-fp32.onnx").write_bytes(b"old onnx")
+        text = (home / "model.yaml").read_text()
+        short = f"    file: m-fp32.tflite\n    sha256: {sha256(b'old fp32')}\n"
+        assert short in text
+        (home / "model.yaml").write_text(text.replace(short, self.artifacts(b"old fp32", b"old onnx")))
+        one = '{"file": "m-fp32.tflite", "accuracy": {"top1": 0.975}}'
+        other = '{"file": "m-fp32.onnx", "accuracy": {"top1": 0.974}}'
+        edit_recipe(home, one, f'{{"artifacts": {{"tflite": {one}, "onnx": {other}}}}}')
+        recipe = (home / "recipe.py").read_text()
+        made = '(out / "m-int8.tflite")'
+        (home / "recipe.py").write_text(recipe.replace(made, f'(out / "m-fp32.onnx").write_bytes(b"new onnx")\n{made}'))
+        return home
+
+    def artifacts(self, tflite: bytes, onnx: bytes) -> str:
+        return (
+            "    artifacts:\n"
+            f"      tflite: {{file: m-fp32.tflite, sha256: {sha256(tflite)}}}\n"
+            f"      onnx: {{file: m-fp32.onnx, sha256: {sha256(onnx)}, made: translated}}\n"
+        )
+
+    def test_is_built_in_both_and_recorded_under_its_formats(self, both: Path) -> None:
+        built = build_model(both, ignore)
+        assert [(one.name, one.format, one.changed) for one in built.variants] == [
+            ("fp32", Format.TFLITE, True),
+            ("fp32", Format.ONNX, True),
+            ("int8", Format.TFLITE, True),
+        ]
+        assert (both / "m-fp32.onnx").read_bytes() == b"new onnx"
+        text = (both / "model.yaml").read_text()
+        assert self.artifacts(b"new fp32", b"new onnx") in text
+        assert "accuracy: {top1: 0.975}" in text
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ('"onnx": {"file"', '"keras": {"file"', r"fp32 \(onnx\): the recipe did not build it"),
+            ("0.974", "0.9", r"fp32 \(onnx\): top1 is 0.9 now, model.yaml declares 0.97"),
+            ('"onnx": {"file"', '"caffe": {"file"', "last line on standard output is not a report"),
+        ],
+    )
+    def test_is_not_replaced_where_one_of_them_is_wrong(self, both: Path, old: str, new: str, message: str) -> None:
+        recipe = (both / "recipe.py").read_text()
+        assert old in recipe
+        (both / "recipe.py").write_text(recipe.replace(old, new))
+        before = contents(both)
+        with pytest.raises(ConfigError, match=message):
+            build_model(both, ignore)
+        assert contents(both) == before
 
 
 @pytest.mark.parametrize(

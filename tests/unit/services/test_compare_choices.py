@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.domain.comparison import Verdict
 from orchestrator.domain.errors import ConfigError, ExitCode, IncompleteError
-from orchestrator.services.compare import CompareOptions, compare
+from orchestrator.services.results.compare import CompareOptions, compare
 from tests.unit.services.cell_results import LITERT, TFLITE, FakeResults, only_row, result
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.inventory.files import load_inventory
-from orchestrator.services.init_lab import init_lab
+from orchestrator.services.lab.init import init_lab
 from orchestrator.settings import load_settings
+from orchestrator.specs.nightly import load_nightly
 from orchestrator.specs.sweep import load_sweep
 
 
@@ -16,10 +17,13 @@ def test_a_new_lab_works_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path / "labs" / "mine")
     settings = load_settings(environ={"HOME": "/home/ann"})
     assert [device.name for device in load_inventory(settings.inventory).select()] == ["local"]
-    for sweep in ("sweeps/quickstart.yaml", "sweeps/digits-variants.yaml"):
-        assert load_sweep(Path(sweep)).model.directory == str(Path("models/digits").absolute())
+    for sweep in ("quickstart", "digits-variants", "runtimes", "canary"):
+        assert load_sweep(Path(f"sweeps/{sweep}.yaml")).model.directory == str(Path("models/digits").absolute())
+    nightly = load_nightly(Path("nightly.yaml")).nightly
+    assert [Path(path).name for path in (*nightly.sweeps, *nightly.canaries)] == ["quickstart.yaml", "canary.yaml"]
     assert {path.relative_to(tmp_path / "labs" / "mine").parts[0] for path in written} == {
         "benchfleet.toml",
+        "nightly.yaml",
         "inventory",
         "sweeps",
         "models",

@@ -8,11 +8,11 @@ import pytest
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import BundleError, ExitCode, NoSuchRelease, OrchestratorError
 from orchestrator.domain.facts import Facts, Platform
-from orchestrator.domain.plan import DevicePlan, RuntimeOffer
+from orchestrator.domain.plan.values import DevicePlan, RuntimeOffer
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
 from orchestrator.execution.base import Executor
-from orchestrator.services.plan import Planning, plan_sweep
-from orchestrator.services.prepare import SweepPlanner
+from orchestrator.services.runs.plan import Planning, plan_sweep
+from orchestrator.services.runs.prepare import SweepPlanner
 from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import (
     FACTS,
@@ -57,7 +57,7 @@ class Index:
 
 
 def planned(store: Store, failing: Sequence[str], error: OrchestratorError) -> Planning:
-    return plan_sweep(DEVICES, Planner(failing, error), store, _nobody_is_probed)
+    return plan_sweep(DEVICES, Planner(failing, error), store.devices, _nobody_is_probed)
 
 
 def _nobody_is_probed() -> Executor:

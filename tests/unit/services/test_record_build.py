@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.services.record_build import edit_values, record_build, replace_values
+from orchestrator.models.model_file import edit_values, record_build, replace_values
 
 TEXT = """\
 # A model.  With a comment that mentions sha256: 0000 and top1: 0.9.

@@ -5,8 +5,9 @@ import pytest
 
 from orchestrator.domain.blob import BlobKind
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.model import Dataset, Model, ModelInput, Variant
-from orchestrator.services.verify_models import FileCheck, FileState, verify_models
+from orchestrator.domain.model import Artifact, Dataset, Format, Model, ModelInput, Variant
+from orchestrator.domain.model_files import FileCheck, FileState
+from orchestrator.services.models.verify import verify_models
 
 ARTIFACT, DATA = b"TFL3 artifact", b"PK samples"
 
@@ -26,14 +27,24 @@ def model(tmp_path: Path) -> Model:
         description="a model",
         task="classification",
         input=ModelInput((1, 8), "float32", 0.0, 1.0),
-        variants={"fp32": Variant("fp32", str(artifact), sha256(ARTIFACT), "fp32", "by hand")},
+        variants={
+            "fp32": Variant("fp32", (Artifact(Format.TFLITE, str(artifact), sha256(ARTIFACT)),), "fp32", "by hand")
+        },
         datasets={"m-test.npz": Dataset("m-test.npz", str(dataset), sha256(DATA), 3)},
     )
 
 
 def test_every_artifact_and_data_set_is_checked_in_order(model: Model, tmp_path: Path) -> None:
     assert verify_models([model]) == (
-        FileCheck("m", BlobKind.MODEL, "fp32", str(tmp_path / "m-fp32.tflite"), sha256(ARTIFACT), sha256(ARTIFACT)),
+        FileCheck(
+            "m",
+            BlobKind.MODEL,
+            "fp32",
+            str(tmp_path / "m-fp32.tflite"),
+            sha256(ARTIFACT),
+            sha256(ARTIFACT),
+            Format.TFLITE,
+        ),
         FileCheck("m", BlobKind.DATASET, "m-test.npz", str(tmp_path / "m-test.npz"), sha256(DATA), sha256(DATA)),
     )
 

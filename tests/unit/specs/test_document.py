@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import string
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -284,3 +287,20 @@ PLAIN = st.recursive(
 @given(st.dictionaries(st.text(string.ascii_letters, min_size=1, max_size=5), PLAIN, min_size=1, max_size=4))
 def test_json_is_read_as_json(value: dict[str, Any]) -> None:
     assert data(json.dumps(value)) == value
+
+
+@pytest.mark.timeout(30)
+def test_a_pipe_in_a_folder_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    (tmp_path / "link.yaml").symlink_to("a.yaml")
+    for name in ("a.yaml", "link.yaml"):
+        with pytest.raises(ConfigError, match=rf"{name}: cannot be read: a pipe, not a regular file"):
+            read_document(tmp_path / name)
+
+
+def test_a_pipe_of_a_shell_is_read(tmp_path: Path) -> None:
+    program = "import sys, pathlib; from orchestrator.specs.document import read_document as read"
+    program += "; print(read(pathlib.Path(sys.argv[1])).data)"
+    words = ["bash", "-c", '"$0" -c "$1" <(echo "a: 1")', sys.executable, program]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "{'a': 1}\n", done.stderr

@@ -22,7 +22,7 @@ def test_a_model_knows_its_files_by_absolute_paths(tiny: Path, monkeypatch: pyte
     model = load_model(Path("tiny"))
     assert (model.name, model.directory, model.task) == ("tiny", str(tiny), "classification")
     assert list(model.variants) == ["fp32", "int8"]
-    assert model.variants["int8"].path == str(tiny / "weights" / "tiny-int8.tflite")
+    assert model.variants["int8"].artifacts[0].path == str(tiny / "weights" / "tiny-int8.tflite")
     assert (model.variants["int8"].parent, model.variants["fp32"].parent) == ("fp32", None)
     assert model.variants["fp32"].accuracy == {"top1": 0.5}
     assert model.datasets["tiny-test.npz"].path == str(tiny / "tiny-test.npz")

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.runtime import BUNDLE_ENGINES, SYSTEM_ENGINES, RuntimeSource, RuntimeSpec, engine_of
+from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
+from orchestrator.domain.runtimes import ENGINES, RUNTIMES, engine_of
 from orchestrator.specs.runtime import parse_runtime
 
 
@@ -49,12 +50,12 @@ def test_a_version_is_exactly_one(version: str) -> None:
 
 
 def test_every_known_runtime_has_an_engine_and_an_example() -> None:
-    for name in BUNDLE_ENGINES:
+    for name, runtime in RUNTIMES.items():
         with pytest.raises(ConfigError) as caught:
             parse_runtime(name)
         example = parse_runtime((caught.value.hint or "").removeprefix("pin one version, such as ").split(":")[0])
-        assert engine_of(example) == BUNDLE_ENGINES[name]
-    for name, engine in SYSTEM_ENGINES.items():
+        assert engine_of(example) == runtime.engine
+    for name, engine in ENGINES.items():
         assert engine_of(parse_runtime(f"system/{name}")) == engine
 
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.plan import files_needed
+from orchestrator.domain.plan.admit import files_needed
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.sweep import Accuracy, MeasurePolicy, Order, Retries
 from orchestrator.resources import shipped
@@ -155,6 +156,47 @@ def test_every_complaint_of_a_file_is_told_in_the_order_of_its_lines(lab: Path) 
         "sweeps/a.yaml:6: model 'tiny' has no dataset 'no.npz' (known: tiny-test.npz)",
     ]
     assert caught.value.hint is None
+
+
+MEGABYTE = "a" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("sweep: s", f"sweep: {MEGABYTE}"),
+        ("[fp32]", f"[{MEGABYTE}]"),
+        ("[system/tflite]", f"[{MEGABYTE}]"),
+        ("sweep: s", f"sweep: s\nmatrix: {{delegate: [{MEGABYTE}]}}"),
+        ("sweep: s", f"sweep: s\nmatrix: {{cpus: ['{MEGABYTE}']}}"),
+        ("sweep: s", f"sweep: s\nexclude: [{{variant: '{'*a' * 400_000}'}}]"),
+        ("sweep: s", f"sweep: s\naccuracy: {{dataset: {MEGABYTE}}}"),
+        ("[system/tflite]", f"[{{exec: {{name: a, command: [sh, -c, {MEGABYTE}]}}}}]"),
+    ],
+    ids=["name", "variant", "runtime", "delegate", "cpus", "rule", "data set", "argument"],
+)
+@pytest.mark.timeout(20)  # a pattern of this length took half a minute to compile
+def test_an_endless_word_is_neither_taken_nor_repeated(lab: Path, old: str, new: str) -> None:
+    text = LEAST.format(model="models/tiny").replace(old, new)
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(write(lab, text))
+    assert len(caught.value.message) < 400
+
+
+@pytest.mark.parametrize(
+    ("written", "told", "hint"),
+    [
+        ("'3'", "trials: expected a whole number, not '3'", "remove the quotes"),
+        ("9" * 100, "trials: a number of 100 digits is too large", "write fewer digits"),
+        (f"'{'9' * 5000}'", "trials: a number of 5000 digits is too large", "write fewer digits"),
+        ("three", "trials: expected a whole number, not 'three'", None),
+    ],
+    ids=["quoted", "endless", "endless and quoted", "a word"],
+)
+def test_the_remedy_of_a_number_fits_what_was_written(lab: Path, written: str, told: str, hint: str | None) -> None:
+    with pytest.raises(ConfigError, match=rf"{re.escape(told)}$") as caught:
+        load_sweep(write(lab, LEAST.format(model="models/tiny") + f"trials: {written}\n"))
+    assert caught.value.hint == hint
 
 
 SHIPPED = sorted(shipped("sweeps").rglob("*.yaml"))

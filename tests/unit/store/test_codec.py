@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_worker.protocol.samples import CorruptSamples, pack_samples, unpack_samples
-from orchestrator.store.codec import load_block
+from orchestrator.store.values.codec import load_block
 
 
 @given(st.lists(st.integers(0, 2**63 - 1), max_size=50) | st.lists(st.integers(0, 2**32 - 1), max_size=50))

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.errors import StoreError
-from orchestrator.store.engine import Database, parse_url, redacted
-from orchestrator.store.errors import from_driver
-from orchestrator.store.readonly import open_console
+from orchestrator.domain.credentials import without_credentials
+from orchestrator.domain.errors import BadDatabaseUrl, StoreError
+from orchestrator.settings import load_settings
+from orchestrator.store.console.readonly import open_console
+from orchestrator.store.sql.engine import Database, parse_url, redacted
+from orchestrator.store.sql.errors import from_driver
 from orchestrator.store.store import open_store
 
 
@@ -48,13 +50,130 @@ def test_other_databases_are_refused() -> None:
         parse_url("mysql://root:hunter2@host/db")
 
 
+MISTYPED = (
+    "host=db password=hunter2",
+    "dbname=lab user=ann password='hunter2 x'",
+    "password = hunter2 host=db",
+    "postgresql:/user:hunter2@host/x",
+    "postgresql:user:hunter2@host/x",
+    "postgres:host/x",
+    "postgersql:/ann:hunter2@host/x",
+    "sqlite:results.db",
+    "ann:hunter2@host/lab",
+    "//ann:hunter2@host/lab",
+    "/ann:hunter2@host/lab",
+    "connect_timeout=3 host=h password=hunter2",
+    "application_name=x password=hunter2",
+    "target_session_attrs=any host=h password=hunter2",
+    "PGPASSWORD=hunter2 host=h",
+    "Server=h;Pwd=hunter2",
+    "lab.db password=hunter2",
+    "/lab.db password=hunter2",
+    "~/lab.db password = hunter2",
+    "\tpostgresql:/u:hunter2@h/x",
+    " postgresql:/u:hunter2@h/x",
+    " host=h password=hunter2",
+    "postgres//u:hunter2@host/db",
+    "postgresql;//u:hunter2@h/db",
+    "postgresql/u:hunter2@host/db",
+    "u@h:hunter2",
+    "host=h\npassword=hunter2",
+    "u:hunter2\nx@h",
+    "host=h password=hunter2://x",
+    "u:hunter2@h://x",
+    "sqlite:///host=h password=hunter2",
+    "sqlite:///ann:hunter2@host/lab",
+    "sqlite:///postgresql://ann:hunter2@host/lab",
+)
+
+
+@pytest.mark.parametrize("text", MISTYPED)
+def test_what_is_not_quite_a_url_is_refused_and_not_shown(tmp_path: Path, text: str) -> None:
+    for open_it in (parse_url, open_console, open_store, lambda url: load_settings({"db": url}, {}, folder=tmp_path)):
+        with pytest.raises(BadDatabaseUrl, match=r"not (quite )?a database URL") as raised:
+            open_it(text)
+        assert raised.value.exit_code == 2
+        assert "postgresql://USER@HOST/NAME" in str(raised.value.hint)
+        assert "hunter2" not in f"{raised.value} {raised.value.hint} {raised.value.args}"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "./host=db password=x",
+        "./ann:pw@host",
+        "../ann:pw@host",
+        "./a=b.db",
+        "sqlite:///./a=b.db",
+        "sqlite:///lab.db?mode=ro",
+        "/data/run=3/a:b/lab.db",
+        "~/x:1.db",
+        "/home/ann@lab/lab.db",
+        "sqlite:////data/ann:pw@host db=x",
+    ],
+)
+def test_an_odd_name_of_a_file_stays_one(tmp_path: Path, text: str) -> None:
+    assert parse_url(text).drivername == "sqlite"
+    chosen = load_settings({"db": text}, {}, folder=tmp_path).db
+    assert parse_url(chosen).drivername == "sqlite"
+
+
+def test_a_url_with_its_driver_hides_no_connection_string() -> None:
+    with pytest.raises(BadDatabaseUrl, match="not quite a database URL"):
+        parse_url("sqlite+pysqlite:///ann:hunter2@host/lab")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://ann:hunter2@db/lab",
+        "postgresql://ann:/hunter2@db/lab",
+        "postgresql://ann:hunter2@hunter2@db/lab",
+        "error near ann:hunter2@db, in the URL",
+        "host=db password=hunter2 dbname=lab",
+        "host=db password = 'hunter2 hunter2' dbname=lab",
+        "postgresql://db/lab?sslpassword=hunter2&token=hunter2&passfile=/home/ann/hunter2",
+        "AWS_SECRET_ACCESS_KEY=hunter2",
+    ],
+)
+def test_credentials_are_known_by_what_they_are(text: str) -> None:
+    shown = str(StoreError(text, text).message) + str(StoreError("x", text).hint)
+    assert "hunter2" not in shown
+    assert "***" in shown
+    assert "hunter2" not in repr(StoreError(text, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["pi@10.0.0.3:22: no answer", "sweeps/a.yaml:3: ann@desk", "a@h1:22,b@h2:22", "postgresql://ann@db:5432/lab"],
+)
+def test_addresses_are_no_credentials(text: str) -> None:
+    assert without_credentials(text) == text
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "/dev/null"])
+def test_a_device_is_no_database(place: str) -> None:
+    for open_it in (open_store, open_console, lambda url: open_console(f"sqlite:///{url}")):
+        with pytest.raises(BadDatabaseUrl, match="is a device, a pipe or a socket"):
+            open_it(place)
+
+
 def test_a_broken_url_does_not_show_its_password() -> None:
     with pytest.raises(StoreError, match="not a database URL") as raised:
         parse_url("postgresql://user:hunter2@host:port/db")
     assert "hunter2" not in f"{raised.value} {raised.value.hint} {raised.value.__cause__}"
 
 
-@pytest.mark.parametrize("text", ["postgresql://user:hunter2@host/lab", "postgresql://user@host/lab?password=hunter2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://user:hunter2@host/lab",
+        "postgresql://user@host/lab?password=hunter2",
+        "postgresql://h/lab?passfile=hunter2",
+        "postgresql:///x?options=hunter2",
+    ],
+)
 def test_a_shown_url_has_no_password(text: str) -> None:
     pytest.importorskip("psycopg")
     assert "hunter2" not in redacted(parse_url(text))
@@ -108,14 +227,14 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 
 def test_a_locked_database_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.store.engine.BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("orchestrator.store.sql.engine.BUSY_TIMEOUT_S", 0.1)
     file = tmp_path / "a.db"
     with open_store(str(file)) as store:
         other = sqlite3.connect(file, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked by another process"), store.database.write():
             pass
-        assert store.find_run("last") is None
+        assert store.runs.find_run("last") is None
         other.close()
 
 
@@ -183,8 +302,9 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
 def test_finding_a_run_loads_nothing_heavy(tmp_path: Path) -> None:
     open_store(str(tmp_path / "a.db")).close()
     program = (
-        "import sys; from orchestrator.store.store import open_store; s = open_store(sys.argv[1]); s.find_run('last');"
-        "s.close(); print(sorted({'alembic', 'numpy', 'scipy', 'psycopg', 'sqlalchemy.orm', 'stamina',"
+        "import sys; from orchestrator.store.store import open_store; s = open_store(sys.argv[1]);"
+        "s.runs.find_run('last'); s.close();"
+        "print(sorted({'alembic', 'numpy', 'scipy', 'psycopg', 'sqlalchemy.orm', 'stamina',"
         "'sqlalchemy.dialects.postgresql'} & set(sys.modules)))"
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("COV_", "PYTEST"))}

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.store.cleaning import Unfit
-from orchestrator.store.events import (
+from orchestrator.store.ingest.events import (
     Ignored,
     LogOpened,
     RunFinished,
@@ -20,9 +19,11 @@ from orchestrator.store.events import (
     TrialStarted,
     parse_event,
 )
+from orchestrator.store.values.hygiene import Unfit
 from orchestrator.testing.event_logs import (
     EventLog,
     Sampled,
+    input_results,
     number,
     outputs,
     sample_device,
@@ -105,6 +106,13 @@ def test_numbers_that_are_no_numbers_are_refused(seq: object) -> None:
         ("outputs", {**outputs([[1.0]]), "top1": [-1]}, "top1 is not a list of indices"),
         ("outputs", {**outputs([[1.0]]), "data": "?"}, "data is not base64"),
         ("outputs", outputs([[0.0] * 20_000]), "80000 bytes do not hold"),
+        ("input_results", [], "input_results is not an object"),
+        ("input_results", {**input_results([True]), "encoding": "f8"}, "encoding is not bits or f4"),
+        ("input_results", {**input_results([True]), "count": 9}, "1 bytes do not hold 9 results of encoding bits"),
+        ("input_results", {**input_results([True]), "encoding": "f4"}, "do not hold 1 results of encoding f4"),
+        ("input_results", {**input_results([True]), "count": 0}, "count"),
+        ("input_results", {**input_results([True]), "metric": ""}, "metric"),
+        ("input_results", input_results([True], dataset_sha256="digits"), "dataset_sha256 is not a SHA-256"),
         ("failure", "broken", "failure is not an object"),
     ],
 )

@@ -1,7 +1,7 @@
 """What a trial's program reports costs its attempt, never the device's log."""
 
-from orchestrator.store.events import TrialFinished
-from orchestrator.store.log_reader import LogKey, read_records
+from orchestrator.store.ingest.events import TrialFinished
+from orchestrator.store.ingest.log_reader import LogKey, read_records
 from orchestrator.testing.event_logs import EventLog, number, sample_device, sample_model, sample_plan, sample_sweep
 
 

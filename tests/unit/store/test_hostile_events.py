@@ -8,13 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from device_worker.protocol.limits import ATTEMPT_SAMPLES_MAX, SAMPLED_METRICS_MAX
 from device_worker.protocol.records import CorruptRecord, decode_record, encode_record
+from device_worker.protocol.samples import encode_block
 from device_worker.protocol.vocabulary import Event
-from orchestrator.store.cleaning import Unfit
-from orchestrator.store.events import as_garbage, parse_event
+from orchestrator.store.ingest.events import as_garbage, parse_event
+from orchestrator.store.values import codec
+from orchestrator.store.values.hygiene import Unfit
 from orchestrator.testing.event_logs import (
     EventLog,
     Sampled,
+    input_results,
     number,
     outputs,
     sample_device,
@@ -28,7 +32,9 @@ PLAN = sample_plan(sample_device(), sample_sweep(), sample_model())
 TRIAL = PLAN.trials[0].key
 METRICS: list[Sampled | Mapping[str, Any]] = [Sampled("latency_ns", range(100, 120)), number("rss_bytes_max", 7)]
 LOG = EventLog("run", PLAN).runner_started().started(TRIAL)
-LOG.finished(TRIAL, METRICS, outputs=outputs([[0.1, 0.9]])).failed(TRIAL).skipped(TRIAL).run_finished()
+LOG.finished(TRIAL, METRICS, outputs=outputs([[0.1, 0.9]]), input_results=input_results([True, False])).failed(
+    TRIAL
+).skipped(TRIAL).run_finished()
 EVENTS = [decode_record(line) for line in LOG.lines]
 
 NUMBERS = st.integers(-(1 << 70), 1 << 70) | st.floats(allow_nan=True, allow_infinity=True)
@@ -37,6 +43,28 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=12), inner, max_size=5),
     max_leaves=15,
 )
+
+
+def refusal(metrics: int, samples: int) -> str | None:
+    """Return why a result with so many metrics, each of so many samples, is refused."""
+    packed = encode_block([0] * samples)
+    reports = [{"name": f"m{index}_ns", "batch": 1, "samples": packed} for index in range(metrics)]
+    event = {**EVENTS[3], "metrics": reports}
+    assert event["kind"] == Event.TRIAL_FINISHED
+    try:
+        parse_event(event)
+    except Unfit as unfit:
+        return str(unfit)
+    return None
+
+
+@pytest.mark.system
+def test_the_work_that_a_record_may_cause_is_bounded_before_any_of_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refusal(2, ATTEMPT_SAMPLES_MAX // 2) is None
+    assert refusal(SAMPLED_METRICS_MAX, 1) is None
+    monkeypatch.setattr(codec, "load_block", None)
+    assert refusal(300, 4_000_000) == "300 metrics with samples, more than 100"
+    assert refusal(3, 4_000_000) == "12000000 samples of all metrics, more than 8000000"
 
 
 @st.composite

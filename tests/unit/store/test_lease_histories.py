@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import Row, select
 
-from orchestrator.domain.lease import Busy, Claim, Granted
-from orchestrator.store import tables
-from orchestrator.store.database_clock import database_time
+from orchestrator.domain.lease import Busy, Granted, LeaseRequest
+from orchestrator.store.schema import tables
+from orchestrator.store.sql.database_clock import database_time
 from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import sample_device, sample_header, sample_model, sample_sweep
 from tests.databases import SqliteDatabases
@@ -33,9 +33,9 @@ class LeaseHistories(RuleBasedStateMachine):
     def begin(self) -> None:
         self._store: Store = open_store(self.databases.migrated())
         for run in RUNS:
-            self._store.create_run(sample_header(run, sample_sweep(), sample_model()), sample_model(), [PI])
+            self._store.runs.create_run(sample_header(run, sample_sweep(), sample_model()), sample_model(), [PI])
         self._tokens = [0]
-        self._places: dict[int, Claim] = {}
+        self._places: dict[int, LeaseRequest] = {}
 
     def teardown(self) -> None:
         if hasattr(self, "_store"):
@@ -48,8 +48,8 @@ class LeaseHistories(RuleBasedStateMachine):
         collects=st.booleans(),
     )
     def claim(self, holder: str, run: str | None, queues: bool, collects: bool) -> None:
-        claim = Claim(holder, "pid 1", run, "why", 60.0, queues=queues, collects=collects and run is not None)
-        answer = self._store.claim_leases([PI], claim)["pi-03"]
+        claim = LeaseRequest(holder, "pid 1", run, "why", 60.0, queues=queues, collects=collects and run is not None)
+        answer = self._store.leases.request_leases([PI], claim)["pi-03"]
         self._take(answer, claim)
         if isinstance(answer, Busy) and answer.waiting is not None:
             self._places[answer.waiting] = claim
@@ -61,7 +61,7 @@ class LeaseHistories(RuleBasedStateMachine):
         place = data.draw(st.sampled_from(sorted(self._places)))
         claim = self._places.pop(place)
         before = self._waiting()
-        answer = self._store.claim_leases([PI], claim, {"pi-03": place})["pi-03"]
+        answer = self._store.leases.request_leases([PI], claim, {"pi-03": place})["pi-03"]
         self._take(answer, claim)
         if isinstance(answer, Busy):
             assert answer.waiting is not None
@@ -76,9 +76,9 @@ class LeaseHistories(RuleBasedStateMachine):
             return
         lease = data.draw(st.sampled_from(rows))
         if how == "end":
-            self._store.end_leases([lease])
+            self._store.leases.end_leases([lease])
         else:
-            lost = self._store.renew_leases({lease: GONE if how == "expire" else 60.0})
+            lost = self._store.leases.renew_leases({lease: GONE if how == "expire" else 60.0})
             assert lost == []
 
     @invariant()
@@ -93,7 +93,7 @@ class LeaseHistories(RuleBasedStateMachine):
         if runs and reservations:
             assert runs[0].holder == reservations[0].holder
 
-    def _take(self, answer: Granted | Busy, claim: Claim) -> None:
+    def _take(self, answer: Granted | Busy, claim: LeaseRequest) -> None:
         if isinstance(answer, Granted):
             assert answer.lease.token is not None
             assert answer.lease.token > self._tokens[-1]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.store.log_reader import LogKey, read_records
+from orchestrator.store.ingest.log_reader import LogKey, read_records
 from orchestrator.testing.event_logs import EventLog, sample_device, sample_model, sample_plan, sample_sweep
 
 PLAN = sample_plan(sample_device(), sample_sweep(), sample_model())

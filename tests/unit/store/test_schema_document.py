@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.store.partial_indexes import metadata
-from orchestrator.store.readonly import open_console
-from orchestrator.store.schema_document import schema_document
-from orchestrator.store.views import VIEWS
+from orchestrator.store.console.readonly import open_console
+from orchestrator.store.schema.document import schema_document
+from orchestrator.store.schema.partial_indexes import metadata
+from orchestrator.store.schema.views import VIEWS
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "schema.md"
 EXAMPLES = re.findall(r"SELECT[^;]*;", re.findall(r"```sql\n(.*?)```", schema_document(), re.DOTALL)[0])
 
 
 def test_the_document_is_current() -> None:
-    assert DOCUMENT.read_text(encoding="utf-8") == schema_document(), "python -m orchestrator.store.schema_document"
+    assert DOCUMENT.read_text(encoding="utf-8") == schema_document(), "python -m orchestrator.store.schema.document"
 
 
 def test_everything_is_explained() -> None:

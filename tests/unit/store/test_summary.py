@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from orchestrator.store.summary import CONFIDENCE, histogram, interval_ranks, summarise
+from orchestrator.store.ingest.summary import BINS_MAX, CONFIDENCE, histogram, interval_ranks, summarise
 
 LEAST = {0.5: 6, 0.9: 29, 0.99: 299, 0.999: 2995}
 SAMPLES = st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=60)
@@ -91,6 +91,17 @@ def test_a_histogram_holds_every_sample_in_its_bin(values: list[int]) -> None:
         assert high - low <= max(1, low // 16)
     for (_, high, _), (low, _, _) in itertools.pairwise(bins):
         assert high <= low
+
+
+def test_samples_far_apart_make_no_more_rows_than_are_bearable() -> None:
+    """Such samples are few bytes: each bin of a histogram is a row, and all devices wait for their writing."""
+    spread = np.sort(
+        np.unique(np.outer(2 ** np.arange(58, dtype=np.uint64), np.arange(16, 32, dtype=np.uint64)))
+    ).ravel()
+    bins = histogram(spread)
+    assert BINS_MAX // 4 < len(bins) <= BINS_MAX
+    assert sum(count for _, _, count in bins) == len(spread)
+    assert all(np.log2(high / low) <= 1 for low, high, _ in bins)
 
 
 def test_known_bins() -> None:

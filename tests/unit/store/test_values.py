@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects.sqlite import dialect
 
+from device_worker.protocol.limits import JSON_VALUES_MAX
 from orchestrator.domain.run import DeviceRunState, RunState, run_state
-from orchestrator.store.cleaning import Unfit, clean_json, clean_tail, clean_text
-from orchestrator.store.column_types import Json, UtcTime, canonical_json
-from orchestrator.store.wording import describe_failure
+from orchestrator.store.sql.column_types import Json, UtcTime, canonical_json
+from orchestrator.store.values.hygiene import Unfit, clean_json, clean_tail, clean_text
+from orchestrator.store.values.wording import describe_failure
 
 SQLITE = dialect()
 MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))
@@ -53,6 +54,38 @@ def test_json_that_cannot_be_stored_is_refused(value: Any) -> None:
 
 def test_large_integers_become_floats() -> None:
     assert clean_json({"a": 2**64, "b": [True, None, 2**63 - 1]}) == {"a": float(2**64), "b": [True, None, 2**63 - 1]}
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+DOCUMENTS = st.dictionaries(st.text(), LEAVES | st.lists(LEAVES) | st.dictionaries(st.text(), LEAVES))
+
+
+@given(DOCUMENTS)
+def test_a_clean_document_stays_as_it_is(document: dict[str, Any]) -> None:
+    cleaned = clean_json(document)
+    assert clean_json(cleaned) == cleaned
+    # Within a list no document is taken for clean at sight.
+    assert clean_json([document]) == [cleaned]
+    canonical_json(cleaned).encode()
+
+
+@pytest.mark.parametrize("value", ["a\x00", "x" * 5_000, 2**64, float("inf"), 10**400, {"b": "\x9b"}, ["\u202e"]])
+def test_no_member_of_a_flat_document_is_overlooked(value: Any) -> None:
+    try:
+        cleaned = clean_json({"a": 1, "b": value})
+    except Unfit:
+        return
+    assert repr(cleaned["b"]) != repr(value)
+
+
+@pytest.mark.parametrize("key", ["a\x00", "x" * 300])
+def test_no_key_of_a_flat_document_is_overlooked(key: str) -> None:
+    assert key not in clean_json({key: 1})
+
+
+def test_a_flat_document_of_too_many_values_is_refused() -> None:
+    with pytest.raises(Unfit):
+        clean_json({str(number): number for number in range(JSON_VALUES_MAX)})
 
 
 def test_canonical_json_is_one_text_per_value() -> None:

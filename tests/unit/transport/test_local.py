@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import LinkLost
+from orchestrator.transport import local
 from orchestrator.transport.local import LocalConnector, LocalTransport
 from tests.servers.processes import wait_until
 
@@ -48,6 +49,15 @@ def test_what_does_not_end_is_killed_with_its_children(transport: LocalTransport
 
     assert stream.end().exit_status == -1
     wait_until(lambda: not alive(child), "the child is gone")
+
+
+def test_a_command_that_reads_byte_by_byte_is_given_up_though_it_always_reads(
+    transport: LocalTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "BYTES_PER_S_MIN", 1 << 20)
+    reads = "import os, time\nwhile os.read(0, 4096): time.sleep(0.05)"
+    with pytest.raises(LinkLost, match="reads less than 1048576 bytes a second"):
+        transport.stream([sys.executable, "-c", reads]).write(bytes(1 << 19))
 
 
 def test_a_program_that_has_detached_itself_survives(transport: LocalTransport, tmp_path: Path) -> None:

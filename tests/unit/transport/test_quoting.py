@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.transport.quoting import command_line
+from orchestrator.transport.command import command_line
 
 ARGUMENT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 

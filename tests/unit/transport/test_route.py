@@ -84,6 +84,22 @@ class TestHop:
 
         assert (hop.agent, hop.identities_only, hop.identity_files) == (False, True, ())
 
+    def test_shares_a_door_with_the_other_ports_of_its_host(self, home: Path) -> None:
+        (one,), (other,), (elsewhere,) = (
+            route(replace(PI, host=host, port=port), "", home)
+            for host, port in [("nat", 2201), ("nat", 2202), ("b", 22)]
+        )
+
+        assert one.door == other.door
+        assert one.door != elsewhere.door
+
+    def test_shares_a_door_with_all_behind_the_same_proxy_command(self, home: Path) -> None:
+        config = "Host *\n  ProxyCommand ssh -W %h:%p gateway\n"
+
+        (one,), (other,) = (route(replace(PI, host=host), config, home) for host in ("10.0.0.1", "10.0.0.2"))
+
+        assert one.door == other.door == "ssh -W %h:%p gateway"
+
     def test_fills_in_a_proxy_command_with_what_the_inventory_says(self, home: Path) -> None:
         (hop,) = route(replace(PI, user="eve", port=2222), "ProxyCommand nc -l %r %h %p\n", home)
 

@@ -1,0 +1,66 @@
+"""Draw docs/sql-cookbook.md: every question with its statement, and the answer of a made-up lab."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dashboards.answers import LAB, ROWS_SHOWN, Answer, answer, fill_lab
+from dashboards.questions import Question, questions
+from orchestrator.store.store import Store, open_store
+
+_SIZE = f"--devices {LAB.devices} --series {LAB.series} --nights {LAB.nights} --seed {LAB.seed}"
+_INTRODUCTION = f"""\
+# What a lab asks, in SQL
+
+`python -m dashboards` draws this page, and a test compares each answer on SQLite and on PostgreSQL. The statements run
+on both. [docs/schema.md](schema.md) explains views and tables.
+
+The answers are those of a made-up lab. **Nothing of it was measured.** Two commands make the lab, and ask:
+
+    benchfleet db demo --db demo.db {_SIZE}
+    benchfleet sql - --db demo.db < dashboards/questions/08-noise-by-device.sql
+
+A month or a day is cut out of the moment's text: on PostgreSQL after `SET TIME ZONE 'UTC'`. Answers show at most
+{ROWS_SHOWN} rows, and numbers four digits. `dashboards/datasette.json` has the same statements for
+[Datasette](https://datasette.io): `datasette demo.db --metadata dashboards/datasette.json`.
+"""
+
+
+def cookbook() -> str:
+    """Return the page. The lab is made anew, in a file that goes again."""
+    with tempfile.TemporaryDirectory(prefix="benchfleet-cookbook-") as folder:
+        url = str(Path(folder) / "demo.db")
+        fill_lab(url)
+        with open_store(url) as store:
+            return page(store)
+
+
+def page(store: Store) -> str:
+    """Return the page with the answers of a database."""
+    answered = [(question, answer(store, question)) for question in questions()]
+    return "\n".join([_INTRODUCTION, *_contents(answered), "", *_sections(answered)])
+
+
+def _contents(answered: Sequence[tuple[Question, Answer]]) -> Iterator[str]:
+    for number, (question, _answer) in enumerate(answered, 1):
+        yield f"{number}. [{question.title}](#{question.name})"
+
+
+def _sections(answered: Sequence[tuple[Question, Answer]]) -> Iterator[str]:
+    for question, found in answered:
+        notes = f"{question.notes}\n\n" if question.notes else ""
+        yield f'## <a id="{question.name}"></a>{question.title}\n\n{notes}```sql\n{question.sql};\n```\n'
+        yield from table(found)
+        yield ""
+
+
+def table(found: Answer) -> Iterator[str]:
+    """Yield the lines of an answer as a Markdown table."""
+    yield f"| {' | '.join(found.columns)} |"
+    yield f"|{'---|' * len(found.columns)}"
+    for row in found.rows[:ROWS_SHOWN]:
+        yield f"| {' | '.join('–' if value is None else value.replace('|', chr(92) + '|') for value in row)} |"
+    if len(found.rows) > ROWS_SHOWN:
+        yield f"\n{len(found.rows) - ROWS_SHOWN} further rows."

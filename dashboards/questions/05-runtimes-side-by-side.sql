@@ -1,0 +1,6 @@
+-- Which runtime is faster for the same variant on the same device?
+SELECT device, model, variant, runtime, avg(ratio_to_first_runtime) AS ratio, count(*) AS runs
+FROM v_variant_compare
+WHERE metric = 'latency_ns' AND kind = 'measure' AND runtime <> first_runtime
+GROUP BY device, model, variant, runtime
+ORDER BY device, model, variant;

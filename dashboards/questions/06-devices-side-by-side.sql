@@ -1,0 +1,9 @@
+-- How many times slower is each device than the fastest one?
+SELECT model, device, latency_ms, latency_ms / min(latency_ms) OVER (PARTITION BY model) AS times
+FROM (
+    SELECT model, device, min(value) / 1e6 AS latency_ms
+    FROM v_latest
+    WHERE metric = 'latency_ns' AND kind = 'measure' AND variant = 'fp32'
+    GROUP BY model, device
+) AS best
+ORDER BY model, latency_ms;

@@ -1,0 +1,5 @@
+-- What has become slower, and nobody has settled it?
+SELECT device, model, variant, runtime, ratio, state, first_night
+FROM v_open_regressions
+WHERE metric = 'latency_ns' AND direction = 'rose'
+ORDER BY first_night DESC, device, model, variant, runtime;

@@ -1,0 +1,7 @@
+-- On how many nights does each cell lack a value?
+SELECT device, model, variant, runtime, (SELECT count(*) FROM night) - count(*) AS nights_without, max(run) AS last_run
+FROM v_cell
+WHERE metric = 'latency_ns' AND kind = 'measure' AND run IN (SELECT run_id FROM night_run WHERE stage = 'first-look')
+GROUP BY device, model, variant, runtime, settings
+ORDER BY nights_without DESC, device, model, variant, runtime
+LIMIT 6;

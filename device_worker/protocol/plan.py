@@ -1,0 +1,177 @@
+"""Read a device plan into typed values, and refuse a wrong plan before any trial begins."""
+
+from __future__ import annotations
+
+import json
+
+from device_worker.protocol import PROTOCOL_VERSION
+from device_worker.protocol.errors import WorkerError
+from device_worker.protocol.fields import BadField, Fields
+from device_worker.protocol.specification import EngineJob, MeasureRule, take_kind
+from device_worker.protocol.vocabulary import ErrorKind, TrialKind
+
+EXEC_ENGINE = "exec"
+IDLE_S = 5.0
+"""Seconds to measure idle power before the first measure trial, if the plan does not say."""
+
+_GENERAL_LIMITS = ("trial_timeout_s", "memory_bytes_max", "cooldown_s_max")
+
+
+class BlobRef:
+    """A blob needed on the device, by SHA-256 and size in bytes."""
+
+    __slots__ = ("sha256", "size")
+
+    def __init__(self, fields: Fields) -> None:
+        self.sha256 = fields.sha256("sha256")
+        self.size = fields.whole("size")
+
+
+class JobFile(BlobRef):
+    """A file of a job: a blob under a plain file name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, fields: Fields) -> None:
+        super().__init__(fields)
+        self.name = fields.text("name")
+        # The name is joined to the trial's folder: anything but a plain name would lie outside.
+        if self.name in ("", ".", "..") or "/" in self.name or "\0" in self.name:
+            raise fields.refuse("name", "expected a plain file name")
+
+
+class Job(EngineJob):
+    """A cell of the sweep: model, runtime and settings. `python_path` lists bundles by SHA-256."""
+
+    __slots__ = ("command", "dataset", "document", "files", "key", "model", "python_path", "variant")
+
+    def __init__(self, fields: Fields) -> None:
+        super().__init__(fields)
+        self.document = fields.to_json()  # passed on whole, since an exec program may know fields unknown to the worker
+        self.key = fields.text("job")
+        self.variant = fields.text("variant")
+        self.python_path = fields.sha256s("python_path")
+        self.files = [JobFile(file) for file in fields.sections("files")]
+        model, dataset = fields.nullable("model", fields.section), fields.nullable("dataset", fields.section)
+        self.model = None if model is None else JobFile(model)
+        self.dataset = None if dataset is None else JobFile(dataset)
+        self.command = fields.nullable("command", fields.texts) or []
+        if any("\0" in word for word in self.command):
+            raise fields.refuse("command", "expected words without a NUL character")
+        if self.is_exec and not self.command:
+            raise fields.refuse("command", "expected the words of a command, which an exec job needs")
+        self._refuse_clashes(fields)
+
+    @property
+    def is_exec(self) -> bool:
+        """Whether the job runs a program in place of an engine of the worker."""
+        return self.engine == EXEC_ENGINE
+
+    def _refuse_clashes(self, fields: Fields) -> None:
+        """Raise BadField for two different files of the same name."""
+        # All files of a job share the trial's folder.
+        contents: dict[str, str] = {}
+        for file in (*self.files, self.model, self.dataset):
+            if file is not None and contents.setdefault(file.name, file.sha256) != file.sha256:
+                raise BadField(f"{fields.path('files')}: two different files named {file.name!r}")
+
+
+class PlannedTrial:
+    """A process launch: `key` names the trial, `job` is the key of the trial's job."""
+
+    __slots__ = ("job", "key", "kind")
+
+    def __init__(self, fields: Fields) -> None:
+        self.key = fields.text("trial")
+        self.job = fields.text("job")
+        self.kind = take_kind(fields)
+        fields.whole("index")  # for people and databases alone
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the trial is timed. Conditions matter for timed trials only."""
+        return self.kind == TrialKind.MEASURE
+
+
+class Limits:
+    """The limits of all trials. `conditions` maps the keys of condition limits to numbers, without unset limits.
+
+    Unknown conditions are not refused here: `sensing.conditions` refuses a limit that the worker cannot watch.
+    """
+
+    __slots__ = ("conditions", "cooldown_s_max", "memory_bytes_max", "trial_timeout_s")
+
+    def __init__(self, fields: Fields) -> None:
+        self.trial_timeout_s = fields.amount("trial_timeout_s")
+        self.memory_bytes_max = fields.nullable("memory_bytes_max", fields.whole)
+        self.cooldown_s_max = fields.amount("cooldown_s_max")
+        found = {key: fields.optional(key, fields.amount) for key in fields.names() if key not in _GENERAL_LIMITS}
+        self.conditions = {key: limit for key, limit in found.items() if limit is not None}
+
+
+class Retries:
+    """The number of retries of a trial: `failed` at once after a failure, `invalid` at the end of the plan."""
+
+    __slots__ = ("failed", "invalid")
+
+    def __init__(self, fields: Fields) -> None:
+        self.failed = fields.whole("failed")
+        self.invalid = fields.whole("invalid")
+
+
+class Plan:
+    """A checked plan: `jobs` by key, `trials` in the order of execution, `idle_s` seconds of idle power.
+
+    `extended` are the hashes of the plans that this plan adds trials to. A log that follows one of them goes on.
+    """
+
+    __slots__ = ("blobs", "device", "extended", "idle_s", "jobs", "limits", "measure", "retries", "seed", "trials")
+
+    def __init__(self, fields: Fields) -> None:
+        self.device = fields.text("device")
+        self.seed = fields.integer("seed")
+        self.measure = MeasureRule(fields.section("measure"))
+        power = fields.section("power") if "power" in fields.names() else None
+        self.idle_s = IDLE_S if power is None else power.amount("idle_s")
+        self.limits = Limits(fields.section("limits"))
+        self.retries = Retries(fields.section("retries"))
+        extended = fields.sections("extends") if "extends" in fields.names() else []
+        self.extended = [plan.sha256("plan_sha256") for plan in extended]
+        self.blobs = [BlobRef(blob) for blob in fields.sections("blobs")]
+        self.jobs: dict[str, Job] = {}
+        for section in fields.sections("jobs"):
+            job = Job(section)
+            if self.jobs.setdefault(job.key, job) is not job:
+                raise section.refuse("job", "expected another key for each job")
+        self.trials: list[PlannedTrial] = []
+        seen: set[str] = set()
+        for section in fields.sections("trials"):
+            trial = PlannedTrial(section)
+            if trial.job not in self.jobs:
+                raise section.refuse("job", "expected the key of one of the plan's jobs")
+            if trial.key in seen:
+                raise section.refuse("trial", "expected another key for each trial")
+            seen.add(trial.key)
+            self.trials.append(trial)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Plan:
+        """Return the plan in a plan blob.
+
+        Raise WorkerError: PROTOCOL_MISMATCH for another version, PLAN_INVALID with the path of the first wrong field.
+        """
+        try:
+            content = json.loads(data.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise WorkerError(ErrorKind.PLAN_INVALID, f"the plan is not JSON: {error}") from None
+        # The version first: in a plan of another version every other field may have another meaning.
+        if isinstance(content, dict) and content.get("protocol") != PROTOCOL_VERSION:
+            raise WorkerError(
+                ErrorKind.PROTOCOL_MISMATCH,
+                f"the plan is of protocol {str(content.get('protocol'))[:80]!r}, this worker speaks {PROTOCOL_VERSION}",
+                "plan again with the controller that ships this worker",
+            )
+        try:
+            return cls(Fields(content, "plan"))
+        except BadField as wrong:
+            raise WorkerError(ErrorKind.PLAN_INVALID, str(wrong)) from None

@@ -1,0 +1,97 @@
+"""Read the specification of a trial: a JSON document on the standard input of the trial's process.
+
+`EngineJob` and `MeasureRule` are sections that the plan has in the same form.
+"""
+
+from __future__ import annotations
+
+import json
+
+from device_worker.protocol.fields import Fields
+from device_worker.protocol.vocabulary import TrialKind
+
+TYPE_CHECKING = False  # importing typing costs a device milliseconds at every start
+if TYPE_CHECKING:
+    from typing import Union
+
+    Setting = Union[int, float, str, bool]
+
+_KINDS = (TrialKind.PREFLIGHT, TrialKind.MEASURE)
+
+
+class EngineJob:
+    """The part of a job for the engine. Random inputs lie between `input_low` and `input_high`."""
+
+    __slots__ = ("accuracy_metric", "engine", "input_high", "input_low", "module", "settings")
+
+    def __init__(self, fields: Fields) -> None:
+        self.engine = fields.text("engine")
+        self.module = fields.optional("module", fields.text)
+        # Any names: an exec program has settings of its own, and each engine refuses those that it does not know.
+        self.settings: dict[str, Setting] = fields.scalars("settings")
+        bounds = fields.optional("input", fields.section)
+        self.input_low = 0.0 if bounds is None else bounds.number("low")
+        self.input_high = 1.0 if bounds is None else bounds.number("high")
+        self.accuracy_metric = fields.optional("accuracy_metric", fields.text)
+
+
+class TrialJob(EngineJob):
+    """A job with ready files: paths in the device's file system, or None for no model or no dataset."""
+
+    __slots__ = ("dataset_path", "model_path", "python_path")
+
+    def __init__(self, fields: Fields) -> None:
+        super().__init__(fields)
+        self.python_path = fields.texts("python_path")
+        self.model_path = fields.nullable("model_path", fields.text)
+        self.dataset_path = fields.nullable("dataset_path", fields.text)
+
+
+class MeasureRule:
+    """How long to warm up and to measure. A run is a call of the model, or a batch of very short calls."""
+
+    __slots__ = (
+        "document",
+        "runs_max",
+        "runs_min",
+        "seconds_max",
+        "seconds_min",
+        "warmup_runs_min",
+        "warmup_seconds_min",
+    )
+
+    def __init__(self, fields: Fields) -> None:
+        self.document = fields.to_json()  # passed on whole, since an exec program may know fields unknown to the worker
+        self.warmup_runs_min = fields.whole("warmup_runs_min")
+        self.warmup_seconds_min = fields.amount("warmup_seconds_min")
+        self.runs_min = fields.whole("runs_min")
+        self.seconds_min = fields.amount("seconds_min")
+        self.seconds_max = fields.amount("seconds_max")
+        self.runs_max = fields.whole("runs_max")
+
+    def lengthened(self, seconds_min: float) -> MeasureRule:
+        """Return the rule with `seconds_min` of measurement instead."""
+        return MeasureRule(Fields(dict(self.document, seconds_min=seconds_min), "measure"))
+
+
+class Specification:
+    """The work of a trial process. `seed` is the seed of random inputs."""
+
+    __slots__ = ("is_preflight", "job", "measure", "seed")
+
+    def __init__(self, fields: Fields) -> None:
+        self.job = TrialJob(fields.section("job"))
+        self.is_preflight = take_kind(fields) == TrialKind.PREFLIGHT
+        self.seed = fields.integer("seed")
+        self.measure = MeasureRule(fields.section("measure"))
+
+    @classmethod
+    def parse(cls, text: str) -> Specification:
+        """Return the specification in a JSON document. Raise ValueError, or BadField with the path of a wrong field."""
+        return cls(Fields(json.loads(text), "specification"))
+
+
+def take_kind(fields: Fields) -> str:
+    """Return the kind of a trial, one of `TrialKind`."""
+    kind: str = fields.take("kind", lambda kind: kind in _KINDS, " or ".join(_KINDS))
+    return kind

@@ -1,0 +1,112 @@
+"""Find the reason of a failed attempt, from the end and the output of the process."""
+
+from __future__ import annotations
+
+import signal
+
+from device_worker.protocol.printable import printable
+from device_worker.protocol.vocabulary import FailureKind
+from device_worker.runner.trial_process import STDOUT_BYTES_MAX, EndedBy
+from device_worker.system.leftovers import name_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from device_worker.runner.trial_output import TrialOutput
+    from device_worker.runner.trial_process import Ending, TrialCommand
+
+_MEMORY_WORDS = ("MemoryError", "bad_alloc", "Cannot allocate memory", "out of memory", "Out of memory")
+_WORDS_MAX = 200
+_OWN_WORDS = (FailureKind.LOAD, FailureKind.INFERENCE, FailureKind.OUT_OF_MEMORY)
+
+
+def failure(kind: str, message: str, ending: Ending | None = None) -> dict[str, Any]:
+    """Return a failure in the form of the event log. `kind` is a value of `Failure`."""
+    status = None if ending is None else ending.status
+    return {
+        "kind": kind,
+        "message": message,
+        "signal": _signal_name(-status) if status is not None and status < 0 else None,
+        "exit_code": status if status is not None and status >= 0 else None,
+        "stderr_tail": "" if ending is None else printable(ending.stderr_tail),
+    }
+
+
+def find_failure(ending: Ending, output: TrialOutput, launch: TrialCommand) -> dict[str, Any] | None:
+    """Return the failure of an attempt, or None if the attempt is ok."""
+    # The most telling reason wins: a killed process also lacks its last line, which would explain nothing.
+    reason = _reason_of_runner(ending, launch) or _reason_of_signal(ending, launch)
+    reason = reason or _reason_of_program(output) or _reason_of_exit(ending, output, launch)
+    return None if reason is None else failure(reason[0], reason[1], ending)
+
+
+def _reason_of_runner(ending: Ending, launch: TrialCommand) -> tuple[str, str] | None:
+    if ending.start_error is not None:
+        return FailureKind.START, ending.start_error
+    if ending.ended_by == EndedBy.STOP:
+        return FailureKind.CANCELLED, "the run was cancelled"
+    if ending.ended_by == EndedBy.TIMEOUT:
+        outlived = f", and after the kill: {name_all(ending.survivors)}" if ending.survivors else ""
+        return FailureKind.TIMEOUT, f"still running after {launch.timeout_s:g} s{outlived}"
+    if ending.ended_by == EndedBy.OUTPUT:
+        return FailureKind.GARBAGE, f"printed more than {STDOUT_BYTES_MAX >> 20} MiB"
+    return None
+
+
+def _reason_of_signal(ending: Ending, launch: TrialCommand) -> tuple[str, str] | None:
+    if ending.status is None or ending.status >= 0:
+        return None
+    if -ending.status == signal.SIGKILL and ending.oom_kills:
+        return FailureKind.OUT_OF_MEMORY, "killed by the kernel for lack of memory"
+    if _speaks_of_memory(ending):
+        return FailureKind.OUT_OF_MEMORY, _memory_message(launch)
+    return FailureKind.SIGNAL, f"killed by {_signal_name(-ending.status)}{_last_words(ending)}"
+
+
+def _reason_of_program(output: TrialOutput) -> tuple[str, str] | None:
+    if output.failure is None:
+        return None
+    kind, message = output.failure["kind"], str(output.failure.get("message", ""))
+    if kind not in _OWN_WORDS:  # a program may invent kinds, but other kinds of `Failure` are for the runner to give
+        return FailureKind.INFERENCE, f"{kind}: {message}"
+    return kind, message
+
+
+def _reason_of_exit(ending: Ending, output: TrialOutput, launch: TrialCommand) -> tuple[str, str] | None:
+    if ending.status:
+        if _speaks_of_memory(ending):
+            return FailureKind.OUT_OF_MEMORY, _memory_message(launch)
+        said = f", having printed {output.garbage}" if output.garbage else ""
+        return FailureKind.EXIT_CODE, f"ended with exit code {ending.status}{said}{_last_words(ending)}"
+    if output.garbage:
+        return FailureKind.GARBAGE, output.garbage
+    if not output.is_done:
+        return FailureKind.NO_RESULT, 'ended without its last line, {"done": true}'
+    if not output.has_metrics:
+        return FailureKind.NO_RESULT, "ended without a metric"
+    return None
+
+
+def _last_words(ending: Ending) -> str:
+    """Return ": " and the program's last line on standard error, or "" if there is none."""
+    lines = [line.strip() for line in printable(ending.stderr_tail).split("\n") if line.strip()]
+    return f": {lines[-1][:_WORDS_MAX]}" if lines else ""
+
+
+def _speaks_of_memory(ending: Ending) -> bool:
+    text = ending.stderr_tail.decode("utf-8", "replace")
+    return any(word in text for word in _MEMORY_WORDS)
+
+
+def _memory_message(launch: TrialCommand) -> str:
+    if launch.memory_bytes is None:
+        return "ran out of memory"
+    return f"ran out of memory (the limit is {launch.memory_bytes >> 20} MiB)"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has a number only
+        return f"SIG{number}"

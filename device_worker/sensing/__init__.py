@@ -1,0 +1,1 @@
+"""Read the device's sensors: conditions of validity and power."""

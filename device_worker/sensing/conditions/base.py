@@ -1,0 +1,68 @@
+"""Define the interface of a condition for the runner."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Union
+
+    Reading = Union[bool, float, str, None]
+
+
+class Condition(ABC):
+    """A condition that must hold while a trial is measured. Otherwise the trial is invalid.
+
+    A runner has an object of each condition, and reads the object before and after every attempt.
+    """
+
+    reading: str
+    """The key of the reading in the log's conditions, unit last: `temperature_c`."""
+
+    limit: str | None
+    """The key of the limit in the plan, `temperature_c_max`; None for a condition that every plan asks for."""
+
+    invalid: str
+    """The word for a breach in the log's `invalid`."""
+
+    unanswered: str
+    """The word in the log's `invalid` for a trial whose limit could not be judged, since the sensor did not answer.
+
+    A condition without a limit needs none."""
+
+    is_waited_for = False
+    """Whether the runner waits before a trial, up to `cooldown_s_max`, for a reading within the limit."""
+
+    @abstractmethod
+    def read(self) -> Reading:
+        """Return the present reading, or None if the device gives no reading."""
+
+    @abstractmethod
+    def explain_unknown(self) -> str:
+        """Return the reason for the last reading of None."""
+
+    def is_judged(self, before: Reading, after: Reading) -> bool:
+        """Return True if two readings are enough to tell whether a trial between kept to a limit."""
+        return before is not None and after is not None
+
+    def is_breached(self, before: Reading, after: Reading, limit: float | None) -> bool:
+        """Return True if a trial between two readings is invalid. A reading of None is no breach."""
+        return _exceeds(before, limit) or _exceeds(after, limit)
+
+
+class ConditionDuringTrial(Condition):
+    """A condition with readings that cover the time since the reading before: after a trial, just the trial."""
+
+    def is_judged(self, before: Reading, after: Reading) -> bool:
+        """Return True if the reading after the trial is known."""
+        return after is not None
+
+    def is_breached(self, before: Reading, after: Reading, limit: float | None) -> bool:
+        """Return True if the trial itself is invalid, whatever the reading before."""
+        # The time before a trial may be busy with the end of the last trial.
+        return super().is_breached(None, after, limit)
+
+
+def _exceeds(reading: Reading, limit: float | None) -> bool:
+    return limit is not None and isinstance(reading, (int, float)) and reading > limit

@@ -1,0 +1,96 @@
+"""List the conditions of the worker, each in a module of its own, and watch the conditions for a runner."""
+
+from __future__ import annotations
+
+import time
+
+from device_worker.protocol.errors import WorkerError
+from device_worker.protocol.vocabulary import ErrorKind
+from device_worker.sensing.conditions import cpu_pressure, cpu_steal, other_load, temperature, throttling
+from device_worker.sensing.readings import SURROUNDINGS
+from device_worker.system.patient_reader import PatientReader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, Union
+
+    from device_worker.sensing.conditions.base import Condition, Reading
+
+    Readings = Dict[str, Union[Reading, Dict[str, str]]]
+
+CONDITIONS = (
+    temperature.Temperature,
+    throttling.Throttling,
+    cpu_pressure.CpuPressure,
+    cpu_steal.CpuSteal,
+    other_load.OtherLoad,
+)
+"""The conditions, in the order in which the log names their breaches."""
+
+
+def refuse_unknown_limits(limits: dict[str, float]) -> None:
+    """Raise WorkerError (PLAN_INVALID) for a limit without a condition in the table."""
+    # Ignored, the limit would look as if all trials had kept to it.
+    known = [condition.limit for condition in CONDITIONS if condition.limit is not None]
+    for key in limits:
+        if key not in known:
+            raise WorkerError(
+                ErrorKind.PLAN_INVALID,
+                f"plan: limits.{key}: this worker does not support the limit, only {', '.join(known)}",
+                "plan again with the controller that ships this worker, or take the limit out of the inventory",
+            )
+
+
+class ConditionWatch:
+    """The conditions of a runner, under the limits of the plan."""
+
+    def __init__(self, limits: dict[str, float]) -> None:
+        self._conditions: list[Condition] = [kind() for kind in CONDITIONS]
+        self._limits = limits
+        self._reader = PatientReader(in_runner=True)
+        self._present: set[str] = set()  # sensors that the device has, since they answered once, or hang
+
+    def read(self) -> Readings:
+        """Return all present readings in the form of the log.
+
+        `unknown` gives the reason for each condition of None, and for each reading that a hanging sensor has cost.
+        """
+        values, unknown = self._reader.read(dict(SURROUNDINGS, **_sources(self._conditions)))
+        self._present.update(unknown)
+        for condition in self._conditions:
+            if values[condition.reading] is not None:
+                self._present.add(condition.reading)
+            else:
+                unknown.setdefault(condition.reading, condition.explain_unknown())
+        return dict(values, clock_unix_ns=time.time_ns(), unknown=unknown)
+
+    def find_breaches(self, before: Readings, after: Readings) -> list[str]:
+        """Return the words for each condition that was breached, or not judged, between two readings."""
+        found = []
+        for condition in self._conditions:
+            limit, readings = self._limit_of(condition), (_reading(before, condition), _reading(after, condition))
+            if condition.is_breached(*readings, limit):
+                found.append(condition.invalid)
+            # A device that never had the sensor is measured all the same, and `unknown` says so.
+            if limit is not None and condition.reading in self._present and not condition.is_judged(*readings):
+                found.append(condition.unanswered)
+        return found
+
+    def must_wait(self) -> bool:
+        """Return True if a condition worth waiting for is breached now. Other conditions are not read."""
+        # A limit first: reading a sensor may cost a device milliseconds, twice a second.
+        waited_for = [one for one in self._conditions if one.is_waited_for and self._limit_of(one) is not None]
+        values, _unknown = self._reader.read(_sources(waited_for))
+        return any(one.is_breached(None, values[one.reading], self._limit_of(one)) for one in waited_for)
+
+    def _limit_of(self, condition: Condition) -> float | None:
+        return None if condition.limit is None else self._limits.get(condition.limit)
+
+
+def _sources(conditions: list[Condition]) -> dict[str, Callable[[], object]]:
+    return {condition.reading: condition.read for condition in conditions}
+
+
+def _reading(readings: Readings, condition: Condition) -> Reading:
+    found = readings.get(condition.reading)
+    return None if isinstance(found, dict) else found

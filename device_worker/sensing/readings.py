@@ -1,0 +1,60 @@
+"""Read clocks, load and memory for the record of each trial."""
+
+from __future__ import annotations
+
+from device_worker.system import system_files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+_CPUS = "/sys/devices/system/cpu"
+
+
+def read_cpu_mhz() -> float | None:
+    """Return the present clock of the fastest CPU in MHz, or None."""
+    khz = [value for value in map(system_files.read_int, _cpufreq_files("scaling_cur_freq")) if value]
+    if khz:
+        return max(khz) / 1000.0
+    lines = (system_files.read_text("/proc/cpuinfo") or "").split("\n")  # an x86 kernel without cpufreq
+    mhz = [system_files.parse_float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
+    return max((value for value in mhz if value), default=None)
+
+
+def read_cpu_mhz_max() -> float | None:
+    """Return the highest clock of any CPU's hardware in MHz, or None."""
+    khz = [value for value in map(system_files.read_int, _cpufreq_files("cpuinfo_max_freq")) if value]
+    return max(khz) / 1000.0 if khz else None
+
+
+def read_governor() -> str | None:
+    """Return the frequency governor, or all governors with commas between if CPUs differ, or None."""
+    governors = {system_files.read_text(path) for path in _cpufreq_files("scaling_governor")}
+    return ",".join(sorted(name for name in governors if name)) or None
+
+
+def read_load_1m() -> float | None:
+    """Return the load average of the last minute."""
+    return system_files.parse_float((system_files.read_text("/proc/loadavg") or "").partition(" ")[0])
+
+
+def read_memory_available_bytes() -> int | None:
+    """Return the bytes that may be allocated without swapping, or None."""
+    return system_files.read_kib("/proc/meminfo", "MemAvailable")
+
+
+SURROUNDINGS: dict[str, Callable[[], float | str | None]] = {
+    "cpu_mhz": read_cpu_mhz,
+    "governor": read_governor,
+    "load_1m": read_load_1m,
+    "memory_available_bytes": read_memory_available_bytes,
+}
+"""The readings without a limit of their own, by key in the log's conditions."""
+
+
+def _cpufreq_files(name: str) -> list[str]:
+    policies = system_files.list_folder(f"{_CPUS}/cpufreq", "policy")
+    if policies:
+        return [f"{policy}/{name}" for policy in policies]
+    # Not every folder with the prefix is a CPU: `cpufreq` and `cpuidle` are none.
+    return [f"{cpu}/cpufreq/{name}" for cpu in system_files.list_folder(_CPUS, "cpu") if cpu[-1].isdigit()]

@@ -1,0 +1,1 @@
+"""Talk to the operating system: files, processes, mounts and login sessions."""

@@ -1,0 +1,1 @@
+"""Measure a trial in a process of its own."""

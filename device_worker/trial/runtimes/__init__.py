@@ -1,0 +1,38 @@
+"""List the engines of the worker, each in a module imported by trial processes only.
+
+The controller's table is `orchestrator/domain/runtimes.py`. A test compares the two tables.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
+
+
+class Engine:
+    """An engine: `place` is the module and, after a colon, the class that executes jobs.
+
+    `distributions` maps each possible module of the engine to the package of the module, with the preferred module
+    first. All modules have the same interface. The class of `place` has the settings for a job.
+    """
+
+    __slots__ = ("distributions", "place")
+
+    def __init__(self, place: str, distributions: Mapping[str, str]) -> None:
+        self.place = place
+        self.distributions = distributions
+
+
+_TFLITE_DISTRIBUTIONS = {
+    "tflite_runtime.interpreter": "tflite-runtime",
+    "ai_edge_litert.interpreter": "ai-edge-litert",
+    "tensorflow.lite": "tensorflow",
+}
+_HERE = "device_worker.trial.runtimes"
+
+ENGINES = {
+    "tflite": Engine(f"{_HERE}.tflite:TfliteRuntime", _TFLITE_DISTRIBUTIONS),
+    "onnxruntime": Engine(f"{_HERE}.onnxruntime:OnnxRuntime", {"onnxruntime": "onnxruntime"}),
+}
+"""Every engine, by the name in a plan."""

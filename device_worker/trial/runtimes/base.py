@@ -1,0 +1,114 @@
+"""Define the interface of a runtime for the trial process.
+
+Only a trial process imports the module of a runtime. Heavy libraries are imported when `Runtime` is created, so that
+the time of loading a model leaves out the imports. Arrays are numpy's.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+
+from device_worker.trial.runtimes import ENGINES
+from device_worker.trial.runtimes.distribution import find_version
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from device_worker.protocol.specification import TrialJob
+
+
+AUTO = "auto"
+"""The `module` of a job for the first importable module of the engine."""
+
+
+class LoadFailure(Exception):
+    """The model or the runtime cannot be made ready to run. The message says why."""
+
+
+class InputSlot:
+    """An input of a model: name, shape and the dtype's name."""
+
+    __slots__ = ("dtype", "name", "shape")
+
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
+        self.name = name
+        self.shape = shape
+        self.dtype = dtype
+
+
+class LoadedModel(ABC):
+    """A loaded model. `invoke` runs a single inference, and `inputs` describes the inputs."""
+
+    # Called in the measured loop: bind the runtime's own function, since a wrapper would be measured too.
+    invoke: Callable[[], object]
+    inputs: list[InputSlot]
+
+    @abstractmethod
+    def encode_inputs(self, values: list[Any]) -> list[Any]:
+        """Return `values`, a float array for each input, in the dtypes of the model, quantised if the model is."""
+
+    @abstractmethod
+    def set_inputs(self, encoded: list[Any]) -> None:
+        """Copy encoded inputs into the model."""
+
+    @abstractmethod
+    def get_outputs(self) -> list[Any]:
+        """Return the outputs of the last `invoke` in the dtypes of the model."""
+
+    @abstractmethod
+    def decode_outputs(self, outputs: list[Any]) -> list[Any]:
+        """Return outputs as float32 arrays, dequantised if quantised."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Return the identity of the runtime after the first inference: name, version, delegates, threads, dtypes.
+
+        Unknown values are None.
+        """
+
+
+class Runtime(ABC):
+    """A runtime imported for a job of a plan. `engine` is the name in the table of engines."""
+
+    engine: str
+
+    settings: frozenset[str]
+    """The keys of a sweep's matrix for the engine, the same as in the controller's table of runtimes."""
+
+    def __init__(self, job: TrialJob) -> None:
+        """Import the job's module. Raise LoadFailure for an unknown setting, a missing model or a failed import."""
+        # An unknown setting would silently do nothing, and its figure would carry a wrong name.
+        self._settings: dict[str, Any] = job.settings
+        unknown = sorted(set(self._settings) - self.settings)
+        if unknown:
+            known = ", ".join(sorted(self.settings))
+            raise LoadFailure(f"the {self.engine} engine has no setting {unknown[0]!r}; it has {known}")
+        if job.model_path is None:
+            raise LoadFailure("the job has no model")
+        self._model_path: str = job.model_path
+        self._module_name, self._module = self._import(job.module or AUTO)
+
+    def _import(self, name: str) -> tuple[str, Any]:
+        """Import the engine's module, and return name and module. `auto` imports the first installed module."""
+        candidates = ENGINES[self.engine].distributions if name == AUTO else (name,)
+        errors = []
+        for candidate in candidates:
+            try:
+                return candidate, self._import_module(candidate)
+            except ImportError as error:
+                errors.append(f"{candidate}: {error}")
+        raise LoadFailure("; ".join(errors))
+
+    def _import_module(self, name: str) -> Any:
+        return importlib.import_module(name)
+
+    def _distribution(self) -> tuple[str, str | None]:
+        """Return the name and the version of the module's package."""
+        name = ENGINES[self.engine].distributions.get(self._module_name, self._module_name)
+        return name, find_version(importlib.import_module(self._module_name.partition(".")[0]), name)
+
+    @abstractmethod
+    def load(self) -> LoadedModel:
+        """Make the job's model ready for the first inference. Raise LoadFailure."""

@@ -1,0 +1,144 @@
+"""Drive an ONNX Runtime session."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, Runtime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+    "tensor(int16)": "int16",
+    "tensor(uint16)": "uint16",
+    "tensor(int32)": "int32",
+    "tensor(uint32)": "uint32",
+    "tensor(int64)": "int64",
+    "tensor(uint64)": "uint64",
+    "tensor(bool)": "bool",
+}
+_CPU = "CPUExecutionProvider"
+_ERRORS_ONLY = 3
+
+
+class OnnxRuntime(Runtime):
+    """The imported package onnxruntime.
+
+    The setting `provider` is an execution provider of the package, such as `CUDAExecutionProvider`. The default is the
+    provider of the CPU.
+    """
+
+    engine = "onnxruntime"
+    settings = frozenset(("threads", "cpus", "provider"))
+
+    def load(self) -> LoadedModel:
+        """Create the session on the job's provider. Raise LoadFailure if the provider is missing or cannot start."""
+        threads = self._settings.get("threads", 1)
+        provider = self._settings.get("provider", _CPU)
+        available = self._module.get_available_providers()
+        if provider not in available:
+            raise LoadFailure(f"this onnxruntime has no provider {provider!r}; it has {', '.join(available)}")
+        options = self._module.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1  # operators run one after the other, so that `threads` counts them all
+        options.log_severity_level = _ERRORS_ONLY
+        session = self._module.InferenceSession(self._model_path, options, providers=[provider])
+        # If a provider cannot start, ONNX Runtime falls back to the CPU without an error.
+        if provider not in session.get_providers():
+            raise LoadFailure(f"{provider} did not start; the session would run on {session.get_providers()}")
+        name, version = self._distribution()
+        identity = {"name": name, "version": version, "module": self._module_name, "threads": threads}
+        return OnnxModel(session, identity)
+
+
+class OnnxModel(LoadedModel):
+    """A session with bound tensors. The memory of the inputs is bound once, and inputs are copied into the memory."""
+
+    def __init__(self, session: Any, identity: dict[str, Any]) -> None:
+        import numpy
+
+        self._session = session
+        self._identity = identity
+        self.inputs = [
+            InputSlot(given.name, _fixed_shape(given), _dtype_name(given.name, given.type))
+            for given in session.get_inputs()
+        ]
+        self._binding = session.io_binding()
+        self._buffers = [numpy.zeros(slot.shape, slot.dtype) for slot in self.inputs]
+        for slot, buffer in zip(self.inputs, self._buffers):
+            self._binding.bind_cpu_input(slot.name, buffer)
+        for made in session.get_outputs():
+            self._binding.bind_output(made.name)
+        self.invoke = partial(session.run_with_iobinding, self._binding)
+
+    def encode_inputs(self, values: list[Any]) -> list[Any]:
+        """Return inputs in the model's dtypes. Values for a dtype of whole numbers are rounded."""
+        # ONNX inputs carry no scale and no zero point to quantise by.
+        return [_encode(value, slot) for value, slot in zip(values, self.inputs)]
+
+    def set_inputs(self, encoded: list[Any]) -> None:
+        """Copy inputs into the session's bound memory."""
+        for buffer, value in zip(self._buffers, encoded):
+            buffer[...] = value
+
+    def get_outputs(self) -> list[Any]:
+        """Return copies of the outputs."""
+        outputs: list[Any] = self._binding.copy_outputs_to_cpu()
+        return outputs
+
+    def decode_outputs(self, outputs: list[Any]) -> list[Any]:
+        """Return outputs as float32."""
+        import numpy
+
+        return [numpy.asarray(value).astype(numpy.float32) for value in outputs]
+
+    def identity(self) -> dict[str, Any]:
+        """Return the runtime's identity.
+
+        ONNX Runtime has no interface to learn which nodes ran on which provider, so `kernels` is None.
+        """
+        import numpy
+
+        found = {
+            "numpy": numpy.__version__,
+            "providers": list(self._session.get_providers()),
+            "input_dtypes": [slot.dtype for slot in self.inputs],
+            "output_dtypes": [_DTYPES.get(made.type, made.type) for made in self._session.get_outputs()],
+            "kernels": None,
+        }
+        found.update(self._identity)
+        return found
+
+
+def _fixed_shape(given: Any) -> tuple[int, ...]:
+    """Return the shape of an input, with 1 for an open first dimension: the batch.
+
+    Raise LoadFailure for any other open dimension.
+    """
+    shape = [1 if axis == 0 and not isinstance(size, int) else size for axis, size in enumerate(given.shape)]
+    if not all(isinstance(size, int) for size in shape):
+        raise LoadFailure(f"input {given.name!r} has no fixed shape: {given.shape}; convert the model with one")
+    return tuple(shape)
+
+
+def _dtype_name(name: str, given: str) -> str:
+    if given not in _DTYPES:
+        raise LoadFailure(f"input {name!r} is a {given}")
+    return _DTYPES[given]
+
+
+def _encode(value: Any, slot: InputSlot) -> Any:
+    import numpy
+
+    dtype = numpy.dtype(slot.dtype)
+    if dtype.kind in "iu":
+        limits = numpy.iinfo(dtype)
+        value = numpy.clip(numpy.round(value), limits.min, limits.max)
+    return numpy.ascontiguousarray(value, dtype=dtype)

@@ -1,0 +1,167 @@
+"""Drive a TensorFlow Lite interpreter of tflite-runtime, LiteRT or TensorFlow."""
+
+from __future__ import annotations
+
+import importlib
+
+from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, Runtime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_NO_DELEGATE = "none"
+_DELEGATE_OP = "DELEGATE"
+
+
+class TfliteRuntime(Runtime):
+    """The imported module of the interpreter.
+
+    The setting `delegate` is a shared library of the device, such as `libedgetpu.so.1`. `none` is the same as no
+    setting, so that a sweep can compare a delegate with the plain interpreter.
+    """
+
+    engine = "tflite"
+    settings = frozenset(("threads", "cpus", "delegate"))
+
+    def _import_module(self, name: str) -> Any:
+        root, _, rest = name.partition(".")
+        if root == "tensorflow":  # parts of tensorflow are attributes made on first use, and not all are modules
+            found = importlib.import_module(root)
+            for part in rest.split(".") if rest else ():
+                found = getattr(found, part)
+            return found
+        return importlib.import_module(name)
+
+    def load(self) -> LoadedModel:
+        """Create the interpreter and allocate the tensors. Raise LoadFailure if the delegate cannot be loaded."""
+        threads = self._settings.get("threads", 1)
+        named = self._settings.get("delegate", _NO_DELEGATE)
+        delegate = None if named == _NO_DELEGATE else named
+        delegates = None if delegate is None else [_load_delegate(self._module, str(delegate))]
+        interpreter = self._module.Interpreter(
+            model_path=self._model_path, num_threads=threads, experimental_delegates=delegates
+        )
+        interpreter.allocate_tensors()
+        name, version = self._distribution()
+        identity = {
+            "name": name,
+            "version": version,
+            "module": self._module_name,
+            "threads": threads,
+            "delegates": [delegate] if delegate else None,
+        }
+        return TfliteModel(interpreter, identity)
+
+
+class TfliteModel(LoadedModel):
+    """An interpreter with allocated tensors."""
+
+    def __init__(self, interpreter: Any, identity: dict[str, Any]) -> None:
+        self._interpreter = interpreter
+        self._identity = identity
+        self._inputs = interpreter.get_input_details()
+        self._outputs = interpreter.get_output_details()
+        self.invoke = interpreter.invoke
+        self.inputs = [
+            InputSlot(detail["name"], tuple(int(size) for size in detail["shape"]), _dtype_name(detail))
+            for detail in self._inputs
+        ]
+
+    def encode_inputs(self, values: list[Any]) -> list[Any]:
+        """Return inputs in the model's dtypes."""
+        return [_quantise(value, detail) for value, detail in zip(values, self._inputs)]
+
+    def set_inputs(self, encoded: list[Any]) -> None:
+        """Copy inputs into the input tensors."""
+        for value, detail in zip(encoded, self._inputs):
+            self._interpreter.set_tensor(detail["index"], value)
+
+    def get_outputs(self) -> list[Any]:
+        """Return copies of the output tensors."""
+        return [self._interpreter.get_tensor(detail["index"]) for detail in self._outputs]
+
+    def decode_outputs(self, outputs: list[Any]) -> list[Any]:
+        """Return outputs as float32."""
+        return [_dequantise(value, detail) for value, detail in zip(outputs, self._outputs)]
+
+    def identity(self) -> dict[str, Any]:
+        """Return the runtime's identity. TFLite offers no way to learn which kernels ran, so `kernels` is None."""
+        import numpy
+
+        nodes, delegated = _count_nodes(self._interpreter)
+        found = {
+            "numpy": numpy.__version__,
+            "input_dtypes": [slot.dtype for slot in self.inputs],
+            "output_dtypes": [_dtype_name(detail) for detail in self._outputs],
+            "nodes": nodes,
+            "delegated_nodes": delegated,
+            "kernels": None,
+        }
+        found.update(self._identity)
+        if found["delegates"] is None and delegated is not None:
+            found["delegates"] = ["XNNPACK"] if delegated else []  # CPU builds apply XNNPACK without being asked
+        return found
+
+
+def _load_delegate(module: Any, library: str) -> Any:
+    load = getattr(module, "load_delegate", None) or getattr(
+        getattr(module, "experimental", None), "load_delegate", None
+    )
+    if load is None:
+        raise LoadFailure(f"{module.__name__} cannot load delegates")
+    try:
+        return load(library)
+    except (OSError, ValueError) as error:
+        raise LoadFailure(f"the delegate {library}: {error}") from error
+
+
+def _dtype_name(detail: dict[str, Any]) -> str:
+    import numpy
+
+    return str(numpy.dtype(detail["dtype"]).name)
+
+
+def _quantise(value: Any, detail: dict[str, Any]) -> Any:
+    import numpy
+
+    dtype = numpy.dtype(detail["dtype"])
+    if dtype.kind not in "fiub":
+        raise LoadFailure(f"input {detail['name']!r} is of dtype {dtype.name}")
+    scale, zero_point = detail["quantization"]
+    if dtype.kind in "iu" and scale:
+        limits = numpy.iinfo(dtype)
+        value = numpy.clip(numpy.round(numpy.asarray(value) / scale) + zero_point, limits.min, limits.max)
+    return numpy.ascontiguousarray(value, dtype=dtype)
+
+
+def _dequantise(value: Any, detail: dict[str, Any]) -> Any:
+    import numpy
+
+    scale, zero_point = detail["quantization"]
+    plain = value.astype(numpy.float32)
+    return (plain - numpy.float32(zero_point)) * numpy.float32(scale) if value.dtype.kind in "iu" and scale else plain
+
+
+def _count_nodes(interpreter: Any) -> tuple[int | None, int | None]:
+    """Return the number of nodes in the model, and the number executed by a delegate. Both are None if unknown."""
+    # The interpreter lists the original nodes and the delegate's nodes. A delegate's node replaces all original nodes
+    # between its inputs and its outputs: walk back from the outputs to count them.
+    try:
+        listed = interpreter._get_ops_details()
+    except (AttributeError, RuntimeError, ValueError):
+        return None, None
+    nodes = [node for node in listed if node["op_name"] != _DELEGATE_OP]
+    producers = {int(tensor): node for node in nodes for tensor in node["outputs"]}
+    delegated: set[int] = set()
+    for delegate in (node for node in listed if node["op_name"] == _DELEGATE_OP):
+        given = {int(tensor) for tensor in delegate["inputs"]}
+        waiting = [int(tensor) for tensor in delegate["outputs"]]
+        while waiting:
+            tensor = waiting.pop()
+            node = producers.get(tensor)
+            if tensor in given or node is None or node["index"] in delegated:
+                continue
+            delegated.add(node["index"])
+            waiting += [int(source) for source in node["inputs"]]
+    return len(nodes), len(delegated)

@@ -1,0 +1,66 @@
+CREATE VIEW v_variant_compare AS
+SELECT
+    run.id AS run,
+    run.started_at AS run_started_at,
+    device.name AS device,
+    model.name AS model,
+    series.runtime AS runtime,
+    series.settings AS settings,
+    cell_value.kind AS kind,
+    cell_value.metric AS metric,
+    cell_value.unit AS unit,
+    series.variant AS variant,
+    cell_value.trials AS trials,
+    cell_value.value AS value,
+    model_variant.parent AS parent,
+    parent_value.trials AS parent_trials,
+    parent_value.value AS parent_value,
+    CASE WHEN coalesce(cell_value.source, '') = coalesce(parent_value.source, '')
+        AND coalesce(parent_value.source, '') <> 'several'
+        THEN cell_value.value / nullif(parent_value.value, 0) END AS ratio_to_parent,
+    model_variant.base AS base,
+    base_value.trials AS base_trials,
+    base_value.value AS base_value,
+    CASE WHEN coalesce(cell_value.source, '') = coalesce(base_value.source, '')
+        AND coalesce(base_value.source, '') <> 'several'
+        THEN cell_value.value / nullif(base_value.value, 0) END AS ratio_to_base,
+    cell_value.source AS source,
+    parent_value.source AS parent_source,
+    base_value.source AS base_source,
+    model_variant.format AS format,
+    first_series.runtime AS first_runtime,
+    first_value.trials AS first_runtime_trials,
+    first_value.value AS first_runtime_value,
+    CASE WHEN coalesce(cell_value.source, '') = coalesce(first_value.source, '')
+        AND coalesce(first_value.source, '') <> 'several'
+        THEN cell_value.value / nullif(first_value.value, 0) END AS ratio_to_first_runtime
+FROM cell_value
+JOIN job ON job.id = cell_value.job_id
+JOIN series ON series.id = job.series_id
+JOIN device ON device.id = series.device_id
+JOIN model ON model.id = series.model_id
+JOIN model_variant ON model_variant.id = job.variant_id
+JOIN run_device ON run_device.id = job.run_device_id
+JOIN run ON run.id = run_device.run_id
+-- Each relative is sought by the setup of its series, then by its job in the same run.
+-- An expression, not the column: PostgreSQL without statistics would go through all series of the relative's variant.
+LEFT JOIN series AS parent_series
+    ON parent_series.setup_sha256 = series.setup_sha256 AND parent_series.variant || '' = model_variant.parent
+LEFT JOIN job AS parent_job
+    ON parent_job.series_id = parent_series.id AND parent_job.run_device_id = job.run_device_id
+LEFT JOIN cell_value AS parent_value
+    ON parent_value.job_id = parent_job.id AND parent_value.kind = cell_value.kind
+    AND parent_value.metric = cell_value.metric
+LEFT JOIN series AS base_series
+    ON base_series.setup_sha256 = series.setup_sha256 AND base_series.variant || '' = model_variant.base
+LEFT JOIN job AS base_job
+    ON base_job.series_id = base_series.id AND base_job.run_device_id = job.run_device_id
+LEFT JOIN cell_value AS base_value
+    ON base_value.job_id = base_job.id AND base_value.kind = cell_value.kind
+    AND base_value.metric = cell_value.metric
+LEFT JOIN series AS first_series ON first_series.id = job.first_series_id
+LEFT JOIN job AS first_job
+    ON first_job.series_id = first_series.id AND first_job.run_device_id = job.run_device_id
+LEFT JOIN cell_value AS first_value
+    ON first_value.job_id = first_job.id AND first_value.kind = cell_value.kind
+    AND first_value.metric = cell_value.metric

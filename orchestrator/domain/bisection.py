@@ -1,0 +1,118 @@
+"""Search a list of candidates for the first one with a regression, by halves. The first candidate is the good one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.domain.regression import Figures, Regression
+
+TRIALS_FEWEST, TRIALS_MOST = 5, 30
+"""How many trials a side a step has: those of a confirmation's first and last look."""
+
+
+class Replaces(StrEnum):
+    """Say what a candidate takes the place of in the cell of a regression."""
+
+    ARTIFACT = "artifact"
+    RUNTIME = "runtime"
+    PROGRAM = "program"
+
+
+class Answer(StrEnum):
+    """Say what a step found. `unjudged` is for a candidate that does not load, or that no number of trials settles."""
+
+    GOOD = "good"
+    BAD = "bad"
+    UNJUDGED = "unjudged"
+
+
+class Outcome(StrEnum):
+    """Say how a bisection ended.
+
+    `found`: the first bad candidate, or a few of which one is. `not-reproduced`: the last candidate does not show the
+    regression. `cut-off`: a step has no results, and the same command goes on.
+    """
+
+    FOUND = "found"
+    NOT_REPRODUCED = "not-reproduced"
+    CUT_OFF = "cut-off"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Hold one step: the candidate with `index` beside the first one. `run` is None where equal bytes said it all."""
+
+    index: int
+    answer: Answer
+    reason: str
+    run: str | None = None
+    figures: Figures | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bisection:
+    """Hold a bisection, whole or not. `candidates` are in the order of the file, the good one first.
+
+    `steps_expected` counts the steps of a search in which every candidate can be judged.
+    """
+
+    regression: Regression
+    replaces: Replaces
+    candidates: tuple[str, ...]
+    steps: tuple[Step, ...]
+    outcome: Outcome
+    reason: str | None = None
+
+    @property
+    def steps_expected(self) -> int:
+        """Return the largest number of steps of a search, if every candidate can be judged."""
+        return steps_expected(len(self.candidates))
+
+    @property
+    def answers(self) -> Mapping[int, Answer]:
+        """Return the answers by index."""
+        return {step.index: step.answer for step in self.steps}
+
+    @property
+    def suspects(self) -> tuple[str, ...]:
+        """Return the candidates of which one is the first bad one. Without an end of the search there are none."""
+        if self.outcome is not Outcome.FOUND:
+            return ()
+        good, bad = bounds(len(self.candidates), self.answers)
+        return self.candidates[good + 1 : bad + 1]
+
+    @property
+    def last_good(self) -> str | None:
+        """Return the last candidate that is known to be good, or None without an end of the search."""
+        if self.outcome is not Outcome.FOUND:
+            return None
+        return self.candidates[bounds(len(self.candidates), self.answers)[0]]
+
+
+def steps_expected(candidates: int) -> int:
+    """Return how many steps a search takes at most: one to see the regression again, then one for each halving."""
+    return 1 + (candidates - 2).bit_length() if candidates > 1 else 0
+
+
+def next_index(candidates: int, answers: Mapping[int, Answer]) -> int | None:
+    """Return the candidate to try next, or None at the end of the search.
+
+    The last candidate comes first: what it does not show need not be searched for. Unjudged candidates are passed by.
+    """
+    last = candidates - 1
+    if last not in answers:
+        return last if last > 0 else None
+    if answers[last] is not Answer.BAD:
+        return None
+    good, bad = bounds(candidates, answers)
+    between = [index for index in range(good + 1, bad) if index not in answers]
+    return min(between, key=lambda index: (abs(2 * index - good - bad), index), default=None)
+
+
+def bounds(candidates: int, answers: Mapping[int, Answer]) -> tuple[int, int]:
+    """Return the last good and the first bad index. The first candidate is good, and the last is bad."""
+    bad = min((index for index, answer in answers.items() if answer is Answer.BAD), default=candidates - 1)
+    good = max((index for index, answer in answers.items() if answer is Answer.GOOD and index < bad), default=0)
+    return good, bad

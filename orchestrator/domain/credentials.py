@@ -1,0 +1,28 @@
+"""Recognise credentials in text, by what they are: no message, log or result shows one."""
+
+from __future__ import annotations
+
+import re
+
+HIDDEN = "***"
+
+# A password may hold anything but the end of the line, so that only the last @ of the line ends the password of a URL.
+_OF_URL = re.compile(r"(\b[A-Za-z][\w+.-]*:/{1,3}[^\s:/@\[]*):.*@")
+# Without a kind a number and a blank after the colon are a line or a port. After an @ stands a host with a port.
+_OF_USER = re.compile(r"(?<![^\s/,'\"])([^\s:/@'\"]+):(?!//)(?:(?!\d+(?::\d+)*:?\s|\s).*@|\S*@)")
+# After a colon the whole rest of the line is hidden: a plain value of YAML may begin with a quoted word.
+_NAMED = re.compile(
+    r"(?<![\w-])([\w-]*(?:password|passwd|pwd|passfile|passphrase|secret|token|credential|api_?key)[\w-]*\\*[\"']?"
+    r"[^\S\n]*(?:=|(:))[^\S\n]*)(?(2).+|(?:(['\"])(?:.*\3\S*|.*)|\S+))",
+    re.IGNORECASE,
+)
+
+
+def without_credentials(text: str) -> str:
+    """Return text with *** for passwords of URLs and for the values of passwords, tokens and password files.
+
+    What is hidden ends at the end of a line at the latest. Rather too much of a line is hidden than a part of a secret.
+    """
+    if "@" in text:
+        text = _OF_USER.sub(rf"\1:{HIDDEN}@", _OF_URL.sub(rf"\1:{HIDDEN}@", text))
+    return _NAMED.sub(rf"\1{HIDDEN}", text) if "=" in text or ":" in text else text

@@ -1,0 +1,53 @@
+"""Hold the reasons for which a gate refuses a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+ACCURACY_DROP = 0.01
+ACCURACY_DROPS: Mapping[str, float] = {"accuracy_top1": 0.01, "accuracy_top5": 0.005}
+"""The largest drop in accuracy that a gate lets pass, by metric. Other metrics have `ACCURACY_DROP`."""
+
+
+class GateKind(StrEnum):
+    """Name the reasons of a gate. `nothing-compared` is about the whole comparison, all others about one cell."""
+
+    REGRESSED = "regressed"
+    DOES_NOT_LOAD = "does-not-load"
+    MISSING = "missing"
+    LESS_ACCURATE = "less-accurate"
+    OUTPUTS_DISAGREE = "outputs-disagree"
+    ENVIRONMENT_CHANGED = "environment-changed"
+    NOTHING_COMPARED = "nothing-compared"
+
+
+@dataclass(frozen=True, slots=True)
+class GateReason:
+    """Hold one reason. `cell` names the cell in words, and is None for the whole comparison."""
+
+    kind: GateKind
+    cell: str | None
+    text: str
+
+    def __str__(self) -> str:
+        return self.text if self.cell is None else f"{self.cell}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class GateTerms:
+    """Say what a gate asks for. `accuracy_drop` is a difference of shares. None takes each metric's own.
+
+    Unless `needs_environment`, a change of the environment is a warning rather than a reason.
+    """
+
+    accuracy_drop: float | None = None
+    needs_agreement: bool = False
+    needs_environment: bool = False
+
+    def largest_drop(self, metric: str | None) -> float:
+        """Return the largest drop in accuracy that passes."""
+        if self.accuracy_drop is not None:
+            return self.accuracy_drop
+        return ACCURACY_DROPS.get(metric or "", ACCURACY_DROP)

@@ -1,0 +1,294 @@
+"""Hold a night of a nightly: what was measured, what was concluded of each cell, and what later nights need to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from orchestrator.domain.errors import ExitCode
+from orchestrator.domain.measurement import Cell
+
+
+class NightState(StrEnum):
+    """Name where a night stands. `cut-off`: neither ended nor under way any more."""
+
+    UNDER_WAY = "under-way"
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    CUT_OFF = "cut-off"
+
+
+class NightStage(StrEnum):
+    """Name the stages of a night, in order."""
+
+    CANARY = "canary"
+    FIRST_LOOK = "first-look"
+    SECOND_LOOK = "second-look"
+    CONFIRMATION = "confirmation"
+
+
+class NightVerdict(StrEnum):
+    """Conclude about a cell of a night.
+
+    `confirmed`: worse than the baseline, by an interleaved rerun of the same night. `missing` and `does-not-load` need
+    no statistics. `suspected`: the night ended before a rerun could decide. `inconclusive`: measured, and not judged.
+    `fixed`: an earlier regression is gone. `environment-changed`: the device or its system changed, not the build.
+    """
+
+    CLEAN = "clean"
+    SUSPECTED = "suspected"
+    CONFIRMED = "confirmed"
+    IMPROVED = "improved"
+    FIXED = "fixed"
+    MISSING = "missing"
+    DOES_NOT_LOAD = "does-not-load"
+    QUARANTINED = "quarantined"
+    INCONCLUSIVE = "inconclusive"
+    ENVIRONMENT_CHANGED = "environment-changed"
+
+
+REGRESSED = frozenset((NightVerdict.CONFIRMED, NightVerdict.MISSING, NightVerdict.DOES_NOT_LOAD))
+"""The verdicts on cells that got worse."""
+
+
+class Basis(StrEnum):
+    """Name what an estimate stands on: the interleaved rerun, the cell's history, or the values of two runs."""
+
+    RERUN = "rerun"
+    HISTORY = "history"
+    RUNS = "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class NightEstimate:
+    """Hold candidate over baseline as a ratio with its 95 % interval. The ends are None with too few trials."""
+
+    basis: Basis
+    ratio: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NightPoint:
+    """Hold one night of a cell, for its chart. `value` is in the metric's unit, None for a night without a value."""
+
+    night: str
+    began_at: datetime
+    value: float | None
+    verdict: NightVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class CellMemory:
+    """Hold what later nights need to know of a cell's night.
+
+    `value` is the logarithm of the night's value without the drift of the canaries. `variance` is that of a trial, as a
+    logarithm. `threshold` is the next night's. `spent` is the extra device time, in plain nights of the cell. `content`
+    hashes what was measured: artifact, runtime and program. `environment` is the device's hash. `new_segment`: earlier
+    nights say nothing of later ones. `suspected`: the first look spoke against the cell, so that the night is no
+    baseline. `change` is that of a standing regression, as a logarithm.
+    """
+
+    value: float | None
+    variance: float | None
+    freedom: float
+    threshold: float | None
+    spent: float
+    content: str
+    environment: str | None
+    new_segment: bool = False
+    unruly: bool = False
+    suspected: bool = False
+    change: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NightCell:
+    """Hold the conclusion about one metric of one cell.
+
+    `cell.run` is the candidate's run of the first look. `slot` names the cell from night to night, whatever the version
+    of the runtime is. `value` and `expected` are in the metric's unit. `set_aside` says which trials were left out and
+    why. `detectable` is the smallest relative change that the night would have shown. `regression` is the id of the
+    open regression. `since` is the night of the regression or the date of the quarantine. `known`: somebody has
+    acknowledged the regression, so that the cell does not fail the night.
+    """
+
+    cell: Cell
+    metric: str
+    sweep: str
+    slot: str
+    verdict: NightVerdict
+    reason: str
+    value: float | None = None
+    expected: float | None = None
+    estimate: NightEstimate | None = None
+    baseline_trials: int = 0
+    candidate_trials: int = 0
+    set_aside: tuple[str, ...] = ()
+    detectable: float | None = None
+    baseline_runs: tuple[str, ...] = ()
+    candidate_runs: tuple[str, ...] = ()
+    regression: int | None = None
+    since: str | None = None
+    known: bool = False
+    sql: str = ""
+    rerun: str = ""
+    memory: CellMemory | None = None
+    history: tuple[NightPoint, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Return the cell in words, without device and metric."""
+        settings = (f"{name}={_text(value)}" for name, value in sorted(self.cell.settings.items()))
+        return " · ".join((self.cell.model, self.cell.variant, self.cell.runtime, *settings))
+
+    @property
+    def fails(self) -> bool:
+        """Say whether the cell fails the night."""
+        return self.verdict in REGRESSED and not self.known
+
+    @property
+    def slower(self) -> bool | None:
+        """Say whether the value has grown, or None without an estimate."""
+        return None if self.estimate is None else self.estimate.ratio > 1
+
+    @property
+    def group(self) -> str:
+        """Return a key that the cells share which moved together on one device."""
+        direction = {True: "up", False: "down", None: ""}[self.slower]
+        return "|".join((self.cell.device, self.metric, self.verdict.value, direction, "known" if self.known else ""))
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class NightGroup:
+    """Hold the cells that moved together on one device, the one that moved most first."""
+
+    cells: tuple[NightCell, ...]
+
+    @property
+    def first(self) -> NightCell:
+        """Return the cell that moved most."""
+        return self.cells[0]
+
+
+def grouped(cells: Iterable[NightCell]) -> tuple[NightGroup, ...]:
+    """Return the cells in groups of those that moved together, in the order of the first of each."""
+    groups: dict[str, list[NightCell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.group, []).append(cell)
+    return tuple(NightGroup(tuple(sorted(group, key=_moved, reverse=True))) for group in groups.values())
+
+
+def _moved(cell: NightCell) -> float:
+    ratio = 1.0 if cell.estimate is None or cell.estimate.ratio <= 0 else cell.estimate.ratio
+    return max(ratio, 1 / ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class LostDevice:
+    """Hold a device that a stage of the night could not use. `cells` counts the cells without a value for it."""
+
+    device: str
+    stage: NightStage
+    error: str
+    hint: str | None
+    cells: int
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryShift:
+    """Hold how far a device as a whole has drifted tonight, by its canaries.
+
+    `shift` is a ratio to the usual, 1.02 for 2 % slower. `canaries` counts those with a value. `reason` says why
+    nothing is known of the shift. None is subtracted then.
+    """
+
+    device: str
+    metric: str
+    shift: float | None
+    canaries: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryValue:
+    """Hold a canary's value of one night, as a logarithm. `content` hashes what was measured."""
+
+    device: str
+    slot: str
+    metric: str
+    value: float
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class NightRun:
+    """Name a run of a night. `look` numbers the looks of the confirmation, and is 0 in other stages."""
+
+    stage: NightStage
+    sweep: str
+    run: str
+    look: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NightReport:
+    """Hold a night in full.
+
+    `candidate` and `baseline` describe the two sides, a line each. Device times are in seconds, over all devices:
+    `extra_s` is the part of second looks and confirmations. `allowance` is the share of the plain night's time that the
+    extra part may come to. `exit_code` is None before the end.
+    """
+
+    night: str
+    nightly: str
+    began_at: datetime
+    ended_at: datetime | None
+    state: NightState
+    exit_code: ExitCode | None
+    candidate: tuple[str, ...]
+    baseline: tuple[str, ...]
+    devices: tuple[str, ...]
+    device_time_s: float
+    extra_s: float
+    allowance: float
+    cells: tuple[NightCell, ...]
+    lost: tuple[LostDevice, ...] = ()
+    canaries: tuple[CanaryShift, ...] = ()
+    canary_values: tuple[CanaryValue, ...] = ()
+    runs: tuple[NightRun, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[NightGroup, ...]:
+        """Return the cells in groups of those that moved together."""
+        return grouped(self.cells)
+
+    @property
+    def counts(self) -> Mapping[NightVerdict, int]:
+        """Return the number of cells of each verdict, zeros included."""
+        verdicts = [cell.verdict for cell in self.cells]
+        return {verdict: verdicts.count(verdict) for verdict in NightVerdict}
+
+
+@dataclass(frozen=True, slots=True)
+class NightSummary:
+    """Summarise a night for a list. The counts are 0 before the end, except `runs`. `failing` cells fail the night."""
+
+    night: str
+    nightly: str
+    state: NightState
+    began_at: datetime
+    ended_at: datetime | None
+    exit_code: int | None
+    devices: int
+    cells: int
+    failing: int
+    runs: int

@@ -1,0 +1,112 @@
+"""Admit cells of a sweep as jobs of a device, and name the files of a sweep."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from orchestrator.domain.blob import BlobKind
+from orchestrator.domain.errors import BlobError, ConfigError
+from orchestrator.domain.expansion import GridCell, expand, hardware_against, is_in_grid, rule_against
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.model import Artifact, Dataset, Model, Variant
+from orchestrator.domain.nearest import did_you_mean
+from orchestrator.domain.plan.document import canonical
+from orchestrator.domain.plan.values import Excluded, Job, PlanInputs, RuntimeOffer
+from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
+from orchestrator.domain.runtimes import artifact_for, engine_of, formats_of
+from orchestrator.domain.sweep import Sweep
+
+
+def files_needed(sweep: Sweep, model: Model) -> Mapping[str, BlobKind]:
+    """Return the purpose of every file that a sweep may send to devices, by absolute path."""
+    paths: dict[str, BlobKind] = {}
+    for variant in (variant_of(model, name) for name in sweep.variants):
+        chosen = (artifact_for(variant, runtime) for runtime in sweep.runtimes)
+        paths |= {artifact.path: BlobKind.MODEL for artifact in chosen if artifact is not None}
+    if sweep.accuracy is not None:
+        paths[dataset_of(model, sweep.accuracy.dataset).path] = BlobKind.DATASET
+    for runtime in sweep.runtimes:
+        for _, path in runtime.program.files if runtime.program else ():
+            # A program may bring a file that is an artifact too: the first purpose stays.
+            paths.setdefault(path, BlobKind.FILE)
+    return paths
+
+
+def admit(inputs: PlanInputs) -> tuple[tuple[Job, ...], tuple[Excluded, ...]]:
+    """Return the jobs of a device in the order of the sweep's grid, and the excluded cells with their reasons."""
+    jobs: list[Job] = []
+    excluded: list[Excluded] = []
+    for cell in (one for one in expand(inputs.sweep) if is_in_grid(inputs.sweep, inputs.device.name, one)):
+        variant = variant_of(inputs.model, cell.variant)
+        artifact = artifact_for(variant, cell.runtime)
+        if artifact is None:
+            excluded.append(Excluded(cell.label, _no_artifact(variant, cell.runtime)))
+        elif reason := _objection(cell, inputs):
+            excluded.append(Excluded(cell.label, reason))
+        else:
+            jobs.append(_job(cell, artifact, inputs))
+    return tuple(jobs), tuple(excluded)
+
+
+def offer_of(runtime: RuntimeSpec, inputs: PlanInputs) -> RuntimeOffer:
+    """Return the offer for a runtime. Raise BlobError for a bundle without an offer."""
+    for offer in inputs.offers:
+        if offer.runtime.label == runtime.label:
+            return offer
+    if runtime.source is RuntimeSource.BUNDLE:
+        raise BlobError(f"{inputs.device.name}: nobody resolved {runtime.label}")
+    return RuntimeOffer(runtime)
+
+
+def variant_of(model: Model, name: str) -> Variant:
+    """Return the variant of this name. Raise ConfigError, with the nearest name, for an unknown name."""
+    try:
+        return model.variants[name]
+    except KeyError:
+        raise ConfigError(
+            f"model {model.name!r} has no variant {name!r}", hint=did_you_mean(name, model.variants)
+        ) from None
+
+
+def dataset_of(model: Model, name: str) -> Dataset:
+    """Return the data set of this name. Raise ConfigError, with the nearest name, for an unknown name."""
+    try:
+        return model.datasets[name]
+    except KeyError:
+        raise ConfigError(
+            f"model {model.name!r} has no dataset {name!r}", hint=did_you_mean(name, model.datasets)
+        ) from None
+
+
+def _no_artifact(variant: Variant, runtime: RuntimeSpec) -> str:
+    loads = " or ".join(formats_of(runtime) or ())
+    return f"{engine_of(runtime).name} loads {loads}, and {variant.name} has {' and '.join(variant.formats)} alone"
+
+
+def _objection(cell: GridCell, inputs: PlanInputs) -> str | None:
+    # The sweep's own rule first: a cell left out on purpose needs no other reason.
+    return (
+        rule_against(inputs.sweep, inputs.device.name, cell)
+        or offer_of(cell.runtime, inputs).unavailable
+        or _missing_on_device(cell.runtime, inputs.facts)
+        or hardware_against(cell.settings, inputs.facts.cpu_count)
+    )
+
+
+def _missing_on_device(runtime: RuntimeSpec, facts: Facts) -> str | None:
+    """Return the reason why a device lacks a system runtime; None for an installed or unknown runtime."""
+    known = facts.values.get("system_runtimes")
+    if runtime.source is not RuntimeSource.SYSTEM or not isinstance(known, Mapping):
+        return None
+    # An older worker did not look for every engine: absent means unknown, an empty list means none.
+    if known.get(runtime.name, True):
+        return None
+    return f"the device has no {runtime.name} runtime of its own"
+
+
+def _job(cell: GridCell, artifact: Artifact, inputs: PlanInputs) -> Job:
+    # Histories hang on this key: no path, hash or format may enter, or every job would become another job.
+    identity = [inputs.device.name, inputs.model.name, cell.variant, cell.runtime.label, dict(cell.settings)]
+    key = hashlib.sha256(canonical(identity)).hexdigest()[:12]
+    return Job(key, cell.variant, cell.runtime, cell.settings, cell.label, artifact)

@@ -1,0 +1,124 @@
+"""Compose a device's plan, purely. Equal inputs and seeds give equal plans, byte for byte."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from orchestrator.domain.blob import Blob
+from orchestrator.domain.device import CONDITION_LIMITS
+from orchestrator.domain.errors import BlobError
+from orchestrator.domain.plan.admit import admit, dataset_of, offer_of
+from orchestrator.domain.plan.document import (
+    ShippedFile,
+    ShippedJob,
+    ShippedLimits,
+    ShippedPlan,
+    estimate_s,
+    write_document,
+)
+from orchestrator.domain.plan.order import order_trials
+from orchestrator.domain.plan.values import DevicePlan, Job, PlanInputs, Trial, TrialKind
+from orchestrator.domain.runtimes import engine_of, module_of
+from orchestrator.domain.sweep import MeasurePolicy
+
+
+def plan_device(inputs: PlanInputs) -> DevicePlan:
+    """Return the plan of one device. Equal inputs give equal bytes on every controller."""
+    sweep, device = inputs.sweep, inputs.device.name
+    jobs, excluded = admit(inputs)
+    trials = order_trials(jobs, sweep, device)
+    shipment = _JobPacker(inputs)
+    shipped = [shipment.job(job) for job in jobs]
+    blobs = tuple(sorted(shipment.blobs.values(), key=lambda blob: blob.sha256))
+    document = write_document(
+        ShippedPlan(
+            device=device,
+            sweep=sweep.name,
+            seed=sweep.order.seed,
+            jobs=shipped,
+            trials=trials,
+            measure=sweep.measure,
+            limits=_limits(inputs),
+            retries=sweep.retries,
+            blobs=blobs,
+        )
+    )
+    return DevicePlan(
+        device=device,
+        jobs=jobs,
+        trials=trials,
+        excluded=excluded,
+        blobs=blobs,
+        document=document,
+        sha256=hashlib.sha256(document).hexdigest(),
+        estimate_s=_estimate_s(trials, sweep.measure),
+    )
+
+
+class _JobPacker:
+    """Describe jobs for the document, and gather the blobs of the jobs."""
+
+    def __init__(self, inputs: PlanInputs) -> None:
+        self.blobs: dict[str, Blob] = {}
+        self._inputs = inputs
+
+    def job(self, job: Job) -> ShippedJob:
+        """Return a job as read by the device."""
+        model, accuracy = self._inputs.model, self._inputs.sweep.accuracy
+        dataset = dataset_of(model, accuracy.dataset) if accuracy else None
+        program, bundle = job.runtime.program, offer_of(job.runtime, self._inputs).bundle
+        return ShippedJob(
+            key=job.key,
+            label=job.label,
+            variant=job.variant,
+            runtime=job.runtime.label,
+            engine=engine_of(job.runtime).name,
+            module=module_of(job.runtime),
+            settings=job.settings,
+            bundles=(self._take(bundle).sha256,) if bundle else (),
+            command=program.command if program else None,
+            model=self._file(job.artifact.file_name, job.artifact.path, job.artifact.sha256),
+            files=tuple(self._file(name, path) for name, path in program.files) if program else (),
+            # Floats here and in the limits: 60 and 60.0 of a YAML file must give the same bytes.
+            inputs=(float(model.input.low), float(model.input.high)),
+            dataset=self._file(dataset.name, dataset.path, dataset.sha256) if dataset else None,
+            accuracy_metric=accuracy.metric if accuracy else None,
+        )
+
+    def _file(self, name: str, path: str, sha256: str | None = None) -> ShippedFile:
+        blob = self._inputs.files.get(path)
+        if blob is None:
+            raise BlobError(f"{path}: nobody has read this file for the plan")
+        # A file may have changed between the check of its model and the copy into the cache.
+        if sha256 is not None and blob.sha256 != sha256:
+            raise BlobError(
+                f"{path}: its SHA-256 is {blob.sha256}, the model says {sha256}",
+                hint=f"benchfleet models verify {self._inputs.model.directory}",
+            )
+        return ShippedFile(name, self._take(blob).sha256, blob.size)
+
+    def _take(self, blob: Blob) -> Blob:
+        return self.blobs.setdefault(blob.sha256, blob)
+
+
+def _limits(inputs: PlanInputs) -> ShippedLimits:
+    """Return the bounds of a device's trials. The device's timeout comes before the sweep's.
+
+    The sweep's limits of conditions come before the device's. None there switches a condition off.
+    """
+    limits = inputs.device.limits
+    conditions = {key: inputs.sweep.limits.get(key, getattr(limits, key)) for key in CONDITION_LIMITS}
+    timeout_s = limits.trial_timeout_s if limits.trial_timeout_s is not None else inputs.sweep.trial_timeout_s
+    return ShippedLimits(
+        trial_timeout_s=float(timeout_s),
+        memory_bytes_max=limits.memory_bytes_max,
+        cooldown_s_max=float(limits.cooldown_s_max),
+        conditions={key: float(limit) for key, limit in conditions.items() if limit is not None},
+    )
+
+
+def _estimate_s(trials: Sequence[Trial], policy: MeasurePolicy) -> float:
+    preflights = sum(trial.kind is TrialKind.PREFLIGHT for trial in trials)
+    # The minima, which fast models take. A slow model takes longer, and only the device learns how long.
+    return estimate_s(preflights, len(trials) - preflights, policy.warmup_seconds_min + policy.seconds_min)

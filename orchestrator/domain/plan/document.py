@@ -1,0 +1,275 @@
+"""Write the document shipped to a device, and read one back. The plan's keys stand in this module alone.
+
+`docs/worker-protocol.md` describes the document. Old databases hold documents of older controllers, without later keys.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.domain.blob import Blob, BlobKind
+from orchestrator.domain.device import CONDITION_LIMITS
+from orchestrator.domain.log_bounds import LogBounds
+from orchestrator.domain.plan.values import Trial, TrialKind
+from orchestrator.domain.sweep import MeasurePolicy, Retries
+
+PLAN_PROTOCOL = 1
+"""The version of docs/worker-protocol.md for the document. A test compares the worker's version."""
+
+PROCESS_START_S = 1.0
+"""Cost in seconds of a trial's start: interpreter, runtime and model. A value between a PC and a Pi."""
+
+PREFLIGHT_S = 1.0
+"""Cost in seconds of a preflight beyond its start: one inference, and the data set for accuracy."""
+
+
+IDLE_S_MAX = 60.0
+"""How long a runner measures idle power at most, whatever its power source."""
+
+UNPACK_BYTES_PER_S = 250_000
+COPY_BYTES_PER_S = 4_000_000
+"""What a worn SD card unpacks of a bundle's thousands of small files, and what it copies of large files."""
+
+SILENCE_SLACK_S = 60.0
+"""What a runner does between two records beside waiting and measuring: read sensors and sync the disk."""
+
+DYING_S = 50.0
+"""How long a runner waits for killed processes: a sync to a worn card or a network disk ends late."""
+
+COOLING_READ_S = 3.0
+"""A wait for cooling ends with a reading of the temperature, which a slow sensor may draw out for so long."""
+
+LOST_ATTEMPTS = 3
+"""How many attempts a dead runner may leave without an end, for each attempt that has one."""
+
+RECORDS_SLACK = 200
+"""Records beside those of trials: the begin and the end of each runner."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedFile:
+    """Hold a file of a job. The trial's folder has the file under `name`."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedJob:
+    """Hold a job as read by the device. `bundles` are hashes. `inputs` is the range of random inputs, low and high."""
+
+    key: str
+    label: str
+    variant: str
+    runtime: str
+    engine: str
+    module: str | None
+    settings: Mapping[str, Any]
+    bundles: tuple[str, ...]
+    command: tuple[str, ...] | None
+    model: ShippedFile
+    files: tuple[ShippedFile, ...]
+    inputs: tuple[float, float]
+    dataset: ShippedFile | None
+    accuracy_metric: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedLimits:
+    """Hold the bounds of a device's trials. None is no bound. `conditions` has the limit of each watched condition."""
+
+    trial_timeout_s: float
+    memory_bytes_max: int | None
+    cooldown_s_max: float
+    conditions: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedPlan:
+    """Hold the content of a plan's document. Trials are in the order of execution."""
+
+    device: str
+    sweep: str
+    seed: int
+    jobs: Sequence[ShippedJob]
+    trials: Sequence[Trial]
+    measure: MeasurePolicy
+    limits: ShippedLimits
+    retries: Retries
+    blobs: Sequence[Blob]
+
+
+def write_document(plan: ShippedPlan) -> bytes:
+    """Return the bytes of a plan as canonical JSON. Equal plans have equal hashes on every controller."""
+    return canonical(
+        {
+            "protocol": PLAN_PROTOCOL,
+            "device": plan.device,
+            "sweep": plan.sweep,
+            "seed": plan.seed,
+            "jobs": [_write_job(job) for job in plan.jobs],
+            "trials": [
+                {"trial": trial.key, "job": trial.job, "kind": trial.kind.value, "index": trial.index}
+                for trial in plan.trials
+            ],
+            "measure": _write_measure(plan.measure),
+            "limits": {
+                "trial_timeout_s": plan.limits.trial_timeout_s,
+                "temperature_c_max": None,  # always there, so that plans keep the bytes that earlier releases gave them
+                "memory_bytes_max": plan.limits.memory_bytes_max,
+                "cooldown_s_max": plan.limits.cooldown_s_max,
+                **plan.limits.conditions,
+            },
+            "retries": {"failed": plan.retries.failed, "invalid": plan.retries.invalid},
+            "blobs": [{"sha256": blob.sha256, "size": blob.size, "kind": blob.kind.value} for blob in plan.blobs],
+        }
+    )
+
+
+def canonical(value: object) -> bytes:
+    """Return the canonical JSON of a value: sorted keys, no blanks, ASCII. Raise ValueError for NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def planned_jobs(document: bytes) -> tuple[ShippedJob, ...]:
+    """Return the jobs of a plan, in order."""
+    return tuple(_read_job(job) for job in json.loads(document)["jobs"])
+
+
+def planned_trials(document: bytes) -> frozenset[str]:
+    """Return the keys of every trial of a plan."""
+    return frozenset(trial["trial"] for trial in json.loads(document)["trials"])
+
+
+def planned_blobs(document: bytes) -> tuple[Blob, ...]:
+    """Return every blob of a plan."""
+    blobs = json.loads(document)["blobs"]
+    return tuple(Blob(b["sha256"], b["size"], BlobKind(b["kind"]), b["sha256"][:12]) for b in blobs)
+
+
+def condition_limits(document: bytes | str) -> Mapping[str, float]:
+    """Return the limits of conditions that a plan sets, by key."""
+    limits = json.loads(document)["limits"]
+    return {key: limits[key] for key in CONDITION_LIMITS if limits.get(key) is not None}
+
+
+def granted_retries(document: bytes | str) -> Retries:
+    """Return the number of further attempts granted by a plan. Plans without the key grant none."""
+    granted = json.loads(document).get("retries", {})  # the first releases wrote no such key
+    return Retries(granted.get("failed", 0), granted.get("invalid", 0))
+
+
+def remaining_s(document: bytes, done: Collection[str]) -> float:
+    """Return an estimate of a plan's duration on the device, in seconds, without the trials named in `done`."""
+    plan = json.loads(document)
+    kinds = [trial["kind"] for trial in plan["trials"] if trial["trial"] not in done]
+    preflights = kinds.count(TrialKind.PREFLIGHT.value)
+    measure = plan["measure"]
+    return estimate_s(preflights, len(kinds) - preflights, measure["warmup_seconds_min"] + measure["seconds_min"])
+
+
+def longest_s(document: bytes, done: Collection[str]) -> float:
+    """Return the longest duration of the trials missing from `done`, in seconds, without cooling and retries.
+
+    A slow model needs `runs_min` of its latency rather than `seconds_min`. Warm-up and measurement each end after
+    `seconds_max`, and the process ends at its timeout.
+    """
+    plan = json.loads(document)
+    trials = sum(trial["trial"] not in done for trial in plan["trials"])
+    longest_trial_s = PROCESS_START_S + 2 * plan["measure"]["seconds_max"]
+    return float(trials * min(plan["limits"]["trial_timeout_s"], longest_trial_s))
+
+
+def log_bounds(document: bytes) -> LogBounds:
+    """Return what the log of an honest runner keeps to.
+
+    The longest silence is a whole attempt's: cooling, idle power, unpacking, the process up to its timeout. Each record
+    but a few belongs to an attempt, and the plan grants so many.
+    """
+    plan = json.loads(document)
+    limits, retries = plan["limits"], granted_retries(document)
+    waiting_s = limits["cooldown_s_max"] + COOLING_READ_S + IDLE_S_MAX
+    attempt_s = waiting_s + _longest_placing_s(plan) + limits["trial_timeout_s"] + DYING_S
+    attempts = len(plan["trials"]) * (1 + retries.failed + retries.invalid) * (1 + LOST_ATTEMPTS)
+    return LogBounds(SILENCE_SLACK_S + attempt_s, RECORDS_SLACK + 2 * attempts)
+
+
+def _longest_placing_s(plan: Mapping[str, Any]) -> float:
+    """Return the longest time in seconds to unpack the bundles of a job, and to lay out its files."""
+    sizes = {blob["sha256"]: blob["size"] for blob in plan["blobs"]}
+
+    def placing_s(job: Mapping[str, Any]) -> float:
+        files = [*job["files"], *(file for file in (job["model"], job["dataset"]) if file)]
+        bundles = sum(sizes.get(sha256, 0) for sha256 in job["python_path"])
+        return float(bundles / UNPACK_BYTES_PER_S + sum(file["size"] for file in files) / COPY_BYTES_PER_S)
+
+    return max((placing_s(job) for job in plan["jobs"]), default=0.0)
+
+
+def estimate_s(preflights: int, measure_trials: int, measure_s: float) -> float:
+    """Return an estimate of the duration of trials, in seconds, with `measure_s` of measuring in each."""
+    trials = preflights + measure_trials
+    # Rounded: the sum of floats would show digits that mean nothing.
+    return round(trials * PROCESS_START_S + preflights * PREFLIGHT_S + measure_trials * measure_s, 3)
+
+
+def _write_job(job: ShippedJob) -> dict[str, Any]:
+    return {
+        "job": job.key,
+        "label": job.label,
+        "variant": job.variant,
+        "runtime": job.runtime,
+        "engine": job.engine,
+        "module": job.module,
+        "settings": dict(job.settings),
+        "python_path": list(job.bundles),
+        "command": None if job.command is None else list(job.command),
+        "model": _write_file(job.model),
+        "files": [_write_file(file) for file in job.files],
+        "input": {"low": job.inputs[0], "high": job.inputs[1]},
+        "dataset": _write_file(job.dataset) if job.dataset else None,
+        "accuracy_metric": job.accuracy_metric,
+    }
+
+
+def _read_job(job: Mapping[str, Any]) -> ShippedJob:
+    command, dataset = job["command"], job["dataset"]
+    return ShippedJob(
+        key=job["job"],
+        label=job["label"],
+        variant=job["variant"],
+        runtime=job["runtime"],
+        engine=job["engine"],
+        module=job["module"],
+        settings=job["settings"],
+        bundles=tuple(job["python_path"]),
+        command=None if command is None else tuple(command),
+        model=_read_file(job["model"]),
+        files=tuple(_read_file(file) for file in job["files"]),
+        inputs=(job["input"]["low"], job["input"]["high"]),
+        dataset=_read_file(dataset) if dataset else None,
+        accuracy_metric=job["accuracy_metric"],
+    )
+
+
+def _write_file(file: ShippedFile) -> dict[str, Any]:
+    return {"name": file.name, "sha256": file.sha256, "size": file.size}
+
+
+def _read_file(file: Mapping[str, Any]) -> ShippedFile:
+    return ShippedFile(file["name"], file["sha256"], file["size"])
+
+
+def _write_measure(policy: MeasurePolicy) -> dict[str, Any]:
+    return {
+        "warmup_runs_min": policy.warmup_runs_min,
+        "warmup_seconds_min": float(policy.warmup_seconds_min),
+        "runs_min": policy.runs_min,
+        "seconds_min": float(policy.seconds_min),
+        "seconds_max": float(policy.seconds_max),
+        "runs_max": policy.runs_max,
+    }

@@ -1,0 +1,99 @@
+"""Define the parts of a device's plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.domain.blob import Blob
+from orchestrator.domain.device import Device
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.model import Artifact, Model
+from orchestrator.domain.runtime import RuntimeSpec
+from orchestrator.domain.sweep import Setting, Sweep
+
+
+class TrialKind(StrEnum):
+    """Tell the two kinds of trial apart. A preflight proves a cell. A measure trial times the cell."""
+
+    PREFLIGHT = "preflight"
+    MEASURE = "measure"
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeOffer:
+    """Offer a runtime to a device: the bundle (None for system and exec), or the reason against."""
+
+    runtime: RuntimeSpec
+    bundle: Blob | None = None
+    unavailable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Hold one cell (variant x runtime x settings on one device) with the artifact that the runtime loads.
+
+    `key` names the job within a plan and is stable across plans. The artifact is no part of the key, so a variant keeps
+    its history when rebuilt, or when an artifact in another format is added.
+    """
+
+    key: str
+    variant: str
+    runtime: RuntimeSpec
+    settings: Mapping[str, Setting]
+    label: str
+    artifact: Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Hold one process launch of a job. Index 0 is the preflight."""
+
+    key: str
+    job: str
+    kind: TrialKind
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """Hold a cell left out of a plan, with the reason."""
+
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePlan:
+    """Hold the jobs and trials of one device, in order. `document` has the shipped bytes (docs/worker-protocol.md)."""
+
+    device: str
+    jobs: tuple[Job, ...]
+    trials: tuple[Trial, ...]
+    excluded: tuple[Excluded, ...]
+    blobs: tuple[Blob, ...]
+    document: bytes
+    sha256: str
+    estimate_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPlan:
+    """Hold a device's plan, the snapshot of facts behind the plan, and the hash of the executing worker."""
+
+    plan: DevicePlan
+    snapshot: int
+    worker_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInputs:
+    """Hold the inputs of a device's plan. `files` maps each path of `files_needed` to its blob."""
+
+    sweep: Sweep
+    model: Model
+    device: Device
+    facts: Facts
+    offers: Sequence[RuntimeOffer]
+    files: Mapping[str, Blob]

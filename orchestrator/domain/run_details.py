@@ -1,0 +1,51 @@
+"""Hold one run in full, to be shown and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.domain.allowed_failures import is_lacking
+from orchestrator.domain.condition import ConditionUse
+from orchestrator.domain.errors import ExitCode
+from orchestrator.domain.measurement import CellResult
+from orchestrator.domain.power import PowerUse
+from orchestrator.domain.recovery import RecoveryEvent
+from orchestrator.domain.run import DeviceRunState, ExcludedCell, MissingTrial, RunRecord
+from orchestrator.domain.sweep import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetails:
+    """Hold the present standing of a run: results, missing trials, cells left out, recoveries, power, conditions.
+
+    `taken_over` names the devices now held by another controller. This controller does not know their end. `allowed`
+    are the rules of the sweep that name the cells whose failure leaves the run clean.
+    """
+
+    record: RunRecord
+    missing: tuple[MissingTrial, ...]
+    results: tuple[CellResult, ...]
+    excluded: tuple[ExcludedCell, ...] = ()
+    recovery: tuple[RecoveryEvent, ...] = ()
+    power: tuple[PowerUse, ...] = ()
+    taken_over: frozenset[str] = frozenset()
+    allowed: tuple[Mapping[str, Setting], ...] = ()
+    conditions: tuple[ConditionUse, ...] = ()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return 0 for a whole run, 3 for missing trials or devices or no trial at all, 4 if no device could be used.
+
+        A failed or skipped trial of a cell that the sweep's `allow_failures` names is not missing.
+        """
+        states = [entry.state for entry in self.record.devices]
+        if states and all(state is DeviceRunState.FAILED for state in states):
+            return ExitCode.INFRASTRUCTURE
+        if self.taken_over:
+            return ExitCode.INCOMPLETE
+        lacking = [one for one in self.missing if is_lacking(self.allowed, one.device, one.label, one.state)]
+        # Without any result there is nothing to be green about, though no trial is missing.
+        if not self.results or lacking or any(state is not DeviceRunState.COMPLETE for state in states):
+            return ExitCode.INCOMPLETE
+        return ExitCode.FINE

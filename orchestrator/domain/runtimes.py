@@ -1,0 +1,138 @@
+"""List the runtimes known to the controller, in one table.
+
+A new runtime is one entry of `RUNTIMES`. A new engine is one entry of `ENGINES` as well, and on the device one file
+and one line of `device_worker/trial/runtimes/__init__.py`. A test compares the two tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.domain.model import Artifact, Format, Variant
+from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
+
+AUTO = "auto"
+"""The module of a system runtime: the first of the engine's modules that the device can import."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Describe an executor of jobs on devices.
+
+    `formats` are the loadable formats, the preferred first. `settings` are the matrix keys of the engine. None is any,
+    as a user's program decides.
+    """
+
+    name: str
+    formats: tuple[Format, ...] | None
+    settings: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionBound:
+    """Hold a version bound missing from a package's metadata, for releases below `before` or, with None, for all."""
+
+    text: str
+    before: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Describe a runtime shipped as a bundle.
+
+    `name` is the name in sweeps and the required distribution. `packages` may name another distribution for a kind of
+    machine. `module` is imported on the device. `example` is a version for hints. `left_out` are folders not shipped.
+    """
+
+    name: str
+    engine: Engine
+    module: str
+    example: str
+    packages: Mapping[str, str] = field(default_factory=dict)
+    bounds: tuple[VersionBound, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+_TFLITE = Engine("tflite", (Format.TFLITE,), ("threads", "cpus", "delegate"))
+_ONNXRUNTIME = Engine("onnxruntime", (Format.ONNX,), ("threads", "cpus", "provider"))
+_EXEC = Engine("exec", None, None)
+
+ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (_TFLITE, _ONNXRUNTIME)}
+"""The worker's own engines. `system/NAME` names an engine with the installation of the device."""
+
+_ALL = (
+    # Every release was built against numpy 1: with numpy 2 it imports, and then every Interpreter() is a SystemError.
+    Runtime("tflite-runtime", _TFLITE, "tflite_runtime.interpreter", "2.14.0", bounds=(VersionBound("numpy<2"),)),
+    # So was the first release of its successor.
+    Runtime(
+        "ai-edge-litert",
+        _TFLITE,
+        "ai_edge_litert.interpreter",
+        "2.3.0",
+        bounds=(VersionBound("numpy<2", before=(1, 1)),),
+    ),
+    # On x86-64 the plain package brings CUDA code along (docs/decisions/0007). Old releases name no upper bounds:
+    # numpy 2 breaks their binary interface, numpy 1.24 removed names that they use, protobuf 4 refuses their generated
+    # code. The C++ headers are two thirds of all files; only building custom operators needs them.
+    Runtime(
+        "tensorflow",
+        _TFLITE,
+        "tensorflow.lite",
+        "2.21.0",
+        packages={"x86_64": "tensorflow-cpu"},
+        bounds=(
+            VersionBound("numpy<2", before=(2, 18)),
+            VersionBound("numpy<1.24", before=(2, 13)),
+            VersionBound("protobuf<3.21", before=(2, 12)),
+        ),
+        left_out=("tensorflow/include/",),
+    ),
+    # Releases before 1.19 were built against numpy 1 and name no upper bound. The tools that convert, quantise and
+    # analyse models, and the algebra that they alone use, are most of the files; no inference imports them.
+    Runtime(
+        "onnxruntime",
+        _ONNXRUNTIME,
+        "onnxruntime",
+        "1.20.1",
+        bounds=(VersionBound("numpy<2", before=(1, 19)),),
+        left_out=("onnxruntime/transformers/", "onnxruntime/quantization/", "onnxruntime/tools/", "sympy/", "mpmath/"),
+    ),
+)
+
+RUNTIMES: Mapping[str, Runtime] = {runtime.name: runtime for runtime in _ALL}
+"""Every runtime that can be shipped, by the name in sweeps."""
+
+
+def engine_of(runtime: RuntimeSpec) -> Engine:
+    """Return the engine of a runtime's jobs."""
+    match runtime.source:
+        case RuntimeSource.BUNDLE:
+            return RUNTIMES[runtime.name].engine
+        case RuntimeSource.SYSTEM:
+            return ENGINES[runtime.name]
+        case RuntimeSource.EXEC:
+            return _EXEC
+
+
+def module_of(runtime: RuntimeSpec) -> str | None:
+    """Return the module imported by a runtime's jobs on the device; None for a program."""
+    match runtime.source:
+        case RuntimeSource.BUNDLE:
+            return RUNTIMES[runtime.name].module
+        case RuntimeSource.SYSTEM:
+            return AUTO
+        case RuntimeSource.EXEC:
+            return None
+
+
+def formats_of(runtime: RuntimeSpec) -> Sequence[Format] | None:
+    """Return the formats loaded by a runtime, the preferred first; None for any."""
+    if runtime.program is not None and runtime.program.format is not None:
+        return (runtime.program.format,)
+    return engine_of(runtime).formats
+
+
+def artifact_for(variant: Variant, runtime: RuntimeSpec) -> Artifact | None:
+    """Return the artifact of a variant for a runtime; None for a variant without a loadable format."""
+    return variant.artifact_in(formats_of(runtime))

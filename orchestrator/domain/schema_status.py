@@ -1,0 +1,17 @@
+"""Hold the revision of a database's schema."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """Hold a database's URL without its password, its schema's revision, and the revision wanted by this version.
+
+    `revision` is None before there is a schema.
+    """
+
+    database: str
+    revision: str | None
+    wanted: str

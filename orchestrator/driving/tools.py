@@ -1,0 +1,44 @@
+"""Declare the tools of a driver: database, executor, display, planner, identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from orchestrator.domain.blob import Blob
+from orchestrator.domain.device import Device
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.plan.values import DevicePlan
+from orchestrator.driving.identity import ControllerIdentity, this_controller
+from orchestrator.driving.stages.part import DevicePart
+from orchestrator.execution.base import Executor
+from orchestrator.reporting.base import RunDisplay
+from orchestrator.store.base import Roles
+
+Handler = Callable[[DevicePart, Any], None]
+"""Carries out one order for one device. Raises LeaseLost if the database refuses a write."""
+
+
+class Planner(Protocol):
+    """Make device plans, and keep the bytes where sessions find them."""
+
+    def plan(self, device: Device, facts: Facts) -> DevicePlan:
+        """Return a device's plan, with every runtime resolved and packed. May take minutes, in a thread of its own.
+
+        Raise NoSuchRelease for a mistake of the sweep, another OrchestratorError for a device without a plan.
+        """
+
+    def keep(self, document: bytes) -> Blob:
+        """Store a plan's bytes as a blob, where sessions find the blob by its hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverTools:
+    """Hold the tools of a driver. Several drivers may share an executor. A display belongs to one run."""
+
+    store: Roles
+    executor: Executor
+    display: RunDisplay
+    planner: Planner
+    identity: ControllerIdentity = field(default_factory=this_controller)

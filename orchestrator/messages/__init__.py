@@ -1,0 +1,1 @@
+"""Send messages to people: chats, mail and web hooks."""

@@ -1,1 +1,0 @@
-"""Plugs, PDUs and lab meters that this side reads or switches."""

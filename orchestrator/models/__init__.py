@@ -1,0 +1,1 @@
+"""Write model files, and run the recipes that build models."""

@@ -1,0 +1,123 @@
+"""Run a model's recipe, and read the recipe's report."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.model import Artifact, Format, Variant
+
+_STDERR_LINES_KEPT = 5
+_MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+
+
+class BuiltFile(BaseModel):
+    """Hold one artifact of a recipe, and its measured accuracy."""
+
+    file: str
+    accuracy: dict[str, float] = Field(default_factory=dict)
+
+
+class BuiltVariantFiles(BaseModel):
+    """Hold a variant of a recipe: one file, or several files by format."""
+
+    file: str | None = None
+    accuracy: dict[str, float] = Field(default_factory=dict)
+    artifacts: dict[Format, BuiltFile] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_a_file(self) -> BuiltVariantFiles:
+        if self.file is None and not self.artifacts:
+            raise ValueError("a variant needs `file` or `artifacts`")
+        return self
+
+    def built(self, variant: Variant, format_: Format) -> BuiltFile | None:
+        """Return the file of an artifact. A file without a format is the only artifact of its variant."""
+        if self.file is not None and len(variant.artifacts) == 1:
+            return BuiltFile(file=self.file, accuracy=self.accuracy)
+        return self.artifacts.get(format_)
+
+
+class BuiltData(BaseModel):
+    """Hold one data set of a recipe."""
+
+    samples: int
+
+
+class RecipeReport(BaseModel):
+    """Hold a recipe's report: the last line of its standard output."""
+
+    variants: dict[str, BuiltVariantFiles]
+    datasets: dict[str, BuiltData] = Field(default_factory=dict)
+
+    def built(self, variant: Variant, artifact: Artifact) -> BuiltFile | None:
+        """Return the file of a declared artifact; None if the recipe names no such file."""
+        found = self.variants.get(variant.name)
+        return found.built(variant, artifact.format) if found else None
+
+
+def run_recipe(recipe: Path, out: Path, log: Callable[[str], None]) -> RecipeReport:
+    """Run the recipe in its own process, and return the report from the last line of output.
+
+    `out` is the folder for the built files. Raise ConfigError if the recipe fails, or prints no report.
+    """
+    # A file rather than a second pipe: a recipe that fills a pipe which nobody reads would hang.
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as stdout:
+        process = subprocess.Popen(
+            # Without bytecode: a recipe's own modules lie in the model's folder, which belongs to people.
+            [sys.executable, "-B", str(recipe), str(out)],
+            cwd=recipe.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        with process:
+            try:
+                tail = _pass_on(process.stderr, log)
+            except BaseException:  # Ctrl-C too: leaving the context would wait for a conversion of minutes
+                process.kill()
+                raise
+        if process.returncode:
+            raise _failure(recipe, process.returncode, tail)
+        stdout.seek(0)
+        lines = [line for line in stdout if line.strip()]
+    try:
+        return RecipeReport.model_validate_json(lines[-1] if lines else "")
+    except ValidationError as error:
+        raise ConfigError(
+            f"{recipe}: its last line on standard output is not a report: {error.errors()[0]['msg']}",
+            hint='print {"variants": {NAME: {"file": …, "accuracy": {…}}}, "datasets": {FILE: {"samples": …}}}; '
+            'a variant of several formats is {"artifacts": {FORMAT: {"file": …, "accuracy": {…}}}}',
+        ) from None
+
+
+def _pass_on(stream: IO[str] | None, log: Callable[[str], None]) -> deque[str]:
+    """Log each line at once, and return the last lines."""
+    tail: deque[str] = deque(maxlen=_STDERR_LINES_KEPT)
+    for line in stream or ():
+        if text := line.rstrip():
+            tail.append(text)
+            log(text)
+    return tail
+
+
+def _failure(recipe: Path, exit_code: int, tail: deque[str]) -> ConfigError:
+    missing = _MISSING_MODULE.search("\n".join(tail))
+    if missing:
+        return ConfigError(
+            f"{recipe} needs {missing.group(1)}, which is not installed here",
+            hint="pip install 'benchfleet[convert]'",
+        )
+    ended = f"ended with exit code {exit_code}" if exit_code > 0 else f"was killed by signal {-exit_code}"
+    return ConfigError(f"{recipe} {ended}: {tail[-1] if tail else 'it said nothing'}", hint="nothing was replaced")

@@ -1,0 +1,1 @@
+"""Switch the supply of devices from the controller's side: plugs, PDUs, USB hubs."""

@@ -1,0 +1,1 @@
+"""Say what a night found, for terminals, pages, digests and messages."""

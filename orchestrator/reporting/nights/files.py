@@ -1,0 +1,57 @@
+"""Write a night into files, each in its format and at once."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.night import NightReport
+
+HTML = "html"
+"""The format of files alone. All others are those of `--format`."""
+
+
+def write_night(report: NightReport, form: str, path: Path) -> None:
+    """Write a night into a file, which changes as a whole or stays. Raise ConfigError for a place without a file."""
+    text = _written(report, form)
+    incoming = path.with_name(f".{path.name}.{os.getpid()}.incoming")
+    try:
+        try:
+            incoming.write_text(text, encoding="utf-8")
+            incoming.replace(path)
+        finally:
+            incoming.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(form, path, error) from None
+
+
+def refuse_unwritable(form: str, path: Path) -> None:
+    """Raise ConfigError if no file can be written there. A night of hours must not end without its file."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(21, "Is a directory")
+        probe = path.with_name(f".{path.name}.{os.getpid()}.incoming")
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(form, path, error) from None
+
+
+def _written(report: NightReport, form: str) -> str:
+    if form == HTML:
+        from orchestrator.reporting.nights.digest import digest
+
+        return digest(report)
+    from orchestrator.reporting.formats import FORMATS
+    from orchestrator.reporting.reports.night import night_report
+
+    stream = io.StringIO()
+    FORMATS[form].write(night_report(report), stream)
+    return stream.getvalue()
+
+
+def _unwritable(form: str, path: Path, error: OSError) -> ConfigError:
+    hint = "name a file in a folder that is there and that you may write to"
+    return ConfigError(f"{path}: the {form} of the night cannot be written: {error.strerror}", hint)

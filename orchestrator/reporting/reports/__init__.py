@@ -1,0 +1,1 @@
+"""Declare the results of commands: keys, rows, drawings and test cases."""

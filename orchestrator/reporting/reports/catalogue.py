@@ -1,0 +1,69 @@
+"""Name the shape of each command's result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.reporting.reports.annotations import ANNOTATED
+from orchestrator.reporting.reports.baselines import LEVELS
+from orchestrator.reporting.reports.bisection import BISECTED
+from orchestrator.reporting.reports.cleaning import CLEAN
+from orchestrator.reporting.reports.comparison import COMPARE
+from orchestrator.reporting.reports.database import DATABASE, DEMO
+from orchestrator.reporting.reports.devices import DEVICES
+from orchestrator.reporting.reports.enrollment import ENROLL
+from orchestrator.reporting.reports.lab import LAB
+from orchestrator.reporting.reports.leases import RESERVED
+from orchestrator.reporting.reports.model_files import BUILT, VERIFIED
+from orchestrator.reporting.reports.models import MODELS
+from orchestrator.reporting.reports.night import NIGHT
+from orchestrator.reporting.reports.night_list import NIGHT_LIST
+from orchestrator.reporting.reports.plans import PLAN
+from orchestrator.reporting.reports.probes import PROBE
+from orchestrator.reporting.reports.quarantines import QUARANTINED
+from orchestrator.reporting.reports.regressions import REGRESSION_LIST, REGRESSION_SHOWN
+from orchestrator.reporting.reports.run_details import RUN
+from orchestrator.reporting.reports.run_list import RUN_LIST
+from orchestrator.reporting.shape import Shape
+
+COMMANDS: Mapping[str, Shape[Any]] = {
+    "init": LAB,
+    "plan": PLAN,
+    "run": RUN,
+    "compare": COMPARE,
+    "devices list": DEVICES,
+    "devices probe": PROBE,
+    "devices clean": CLEAN,
+    "devices reserve": RESERVED,
+    "devices release": RESERVED,
+    "devices quarantine": QUARANTINED,
+    "devices readmit": QUARANTINED,
+    "devices enroll": ENROLL,
+    "models list": MODELS,
+    "models verify": VERIFIED,
+    "models build": BUILT,
+    "runs list": RUN_LIST,
+    "runs show": RUN,
+    "runs follow": RUN,
+    "runs resume": RUN,
+    "runs cancel": RUN,
+    "baseline pin": LEVELS,
+    "baseline accept": LEVELS,
+    "baseline list": LEVELS,
+    "baseline show": LEVELS,
+    "regressions list": REGRESSION_LIST,
+    "regressions show": REGRESSION_SHOWN,
+    "regressions acknowledge": REGRESSION_SHOWN,
+    "regressions accept": REGRESSION_SHOWN,
+    "regressions invalid": REGRESSION_SHOWN,
+    "annotate": ANNOTATED,
+    "nightly run": NIGHT,
+    "nightly list": NIGHT_LIST,
+    "nightly show": NIGHT,
+    "bisect": BISECTED,
+    "db upgrade": DATABASE,
+    "db current": DATABASE,
+    "db demo": DEMO,
+}
+"""Every command but `sql`. An SQL statement names its own columns."""

@@ -1,0 +1,51 @@
+"""Declare where a database's schema stands."""
+
+from __future__ import annotations
+
+from orchestrator.domain.demo import DemoFilled
+from orchestrator.domain.schema_status import SchemaStatus
+from orchestrator.reporting.report import Report
+from orchestrator.reporting.shape import INTEGER, TEXT, Key, OrNull, Shape, View
+
+SCHEMA_STATUS = View[SchemaStatus](
+    "schema-status",
+    "Where a database's schema stands.",
+    (
+        Key("database", TEXT, "The database's URL, without its password.", lambda status: status.database),
+        Key(
+            "revision", OrNull(TEXT), "The schema's revision; null where there is none.", lambda status: status.revision
+        ),
+        Key("wanted", TEXT, "The revision that this version wants.", lambda status: status.wanted),
+    ),
+)
+DATABASE = Shape[SchemaStatus](SCHEMA_STATUS, SCHEMA_STATUS, lambda status: [status])
+
+
+def schema_report(status: SchemaStatus) -> Report:
+    """Return a schema's standing as a report."""
+    sentence = f"{status.database}: revision {status.revision or 'none'}, wanted {status.wanted}"
+    return Report(status, DATABASE, lambda: sentence)
+
+
+DEMO_FILLED = View[DemoFilled](
+    "demo",
+    "What a made-up history has. Nothing of such a history was measured.",
+    (
+        Key("database", TEXT, "The database's URL, without its password.", lambda filled: filled.database),
+        Key("devices", INTEGER, "Number of devices.", lambda filled: filled.request.devices),
+        Key("series", INTEGER, "Number of cells of each device.", lambda filled: filled.request.series),
+        Key("nights", INTEGER, "Number of nights.", lambda filled: filled.request.nights),
+        Key("seed", INTEGER, "The seed: equal seeds give equal figures.", lambda filled: filled.request.seed),
+        Key("runs", INTEGER, "Number of runs.", lambda filled: filled.runs),
+        Key("attempts", INTEGER, "Number of finished attempts.", lambda filled: filled.attempts),
+    ),
+)
+DEMO = Shape[DemoFilled](DEMO_FILLED, DEMO_FILLED, lambda filled: [filled])
+
+
+def demo_report(filled: DemoFilled) -> Report:
+    """Return what was filled in as a report."""
+    sentence = (
+        f"{filled.database}: {filled.runs} made-up runs with {filled.attempts} attempts. Nothing of it was measured."
+    )
+    return Report(filled, DEMO, lambda: sentence)

@@ -1,0 +1,1 @@
+"""Draw results as tables for people."""

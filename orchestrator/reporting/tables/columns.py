@@ -1,0 +1,122 @@
+"""Draw tables without lines: columns two blanks apart, as wide as their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.reporting.text import shown
+
+GAP = 2
+FOLDED_WIDTH = 16
+"""Width in characters at which a folded column can still be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Describe a column: heading, side, and behaviour on a narrow console.
+
+    `fold`: a long value goes on in the next line. `shorten`: a long value ends in "…". `spare`: the column is left out.
+    """
+
+    heading: str
+    right: bool = False
+    fold: bool = False
+    shorten: bool = False
+    spare: bool = False
+
+    @property
+    def justify(self) -> Literal["left", "right"]:
+        """Return the side at which the values line up."""
+        return "right" if self.right else "left"
+
+
+@dataclass(frozen=True, slots=True)
+class PlainTable:
+    """Render rows in columns. On a narrow console spare columns go, the last column first."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Text, ...], ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        kept = self._fitting(options.max_width)
+        widths = [self._natural(index) for index in kept]
+        if sum(widths) + GAP * (len(kept) - 1) <= options.max_width and not self._has_lines(kept):
+            # Nothing is folded or cut: rich's own table would take a second for the cells of 2,000 runs.
+            yield from self._drawn(console, kept, widths)
+        else:
+            yield self.folding(kept)
+
+    def folding(self, kept: Sequence[int]) -> Table:
+        """Return the kept columns as a table of rich, which folds and shortens what is too long for the console."""
+        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+        for column in (self.columns[index] for index in kept):
+            table.add_column(
+                Text(column.heading),
+                justify=column.justify,
+                overflow="ellipsis" if column.shorten else "fold",
+                no_wrap=not column.fold,
+            )
+        for row in self.rows:
+            table.add_row(*(row[index] for index in kept))
+        return table
+
+    def _drawn(self, console: Console, kept: Sequence[int], widths: Sequence[int]) -> Iterator[Segment]:
+        """Yield each row as one line, without blanks at the end."""
+        columns = [self.columns[index] for index in kept]
+        headings = tuple(Text(column.heading, style="bold") for column in self.columns)
+        for row in (headings, *self.rows):
+            blanks = 0
+            for column, index, width in zip(columns, kept, widths, strict=True):
+                cell = row[index]
+                spare = width - cell.cell_len
+                blanks += spare if column.right else 0
+                if blanks:
+                    yield Segment(" " * blanks)
+                yield from _segments(cell, console)
+                blanks = GAP + (0 if column.right else spare)
+            yield Segment.line()
+
+    def width(self, kept: Sequence[int] | None = None) -> int:
+        """Return the width of console at which the columns can be read. The default is every column."""
+        shown_columns = range(len(self.columns)) if kept is None else kept
+        return sum(map(self._needed, shown_columns)) + GAP * (len(shown_columns) - 1)
+
+    def _fitting(self, width: int) -> list[int]:
+        kept = list(range(len(self.columns)))
+        for index in reversed(range(len(self.columns))):
+            if self.width(kept) <= width:
+                break
+            if self.columns[index].spare:
+                kept.remove(index)
+        return kept
+
+    def _needed(self, index: int) -> int:
+        column, natural = self.columns[index], self._natural(index)
+        return min(natural, FOLDED_WIDTH) if column.fold or column.shorten else natural
+
+    def _natural(self, index: int) -> int:
+        return max([cell_len(self.columns[index].heading), *(row[index].cell_len for row in self.rows)])
+
+    def _has_lines(self, kept: Sequence[int]) -> bool:
+        return any("\n" in row[index].plain for row in self.rows for index in kept)
+
+
+def _segments(cell: Text, console: Console) -> Iterable[Segment]:
+    if cell.spans:
+        return cell.render(console)
+    return (Segment(cell.plain, console.get_style(cell.style) if cell.style else None),)
+
+
+def plain_table(columns: Iterable[Column], rows: Iterable[Sequence[Text | str | None]]) -> PlainTable:
+    """Return a table. A cell that is not Text is foreign text, and None is shown as absent."""
+    # The one place where foreign words enter a table: what is not made Text by us is cleaned here.
+    cells = (tuple(cell if isinstance(cell, Text) else shown(cell) for cell in row) for row in rows)
+    return PlainTable(tuple(columns), tuple(cells))

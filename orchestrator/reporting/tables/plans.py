@@ -1,0 +1,118 @@
+"""Draw the plans of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from orchestrator.domain.errors import OrchestratorError
+from orchestrator.domain.plan.values import DevicePlan, TrialKind
+from orchestrator.reporting.tables import numbers
+from orchestrator.reporting.tables.columns import Column, plain_table
+from orchestrator.reporting.tables.fleet import error_lines
+from orchestrator.reporting.text import clean
+
+ORDER_HEAD = 10
+DEVICES_NAMED = 4
+
+_DEVICE_COLUMNS = (
+    Column("device"),
+    Column("cells", right=True),
+    Column("trials", right=True),
+    Column("excluded", right=True),
+    Column("needs", right=True),
+    Column("estimate", right=True),
+)
+_EXCLUDED_COLUMNS = (Column("devices", fold=True), Column("cell", fold=True), Column("reason", fold=True))
+_ORDER_COLUMNS = (Column("", right=True), Column("trial"), Column("cell", fold=True))
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlans:
+    """Hold the plans of one sweep by device, and the errors of devices without a plan.
+
+    `machines`: the names of each machine that has several, which are measured one after the other.
+    """
+
+    sweep: str
+    seed: int
+    plans: Sequence[DevicePlan]
+    failures: Mapping[str, OrchestratorError]
+    machines: Sequence[Sequence[str]] = ()
+
+
+def plan_report(planned: SweepPlans) -> RenderableType:
+    """Return cells and trials for each device, excluded cells with reasons, and the begin of the order."""
+    parts: list[RenderableType] = []
+    if planned.plans:
+        parts += [_title(planned), Text(), plain_table(_DEVICE_COLUMNS, map(_device_row, planned.plans))]
+    for names in planned.machines:
+        parts.append(Text(f"one machine, one after the other: {', '.join(map(clean, names))}"))
+    excluded = list(_excluded_rows(planned.plans))
+    if excluded:
+        parts += [Text(), Text("will not run", style="bold cyan"), plain_table(_EXCLUDED_COLUMNS, excluded)]
+    first = next((plan for plan in planned.plans if plan.trials), None)
+    if first is not None:
+        head = min(ORDER_HEAD, len(first.trials))
+        heading = f"order on {clean(first.device)}, first {head} of {len(first.trials)}"
+        parts += [Text(), Text(heading, style="bold cyan"), plain_table(_ORDER_COLUMNS, _order_rows(first))]
+    for device, error in planned.failures.items():
+        parts += [*([Text()] if parts else []), *error_lines(error, device)]
+    return Group(*parts)
+
+
+def _title(planned: SweepPlans) -> Text:
+    cells = sum(len(plan.jobs) for plan in planned.plans)
+    trials = sum(len(plan.trials) for plan in planned.plans)
+    parts = [
+        f"plan {clean(planned.sweep)}",
+        f"seed {planned.seed}",
+        f"devices {len(planned.plans)}",
+        f"cells {cells}",
+        f"trials {trials}",
+        f"about {numbers.duration(_longest_s(planned))}",
+    ]
+    return Text(" · ".join(parts), style="bold")
+
+
+def _longest_s(planned: SweepPlans) -> float:
+    """Return the time of the longest machine in seconds: machines run beside each other, names of one in turn."""
+    first = {name: names[0] for names in planned.machines for name in names}
+    machines: dict[str, float] = {}
+    for plan in planned.plans:
+        machine = first.get(plan.device, plan.device)
+        machines[machine] = machines.get(machine, 0.0) + plan.estimate_s
+    return max(machines.values())
+
+
+def _device_row(plan: DevicePlan) -> tuple[str, ...]:
+    return (
+        plan.device,
+        str(len(plan.jobs)),
+        str(len(plan.trials)),
+        str(len(plan.excluded)),
+        numbers.size(sum(blob.size for blob in plan.blobs)),
+        numbers.duration(plan.estimate_s),
+    )
+
+
+def _excluded_rows(plans: Sequence[DevicePlan]) -> Iterator[tuple[str, str, str]]:
+    """Name each excluded cell once, with the devices that share the reason."""
+    devices: dict[tuple[str, str], list[str]] = {}
+    for plan in plans:
+        for excluded in plan.excluded:
+            devices.setdefault((excluded.label, excluded.reason), []).append(plan.device)
+    for (label, reason), names in devices.items():
+        more = f" and {len(names) - DEVICES_NAMED} more" if len(names) > DEVICES_NAMED else ""
+        yield ", ".join(names[:DEVICES_NAMED]) + more, label, reason
+
+
+def _order_rows(plan: DevicePlan) -> Iterator[tuple[str, str, str]]:
+    labels = {job.key: job.label for job in plan.jobs}
+    for position, trial in enumerate(islice(plan.trials, ORDER_HEAD), start=1):
+        kind = "preflight" if trial.kind is TrialKind.PREFLIGHT else f"trial {trial.index}"
+        yield str(position), kind, labels.get(trial.job, trial.job)

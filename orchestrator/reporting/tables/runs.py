@@ -1,0 +1,216 @@
+"""Draw one run in full."""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from orchestrator.domain.condition import ConditionUse
+from orchestrator.domain.measurement import CellResult
+from orchestrator.domain.metric import Unit, metric_named
+from orchestrator.domain.power import PowerUse
+from orchestrator.domain.recovery import RecoveryEvent, Rung
+from orchestrator.domain.run import (
+    DeviceRun,
+    DeviceRunState,
+    MissingTrial,
+    RunRecord,
+    RunState,
+    TrialState,
+)
+from orchestrator.domain.run_details import RunDetails
+from orchestrator.domain.sweep import setting_text, setting_texts
+from orchestrator.reporting.tables import numbers
+from orchestrator.reporting.tables.columns import Column, plain_table
+from orchestrator.reporting.tables.run_list import RUN_STYLES, took
+from orchestrator.reporting.text import clean, shown
+
+_DEVICE_STYLES: Mapping[DeviceRunState, str] = {
+    DeviceRunState.COMPLETE: "green",
+    DeviceRunState.CANCELLED: "yellow",
+    DeviceRunState.STOPPED: "red",
+    DeviceRunState.FAILED: "red",
+}
+_RETRIED = (TrialState.FAILED, TrialState.INVALID)
+_DEVICE_COLUMNS = (
+    Column("device"),
+    Column("state"),
+    Column("measured", right=True),
+    Column("invalid", right=True),
+    Column("failed", right=True),
+    Column("skipped", right=True),
+    Column("open", right=True),
+    Column("error", fold=True),
+)
+_JOB_COLUMNS = (
+    Column("device"),
+    Column("cell", fold=True),
+    Column("n", right=True),
+    Column("value", right=True),
+    Column("lowest", right=True, spare=True),
+    Column("highest", right=True, spare=True),
+    Column("size", right=True),
+    Column("accuracy", right=True),
+)
+_POWER_COLUMNS = (
+    Column("device"),
+    Column("source"),
+    Column("trials", right=True),
+    Column("rate", right=True),
+    Column("idle", right=True),
+    Column("cost", right=True, spare=True),
+    Column("remarks", fold=True),
+)
+_EXCLUDED_COLUMNS = (Column("device"), Column("cell", fold=True), Column("reason", fold=True))
+_RECOVERY_COLUMNS = (
+    Column("device"),
+    Column("at", spare=True),
+    Column("rung"),
+    Column("helped"),
+    Column("because", fold=True),
+)
+_MISSING_COLUMNS = (
+    Column("device"),
+    Column("cell", fold=True),
+    Column("trials", right=True),
+    Column("state"),
+    Column("reason", fold=True),
+)
+
+
+def run_report(details: RunDetails) -> RenderableType:
+    """Return a run in full."""
+    record = details.record
+    parts: list[RenderableType] = [
+        _title(record),
+        Text(),
+        plain_table(_DEVICE_COLUMNS, [_device_row(device) for device in record.devices]),
+    ]
+    for device in record.devices:
+        if device.hint:
+            parts.append(Text.assemble(("hint: ", "bold"), f"{clean(device.device)}: {clean(device.hint)}"))
+    if details.results:
+        metric = details.results[0].metric
+        heading = Text(f"{clean(metric)}, geometric mean over trials", style="bold cyan")
+        parts += [Text(), heading, plain_table(_JOB_COLUMNS, [_job_row(result) for result in details.results])]
+        shared = sorted({result.cell.device for result in details.results if result.shared})
+        if shared:
+            names = ", ".join(map(clean, shared))
+            parts.append(Text(f"measured on a machine that others could use (exclusive: false): {names}"))
+    parts += [Text(clean(line)) for use in details.conditions for line in _condition_lines(use)]
+    if details.power:
+        heading = Text("how power was measured", style="bold cyan")
+        parts += [Text(), heading, plain_table(_POWER_COLUMNS, [_power_row(use) for use in details.power])]
+    if details.excluded:
+        rows = ((cell.device, cell.label, cell.reason) for cell in details.excluded)
+        parts += [Text(), Text("cells that were not planned", style="bold cyan"), plain_table(_EXCLUDED_COLUMNS, rows)]
+    if details.recovery:
+        heading = Text("what was tried for devices that failed", style="bold cyan")
+        parts += [Text(), heading, plain_table(_RECOVERY_COLUMNS, [_recovery_row(event) for event in details.recovery])]
+    if details.missing:
+        heading = Text("trials without a usable result", style="bold cyan")
+        parts += [Text(), heading, plain_table(_MISSING_COLUMNS, [*_missing_rows(details.missing)])]
+        # While the run is active its own controller may retry: a second command would take the devices from it.
+        if any(trial.state in _RETRIED for trial in details.missing) and record.state is not RunState.ACTIVE:
+            remedy = f"benchfleet runs resume {clean(record.header.run)} --retry-failed runs them again"
+            parts.append(Text.assemble(("hint: ", "bold"), remedy))
+    return Group(*parts)
+
+
+def comparison_to_try(results: Sequence[CellResult]) -> str | None:
+    """Return the command that compares the newest run's cells; None for a run with one measured cell."""
+    cells = [result.cell.coordinates for result in results if result.trial_values]
+    # Variants first: they are what the product is for. Devices and settings come in their own order.
+    for by in dict.fromkeys(("variant", "runtime", *(name for cell in cells for name in cell))):
+        values = list(dict.fromkeys(setting_text(cell.get(by)) for cell in cells))
+        if len(values) > 1:
+            return f"benchfleet compare last --by {by} --base {shlex.quote(values[0])}"
+    return None
+
+
+def _title(record: RunRecord) -> Text:
+    header = record.header
+    title = Text.assemble(("run ", "bold"), (clean(header.run), "bold"), " · ")
+    title.append(record.state.value, style=RUN_STYLES[record.state])
+    facts = (clean(header.sweep), clean(header.model), f"seed {header.seed}", f"began {numbers.utc(header.started_at)}")
+    title.append("".join(f" · {fact}" for fact in facts))
+    return (
+        title.append(f" · took {took(header.started_at, record.finished_at)}")
+        if record.finished_at is not None
+        else title
+    )
+
+
+def _device_row(device: DeviceRun) -> tuple[Text | str | None, ...]:
+    open_trials = device.trials.get(TrialState.PLANNED, 0) + device.trials.get(TrialState.RUNNING, 0)
+    counted = (TrialState.MEASURED, TrialState.INVALID, TrialState.FAILED, TrialState.SKIPPED)
+    return (
+        device.device,
+        Text(device.state.value, style=_DEVICE_STYLES.get(device.state, "")),
+        *(str(device.trials.get(state, 0)) for state in counted),
+        str(open_trials),
+        # The line begins with the device already.
+        shown(device.error.removeprefix(f"{device.device}: ") if device.error else ""),
+    )
+
+
+def _job_row(result: CellResult) -> tuple[str | None, ...]:
+    unit, values = metric_named(result.metric).unit, result.trial_values
+    settings = setting_texts(sorted(result.cell.settings.items()))
+    return (
+        result.cell.device,
+        " · ".join((result.cell.variant, result.cell.runtime, *settings)),
+        str(len(values)),
+        # The very value of a comparison, and like there no value where a trial is not above zero.
+        numbers.quantity(statistics.geometric_mean(values) if values and min(values) > 0 else None, unit),
+        numbers.quantity(min(values, default=None), unit),
+        numbers.quantity(max(values, default=None), unit),
+        numbers.size(result.size_bytes),
+        None if result.accuracy is None else f"{result.accuracy:.3f}",
+    )
+
+
+def _condition_lines(use: ConditionUse) -> Iterator[str]:
+    if use.invalid:
+        words = ", ".join(f"{count} {word}" for word, count in use.breaches.items())
+        verb, number = ("does", "attempt") if use.invalid == 1 else ("do", "attempts")
+        yield f"{use.device}: {use.invalid} {number} broke a condition and {verb} not count ({words})"
+        yield "hint: limits: in the sweep or the inventory allows more, and null switches a condition off"
+    if use.unjudged:
+        reasons = ", ".join(f"{reading} ({reason})" for reading, reason in use.unjudged.items())
+        yield f"{use.device}: nothing could judge {reasons}"
+
+
+def _power_row(use: PowerUse) -> tuple[str | None, ...]:
+    words = (use.reason, use.energy_reason and f"no energy above idle: {use.energy_reason}", use.caution)
+    return (
+        use.device,
+        use.source,
+        str(use.trials),
+        None if use.rate_hz is None else f"{use.rate_hz:.3g} Hz",
+        numbers.quantity(use.idle_w, Unit.WATTS),
+        None if not use.overhead_ratio else numbers.percent(use.overhead_ratio),
+        ". ".join(filter(None, words)) or None,
+    )
+
+
+def _recovery_row(event: RecoveryEvent) -> tuple[str | None, ...]:
+    known = event.succeeded is not None and event.rung is not Rung.QUARANTINE  # a quarantine helps nobody
+    helped = ("yes" if event.succeeded else "no") if known else None
+    reason = event.reason.removeprefix(f"{event.device}: ")  # the line begins with the device already
+    return event.device, numbers.utc(event.began_at), event.rung.value, helped, reason
+
+
+def _missing_rows(missing: Sequence[MissingTrial]) -> Iterator[tuple[str, ...]]:
+    """Yield a line for all trials of a cell with the same state and reason."""
+    counts: dict[tuple[str, str, str, str], int] = {}
+    for trial in missing:
+        reason = trial.reason.removeprefix(f"{trial.device}: ")  # the line begins with the device already
+        key = (trial.device, trial.label, trial.state.value, reason)
+        counts[key] = counts.get(key, 0) + 1
+    for (device, label, state, reason), count in counts.items():
+        yield device, label, str(count), state, reason

@@ -1,0 +1,115 @@
+"""Declare the wiring that use cases need. `bootstrap.Wiring` plays every role, and a test may bring its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from orchestrator.store.base import Roles
+
+if TYPE_CHECKING:
+    # Types alone: `runs show` and `compare` read, and would pay for the imports of the driver.
+    from orchestrator.domain.device import Device
+    from orchestrator.domain.enrollment import Enrollment
+    from orchestrator.domain.inventory import Inventory
+    from orchestrator.domain.run import RunHeader
+    from orchestrator.driving.identity import ControllerIdentity
+    from orchestrator.execution.base import Executor
+    from orchestrator.messages.base import Messenger
+    from orchestrator.reporting.base import RunDisplay
+    from orchestrator.services.nights.folder import NightBlobs
+    from orchestrator.services.runs.prepare import RecordedPlanner, SweepPlanner
+    from orchestrator.specs.nightly import NightlyFile
+    from orchestrator.specs.reach import Reach
+    from orchestrator.specs.sweep import SweepFile
+
+
+Shows = Callable[[str], "RunDisplay"]
+"""Makes the display of a run. Called once the run's id is known, since the display and Ctrl-C name the run."""
+
+
+class HostKeys(Protocol):
+    """Look at devices' host keys, and keep host keys."""
+
+    def look(self, device: Device) -> Enrollment:
+        """Fetch the key without logging in. Raise HostKeyChanged if another key is on record."""
+
+    def record(self, device: Device) -> Enrollment:
+        """Put the key seen by `look` on record. Return the enrolment with `recorded` set."""
+
+
+class HasRecords(Protocol):
+    """Hold the open database."""
+
+    @property
+    def store(self) -> Roles:
+        """Return the database."""
+
+
+class FleetWiring(HasRecords, Protocol):
+    """Offer the database, the executor and the devices of an inventory."""
+
+    def store_if_there(self) -> Roles | None:
+        """Return the database, or None before its file exists. A PostgreSQL database counts as existing."""
+
+    def inventory(self) -> Inventory:
+        """Return the declared devices."""
+
+    def executor(self) -> Executor:
+        """Return the executor of sessions. The maker of the wiring closes the executor."""
+
+    def identity(self, *, waits: bool = False, reservation: int | None = None) -> ControllerIdentity:
+        """Return the identity under which this controller asks for leases.
+
+        `waits`: queue for busy devices. `reservation`: the id of a reservation to use, of any holder.
+        """
+
+    def host_keys(self) -> HostKeys:
+        """Return the reader and keeper of host keys."""
+
+
+class RunWiring(FleetWiring, Protocol):
+    """Offer sweeps and planners too."""
+
+    def sweep_file(self, path: Path) -> SweepFile:
+        """Load a sweep with its model. Raise ConfigError, with file and line, for a bad file."""
+
+    def planner(self, file: SweepFile, on_progress: Callable[[str], None] | None = None) -> SweepPlanner:
+        """Return the planner of a sweep. `on_progress` gets a line for each runtime to be resolved or packed."""
+
+    def planner_of(self, header: RunHeader) -> RecordedPlanner:
+        """Return the planner of a recorded run."""
+
+
+class TellingWiring(Protocol):
+    """Send messages to people."""
+
+    def messenger(self) -> Messenger:
+        """Return the sender of messages."""
+
+
+class NightWiring(RunWiring, TellingWiring, Protocol):
+    """Offer nightly files and the contents of earlier nights too."""
+
+    def nightly_file(self, path: Path) -> NightlyFile:
+        """Load a nightly file. Raise ConfigError, with file and line, for a bad file."""
+
+    def cache(self) -> NightBlobs:
+        """Return the keeper of contents by hash."""
+
+
+class RerunWiring(RunWiring, Protocol):
+    """Offer what a recorded run has measured, to be measured again."""
+
+    def reach(self) -> Reach:
+        """Return the folders whose files may be sent to devices."""
+
+    def recorded_sweep(self, header: RunHeader) -> SweepFile:
+        """Return the sweep of a recorded run, with its model as the files are now.
+
+        Raise ConfigError for files that are gone, or that changed since.
+        """
+
+    def cache(self) -> NightBlobs:
+        """Return the keeper of contents by hash."""

@@ -1,0 +1,1 @@
+"""Find the first bad candidate of a list, by interleaved reruns on the device of a regression."""

@@ -1,0 +1,1 @@
+"""Probe, enroll, clean and reserve devices."""

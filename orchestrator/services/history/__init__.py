@@ -1,0 +1,1 @@
+"""Keep the decisions of people about levels and regressions, and the notes of people."""

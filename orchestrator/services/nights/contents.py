@@ -1,0 +1,71 @@
+"""Tell what was measured in a cell: the bytes of artifact, runtime and program, by the plan that a device got."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.domain.measurement import Cell
+from orchestrator.domain.plan.document import ShippedJob, canonical, planned_jobs
+from orchestrator.domain.sweep import setting_texts
+from orchestrator.store.base import Roles
+
+_HASH_CHARACTERS = 16
+_BETWEEN = " · "
+
+
+def slot_of(sweep: str, model: str, cell: tuple[str, str, Mapping[str, object]]) -> str:
+    """Return the name of a cell from night to night. `cell` is variant, runtime as the sweep names it, and settings."""
+    variant, runtime, settings = cell
+    return _BETWEEN.join((sweep, model, variant, runtime, *setting_texts(sorted(settings.items()))))  # type: ignore[arg-type]
+
+
+def content_of(job: ShippedJob) -> str:
+    """Return a hash of everything that a job runs: equal for equal bytes."""
+    parts = [
+        job.model.sha256,
+        job.runtime,
+        job.engine,
+        job.module,
+        list(job.bundles),
+        None if job.command is None else list(job.command),
+        [[file.name, file.sha256] for file in job.files],
+    ]
+    return hashlib.sha256(canonical(parts)).hexdigest()[:_HASH_CHARACTERS]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCells:
+    """Find the jobs of runs by their cells. Plans are read once."""
+
+    store: Roles
+    known: dict[tuple[str, str], Mapping[tuple[str, str, str], ShippedJob]]
+
+    def job(self, cell: Cell) -> ShippedJob | None:
+        """Return the job that a device of a run had for a cell, or None."""
+        return self.of(cell.run, cell.device).get(_key(cell.variant, cell.runtime, cell.settings))
+
+    def like(self, run: str, device: str, job: ShippedJob) -> ShippedJob | None:
+        """Return the job of another run for the same cell, also with another version of the runtime, or None."""
+        jobs = self.of(run, device)
+        exact = jobs.get(_key(job.variant, job.runtime, job.settings))
+        name = job.runtime.partition("==")[0]
+        near = (
+            one
+            for one in jobs.values()
+            if one.variant == job.variant and one.settings == job.settings and one.runtime.partition("==")[0] == name
+        )
+        return exact or next(near, None)
+
+    def of(self, run: str, device: str) -> Mapping[tuple[str, str, str], ShippedJob]:
+        """Return the jobs of a device of a run, none before there is a plan."""
+        if (run, device) not in self.known:
+            document = self.store.plans.plan_document(run, device)
+            jobs = () if document is None else planned_jobs(document)
+            self.known[run, device] = {_key(job.variant, job.runtime, job.settings): job for job in jobs}
+        return self.known[run, device]
+
+
+def _key(variant: str, runtime: str, settings: Mapping[str, object]) -> tuple[str, str, str]:
+    return variant, runtime, _BETWEEN.join(setting_texts(sorted(settings.items())))  # type: ignore[arg-type]

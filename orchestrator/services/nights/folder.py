@@ -1,0 +1,175 @@
+"""Write down what a night measures, as sweeps, models and files that anybody can run again.
+
+Contents are named by their hashes: nights of one build share the files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from orchestrator.domain.blob import Blob
+from orchestrator.domain.errors import ConfigError, IncompleteError
+from orchestrator.domain.model import Model
+from orchestrator.domain.night_record import NightRecord
+from orchestrator.domain.runtime import RuntimeSpec
+from orchestrator.domain.sweep import Sweep
+from orchestrator.services.runs.prepare import BlobKeeper
+from orchestrator.specs.hashing import chunks_of
+from orchestrator.specs.model import MODEL_FILE
+from orchestrator.specs.written import model_text, sweep_text
+
+NIGHTS_FOLDER = "nights"
+_HASH_CHARACTERS = 16
+
+
+def stem_of(night: NightRecord, database_id: str) -> str:
+    """Return how the files of a night begin. A night of another database with the same id has other files."""
+    words = f"{database_id}|{night.began_at.isoformat()}"
+    return f"{night.id}.{hashlib.sha256(words.encode()).hexdigest()[:6]}"
+
+
+class NightBlobs(BlobKeeper, Protocol):
+    """Keep contents, and give them back by hash."""
+
+    def holds(self, blob: Blob) -> bool:
+        """Return True if the content is at hand. The content is not read."""
+
+    def path(self, blob: Blob) -> Path:
+        """Return the file of a content. Raise BlobError if the content is missing or damaged."""
+
+
+class NightFolder:
+    """Write below `name` of a folder. Nothing is overwritten: what is there already has the same content."""
+
+    def __init__(self, folder: Path, blobs: NightBlobs, name: str = NIGHTS_FOLDER) -> None:
+        self.path = folder / name
+        self._blobs = blobs
+
+    @contextmanager
+    def alone(self, nightly: str) -> Iterator[None]:
+        """Keep other processes from running the same nightly here. Raise IncompleteError if another one does.
+
+        Two processes that go on with one night would each take the other's devices for lost.
+        """
+        path = self.path / f".{nightly}.lock"
+        with _writing(path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = path.open("a", encoding="utf-8")
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise IncompleteError(
+                    f"nightly {nightly} is under way in another process", "wait for its end; nightly list shows it"
+                ) from None
+            yield
+
+    def model(self, model: Model, blobs: Mapping[str, Blob]) -> Model:
+        """Write a model with its files, and return the model in its new folder.
+
+        `blobs` has the content of each artifact and data set, by hash. Raise BlobError for a content that is gone, and
+        ConfigError if the folder cannot be written.
+        """
+        # The name depends on the text, and the text on no folder: paths are relative.
+        text = model_text(_at(model, Path("/"), blobs))
+        name = f"{model.name}-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARACTERS]}"
+        found = _at(model, self.path / "models" / name, blobs)
+        for variant in found.variants.values():
+            for artifact in variant.artifacts:
+                self._place(blobs[artifact.sha256], Path(artifact.path))
+        for dataset in found.datasets.values():
+            self._place(blobs[dataset.sha256], Path(dataset.path))
+        # Last: a folder with this file is whole.
+        self._write(Path(found.directory) / MODEL_FILE, text)
+        return found
+
+    def runtime(self, runtime: RuntimeSpec, files: Mapping[str, Blob]) -> RuntimeSpec:
+        """Write the files of a program, and return the runtime with the new paths. `files` is by name."""
+        if runtime.program is None:
+            return runtime
+        placed = []
+        for name, _ in runtime.program.files:
+            path = self.path / "files" / files[name].sha256[:_HASH_CHARACTERS] / name
+            self._place(files[name], path)
+            placed.append((name, str(path)))
+        return replace(runtime, program=replace(runtime.program, files=tuple(placed)))
+
+    def sweep(self, name: str, sweep: Sweep, *, anew: bool = False) -> Path:
+        """Write a sweep, and return the file. A file that is there already stays as it is, unless `anew`."""
+        path = self.path / f"{name}.yaml"
+        self._write(path, sweep_text(sweep, self.path), anew=anew)
+        return path
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a text, unless the file is there already, and return the file."""
+        path = self.path / name
+        self._write(path, text)
+        return path
+
+    def _place(self, blob: Blob, path: Path) -> None:
+        with _writing(path):
+            if path.exists():
+                return
+            source = self._blobs.path(blob)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with source.open("rb") as stream:
+                _atomically(path, chunks_of(stream, path.name))
+
+    def _write(self, path: Path, text: str, *, anew: bool = False) -> None:
+        with _writing(path):
+            if path.exists() and not anew:
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _atomically(path, [text.encode()])
+
+
+def _at(model: Model, folder: Path, blobs: Mapping[str, Blob]) -> Model:
+    """Return a model as if it lay in a folder, each artifact below a name of its hash."""
+    variants = {
+        name: replace(
+            variant,
+            artifacts=tuple(
+                replace(one, path=str(folder / one.sha256[:_HASH_CHARACTERS] / blobs[one.sha256].name))
+                for one in variant.artifacts
+            ),
+        )
+        for name, variant in model.variants.items()
+    }
+    datasets = {name: replace(one, path=str(folder / name)) for name, one in model.datasets.items()}
+    return replace(model, directory=str(folder), variants=variants, datasets=datasets, recipe=None)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        at = error.filename or path
+        raise ConfigError(
+            f"{at}: cannot be written: {error.strerror}", "a night keeps what it measures there"
+        ) from None
+
+
+def _atomically(path: Path, chunks: Iterable[bytes]) -> None:
+    descriptor, incoming = tempfile.mkstemp(prefix=".incoming-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as sink:
+            for chunk in chunks:
+                sink.write(chunk)
+            sink.flush()
+            # Before the rename: after a power cut the name must not stand for a file without its content.
+            os.fsync(sink.fileno())
+        Path(incoming).chmod(0o644)
+        Path(incoming).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(incoming).unlink()
+        raise

@@ -1,0 +1,208 @@
+"""Write the sweep of a rerun: the cells of suspects, of the candidate alone or beside the baseline's cells."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+from orchestrator.analysis.nights.subjects import CellKey
+from orchestrator.domain.blob import Blob, BlobKind
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.measurement import Cell
+from orchestrator.domain.model import Artifact, Variant
+from orchestrator.domain.plan.document import ShippedFile, ShippedJob
+from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
+from orchestrator.domain.runtimes import artifact_for
+from orchestrator.domain.sweep import Order, Setting, Sweep, setting_texts
+from orchestrator.services.nights.candidate import NightSweep, seed_of, with_ancestors
+from orchestrator.services.nights.folder import NightBlobs, NightFolder
+from orchestrator.specs.paths import open_regular
+from orchestrator.specs.runtime import parse_runtime
+
+_NAME_MAX = 46
+BASELINE_MARK = ".baseline"
+
+CellName = tuple[str, str, str, str]
+"""A cell of a run: device, variant, runtime, and settings in words."""
+
+
+class Side(StrEnum):
+    """Name the sides of a rerun."""
+
+    BASELINE = "baseline"
+    CANDIDATE = "candidate"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """Hold a cell to be measured again. `baseline` is None for the candidate alone."""
+
+    cell: CellKey
+    job: ShippedJob
+    baseline: ShippedJob | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """Hold the file of a rerun's sweep, with the side that each of its cells stands for."""
+
+    path: Path
+    sides: Mapping[CellName, tuple[CellKey, Side]]
+
+
+def cell_name(cell: Cell) -> CellName:
+    """Return the name of a cell within its run."""
+    return cell.device, cell.variant, cell.runtime, _settings(cell.settings)
+
+
+def _settings(settings: Mapping[str, Setting]) -> str:
+    return ", ".join(setting_texts(sorted(settings.items())))
+
+
+def obstacle(job: ShippedJob, tonight: ShippedJob, blobs: NightBlobs) -> str | None:
+    """Return why a baseline's job cannot run again beside tonight's, or None."""
+    if job.runtime == tonight.runtime and job.bundles != tonight.bundles:
+        return f"{job.runtime} has been packed anew since"
+    for file in (job.model, *job.files):
+        if not blobs.holds(Blob(file.sha256, file.size, BlobKind.MODEL, file.name)):
+            return f"{file.name} ({file.sha256[:12]}) is no longer in the controller's cache"
+    try:
+        _declared(job)
+    except ConfigError as error:
+        return error.message
+    return None
+
+
+@dataclass(slots=True)
+class _Sides:
+    """Collect variants and runtimes of a rerun, and name those of the baseline."""
+
+    original: NightSweep
+    folder: NightFolder
+    variants: dict[tuple[str, str], Variant] = field(default_factory=dict)
+    runtimes: dict[object, RuntimeSpec] = field(default_factory=dict)
+    blobs: dict[str, Blob] = field(default_factory=dict)
+
+    def variant(self, job: ShippedJob, other: ShippedJob) -> str:
+        """Return the name of a job's variant. `other` is the candidate's job for the same cell."""
+        known = self.original.file.model.variants[other.variant]
+        if (job.variant, job.model.sha256) == (other.variant, other.model.sha256):
+            self.variants.setdefault((job.variant, ""), known)
+            return job.variant
+        key = (other.variant, job.model.sha256)
+        if key not in self.variants:
+            name = self._free(other.variant, {one.name for one in self.variants.values()})
+            runtime = next(one for one in self.original.file.sweep.runtimes if one.label == other.runtime)
+            made = artifact_for(known, runtime)
+            assert made is not None
+            artifact = Artifact(made.format, f"/{job.model.name}", job.model.sha256)
+            self._take(job.model, BlobKind.MODEL)
+            self.variants[key] = replace(known, name=name, artifacts=(artifact,), made="the baseline of a night")
+        return self.variants[key].name
+
+    def runtime(self, job: ShippedJob, other: ShippedJob) -> str:
+        """Return the label of a job's runtime."""
+        if (job.runtime, job.command, job.files) == (other.runtime, other.command, other.files):
+            spec = next(one for one in self.original.file.sweep.runtimes if one.label == job.runtime)
+            return self.runtimes.setdefault(job.runtime, spec).label
+        spec = _declared(job)
+        if spec.program is None:
+            return self.runtimes.setdefault(spec.label, spec).label
+        key = (job.command, job.files)
+        if key not in self.runtimes:
+            for file in job.files:
+                self._take(file, BlobKind.FILE)
+            name = self._free(spec.name, {one.name for one in self.runtimes.values()})
+            placed = self.folder.runtime(
+                replace(spec, name=name, label=f"{RuntimeSource.EXEC}/{name}"),
+                {file.name: self.blobs[file.sha256] for file in job.files},
+            )
+            self.runtimes[key] = placed
+        return self.runtimes[key].label
+
+    def _take(self, file: ShippedFile, kind: BlobKind) -> None:
+        self.blobs[file.sha256] = Blob(file.sha256, file.size, kind, file.name)
+
+    @staticmethod
+    def _free(name: str, taken: set[str]) -> str:
+        """Return a name for the baseline's side. Baselines of several nights may meet in one rerun."""
+        first = f"{name[:_NAME_MAX]}{BASELINE_MARK}"
+        names = (first, *(f"{first}-{number}" for number in range(2, len(taken) + 3)))
+        return next(one for one in names if one not in taken)
+
+
+def _declared(job: ShippedJob) -> RuntimeSpec:
+    """Return the runtime of a job as a sweep declares a runtime. Raise ConfigError for an unknown runtime."""
+    if job.command is None:
+        return parse_runtime(job.runtime)
+    name = job.runtime.partition("/")[2]
+    files = tuple((file.name, "") for file in job.files)
+    return RuntimeSpec(job.runtime, RuntimeSource.EXEC, name, program=ExecProgram(job.command, files))
+
+
+def write_rerun(
+    name: str, original: NightSweep, suspects: Sequence[Suspect], trials: int, place: tuple[NightFolder, NightBlobs]
+) -> Rerun:
+    """Write the sweep of a rerun, and return the sweep. `name` is that of the file. The cells take turns, by chance.
+
+    `place` is where to write, and where the contents are.
+
+    Raise BlobError for a content of the baseline that is gone.
+    """
+    folder, cache = place
+    sides = _Sides(original, folder)
+    cells: dict[CellName, tuple[CellKey, Side]] = {}
+    rules: list[Mapping[str, Setting]] = []
+    for suspect in suspects:
+        jobs = [(suspect.job, Side.CANDIDATE)]
+        if suspect.baseline is not None:
+            jobs.append((suspect.baseline, Side.BASELINE))
+        for job, side in jobs:
+            variant, runtime = sides.variant(job, suspect.job), sides.runtime(job, suspect.job)
+            device, settings = suspect.cell.device, suspect.job.settings
+            cells[device, variant, runtime, _settings(settings)] = suspect.cell, side
+            rules.append(_rule(device, variant, runtime, settings))
+    sweep = _sweep(name, original, sides, rules, trials)
+    measured = {one.name: one for one in sides.variants.values()}
+    ancestors = with_ancestors(
+        replace(original.file.model, variants={**original.file.model.variants, **measured}), measured
+    )
+    model = replace(original.file.model, variants=ancestors, datasets={})
+    blobs = {**_kept(model.variants.values(), sides.blobs, cache), **sides.blobs}
+    written = folder.model(model, blobs)
+    return Rerun(folder.sweep(name, replace(sweep, model=written.directory)), cells)
+
+
+def _kept(variants: Iterable[Variant], known: Mapping[str, Blob], cache: NightBlobs) -> Mapping[str, Blob]:
+    """Return the contents of the candidate's artifacts, which lie in a folder of the night."""
+    artifacts = (one for variant in variants for one in variant.artifacts if one.sha256 not in known)
+    return {
+        one.sha256: cache.add(open_regular(Path(one.path).resolve()), BlobKind.MODEL, one.file_name)
+        for one in artifacts
+    }
+
+
+def _rule(device: str, variant: str, runtime: str, settings: Mapping[str, Setting]) -> Mapping[str, Setting]:
+    """Return a rule that fits one cell of one device and nothing else."""
+    texts = {"device": device, "variant": variant, "runtime": runtime, **settings}
+    return {key: glob.escape(value) if isinstance(value, str) else value for key, value in texts.items()}
+
+
+def _sweep(
+    name: str, original: NightSweep, sides: _Sides, rules: Sequence[Mapping[str, Setting]], trials: int
+) -> Sweep:
+    return replace(
+        original.file.sweep,
+        name=name[:63],
+        variants=tuple(one.name for one in sides.variants.values()),
+        runtimes=tuple(sides.runtimes.values()),
+        exclude=(),
+        allow_failures=(),
+        only=tuple(rules),
+        accuracy=None,
+        trials=trials,
+        order=Order(interleave=True, seed=seed_of(name)),
+    )

@@ -1,0 +1,55 @@
+"""Compare the accuracies of two cells input by input, or say why only their shares can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.analysis.accuracy import accuracy_test, share_right
+from orchestrator.domain.comparison import AccuracyMethod, AccuracyTest
+from orchestrator.domain.gate import GateTerms
+from orchestrator.domain.input_results import CellInputResults
+from orchestrator.domain.measurement import CellResult
+from orchestrator.services.results.pairing import Pair, identity
+
+_ROUNDING = 1e-6
+"""The difference that a share may have from the count of its inputs: programs may report few digits."""
+
+
+def compare_accuracy(pair: Pair, results: Mapping[object, CellInputResults], terms: GateTerms) -> AccuracyTest | None:
+    """Return what the same inputs say of a pair. Return None if a side has no accuracy, or another metric of it.
+
+    `results` are keyed by the identity of cells. `terms` have the smallest difference that counts.
+    """
+    if pair.base is None or pair.base.accuracy is None or pair.other.accuracy is None:
+        return None
+    if pair.base.accuracy_metric != pair.other.accuracy_metric:
+        return None
+    base, other = (results.get(identity(side.cell)) for side in (pair.base, pair.other))
+    if base is None or other is None:
+        return _unpaired("no results by input here" if other is None else "the base has no results by input")
+    reason = _unlike(base, other) or _doubt(pair.base, base, "there") or _doubt(pair.other, other, "here")
+    if reason is not None:
+        return _unpaired(reason)
+    return accuracy_test(base, other, terms.largest_drop(pair.base.accuracy_metric))
+
+
+def _unpaired(reason: str) -> AccuracyTest:
+    return AccuracyTest(AccuracyMethod.UNPAIRED, reason=reason)
+
+
+def _unlike(base: CellInputResults, other: CellInputResults) -> str | None:
+    if base.dataset_sha256 != other.dataset_sha256:
+        return f"data set {other.dataset_sha256[:12]} here, {base.dataset_sha256[:12]} there"
+    if (base.count, base.encoding) != (other.count, other.encoding):
+        return f"{other.count} inputs here, {base.count} there"
+    return None
+
+
+def _doubt(side: CellResult, results: CellInputResults, where: str) -> str | None:
+    """Return the reason not to believe results, if they are of another metric, or add up to another accuracy."""
+    if results.metric != side.accuracy_metric:
+        return f"the results by input {where} are of {results.metric}"
+    share = share_right(results)
+    if share is not None and side.accuracy is not None and abs(share - side.accuracy) > _ROUNDING:
+        return f"the results by input {where} add up to {share:.6g}, and not to the accuracy"
+    return None

@@ -1,0 +1,1 @@
+"""Start, pick up, plan and show runs."""

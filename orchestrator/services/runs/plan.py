@@ -1,0 +1,114 @@
+"""Plan a sweep for each device, without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from orchestrator.domain.device import Device
+from orchestrator.domain.errors import ExitCode, NoSuchRelease, OrchestratorError
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.machines import names_in_turn
+from orchestrator.domain.plan.values import DevicePlan
+from orchestrator.domain.recovery import Quarantine
+from orchestrator.execution.base import Executor
+from orchestrator.services.devices.probe import probe_devices
+from orchestrator.store.base import DeviceRecords
+
+if TYPE_CHECKING:
+    from orchestrator.services.base import RunWiring
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """Ask for the plans of a sweep on selected devices. `probe_all` probes devices with known facts too."""
+
+    sweep: Path
+    select: str = "all"
+    probe_all: bool = False
+
+
+class DevicePlanner(Protocol):
+    """Make device plans."""
+
+    def plan(self, device: Device, facts: Facts) -> DevicePlan:
+        """Return a device's plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """Hold the plans by device, and the errors of devices without a plan.
+
+    `machines`: the names of each machine that has several, which are measured one after the other.
+    """
+
+    plans: tuple[DevicePlan, ...]
+    failures: Mapping[str, OrchestratorError]
+    machines: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return 0 for every device planned for, 3 for some, 4 for none."""
+        if not self.failures:
+            return ExitCode.FINE
+        return ExitCode.INCOMPLETE if self.plans else ExitCode.INFRASTRUCTURE
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Hold the plans of a sweep. `quarantines` names the devices to be left out of a run, with the reasons."""
+
+    sweep: str
+    seed: int
+    planning: Planning
+    quarantines: Mapping[str, Quarantine]
+
+
+def plan(request: PlanRequest, wiring: RunWiring, on_progress: Callable[[str], None] | None = None) -> Planned:
+    """Plan a sweep for each selected device. Devices without facts are probed first.
+
+    `on_progress` is called with a line for each runtime to be resolved or packed. Raise ConfigError for a bad sweep or
+    inventory. A device that cannot be planned for is a failure in the result.
+    """
+    devices = wiring.inventory().select(request.select)
+    file = wiring.sweep_file(request.sweep)
+    planner = wiring.planner(file, on_progress)
+    planning = plan_sweep(devices, planner, wiring.store.devices, wiring.executor, probe_all=request.probe_all)
+    quarantines = wiring.store.recovery.quarantines([device.name for device in devices])
+    return Planned(file.sweep.name, file.sweep.order.seed, planning, quarantines)
+
+
+def plan_sweep(
+    devices: Sequence[Device],
+    planner: DevicePlanner,
+    records: DeviceRecords,
+    executor: Callable[[], Executor],
+    *,
+    probe_all: bool = False,
+) -> Planning:
+    """Plan for each device from the facts on record. Devices without facts are probed first.
+
+    Raise NoSuchRelease for an unknown release. Every other error is a failure of its device.
+    """
+    known = {} if probe_all else records.latest_facts([device.name for device in devices])
+    facts: dict[str, Facts | OrchestratorError] = {name: snapshot for name, (snapshot, _) in known.items()}
+    unknown = [device for device in devices if device.name not in facts]
+    if unknown:
+        facts.update(probe_devices(unknown, records, executor()))
+    plans: list[DevicePlan] = []
+    failures: dict[str, OrchestratorError] = {}
+    for device in devices:
+        answer = facts[device.name]
+        if isinstance(answer, OrchestratorError):
+            failures[device.name] = answer
+            continue
+        try:
+            plans.append(planner.plan(device, answer))
+        except NoSuchRelease:  # the sweep's own mistake, the same on every device
+            raise
+        except OrchestratorError as error:
+            failures[device.name] = error
+    found = {name: answer for name, answer in facts.items() if isinstance(answer, Facts)}
+    return Planning(tuple(plans), failures, names_in_turn(devices, found))

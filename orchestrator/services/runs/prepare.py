@@ -1,0 +1,104 @@
+"""Turn a sweep and one device's facts into a plan, with every blob of the plan at hand."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import Protocol
+
+from orchestrator.blobs.base import RuntimeResolver
+from orchestrator.domain.blob import Blob, BlobKind
+from orchestrator.domain.device import Device
+from orchestrator.domain.errors import ConfigError, NoSuchRelease
+from orchestrator.domain.facts import Facts, Platform
+from orchestrator.domain.model import Model
+from orchestrator.domain.plan.admit import files_needed
+from orchestrator.domain.plan.compose import plan_device
+from orchestrator.domain.plan.values import DevicePlan, PlanInputs, RuntimeOffer
+from orchestrator.domain.runtime import RuntimeSpec
+from orchestrator.domain.sweep import Sweep
+from orchestrator.specs.paths import open_below, open_regular
+
+PLAN_NAME = "plan.json"
+
+
+class BlobKeeper(Protocol):
+    """Take files and bytes into the controller's content-addressed cache."""
+
+    def add(self, source: Path | bytes | BufferedReader, kind: BlobKind, name: str | None = None) -> Blob:
+        """Keep a content, and return the blob. Raise BlobError for a content that cannot be stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlanner:
+    """Plan one sweep for any device. Safe to call from several threads."""
+
+    sweep: Sweep
+    model: Model
+    files: Mapping[str, Blob]
+    resolver: RuntimeResolver
+    keeper: BlobKeeper
+
+    def plan(self, device: Device, facts: Facts) -> DevicePlan:
+        """Return the device's plan, with each runtime resolved for the device's platform. May take minutes.
+
+        Raise NoSuchRelease, with the line of the sweep, for an unknown release.
+        """
+        platform = facts.platform
+        offers = tuple(self._offer(runtime, platform) for runtime in self.sweep.runtimes)
+        return plan_device(PlanInputs(self.sweep, self.model, device, facts, offers, self.files))
+
+    def _offer(self, runtime: RuntimeSpec, platform: Platform) -> RuntimeOffer:
+        try:
+            return self.resolver.offer(runtime, platform)
+        except NoSuchRelease as error:
+            # The resolver knows packages, not sweeps: only here is the line known.
+            raise error.at(runtime.declared_at) from None
+
+    def keep(self, document: bytes) -> Blob:
+        """Store a plan's bytes as a blob."""
+        return self.keeper.add(document, BlobKind.PLAN, PLAN_NAME)
+
+
+def make_planner(sweep: Sweep, model: Model, resolver: RuntimeResolver, keeper: BlobKeeper) -> SweepPlanner:
+    """Take every file of the sweep into the cache, and return the sweep's planner.
+
+    Raise ConfigError for a file that is gone, or that became a link after the sweep was checked.
+    """
+    files = {path: _take(keeper, Path(path), kind, model) for path, kind in files_needed(sweep, model).items()}
+    return SweepPlanner(sweep, model, files, resolver, keeper)
+
+
+def _take(keeper: BlobKeeper, path: Path, kind: BlobKind, model: Model) -> Blob:
+    """Take a model's file, or a program's file by the path without links that was checked. Raise ConfigError."""
+    try:
+        file = open_regular(path) if kind is BlobKind.FILE else open_below(Path(model.directory), path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint="was it moved just now?") from None
+    with file:
+        return keeper.add(file, kind, path.name)
+
+
+class RecordedPlanner:
+    """Plan for a run that began earlier. `load` reads the run's sweep, and is called at the first plan."""
+
+    def __init__(self, keeper: BlobKeeper, load: Callable[[], SweepPlanner]) -> None:
+        self._keeper = keeper
+        # Late, since most resumes need no new plan, and making one hashes every file of the sweep.
+        self._load = functools.cache(load)
+        self._lock = threading.Lock()
+
+    def plan(self, device: Device, facts: Facts) -> DevicePlan:
+        """Return the device's plan."""
+        # `functools.cache` alone would let two plans, made side by side, both read the sweep with all its files.
+        with self._lock:
+            planner = self._load()
+        return planner.plan(device, facts)
+
+    def keep(self, document: bytes) -> Blob:
+        """Store a plan's bytes as a blob."""
+        return self._keeper.add(document, BlobKind.PLAN, PLAN_NAME)

@@ -1,0 +1,100 @@
+"""Start a run: record the run, drive its devices, and read the run back."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator import __version__
+from orchestrator.domain.device import Device
+from orchestrator.domain.errors import ExitCode
+from orchestrator.domain.model import Model
+from orchestrator.domain.run import DeviceRunState, RunHeader
+from orchestrator.domain.run_details import RunDetails
+from orchestrator.domain.sweep import Sweep
+from orchestrator.driving.driver import Driver, DriverTools, Intent
+from orchestrator.services.devices.reserve import require_reservation
+from orchestrator.services.runs.show import details_of
+
+if TYPE_CHECKING:
+    from orchestrator.services.base import RunWiring, Shows
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """Ask for a run of a sweep on selected devices.
+
+    `detach`: return as soon as every device runs. `waits`: queue for busy devices. `reservation`: the id of a
+    reservation for the run, of any holder.
+    """
+
+    sweep: Path
+    select: str = "all"
+    detach: bool = False
+    waits: bool = False
+    reservation: int | None = None
+
+    @property
+    def intent(self) -> Intent:
+        """Return the driver's intent."""
+        return Intent.DETACH if self.detach else Intent.RUN
+
+    def exit_code(self, details: RunDetails) -> ExitCode:
+        """Return the exit code for the run. A detach is fine unless a device failed to begin, or was taken over."""
+        states = {device.state for device in details.record.devices}
+        if self.detach and not details.taken_over and DeviceRunState.FAILED not in states:
+            return ExitCode.FINE
+        return details.exit_code
+
+
+def start(request: StartRequest, wiring: RunWiring, shows: Shows) -> RunDetails:
+    """Run a sweep. Return the run in full at the end, or once every device runs.
+
+    `shows` makes the run's display. Raise ConfigError, with nothing recorded, for a wrong request, inventory or sweep.
+    A release that does not exist raises NoSuchRelease at the end, with every device on record. A device's failure is a
+    value in the result. KeyboardInterrupt leaves the devices running.
+    """
+    devices = wiring.inventory().select(request.select)
+    file = wiring.sweep_file(request.sweep)
+    header = new_run(file.sweep, file.text, file.model, {"select": request.select})
+    identity = wiring.identity(waits=request.waits, reservation=request.reservation)
+    store = wiring.store
+    # Before the display: reading large files has a progress of its own.
+    planner = wiring.planner(file)
+    with shows(header.run) as display:
+        tools = DriverTools(store, wiring.executor(), display, planner, identity)
+        return run_sweep(header, file.model, devices, tools, request.intent)
+
+
+def new_run(sweep: Sweep, document: str, model: Model, settings: Mapping[str, Any]) -> RunHeader:
+    """Return the header of a new run. Ids sort by time and never repeat."""
+    now = datetime.now(UTC)
+    return RunHeader(
+        # The time makes ids sort, the four random digits keep apart two runs of the same second.
+        run=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+        sweep=sweep.name,
+        sweep_document=document,
+        sweep_source=sweep.source,
+        model=model.name,
+        model_directory=model.directory,
+        seed=sweep.order.seed,
+        started_at=now,
+        controller=f"benchfleet {__version__} on {socket.gethostname()}",
+        settings=settings,
+    )
+
+
+def run_sweep(
+    header: RunHeader, model: Model, devices: Sequence[Device], tools: DriverTools, intent: Intent = Intent.RUN
+) -> RunDetails:
+    """Record the run and drive it to its end (RUN), or only until every runner has started (DETACH)."""
+    # Before the run is on record: a mistyped id must not leave a failed run behind.
+    require_reservation(tools.identity, [device.name for device in devices], tools.store.leases)
+    tools.store.runs.create_run(header, model, devices)
+    taken_over = Driver(header.run, intent, tools).drive(devices)
+    return details_of(tools.store, header.run, taken_over)

@@ -1,0 +1,102 @@
+"""Write sweeps and models as files that `specs` reads back: a night writes down what the night measures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.domain.model import Artifact, Model, Variant
+from orchestrator.domain.runtime import RuntimeSpec
+from orchestrator.domain.sweep import Sweep
+
+
+def sweep_text(sweep: Sweep, folder: Path) -> str:
+    """Return the text of a sweep file in `folder`. The text is JSON, which is YAML too.
+
+    The model's folder and the files of programs are written relative to the folder.
+    """
+    measure = sweep.measure
+    document: dict[str, Any] = {
+        "sweep": sweep.name,
+        "model": os.path.relpath(sweep.model, folder),
+        "variants": list(sweep.variants),
+        "runtimes": [_runtime(runtime, folder) for runtime in sweep.runtimes],
+        "matrix": {key: list(values) for key, values in sweep.matrix.items()},
+        "exclude": [dict(rule) for rule in sweep.exclude],
+        "only": [dict(rule) for rule in sweep.only],
+        "allow_failures": [dict(rule) for rule in sweep.allow_failures],
+        "measure": {
+            "warmup": {"runs_min": measure.warmup_runs_min, "seconds_min": float(measure.warmup_seconds_min)},
+            "runs_min": measure.runs_min,
+            "seconds_min": float(measure.seconds_min),
+            "seconds_max": float(measure.seconds_max),
+            "runs_max": measure.runs_max,
+        },
+        "trials": sweep.trials,
+        "order": {"interleave": sweep.order.interleave, "seed": sweep.order.seed},
+        "retries": {"failed": sweep.retries.failed, "invalid": sweep.retries.invalid},
+        "timeouts": {"trial_s": float(sweep.trial_timeout_s)},
+        "limits": {name: None if limit is None else float(limit) for name, limit in sweep.limits.items()},
+    }
+    if sweep.accuracy is not None:
+        document["accuracy"] = {"dataset": sweep.accuracy.dataset, "metric": sweep.accuracy.metric}
+    return _text(document)
+
+
+def model_text(model: Model) -> str:
+    """Return the text of the model.yaml in the model's folder. A recipe is left out: nobody rebuilds a night."""
+    folder = Path(model.directory)
+    document: dict[str, Any] = {
+        "model": model.name,
+        "description": model.description,
+        "task": model.task,
+        "input": {
+            "shape": list(model.input.shape),
+            "dtype": model.input.dtype,
+            "low": float(model.input.low),
+            "high": float(model.input.high),
+        },
+        "datasets": {one.name: {"sha256": one.sha256, "samples": one.samples} for one in model.datasets.values()},
+        "variants": {name: _variant(variant, folder) for name, variant in model.variants.items()},
+    }
+    if model.license is not None:
+        document["license"] = model.license
+    return _text(document)
+
+
+def _runtime(runtime: RuntimeSpec, folder: Path) -> str | Mapping[str, Any]:
+    if runtime.program is None:
+        return runtime.label
+    program: dict[str, Any] = {
+        "name": runtime.name,
+        "command": list(runtime.program.command),
+        "files": [os.path.relpath(path, folder) for _, path in runtime.program.files],
+    }
+    if runtime.program.format is not None:
+        program["format"] = runtime.program.format.value
+    return {"exec": program}
+
+
+def _variant(variant: Variant, folder: Path) -> Mapping[str, Any]:
+    document: dict[str, Any] = {
+        "precision": variant.precision,
+        "made": variant.made,
+        "artifacts": {artifact.format.value: _artifact(artifact, folder) for artifact in variant.artifacts},
+    }
+    if variant.parent is not None:
+        document["parent"] = variant.parent
+    if variant.accuracy:
+        document["accuracy"] = {name: float(value) for name, value in variant.accuracy.items()}
+    return document
+
+
+def _artifact(artifact: Artifact, folder: Path) -> Mapping[str, str]:
+    document = {"file": os.path.relpath(artifact.path, folder), "sha256": artifact.sha256}
+    return document if artifact.made is None else {**document, "made": artifact.made}
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

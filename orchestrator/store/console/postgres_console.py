@@ -1,0 +1,219 @@
+"""Answer SQL over a PostgreSQL database, in read-only transactions and in bounded memory.
+
+A statement runs alone, by the extended protocol, in a READ ONLY transaction, which is rolled back in any case. The
+transaction mode covers every change of the database: tables, sequences, large objects, temporary tables, roles, locks
+of rows. The mode does not cover functions with effects outside of the database (`pg_read_file`, `lo_export`,
+`pg_terminate_backend`, `COPY … TO PROGRAM`). PostgreSQL grants these to superusers and to members of certain roles.
+Therefore only statements with rows as result are taken, and a superuser is first made a plain reader
+(`pg_read_all_data`). The change of role prevents accidents. A superuser can still take the powers back. A dashboard,
+where other people type, needs an account without possessions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, cast
+
+from orchestrator.domain.errors import ConfigError
+from orchestrator.store.console.wording import HINT, LOCKED_OUT, too_long
+from orchestrator.store.sql.errors import from_driver
+
+if TYPE_CHECKING:
+    import psycopg
+
+ROW_BYTES_MAX = 16 << 20
+"""The longest row, as text."""
+
+_TOO_WIDE = "benchfleet: bytes of a row:"
+_TOO_LONG = "benchfleet: bytes of an answer:"
+_RETURNING_ROWS = ("select", "with", "values", "table", "explain", "show")
+_COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
+_WHOLE = r"""
+    (?P<end>;) | (?P<comment>/\*) | --[^\n]*
+    | e'(?:\\.|''|[^'\\])*+' | '(?:''|[^'])*+' | "(?:""|[^"])*+" | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
+    | \w[\w$]* | .
+"""
+_TOKEN = re.compile(_WHOLE, re.DOTALL | re.IGNORECASE | re.VERBOSE)
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
+_UTILITIES = ("explain", "show")
+_JSON_OID = 114
+
+Rows = Generator[Sequence[Any], None, None]
+
+
+class PostgresConsole:
+    """Query a PostgreSQL database in read-only transactions."""
+
+    def __init__(self, conninfo: str, shown: str, timeout_s: float) -> None:
+        import psycopg
+
+        self._shown = shown
+        self._timeout_s = timeout_s
+        self._rows = _none()
+        try:
+            self._connection = psycopg.connect(conninfo, autocommit=True)
+            self._prepare()
+        except psycopg.Error as error:
+            raise from_driver(error, shown) from None
+
+    def _prepare(self) -> None:
+        self._connection.execute("SET default_transaction_read_only = on")
+        timeout_ms = f"{int(self._timeout_s * 1000)}"
+        self._connection.execute("SELECT set_config('statement_timeout', %s, false)", (timeout_ms,))
+        self._connection.execute("SET TIME ZONE 'UTC'")
+        superuser = self._connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+        # The role came with PostgreSQL 14.
+        if superuser and superuser[0] and self._connection.info.server_version >= 140000:
+            self._connection.execute("SET ROLE pg_read_all_data")
+
+    def query(self, statement: str, limit: int | None = None) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+        """Return column names and rows; raise ConfigError for a statement that is wrong or would write."""
+        if not _first_word(statement):
+            raise ConfigError(f"{LOCKED_OUT}: begin with {', '.join(_RETURNING_ROWS).upper()}", HINT)
+        self._rows.close()
+        self._rows = self._stream(statement, limit)
+        columns = next(self._rows)
+        return list(columns), self._rows
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._rows.close()
+        self._connection.close()
+
+    def _stream(self, statement: str, limit: int | None) -> Rows:
+        """Yield the column names, then the rows. The transaction is rolled back at the end of the iteration."""
+        import psycopg
+
+        try:
+            with self._connection.transaction(force_rollback=True):
+                # The first query fixes the mode: no later statement can turn the transaction into a writing one.
+                self._connection.execute("SET TRANSACTION READ ONLY")
+                self._connection.execute("SELECT 1")
+                with self._connection.cursor() as cursor:
+                    yield from _rows(cursor, statement, limit)
+        except psycopg.errors.QueryCanceled:
+            raise too_long(self._timeout_s) from None
+        except (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege) as error:
+            raise ConfigError(f"{LOCKED_OUT} ({error.diag.message_primary})", HINT) from None
+        except psycopg.errors.FeatureNotSupported as error:
+            # WITH … DELETE inside of the guard's query
+            raise ConfigError(f"{LOCKED_OUT} ({error.diag.message_primary})", HINT) from None
+        except psycopg.OperationalError as error:
+            raise from_driver(error, self._shown) from None
+        except psycopg.Error as error:
+            said = error.diag.message_primary or str(error)
+            if _TOO_LONG in said:
+                raise ConfigError(f"the answer is longer than {ROW_BYTES_MAX >> 20} MiB", "ask for less") from None
+            if _TOO_WIDE in said:
+                raise ConfigError(f"a row is longer than {ROW_BYTES_MAX >> 20} MiB", "ask for fewer columns") from None
+            raise ConfigError(f"SQL: {said}", HINT) from None
+
+
+def _none() -> Rows:
+    yield from ()
+
+
+def _rows(cursor: psycopg.Cursor[Any], statement: str, limit: int | None) -> Rows:
+    columns = _columns(cursor, statement)
+    names = [name for name, _ in columns]
+    yield names
+    is_utility = _first_word(statement) in _UTILITIES
+    asked = _collected(cursor, statement, columns) if is_utility else _bounded(statement, len(names))
+    stream = cast(Rows, cursor.stream(asked))
+    with closing(stream):
+        for place, row in enumerate(stream, 1):
+            if limit is not None and place > limit:
+                return
+            # After the statement's own columns may come the guard's.
+            yield row[: len(names)]
+
+
+def _columns(cursor: psycopg.Cursor[Any], statement: str) -> Sequence[tuple[str, int]]:
+    """Return names and types of the columns of a statement, which is parsed and not executed.
+
+    Raise psycopg.Error for a wrong statement.
+    """
+    from psycopg.errors import error_from_result
+    from psycopg.pq import ExecStatus
+
+    connection = cursor.connection.pgconn
+    for result in (connection.prepare(b"", statement.encode()), described := connection.describe_prepared(b"")):
+        if result.status != ExecStatus.COMMAND_OK:
+            raise error_from_result(result)
+    return [((described.fname(place) or b"").decode(), described.ftype(place)) for place in range(described.nfields)]
+
+
+def _bounded(statement: str, width: int) -> bytes:
+    """Return a statement that fails on the server at a row longer than ROW_BYTES_MAX.
+
+    The client has no such limit: libpq takes a row of any length into memory, several times.
+    """
+    if not width:
+        return statement.encode()
+    names = [f"benchfleet_{place}" for place in range(width)]
+    length = " + ".join(f"coalesce(octet_length({name}::text)::bigint, 0)" for name in names)
+    # A cast that fails tells of the row: a statement that only reads has no other way to raise an error of its own.
+    # The text of the cast depends on the row, or the planner would compute the cast for every statement.
+    guard = f"CASE WHEN {length} > {ROW_BYTES_MAX:d} THEN ('{_TOO_WIDE} ' || ({length}))::integer END"
+    columns = ", ".join(names)
+    # A line of its own, because the statement may end with a comment.
+    own = _without_end(statement)
+    return f"SELECT {columns}, {guard} FROM (\n{own}\n) AS benchfleet ({columns})".encode()  # noqa: S608 - read-only
+
+
+def _collected(cursor: psycopg.Cursor[Any], statement: str, columns: Sequence[tuple[str, int]]) -> bytes:
+    """Execute EXPLAIN or SHOW, which cannot stand in a subquery, and return the query that reads the answer.
+
+    The server keeps the answer for the time of the transaction, and fails at an answer longer than ROW_BYTES_MAX.
+    """
+    from psycopg.sql import SQL, Literal
+
+    body = SQL("""
+        DECLARE
+            one record;
+            answer json[] := '{{}}';
+            length bigint := 0;
+        BEGIN
+            FOR one IN EXECUTE {statement} LOOP
+                answer := answer || to_json(one);
+                length := length + octet_length(one::text);
+                IF length > {most} THEN
+                    RAISE EXCEPTION '%', {words} || length;
+                END IF;
+            END LOOP;
+            PERFORM set_config('benchfleet.answer', array_to_json(answer)::text, true);
+        END
+    """).format(statement=Literal(statement), most=Literal(ROW_BYTES_MAX), words=Literal(_TOO_LONG))
+    cursor.execute(SQL("DO {}").format(Literal(body.as_string(cursor))))
+    # JSON stays JSON, and all else that EXPLAIN and SHOW answer is text.
+    values = [SQL("one -> {}" if kind == _JSON_OID else "one ->> {}").format(Literal(name)) for name, kind in columns]
+    rows = SQL("SELECT {} FROM json_array_elements(current_setting('benchfleet.answer')::json) AS one")
+    return rows.format(SQL(", ").join(values)).as_bytes(cursor)
+
+
+def _without_end(statement: str) -> str:
+    """Return a single statement without the semicolon that ends the statement, and without what follows."""
+    place = 0
+    while token := _TOKEN.match(statement, place):
+        if token.lastgroup == "end":
+            return statement[:place]
+        place = _end_of_comment(statement, place) if token.lastgroup == "comment" else token.end()
+    return statement
+
+
+def _end_of_comment(statement: str, place: int) -> int:
+    """Return the place after a comment, in which other comments may stand."""
+    depth = 0
+    for edge in _COMMENT_EDGE.finditer(statement, place):
+        depth += 1 if edge[0] == "/*" else -1
+        if depth == 0:
+            return edge.end()
+    return len(statement)
+
+
+def _first_word(statement: str) -> str:
+    """Return the word that a statement begins with, in lower case, or nothing for a statement that returns no rows."""
+    begun = _COMMENTS.sub("", statement, count=1).lstrip("( \n\t").lower()
+    return next((word for word in _RETURNING_ROWS if begun.startswith(word)), "")

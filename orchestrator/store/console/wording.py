@@ -1,0 +1,13 @@
+"""Hold the words that the consoles of both databases share."""
+
+from __future__ import annotations
+
+from orchestrator.domain.errors import ConfigError
+
+LOCKED_OUT = "only reading is possible here"
+HINT = "views to begin with: v_latest, v_history, v_variant_compare; the project's docs/schema.md lists everything"
+
+
+def too_long(timeout_s: float) -> ConfigError:
+    """Return the error of a statement that the time limit has ended."""
+    return ConfigError(f"the query took longer than {timeout_s:g} s", "ask for less")

@@ -1,0 +1,253 @@
+"""Write attempts with measurements, raw samples, histograms, outputs and accounts of power."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, update
+
+from device_worker.protocol.vocabulary import Outcome
+from orchestrator.store.ingest.events import Block, MetricReport, TrialFinished
+from orchestrator.store.ingest.replay import Attempt, KnownTrial
+from orchestrator.store.ingest.summary import Percentile
+from orchestrator.store.schema import tables as t
+from orchestrator.store.sql.bulk import insert_rows, insert_with_ids
+
+Values = dict[str, Any]
+Rows = Iterator[tuple[Table, Values]]
+_Shape = tuple[Table, tuple[str, ...]]
+"""A table, and the columns that rows have: the others are NULL."""
+
+_BEGINNING = ("id", "trial_id", "ordinal", "log_id", "log_attempt", "started_seq", "started_at")
+_COMPLETE_ATTEMPT = (
+    update(t.attempt)
+    .where(t.attempt.c.id == bindparam("attempt_key"))
+    .values({column.name: bindparam(column.name) for column in t.attempt.c if column.name not in _BEGINNING})
+)
+
+
+ROWS_AT_ONCE = 5_000
+"""Insert at most this many rows of an attempt's tables at a time, so that memory is bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogAttempt:
+    """Hold an attempt with its log and the worker of the log."""
+
+    log_id: str
+    worker_sha256: str
+    attempt: Attempt
+
+
+class AttemptRows:
+    """Write attempts within one transaction."""
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+
+    def write(self, told: Sequence[LogAttempt]) -> None:
+        """Insert new attempts, complete open attempts, and store the numbers of finished attempts."""
+        self._complete([one.attempt for one in told if one.attempt.id is not None])
+        self._insert([one for one in told if one.attempt.id is None])
+        # Gathered by table: a statement per table and batch, because most of a statement's cost is per call.
+        rows: dict[_Shape, list[Values]] = {}
+        count = 0
+        for one in told:
+            if one.attempt.finished is None:
+                continue
+            for write_part in PART_WRITERS.values():
+                for table, row in write_part(one, one.attempt.finished):
+                    rows.setdefault((table, tuple(row)), []).append(row)
+                    count += 1
+                    if count % ROWS_AT_ONCE == 0:
+                        self._flush(rows)
+        self._flush(rows)
+
+    def _flush(self, rows: dict[_Shape, list[Values]]) -> None:
+        # A row comes after the rows that it refers to, so the tables are flushed in the order of their first rows.
+        for (table, _columns), values in rows.items():
+            insert_rows(self._connection, table, values)
+            values.clear()
+
+    def _insert(self, told: Sequence[LogAttempt]) -> None:
+        keys = insert_with_ids(self._connection, t.attempt, [self._new_row(one) for one in told])
+        for one, key in zip(told, keys, strict=True):
+            one.attempt.id = key
+
+    def _new_row(self, one: LogAttempt) -> Values:
+        attempt = one.attempt
+        return {
+            "trial_id": attempt.trial.id,
+            "ordinal": attempt.ordinal,
+            "log_id": one.log_id,
+            "log_attempt": attempt.log_attempt,
+            "started_seq": attempt.started_seq,
+            "started_at": attempt.started_at,
+            **self._ending(attempt),
+        }
+
+    def _complete(self, attempts: Sequence[Attempt]) -> None:
+        if attempts:
+            rows = [{"attempt_key": attempt.id, **self._ending(attempt)} for attempt in attempts]
+            self._connection.execute(_COMPLETE_ATTEMPT, rows)
+
+    def _ending(self, attempt: Attempt) -> Values:
+        finished = attempt.finished
+        failure = finished.failure if finished else None
+        window = finished.window if finished else None
+        return {
+            "finished_seq": attempt.finished_seq,
+            "finished_at": attempt.finished_at,
+            "stored_at": self._now,
+            "outcome": _outcome(finished),
+            "counted": attempt.counted,
+            "invalid": list(finished.invalid) if finished else None,
+            "failure_kind": failure.kind if failure else None,
+            "failure_message": failure.message if failure else None,
+            "failure_signal": failure.signal if failure else None,
+            "failure_exit_code": failure.exit_code if failure else None,
+            "failure_stderr_tail": failure.stderr_tail if failure else None,
+            "duration_ns": finished.duration_ns if finished else None,
+            "conditions_before": attempt.conditions_before,
+            "conditions_after": finished.conditions if finished else None,
+            "window_begin_mono_ns": window.begin_mono_ns if window else None,
+            "window_end_mono_ns": window.end_mono_ns if window else None,
+            "exclusive": finished.exclusive if finished else None,
+            "runtime_reported": finished.runtime if finished else None,
+        }
+
+
+def _measurements(one: LogAttempt, finished: TrialFinished) -> Rows:
+    attempt = one.attempt
+    identity = {
+        "runtime_sha256": _runtime_identity(attempt.trial, finished.runtime),
+        "model_sha256": attempt.trial.model_sha256,
+        "worker_sha256": one.worker_sha256,
+    }
+    for report in finished.metrics:
+        key = {"attempt_id": attempt.id, "metric": report.name}
+        yield t.measurement, {**key, **_summary_columns(report), **identity}
+        if report.block is not None and report.summary is not None:
+            yield t.sample_block, {**key, **_block_columns(report.block)}
+            for low, high, count in report.summary.histogram:
+                yield t.sample_hist, {**key, "bin_low": low, "bin_high": high, "count": count}
+
+
+def _preflight_output(one: LogAttempt, finished: TrialFinished) -> Rows:
+    outputs = finished.outputs
+    if outputs is not None:
+        yield (
+            t.preflight_output,
+            {
+                "attempt_id": one.attempt.id,
+                "inputs": outputs.inputs,
+                "count": outputs.count,
+                "values_per_output": outputs.values_per_output,
+                "data": outputs.data,
+                "top1": outputs.top1,
+            },
+        )
+
+
+def _input_results(one: LogAttempt, finished: TrialFinished) -> Rows:
+    results = finished.input_results
+    if results is not None:
+        yield (
+            t.input_result,
+            {
+                "attempt_id": one.attempt.id,
+                "metric": results.metric,
+                "dataset_sha256": results.dataset_sha256,
+                "encoding": results.encoding,
+                "count": results.count,
+                "data": results.data,
+            },
+        )
+
+
+def _power_account(one: LogAttempt, finished: TrialFinished) -> Rows:
+    power = finished.power
+    if power is not None:
+        yield (
+            t.power_account,
+            {
+                "attempt_id": one.attempt.id,
+                "source": power.source,
+                "kind": power.kind,
+                "period_s": power.period_s,
+                "samples": power.samples,
+                "rate_hz": power.rate_hz,
+                "idle_w": power.idle_w,
+                "overhead_cpu_ns": power.overhead_cpu_ns,
+                "reason": power.reason,
+                "energy_reason": power.energy_reason,
+                "caution": power.caution,
+            },
+        )
+
+
+PART_WRITERS: Mapping[str, Callable[[LogAttempt, TrialFinished], Rows]] = {
+    "metrics": _measurements,
+    "outputs": _preflight_output,
+    "input_results": _input_results,
+    "power": _power_account,
+}
+"""The writer of each part of a finished attempt with tables of its own, by the part's name in `TrialFinished`.
+
+A new part is one entry. The parts stored as columns of `attempt` are written by `AttemptRows`.
+"""
+
+
+def _outcome(finished: TrialFinished | None) -> str | None:
+    if finished is None:
+        return None
+    return Outcome.OK if finished.ok else Outcome.FAILED
+
+
+_PERCENTILES = ("p50", "p90", "p99", "p99_9")
+
+
+def _summary_columns(report: MetricReport) -> Values:
+    """Return the columns of a metric. A metric of one number, as most are, has few: the others are NULL."""
+    columns: Values = {"unit": report.unit, "value": report.value, "source": report.source}
+    summary, block = report.summary, report.block
+    if summary is None or block is None:
+        return columns
+    columns["n"] = summary.n
+    columns["batch"] = block.batch
+    for name in _PERCENTILES:
+        percentile: Percentile | None = getattr(summary, name)
+        columns[name] = percentile.value if percentile else None
+        columns[f"{name}_ci_low"] = percentile.low if percentile else None
+        columns[f"{name}_ci_high"] = percentile.high if percentile else None
+    for name in ("mean", "sd", "mad", "min", "max"):
+        columns[name] = getattr(summary, name)
+    return columns
+
+
+def _block_columns(block: Block) -> Values:
+    return {
+        "codec": block.codec,
+        "batch": block.batch,
+        "count": block.count,
+        "crc32": block.crc32,
+        "data": block.data,
+    }
+
+
+def _runtime_identity(trial: KnownTrial, reported: Mapping[str, Any] | None) -> str:
+    reported = reported or {}
+    return _identity_hash(trial.runtime_sha256, str(reported.get("name")), str(reported.get("version")))
+
+
+# Cached: the trials of a job all report the same name and version.
+@lru_cache(maxsize=1024)
+def _identity_hash(planned: str, name: str, version: str) -> str:
+    # No name or version contains NUL, so that different triples never give the same text.
+    return hashlib.sha256("\0".join((planned, name, version)).encode()).hexdigest()

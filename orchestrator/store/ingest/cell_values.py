@@ -1,0 +1,123 @@
+"""Keep the values of cells, and the places of the newest values, in step with the measurements.
+
+Views of cells read these rows. Ranking all measurements of a database for each question takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import BindParameter, Connection, bindparam, text
+
+from orchestrator.store.ingest.events import MetricReport
+from orchestrator.store.schema import tables as t
+from orchestrator.store.sql.bulk import insert_rows
+
+
+class CountedTrial(NamedTuple):
+    """Hold what a trial adds to the cell of its job."""
+
+    job_id: int
+    kind: str
+    metrics: Sequence[MetricReport]
+
+
+class _Key(NamedTuple):
+    job_id: int
+    kind: str
+    metric: str
+
+
+class _Value(NamedTuple):
+    value: float
+    unit: str | None
+    source: str | None
+
+
+def refresh_cells(connection: Connection, counted: Collection[CountedTrial]) -> None:
+    """Write the values of the cells that these trials add to, within the transaction of the measurements.
+
+    The measurements are stored already. The rows of the jobs' devices in their runs must be locked, so that no other
+    writer adds measurements meanwhile.
+    """
+    jobs = sorted({trial.job_id for trial in counted})
+    if not jobs:
+        return
+    before = {_Key(*row) for row in connection.execute(_FORGET, {"jobs": jobs})}
+    begun = {key.job_id for key in before}
+    values: dict[_Key, list[_Value]] = defaultdict(list)
+    # A job without a value so far has no counted measurement but these. The others are read: a median needs them all.
+    for trial in counted:
+        if trial.job_id not in begun:
+            for one in trial.metrics:
+                values[_Key(trial.job_id, trial.kind, one.name)].append(_Value(one.value, one.unit, one.source))
+    for job, kind, metric, *value in connection.execute(_MEASURED, {"jobs": sorted(begun)}) if begun else ():
+        values[_Key(job, kind, metric)].append(_Value(*value))
+    insert_rows(connection, t.cell_value, [_cell(key, found) for key, found in values.items()])
+    new = sorted({key.job_id for key in values.keys() - before})
+    if new:
+        connection.execute(_POINT_TO_NEWEST, {"jobs": new})
+
+
+def _cell(key: _Key, found: Sequence[_Value]) -> dict[str, Any]:
+    ordered = sorted(found, key=_number)
+    sources = {one.source for one in found}
+    return {
+        **key._asdict(),
+        "unit": ordered[0].unit,
+        "trials": len(ordered),
+        "value": _middle(ordered[(len(ordered) - 1) // 2].value, ordered[len(ordered) // 2].value),
+        "value_min": ordered[0].value,
+        "value_max": ordered[-1].value,
+        "source": sources.pop() if len(sources) == 1 else "several",
+    }
+
+
+def _number(one: _Value) -> float:
+    return one.value
+
+
+def _middle(low: float, high: float) -> float:
+    """Return the mean of the two middle values, which may be one value twice. The sum of large values overflows."""
+    return low if low == high else (low + high) / 2 if abs(high) < _HALF and abs(low) < _HALF else low / 2 + high / 2
+
+
+_HALF = 2.0**1023
+_JOBS: BindParameter[Sequence[int]] = bindparam("jobs", expanding=True)
+_FORGET = text("DELETE FROM cell_value WHERE job_id IN :jobs RETURNING job_id, kind, metric").bindparams(_JOBS)
+_MEASURED = text(
+    """
+SELECT trial.job_id, trial.kind, measurement.metric, measurement.value, measurement.unit, measurement.source
+FROM trial
+JOIN attempt ON attempt.trial_id = trial.id AND attempt.counted
+JOIN measurement ON measurement.attempt_id = attempt.id
+WHERE trial.job_id IN :jobs AND measurement.value IS NOT NULL
+"""
+).bindparams(_JOBS)
+# In the order of the key, because each row is locked: two writers of the same series never wait for each other.
+_POINT_TO_NEWEST = text(
+    """
+INSERT INTO latest_value (series_id, kind, metric, job_id, run_id, run_started_at)
+SELECT series_id, kind, metric, job_id, run_id, started_at
+FROM (
+    SELECT
+        job.series_id, cell_value.kind, cell_value.metric, cell_value.job_id, run.id AS run_id, run.started_at,
+        row_number() OVER (
+            PARTITION BY job.series_id, cell_value.kind, cell_value.metric
+            ORDER BY run.started_at DESC, run.id DESC, job.id
+        ) AS age
+    FROM cell_value
+    JOIN job ON job.id = cell_value.job_id
+    JOIN run_device ON run_device.id = job.run_device_id
+    JOIN run ON run.id = run_device.run_id
+    WHERE cell_value.job_id IN :jobs
+) AS aged
+WHERE age = 1
+ORDER BY series_id, kind, metric
+ON CONFLICT (series_id, kind, metric) DO UPDATE SET
+    job_id = excluded.job_id, run_id = excluded.run_id, run_started_at = excluded.run_started_at
+WHERE (excluded.run_started_at, excluded.run_id) > (latest_value.run_started_at, latest_value.run_id)
+"""
+).bindparams(_JOBS)

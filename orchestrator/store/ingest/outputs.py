@@ -1,0 +1,63 @@
+"""Check what a trial computed for its inputs: the outputs of a preflight, and the results by input."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from device_worker.protocol.limits import INT32_MAX, OUTPUT_BYTES_MAX
+from orchestrator.domain.input_results import InputEncoding, input_bytes
+from orchestrator.store.values.fields import Fields
+from orchestrator.store.values.hygiene import Unfit
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Hold the outputs of a preflight: `count` times `values_per_output` float32 values, little-endian."""
+
+    inputs: str
+    count: int
+    values_per_output: int
+    data: bytes
+    top1: list[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class InputResults:
+    """Hold what a trial got for each input of a data set: `count` bits (right or wrong) or float32 scores."""
+
+    metric: str
+    dataset_sha256: str
+    encoding: str
+    count: int
+    data: bytes
+
+
+def read_outputs(fields: Fields) -> Outputs:
+    """Return the outputs of a report. Raise Unfit if the bytes do not hold what the fields say."""
+    fields.one_of("dtype", ("f4",))
+    count = fields.integer("count", 0, OUTPUT_BYTES_MAX)
+    values_per_output = fields.integer("values_per_output", 0, INT32_MAX)
+    data = fields.base64("data")
+    # Outputs too large to keep arrive with a count of 0 (and the size of one): the preflight is stored without them.
+    if len(data) > OUTPUT_BYTES_MAX or len(data) != 4 * count * values_per_output:
+        raise Unfit(f"outputs: {len(data)} bytes do not hold {count} x {values_per_output} numbers")
+    top1 = list(fields.items("top1", OUTPUT_BYTES_MAX))
+    # Not isinstance, because True is an int.
+    if any(type(index) is not int or not 0 <= index <= INT32_MAX for index in top1):
+        raise Unfit("outputs: top1 is not a list of indices")
+    return Outputs(fields.one_of("inputs", ("dataset", "random")), count, values_per_output, data, top1 or None)
+
+
+def read_input_results(fields: Fields) -> InputResults:
+    """Return the results by input of a report. Raise Unfit if the bytes do not hold what the fields say."""
+    encoding = fields.one_of("encoding", tuple(InputEncoding))
+    count, data = fields.integer("count", 1, 8 * OUTPUT_BYTES_MAX), fields.base64("data")
+    if len(data) > OUTPUT_BYTES_MAX or len(data) != input_bytes(InputEncoding(encoding), count):
+        raise Unfit(f"input_results: {len(data)} bytes do not hold {count} results of encoding {encoding}")
+    dataset = fields.name("dataset_sha256", 64)
+    if not _SHA256.fullmatch(dataset):
+        raise Unfit("input_results: dataset_sha256 is not a SHA-256 in lower-case hex")
+    return InputResults(fields.name("metric"), dataset, encoding, count, data)

@@ -1,0 +1,70 @@
+"""Read and write the levels that baselines name, within a transaction of the caller."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, true, update
+
+from orchestrator.domain.baseline import Baseline, BaselineKind, NewBaseline
+from orchestrator.store.records.named_series import NAMED_SERIES, series_in, with_series
+from orchestrator.store.schema import tables as t
+from orchestrator.store.values.hygiene import clean_text
+
+REASON_MAX = 1_000
+
+
+def insert_levels(connection: Connection, new: NewBaseline, now: datetime) -> list[Baseline]:
+    """Record a choice. The present levels that the choice covers wholly are superseded."""
+    _supersede(connection, new, now)
+    row = {
+        "name": new.name,
+        "run_id": new.run,
+        "metric": new.metric,
+        "kind": new.kind.value,
+        "reason": clean_text(new.reason, REASON_MAX),
+        "pinned_by": new.who,
+        "pinned_at": now,
+    }
+    statement = insert(t.baseline).returning(t.baseline.c.id)
+    ids = [connection.execute(statement, {**row, "series_id": series}).scalar_one() for series in new.series or (None,)]
+    return read_levels(connection, t.baseline.c.id.in_(ids))
+
+
+def read_levels(connection: Connection, condition: ColumnElement[bool]) -> list[Baseline]:
+    """Return the levels that a condition selects, the oldest first."""
+    statement = (
+        select(t.baseline, t.run.c.started_at.label("run_started_at"), *NAMED_SERIES)
+        .select_from(with_series(t.baseline).join(t.run, t.run.c.id == t.baseline.c.run_id))
+        .where(condition)
+        .order_by(t.baseline.c.id)
+    )
+    return [_level(row) for row in connection.execute(statement)]
+
+
+def _supersede(connection: Connection, new: NewBaseline, now: datetime) -> None:
+    levels = t.baseline.c
+    covered = and_(
+        levels.name == new.name,
+        levels.superseded_at.is_(None),
+        levels.series_id.in_(new.series) if new.series else true(),
+        levels.metric == new.metric if new.metric is not None else true(),
+    )
+    connection.execute(update(t.baseline).where(covered).values(superseded_at=now))
+
+
+def _level(row: Any) -> Baseline:
+    return Baseline(
+        id=row.id,
+        name=row.name,
+        run=row.run_id,
+        run_started_at=row.run_started_at,
+        kind=BaselineKind(row.kind),
+        pinned_at=row.pinned_at,
+        pinned_by=row.pinned_by,
+        reason=row.reason,
+        series=series_in(row),
+        metric=row.metric,
+        superseded_at=row.superseded_at,
+    )

@@ -1,0 +1,152 @@
+"""Separate the done trials of a run from the trials to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, and_, case, func, select
+
+from device_worker.protocol.vocabulary import FailureKind, Outcome
+from orchestrator.domain.plan.document import granted_retries
+from orchestrator.domain.plan.values import TrialKind
+from orchestrator.domain.run import DeviceRunState, MissingTrial, TrialState
+from orchestrator.domain.sweep import Retries
+from orchestrator.store.schema import tables as t
+from orchestrator.store.sql.engine import Database
+from orchestrator.store.values.wording import describe_failure
+
+
+class ProgressTable:
+    """Play the role `RunProgress`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def done_trials(self, run: str, device: str, retry_failed: bool) -> Sequence[str]:
+        """Return the keys of the trials not to be run again, in the order of the plan."""
+        # A cancelled attempt says nothing about the trial.
+        of_itself = and_(t.attempt.c.outcome == Outcome.FAILED, t.attempt.c.failure_kind != FailureKind.CANCELLED)
+        failed = func.count(case((of_itself, 1)))
+        invalid = func.count(case((and_(t.attempt.c.outcome == Outcome.OK, t.attempt.c.counted.is_(False)), 1)))
+        statement = (
+            select(
+                t.trial.c.key,
+                t.trial.c.kind,
+                t.trial.c.state,
+                t.trial.c.job_id,
+                failed.label("failed"),
+                invalid.label("invalid"),
+            )
+            .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
+            .join(t.device, t.device.c.id == t.run_device.c.device_id)
+            .outerjoin(t.attempt, t.attempt.c.trial_id == t.trial.c.id)
+            .where(t.run_device.c.run_id == run, t.device.c.name == device)
+            .group_by(
+                t.trial.c.id, t.trial.c.key, t.trial.c.kind, t.trial.c.state, t.trial.c.job_id, t.trial.c.position
+            )
+            .order_by(t.trial.c.position)
+        )
+        plan = (
+            select(t.run_device.c.plan_document)
+            .join(t.device, t.device.c.id == t.run_device.c.device_id)
+            .where(t.run_device.c.run_id == run, t.device.c.name == device)
+        )
+        with self._database.read() as connection:
+            document = connection.execute(plan).scalar()
+            rows = connection.execute(statement).all()
+        retries = granted_retries(document) if document else Retries(failed=0, invalid=0)
+        done = {row.key: row for row in rows if _is_done(row, retries, retry_failed=retry_failed)}
+        # A failed preflight is left out while trials of its job are open. Named as done, the preflight would count as
+        # passed on the device, and a cell rejected before a resume would be measured after it.
+        open_jobs = {row.job_id for row in rows if row.key not in done}
+        return [key for key, row in done.items() if not (_is_rejection(row) and row.job_id in open_jobs)]
+
+    def rejected_jobs(self, run: str) -> Mapping[str, frozenset[str]]:
+        """Return by device the keys of the jobs whose preflight failed."""
+        statement = (
+            select(t.device.c.name, t.job.c.key)
+            .join(t.run_device, t.run_device.c.device_id == t.device.c.id)
+            .join(t.trial, t.trial.c.run_device_id == t.run_device.c.id)
+            .join(t.job, t.job.c.id == t.trial.c.job_id)
+            .where(
+                t.run_device.c.run_id == run,
+                t.trial.c.kind == TrialKind.PREFLIGHT.value,
+                t.trial.c.state == TrialState.FAILED.value,
+            )
+        )
+        rejected: dict[str, set[str]] = {}
+        with self._database.read() as connection:
+            for row in connection.execute(statement):
+                rejected.setdefault(row.name, set()).add(row.key)
+        return {device: frozenset(jobs) for device, jobs in rejected.items()}
+
+    def missing_trials(self, run: str) -> Sequence[MissingTrial]:
+        """Return every measure trial without a usable result, with the reason."""
+        last_finished = (
+            select(func.max(t.attempt.c.ordinal))
+            .where(t.attempt.c.trial_id == t.trial.c.id, t.attempt.c.finished_seq.is_not(None))
+            .correlate(t.trial)
+            .scalar_subquery()
+        )
+        statement = (
+            select(
+                t.device.c.name.label("device"),
+                t.run_device.c.state.label("device_state"),
+                t.run_device.c.error,
+                t.job.c.label,
+                t.trial.c.key,
+                t.trial.c.state,
+                t.trial.c.skip_reason,
+                t.attempt.c.invalid,
+                t.attempt.c.failure_kind,
+                t.attempt.c.failure_message,
+            )
+            .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
+            .join(t.device, t.device.c.id == t.run_device.c.device_id)
+            .join(t.job, t.job.c.id == t.trial.c.job_id)
+            .outerjoin(t.attempt, and_(t.attempt.c.trial_id == t.trial.c.id, t.attempt.c.ordinal == last_finished))
+            .where(
+                t.run_device.c.run_id == run,
+                t.trial.c.kind == TrialKind.MEASURE.value,
+                t.trial.c.state != TrialState.MEASURED.value,
+            )
+            .order_by(t.run_device.c.id, t.trial.c.position)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        return [MissingTrial(row.device, row.label, row.key, TrialState(row.state), _reason(row)) for row in rows]
+
+
+def _is_rejection(row: Row[*tuple[Any, ...]]) -> bool:
+    """Return True for a failed preflight."""
+    return row.kind == TrialKind.PREFLIGHT.value and TrialState(row.state) is TrialState.FAILED
+
+
+def _is_done(row: Row[*tuple[Any, ...]], retries: Retries, *, retry_failed: bool) -> bool:
+    match TrialState(row.state):
+        case TrialState.MEASURED:
+            return True
+        case TrialState.SKIPPED:
+            return not retry_failed
+        case TrialState.FAILED:
+            return not retry_failed and row.failed > retries.failed
+        case TrialState.INVALID:
+            return not retry_failed and row.invalid > retries.invalid and row.kind != TrialKind.PREFLIGHT.value
+        case _:
+            return False
+
+
+def _reason(row: Row[*tuple[Any, ...]]) -> str:
+    match TrialState(row.state):
+        case TrialState.SKIPPED:
+            return row.skip_reason or "its preflight failed"
+        case TrialState.FAILED:
+            return describe_failure(row.failure_kind, row.failure_message) or "failed"
+        case TrialState.INVALID:
+            return ", ".join(row.invalid or ()) or "invalid"
+        case TrialState.RUNNING:
+            # The trial's state is from the log. A runner that was killed wrote no end of the trial.
+            return "running" if row.device_state == DeviceRunState.RUNNING else "interrupted"
+        case _:
+            return row.error or "not run"

@@ -1,0 +1,1 @@
+"""Define tables and views, and upgrade databases to the present schema."""

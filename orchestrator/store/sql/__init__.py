@@ -1,0 +1,1 @@
+"""Open SQLite and PostgreSQL databases, and hide the differences between the two."""

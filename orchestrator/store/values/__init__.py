@@ -1,0 +1,1 @@
+"""Check and convert single values on the way to and from rows."""

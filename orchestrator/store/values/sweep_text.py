@@ -1,0 +1,21 @@
+"""Read what the text of a recorded sweep allows to fail, without the cost of a parser for sweeps that allow nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.sweep import Setting
+
+
+def allowed_in(document: str) -> tuple[Mapping[str, Setting], ...]:
+    """Return the rules of `allow_failures` of a sweep, none for a text that is no sweep of this release."""
+    if "allow_failures" not in document:
+        return ()
+    # Imported late: a list of runs is typed all day, and most sweeps have no rule.
+    from orchestrator.specs.sweep import allowed_failures
+
+    try:
+        return allowed_failures(document, "the recorded sweep")
+    except ConfigError:  # an unreadable text must not keep a whole list of runs from being shown
+        return ()

@@ -1,0 +1,43 @@
+"""Controller and worker agree on engines: which there are, what each imports, and which settings each of them knows."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from device_worker.protocol.plan import EXEC_ENGINE
+from device_worker.trial.runtimes import ENGINES as WORKERS_ENGINES
+from device_worker.trial.runtimes.base import AUTO as WORKERS_AUTO
+from device_worker.trial.runtimes.base import Runtime as WorkersRuntime
+from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
+from orchestrator.domain.runtimes import AUTO, ENGINES, RUNTIMES, Engine, Runtime, engine_of
+
+
+def runtime_class(engine: str) -> type[WorkersRuntime]:
+    module, _, name = WORKERS_ENGINES[engine].place.partition(":")
+    found: type[WorkersRuntime] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def test_the_worker_has_every_engine_of_the_table_and_no_other() -> None:
+    assert set(ENGINES) == set(WORKERS_ENGINES)
+    assert AUTO == WORKERS_AUTO
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_what_a_sweep_may_set_is_what_the_worker_understands(engine: Engine) -> None:
+    assert runtime_class(engine.name).engine == engine.name
+    assert engine.settings is not None
+    assert sorted(engine.settings) == sorted(runtime_class(engine.name).settings)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=RUNTIMES)
+def test_the_worker_knows_the_module_of_every_runtime_and_its_distribution(runtime: Runtime) -> None:
+    assert WORKERS_ENGINES[runtime.engine.name].distributions[runtime.module] == runtime.name
+
+
+def test_every_engine_loads_a_format_and_a_program_loads_any() -> None:
+    assert all(engine.formats for engine in ENGINES.values())
+    program = RuntimeSpec("exec/demo", RuntimeSource.EXEC, "demo", program=ExecProgram(("sh",)))
+    assert engine_of(program) == Engine(EXEC_ENGINE, None, None)

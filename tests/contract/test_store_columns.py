@@ -1,0 +1,156 @@
+"""Every documented column has a writer: a whole life of two runs leaves a value in each of them."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import date
+
+from sqlalchemy import Boolean, Column, ColumnElement, func, select
+
+from device_worker.protocol.vocabulary import FailureKind, Outcome, RunOutcome
+from orchestrator.domain.annotation import Note
+from orchestrator.domain.baseline import BaselineKind, NewBaseline
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.lease import LeaseRequest
+from orchestrator.domain.night import NightRun, NightStage
+from orchestrator.domain.plan.values import Excluded, TrialKind
+from orchestrator.domain.recovery import Rung
+from orchestrator.domain.regression import Actor, Direction, Figures, Move, RegressionState, Suspicion
+from orchestrator.domain.run import DeviceRunState
+from orchestrator.store.ingest import events
+from orchestrator.store.ingest.attempt_rows import PART_WRITERS
+from orchestrator.store.schema import tables
+from orchestrator.store.store import Store
+from orchestrator.testing.event_logs import (
+    FACTS,
+    STARTED_AT,
+    WORKER_SHA256,
+    EventLog,
+    Sampled,
+    input_results,
+    number,
+    outputs,
+    power_account,
+    power_figure,
+    sample_device,
+    sample_header,
+    sample_model,
+    sample_plan,
+    sample_sweep,
+    save_plan,
+    save_snapshot,
+)
+
+PI, NANO = sample_device("pi-03"), sample_device("nano-01")
+MODEL, SWEEP = replace(sample_model(), license="Apache-2.0"), sample_sweep(variants=("fp32", "int8"))
+SAMPLES = Sampled("latency_ns", [40_000 + number for number in range(3_000)])
+IN_A_COLUMN_OF_ATTEMPT = {
+    "ok",
+    "attempt",
+    "failure",
+    "duration_ns",
+    "conditions",
+    "conditions_before",
+    "invalid",
+    "exclusive",
+    "runtime",
+    "window",
+}
+NAMES_THE_TRIAL = {"trial", "job"}
+
+
+def live(store: Store) -> None:
+    """Let everything happen to two runs that a database keeps."""
+    ann = LeaseRequest("ann@ws1", "pid 100", "run", None, 60.0)
+    queue = LeaseRequest("bob@ws2", "pid 200", "other", None, 60.0, queues=True)
+    for run in ("run", "other"):
+        store.runs.create_run(sample_header(run, SWEEP, MODEL), MODEL, [PI, NANO])
+    store.leases.request_leases([PI], ann)
+    store.leases.request_leases([replace(PI, exclusive=False)], queue)
+    reserved = store.leases.request_leases([NANO], LeaseRequest("ann@ws1", "pid 101", None, "bisecting", 60.0))
+    measure(store)
+    store.runs.set_device_state("run", "nano-01", DeviceRunState.FAILED, "no route", "is it on?")
+    store.recovery.end_rung(store.recovery.begin_rung("run", "nano-01", Rung.REBOOT, "no answer"), succeeded=False)
+    store.recovery.quarantine(NANO, "it did not come back", "ann@ws1", "run")
+    store.recovery.readmit("nano-01", "bob@ws2")
+    store.leases.end_leases([granted.lease.id for granted in reserved.values() if hasattr(granted, "lease")])
+    store.leases.database_id()
+    judge(store)
+
+
+def judge(store: Store) -> None:
+    """Let two nights confirm a regression, and people decide on it."""
+    series = store.results.cell_results("run", "latency_ns")[0].series
+    assert series is not None
+    for night in ("night-1", "night-2"):
+        store.nights.begin_night(night, "lab")
+    store.nights.add_run("night-1", NightRun(NightStage.CONFIRMATION, SWEEP.name, "run", 1))
+    store.nights.end_night("night-1", 1, {"cells": 1})
+    figures = Figures(1.05, 1.04, 1.06, 10, 10)
+    suspicion = Suspicion("lab", "night-1", series, "latency_ns", Direction.ROSE, "run", "other", figures)
+    found = store.regressions.suspect(suspicion, "ann@ws1", "first look")
+    confirm = Move(RegressionState.CONFIRMED, Actor.NIGHT, "ann@ws1", night="night-1")
+    store.regressions.move(found.id, confirm)
+    store.regressions.move(found.id, Move(RegressionState.ACCEPTED, Actor.PERSON, "bob@ws2", "wanted"))
+    store.baselines.record(NewBaseline("lab", "other", BaselineKind.PINNED, "ann@ws1", "a release"))
+    day = date(2026, 3, 1)
+    store.annotations.annotate(Note(day, day, "fan replaced", "ann@ws1", device="pi-03"))
+    store.annotations.annotate(Note(day, day, "odd", "ann@ws1", series=series, run="run"))
+
+
+def measure(store: Store) -> None:
+    """Take one device through its plan, with everything that trials can bring."""
+    plan = replace(sample_plan(PI, SWEEP, MODEL), excluded=(Excluded("fp16 · tflite", "no such file"),))
+    facts = Facts({**FACTS, "boot_id": "boot-1"})
+    save_plan(store, "run", plan, save_snapshot(store, PI, facts, STARTED_AT), WORKER_SHA256)
+    log = EventLog("run", plan).runner_started()
+    good, bad = plan.jobs
+    for trial in plan.trials:
+        if trial.job == bad.key and trial.kind is TrialKind.MEASURE:
+            log.skipped(trial.key)
+        elif trial.kind is TrialKind.MEASURE:
+            log.started(trial.key).finished(trial.key, [SAMPLES], invalid=["too-hot"])
+            log.started(trial.key, 2).finished(
+                trial.key,
+                [SAMPLES, power_figure("power_mean_w", 4.5)],
+                attempt=2,
+                window={"begin_mono_ns": 1_000, "end_mono_ns": 2_000},
+                power=power_account(idle_w=2.5, reason="none", energy_reason="idle", caution="means"),
+            )
+        elif trial.job == good.key:
+            log.started(trial.key).finished(
+                trial.key,
+                [number("accuracy_top1", 1.0)],
+                outputs=outputs([[0.1, 0.9]]),
+                input_results=input_results([True]),
+            )
+        else:
+            failure = {"kind": FailureKind.SIGNAL, "message": "killed", "signal": "SIGSEGV", "exit_code": 1}
+            failure["stderr_tail"] = "Traceback"
+            log.started(trial.key).finished(trial.key, outcome=Outcome.FAILED, failure=failure)
+    store.logs.ingest([log.run_finished(RunOutcome.COMPLETE).arrived()])
+
+
+def is_written(column: Column[object]) -> ColumnElement[int]:
+    """Count the rows in which the column says more than it does by itself."""
+    default = getattr(column.server_default, "arg", None)
+    by_itself = default if isinstance(column.type, Boolean) else int(str(default or 0))
+    said = column if default is None else func.nullif(column, by_itself)
+    return func.count(said).label(column.name)
+
+
+def test_every_documented_column_is_written(store: Store) -> None:
+    live(store)
+    with store.database.read() as connection:
+        counts = [
+            (f"{table.name}.{name}", count)
+            for table in tables.metadata.sorted_tables
+            for name, count in connection.execute(select(*map(is_written, table.columns))).one()._mapping.items()
+        ]
+    assert [name for name, count in counts if not count] == []
+
+
+def test_every_part_of_a_finished_attempt_has_a_place() -> None:
+    """What `trial-finished` is read for is written: into columns of `attempt`, or by a writer of its own."""
+    parts = {field.name for field in fields(events.TrialFinished)}
+    assert parts == IN_A_COLUMN_OF_ATTEMPT | NAMES_THE_TRIAL | set(PART_WRITERS)

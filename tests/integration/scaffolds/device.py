@@ -1,0 +1,127 @@
+"""Scaffolds of what a device measures with."""
+
+from __future__ import annotations
+
+import re
+
+from tests.integration.scaffolds.recipe import Command, Scaffold, after, in_turn, instead
+
+BATTERY = '''"""Read a battery's power from the kernel's power supply class.
+
+Source: Documentation/ABI/testing/sysfs-class-power.
+"""
+
+from __future__ import annotations
+
+from device_worker.protocol.vocabulary import SourceKind
+from device_worker.sensing.power.base import PowerSource
+from device_worker.system import system_files
+
+_POWER = "/sys/class/power_supply/BAT0/power_now"
+
+
+class Battery(PowerSource):
+    """Gauge the power that the battery gives, in microwatts."""
+
+    name = "battery BAT0"
+    kind = SourceKind.POWER_GAUGE
+    period_s = 0.5  # the fuel gauge has a new value twice a second
+
+    def read(self):
+        # type: () -> int | None
+        """Return microwatts, or None while the file cannot be read."""
+        return system_files.read_int(_POWER)
+
+
+def open_source():
+    # type: () -> Battery | None
+    """Return the battery, or None where the device has none."""
+    source = Battery()
+    return source if source.read() is not None else None
+'''
+
+POWER_SOURCE = Scaffold(
+    name="battery",
+    proof="battery",
+    files={"device_worker/sensing/power/battery.py": BATTERY},
+    edits={
+        "device_worker/sensing/power/__init__.py": lambda text: text.replace(
+            "import hwmon, rapl", "import battery, hwmon, rapl"
+        ).replace('("hwmon", hwmon.open_source)', '("hwmon", hwmon.open_source), ("battery", battery.open_source)'),
+        "tests/worker/test_power_sources.py": lambda text: text.replace(
+            "from device_worker.sensing.power import hwmon, rapl",
+            "from device_worker.sensing.power import battery, hwmon, rapl",
+        ).replace(
+            "SOURCES = [\n",
+            "SOURCES = [\n"
+            "    pytest.param(\n"
+            '        battery,\n        {"sys/class/power_supply/BAT0/power_now": "4200000\\n"},\n'
+            '        "battery BAT0",\n        SourceKind.POWER_GAUGE,\n'
+            '        4200000,\n        id="battery",\n    ),\n',
+        ),
+    },
+)
+
+SWAP = '''"""Watch the swap space in use: a trial that swaps measures the disk."""
+
+from __future__ import annotations
+
+from device_worker.sensing.conditions.base import Condition
+from device_worker.system import system_files
+
+
+class Swap(Condition):
+    """The swap space in use, in bytes."""
+
+    reading = "swap_bytes"
+    limit = "swap_bytes_max"
+    invalid = "swapping"
+    unanswered = "swapping-unknown"
+
+    def read(self):
+        # type: () -> int | None
+        """Return the swap space in use now."""
+        total = system_files.read_kib("/proc/meminfo", "SwapTotal")
+        free = system_files.read_kib("/proc/meminfo", "SwapFree")
+        return None if total is None or free is None else total - free
+
+    def explain_unknown(self):
+        # type: () -> str
+        """Return what is missing."""
+        return "/proc/meminfo has no line SwapTotal or SwapFree"
+'''
+
+CONDITION = Scaffold(
+    name="swap",
+    proof="swap",
+    files={"device_worker/sensing/conditions/swap.py": SWAP},
+    edits={
+        "device_worker/sensing/conditions/table.py": in_turn(
+            instead(r"import (.*), temperature, throttling$", r"import \1, swap, temperature, throttling"),
+            instead(r"^CONDITIONS = \($", "CONDITIONS = (\n    swap.Swap,"),
+        ),
+        "orchestrator/domain/device.py": after(
+            "    temperature_c_max: float | None = _condition(most=200)\n",
+            "    swap_bytes_max: float | None = _condition(most=1 << 40)\n",
+        ),
+        "tests/worker/test_conditions.py": after(
+            "READINGS = [\n",
+            '    pytest.param("swap_bytes", {"proc/meminfo": "SwapTotal: 9 kB\\nSwapFree: 8 kB\\n"}, 1024, id="swap"),'
+            "\n",
+        ),
+        "tests/unit/reporting/golden/devices.json": lambda text: re.sub(
+            r'^( *)(?="cpu_pressure_max_percent")', r'\1"swap_bytes_max": null,\n\1', text, flags=re.MULTILINE
+        ),
+    },
+    then=(Command(("-m", "orchestrator.reporting.json_document")),),
+)
+
+METRIC = Scaffold(
+    name="beam_mj",
+    proof="beam_mj",
+    edits={
+        "orchestrator/domain/metric.py": after(
+            "_REGISTERED = (\n", '    Metric("beam_mj", Unit.MILLIJOULES, Direction.LOWER, 0.02),\n'
+        )
+    },
+)

@@ -1,0 +1,141 @@
+"""Which artifact of a variant a cell gets, and which cells have none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.domain.blob import BlobKind
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.model import Artifact, Format, Variant, format_of_file
+from orchestrator.domain.plan.admit import files_needed
+from orchestrator.domain.plan.compose import plan_device
+from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
+from orchestrator.domain.runtimes import RUNTIMES, artifact_for
+from tests.unit.domain.plan_documents import document, reasons
+from tests.unit.domain.planning import MODEL, NEW, OLD, ONNX, PROGRAM, SWEEP, inputs, with_artifacts
+
+BOTH = with_artifacts("fp32", Format.TFLITE, Format.ONNX)
+TWO_ENGINES = replace(SWEEP, runtimes=(OLD, ONNX), matrix={"threads": (1,)})
+
+
+def test_each_runtime_gets_the_artifact_that_it_loads() -> None:
+    plan = plan_device(inputs(TWO_ENGINES, BOTH))
+    chosen = {job["label"]: (job["engine"], job["module"], job["model"]["name"]) for job in document(plan)["jobs"]}
+    assert chosen == {
+        "fp32 · tflite-runtime==2.14.0 · threads=1": ("tflite", "tflite_runtime.interpreter", "digits-fp32.tflite"),
+        "fp32 · onnxruntime==1.20.1 · threads=1": ("onnxruntime", "onnxruntime", "digits-fp32.onnx"),
+        "int8 · tflite-runtime==2.14.0 · threads=1": ("tflite", "tflite_runtime.interpreter", "digits-int8.tflite"),
+    }
+
+
+def test_a_cell_without_an_artifact_for_its_runtime_is_excluded_and_says_why() -> None:
+    plan = plan_device(inputs(TWO_ENGINES, BOTH))
+    assert reasons(plan) == {
+        "int8 · onnxruntime==1.20.1 · threads=1": "onnxruntime loads onnx, and int8 has tflite alone"
+    }
+
+
+def test_a_format_that_no_engine_loads_is_excluded_everywhere() -> None:
+    model = with_artifacts("fp32", Format.KERAS, Format.ENDPOINT)
+    plan = plan_device(inputs(replace(TWO_ENGINES, variants=("fp32",)), model))
+    assert plan.jobs == ()
+    assert set(reasons(plan).values()) == {
+        "tflite loads tflite, and fp32 has keras and endpoint alone",
+        "onnxruntime loads onnx, and fp32 has keras and endpoint alone",
+    }
+
+
+def test_only_artifacts_that_a_runtime_of_the_sweep_loads_are_files_of_the_sweep() -> None:
+    def models(runtimes: tuple[RuntimeSpec, ...]) -> set[str]:
+        needed = files_needed(replace(SWEEP, runtimes=runtimes), BOTH)
+        return {path.rpartition("/")[2] for path, kind in needed.items() if kind is BlobKind.MODEL}
+
+    assert models((OLD, NEW)) == {"digits-fp32.tflite", "digits-int8.tflite"}
+    assert models((ONNX,)) == {"digits-fp32.onnx"}
+    assert models((OLD, ONNX)) == {"digits-fp32.tflite", "digits-int8.tflite", "digits-fp32.onnx"}
+
+
+def test_another_artifact_changes_no_job_and_no_byte_of_a_plan_that_does_not_use_it() -> None:
+    before, after = plan_device(inputs(SWEEP, MODEL)), plan_device(inputs(SWEEP, BOTH))
+    assert [job.key for job in after.jobs] == [job.key for job in before.jobs]
+    assert after.document == before.document
+
+
+def test_a_job_keeps_its_key_when_its_artifact_changes() -> None:
+    renamed = replace(MODEL.variants["fp32"], artifacts=(Artifact(Format.TFLITE, "/elsewhere/x.lite", "e" * 64),))
+    model = replace(MODEL, variants={**MODEL.variants, "fp32": renamed})
+    sweep = replace(SWEEP, variants=("fp32",), runtimes=(OLD,))
+    files = {path: replace(blob, sha256="e" * 64) for path, blob in inputs(sweep, model).files.items()}
+    files |= {path: blob for path, blob in inputs(sweep).files.items() if path.endswith(".npz")}
+    rebuilt = plan_device(inputs(sweep, model, files=files))
+    assert [job.key for job in rebuilt.jobs] == [job.key for job in plan_device(inputs(sweep)).jobs]
+    assert rebuilt.sha256 != plan_device(inputs(sweep)).sha256
+
+
+@pytest.mark.parametrize(("wanted", "chosen"), [(None, "keras"), (Format.ONNX, "onnx"), (Format.TORCH, None)])
+def test_a_program_gets_the_format_that_it_asks_for_or_the_first(wanted: Format | None, chosen: str | None) -> None:
+    assert PROGRAM.program is not None
+    program = replace(PROGRAM, program=replace(PROGRAM.program, format=wanted))
+    model = with_artifacts("fp32", Format.KERAS, Format.ONNX)
+    artifact = artifact_for(model.variants["fp32"], program)
+    assert (artifact and artifact.format) == chosen
+
+
+def test_an_engine_of_several_formats_takes_the_one_that_it_prefers() -> None:
+    variant = with_artifacts("fp32", Format.ONNX, Format.TFLITE, Format.KERAS).variants["fp32"]
+    preferred = variant.artifact_in((Format.SAVED_MODEL, Format.KERAS, Format.TFLITE))
+    assert preferred is not None
+    assert preferred.format is Format.KERAS
+
+
+@pytest.mark.parametrize(
+    ("file", "form"),
+    [
+        ("digits.tflite", Format.TFLITE),
+        ("a.b/Model.ONNX", Format.ONNX),
+        ("x.h5", Format.KERAS),
+        ("x.pt2", Format.TORCH),
+        ("x.bin", Format.OTHER),
+        ("tflite", Format.TFLITE),
+        ("", Format.OTHER),
+    ],
+)
+def test_a_file_tells_its_format_by_its_ending(file: str, form: Format) -> None:
+    assert format_of_file(file) is form
+
+
+def test_every_runtime_of_the_table_loads_a_variant_of_its_own_format() -> None:
+    for runtime in RUNTIMES.values():
+        spec = RuntimeSpec(f"{runtime.name}=={runtime.example}", RuntimeSource.BUNDLE, runtime.name, runtime.example)
+        for form in runtime.engine.formats or ():
+            variant = Variant(
+                "v", (Artifact(Format.OTHER, "/o", "0" * 64), Artifact(form, "/f", "1" * 64)), "fp32", "x"
+            )
+            assert artifact_for(variant, spec) == variant.artifacts[1]
+
+
+def test_a_device_that_never_looked_for_an_engine_is_asked_all_the_same() -> None:
+    """Facts of an older worker name `tflite` alone."""
+    sweep = replace(TWO_ENGINES, runtimes=(RuntimeSpec("system/onnxruntime", RuntimeSource.SYSTEM, "onnxruntime"),))
+    runs = {
+        known: bool(plan_device(inputs(sweep, BOTH, facts=Facts({"system_runtimes": dict(known)}))).jobs)
+        for known in ((("tflite", ()),), (("tflite", ()), ("onnxruntime", ())), (("onnxruntime", ("onnxruntime",)),))
+    }
+    assert list(runs.values()) == [True, False, True]
+
+
+def test_the_environment_hash_changes_only_when_a_runtime_is_installed() -> None:
+    """A newer worker looks for more engines; the device has not changed by that."""
+    before = Facts({"kernel": "6.1", "system_runtimes": {"tflite": []}}).environment_hash
+    assert Facts({"kernel": "6.1", "system_runtimes": {"tflite": [], "onnxruntime": []}}).environment_hash == before
+    installed = {"tflite": [], "onnxruntime": ["onnxruntime"]}
+    assert Facts({"kernel": "6.1", "system_runtimes": installed}).environment_hash != before
+
+
+def test_a_program_without_a_format_loads_a_file_of_any() -> None:
+    program = RuntimeSpec("exec/x", RuntimeSource.EXEC, "x", program=ExecProgram(("sh",)))
+    plan = plan_device(inputs(replace(SWEEP, runtimes=(program,), matrix={}), with_artifacts("int8", Format.OTHER)))
+    assert [job.artifact.format for job in plan.jobs] == [Format.TFLITE, Format.OTHER]
+    assert plan.excluded == ()

@@ -1,0 +1,75 @@
+"""Baselines, regressions and annotations that the reports are tried on; one name among them is hostile."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from orchestrator.domain.annotation import Annotation
+from orchestrator.domain.baseline import Baseline, BaselineKind
+from orchestrator.domain.bisection import Answer, Bisection, Outcome, Replaces, Step
+from orchestrator.domain.regression import Direction, Figures, Regression, RegressionEvent, RegressionState
+from orchestrator.domain.regression_details import RegressionDetails
+from orchestrator.domain.series import Series
+from tests.unit.reporting.samples import BEGAN, HOSTILE
+
+SERIES = Series(7, "pi-03", "digits", "int8", "tflite-runtime==2.14.0", {"threads": 2, "xnnpack": True})
+OTHER = Series(8, "pi-03", "digits", "evil " + HOSTILE, "exec/c", {})
+LATER = BEGAN + timedelta(days=2)
+LEVELS = (
+    Baseline(
+        1, "main", "20240530-a1b2", BEGAN, BaselineKind.PINNED, BEGAN, "ann@ws1", "release 2.3", superseded_at=LATER
+    ),
+    Baseline(2, "main", "20240601-k3f9", BEGAN, BaselineKind.PINNED, LATER, "ann@ws1", "why " + HOSTILE),
+    Baseline(
+        3,
+        "main",
+        "20240601-k3f9",
+        BEGAN,
+        BaselineKind.ACCEPTED,
+        LATER,
+        "bob@ws2",
+        "worth the accuracy",
+        SERIES,
+        "latency_ns",
+    ),
+)
+REGRESSION = Regression(
+    12,
+    "main",
+    SERIES,
+    "latency_ns",
+    Direction.ROSE,
+    RegressionState.CONFIRMED,
+    "20240601-k3f9",
+    "20240601-n1",
+    "20240530-a1b2",
+    Figures(1.052, 1.043, 1.061, 20, 20),
+    "20240601-n1",
+)
+SUSPECTED = Regression(
+    13, "main", OTHER, "size_bytes", Direction.FELL, RegressionState.DETECTED, "20240601-k3f9", "20240602-n1"
+)
+ANNOTATIONS = (
+    Annotation(1, date(2024, 5, 30), date(2024, 6, 2), "heat in the lab " + HOSTILE, "ann@ws1", BEGAN),
+    Annotation(2, date(2024, 6, 1), date(2024, 6, 1), "fan replaced", "bob@ws2", BEGAN, device="pi-03"),
+    Annotation(
+        3, date(2024, 6, 1), date(2024, 6, 1), "odd", "bob@ws2", BEGAN, device="pi-03", series=SERIES, run="20240601"
+    ),
+)
+LIFE = RegressionDetails(
+    REGRESSION,
+    (
+        RegressionEvent(BEGAN, RegressionState.DETECTED, "ann@ws1", "z 3.1 " + HOSTILE, "20240601-n1"),
+        RegressionEvent(BEGAN, RegressionState.CONFIRMED, "ann@ws1", None, "20240601-n1"),
+        RegressionEvent(LATER, RegressionState.ACKNOWLEDGED, "bob@ws2", "known", None),
+    ),
+    ANNOTATIONS[1:2],
+)
+STEPS = (
+    Step(4, Answer.BAD, "confirmed beside the good one", "20240602-c1", Figures(1.051, 1.043, 1.059, 10, 10)),
+    Step(2, Answer.GOOD, "at the level of the good one", "20240602-c2", Figures(1.001, 0.994, 1.008, 20, 20)),
+    Step(3, Answer.UNJUDGED, "does not run: load-error " + HOSTILE, "20240602-c3"),
+)
+NAMES = ("builds/1.tflite", "builds/2.tflite", "builds/3.tflite", "evil " + HOSTILE, "builds/5.tflite")
+BISECTION = Bisection(REGRESSION, Replaces.ARTIFACT, NAMES, STEPS, Outcome.FOUND)
+CUT_OFF = Bisection(REGRESSION, Replaces.ARTIFACT, NAMES, STEPS[:1], Outcome.CUT_OFF, "pi-03: no route")

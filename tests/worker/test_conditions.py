@@ -1,0 +1,149 @@
+"""Every condition on the trees of boards: what it reads, what breaches it, and what it says where it reads nothing."""
+
+import time
+
+import pytest
+
+from device_worker.protocol.errors import WorkerError
+from device_worker.sensing.conditions.base import Condition
+from device_worker.sensing.conditions.cpu_pressure import CpuPressure
+from device_worker.sensing.conditions.table import CONDITIONS, ConditionWatch, refuse_unknown_limits
+from fixture_trees import RASPBERRY_PI_4, stat_file, write_file, write_tree
+
+PRESSURE = "proc/pressure/cpu"
+THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
+
+
+def pressure(total_us, avg10="7.50"):
+    """Return the file of a kernel 5.13 or later, which has a line for the whole system that is always zero."""
+    return (
+        f"some avg10={avg10} avg60=1.00 avg300=0.20 total={total_us}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+    )
+
+
+@pytest.fixture
+def replay(tmp_path, monkeypatch):
+    """A function that lets a tree stand for "/"."""
+
+    def replay_tree(tree):
+        monkeypatch.setenv("BENCHFLEET_SYSFS_ROOT", write_tree(tmp_path / "root", tree))
+        return tmp_path / "root"
+
+    return replay_tree
+
+
+READINGS = [
+    pytest.param("temperature_c", RASPBERRY_PI_4, 48.686, id="temperature"),
+    pytest.param("throttled", RASPBERRY_PI_4, False, id="throttling"),
+    pytest.param("cpu_pressure_percent", {PRESSURE: pressure(1000)}, 7.5, id="cpu-pressure"),
+    pytest.param("cpu_steal_percent", {"proc/stat": stat_file(user=10**9, steal=10**9 + 2)}, 50.0, id="cpu-steal"),
+    pytest.param("other_load_percent", {"proc/stat": stat_file(nice=10**9, idle=10**9)}, 50.0, id="other-load"),
+]
+
+
+def condition_of(reading):
+    return next(kind for kind in CONDITIONS if kind.reading == reading)()
+
+
+def test_every_condition_is_tried_here():
+    assert {case.values[0] for case in READINGS} == {kind.reading for kind in CONDITIONS}
+
+
+def test_no_two_conditions_share_a_key_or_a_word():
+    assert len({kind.reading for kind in CONDITIONS}) == len(CONDITIONS)
+    assert len({kind.invalid for kind in CONDITIONS}) == len(CONDITIONS)
+    limits = [kind.limit for kind in CONDITIONS if kind.limit is not None]
+    assert len(set(limits)) == len(limits)
+
+
+@pytest.mark.parametrize(("reading", "tree", "expected"), READINGS)
+def test_a_condition_reads_its_board(replay, reading, tree, expected):
+    replay(tree)
+    condition = condition_of(reading)
+    assert isinstance(condition, Condition)
+    assert condition.read() == expected
+    found = ConditionWatch({}).read()
+    assert found[reading] == expected
+    assert reading not in found["unknown"]
+
+
+@pytest.mark.parametrize(("reading", "tree", "expected"), READINGS)
+def test_a_condition_without_its_sensor_says_why_and_breaches_nothing(replay, reading, tree, expected):
+    replay({})
+    condition = condition_of(reading)
+    limits = {} if condition.limit is None else {condition.limit: 0.0}
+    watch = ConditionWatch(limits)
+    found = watch.read()
+    assert found[reading] is None
+    assert len(found["unknown"][reading]) > 20
+    assert watch.find_breaches(found, watch.read()) == []
+    assert not watch.must_wait()
+
+
+@pytest.mark.parametrize(("reading", "tree", "expected"), [case for case in READINGS if case.values[0] != "throttled"])
+def test_a_limit_is_breached_above_it_and_not_at_it(replay, reading, tree, expected):
+    replay(tree)
+    condition = condition_of(reading)
+    found = ConditionWatch({}).read()
+    for limit, breaches in ((expected - 0.1, [condition.invalid]), (expected, []), (None, [])):
+        watch = ConditionWatch({} if limit is None else {condition.limit: limit})
+        assert watch.find_breaches(found, found) == breaches
+
+
+def test_a_throttled_cpu_needs_no_limit(replay):
+    root = replay(RASPBERRY_PI_4)
+    watch = ConditionWatch({})
+    before = watch.read()
+    write_file(root, THROTTLED, "d0005\n")
+    assert watch.find_breaches(before, watch.read()) == ["throttled"]
+
+
+def test_only_a_condition_that_can_settle_is_waited_for(replay):
+    replay(dict(RASPBERRY_PI_4, **{PRESSURE: pressure(1000, avg10="99.00")}))
+    assert not ConditionWatch({"cpu_pressure_max_percent": 5.0}).must_wait()
+    assert ConditionWatch({"temperature_c_max": 40.0}).must_wait()
+    assert not ConditionWatch({"temperature_c_max": 50.0}).must_wait()
+    assert not ConditionWatch({}).must_wait()
+
+
+def test_pressure_is_that_of_the_time_between_two_readings(replay):
+    root = replay({PRESSURE: pressure(5000000)})
+    condition = CpuPressure()
+    begin = time.monotonic()
+    condition.read()
+    until = begin + 0.2
+    while time.monotonic() < until:
+        pass
+    write_file(root, PRESSURE, pressure(5050000))  # tasks waited for 50 ms
+    found = condition.read()
+    longest_s = time.monotonic() - begin
+    assert 100 * 0.05 / longest_s <= found <= 100 * 0.05 / 0.2 * 1.05
+
+
+def test_pressure_is_never_more_than_all_of_the_time(replay):
+    root = replay({PRESSURE: pressure(0)})
+    condition = CpuPressure()
+    condition.read()
+    write_file(root, PRESSURE, pressure(10**9))
+    assert condition.read() == 100.0
+
+
+def test_the_time_before_a_trial_does_not_make_it_invalid():
+    assert not CpuPressure().is_breached(90.0, 1.0, 5.0)
+    assert CpuPressure().is_breached(1.0, 90.0, 5.0)
+
+
+@pytest.mark.parametrize("content", ["", "some\n", "some avg10=high total=many\n", "full avg10=1.00 total=5\n"])
+def test_a_pressure_file_that_says_nonsense_is_unknown(replay, content):
+    replay({PRESSURE: content})
+    condition = CpuPressure()
+    assert condition.read() is None
+    assert "/proc/pressure/cpu" in condition.explain_unknown()
+
+
+def test_a_limit_that_no_condition_has_is_refused():
+    refuse_unknown_limits({})
+    refuse_unknown_limits({"temperature_c_max": 70.0, "cpu_pressure_max_percent": 5.0})
+    with pytest.raises(WorkerError, match=r"limits\.humidity_percent_max: this worker does not support") as refused:
+        refuse_unknown_limits({"temperature_c_max": 70.0, "humidity_percent_max": 60.0})
+    assert refused.value.kind == "plan-invalid"

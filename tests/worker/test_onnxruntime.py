@@ -1,0 +1,134 @@
+"""A real model in a real ONNX Runtime, shipped as a bundle; skipped where no package index can be reached."""
+
+import base64
+import os
+import struct
+import sys
+
+import pytest
+
+from bundles import pack_bundle, read_model
+from worker_client import trials_of
+
+PACKAGE = "onnxruntime==1.14.1" if sys.version_info < (3, 8) else "onnxruntime==1.20.1"
+TFLITE = ["tflite-runtime==2.11.0"] if sys.version_info < (3, 8) else ["tflite-runtime==2.14.0", "numpy<2"]
+
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif((3, 8) <= sys.version_info < (3, 10), reason="this onnxruntime has no wheel for this Python"),
+]
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory):
+    """A zip of the runtime and what it imports."""
+    return pack_bundle(tmp_path_factory.mktemp("onnxruntime"), [PACKAGE])
+
+
+@pytest.fixture
+def add_job(plans, bundle):
+    """A function that adds a job of the digits model; changes replace what a good job has."""
+
+    def add(name, trials=0, **changes):
+        fields = {
+            "engine": "onnxruntime",
+            "module": "onnxruntime",
+            "variant": "fp32",
+            "settings": {"threads": 1},
+            "python_path": [plans.add_blob(bundle, "bundle")],
+            "model": plans.add_file("digits-fp32.onnx", read_model("digits-fp32.onnx"), "model"),
+            "input": {"low": 0.0, "high": 1.0},
+            "dataset": plans.add_file("digits-test.npz", read_model("digits-test.npz"), "dataset"),
+            "accuracy_metric": "top1",
+        }
+        fields.update(changes)
+        plans.add_job(name, **fields)
+        return plans.add_trials(name, trials, preflight=True)
+
+    return add
+
+
+@pytest.fixture
+def run(device, plans):
+    """A function that runs the plan and returns its finished trials by name."""
+
+    def run_plan():
+        plans.plan["limits"]["trial_timeout_s"] = 60.0
+        events = device.execute("run-1", plans)
+        assert events[-1]["outcome"] == "complete"
+        return {event["trial"]: event for event in trials_of(events)}
+
+    return run_plan
+
+
+def metrics_of(finished):
+    return {metric["name"]: metric for metric in finished["metrics"]}
+
+
+def floats_of(finished):
+    data = base64.b64decode(finished["outputs"]["data"])
+    return struct.unpack("<" + str(len(data) // 4) + "f", data)
+
+
+def test_a_real_model_is_proved_and_measured(plans, add_job, run):
+    plans.plan["measure"].update(warmup_runs_min=5, runs_min=50, seconds_min=0.1)
+    add_job("o", trials=1)
+    finished = run()
+    assert {name: event["failure"] for name, event in finished.items()} == dict.fromkeys(["o.0", "o.1"])
+    assert metrics_of(finished["o.0"])["accuracy_top1"]["value"] == pytest.approx(0.9833, abs=1e-4)
+    expected = {"load_ns", "first_inference_ns", "warmup_runs", "set_input_ns", "get_output_ns", "rss_bytes_max"}
+    assert expected | {"latency_ns", "involuntary_switches", "steady_ratio"} == set(metrics_of(finished["o.1"]))
+
+
+def test_what_executed_is_told_with_its_providers(add_job, run):
+    add_job("o")
+    runtime = run()["o.0"]["runtime"]
+    assert runtime["name"] + "==" + runtime["version"] == PACKAGE
+    assert (runtime["providers"], runtime["threads"]) == (["CPUExecutionProvider"], 1)
+    assert (runtime["input_dtypes"], runtime["output_dtypes"]) == (["float32"], ["float32"])
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime has no wheel for this Python")
+def test_both_artifacts_of_a_variant_compute_the_same(plans, add_job, run, tmp_path_factory):
+    tflite = pack_bundle(tmp_path_factory.mktemp("tflite"), TFLITE)
+    add_job("o")
+    add_job(
+        "t",
+        engine="tflite",
+        module="tflite_runtime.interpreter",
+        python_path=[plans.add_blob(tflite, "bundle")],
+        model=plans.add_file("digits-fp32.tflite", read_model("digits-fp32.tflite"), "model"),
+    )
+    finished = run()
+    ours, theirs = floats_of(finished["o.0"]), floats_of(finished["t.0"])
+    assert len(ours) == len(theirs) == 640
+    assert max(abs(one - other) for one, other in zip(ours, theirs)) < 1e-5
+    assert finished["o.0"]["outputs"]["top1"] == finished["t.0"]["outputs"]["top1"]
+    assert metrics_of(finished["o.0"])["accuracy_top1"] == metrics_of(finished["t.0"])["accuracy_top1"]
+
+
+def test_more_threads_are_used_and_told(add_job, run):
+    add_job("o", settings={"threads": min(2, os.cpu_count() or 1)})
+    finished = run()["o.0"]
+    assert finished["failure"] is None
+    assert finished["runtime"]["threads"] == min(2, os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"settings": {"delegate": "x.so"}}, "no setting 'delegate'; it has cpus, provider, threads"),
+        ({"settings": {"provider": "CUDAExecutionProvider"}}, "no provider 'CUDAExecutionProvider'; it has "),
+        ({"model": None}, "the job has no model"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(add_job, run, changes, words):
+    add_job("o", **changes)
+    failure = run()["o.0"]["failure"]
+    assert failure["kind"] == "load-error"
+    assert words in failure["message"]
+
+
+def test_a_file_of_another_format_is_a_load_error(plans, add_job, run):
+    add_job("o", model=plans.add_file("digits-fp32.tflite", read_model("digits-fp32.tflite"), "model"))
+    assert run()["o.0"]["failure"]["kind"] == "load-error"
