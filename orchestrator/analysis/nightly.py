@@ -105,7 +105,8 @@ def first_look(expected: Expectation, history: Floats, tonight: Floats, threshol
     with np.errstate(invalid="ignore"):
         now = (tonight - expected.value) / expected.scale
         lately = (np.median(recent, axis=1) - expected.median) / (expected.scale * _MEDIAN_OF_THREE)
-        lately = np.where(expected.drift < DRIFT_MOST, lately, 0.0)
+        # A night without a value leaves no median of three: tonight's value decides alone then, as on a drifting cell.
+        lately = np.where((expected.drift < DRIFT_MOST) & ~np.isnan(lately), lately, 0.0)
         strongest = np.where(np.abs(now) - threshold >= np.abs(lately) - threshold - 0.5, now, lately)
         suspected = (np.abs(now) > threshold) | (np.abs(lately) > threshold + 0.5)
     return np.where(suspected, np.sign(np.nan_to_num(strongest)), 0).astype(np.int64)

@@ -44,6 +44,16 @@ def test_a_cell_with_a_short_history_is_not_judged() -> None:
     assert looked(0.5, np.empty((1, 0))) == 0
 
 
+@pytest.mark.parametrize("missing", [[-1], [-2], [-2, -1]])
+def test_a_step_is_suspected_also_after_nights_without_a_value(missing: list[int]) -> None:
+    values = history()
+    values[:, missing] = np.nan
+
+    assert looked(0.05, values) == 1
+    assert looked(-0.05, values) == -1
+    assert looked(0.001, values) == 0
+
+
 def test_nights_before_the_window_are_forgotten() -> None:
     values = np.concatenate([np.full((1, 50), 3.0), history()], axis=1)
 
