@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from orchestrator.services.base import TellingWiring
 
 
-_ANY_NIGHT = "night"
-
-
 def output_files(nightly: Nightly, night: str) -> Mapping[str, Path]:
     """Return the files that a night writes, by format."""
     return {form: Path(path.replace(NIGHT_MARK, night)) for form, path in nightly.outputs.items()}
@@ -34,12 +32,19 @@ def check_outputs(nightly: Nightly, html: Path | None = None) -> None:
     """
     if html is not None:
         refuse_unwritable(HTML, html)
-    for form, path in output_files(nightly, _ANY_NIGHT).items():
+    for form, path in nightly.outputs.items():
+        place = _known_place(Path(path))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"{path.parent}: cannot be made: {error.strerror}", f"change outputs.{form}") from None
-        refuse_unwritable(form, path)
+            raise ConfigError(f"{place.parent}: cannot be made: {error.strerror}", f"change outputs.{form}") from None
+        refuse_unwritable(form, place)
+
+
+def _known_place(path: Path) -> Path:
+    """Return the file or folder of a path that is the same for every night: the path up to a folder of one night."""
+    depth = next((place for place, part in enumerate(path.parts) if NIGHT_MARK in part), len(path.parts))
+    return Path(*path.parts[: depth + 1])
 
 
 def write_outputs(nightly: Nightly, report: NightReport, html: Path | None = None) -> tuple[ConfigError, ...]:
@@ -48,6 +53,9 @@ def write_outputs(nightly: Nightly, report: NightReport, html: Path | None = Non
     errors = []
     for form, path in files:
         try:
+            # A folder that is named by the night is not there before the night is.
+            with suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
             write_night(report, form, path)
         except ConfigError as error:
             errors.append(error)
