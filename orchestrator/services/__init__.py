@@ -1,1 +1,1 @@
-"""Offer one use case per module: the meaning of a command, without its typing and printing."""
+"""Offer one use case per module: the meaning of a command, without typing and printing."""

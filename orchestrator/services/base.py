@@ -1,4 +1,4 @@
-"""Declare the wiring that use cases need. `bootstrap.Wiring` plays every role, and a test may bring its own."""
+"""Declare the wiring of use cases. `bootstrap.Wiring` plays every role, and a test may bring another wiring."""
 
 from __future__ import annotations
 
@@ -100,15 +100,15 @@ class NightWiring(RunWiring, TellingWiring, Protocol):
 
 
 class RerunWiring(RunWiring, Protocol):
-    """Offer what a recorded run has measured, to be measured again."""
+    """Offer the sweep and contents of a recorded run, to be measured again."""
 
     def reach(self) -> Reach:
         """Return the folders whose files may be sent to devices."""
 
     def recorded_sweep(self, header: RunHeader) -> SweepFile:
-        """Return the sweep of a recorded run, with its model as the files are now.
+        """Return the sweep of a recorded run, with the model as the files are now.
 
-        Raise ConfigError for files that are gone, or that changed since.
+        Raise ConfigError for files gone or changed since.
         """
 
     def cache(self) -> NightBlobs:

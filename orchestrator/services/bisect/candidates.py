@@ -1,4 +1,4 @@
-"""Read a list of candidates: files, or versions of a runtime, the good one first and the bad one last."""
+"""Read a list of candidates: files, or versions of a runtime, from good to bad."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class CandidateList:
-    """Hold the candidates, with the part of the cell that a candidate replaces."""
+    """Hold the candidates, with the replaced part of the cell."""
 
     replaces: Replaces
     candidates: tuple[Candidate, ...]
@@ -48,8 +48,8 @@ def read_candidates(
     """Read a list for a cell of a runtime. Paths are relative to the list, and lead to folders of `reach` alone.
 
     `replaces` None: versions replace the runtime. Files replace the program of an exec runtime that ships files, and
-    else the artifact. Raise ConfigError, with file and line, for a list without two candidates, a file that there is
-    not or that may not be sent, or a version that is none.
+    else the artifact. Raise ConfigError, with file and line, for a list without two candidates, a missing file, a file
+    outside of `reach`, or a wrong version.
     """
     lines = _lines(file)
     if len(lines) < CANDIDATES_MIN:
@@ -57,6 +57,7 @@ def read_candidates(
         raise ConfigError(f"{file}: {words}", _FORM)
     if len(lines) > CANDIDATES_MAX:
         raise ConfigError(f"{file}: {len(lines)} candidates are more than {CANDIDATES_MAX}", _FORM)
+    # The first line decides for the whole list: a file beside the list, or else a version.
     are_versions = replaces is Replaces.RUNTIME or (
         replaces is None and runtime.source is RuntimeSource.BUNDLE and not _is_file(file, lines[0][1])
     )
@@ -97,6 +98,7 @@ def _path(file: Path, number: int, line: str, reach: Reach) -> Candidate:
         raise ConfigError(f"{file}:{number}: there is no file {quoted(line)}", "paths are relative to the list")
     try:
         with open_regular(path) as opened:
+            # By content: a build that changed nothing has the answer of its equal, and needs no trials.
             return Candidate(line, sha256_of(opened, path.name), path=path)
     except OSError as error:
         words = f"{file}:{number}: {quoted(line)} cannot be read: {error.strerror}"

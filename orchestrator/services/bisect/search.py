@@ -1,4 +1,4 @@
-"""Search a list of candidates for the first bad one: each step is a run that the same command finds again."""
+"""Search a list of candidates for the first bad one. The same command finds the run of each step again."""
 
 from __future__ import annotations
 
@@ -45,9 +45,8 @@ class BisectRequest:
 def bisect(request: BisectRequest, wiring: RerunWiring, shows: Shows, on_step: OnStep) -> Bisection:
     """Search for the first bad candidate on the regression's device, by interleaved reruns beside the first candidate.
 
-    A search that was cut off goes on with the runs that are there. Raise ConfigError for an unknown regression or one
-    of accuracy, a wrong list, or a sweep that is gone. A step without results ends the search, as a value in the
-    result.
+    An interrupted search goes on with the runs on record. Raise ConfigError for an unknown regression, a regression of
+    accuracy, a wrong list, or a missing sweep. A step without results ends the search, as a value in the result.
     """
     regression = require_regression(request.regression, wiring.store)
     if regression.metric.startswith("accuracy"):
@@ -101,7 +100,7 @@ class _Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class _Measuring:
-    """Measure steps: one run for each, extended look by look."""
+    """Measure a run for each step, extended look by look."""
 
     request: BisectRequest
     regression: Regression
@@ -120,6 +119,7 @@ class _Measuring:
             if isinstance(values, _Obstacle):
                 if not values.of_candidate:
                     return values.reason
+                # The regression was the loss of every value: a candidate without a value shows that same regression.
                 return Step(index, Answer.BAD if self._is_of_loss() else Answer.UNJUDGED, values.reason, run)
             pair = values
             level = Level.SAME if self._is_of_loss() else self._level(pair, noise, change, look)
@@ -143,12 +143,14 @@ class _Measuring:
         from orchestrator.services.runs.start import StartRequest, start
 
         request, device = self.request, self.regression.series.device
+        # By name alone: the sweep's name holds a hash of the question, so that only the same question finds the run.
         found = self.wiring.store.runs.newest_of_sweep(sides.sweep)
         if found is None:
             asked = StartRequest(sides.path, device, waits=request.waits, reservation=request.reservation)
             return start(asked, self.wiring, self.shows).record.header.run
         run = found.header.run
         if self._lacks(run, sides, trials):
+            # A total, since a number of further trials would be added once more by a repeated command.
             more = MoreTrials(trials, is_more=False)
             resume(PickUpRequest(run, device, False, request.waits, request.reservation, more), self.wiring, self.shows)
         return run
@@ -179,6 +181,7 @@ class _Measuring:
                 return _Obstacle(
                     words if is_candidate else f"run {run}: the good one: {words}", of_candidate=is_candidate
                 )
+        # An interrupted search may have measured more already. Each look has a bound for its own number of trials.
         return PairOfSides(good.trial_values[:trials], other.trial_values[:trials])
 
     def _excluded(self, run: str) -> str | None:
@@ -186,12 +189,12 @@ class _Measuring:
         return f"{excluded[0].label}: {excluded[0].reason}" if excluded else None
 
     def _is_of_loss(self) -> bool:
-        """Return True for a regression by which the cell lost every value."""
+        """Return True if the regression was the loss of every value."""
         series, run = self.regression.series.id, self.regression.candidate_run
         return not any(one.trial_values for one in self._results(run) if one.series == series)
 
     def _noise(self) -> Prior:
-        """Return the usual noise of the series, by the two runs that the regression was confirmed with."""
+        """Return the usual noise of the series, by the two runs behind the regression."""
         runs = dict.fromkeys(filter(None, (self.regression.baseline_run, self.regression.candidate_run)))
         series = self.regression.series.id
         return usual_noise([one.trial_values for run in runs for one in self._results(run) if one.series == series])
@@ -202,7 +205,7 @@ def _why(cell: CellResult) -> str:
 
 
 def _change(steps: Sequence[Step]) -> float | None:
-    """Return the logarithm of the ratio that the last candidate has shown, or None before it was measured."""
+    """Return the logarithm of the last candidate's ratio, or None before the first step."""
     figures = steps[0].figures if steps else None
     return None if figures is None else math.log(figures.ratio)
 

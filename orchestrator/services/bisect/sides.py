@@ -47,9 +47,9 @@ class Sides:
 
 @dataclass(frozen=True, slots=True)
 class CellUnderTest:
-    """Hold the cell of a regression: its sweep, and the variant, artifact and runtime in it.
+    """Hold the cell of a regression: the sweep, with the cell's variant, artifact and runtime.
 
-    `job` is the cell in the plan that measured the cell, with the hashes of its files.
+    `job` is the cell in the measured plan, with the hashes of all files.
     """
 
     series: Series
@@ -62,9 +62,9 @@ class CellUnderTest:
 
 
 def cell_under_test(series: Series, file: SweepFile, plan: bytes | None) -> CellUnderTest:
-    """Return the cell of a series in the sweep and the plan that measured the cell.
+    """Return the cell of a series in its sweep and its measured plan.
 
-    Raise ConfigError for a cell that is gone.
+    Raise ConfigError for a missing cell.
     """
     job = next((one for one in planned_jobs(plan) if _is_of(series, one)), None) if plan is not None else None
     runtime = next((one for one in file.sweep.runtimes if one.label == series.runtime), None)
@@ -85,14 +85,14 @@ def _settings(settings: Mapping[str, Setting]) -> list[str]:
 
 
 class StepFolder:
-    """Write the steps of a bisection below a folder. A file that is there already stays the same."""
+    """Write the steps of a bisection below a folder. An existing file stays the same."""
 
     def __init__(self, folder: Path, cache: NightBlobs, cell: CellUnderTest, replaces: Replaces) -> None:
         self._files = NightFolder(folder, cache, FOLDER)
         self._cache, self._cell, self._replaces = cache, cell, replaces
 
     def sides(self, good: Candidate, other: Candidate) -> Sides:
-        """Write a step's sweep with its model and files. Raise ConfigError for what cannot be written."""
+        """Write a step's sweep with its model and files. Raise ConfigError for an unwritable place."""
         cell = self._cell
         variants = self._variants(good, other)
         runtimes = (self._runtime(good, GOOD), self._runtime(other, OTHER))
@@ -103,10 +103,12 @@ class StepFolder:
             variants=tuple(dict.fromkeys(one.name for one in variants)),
             runtimes=tuple(dict.fromkeys(runtimes)),
             matrix={name: (value,) for name, value in cell.series.settings.items()},
+            # Rules of the user's sweep may name variants and runtimes by names that the two sides do not have.
             exclude=(),
             only=(),
             allow_failures=(),
             accuracy=None,
+            # Later looks extend the run, so that no trial of an earlier look is measured again.
             trials=LOOKS[0],
             order=Order(seed=cell.sweep.order.seed),
         )
@@ -128,6 +130,7 @@ class StepFolder:
         if candidate is not None:
             artifact = replace(artifact, path=str(candidate.path), sha256=candidate.content)
             name = f"{name[:_NAME_MAX]}-{side}"
+        # The step's model has the two sides alone: a parent would name a variant that is not there.
         return replace(cell.variant, name=name, artifacts=(artifact,), parent=None, accuracy={})
 
     def _model(self, variants: tuple[Variant, Variant]) -> tuple[Model, Mapping[str, Blob]]:
@@ -149,7 +152,7 @@ class StepFolder:
         return blob
 
     def _measured(self, file: ShippedFile, path: str, kind: BlobKind) -> Blob:
-        """Return the content that was measured, from the cache or from a file that has not changed since."""
+        """Return the measured content, from the cache or from an unchanged file."""
         blob = Blob(file.sha256, file.size, kind, file.name)
         if self._cache.holds(blob):
             return blob
@@ -162,7 +165,7 @@ class StepFolder:
         return found
 
     def _taken(self, path: Path, kind: BlobKind, name: str) -> Blob:
-        """Take a regular file into the cache. Raise ConfigError for a file that is gone."""
+        """Take a regular file into the cache. Raise ConfigError for an unreadable file."""
         try:
             return self._cache.add(open_regular(path), kind, name)
         except OSError as error:
@@ -192,7 +195,7 @@ class StepFolder:
 
 
 def _file_replaced(runtime: RuntimeSpec, candidate: Candidate) -> str:
-    """Return the name of the program's file that a candidate takes the place of."""
+    """Return the name of the program's file to be replaced by a candidate."""
     names = [name for name, _ in runtime.program.files] if runtime.program else []
     own = candidate.path.name if candidate.path else candidate.name
     if own in names:

@@ -19,7 +19,7 @@ class DemoWiring(Protocol):
     """Open the database to be filled."""
 
     def empty_store(self, clock: Callable[[], datetime]) -> Roles:
-        """Return the database of the settings with all tables and told times. Raise ConfigError if it has any row."""
+        """Return the database of the settings, with all tables and told times. Raise ConfigError for any row."""
 
     @property
     def database(self) -> str:
@@ -29,7 +29,7 @@ class DemoWiring(Protocol):
 def fill(request: DemoRequest, wiring: DemoWiring, on_night: Callable[[int], None] = lambda _: None) -> DemoFilled:
     """Fill the empty database of the settings. Equal requests give equal rows. `on_night` gets the nights passed.
 
-    Raise ConfigError for a database that is not empty, and for more series than a made-up lab has.
+    Raise ConfigError for a database with rows, and for more series than a made-up lab has.
     """
     if request.series > SERIES_MAX:
         raise ConfigError(f"--series {request.series}: a made-up lab has at most {SERIES_MAX} cells on a device")

@@ -1,4 +1,4 @@
-"""Make up a lab: devices of several classes, models with variants, and the cells that every night measures."""
+"""Make up a lab: devices of several classes, models with variants, and the cells of every night."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CELLS_BY_MODEL_MIN = 5
 
 @dataclass(frozen=True, slots=True)
 class DeviceClass:
-    """Describe a kind of board. `slowness` is a factor on the latency of a desktop, `noise` that of trials.
+    """Describe a kind of board. `slowness` is a factor on a desktop's latency, `noise` the deviation of trials.
 
     `power` is source, kind and the watts above idle. `temperature_c` is the usual temperature.
     """
@@ -112,12 +112,13 @@ class DemoDevice:
     @property
     def declared(self) -> Device:
         """Return the device as an inventory would declare it."""
+        # RFC 6761 reserves .invalid: nobody can run a sweep on a made-up device by accident.
         return Device(self.name, TransportKind.SSH, host=f"{self.name}.invalid", tags={"class": self.kind.name})
 
 
 @dataclass(frozen=True, slots=True)
 class VariantKind:
-    """Describe what a variant is beside fp32: factors on latency and size, and the loss of accuracy."""
+    """Describe a variant beside fp32: factors on latency and size, and the loss of accuracy."""
 
     name: str
     made: str
@@ -165,7 +166,7 @@ class DemoCell:
 
     @property
     def accuracy(self) -> float:
-        """Return the accuracy that a preflight finds."""
+        """Return the accuracy of a preflight."""
         return self.model.accuracy - _KINDS[self.variant].accuracy_loss
 
     @property
@@ -175,7 +176,7 @@ class DemoCell:
 
     @property
     def rule(self) -> Mapping[str, Any]:
-        """Return the rule of a sweep that the cell alone fits."""
+        """Return a sweep's rule for the cell alone."""
         return {"variant": self.variant, "runtime": self.runtime.label, "threads": self.threads}
 
     def latency_ns(self, kind: DeviceClass) -> float:
@@ -187,7 +188,7 @@ class DemoCell:
 
 
 class Lab:
-    """Hold the devices, and the cells that each device measures every night: `series` of them."""
+    """Hold the devices, and `series` cells for each device and night."""
 
     def __init__(self, devices: int, series: int) -> None:
         self.devices = [
@@ -199,13 +200,13 @@ class Lab:
 
     @cached_property
     def models(self) -> Mapping[DemoModel, Sequence[DemoCell]]:
-        """Return the cells of each model. Few cells are of few models, so that variants can be compared."""
+        """Return the cells of each model. Few cells are of few models, so there are variants to compare."""
         count = min(len(_MODELS), max(1, self._series // _CELLS_BY_MODEL_MIN))
         shares = [self._series // count + (place < self._series % count) for place in range(count)]
         return {model: _grid(model)[:share] for model, share in zip(_MODELS, shares, strict=False)}
 
     def sweep(self, model: DemoModel, seed: int, only: Sequence[Mapping[str, Any]] = ()) -> Sweep:
-        """Return the sweep of a model: all of the model's cells, or those that fit a rule of `only`."""
+        """Return the sweep of a model: all cells of the model, or the cells of the rules `only`."""
         cells = self.models[model]
         return Sweep(
             name=f"{PREFIX}{model.name}",
@@ -260,7 +261,7 @@ def artifact_path(model: DemoModel, variant: str) -> str:
 
 
 def artifact_sha256(model: DemoModel, variant: str, builds: Mapping[str, int]) -> str:
-    """Return the hash of a variant's artifact, another one for each build."""
+    """Return the hash of a variant's artifact. Each build has another hash."""
     return made_up_sha256(f"{model.name} {variant} {builds.get(variant, 0)}")
 
 
@@ -270,5 +271,5 @@ def artifact_bytes(model: DemoModel, variant: str) -> int:
 
 
 def made_up_sha256(text: str) -> str:
-    """Return the hash of a text that says what is made up."""
+    """Return the hash of a text about a made-up thing."""
     return hashlib.sha256(f"{PREFIX}{text}".encode()).hexdigest()

@@ -58,7 +58,7 @@ class Measured:
 
 
 class RunnerLog:
-    """Write one log. An instance is used once."""
+    """Write one log. An instance writes a single log."""
 
     def __init__(self, run: str, plan: DevicePlan, device: DemoDevice, began: datetime, night: int) -> None:
         self._run, self._plan, self._device, self._night = run, plan, device, night
@@ -117,7 +117,7 @@ class RunnerLog:
 
 
 class _Trials:
-    """Make up the trials of one device in one night. `median_ns` is that of the last trial, None without samples."""
+    """Make up the trials of one device in one night. `median_ns` is the last trial's median, None without samples."""
 
     skip_reason = "its preflight failed: the delegate refuses the operator"
 
@@ -136,7 +136,7 @@ class _Trials:
         return self._story.loads(self._device, cell, self._night)
 
     def conditions(self, heat_c: float = 0.0) -> dict[str, Any]:
-        """Return the conditions that the device shows."""
+        """Return the conditions of the device."""
         kind = self._device.kind
         return {
             "temperature_c": round(kind.temperature_c + heat_c + 4 * self._dice.random(), 1),

@@ -1,4 +1,4 @@
-"""Let made-up nights pass: runs, suspicions, reruns, verdicts, and what people do about them the next morning."""
+"""Let made-up nights pass: runs, suspicions, reruns, verdicts, and the decisions of people the next morning."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Key = tuple[str, DemoCell]
 
 @dataclass(slots=True)
 class _Standing:
-    """Hold a regression that is not over: the id, the rebuild behind it, and whether somebody has acknowledged it."""
+    """Hold a standing regression: the id, the rebuild behind the regression, and whether a person knows both."""
 
     regression: int
     rebuild: Rebuild
@@ -64,7 +64,7 @@ class _Night:
 
 
 class NightMaker:
-    """Let nights pass. `values` are the levels that each night is compared with, by device and cell."""
+    """Let nights pass. `values` are the levels to compare each night with, by device and cell."""
 
     def __init__(self, story: Story, store: Roles, maker: RunMaker) -> None:
         self._story, self._store, self._maker = story, store, maker
@@ -142,7 +142,7 @@ class NightMaker:
                 self._series[one.cell.device, cell] = one.series
 
     def _judge(self, night: _Night, run: StoredRun) -> None:
-        """Compare each cell with its level, and rerun what looks slower."""
+        """Compare each cell with its level, and rerun cells of slower looks."""
         suspects: list[tuple[Key, Rebuild | None]] = []
         dice = self._story.dice("doubt", run.run)
         doubt = _DISMISSED_SHARE / len(self._story.lab.devices) / len(run.cells)
@@ -159,7 +159,7 @@ class NightMaker:
             self._confirm(night, run, suspects)
 
     def _conclude(self, night: _Night, key: Key, values: Sequence[float]) -> None:
-        """Decide on a cell that is not suspected tonight."""
+        """Decide on a cell without a suspicion tonight."""
         value, standing = (median(values) if values else None), self._standing.get(key)
         if value is None:
             device = next(one for one in self._story.lab.devices if one.name == key[0])
@@ -212,7 +212,7 @@ class NightMaker:
             night.verdicts[key] = (NightVerdict.CONFIRMED, reason, regression, value)
 
     def _people_decide(self, night: _Night) -> None:
-        """Let people settle regressions whose time has come."""
+        """Let people settle due regressions."""
         for key, standing in list(self._standing.items()):
             rebuild = standing.rebuild
             if night.number < rebuild.settled or rebuild.end in (S.FIXED, S.CONFIRMED) or standing.known:

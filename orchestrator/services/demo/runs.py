@@ -1,4 +1,4 @@
-"""Store made-up runs through the roles of the database, as a controller stores measured ones."""
+"""Store made-up runs through the roles of the database, as a controller stores measured runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _BUNDLE_BYTES = 48_000_000
 
 @dataclass(slots=True)
 class ToldClock:
-    """Tell the database the time, so that a year passes within minutes."""
+    """Tell the database the time: a year passes within minutes."""
 
     moment: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -58,7 +58,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """Hold a stored run: what each device measured, with the plan."""
+    """Hold a stored run: the plan and the records of each device."""
 
     run: str
     sweep: str
@@ -73,7 +73,7 @@ class StoredRun:
 
 
 class RunMaker:
-    """Store runs, one after the other. `clock` is the database's, and is moved on by each run."""
+    """Store runs in turn. `clock` is the database's, and is moved on by each run."""
 
     def __init__(self, story: Story, store: Roles, clock: ToldClock) -> None:
         self._story, self._store, self.clock = story, store, clock
@@ -93,6 +93,7 @@ class RunMaker:
         declared = [device.declared for device in asked.devices]
         self._store.runs.create_run(_header(run, sweep.name, asked, began, story.seed), model, declared)
         present = [device for device in asked.devices if not story.is_absent(device, asked.night)]
+        # As a controller does: the database refuses records of a device without the run's lease.
         leases = self._lease(run, present, asked.holder)
         plans = {
             device.name: self._plan(asked, device, model, sweep, tuple(sorted(builds.items()))) for device in present
@@ -126,7 +127,7 @@ class RunMaker:
             raise refused
 
     def _plan(self, asked: Asked, device: DemoDevice, model: Any, sweep: Any, builds: tuple[Any, ...]) -> DevicePlan:
-        """Return the real planner's plan. A plan has no time in it, so that most nights ship the same."""
+        """Return the real planner's plan. A plan contains no time, so most nights ship an equal plan."""
         key = (asked.model.name, device.name, builds, str(asked.only))
         if key not in self._plans:
             cells = self._story.lab.models[asked.model]

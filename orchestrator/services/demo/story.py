@@ -1,4 +1,4 @@
-"""Decide what happens in a made-up lab, night by night: a pure function of the seed.
+"""Decide the events of a made-up lab, night by night: a pure function of the seed.
 
 Devices age, get new kernels, run hot and break. Variants are rebuilt, some of them slower. Nights are numbered from 0.
 """
@@ -51,9 +51,9 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFate:
-    """Hold what happens to a device. `drift` is the relative change of latencies per night.
+    """Hold the events of a device. `drift` is the relative change of latencies per night.
 
-    `absent` are the nights of a quarantine, `broken` the variant that does not load, and when.
+    `absent` are the nights of a quarantine, `broken` the variant without a loading artifact, and when.
     """
 
     updates: Sequence[Update]
@@ -66,9 +66,9 @@ class DeviceFate:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """Hold a new artifact of a variant since a night, slower by `factor`, and what becomes of the regression.
+    """Hold a new artifact of a variant since a night, slower by `factor`, and the end of the regression.
 
-    `settled` is the night after which the end is on record; for `fixed` the next build is there that night.
+    The end is on record after the night `settled`. For `fixed` the next build arrives in that night.
     """
 
     night: int
@@ -80,7 +80,7 @@ class Rebuild:
 
     @property
     def reason(self) -> str:
-        """Return the reason that a person gives, or the night."""
+        """Return the reason given by a person or a night."""
         return _REASONS.get(self.end, "")
 
     def factor_at(self, night: int) -> float:
@@ -100,17 +100,17 @@ class Story:
         self.lab, self.nights, self.seed = lab, nights, seed
 
     def dice(self, *names: object) -> random.Random:
-        """Return random numbers of their own for something named, the same for each seed."""
+        """Return separate random numbers for each list of names, equal for equal seeds."""
         return random.Random("/".join(map(str, (self.seed, *names))))  # noqa: S311 - figures, not secrets
 
     @cached_property
     def fates(self) -> Mapping[str, DeviceFate]:
-        """Return what happens to each device."""
+        """Return the events of each device."""
         return {device.name: self._fate(device, place) for place, device in enumerate(self.lab.devices)}
 
     @cached_property
     def rebuilds(self) -> Sequence[Rebuild]:
-        """Return the rebuilds, the earliest first. A variant is rebuilt at most once, so that no two mix."""
+        """Return the rebuilds, the earliest first. A variant is rebuilt at most once: no two rebuilds mix."""
         dice = self.dice("rebuilds")
         variants = [(model, name) for model in self.lab.models for name in self._variants(model)]
         count = min(len(variants) * 4 // 5, max(_REBUILDS_MIN, self.nights // _NIGHTS_BETWEEN_REBUILDS))
@@ -144,7 +144,7 @@ class Story:
         return any(one.night == night and one.factor != 1.0 for one in self.fates[device].updates)
 
     def facts(self, device: DemoDevice, night: int) -> Mapping[str, object]:
-        """Return the facts that a device shows in a night."""
+        """Return the facts of a device in a night."""
         facts = {**device.kind.facts, "machine": device.kind.machine, "boot_id": f"boot-of-{device.name}"}
         for update in self.fates[device.name].updates:
             facts |= update.facts if night >= update.night else {}
@@ -161,13 +161,13 @@ class Story:
         return broken is None or cell.variant != broken[0] or night not in broken[1]
 
     def hot_share(self, device: DemoDevice, night: int) -> float:
-        """Return the share of attempts that are too hot in a night."""
+        """Return the share of too hot attempts in a night."""
         hot = self.fates[device.name].hot
         return _HOT_SHARE if hot is not None and night in hot else 0.002
 
     @property
     def failed_share(self) -> float:
-        """Return the share of attempts that fail for no reason."""
+        """Return the share of attempts failing for no reason."""
         return _FAILED_SHARE
 
     def _variants(self, model: DemoModel) -> Sequence[str]:

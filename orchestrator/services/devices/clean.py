@@ -1,4 +1,4 @@
-"""Clear devices of unneeded files, all devices at once. A log that the database lacks stays on the device."""
+"""Clear devices of unneeded files, all devices at once. A log missing in the database stays on the device."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CleaningScope:
-    """Say which items are to go.
+    """Name the items to be removed.
 
     `force`: ask about each run without a safe copy in the database. `dry_run`: remove nothing, and ask nothing.
     """

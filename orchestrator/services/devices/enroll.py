@@ -1,4 +1,4 @@
-"""Enrol a device: show a person its host key, and put the key on record after a yes."""
+"""Enrol a device: show a person the device's host key, and put the key on record after a yes."""
 
 from __future__ import annotations
 

@@ -68,5 +68,6 @@ def probe_devices(
                     # The facts are stored: a session that fails afterwards takes nothing from the answer.
                     answers.setdefault(report.device, report.error)
     finally:
+        # After Ctrl-C too: a session that nobody waits for would keep its connection and its place on the device.
         executor.end([launch.session for launch in begun])
     return {name: answers[name] for name in by_name}

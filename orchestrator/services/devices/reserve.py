@@ -45,8 +45,8 @@ class Reserved:
 def reserve(request: ReserveRequest, wiring: FleetWiring, on_wait: OnWait) -> Reserved:
     """Reserve a device of the inventory for the caller's own runs, with all names of its machine.
 
-    Raise DeviceReserved for a device of another holder, unless the request waits, and ConfigError for
-    an unknown device or a reason that is not one line.
+    Raise DeviceReserved for a device of another holder, unless the request waits. Raise ConfigError for
+    an unknown device, or for a reason of several lines.
     """
     inventory, store = wiring.inventory(), wiring.store
     device = inventory.device(request.device)
@@ -61,6 +61,7 @@ def _machine_of(device: Device, others: Sequence[Device], records: DeviceRecords
     known = records.latest_facts([device.name, *(other.name for other in others)])
     machines = {name: facts.machine for name, (facts, _) in known.items() if facts.machine is not None}
     machine = machines.get(device.name)
+    # Two devices that both allow company share their machine, but no lease.
     shared = [other for other in others if other.exclusive or device.exclusive]
     return tuple(other.name for other in shared if machine and machines.get(other.name) == machine), machine is not None
 
@@ -83,7 +84,7 @@ def quarantine(device: str, reason: str, wiring: FleetWiring) -> tuple[Quarantin
 
 
 def readmit(device: str, wiring: FleetWiring) -> Quarantine:
-    """Let runs use a device again. Raise ConfigError for a device that is not in quarantine."""
+    """Let runs use a device again. Raise ConfigError for a device outside of quarantine."""
     name = wiring.inventory().device(device).name
     return readmit_device(name, wiring.identity(), wiring.store.recovery)
 
@@ -100,7 +101,7 @@ def reserve_device(
 ) -> Lease:
     """Reserve a device now, or queue for the device. Raise DeviceReserved for a device of another holder.
 
-    The `lasts_s` seconds begin with the grant. Whatever ends the waiting, no place in the queue is left behind.
+    The `lasts_s` seconds begin with the grant. An end of any kind leaves no place in the queue behind.
     """
     why, place_s = _reason(reason, "say what the device is needed for"), identity.lease_s
     request = LeaseRequest(
@@ -146,7 +147,7 @@ class _Queueing:
 
 
 def require_reservation(identity: ControllerIdentity, devices: Sequence[str], leases: Leases) -> None:
-    """Raise ConfigError if the identity names a reservation that none of the devices has.
+    """Raise ConfigError if the identity names a reservation of none of the devices.
 
     Such a reservation is over, or never was.
     """
@@ -160,9 +161,9 @@ def require_reservation(identity: ControllerIdentity, devices: Sequence[str], le
 
 
 def release_device(name: str, identity: ControllerIdentity, leases: Leases) -> Lease:
-    """End the identity's own reservation of a device, or the reservation whose id the identity names.
+    """End the identity's own reservation of a device, or the reservation named by the identity.
 
-    Raise ConfigError if there is no such reservation, DeviceReserved if it is another holder's and not named by its id.
+    Raise ConfigError without such a reservation, and DeviceReserved for another holder's reservation without its id.
     """
     holding = leases.holdings([name]).get(name)
     found = [lease for lease in holding.held if lease.is_reservation] if holding else []

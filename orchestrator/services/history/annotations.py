@@ -37,7 +37,7 @@ class AnnotateRequest:
 def annotate(request: AnnotateRequest, wiring: FleetWiring) -> Annotation:
     """Record a note, and return the annotation.
 
-    Raise ConfigError for an empty text, and for a text that is no date, no run and no device of the database.
+    Raise ConfigError for an empty text, and unless `about` is a date, a run or a device of the database.
     """
     text, who = stated(request.text, "an annotation"), wiring.identity().holder
     plain = Note(*_days(request.on), text, who, request.device, request.series)
@@ -53,7 +53,7 @@ def annotate(request: AnnotateRequest, wiring: FleetWiring) -> Annotation:
 
 
 def list_annotations(on: str | None, wiring: HasRecords) -> Sequence[Annotation]:
-    """Return the annotations that concern a date or a range, or all. Raise ConfigError for a text that is no date."""
+    """Return the annotations on a date or a range, or all. Raise ConfigError unless `on` is a date or a range."""
     if on is None:
         return wiring.store.annotations.annotations()
     return wiring.store.annotations.annotations(*_days(on))
@@ -79,6 +79,7 @@ def _days(text: str | None) -> tuple[date, date]:
 
 def _day(text: str) -> date:
     try:
+        # fromisoformat also takes 20261128, the beginning of a run's id.
         if _DATE.fullmatch(text):
             return date.fromisoformat(text)
     except ValueError:

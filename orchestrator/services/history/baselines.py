@@ -1,4 +1,4 @@
-"""Pin and accept baselines: the levels that later runs are compared with."""
+"""Pin and accept baselines: the levels to compare later runs with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Pick cells of a run by globs, and one of their metrics. None stands for all."""
+    """Pick cells of a run by globs, and a metric of the cells. None stands for all."""
 
     device: str | None = None
     variant: str | None = None
@@ -49,14 +49,14 @@ class LevelRequest:
 def pin(request: LevelRequest, wiring: FleetWiring) -> Sequence[Baseline]:
     """Pin a run as the baseline of a name.
 
-    Raise ConfigError for a name that could be a run's, an unknown run, a run under way or without results, and a reason
-    that is empty.
+    Raise ConfigError for a name like a run's id, an unknown run, a run under way or without results, and an empty
+    reason.
     """
     return _record(request, BaselineKind.PINNED, wiring)
 
 
 def accept(request: LevelRequest, wiring: FleetWiring) -> Sequence[Baseline]:
-    """Accept the levels of a run's cells: they are the baseline now, and begin a new segment of the history.
+    """Accept the levels of a run's cells as the baseline. A new segment of the history begins.
 
     The standing regressions of these cells are accepted too, where the name is a nightly's. Raise the errors of `pin`,
     and ConfigError where no cell of the run is picked, or for an unknown metric.
@@ -70,7 +70,7 @@ def list_baselines(wiring: HasRecords) -> Sequence[Baseline]:
 
 
 def show_baseline(name: str, wiring: HasRecords) -> Sequence[Baseline]:
-    """Return every level that a baseline ever had, the oldest first. Raise ConfigError for an unknown name."""
+    """Return every present and former level of a baseline, the oldest first. Raise ConfigError for an unknown name."""
     return require_baseline(name, wiring.store)
 
 
@@ -100,6 +100,7 @@ def _record(request: LevelRequest, kind: BaselineKind, wiring: FleetWiring) -> S
 def _measured(record: RunRecord, results: Results) -> Sequence[str]:
     """Return the metrics of a run. Raise ConfigError for a run under way or without results."""
     run = record.header.run
+    # Trials to come would still move the values of the run, and the level with the values.
     if record.finished_at is None:
         raise ConfigError(f"run {run} is under way", f"benchfleet runs follow {run} waits for its end")
     measured = results.measured_metrics(run)

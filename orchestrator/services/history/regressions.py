@@ -29,13 +29,13 @@ class Decision:
 def list_regressions(nightly: str | None, wiring: HasRecords, *, ended: bool = False) -> Sequence[Regression]:
     """Return the standing regressions of a nightly, the newest first. None stands for all nightlies.
 
-    `ended`: return what has ended and what is only suspected, too.
+    `ended`: return ended and merely suspected regressions, too.
     """
     return wiring.store.regressions.regressions(nightly, None if ended else STANDING)
 
 
 def show_regression(regression: int, wiring: HasRecords) -> RegressionDetails:
-    """Return a regression with its life, and what people noted meanwhile. Raise ConfigError for an unknown id."""
+    """Return a regression with its life, and the notes of that time. Raise ConfigError for an unknown id."""
     return _details(require_regression(regression, wiring.store), wiring.store)
 
 
@@ -43,7 +43,7 @@ def decide(decision: Decision, wiring: FleetWiring) -> RegressionDetails:
     """Record a decision, and return the regression in its new state.
 
     Accepting makes the candidate's run the baseline of the series. Raise ConfigError for an unknown id, an empty
-    reason, or a state that the regression cannot come to.
+    reason, or an impossible state of the regression.
     """
     move = Move(decision.to, Actor.PERSON, wiring.identity().holder, stated(decision.reason))
     return _details(wiring.store.regressions.move(decision.regression, move), wiring.store)

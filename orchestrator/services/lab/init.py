@@ -22,7 +22,7 @@ SHIPPED_MODEL = "models/digits"
 
 
 def init_lab(directory: Path) -> tuple[Path, ...]:
-    """Write the missing files of a lab, and return their paths.
+    """Write the missing files of a lab, and return the new paths.
 
     Raise ConfigError, with nothing written, if a file with other content is in the way.
     """

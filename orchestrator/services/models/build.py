@@ -1,4 +1,4 @@
-"""Build a model's artifacts by its recipe, and put artifacts of the declared accuracy in place."""
+"""Build a model's artifacts by the model's recipe, and put artifacts of the declared accuracy in place."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _compare(model: Model, report: RecipeReport, out: Path) -> BuiltModel:
 
 
 def _values(built: BuiltModel, file: Path) -> Iterator[tuple[Place, str]]:
-    """Yield the new values of model.yaml with their places. Undeclared metrics are not added.
+    """Yield the new values of model.yaml with the places. Undeclared metrics are not added.
 
     The first artifact gives a variant's accuracy.
     """

@@ -16,7 +16,7 @@ from orchestrator.specs.paths import open_below
 def verify_models(models: Iterable[Model]) -> tuple[FileCheck, ...]:
     """Return a check of every artifact and data set, in the order of declaration. A missing file has no hash.
 
-    Raise ConfigError for a file that cannot be read.
+    Raise ConfigError for an unreadable file.
     """
     return tuple(check for model in models for check in _checks(model))
 

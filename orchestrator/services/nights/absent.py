@@ -14,9 +14,9 @@ SAME_BYTES = "identical bytes: this points at the device, not the build"
 
 
 def absent(subject: Subject, tonight: TonightCell | None, metric: str, lost: str | None) -> Finding:
-    """Return the conclusion on a cell without a value. `tonight` is None for a cell that no sweep has any more.
+    """Return the conclusion on a cell without a value. `tonight` is None for a cell of no sweep.
 
-    `lost` says why the device was lost, None for a device that answered.
+    `lost` says why the device was lost, None for an answering device.
     """
     found = _concluded(subject, tonight, metric, lost)
     if subject.quarantine is not None:
@@ -29,9 +29,9 @@ def absent(subject: Subject, tonight: TonightCell | None, metric: str, lost: str
 
 
 def without_most_trials(found: Finding, result: CellResult) -> Finding:
-    """Return the conclusion on a cell with a value. A cell most of whose trials failed passes no night.
+    """Return the conclusion on a cell with a value. A cell with more failed trials than values passes no night.
 
-    The few trials that ran are no sample of the cell: those that crash may be the slow ones.
+    The few finished trials are no sample of the cell: the crashed trials may be the slow ones.
     """
     values = len(result.trial_values)
     if result.failed <= values:
@@ -70,9 +70,9 @@ def _without_value(subject: Subject, result: CellResult) -> Finding:
 
 
 def _worse(subject: Subject, verdict: NightVerdict, reason: str, *, expected: bool = False) -> Finding:
-    """Return the verdict where the baseline has a value, and that nothing is known where it never had one.
+    """Return the verdict where the baseline has a value. Conclude nothing about a cell without any value before.
 
-    `expected`: a cell that never had a value is no gap of the night.
+    `expected`: a cell without a value on any night is no gap of the night.
     """
     baseline = subject.baseline
     if baseline is None and subject.opened is None:

@@ -10,11 +10,11 @@ from orchestrator.domain.gate import GateTerms
 from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.night import Basis, NightEstimate, NightVerdict
 
-_ROUNDING = 1e-9
+_ROUNDING = 1e-9  # a drop of exactly the largest one passes, however the two shares were rounded
 
 
 def judge_accuracy(subject: Subject, base: CellResult | None, tonight: CellResult, terms: GateTerms) -> Finding | None:
-    """Return the conclusion on a cell's accuracy, or None for a cell that never had one."""
+    """Return the conclusion on a cell's accuracy, or None for a cell without any accuracy."""
     had = None if base is None else base.accuracy
     if had is None or base is None:
         return None if tonight.accuracy is None else Finding(NightVerdict.INCONCLUSIVE, "no baseline to compare with")
@@ -41,7 +41,7 @@ def judge_accuracy(subject: Subject, base: CellResult | None, tonight: CellResul
 
 
 def _of_opened(found: Finding, opened: OpenRegression, shares: tuple[float, float, float]) -> Finding:
-    """Return the finding on an accuracy that was worse before. `shares`: of baseline, tonight, and the largest drop."""
+    """Return the finding on an accuracy with a standing regression. `shares`: baseline, tonight, largest drop."""
     had, now, largest = shares
     reason = f"{found.reason}; since night {opened.since}"
     if not opened.known or opened.change is None:

@@ -1,4 +1,4 @@
-"""Fix what a night measures: make the candidate's artifacts, and write sweeps and models down, once a night."""
+"""Fix the contents of a night: make the candidate's artifacts, and write sweeps and models down, once a night."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _TAIL_CHARACTERS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class NightSweep:
-    """Hold a sweep of a night as written down. `declared` maps each runtime to the runtime that the user's sweep names.
+    """Hold a sweep of a night as written down. `declared` maps each runtime to the runtime of the user's sweep.
 
-    Cells keep their names from night to night by the declared runtime.
+    Names of cells have the declared runtime, and stay the same from night to night.
     """
 
     path: Path
@@ -53,14 +53,14 @@ class NightSweep:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """Hold what a night measures: sweeps under test, and sweeps of canaries."""
+    """Hold the sweeps under test of a night, and the sweeps of canaries."""
 
     sweeps: tuple[NightSweep, ...]
     canaries: tuple[NightSweep, ...]
 
 
 def fix(stem: str, file: NightlyFile, folder: NightFolder, wiring: NightWiring) -> Fixed:
-    """Return what a night measures. Another call for the same night returns the same, whatever has changed since.
+    """Return the sweeps of a night. A later call for the same night returns the same sweeps, after any change.
 
     `stem` is how the files of the night begin.
 
@@ -88,7 +88,7 @@ def fix(stem: str, file: NightlyFile, folder: NightFolder, wiring: NightWiring) 
 
 
 def refuse_changed(stem: str, file: NightlyFile, folder: NightFolder) -> None:
-    """Raise ConfigError if the nightly file has changed since a night was fixed: its verdict is on something else."""
+    """Raise ConfigError if the nightly file has changed since a night was fixed: the verdict would mix two."""
     record = folder.path / f"{stem}.json"
     digest = hashlib.sha256(file.text.encode()).hexdigest()
     if record.exists() and _read(record)["nightly_sha256"] != digest:
@@ -99,7 +99,7 @@ def refuse_changed(stem: str, file: NightlyFile, folder: NightFolder) -> None:
 
 
 def check_candidate(nightly: Nightly, sweeps: Sequence[Sweep], models: Sequence[Model]) -> None:
-    """Raise ConfigError for a part of the candidate that no sweep measures: the night would judge something else."""
+    """Raise ConfigError for a part of the candidate outside of every sweep: the night would judge another build."""
     names = [sweep.name for sweep in sweeps]
     for name in names:
         if names.count(name) > 1:
@@ -128,7 +128,7 @@ def check_candidate(nightly: Nightly, sweeps: Sequence[Sweep], models: Sequence[
 
 
 def make(nightly: Nightly) -> None:
-    """Run the command that makes the candidate's artifacts. Raise OrchestratorError if the command fails."""
+    """Run the command for the candidate's artifacts. Raise OrchestratorError if the command fails."""
     command = nightly.candidate.command
     if not command:
         return
@@ -147,7 +147,7 @@ def make(nightly: Nightly) -> None:
 
 
 def _finished(command: Sequence[str], folder: str, limit_s: float) -> tuple[int, str]:
-    """Return the exit code of a command, and the end of what the command said. No child outlives the command."""
+    """Return the exit code of a command, and the end of the command's output. No child outlives the command."""
     with subprocess.Popen(
         command,
         cwd=folder,
@@ -180,7 +180,7 @@ def _load(entry: Mapping[str, Any], folder: NightFolder, wiring: NightWiring) ->
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
-    """Write the sweeps of one night."""
+    """Write the sweeps of a night."""
 
     stem: str
     nightly: Nightly
@@ -188,11 +188,11 @@ class _Writer:
     wiring: NightWiring
 
     def sweep(self, number: int, file: SweepFile) -> Mapping[str, Any]:
-        """Write a sweep with the candidate in place of what the sweep names."""
+        """Write a sweep, with runtimes and artifacts of the candidate in place."""
         return self._write(f"first-look.{number}", file, self.nightly.candidate.runtimes, self._artifacts(file.model))
 
     def canary(self, number: int, file: SweepFile) -> Mapping[str, Any]:
-        """Write a sweep of canaries as it is."""
+        """Write a sweep of canaries without a change."""
         return self._write(f"canary.{number}", file, {}, {})
 
     def _artifacts(self, model: Model) -> Mapping[tuple[str, Format], Path]:
@@ -237,7 +237,7 @@ def write_model(
 ) -> Model:
     """Write a model of the named variants and their ancestors, with artifacts replaced.
 
-    Raise ConfigError for a file that is gone.
+    Raise ConfigError for an unreadable file.
     """
     blobs: dict[str, Blob] = {}
 
@@ -266,7 +266,7 @@ def write_model(
 
 
 def with_ancestors(model: Model, variants: Iterable[str]) -> Mapping[str, Variant]:
-    """Return the named variants with everything that they were made from: results keep their parents and bases."""
+    """Return the named variants with all ancestors: results keep parents and bases."""
     kept: dict[str, Variant] = {}
     for name in variants:
         variant: str | None = name
@@ -285,7 +285,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def renamed(rules: Iterable[Mapping[str, Setting]], runtimes: Mapping[str, str]) -> tuple[Mapping[str, Setting], ...]:
-    """Return rules with the new names of runtimes. A pattern that fits several runtimes stays."""
+    """Return rules with the new names of runtimes. A pattern of several runtimes stays."""
     return tuple(
         {key: runtimes.get(str(value), value) if key == "runtime" else value for key, value in rule.items()}
         for rule in rules
@@ -293,5 +293,6 @@ def renamed(rules: Iterable[Mapping[str, Setting]], runtimes: Mapping[str, str])
 
 
 def seed_of(*words: str) -> int:
-    """Return a seed for the order of trials: another one for each run, and the same if a night goes on."""
+    """Return a seed for the order of trials: another seed for each run, and the same seed if a night goes on."""
+    # Seven bytes: eight could exceed the signed integers of both databases.
     return int.from_bytes(hashlib.sha256("|".join(words).encode()).digest()[:7])

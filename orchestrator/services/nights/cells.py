@@ -22,7 +22,7 @@ _TRIALS = "SELECT run, variant, runtime, settings, trial_index, value FROM v_his
 
 @dataclass(frozen=True, slots=True)
 class CellRuns:
-    """Hold the runs behind a cell: baseline, candidate, and the sweep file that measures the cell again."""
+    """Hold the runs behind a cell: baseline, candidate, and the sweep file for measuring the cell again."""
 
     baseline: tuple[str, ...]
     candidate: tuple[str, ...]
@@ -42,6 +42,7 @@ def compose(
         slot=subject.key.slot,
         verdict=finding.verdict,
         reason=finding.reason,
+        # The stages decide without the device's drift. People are shown what was measured.
         value=None if finding.value is None else math.exp(finding.value + drift),
         expected=None if finding.expected is None else math.exp(finding.expected + drift),
         estimate=finding.estimate,
@@ -80,18 +81,20 @@ def _memory(subject: Subject, tonight: TonightCell | None, finding: Finding) -> 
 
 
 def sql_of(cell: Cell, key: Key, runs: Iterable[str]) -> str:
-    """Return the statement that shows the trials behind a cell, for `benchfleet sql`. Both databases take it."""
+    """Return the statement for the trials behind a cell, for `benchfleet sql` on both databases."""
     names = ", ".join(_quoted(run) for run in dict.fromkeys(runs))
     wanted = [
         f"run IN ({names})",
         f"device = {_quoted(cell.device)}",
         f"model = {_quoted(cell.model)}",
+        # A rerun gives the baseline's artifact a name of its own.
         f"(variant = {_quoted(cell.variant)} OR variant LIKE {_quoted(f'{cell.variant}{BASELINE_MARK}%')})",
         f"metric = {_quoted(key.metric)}",
         "kind = 'measure'",
         *(
             f"settings ->> {_quoted(name)} = {_quoted(setting_text(value))}"
             for name, value in sorted(cell.settings.items())
+            # Texts alone: `->>` gives SQLite a number and PostgreSQL a text, and no literal of a number suits both.
             if isinstance(value, str)
         ),
     ]
@@ -99,6 +102,7 @@ def sql_of(cell: Cell, key: Key, runs: Iterable[str]) -> str:
 
 
 def _quoted(text: str) -> str:
+    # A statement for people to paste has no parameters.
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -109,7 +113,7 @@ def _rerun(cell: Cell, sweep: Path | None) -> str:
 
 
 def lines_of_contents(cells: Sequence[TonightCell]) -> tuple[str, ...]:
-    """Describe what was measured: each artifact and program with its hash, each once."""
+    """Describe each measured artifact and program by its hash, without repetition."""
     found: dict[str, None] = {}
     for one in cells:
         if one.job is not None:

@@ -1,4 +1,4 @@
-"""Tell what was measured in a cell: the bytes of artifact, runtime and program, by the plan that a device got."""
+"""Tell the measured bytes of a cell: artifact, runtime and program, by the device's plan."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _BETWEEN = " · "
 
 
 def slot_of(sweep: str, model: str, cell: tuple[str, str, Mapping[str, object]]) -> str:
-    """Return the name of a cell from night to night. `cell` is variant, runtime as the sweep names it, and settings."""
+    """Return the name of a cell from night to night. `cell` is variant, the sweep's runtime, and settings."""
     variant, runtime, settings = cell
     return _BETWEEN.join((sweep, model, variant, runtime, *setting_texts(sorted(settings.items()))))  # type: ignore[arg-type]
 
 
 def content_of(job: ShippedJob) -> str:
-    """Return a hash of everything that a job runs: equal for equal bytes."""
+    """Return a hash of all bytes of a job: equal for equal bytes."""
     parts = [
         job.model.sha256,
         job.runtime,
@@ -37,13 +37,13 @@ def content_of(job: ShippedJob) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCells:
-    """Find the jobs of runs by their cells. Plans are read once."""
+    """Find the jobs of runs by cells. Plans are read once."""
 
     store: Roles
     known: dict[tuple[str, str], Mapping[tuple[str, str, str], ShippedJob]]
 
     def job(self, cell: Cell) -> ShippedJob | None:
-        """Return the job that a device of a run had for a cell, or None."""
+        """Return the job of a cell on a device of a run, or None."""
         return self.of(cell.run, cell.device).get(_key(cell.variant, cell.runtime, cell.settings))
 
     def like(self, run: str, device: str, job: ShippedJob) -> ShippedJob | None:

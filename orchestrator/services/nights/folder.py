@@ -1,4 +1,4 @@
-"""Write down what a night measures, as sweeps, models and files that anybody can run again.
+"""Write down the contents of a night, as sweeps, models and files for anybody to run again.
 
 Contents are named by their hashes: nights of one build share the files.
 """
@@ -31,13 +31,13 @@ _HASH_CHARACTERS = 16
 
 
 def stem_of(night: NightRecord, database_id: str) -> str:
-    """Return how the files of a night begin. A night of another database with the same id has other files."""
+    """Return the beginning of a night's files. A night of another database with the same id has other files."""
     words = f"{database_id}|{night.began_at.isoformat()}"
     return f"{night.id}.{hashlib.sha256(words.encode()).hexdigest()[:6]}"
 
 
 class NightBlobs(BlobKeeper, Protocol):
-    """Keep contents, and give them back by hash."""
+    """Keep contents, and give contents back by hash."""
 
     def holds(self, blob: Blob) -> bool:
         """Return True if the content is at hand. The content is not read."""
@@ -47,7 +47,7 @@ class NightBlobs(BlobKeeper, Protocol):
 
 
 class NightFolder:
-    """Write below `name` of a folder. Nothing is overwritten: what is there already has the same content."""
+    """Write below `name` of a folder. No file is overwritten: a file of the same name has the same content."""
 
     def __init__(self, folder: Path, blobs: NightBlobs, name: str = NIGHTS_FOLDER) -> None:
         self.path = folder / name
@@ -55,9 +55,9 @@ class NightFolder:
 
     @contextmanager
     def alone(self, nightly: str) -> Iterator[None]:
-        """Keep other processes from running the same nightly here. Raise IncompleteError if another one does.
+        """Keep other processes from running the same nightly here. Raise IncompleteError if another process does.
 
-        Two processes that go on with one night would each take the other's devices for lost.
+        Two processes of a single night would each take the other's devices for lost.
         """
         path = self.path / f".{nightly}.lock"
         with _writing(path):
@@ -65,6 +65,7 @@ class NightFolder:
             lock = path.open("a", encoding="utf-8")
         with lock:
             try:
+                # The kernel gives the lock back when the process dies: a lock file alone would outlive a power cut.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise IncompleteError(
@@ -75,8 +76,8 @@ class NightFolder:
     def model(self, model: Model, blobs: Mapping[str, Blob]) -> Model:
         """Write a model with its files, and return the model in its new folder.
 
-        `blobs` has the content of each artifact and data set, by hash. Raise BlobError for a content that is gone, and
-        ConfigError if the folder cannot be written.
+        `blobs` has the content of each artifact and data set, by hash. Raise BlobError for a missing content, and
+        ConfigError for an unwritable folder.
         """
         # The name depends on the text, and the text on no folder: paths are relative.
         text = model_text(_at(model, Path("/"), blobs))
@@ -103,19 +104,20 @@ class NightFolder:
         return replace(runtime, program=replace(runtime.program, files=tuple(placed)))
 
     def sweep(self, name: str, sweep: Sweep, *, anew: bool = False) -> Path:
-        """Write a sweep, and return the file. A file that is there already stays as it is, unless `anew`."""
+        """Write a sweep, and return the file. An existing file stays unchanged, unless `anew`."""
         path = self.path / f"{name}.yaml"
         self._write(path, sweep_text(sweep, self.path), anew=anew)
         return path
 
     def write(self, name: str, text: str) -> Path:
-        """Write a text, unless the file is there already, and return the file."""
+        """Write a text, unless the file exists, and return the file."""
         path = self.path / name
         self._write(path, text)
         return path
 
     def _place(self, blob: Blob, path: Path) -> None:
         with _writing(path):
+            # The folder is named by the hash of the content.
             if path.exists():
                 return
             source = self._blobs.path(blob)
@@ -167,6 +169,7 @@ def _atomically(path: Path, chunks: Iterable[bytes]) -> None:
             sink.flush()
             # Before the rename: after a power cut the name must not stand for a file without its content.
             os.fsync(sink.fileno())
+        # mkstemp makes files for their owner alone, and anybody may repeat a night's runs.
         Path(incoming).chmod(0o644)
         Path(incoming).replace(path)
     except BaseException:

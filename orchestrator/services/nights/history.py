@@ -1,4 +1,4 @@
-"""Read what earlier nights say of a cell: its present segment, its baseline and its standing regression."""
+"""Read the past of a cell from earlier nights: the present segment, the baseline and the standing regression."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ class PastNight:
 
     @property
     def memory(self) -> CellMemory:
-        """Return what the night keeps of the cell. Only nights with a memory are asked."""
+        """Return the night's memory of the cell. Only nights with a memory are asked."""
         assert self.cell.memory is not None
         return self.cell.memory
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Hold what a cell's nights say: the nights since the level last changed, the newest last.
+    """Hold a cell's nights since the level last changed, the newest last.
 
-    `values` has NaN for nights that say nothing of the level. `standing` is the regression that stands.
+    `values` has NaN for nights with no word on the level. `standing` is the standing regression.
     """
 
     nights: tuple[PastNight, ...]
@@ -75,11 +75,12 @@ class Segment:
         if not good:
             return None
         if rule.choice is BaselineChoice.ROLLING:
+            # A young series has fewer nights: the oldest stands in for the one that was asked for.
             return good[max(0, len(good) - rule.nights)]
         return good[-1]
 
     def noisy(self) -> str | None:
-        """Return why the series is too noisy to be judged, or None."""
+        """Return why the series is too noisy for a verdict, or None."""
         recent = [one.memory for one in self.nights[-_NOISY_NIGHTS:] if one.memory.value is not None]
         if len(recent) < _NOISY_LEAST:
             return None
@@ -93,7 +94,7 @@ class Segment:
 
 
 class Past:
-    """Hold the earlier nights of a nightly, and what became of their regressions."""
+    """Hold the earlier nights of a nightly, and the present states of regressions."""
 
     def __init__(self, reports: Sequence[NightReport], regressions: Sequence[Regression]) -> None:
         self.reports = tuple(reports)  # the newest first
@@ -106,11 +107,11 @@ class Past:
 
     @property
     def keys(self) -> frozenset[Key]:
-        """Return every cell and metric that an earlier night knew."""
+        """Return every cell and metric of the earlier nights."""
         return frozenset(self._cells)
 
     def newest(self, key: Key) -> NightCell | None:
-        """Return the newest night's cell, or None for an unknown one."""
+        """Return the newest night's cell, or None for an unknown cell."""
         found = self._cells.get(key)
         return found[0].cell if found else None
 
@@ -122,7 +123,7 @@ class Past:
         )
 
     def segment(self, key: Key, began: datetime | None) -> Segment:
-        """Return the present segment of a cell. `began` is the date of the level that a person accepted last."""
+        """Return the present segment of a cell. `began` is the date of the last accepted level."""
         nights = tuple(reversed(list(self._present(key, began))))
         known = [one.memory for one in nights]
         counted = [one for one in known if one.variance is not None and one.freedom > 0]
@@ -164,7 +165,7 @@ class Past:
         ]
 
     def _present(self, key: Key, began: datetime | None) -> Iterator[PastNight]:
-        """Yield the nights of the present segment, the newest first."""
+        """Yield nights of the present segment, the newest first."""
         accepted: int | None = None
         for one in self._cells.get(key, []):
             # The accepted run began after its night did.
@@ -190,7 +191,7 @@ class Past:
         return cell.verdict in REGRESSED and self._state(cell) not in _OVER
 
     def _standing(self, newest: Sequence[PastNight]) -> OpenRegression | None:
-        """Return the regression of a cell that stands, by the newest night that judged the cell."""
+        """Return the standing regression of a cell, by the newest judging night."""
         if not newest or newest[0].cell.regression is None:
             return None
         found = self._regressions.get(newest[0].cell.regression)
@@ -215,8 +216,9 @@ def _value(one: PastNight, stands: bool) -> float:
 
 
 def read_past(store: Roles, nightly: str, but: str, before: datetime | None = None) -> Past:
-    """Read the nights of a nightly that have ended. `but` is left out, and so are nights not begun `before` a date."""
+    """Read the nights of a nightly that have ended. `but` is left out, and so are nights begun after `before`."""
     reports = []
+    # One more than needed, since the newest is mostly `but`.
     for record in store.nights.nights(nightly, limit=NIGHTS_READ + 1 if before is None else None):
         if record.id == but or record.report is None or (before is not None and record.began_at >= before):
             continue

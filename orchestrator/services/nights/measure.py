@@ -1,4 +1,4 @@
-"""Measure what a night orders, each order as one run: begun, taken up again, or found complete."""
+"""Measure the orders of a night, each order as a run: begun, taken up again, or found complete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BAD = (DeviceRunState.FAILED, DeviceRunState.STOPPED, DeviceRunState.CANCELLED)
 
 @dataclass(slots=True)
 class Runner:
-    """Carry out the runs of one night, each once in a process: what a run lacks at its end is lost for the night."""
+    """Carry out the runs of a night, each once in a process: trials missing at a run's end are lost for the night."""
 
     night: NightRecord
     wiring: NightWiring
@@ -43,7 +43,7 @@ class Runner:
     ) -> RunDetails | None:
         """Return the run of a stage. `place` numbers sweep and look. None: no device is left for the run.
 
-        A device that an earlier stage has lost is left out. KeyboardInterrupt leaves the devices running.
+        A device lost in an earlier stage is left out. KeyboardInterrupt leaves the devices running.
         """
         number, look = place
         gone = {device for device, _ in self.lost}
@@ -81,7 +81,7 @@ class Runner:
             return run_sweep(replace(header, run=run), sweep.file.model, devices, tools)
 
     def _run_id(self, stage: NightStage, number: int, look: int) -> str:
-        """Return an id that the same order always has. No other database has the same, not even at the same second."""
+        """Return the id of an order, always the same. Another database has another id, even in the same second."""
         words = (self.wiring.store.leases.database_id(), self.night.id, stage.value, str(number), str(look))
         digest = hashlib.sha256("|".join(words).encode()).hexdigest()[:8]
         return f"{self.night.began_at:%Y%m%d-%H%M%S}-{digest}"
@@ -94,7 +94,7 @@ class Runner:
 
 
 def _words(stage: NightStage, sweep: NightSweep, devices: Sequence[Device], look: int) -> str:
-    """Say what is measured next, for people."""
+    """Tell people the next measurement."""
     count = f"{len(devices)} {'device' if len(devices) == 1 else 'devices'}"
     which = f" {look + 1}" if stage is NightStage.CONFIRMATION else ""
     return f"{stage.value}{which}: {sweep.name}, {sweep.file.sweep.trials} trials a cell, on {count}"

@@ -1,4 +1,4 @@
-"""Take one night through its stages on the devices, and collect what the stages decide on."""
+"""Take a night through its stages on the devices, and collect the grounds for the stages' decisions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RunSides = list[tuple[str, Mapping[CellName, tuple[s.CellKey, Side]]]]
 
 @dataclass(slots=True)
 class Night:
-    """Hold one night on its way, and everything that has been measured so far."""
+    """Hold a night on its way, and all measurements so far."""
 
     record: NightRecord
     nightly: Nightly
@@ -82,7 +82,7 @@ class Night:
         self.shifts.append(CanaryShift(device, metric, shift, len(canaries), reason))
 
     def look_first(self, subjects: Subjects) -> None:
-        """Measure every cell, and join each with what earlier nights say."""
+        """Measure every cell, and join each cell with its earlier nights."""
         measured = self._first_runs(NightStage.FIRST_LOOK, self.fixed.sweeps)
         self.cells = first_cells(self.wiring.store, self.planned, measured, self.metrics)
         by_name = {device.name: device for device in self.devices}
@@ -102,7 +102,7 @@ class Night:
         return found
 
     def conclude(self) -> Mapping[s.Key, s.Finding]:
-        """Carry out what the stages order, one order after the other, until they conclude."""
+        """Carry out the orders of the stages in turn, until the stages conclude."""
         first = {key: self.cells[key.cell].trials(key.metric) for key in self.subjects}
         tonight = s.Tonight({key: trials for key, trials in first.items() if trials}, self.drift)
         terms = s.Terms(self.nightly.extra, self.nightly.extra_most, self.nightly.trials_most)

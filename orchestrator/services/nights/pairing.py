@@ -22,7 +22,7 @@ from orchestrator.services.nights.folder import NightBlobs, NightFolder
 from orchestrator.specs.paths import open_regular
 from orchestrator.specs.runtime import parse_runtime
 
-_NAME_MAX = 46
+_NAME_MAX = 46  # names have 63 characters at most, and the mark and a number come after
 BASELINE_MARK = ".baseline"
 
 CellName = tuple[str, str, str, str]
@@ -47,7 +47,7 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """Hold the file of a rerun's sweep, with the side that each of its cells stands for."""
+    """Hold the file of a rerun's sweep, with the side of each cell."""
 
     path: Path
     sides: Mapping[CellName, tuple[CellKey, Side]]
@@ -63,7 +63,7 @@ def _settings(settings: Mapping[str, Setting]) -> str:
 
 
 def obstacle(job: ShippedJob, tonight: ShippedJob, blobs: NightBlobs) -> str | None:
-    """Return why a baseline's job cannot run again beside tonight's, or None."""
+    """Return why a baseline's job cannot run again beside tonight's job, or None."""
     if job.runtime == tonight.runtime and job.bundles != tonight.bundles:
         return f"{job.runtime} has been packed anew since"
     for file in (job.model, *job.files):
@@ -78,7 +78,7 @@ def obstacle(job: ShippedJob, tonight: ShippedJob, blobs: NightBlobs) -> str | N
 
 @dataclass(slots=True)
 class _Sides:
-    """Collect variants and runtimes of a rerun, and name those of the baseline."""
+    """Collect variants and runtimes of a rerun, and name the baseline's variants and runtimes."""
 
     original: NightSweep
     folder: NightFolder
@@ -146,11 +146,11 @@ def _declared(job: ShippedJob) -> RuntimeSpec:
 def write_rerun(
     name: str, original: NightSweep, suspects: Sequence[Suspect], trials: int, place: tuple[NightFolder, NightBlobs]
 ) -> Rerun:
-    """Write the sweep of a rerun, and return the sweep. `name` is that of the file. The cells take turns, by chance.
+    """Write the sweep of a rerun, and return the sweep. `name` is the file's name. The cells take turns, by chance.
 
     `place` is where to write, and where the contents are.
 
-    Raise BlobError for a content of the baseline that is gone.
+    Raise BlobError for a missing content of the baseline.
     """
     folder, cache = place
     sides = _Sides(original, folder)
@@ -170,6 +170,7 @@ def write_rerun(
     ancestors = with_ancestors(
         replace(original.file.model, variants={**original.file.model.variants, **measured}), measured
     )
+    # A rerun measures no accuracy, so that no data set is shipped once more.
     model = replace(original.file.model, variants=ancestors, datasets={})
     blobs = {**_kept(model.variants.values(), sides.blobs, cache), **sides.blobs}
     written = folder.model(model, blobs)
@@ -177,7 +178,7 @@ def write_rerun(
 
 
 def _kept(variants: Iterable[Variant], known: Mapping[str, Blob], cache: NightBlobs) -> Mapping[str, Blob]:
-    """Return the contents of the candidate's artifacts, which lie in a folder of the night."""
+    """Return the contents of the candidate's artifacts, by their files in the night's folder."""
     artifacts = (one for variant in variants for one in variant.artifacts if one.sha256 not in known)
     return {
         one.sha256: cache.add(open_regular(Path(one.path).resolve()), BlobKind.MODEL, one.file_name)
@@ -186,8 +187,9 @@ def _kept(variants: Iterable[Variant], known: Mapping[str, Blob], cache: NightBl
 
 
 def _rule(device: str, variant: str, runtime: str, settings: Mapping[str, Setting]) -> Mapping[str, Setting]:
-    """Return a rule that fits one cell of one device and nothing else."""
+    """Return a rule for a single cell of a single device."""
     texts = {"device": device, "variant": variant, "runtime": runtime, **settings}
+    # A rule's texts are globs, and a name may contain `*` or `[`.
     return {key: glob.escape(value) if isinstance(value, str) else value for key, value in texts.items()}
 
 

@@ -1,4 +1,4 @@
-"""Keep the lives of regressions: what a night confirms, dismisses and finds fixed."""
+"""Keep the lives of regressions: confirmed, dismissed and found fixed by nights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orchestrator.store.base import Regressions
 
 @dataclass(frozen=True, slots=True)
 class RegressionKeeper:
-    """Record what a night has found. Every call may be repeated, by a night that was cut off here."""
+    """Record the findings of a night. Every call may be repeated, by a night interrupted here."""
 
     role: Regressions
     nightly: str
@@ -29,9 +29,9 @@ class RegressionKeeper:
     who: str
 
     def keep(self, cell: NightCell, series: int | None, *, reopens: bool = False) -> NightCell:
-        """Return a cell with its regression. A cell without a series has none: no run ever planned it.
+        """Return a cell with its regression. A cell without a series has no regression: no run ever planned the cell.
 
-        `reopens`: the cell is worse than what a person has acknowledged, so that somebody has to look again.
+        `reopens`: the cell is worse than the acknowledged level, and a person has to look again.
         """
         if cell.verdict is NightVerdict.FIXED:
             return self._fixed(cell)
@@ -96,7 +96,7 @@ def _is_worse(cell: NightCell) -> bool:
 
 
 def _direction(cell: NightCell) -> Direction:
-    """Return where the value went. A value that is gone went to the worse."""
+    """Return the direction of the value. A lost value went to the worse."""
     if cell.estimate is None or cell.estimate.ratio == 1:
         return _worse_of(cell.metric)
     return Direction.ROSE if cell.estimate.ratio > 1 else Direction.FELL

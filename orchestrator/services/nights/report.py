@@ -1,4 +1,4 @@
-"""Compose a night's report of what the stages have concluded."""
+"""Compose a night's report of the stages' conclusions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EXTRA = (NightStage.SECOND_LOOK, NightStage.CONFIRMATION)
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
-    """Make the report of one night."""
+    """Make the report of a night."""
 
     night: Night
     subjects: Subjects
@@ -76,7 +76,7 @@ class Reporter:
             yield self._composed(subject, tonight.cell, tonight, finding), tonight.series, finding
 
     def _vanished(self) -> Iterator[tuple[NightCell, int | None, Finding]]:
-        """Yield the cells that the baseline has and tonight's sweeps have not."""
+        """Yield the baseline's cells outside of tonight's sweeps."""
         here = {device.name for device in self.night.devices}
         sweeps = {sweep.name for sweep in self.night.fixed.sweeps}
         measured = {sweep.name for sweep in self.night.fixed.sweeps if self._has_run(sweep.name)}
@@ -131,7 +131,7 @@ class Reporter:
         return compose(subject, cell, tonight, finding, (self._runs(subject, cell, tonight), drift))
 
     def _runs(self, subject: Subject, cell: Cell, tonight: TonightCell | None) -> CellRuns:
-        """Return the runs of both sides: those of the rerun, or else of the two nights."""
+        """Return the runs of both sides: runs of the rerun, or else of the two nights."""
         reruns = self.night.reruns.get(subject.key.cell, [])
         confirmed = tuple(run for stage, run, _ in reruns if stage is NightStage.CONFIRMATION)
         file = reruns[-1][2].path if reruns else None
@@ -173,6 +173,7 @@ class Reporter:
             yield f"{night}, run {run}: {cells} {'cell' if cells == 1 else 'cells'}"
 
     def _exit_code(self, cells: tuple[NightCell, ...], *, undecided: bool) -> ExitCode:
+        # A regression first: a lost device must not hide that a build is worse.
         if any(cell.fails for cell in cells):
             return ExitCode.REGRESSION
         if all(self._lost_for(device.name) is not None for device in self.night.devices):

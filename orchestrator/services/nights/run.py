@@ -1,4 +1,4 @@
-"""Run a night: begin a night, or go on with the night of the day, and judge what was measured."""
+"""Run a night: begin a night, or go on with the night of the day, and judge the measurements."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GOES_ON = timedelta(hours=20)
 
 @dataclass(frozen=True, slots=True)
 class NightRequest:
-    """Ask for a night. `again`: begin another night, though there is one of today. `waits`: queue for busy devices.
+    """Ask for a night. `again`: begin another night of the same day. `waits`: queue for busy devices.
 
     `allow_command` is the user's word for the candidate's command.
     """
@@ -50,7 +50,7 @@ class NightRequest:
 
 @dataclass(frozen=True, slots=True)
 class NightOutcome:
-    """Hold the report of a night. `is_new`: the night has ended just now, and nobody has been told."""
+    """Hold the report of a night. `is_new`: the night has ended just now, and no person has been told."""
 
     report: NightReport
     is_new: bool
@@ -61,7 +61,7 @@ def run_night(
 ) -> NightOutcome:
     """Run a night to its end, and return the report. The night of the day is gone on with, or found at its end.
 
-    `says` is called with a line for each measurement that begins.
+    `says` gets a line for each new measurement.
 
     Raise ConfigError, with nothing measured, for a wrong file, inventory or candidate. A lost device is a value in the
     report. KeyboardInterrupt leaves the devices running, and another call goes on.
@@ -72,6 +72,7 @@ def run_night(
     devices, notes = usable(wiring.inventory().select(nightly.select), wiring.store)
     folder = NightFolder(Path(nightly.folder), wiring.cache())
     with folder.alone(nightly.name):
+        # Under the lock: two processes would otherwise both find no night, and begin two.
         record = begin(nightly, wiring.store, again=request.again)
         past = read_past(wiring.store, nightly.name, record.id)
         stem = stem_of(record, wiring.store.leases.database_id())
@@ -90,7 +91,7 @@ def run_night(
 
 
 def usable(selected: Sequence[Device], store: Roles) -> tuple[tuple[Device, ...], tuple[str, ...]]:
-    """Return the devices that are not in quarantine, and a note on each of the others. Those fail no night.
+    """Return the devices outside of quarantine, and a note on each other device. Devices in quarantine fail no night.
 
     Raise OrchestratorError if every device is in quarantine.
     """
@@ -118,7 +119,7 @@ def judge(night: Night) -> NightReport:
 
 
 def begin(nightly: Nightly, store: Roles, *, again: bool) -> NightRecord:
-    """Return the night to go on with, or a new one."""
+    """Return the night to go on with, or a new night."""
     now = datetime.now(UTC)
     newest = next(iter(store.nights.nights(nightly.name, limit=1)), None)
     if newest is not None and not again:
@@ -130,12 +131,13 @@ def begin(nightly: Nightly, store: Roles, *, again: bool) -> NightRecord:
     for number in range(1, 100):
         night = day if number == 1 else f"{day}-{number}"
         found = store.nights.find_night(night)
+        # find_night also takes the beginning of an id, and the id of one night may begin another's.
         if found is None or found.id != night:
             return store.nights.begin_night(night, nightly.name)
     raise ConfigError(f"there are 99 nights {day} already", "wait for another day")
 
 
 def with_charts(report: NightReport, past: Past) -> NightReport:
-    """Return a report whose cells have the nights before."""
+    """Return a report with the nights before in each cell."""
     cells = (replace(cell, history=past.points(Key(cell.cell.device, cell.slot, cell.metric))) for cell in report.cells)
     return replace(report, cells=tuple(cells))

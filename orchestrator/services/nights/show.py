@@ -15,7 +15,7 @@ from orchestrator.store.base import Roles
 
 
 def list_nights(store: Roles, nightly: str | None, limit: int) -> Sequence[NightSummary]:
-    """Return the newest nights first, of one nightly or of all."""
+    """Return nights of a nightly or of all, the newest first."""
     return [_summary(record) for record in store.nights.nights(nightly, limit=limit)]
 
 
@@ -39,7 +39,7 @@ def _summary(record: NightRecord) -> NightSummary:
 def show_night(store: Roles, night: str) -> NightReport:
     """Return the report of a night, by id, unique beginning or "last".
 
-    Raise ConfigError for an unknown night, and IncompleteError for a night that has not ended.
+    Raise ConfigError for an unknown night, and IncompleteError for a night under way.
     """
     record = store.nights.find_night(night)
     if record is None:

@@ -1,4 +1,4 @@
-"""Join what earlier nights and people say of each cell with tonight's build: the subjects of the stages."""
+"""Join each cell of tonight's build with earlier nights and decisions of people: the subjects of the stages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Subjects:
     blobs: NightBlobs
 
     def subject(self, tonight: TonightCell, metric: str, device: Device) -> Subject:
-        """Return what is known of one metric of a cell before tonight."""
+        """Return the knowledge of a cell's metric before tonight."""
         key, series = Key(*tonight.key, metric), tonight.series
         segment = self.segment(key, series)
         side, job = self.baseline(key, tonight, segment, series)
@@ -59,9 +59,9 @@ class Subjects:
         )
 
     def accuracy(self, tonight: TonightCell, metric: str | None) -> Subject:
-        """Return what is known of a cell's accuracy before tonight.
+        """Return the knowledge of a cell's accuracy before tonight.
 
-        The baseline is that of the first judged metric, of a night whose accuracy was not worse.
+        The baseline is the baseline of the first judged metric, from a night without a worse accuracy.
         """
         key = Key(*tonight.key, metric or ACCURACY)
         first = self.nightly.metrics[0].name
@@ -80,7 +80,7 @@ class Subjects:
         )
 
     def gone(self, side: Cell | None) -> BaselineSide | None:
-        """Return the baseline of a cell that tonight's sweeps do not have."""
+        """Return the baseline of a cell outside of tonight's sweeps."""
         if side is None:
             return None
         return BaselineSide(side.run, self._night_of(side.run) or PINNED, (), identical=False, obstacle="no candidate")
@@ -91,7 +91,7 @@ class Subjects:
         return self.past.segment(key, began)
 
     def _levels(self, series: int, metric: str) -> Sequence[Baseline]:
-        """Return the levels without those of runs that have no such cell, such as runs of another device."""
+        """Return the levels, without levels of runs that lack the cell, such as runs of another device."""
         runs = {one.run for one in self.levels if one.series is None and one.kind is BaselineKind.ACCEPTED}
         foreign = {run for run in runs if all(found.series != series for found in self.values.of(run, metric).values())}
         return [one for one in self.levels if one.series is not None or one.run not in foreign]
@@ -105,7 +105,7 @@ class Subjects:
         *,
         but: Collection[str] = (),
     ) -> tuple[Cell | None, ShippedJob | None]:
-        """Return the baseline's cell of an earlier run, and the job that the device had. The nights `but` are none."""
+        """Return the baseline's cell of an earlier run, and the cell's job then. The nights `but` are no baselines."""
         if self.nightly.baseline.choice is BaselineChoice.PINNED:
             return (None, None) if tonight is None else self._pinned(key, tonight, series)
         night = segment.baseline(self.nightly.baseline, but)
@@ -123,9 +123,9 @@ class Subjects:
         return replace(tonight.cell, run=level.run, runtime=job.runtime), job
 
     def _pinned_value(self, metric: str, cell: Cell) -> Cell | None:
-        """Return the pinned cell with a value that stands for a cell without a job tonight, or None.
+        """Return the pinned cell, with a value, for a cell without a job tonight, or None.
 
-        Such a cell has no series, so that the cell is found by its name in the pinned runs.
+        A cell without a job has no series, and is found by name in the pinned runs.
         """
         for run in dict.fromkeys(one.run for one in self.levels if one.superseded_at is None):
             for found in self.values.of(run, metric).values():
@@ -151,7 +151,7 @@ class Subjects:
         return next((one.night for one in reports), None)
 
     def _environment(self, tonight: TonightCell, metric: str, side: Cell | None) -> str | None:
-        """Return what changed on the device since the baseline, in words, or None for nothing."""
+        """Return the changes of the device since the baseline, in words, or None."""
         before = None if side is None else self.values.result(side, metric)
         now = tonight.results.get(metric)
         if before is None or now is None:
@@ -167,7 +167,7 @@ def _stable(cell: Cell) -> tuple[object, ...]:
 
 
 def _workers(before: CellResult, now: CellResult) -> Iterator[str]:
-    """Yield the change of the worker: the program that measures is no part of a build."""
+    """Yield the change of the worker: the measuring program is no part of a build."""
     old, new = ({build.worker_sha256[:12] for build in one.builds} for one in (before, now))
     if old and new and old != new:
         yield f"worker {' and '.join(sorted(old))} -> {' and '.join(sorted(new))}"

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def output_files(nightly: Nightly, night: str) -> Mapping[str, Path]:
-    """Return the files that a night writes, by format."""
+    """Return the files of a night, by format."""
     return {form: Path(path.replace(NIGHT_MARK, night)) for form, path in nightly.outputs.items()}
 
 
 def check_outputs(nightly: Nightly, html: Path | None = None) -> None:
-    """Make the folders of a night's files. Raise ConfigError for a place that nobody can write to.
+    """Make the folders of a night's files. Raise ConfigError for an unwritable place.
 
-    `html` is one more file, whose folder must be there.
+    `html` is a further file, in an existing folder.
     """
     if html is not None:
         refuse_unwritable(HTML, html)
@@ -42,13 +42,13 @@ def check_outputs(nightly: Nightly, html: Path | None = None) -> None:
 
 
 def _known_place(path: Path) -> Path:
-    """Return the file or folder of a path that is the same for every night: the path up to a folder of one night."""
+    """Return a path up to the first part named by the night: all that is known before the night."""
     depth = next((place for place, part in enumerate(path.parts) if NIGHT_MARK in part), len(path.parts))
     return Path(*path.parts[: depth + 1])
 
 
 def write_outputs(nightly: Nightly, report: NightReport, html: Path | None = None) -> tuple[ConfigError, ...]:
-    """Write the files of a night. Return what went wrong: one file without room must not cost the others."""
+    """Write the files of a night, and return the errors: a file without room must not cost the other files."""
     files = [*output_files(nightly, report.night).items(), *([] if html is None else [(HTML, html)])]
     errors = []
     for form, path in files:
@@ -63,7 +63,7 @@ def write_outputs(nightly: Nightly, report: NightReport, html: Path | None = Non
 
 
 def addresses(nightly: Nightly, wiring: TellingWiring) -> tuple[Recipient, ...]:
-    """Return whom to tell. Raise ConfigError for a variable that is not set, and for a bad address."""
+    """Return the recipients. Raise ConfigError for an unset variable, and for a bad address."""
     found = tuple(recipients(nightly.notify, os.environ))
     if found:
         wiring.messenger().refuse_bad(found)
@@ -71,6 +71,6 @@ def addresses(nightly: Nightly, wiring: TellingWiring) -> tuple[Recipient, ...]:
 
 
 def tell(report: NightReport, to: Sequence[Recipient], wiring: TellingWiring) -> Sequence[Delivery]:
-    """Send the messages of a night, one for each cause, and return what became of each."""
+    """Send a message for each cause of a night, and return the deliveries."""
     news = messages(report)
     return wiring.messenger().send(news, to) if news and to else ()

@@ -19,7 +19,7 @@ from orchestrator.store.base import Roles
 
 @dataclass(frozen=True, slots=True)
 class TonightCell:
-    """Hold a cell of the first look: the number of its sweep, its name, its job, and its results by metric.
+    """Hold a cell of the first look: number of the sweep, name, job, and results by metric.
 
     `absent` says why the cell is not in the device's plan.
     """
@@ -49,7 +49,7 @@ def logarithms(values: Sequence[float]) -> tuple[float, ...]:
 
 
 def key_of(sweep: NightSweep, cell: Cell) -> CellKey:
-    """Return the name that a cell keeps from night to night."""
+    """Return the name of a cell, the same from night to night."""
     declared = sweep.declared.get(cell.runtime, cell.runtime)
     return CellKey(cell.device, slot_of(sweep.name, cell.model, (cell.variant, declared, cell.settings)))
 
@@ -57,13 +57,14 @@ def key_of(sweep: NightSweep, cell: Cell) -> CellKey:
 def first_cells(
     store: Roles, planned: PlannedCells, runs: Iterable[tuple[int, NightSweep, str]], metrics: Sequence[str]
 ) -> dict[CellKey, TonightCell]:
-    """Return the cells of runs, each run given by the number of its sweep, the sweep and its id."""
+    """Return the cells of runs, each run given by the sweep's number, the sweep and the run's id."""
     found: dict[CellKey, TonightCell] = {}
     for number, sweep, run in runs:
         results = {metric: list(store.results.cell_results(run, metric)) for metric in metrics}
         every = results[metrics[0]]
         for place, one in enumerate(every):
             key = key_of(sweep, one.cell)
+            # A run's cells come in the same order for every metric.
             of_cell = {metric: results[metric][place] for metric in metrics}
             found[key] = TonightCell(number, sweep.name, key, one.cell, planned.job(one.cell), of_cell)
         for one in left_out(store.results, run, every, rules_too=True) if every else []:

@@ -1,4 +1,4 @@
-"""Compare the accuracies of two cells input by input, or say why only their shares can be compared."""
+"""Compare the accuracies of two cells input by input, or say why only the shares can be compared."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ROUNDING = 1e-6
 
 
 def compare_accuracy(pair: Pair, results: Mapping[object, CellInputResults], terms: GateTerms) -> AccuracyTest | None:
-    """Return what the same inputs say of a pair. Return None if a side has no accuracy, or another metric of it.
+    """Return the test of a pair on the same inputs. Return None for a side without accuracy, or of another metric.
 
-    `results` are keyed by the identity of cells. `terms` have the smallest difference that counts.
+    `results` are keyed by the identity of cells. `terms` have the smallest relevant difference.
     """
     if pair.base is None or pair.base.accuracy is None or pair.other.accuracy is None:
         return None
@@ -46,7 +46,7 @@ def _unlike(base: CellInputResults, other: CellInputResults) -> str | None:
 
 
 def _doubt(side: CellResult, results: CellInputResults, where: str) -> str | None:
-    """Return the reason not to believe results, if they are of another metric, or add up to another accuracy."""
+    """Return the doubt about results of another metric, or with another sum than the accuracy."""
     if results.metric != side.accuracy_metric:
         return f"the results by input {where} are of {results.metric}"
     share = share_right(results)

@@ -42,8 +42,8 @@ class CompareOptions:
     """Say how to compare.
 
     `min_effect` is a share; None takes the metric's own. `tolerance` is for the outputs. `kind` decides the words.
-    `terms` are those of a gate. `is_further`: the comparison stands beside one that has the outputs and the accuracy.
-    `may_lack`: a metric that no trial measured is no error.
+    `terms` are a gate's terms. `is_further`: another comparison beside it has outputs and accuracy.
+    `may_lack`: an unmeasured metric is no error.
     """
 
     metric: str = "latency"
@@ -65,11 +65,11 @@ def compare(
     """Compare every cell of the run with the base of its group. `run` is a whole run id.
 
     `base` is a value of the coordinate `by`, a glob, or for runtimes the beginning of a name. A base may match another
-    value on each device, but never two values in one group. None takes the common parent of the variants. Cells that a
-    device could not be asked to run are rows without a value.
+    value on each device, but never two values in one group. None takes the common parent of the variants. Cells left
+    out for their device are rows without a value.
 
-    Raise IncompleteError for a run without cells. Raise ConfigError for a metric that no trial measured, a coordinate
-    that does not vary, a base that matches no value or two in a group, or variants without a common parent.
+    Raise IncompleteError for a run without cells. Raise ConfigError for an unmeasured metric, a coordinate with a
+    single value, a base of no value or of two in a group, or variants without a common parent.
     """
     metric = metric_named(options.metric)
     _check_min_effect(options.min_effect)
@@ -91,10 +91,10 @@ def compare_runs(
 ) -> Comparison:
     """Compare every cell of a run with the same cell of the run `against`. Both are whole run ids.
 
-    A cell that only `against` has is a row without a value. `reasons` maps the devices of the run in a bad state to the
+    A cell of `against` alone is a row without a value. `reasons` maps the devices of the run in a bad state to the
     reason.
 
-    Raise IncompleteError if either run has no cells. Raise ConfigError for a metric that no trial of either measured.
+    Raise IncompleteError if either run has no cells. Raise ConfigError for a metric measured by neither run.
     """
     base = select_run(results, against, metric_named(options.metric).name)
     return _over_time(results, run, against, base, options, reasons=reasons)
@@ -107,7 +107,7 @@ def compare_baseline(
     options: CompareOptions = CompareOptions(),
     reasons: Reasons = NO_REASONS,
 ) -> Comparison:
-    """Compare every cell of a run with the level of the same cell in a baseline, the present one of `levels`.
+    """Compare every cell of a run with the level of the same cell in a baseline, the present level of `levels`.
 
     Raise ConfigError where no level is another run's, and the errors of `compare_runs`.
     """
@@ -137,7 +137,7 @@ def _over_time(
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """Hold what is compared: `runs` begins with the run that the answer is about."""
+    """Hold the question: `runs` begins with the compared run, and the bases follow."""
 
     results: Results
     runs: tuple[str, ...]

@@ -23,9 +23,9 @@ def blamed(verdict: Verdict, pair: Pair, kind: Kind) -> Verdict:
 
 
 def mixed_environments(cell: CellResult, kind: Kind) -> tuple[str, ...]:
-    """Return what changed on a device between the trials of one run, such as a kernel before trials were added.
+    """Return the changes of a device between the trials of a run, such as a new kernel before an extension.
 
-    A comparison over time says so of both runs by `environment_notes`.
+    A comparison over time has the changes of both runs in `environment_notes`.
     """
     if kind is Kind.OVER_TIME or len(cell.environments) < 2:
         return ()
@@ -34,7 +34,7 @@ def mixed_environments(cell: CellResult, kind: Kind) -> tuple[str, ...]:
 
 
 def environment_notes(pair: Pair, verdict: Verdict, kind: Kind) -> tuple[str, ...]:
-    """Return what changed around the bytes, for a pair over time with values on both sides."""
+    """Return the changes around the bytes, for a pair over time with values on both sides."""
     if kind is not Kind.OVER_TIME or pair.base is None or not pair.comparable:
         return ()
     base, other = pair.base, pair.other

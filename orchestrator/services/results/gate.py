@@ -1,4 +1,4 @@
-"""Find the reasons for which a gate refuses a comparison. Whatever cannot be judged is no reason to pass."""
+"""Find a gate's reasons to refuse a comparison. A cell without a verdict is no reason to pass."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reasons(row: ComparisonRow, base: Side | None, cell: str, metric: str, terms
 
 
 def warnings(row: ComparisonRow, cell: str, metric: str, terms: GateTerms) -> tuple[GateReason, ...]:
-    """Return what the gate passes although a person should know of a changed environment."""
+    """Return the changed environments passed by the gate, for a person to know."""
     return () if terms.needs_environment else tuple(_of_environment(row, cell, metric))
 
 
@@ -72,7 +72,7 @@ def _of_value(row: ComparisonRow, base: Side, metric: str) -> Iterator[tuple[Gat
 
 
 def _mostly_fails(side: Side, metric: str) -> bool:
-    """Say whether most trials of a side failed. The few that ran are no sample: those that crash may be the slow ones.
+    """Say whether most trials of a side failed. The few others are no sample: the crashed trials may be the slow ones.
 
     A size has no trials, and neither has an accuracy.
     """

@@ -1,4 +1,4 @@
-"""Judge pairs of cells: one row with a verdict for each pair, one group for each base."""
+"""Judge pairs of cells: a row with a verdict for each pair, and a group for each base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Put the comparisons of several metrics into one: the first metric leads, and each row has the others beside it."""
+"""Merge the comparisons of several metrics: the first metric leads, and each row has the further metrics."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _LACKS = (GateKind.MISSING, GateKind.DOES_NOT_LOAD)
 
 
 def compare_named(ask: Ask, names: Sequence[str], options: CompareOptions) -> Comparison:
-    """Compare in the metrics with these names or aliases, each once. `ask` compares in the metric of its options.
+    """Compare in the metrics of `names`, which may be aliases, each once. `ask` compares in the metric of its options.
 
-    Raise what `ask` raises, such as for a metric that no trial measured.
+    Raise the errors of `ask`, such as for an unmeasured metric.
     """
     # By the metric, since two names may mean the same one. An error names what was asked for.
     given = {metric_named(name).name: name for name in reversed(names)}
@@ -38,10 +38,10 @@ def compare_named(ask: Ask, names: Sequence[str], options: CompareOptions) -> Co
 
 
 def compare_usual(ask: Ask, measured: Collection[str], options: CompareOptions) -> Comparison:
-    """Compare in the usual metrics that have something to say. `measured` are the metrics that the runs measured.
+    """Compare in the usual metrics with values. `measured` are the measured metrics of the runs.
 
     The first metric is asked for in any case. A further metric counts if both sides of a pair have values, or, over
-    time, if the base has: a metric that was lost is told.
+    time, if the base has a value: a lost metric is told.
     """
     first = ask(replace(options, metric=COMPARED_METRICS[0]))
     further = []
@@ -80,7 +80,7 @@ class _Table:
         }
 
     def find(self, group: ComparisonGroup, first: ComparisonRow) -> tuple[MetricRow, tuple[GateReason, ...]]:
-        """Return the row of the metric that stands beside a row of the first metric, and its warnings."""
+        """Return the metric's row for a row of the first metric, and the warnings."""
         found = self._rows.get((_key(group), setting_text(first.side.at)))
         if found is None:
             unknown = replace(first.side, trials=0, value=None, spread=None, set_aside=())
@@ -121,7 +121,7 @@ def _merged_group(group: ComparisonGroup, tables: Sequence[_Table]) -> Compariso
 
 
 def _is_news(reason: GateReason, first: ComparisonRow) -> bool:
-    """Say whether a reason concerns its metric alone, rather than the cell, whose reasons the first metric has."""
+    """Say whether a reason concerns a metric alone. The first metric has the reasons against the whole cell."""
     if reason.kind in _OF_ONE_METRIC:
         return True
     return reason.kind in _LACKS and first.side.value is not None and reason not in first.reasons

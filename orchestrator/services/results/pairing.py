@@ -1,4 +1,4 @@
-"""Pair cells with the base of their group, and estimate each pair. Cells of a group differ in one coordinate alone.
+"""Pair cells with the base of a group, and estimate each pair. Cells of a group differ in a single coordinate.
 
 The cells may come from any selection: pairing knows neither runs nor the database.
 """
@@ -16,7 +16,7 @@ from orchestrator.domain.sweep import setting_text
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Hold one cell and its base."""
+    """Hold a cell and its base."""
 
     other: CellResult
     base: CellResult | None
@@ -32,7 +32,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Hold what the trials say of each cell, and of each comparable pair, by the identity of the objects."""
+    """Hold the estimates of each cell, and of each comparable pair, by the identity of the objects."""
 
     spreads: Mapping[int, Spread]
     ratios: Mapping[int, RatioEstimate]
@@ -55,7 +55,7 @@ def groups(cells: Iterable[CellResult], by: str) -> list[list[CellResult]]:
 
 
 def pair_group(group: Sequence[CellResult], by: str, bases: frozenset[str]) -> Pairing:
-    """Pair a group of cells with its base. Raise ConfigError where `bases` matches more than one cell of the group."""
+    """Pair a group of cells with the group's base. Raise ConfigError if `bases` matches several of the cells."""
     matching = [cell for cell in group if setting_text(cell.cell.at(by)) in bases]
     if len(matching) > 1:
         names = [setting_text(cell.cell.at(by)) for cell in matching]
@@ -83,7 +83,7 @@ def estimates_of(cells: Iterable[CellResult], pairs: Sequence[Pair]) -> Estimate
 
 
 def is_usable(result: CellResult) -> bool:
-    """Say whether a cell's values make one value. Figures of several power sources do not."""
+    """Say whether a cell's values make a single value. Figures of several power sources do not."""
     return usable(result.trial_values) and len(result.sources) <= 1
 
 

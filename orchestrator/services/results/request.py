@@ -31,7 +31,7 @@ class CompareRequest:
 
     `base` is a value of the coordinate `by`, and None for the common parent. `by` is None for variants, or for runs
     where `against` is given. `against` names a run as `run` does, or is a baseline, a date, or "last-before".
-    `metrics` are names or aliases. An empty sequence takes the usual ones that the runs have, and None the metric of
+    `metrics` are names or aliases. An empty sequence takes the usual metrics of the runs, and None the metric of
     `options` alone.
     """
 
@@ -46,7 +46,7 @@ class CompareRequest:
 def compare_run(request: CompareRequest, wiring: HasRecords) -> Comparison:
     """Compare the cells of a run among themselves, or with another run.
 
-    Raise ConfigError for options that contradict each other, for a run that there is not, and for a run compared with
+    Raise ConfigError for contradicting options, for an unknown run, and for a run compared with
     itself. Raise the errors of `compare` and `compare_runs`.
     """
     against = _against(request)
@@ -65,7 +65,7 @@ def compare_run(request: CompareRequest, wiring: HasRecords) -> Comparison:
 
 
 def _compared(request: CompareRequest, results: Results, bases: Collection[str], ask: Ask) -> Comparison:
-    """Compare in the metrics of a request. The metrics of the runs `bases` decide which usual ones are asked for."""
+    """Compare in the metrics of a request. The metrics of the runs `bases` decide between the usual metrics."""
     if request.metrics is None:
         return ask(request.options)
     if request.metrics:
@@ -124,7 +124,7 @@ _LIST = "benchfleet runs list shows the runs"
 
 
 def _end_of(text: str) -> datetime | None:
-    """Return the end of a day in UTC, or a moment as given. Return None for text that is no date."""
+    """Return the end of a day in UTC, or a moment as given. Return None for other text."""
     # Python reads 20261128 as a date too, which is how a run's id begins.
     if not _DATED.match(text):
         return None

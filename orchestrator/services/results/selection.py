@@ -39,9 +39,9 @@ def _sized(cell: CellResult) -> CellResult:
 
 
 def select_levels(results: Results, run: str, levels: Sequence[Baseline], metric: str) -> list[CellResult]:
-    """Return the cells that a baseline's present levels name, each of the run that is its level.
+    """Return the cells of a baseline's present levels, each from the run of its level.
 
-    Cells whose level is the compared run itself are left out. Raise ConfigError where no cell is left.
+    Cells at the level of the compared run itself are left out. Raise ConfigError where no cell is left.
     """
     runs = dict.fromkeys(one.run for one in levels if one.superseded_at is None)
     # A level that was accepted for a metric is that of the metric's percentiles too.
@@ -64,7 +64,7 @@ def select_levels(results: Results, run: str, levels: Sequence[Baseline], metric
 def left_out(results: Results, run: str, cells: Sequence[CellResult], *, rules_too: bool) -> list[CellResult]:
     """Return the cells left out of a run's plans as results without values, each with the reason.
 
-    `rules_too` includes the cells that a rule of the sweep excludes. `cells` are those of the run.
+    `rules_too` includes the cells that a rule of the sweep excludes. `cells` are the run's cells.
     """
     return [
         _absent(Cell(run, one.device, cells[0].cell.model, *coordinates_of(one.label)), cells[0].metric, one.reason)
@@ -76,7 +76,7 @@ def left_out(results: Results, run: str, cells: Sequence[CellResult], *, rules_t
 def lacking(
     cells: Sequence[CellResult], base: Sequence[CellResult], run: str, reasons: Mapping[str, str]
 ) -> list[CellResult]:
-    """Return the cells of `base` that a run does not have, as results without values.
+    """Return the cells of `base` missing in a run, as results without values.
 
     `reasons` maps the devices of the run in a bad state to the reason.
     """
@@ -160,7 +160,7 @@ def base_values(cells: Iterable[CellResult], run: str, by: str, base: str) -> fr
 
 
 def common_parent(results: Results, run: str, by: str, cells: Iterable[CellResult]) -> str:
-    """Return the variant of the run that all others were made from. Raise ConfigError where there is none."""
+    """Return the common ancestor of all variants of the run. Raise ConfigError if there is no such variant."""
     values = _values(cells, by)
     if by != "variant":
         raise ConfigError(f"compare --by {by} needs --base", hint=all_known(values))

@@ -1,4 +1,4 @@
-"""Name the commands that would probably settle the inconclusive rows of a comparison."""
+"""Name commands for settling the inconclusive rows of a comparison, probably."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ COMMANDS_MAX = 4
 
 @dataclass(slots=True)
 class _Need:
-    """Collect what a device lacks: the most trials, and the rules of the cells, each once."""
+    """Collect the lack of a device: the most trials, and the rules of the cells, without repetition."""
 
     trials: int = 0
     cells: dict[str, None] = field(default_factory=dict)
 
 
 def settling_commands(comparison: Comparison) -> tuple[str, ...]:
-    """Return a command for each device with inconclusive rows, as they are typed. Two runs are not extended.
+    """Return a command line for each device with inconclusive rows. Two runs are not extended.
 
     Trials added to an older run would be measured tonight: between two runs only a rerun of both settles anything.
     """
@@ -52,7 +52,7 @@ def _lacking(comparison: Comparison, group: ComparisonGroup) -> Iterator[tuple[s
 
 
 def _rule(coordinates: Mapping[str, str]) -> str:
-    """Return a rule for --cells, with a glob for what a rule cannot hold."""
+    """Return a rule for --cells, with a glob for each character that a rule cannot hold."""
     names = [name for name in (*COORDINATES, *coordinates) if name in coordinates]
     return ",".join(f"{name.removeprefix('settings.')}={_globbed(coordinates[name])}" for name in dict.fromkeys(names))
 

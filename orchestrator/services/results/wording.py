@@ -38,7 +38,7 @@ def notes(result: CellResult) -> tuple[str, ...]:
 
 
 def _doubts(result: CellResult) -> tuple[str, ...]:
-    """Return the doubts about a cell's value: the power sources, and values that allow no ratio."""
+    """Return the doubts about a cell's value: several power sources, and values without a ratio."""
     notes = []
     if len(result.sources) > 1:
         notes.append(f"no value: its trials had their power from {' and from '.join(result.sources)}")
@@ -58,7 +58,7 @@ def _first(words: Sequence[str]) -> str:
 
 
 def apart(pair: Pair) -> tuple[str, ...]:
-    """Return a remark if the two cells of a pair have their power from different sources."""
+    """Return a remark if the two cells of a pair have different power sources."""
     here, there = pair.other.sources, pair.base.sources if pair.base else ()
     # A cell with two sources has a note of its own, and a cell without a source has no power to compare.
     if len(here) != 1 or len(there) != 1 or here == there:
@@ -67,7 +67,7 @@ def apart(pair: Pair) -> tuple[str, ...]:
 
 
 def set_aside(spread: Spread | None) -> tuple[str, ...]:
-    """Say which trials a value leaves out because they lie too far off the others, and how far."""
+    """Name the trials set aside from a value, and how far off the mean each lies."""
     if spread is None or not spread.set_aside:
         return ()
     factors = ", ".join(f"×{factor:.3g}" for factor in spread.set_aside)
@@ -75,7 +75,7 @@ def set_aside(spread: Spread | None) -> tuple[str, ...]:
 
 
 def remarks(estimate: RatioEstimate | None, verdict: Verdict, min_effect: float) -> tuple[str, ...]:
-    """Return the remarks that keep a reader from taking the interval alone for the verdict."""
+    """Return the remarks against taking the interval alone for the verdict."""
     if estimate is None:
         return ()
     remarks = [*set_aside(estimate.other)]

@@ -1,4 +1,4 @@
-"""Extend a run by trials of its cells: record the further trials as the plan, before any device hears of them."""
+"""Extend a run by trials of its cells: record the further trials in the plan, before any device gets the plan."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def read_more_trials(trials: str, cells: Sequence[str] = ()) -> MoreTrials:
 def extend_run(record: RunRecord, wanted: MoreTrials, devices: Collection[str], store: Roles, show: RunDisplay) -> None:
     """Record further trials for the cells of the named devices of a run, in one transaction.
 
-    While trials of an earlier extension have not run there, nothing is added: the caller goes on with those. A repeated
-    command after an interruption therefore adds nothing twice. Cells that their preflight rejected get no trials.
+    While trials of an earlier extension have not run there, no trial is added: the caller goes on with those trials.
+    A command repeated after an interruption therefore adds no trial twice. Cells rejected by a preflight get no trials.
 
     Raise ConfigError if no cell matches. Raise StoreError if another command has extended the run meanwhile.
     """
@@ -68,6 +68,7 @@ def extend_run(record: RunRecord, wanted: MoreTrials, devices: Collection[str], 
         show.warned(name, "it has no plan yet, so that no trial can be added", f"benchfleet runs resume {run} plans it")
     if _goes_on(run, documents, store, show):
         return
+    # Over all devices of the run: one number means one command.
     numbers = (one.number for document in _all_plans(record, store) for one in extensions(document))
     addition = _Addition(wanted, 1 + max(numbers, default=0), store.progress.rejected_jobs(run), show)
     matching = {
@@ -82,7 +83,7 @@ def extend_run(record: RunRecord, wanted: MoreTrials, devices: Collection[str], 
 
 @dataclass(frozen=True, slots=True)
 class _Addition:
-    """Hold what is added to each device. `rejected` are the jobs whose preflight failed, by device."""
+    """Hold the additions to each device. `rejected` are the jobs with a failed preflight, by device."""
 
     wanted: MoreTrials
     number: int

@@ -29,7 +29,7 @@ class PickUpRequest:
     """Ask for an existing run to be picked up. `run` is an id, a unique beginning, or "last".
 
     `retry_failed`: run failed and invalid trials again. `waits` and `reservation` mean the same as in `StartRequest`.
-    `more`: extend the run by further trials first. Only a resume looks at these four.
+    `more`: extend the run by further trials first. Only a resume looks at the last four.
     """
 
     run: str
@@ -41,9 +41,9 @@ class PickUpRequest:
 
 
 def follow(request: PickUpRequest, wiring: RunWiring, shows: Shows) -> RunDetails:
-    """Collect the results of a run's devices until every device is done. Start nothing.
+    """Collect the results of a run's devices until every device is done. Start no runner.
 
-    Raise ConfigError for an unknown run, a selector without a device of the run, or a device that the inventory lacks.
+    Raise ConfigError for an unknown run, a selector without a device of the run, or a device outside of the inventory.
     """
     return _open(request, Intent.FOLLOW, wiring, shows)
 
@@ -78,6 +78,7 @@ def _open(request: PickUpRequest, intent: Intent, wiring: RunWiring, shows: Show
         tools = DriverTools(wiring.store, wiring.executor(), display, planner, identity)
         if request.more is not None:
             extend_run(record, request.more, _selected(record, known, request.select), wiring.store, display)
+            # Read again: by its new planned trials a complete device has work left.
             record = require_run(wiring.store.runs, record.header.run)
         return pick_up(record, intent, known, tools, select=request.select, retry_failed=request.retry_failed)
 
@@ -93,7 +94,7 @@ def pick_up(
 ) -> RunDetails:
     """Carry out the intent on every selected device of the run, and return the run in full.
 
-    A run without a concerned device is left as found. With "all" a device that the inventory lacks is an error. Any
+    A run without a concerned device is left as found. With "all" a device outside of the inventory is an error. Any
     other selector leaves such a device for later.
     """
     run = record.header.run
@@ -160,7 +161,7 @@ def _concerned(record: RunRecord, intent: Intent, tools: DriverTools, retry_fail
 
 
 def _begun(run: str, concerned: Sequence[DeviceRun], tools: DriverTools) -> list[DeviceRun]:
-    """Leave out the devices that a live controller is just setting to work."""
+    """Leave out planned devices held by a live controller of the same run."""
     # To follow such a device would take its lease, and cut off the upload of its plan.
     planned = [entry.device for entry in concerned if entry.state is DeviceRunState.PLANNED]
     holdings = tools.store.leases.holdings(planned) if planned else {}

@@ -1,4 +1,4 @@
-"""Plan a sweep for each device, without running it."""
+"""Plan a sweep for each device, without running the sweep."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class DevicePlanner(Protocol):
 class Planning:
     """Hold the plans by device, and the errors of devices without a plan.
 
-    `machines`: the names of each machine that has several, which are measured one after the other.
+    `machines`: the names of each machine with several names, measured in turn.
     """
 
     plans: tuple[DevicePlan, ...]
@@ -70,7 +70,7 @@ def plan(request: PlanRequest, wiring: RunWiring, on_progress: Callable[[str], N
     """Plan a sweep for each selected device. Devices without facts are probed first.
 
     `on_progress` is called with a line for each runtime to be resolved or packed. Raise ConfigError for a bad sweep or
-    inventory. A device that cannot be planned for is a failure in the result.
+    inventory. A device without a plan is a failure in the result.
     """
     devices = wiring.inventory().select(request.select)
     file = wiring.sweep_file(request.sweep)
@@ -90,7 +90,7 @@ def plan_sweep(
 ) -> Planning:
     """Plan for each device from the facts on record. Devices without facts are probed first.
 
-    Raise NoSuchRelease for an unknown release. Every other error is a failure of its device.
+    Raise NoSuchRelease for an unknown release. Every other error is a failure of the device alone.
     """
     known = {} if probe_all else records.latest_facts([device.name for device in devices])
     facts: dict[str, Facts | OrchestratorError] = {name: snapshot for name, (snapshot, _) in known.items()}

@@ -30,12 +30,12 @@ class BlobKeeper(Protocol):
     """Take files and bytes into the controller's content-addressed cache."""
 
     def add(self, source: Path | bytes | BufferedReader, kind: BlobKind, name: str | None = None) -> Blob:
-        """Keep a content, and return the blob. Raise BlobError for a content that cannot be stored."""
+        """Keep a content, and return the blob. Raise BlobError for an unstorable content."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepPlanner:
-    """Plan one sweep for any device. Safe to call from several threads."""
+    """Plan a sweep for any device. Safe to call from several threads."""
 
     sweep: Sweep
     model: Model
@@ -67,14 +67,14 @@ class SweepPlanner:
 def make_planner(sweep: Sweep, model: Model, resolver: RuntimeResolver, keeper: BlobKeeper) -> SweepPlanner:
     """Take every file of the sweep into the cache, and return the sweep's planner.
 
-    Raise ConfigError for a file that is gone, or that became a link after the sweep was checked.
+    Raise ConfigError for a missing file, or for a link made after the sweep was checked.
     """
     files = {path: _take(keeper, Path(path), kind, model) for path, kind in files_needed(sweep, model).items()}
     return SweepPlanner(sweep, model, files, resolver, keeper)
 
 
 def _take(keeper: BlobKeeper, path: Path, kind: BlobKind, model: Model) -> Blob:
-    """Take a model's file, or a program's file by the path without links that was checked. Raise ConfigError."""
+    """Take a model's file, or a program's file by the checked path without links. Raise ConfigError."""
     try:
         file = open_regular(path) if kind is BlobKind.FILE else open_below(Path(model.directory), path)
     except OSError as error:
@@ -84,7 +84,7 @@ def _take(keeper: BlobKeeper, path: Path, kind: BlobKind, model: Model) -> Blob:
 
 
 class RecordedPlanner:
-    """Plan for a run that began earlier. `load` reads the run's sweep, and is called at the first plan."""
+    """Plan for a run of an earlier command. `load` reads the run's sweep, and is called at the first plan."""
 
     def __init__(self, keeper: BlobKeeper, load: Callable[[], SweepPlanner]) -> None:
         self._keeper = keeper

@@ -1,4 +1,4 @@
-"""Read a run back: devices, headline results, and missing trials with their reasons.
+"""Read a run back: devices, headline results, and missing trials with reasons.
 
 Reading must not import the driver, since the driver's imports are slow.
 """

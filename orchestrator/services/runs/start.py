@@ -56,7 +56,7 @@ def start(request: StartRequest, wiring: RunWiring, shows: Shows) -> RunDetails:
     """Run a sweep. Return the run in full at the end, or once every device runs.
 
     `shows` makes the run's display. Raise ConfigError, with nothing recorded, for a wrong request, inventory or sweep.
-    A release that does not exist raises NoSuchRelease at the end, with every device on record. A device's failure is a
+    A missing release raises NoSuchRelease at the end, with every device on record. A device's failure is a
     value in the result. KeyboardInterrupt leaves the devices running.
     """
     devices = wiring.inventory().select(request.select)
@@ -72,7 +72,7 @@ def start(request: StartRequest, wiring: RunWiring, shows: Shows) -> RunDetails:
 
 
 def new_run(sweep: Sweep, document: str, model: Model, settings: Mapping[str, Any]) -> RunHeader:
-    """Return the header of a new run. Ids sort by time and never repeat."""
+    """Return the header of a new run. Ids sort by time."""
     now = datetime.now(UTC)
     return RunHeader(
         # The time makes ids sort, the four random digits keep apart two runs of the same second.
@@ -92,7 +92,7 @@ def new_run(sweep: Sweep, document: str, model: Model, settings: Mapping[str, An
 def run_sweep(
     header: RunHeader, model: Model, devices: Sequence[Device], tools: DriverTools, intent: Intent = Intent.RUN
 ) -> RunDetails:
-    """Record the run and drive it to its end (RUN), or only until every runner has started (DETACH)."""
+    """Record the run and drive the run to its end (RUN), or only until every runner has started (DETACH)."""
     # Before the run is on record: a mistyped id must not leave a failed run behind.
     require_reservation(tools.identity, [device.name for device in devices], tools.store.leases)
     tools.store.runs.create_run(header, model, devices)
