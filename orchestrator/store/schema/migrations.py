@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 
 from orchestrator.domain.errors import StoreError
 from orchestrator.resources import shipped
+from orchestrator.store.schema.dependants import change_beneath
 from orchestrator.store.schema.revision import HEAD as HEAD
 from orchestrator.store.sql.engine import Database, parse_url
 
@@ -65,7 +66,7 @@ def migrate(database: Database, target: str) -> None:
         found = revision(connection)
         _refuse_unknown(database, found)
         if found != target:
-            command.upgrade(_config(connection), target)
+            change_beneath(connection, lambda: command.upgrade(_config(connection), target))
 
 
 def downgrade(database: Database, target: str) -> None:
@@ -76,7 +77,7 @@ def downgrade(database: Database, target: str) -> None:
     from alembic import command
 
     with _exclusive(database) as connection:
-        command.downgrade(_config(connection), target)
+        change_beneath(connection, lambda: command.downgrade(_config(connection), target))
 
 
 def known_revisions() -> list[str]:
