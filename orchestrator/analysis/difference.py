@@ -112,7 +112,7 @@ def _errors(base: Cells, other: Cells, floor: Floats, unruly: Bools) -> tuple[Fl
         own_freedom = np.where(own > 0, 1 / (parts[0] + parts[1]), sides[0].kept + sides[1].kept - 2.0)
         known = base.prior_variance / base.located.kept + other.prior_variance / other.located.kept
         weight = np.minimum(base.prior_freedom, other.prior_freedom)
-        weight = np.where(unruly | _disagree(own, own_freedom, known, weight), 0.0, weight)
+        weight = np.where(unruly | disagree(own, own_freedom, known, weight), 0.0, weight)
         freedom = own_freedom + weight
         return np.sqrt((own_freedom * own + weight * known) / freedom), freedom
 
@@ -157,7 +157,7 @@ def _chance_of_table(hits: Ints, trials: Ints, other_hits: Ints, other_trials: I
     return chance
 
 
-def _disagree(own: Floats, own_freedom: Floats, known: Floats, weight: Floats) -> Bools:
+def disagree(own: Floats, own_freedom: Floats, known: Floats, weight: Floats) -> Bools:
     """Return where the trials are far noisier than the prior allows: such a cell is judged by its own trials alone."""
     with np.errstate(invalid="ignore", divide="ignore"):
         excess = scipy.special.fdtrc(own_freedom, weight, own / known)

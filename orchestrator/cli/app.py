@@ -17,6 +17,7 @@ from orchestrator.cli import (
     compare,
     db,
     devices,
+    history,
     init,
     models,
     nightly,
@@ -49,6 +50,7 @@ plan.add_to(app)
 run.add_to(app)
 app.add_typer(runs.app, name="runs")
 compare.add_to(app)
+history.add_to(app)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(regressions.app, name="regressions")
 bisect.add_to(app)

@@ -38,6 +38,7 @@ from orchestrator.store.nightly_roles import Annotations as Annotations
 from orchestrator.store.nightly_roles import Baselines as Baselines
 from orchestrator.store.nightly_roles import Nights as Nights
 from orchestrator.store.nightly_roles import Regressions as Regressions
+from orchestrator.store.series_roles import SeriesRecords as SeriesRecords
 
 
 class DeviceRecords(Protocol):
@@ -365,6 +366,10 @@ class Roles(Protocol):
     @property
     def annotations(self) -> Annotations:
         """Return the role for annotations."""
+
+    @property
+    def series(self) -> SeriesRecords:
+        """Return the role for series over time."""
 
 
 class SqlConsole(Protocol):

@@ -78,9 +78,12 @@ class Regressions(Protocol):
         """Return a regression by id, or None."""
 
     def regressions(
-        self, nightly: str | None = None, states: Collection[RegressionState] | None = None
+        self,
+        nightly: str | None = None,
+        states: Collection[RegressionState] | None = None,
+        series: int | None = None,
     ) -> Sequence[Regression]:
-        """Return the regressions of a nightly in these states, the newest first. None stands for all."""
+        """Return the regressions of a nightly and a series in these states, the newest first. None stands for all."""
 
     def events(self, regression: int) -> Sequence[RegressionEvent]:
         """Return the steps of a regression's life, in order."""

@@ -20,6 +20,7 @@ from orchestrator.store.records.recovery import RecoveryTable
 from orchestrator.store.records.regressions import RegressionTable
 from orchestrator.store.records.results import ResultTable
 from orchestrator.store.records.runs import RunTable
+from orchestrator.store.records.series_runs import SeriesTable
 from orchestrator.store.schema.migrations import ensure_current
 from orchestrator.store.sql.database_clock import Clock
 from orchestrator.store.sql.engine import Database, parse_url
@@ -47,6 +48,7 @@ class Store:
         self.nights = NightTable(database)
         self.regressions = RegressionTable(database)
         self.annotations = AnnotationTable(database)
+        self.series = SeriesTable(database)
 
     @cached_property
     def logs(self) -> LogIngest:

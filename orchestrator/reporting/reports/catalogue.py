@@ -25,6 +25,7 @@ from orchestrator.reporting.reports.quarantines import QUARANTINED
 from orchestrator.reporting.reports.regressions import REGRESSION_LIST, REGRESSION_SHOWN
 from orchestrator.reporting.reports.run_details import RUN
 from orchestrator.reporting.reports.run_list import RUN_LIST
+from orchestrator.reporting.reports.series_history import HISTORIES
 from orchestrator.reporting.shape import Shape
 
 COMMANDS: Mapping[str, Shape[Any]] = {
@@ -32,6 +33,7 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "plan": PLAN,
     "run": RUN,
     "compare": COMPARE,
+    "history": HISTORIES,
     "devices list": DEVICES,
     "devices probe": PROBE,
     "devices clean": CLEAN,

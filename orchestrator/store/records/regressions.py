@@ -75,11 +75,15 @@ class RegressionTable:
         return found[0] if found else None
 
     def regressions(
-        self, nightly: str | None = None, states: Collection[RegressionState] | None = None
+        self,
+        nightly: str | None = None,
+        states: Collection[RegressionState] | None = None,
+        series: int | None = None,
     ) -> Sequence[Regression]:
-        """Return the regressions of a nightly in these states, the newest first. None stands for all."""
+        """Return the regressions of a nightly and a series in these states, the newest first. None stands for all."""
         wanted = and_(
             true() if nightly is None else t.regression.c.nightly == nightly,
+            true() if series is None else t.regression.c.series_id == series,
             true() if states is None else t.regression.c.state.in_([state.value for state in states]),
         )
         with self._database.read() as connection:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 from orchestrator.domain.annotation import Annotation
 from orchestrator.domain.baseline import Baseline, BaselineKind
 from orchestrator.domain.bisection import Answer, Bisection, Outcome, Replaces, Step
+from orchestrator.domain.metric import Unit
 from orchestrator.domain.regression import Direction, Figures, Regression, RegressionEvent, RegressionState
 from orchestrator.domain.regression_details import RegressionDetails
 from orchestrator.domain.series import Series
+from orchestrator.domain.series_history import (
+    Change,
+    ChangeKind,
+    ChangePoint,
+    HistoryBaseline,
+    HistoryPoint,
+    SeriesHistory,
+)
 from tests.unit.reporting.samples import BEGAN, HOSTILE
 
 SERIES = Series(7, "pi-03", "digits", "int8", "tflite-runtime==2.14.0", {"threads": 2, "xnnpack": True})
@@ -73,3 +83,34 @@ STEPS = (
 NAMES = ("builds/1.tflite", "builds/2.tflite", "builds/3.tflite", "evil " + HOSTILE, "builds/5.tflite")
 BISECTION = Bisection(REGRESSION, Replaces.ARTIFACT, NAMES, STEPS, Outcome.FOUND)
 CUT_OFF = Bisection(REGRESSION, Replaces.ARTIFACT, NAMES, STEPS[:1], Outcome.CUT_OFF, "pi-03: no route")
+
+
+def _point(day: int, value: float | None, reason: str | None = None) -> HistoryPoint:
+    at = BEGAN + timedelta(days=day)
+    low, high = (None, None) if value is None else (value * 0.99, value * 1.01)
+    return HistoryPoint(f"r{day}", at, value, low, high, 5 if value else 0, day % 2, reason, f"n{day}", "first-look")
+
+
+HISTORY = SeriesHistory(
+    SERIES,
+    "latency_ns",
+    Unit.NANOSECONDS,
+    (*(_point(day, 2.31e6 if day < 6 else 2.43e6) for day in range(12)), _point(12, None, "2 failed")),
+    HistoryBaseline("main " + HOSTILE, "r0", BaselineKind.PINNED, 2.31e6),
+    (ChangePoint("r6", BEGAN + timedelta(days=6), 1.052, 7.25),),
+    None,
+    (
+        Change("r6", BEGAN + timedelta(days=6), ChangeKind.ARTIFACT, "0123456789ab -> ba9876543210"),
+        Change("r8", BEGAN + timedelta(days=8), ChangeKind.ENVIRONMENT, "kernel 6.1 -> 6.2 " + HOSTILE),
+    ),
+    (replace(REGRESSION, candidate_run="r6"),),
+    ANNOTATIONS,
+    7,
+)
+SHORT = SeriesHistory(
+    OTHER,
+    "size_bytes",
+    Unit.BYTES,
+    (HistoryPoint("r0", BEGAN, 6910.0, None, None, 1),),
+    steps_reason="a step is sought in 8 values or more",
+)

@@ -40,6 +40,7 @@ from orchestrator.reporting.reports.quarantines import quarantine_report
 from orchestrator.reporting.reports.regressions import regression_report, regressions_report
 from orchestrator.reporting.reports.run_details import run_details_report
 from orchestrator.reporting.reports.run_list import run_list_report
+from orchestrator.reporting.reports.series_history import history_report
 from orchestrator.reporting.tables.plans import SweepPlans
 from tests.unit.reporting import decided, nights, samples
 
@@ -95,6 +96,7 @@ REPORTS: Mapping[str, Report] = {
         )
     ),
     "compare": comparison_report(samples.COMPARISON),
+    "history": history_report((decided.HISTORY, decided.SHORT)),
     "devices": devices_report(
         (*samples.DEVICES, FAR),
         {"pi-03": (samples.PI_FACTS, samples.BEGAN)},

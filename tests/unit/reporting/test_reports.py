@@ -24,6 +24,7 @@ from orchestrator.reporting.tables.plans import SweepPlans, plan_report
 from orchestrator.reporting.tables.rows import row_table
 from orchestrator.reporting.tables.run_list import run_table
 from orchestrator.reporting.tables.runs import comparison_to_try, run_report
+from orchestrator.reporting.tables.series_history import history_view
 from tests.unit.reporting import decided, samples
 from tests.unit.reporting.rendering import drawn
 
@@ -58,6 +59,7 @@ REPORTS: dict[str, RenderableType] = {
     "baseline": level_table(decided.LEVELS),
     "regressions": regression_table([decided.REGRESSION, decided.SUSPECTED]),
     "regression": regression_view(decided.LIFE),
+    "history": history_view((decided.HISTORY, decided.SHORT)),
     "bisect": bisection_view(decided.BISECTION),
     "bisect-cut-off": bisection_view(decided.CUT_OFF),
     "annotate": annotation_table(decided.ANNOTATIONS),
