@@ -1,1 +1,1 @@
-"""Compute statistics over arrays. Nothing here reads or writes."""
+"""Compute statistics over arrays, without reading or writing."""

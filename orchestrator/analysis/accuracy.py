@@ -1,7 +1,7 @@
-"""Compare the accuracy of two variants, runs or nights that saw the same inputs.
+"""Compare the accuracy of two variants, runs or nights on the same inputs.
 
-Each function takes one result per input for each side, in the same order of inputs. Whoever calls must have paired the
-results by the identity of the input, and must leave out inputs that a side lacks.
+Each function takes a result per input for each side, in the same order of inputs. The caller must have paired the
+results by the identity of the input, and must leave out inputs without a result of both sides.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from orchestrator.domain.input_results import CellInputResults, InputEncoding
 from orchestrator.domain.policy import CONFIDENCE, VERDICT_LEVEL
 
 Scores = NDArray[np.float64]
-RESAMPLES = 4000
+RESAMPLES = 4000  # the smallest p-value, 1 of 4001, must lie below VERDICT_LEVEL
 _SEED = 0
 """The same question gets the same answer."""
 _INPUTS_MIN = 2
@@ -29,8 +29,8 @@ _INPUTS_MIN = 2
 class AccuracyDifference:
     """Hold the difference of accuracies, other minus base, over `inputs` inputs, with interval and p-value.
 
-    `only_base` and `only_other` count the inputs on which one side alone is right. Both are None for scores that are
-    not right or wrong. The interval is None where the inputs cannot give one.
+    `only_base` and `only_other` count the inputs on which a single side is right. Both are None for scores. The
+    interval is None where the inputs allow no interval.
     """
 
     inputs: int
@@ -43,7 +43,7 @@ class AccuracyDifference:
 
 
 def accuracy_test(base: CellInputResults, other: CellInputResults, margin: float) -> AccuracyTest:
-    """Compare two cells that saw the same inputs. `margin` is the smallest difference of accuracies that counts.
+    """Compare two cells on the same inputs. `margin` is the smallest relevant difference of accuracies.
 
     Right or wrong is compared by McNemar's test, and scores by the paired bootstrap. Different: a p-value up to
     VERDICT_LEVEL. Equivalent: the whole interval lies within `margin`. Raise ValueError for unlike results.
@@ -57,7 +57,7 @@ def accuracy_test(base: CellInputResults, other: CellInputResults, margin: float
 
 
 def share_right(results: CellInputResults) -> float | None:
-    """Return the share of inputs that are right, or None for scores."""
+    """Return the share of right inputs, or None for scores."""
     return float(_bits(results).mean()) if results.encoding is InputEncoding.BITS else None
 
 
@@ -90,10 +90,10 @@ def _scores(results: CellInputResults) -> Scores:
 
 
 def mcnemar(base_right: NDArray[np.bool_], other_right: NDArray[np.bool_]) -> AccuracyDifference:
-    """Compare two sides that are right or wrong on each input, such as top-1.
+    """Compare two sides by right or wrong on each input, such as top-1.
 
-    The p-value is McNemar's exact one: if the sides are equal, an input on which one side alone is right is a toss of a
-    coin. The interval is Tango's score interval (1998). Raise ValueError for no inputs, or for another number of them.
+    The p-value is of McNemar's exact test: for equal sides, each input with a single right side is a toss of a coin.
+    The interval is Tango's score interval (1998). Raise ValueError for no inputs, or for sides of unequal length.
     """
     _check(base_right, other_right)
     inputs = len(base_right)
@@ -108,11 +108,11 @@ def mcnemar(base_right: NDArray[np.bool_], other_right: NDArray[np.bool_]) -> Ac
 def paired_bootstrap(
     base_scores: Scores, other_scores: Scores, seed: int, statistic: Callable[[Scores], float] | None = None
 ) -> AccuracyDifference:
-    """Compare two sides that have a score, or a row of figures, for each input.
+    """Compare two sides by a score, or a row of figures, for each input.
 
-    `statistic` makes one accuracy of the rows of one side. None takes the mean of the scores. Inputs are drawn with
-    their pairs. The interval is studentised for means, and the bias-corrected one (BC, Efron 1987) otherwise. `seed`
-    makes the answer repeatable. Raise ValueError for no inputs, or for another number of them.
+    `statistic` makes an accuracy of the rows of a side. None takes the mean of the scores. Inputs are drawn with
+    their pairs. The interval is studentised for means, and bias-corrected (BC, Efron 1987) otherwise. `seed` makes the
+    answer repeatable. Raise ValueError for no inputs, or for sides of unequal length.
     """
     _check(base_scores, other_scores)
     random = np.random.default_rng(seed)
@@ -127,12 +127,13 @@ def _check(base: NDArray[np.generic], other: NDArray[np.generic]) -> None:
 
 
 def _tango(only_base: int, only_other: int, inputs: int, confidence: float) -> tuple[float, float]:
-    """Return the differences whose score test does not reject, by bisection."""
+    """Return the ends of the differences not rejected by the score test, found by bisection."""
     bound = float(scipy.special.ndtri(0.5 + confidence / 2))
     estimate = (only_other - only_base) / inputs
 
     def end(outermost: float) -> float:
         inside, outside = estimate, outermost
+        # 60 halvings of the interval from -1 to 1 end below the precision of a float.
         for _ in range(60):
             middle = (inside + outside) / 2
             if abs(_score(only_other, only_base, inputs, middle)) <= bound:
@@ -152,6 +153,7 @@ def _score(gained: int, lost: int, inputs: int, difference: float) -> float:
     likely = (math.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
     variance = inputs * (2 * likely + difference * (1 - difference))
     distance = gained - lost - inputs * difference
+    # Where both sides agree on every input, a difference of 0 has no variance.
     if variance <= 0:
         return 0.0 if distance == 0 else math.copysign(math.inf, distance)
     return distance / math.sqrt(variance)
@@ -163,12 +165,14 @@ def _of_means(differences: Scores, random: np.random.Generator) -> AccuracyDiffe
     if error == 0:
         return AccuracyDifference(inputs, mean, None, None, 1.0)
     means, errors = np.empty(RESAMPLES), np.empty(RESAMPLES)
+    # In turn: all resamples at once would hold 4,000 times the data set in memory.
     for index in range(RESAMPLES):
         drawn = differences[random.integers(0, inputs, inputs)]
         means[index], errors[index] = drawn.mean(), drawn.std(ddof=1) / math.sqrt(inputs)
     # A resample without any spread says nothing of its own error.
     known = errors > 0
     t = (means[known] - mean) / errors[known]
+    # A studentised interval is turned round: the upper quantile of t makes the lower end.
     low, high = np.quantile(t, [0.5 + CONFIDENCE / 2, 0.5 - CONFIDENCE / 2])
     return AccuracyDifference(
         inputs, mean, mean - float(low) * error, mean - float(high) * error, _two_sided(t, mean / error)
@@ -176,7 +180,7 @@ def _of_means(differences: Scores, random: np.random.Generator) -> AccuracyDiffe
 
 
 def _two_sided(t: Scores, observed: float) -> float:
-    """Return how often resamples lie as far off as the observed value, which counts too: p is above 0."""
+    """Return how often resamples lie as far off as the observed value. The observed value counts too: p is above 0."""
     return float(1 + np.count_nonzero(np.abs(t) >= abs(observed))) / (len(t) + 1)
 
 
@@ -191,6 +195,7 @@ def _of_statistics(
     if np.ptp(drawn) == 0:
         return AccuracyDifference(inputs, observed, None, None, 1.0)
     below = (np.count_nonzero(drawn < observed) + 0.5 * np.count_nonzero(drawn == observed)) / RESAMPLES
+    # A bias of infinity, where every resample lies on one side, would leave no interval.
     bias = float(scipy.special.ndtri(min(max(below, 1 / RESAMPLES), 1 - 1 / RESAMPLES)))
     ends = scipy.special.ndtr(2 * bias + scipy.special.ndtri(np.array([0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2])))
     low, high = np.quantile(drawn, ends)

@@ -1,7 +1,7 @@
-"""Tell from interleaved trials of two sides whether the second is at the level of the first, or has moved.
+"""Tell from interleaved trials of two sides whether the second side is at the first's level, or has moved.
 
-The bounds are those of a night's confirmation, applied to both hypotheses: a bisection must be as sure of a good
-candidate as of a bad one.
+The bounds are the bounds of a night's confirmation, applied to both hypotheses: a bisection must be as sure of a good
+candidate as of a bad candidate.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def usual_noise(trials: Sequence[Sequence[float]]) -> Prior:
 def level_of(sides: PairOfSides, noise: Prior, change: float, look: int) -> Level:
     """Return where the second side stands at one of the LOOKS. Both sides must be usable.
 
-    `change` is the logarithm of the ratio that a moved side has. Moved: beyond the look's bound, and well beyond
-    half the change. Same: as far from the change, and well below its half. What lies half way stays open.
+    `change` is the logarithm of a moved side's ratio. Moved: beyond the look's bound, and well beyond
+    half the change. Same: as far from the change, and well below half of the change. A side half way stays open.
     """
     side = 1 if change > 0 else -1
     base, other = (np.log(np.array([values])) for values in (sides.base, sides.other))
@@ -67,7 +67,7 @@ def level_of(sides: PairOfSides, noise: Prior, change: float, look: int) -> Leve
 def is_moved(sides: PairOfSides, noise: Prior, side: int, look: int, min_effect: float) -> Level:
     """Return whether the second side has moved to a side, by a minimum effect (0.01 is 1 %), whatever the change is.
 
-    Same: what is there by now makes a change improbable.
+    Same: the trials so far make a change improbable.
     """
     base, other = (np.log(np.array([values])) for values in (sides.base, sides.other))
     found = _confirmation((base, other), noise, side, look, float(np.log1p(min_effect)))

@@ -23,12 +23,11 @@ _HUMP_NOISES, _HUMP_SHARE = 5.0, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """Hold the differences of pairs, other minus base, one entry per pair.
+    """Hold the differences of pairs, other minus base, an entry per pair.
 
     `error` is the standard error of `estimate`, with `freedom` degrees of freedom. All three are NaN where a side has
-    fewer than two trials. `separate` says that every trial of a side lies beyond every trial of the other side.
-    `unruly` says that a side has more trials far off than the side can spare: no trial is then set aside, and no prior
-    is used.
+    fewer than two trials. `separate`: every trial of a side lies beyond every trial of the other side.
+    `unruly`: a side has more trials far off than the side can spare. No trial is then set aside, and no prior is used.
     """
 
     base: Located
@@ -41,6 +40,7 @@ class Differences:
 
     def p_values(self) -> Floats:
         """Return the two-sided p-value of each difference: 1 where neither difference nor error is above 0."""
+        # The lower tail: 1 minus the upper one would round a small p-value to 0.
         chances: Floats = 2 * scipy.special.stdtr(self.freedom, -_quotient(np.abs(self.estimate), self.error))
         return chances
 
@@ -58,7 +58,7 @@ class Differences:
         return widths
 
     def detectable(self, level: float) -> Floats:
-        """Return the difference which a test at `level` finds with a probability of POWER, given the error seen."""
+        """Return the difference found by a test at `level` with a probability of POWER, given the error seen."""
         quantiles = scipy.special.stdtrit(self.freedom, 1 - level / 2) + scipy.special.stdtrit(self.freedom, POWER)
         found: Floats = quantiles * self.error
         return found
@@ -67,8 +67,8 @@ class Differences:
 def differences(base: Cells, other: Cells) -> Differences:
     """Estimate the difference of each pair: the cells of `base` and `other`, in the same order.
 
-    The resolution of both sides' values together is a floor of the noise: two sides that tie have a known difference
-    only as far as the grid of their values is fine. A grid coarser than GRID_MAX is taken for a difference.
+    The resolution of both sides' values together is a floor of the noise: two tied sides have a known difference
+    only as far as the grid of the values is fine. A grid coarser than GRID_MAX is taken for a difference.
     """
     step = np.minimum(resolution(np.concatenate([base.rows, other.rows], axis=1)), GRID_MAX)
     floor = rounding_variance(np.maximum(step, np.minimum(base.unit, other.unit)))
@@ -81,6 +81,7 @@ def differences(base: Cells, other: Cells) -> Differences:
     return Differences(
         base.located,
         other.located,
+        # Equal values have means that differ by rounding, and a difference of 0 must be 0.
         np.where(np.abs(estimate) > TIE, estimate, 0.0),
         np.where(few, np.nan, error),
         np.where(few, np.nan, freedom),
@@ -90,7 +91,7 @@ def differences(base: Cells, other: Cells) -> Differences:
 
 
 def _whole(cells: Cells, unruly: Bools) -> Cells:
-    """Return the cells, those of unruly pairs with all their trials."""
+    """Return the cells. Cells of unruly pairs have all trials."""
     rows, located = cells.rows, cells.located
     if not (unruly & (located.kept < located.trials)).any():
         return cells
@@ -109,8 +110,10 @@ def _errors(base: Cells, other: Cells, floor: Floats, unruly: Bools) -> tuple[Fl
         shares = [np.maximum(side.variance, floor) / side.kept for side in sides]
         own = shares[0] + shares[1]
         parts = [(share / own) ** 2 / (side.kept - 1) for share, side in zip(shares, sides, strict=True)]
+        # Welch and Satterthwaite, whose quotient has no value where neither side has any noise.
         own_freedom = np.where(own > 0, 1 / (parts[0] + parts[1]), sides[0].kept + sides[1].kept - 2.0)
         known = base.prior_variance / base.located.kept + other.prior_variance / other.located.kept
+        # The two sides may be of two devices: the pair is known no better than the less known side.
         weight = np.minimum(base.prior_freedom, other.prior_freedom)
         weight = np.where(unruly | disagree(own, own_freedom, known, weight), 0.0, weight)
         freedom = own_freedom + weight
@@ -118,10 +121,10 @@ def _errors(base: Cells, other: Cells, floor: Floats, unruly: Bools) -> tuple[Fl
 
 
 def _two_humps(base: Cells, other: Cells, error: Floats) -> Bools:
-    """Return where two levels that both sides share explain the difference, and chance how often each was taken.
+    """Return where two levels shared by both sides explain the difference, and chance how often each level was taken.
 
-    A trial that was set aside on one side and is at home on the other side shows such levels. One of five trials on the
-    upper level against five of five is then no evidence, and one of twenty against all of twenty is.
+    A trial set aside on its own side and at home on the other side shows such levels. A single trial of five on the
+    upper level against five of five is then no evidence, and a single trial of twenty against all of twenty is.
     """
     sides = (base, other)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -140,7 +143,7 @@ def _two_humps(base: Cells, other: Cells, error: Floats) -> Bools:
 
 
 def _at_home(side: Cells, centre: Floats, reach: Floats) -> Ints:
-    """Count the trials that were set aside and lie near the other side's centre."""
+    """Count the trials set aside near the other side's centre."""
     near = np.abs(side.rows - centre[:, None]) <= reach[:, None]
     return np.asarray(np.count_nonzero(side.located.set_aside & near, axis=1), dtype=np.int64)
 
@@ -149,6 +152,7 @@ def _chance_of_table(hits: Ints, trials: Ints, other_hits: Ints, other_trials: I
     """Return the hypergeometric probability of two counts, given their sum: the largest term of Fisher's exact test."""
 
     def choose(total: Ints, part: Ints) -> Floats:
+        # In logarithms, since the factorial of 171 exceeds a float.
         ways: Floats = scipy.special.gammaln(total + 1) - scipy.special.gammaln(part + 1)
         return np.asarray(ways - scipy.special.gammaln(total - part + 1))
 

@@ -1,4 +1,4 @@
-"""Locate the value of each cell among its trials, and set trials aside that lie too far off.
+"""Locate the value of each cell among its trials, and set too distant trials aside.
 
 A cell is a row of natural logarithms of trial values, padded with NaN. All functions work on many cells at once.
 docs/decisions/0022 compares the method with others.
@@ -29,11 +29,11 @@ _PASSES = 3
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Hold what the trials of each cell say, one entry per cell.
+    """Hold the located trials of each cell, an entry per cell.
 
-    `trials` counts all trials, `kept` those that were not set aside. `centre` is the mean of the kept logarithms, and
-    `variance` their sample variance, NaN below two. `set_aside` marks trials, in the order given. A cell is `unruly` if
-    more trials lie off than the cell can spare. Nothing of an unruly cell is set aside.
+    `trials` counts all trials, `kept` the trials not set aside. `centre` is the mean of the kept logarithms, and
+    `variance` the sample variance, NaN below two. `set_aside` marks trials, in the order given. A cell is `unruly` if
+    more trials lie off than the cell can spare. No trial of an unruly cell is set aside.
     """
 
     trials: Ints
@@ -57,9 +57,9 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Hold cells with all that is known of them, one entry per cell.
+    """Hold cells with all knowledge of each cell, an entry per cell.
 
-    `unit` is the least step that a cell's values can have, as a logarithm. `prior_variance` and `prior_freedom` are the
+    `unit` is the least possible step of a cell's values, as a logarithm. `prior_variance` and `prior_freedom` are the
     prior of the cell's device.
     """
 
@@ -99,7 +99,7 @@ def spared(trials: Ints) -> Ints:
 def resolution(rows: Floats) -> Floats:
     """Return the smallest step between different values of each row, 0 where all values are the same.
 
-    Rounded values lie on a grid. No grid is coarser than the smallest step that was seen.
+    Rounded values lie on a grid. No grid is coarser than the smallest step seen.
     """
     steps = np.diff(np.sort(rows, axis=1), axis=1)
     steps = np.where(steps > TIE, steps, np.inf)  # a NaN compares as False, and becomes infinite too
@@ -108,25 +108,26 @@ def resolution(rows: Floats) -> Floats:
 
 
 def unit_step(values: Sequence[float]) -> float:
-    """Return the least step that values can have, as a logarithm: one unit for whole numbers, else 0."""
+    """Return the least possible step of values, as a logarithm: a unit for whole numbers, else 0."""
     return math.log1p(1 / max(values)) if values and all(float(value).is_integer() for value in values) else 0.0
 
 
 def rounding_variance(step: Floats) -> Floats:
-    """Return the variance that rounding to a grid of the given step adds: a uniform error of one step's width."""
+    """Return the variance added by rounding to a grid of the given step: a uniform error of the step's width."""
     return step**2 / 12
 
 
 def locate(rows: Floats, prior_variance: Floats | float, prior_freedom: Floats | float, step: Floats) -> Located:
-    """Locate cells, each with its own prior, or all with one.
+    """Locate cells, each with its own prior, or all with a common prior.
 
-    Trials are taken away one by one, the farthest from the median first. The most trials are set aside of which the
-    last still lies off by the noise of those that remain: Rosner's test (1983), with a variance shrunk to the prior.
+    Trials are taken away in turn, the farthest from the median first. As many are set aside as lie off up to the last
+    trial, judged by the noise of the rest: Rosner's test (1983), with a variance shrunk to the prior.
     `step` is the resolution of each cell's values, as a logarithm.
     """
     floor = rounding_variance(step)
     order = np.argsort(rows, axis=1)  # NaN last
     middle = np.nan_to_num(_median(np.take_along_axis(rows, order, axis=1), *_all(rows)))
+    # About the median: sums of squares of large logarithms would round small deviations away.
     values = np.take_along_axis(rows, order, axis=1) - middle[:, None]
     first, last = _all(rows)
     trials = last + 1
@@ -159,9 +160,9 @@ def locate(rows: Floats, prior_variance: Floats | float, prior_freedom: Floats |
 def cells_of(
     values: Sequence[Sequence[float]], devices: Sequence[str], priors: Mapping[str, Prior] | None = None
 ) -> Cells:
-    """Locate cells of several devices, given one positive value per trial.
+    """Locate cells of several devices, given a positive value per trial.
 
-    Each device's prior is learnt from the device's own cells, unless `priors` has one.
+    Each device's prior is learnt from the device's own cells, unless `priors` has a prior.
     """
     rows = as_rows(values)
     unit = np.array([unit_step(cell) for cell in values], dtype=np.float64)
@@ -202,7 +203,7 @@ def _joined(parts: Sequence[Located], shape: tuple[int, ...]) -> Located:
 def locate_alike(rows: Floats, step: Floats) -> tuple[Located, Prior]:
     """Locate the cells of one device, and learn the device's prior from the same cells.
 
-    The prior decides which trials are set aside, and those trials must not shape the prior: both are found in turns.
+    The prior decides on trials to set aside, and trials set aside must not shape the prior: both are found in turns.
     """
     prior = NOTHING_KNOWN
     for _ in range(_PASSES):
@@ -226,6 +227,7 @@ def _lies_off(
         noise = np.maximum((weight * variance + squares) / freedom, floor)
         size = np.abs(removed - mean) / np.sqrt(noise * (1 + 1 / count))
         chance = 2 * scipy.special.stdtr(freedom, -size)
+        # The level is the whole cell's: each of its trials might have been the farthest.
         off: Bools = (count >= 2) & (noise > 0) & (chance <= OUTLIER_LEVEL / np.maximum(trials, 1))
     return off
 
@@ -258,7 +260,7 @@ def _prefix_sums(values: Floats) -> Floats:
 
 
 def _rest(sums: tuple[Floats, Floats], first: Ints, last: Ints) -> tuple[Ints, Floats, Floats]:
-    """Return what `_moments` returns, from prefix sums of values and of squares about the median."""
+    """Return the result of `_moments`, from prefix sums of values and of squares about the median."""
     count = np.maximum(last - first + 1, 0)
     total, squares = (_at(sum_, last + 1) - _at(sum_, first) for sum_ in sums)
     mean = total / np.maximum(count, 1)

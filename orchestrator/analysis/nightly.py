@@ -1,9 +1,9 @@
-"""Judge a night's cells against their own history, in stages. Only what the last stage confirms is a regression.
+"""Judge a night's cells against their own history, in stages. Only the last stage confirms a regression.
 
 A first look suspects, with a threshold that keeps each cell to its allowance of device time. A second look repeats the
 candidate alone. The confirmation measures baseline and candidate interleaved, on the same device in the same night.
-All functions work on many cells at once, and keep nothing: histories and thresholds are the caller's to store.
-docs/decisions/0026 has the settings that were tried.
+All functions work on many cells at once, and keep no state: histories and thresholds are the caller's to store.
+docs/decisions/0026 has the tried settings.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ DRIFT_MOST = 0.35
 LOOKS = (5, 10, 20, 30)
 """How many trials a side the confirmation has at each of its looks."""
 _CONFIRM = (4.6, 4.1, 3.9, 3.8)
+# Infinity: a cell that the last look does not confirm is given up.
 _GIVE_UP = (1.0, 1.6, 2.4, np.inf)
 HISTORY_FREEDOM = 30.0
 """How much a history of many nights weighs, in degrees of freedom."""
+# Times the median of absolute deviations: the standard deviation of normal values.
 _ROBUST = 1.4826
 _MEDIAN_OF_THREE = 0.67
 """The standard deviation of the median of three normal values of standard deviation 1."""
@@ -45,8 +47,8 @@ _MEDIAN_OF_THREE = 0.67
 def night_value(rows: Floats, noise: Floats, weight: Floats | float = HISTORY_FREEDOM) -> tuple[Floats, Floats]:
     """Return each cell's value and variance of a trial tonight, from rows of logarithms of trials.
 
-    `noise` is the variance of a trial by the cell's own history. `weight` is how much that knowledge weighs, in degrees
-    of freedom. The value of an unruly cell is the median, which two far trials of five cannot move far.
+    `noise` is the variance of a trial by the cell's own history. `weight` is the weight of that noise, in degrees of
+    freedom. The value of an unruly cell is the median: two far trials of five cannot move a median far.
     """
     located = locate(rows, noise, weight, resolution(rows))
     with warnings.catch_warnings():
@@ -56,10 +58,10 @@ def night_value(rows: Floats, noise: Floats, weight: Floats | float = HISTORY_FR
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """Hold what each cell's history lets expect of tonight, on the logarithmic scale.
+    """Hold the expectation of each cell's history for tonight, on the logarithmic scale.
 
     `value` is tonight's expected value: the median of the window, and the share `drift` of last night's deviation from
-    the median. `scale` is the usual error of that expectation. All are NaN for cells of fewer than NIGHTS_MIN nights.
+    the median. `scale` is the usual error of the expectation. All are NaN for cells of fewer than NIGHTS_MIN nights.
     """
 
     value: Floats
@@ -71,7 +73,7 @@ class Expectation:
 def expect(history: Floats, trial_error: Floats) -> Expectation:
     """Learn from the nights before: rows of nightly values, the last night last, NaN for nights without a value.
 
-    `trial_error` is the standard error that the trials of one night have, a floor of the scale.
+    `trial_error` is the standard error of a night's trials, a floor of the scale.
     """
     window = history[:, -WINDOW:]
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
@@ -99,7 +101,7 @@ def first_look(expected: Expectation, history: Floats, tonight: Floats, threshol
     """Return +1 where tonight looks slower, -1 where faster, 0 where nothing is suspected.
 
     Tonight's value alone must pass the threshold, or the median of tonight and the two nights before must pass a higher
-    one: a small step is seen in the second way.
+    threshold: a small step is seen in the second way.
     """
     recent = np.column_stack([history[:, -2:], tonight])
     with np.errstate(invalid="ignore"):
@@ -113,7 +115,7 @@ def first_look(expected: Expectation, history: Floats, tonight: Floats, threshol
 
 
 def detectable(threshold: Floats, scale: Floats) -> Floats:
-    """Return the change, as a logarithm, that passes a first look's threshold with a probability of POWER."""
+    """Return the change, as a logarithm, with a probability of POWER to pass a first look's threshold."""
     return np.asarray((threshold + scipy.special.ndtri(POWER)) * scale)
 
 
@@ -156,10 +158,10 @@ def confirm(
 
     `rows` are the logarithms of the interleaved trials of one night, of the baseline and of the candidate.
 
-    `noise` is the variance of a trial by the cell's own history. `min_effect` is a logarithm. Confirmed: beyond this
+    `noise` is the variance of a trial by the cell's own history. `min_effect` is a logarithm. Confirmed: beyond the
     look's bound on the suspected side, by the minimum effect or more. A cell without a verdict at the last look is
-    given up. `weight` is that of `noise`, in degrees of freedom: with less than HISTORY_FREEDOM the bound grows, so
-    that few nights confirm as rarely by chance as many.
+    given up. `weight` is the weight of `noise`, in degrees of freedom: below HISTORY_FREEDOM the bound grows, and
+    few nights confirm as rarely by chance as many.
     """
     weights = np.broadcast_to(np.asarray(weight, dtype=np.float64), noise.shape)
     sides: tuple[Cells, Cells] = (cells_of_rows(rows[0], noise, weights), cells_of_rows(rows[1], noise, weights))
@@ -175,7 +177,7 @@ def confirm(
 
 
 def _as_rare(bound: float, freedom: Floats) -> Floats:
-    """Return the bound of a t statistic that chance passes as rarely as a normal value passes `bound`."""
+    """Return the bound of a t statistic, passed by chance as rarely as `bound` by a normal value."""
     with np.errstate(invalid="ignore"):
         quantile: Floats = -scipy.special.stdtrit(np.maximum(freedom, 1.0), scipy.special.ndtr(-bound))
     return quantile
@@ -184,7 +186,7 @@ def _as_rare(bound: float, freedom: Floats) -> Floats:
 def adapt(threshold: Floats, spent: Floats, drift: Floats, allowance: float = ALLOWANCE) -> Floats:
     """Return each cell's threshold for the next night. `spent` is tonight's extra time, in plain nights of the cell.
 
-    A cell that drifts is allowed more: its history says less, and the baseline must be measured more often.
+    A drifting cell is allowed more: the history says less, and the baseline must be measured more often.
     """
     allowed = allowance + DRIFT_ALLOWANCE * np.nan_to_num(drift)
     return np.clip(threshold + _ADAPTATION * (spent - allowed), THRESHOLD_LEAST, THRESHOLD_MOST)
@@ -193,8 +195,8 @@ def adapt(threshold: Floats, spent: Floats, drift: Floats, allowance: float = AL
 def shared_drift(canary_history: Floats, canary_tonight: Floats) -> float:
     """Return how far the device as a whole has drifted tonight, as a logarithm, by its canaries alone.
 
-    Rows are canaries: models that never change. Their median deviation is shrunk by the noise of one canary, so that a
-    device without any shared drift is left alone. Cells under test must not be asked: a runtime that slows all of them
+    Rows are canaries: unchanging models. The canaries' median deviation is shrunk by the noise of a single canary, and
+    a device without any shared drift is left alone. Cells under test must not be asked: a runtime slowing all cells
     would be taken for drift.
     """
     if not len(canary_history):
@@ -216,6 +218,7 @@ def shared_drift(canary_history: Floats, canary_tonight: Floats) -> float:
 
 def _drift(deviations: Floats, nights: NDArray[np.int64]) -> Floats:
     """Return how much of a night's deviation is left the night after, between 0 and 0.9, shrunk for short histories."""
+    # A single spike would outweigh all other nights in sums of squares.
     bound = 3 * _ROBUST * np.nanmedian(np.abs(deviations), axis=1)
     calm = np.clip(deviations, -bound[:, None], bound[:, None])
     together = np.nansum(calm[:, 1:] * calm[:, :-1], axis=1)
@@ -223,4 +226,5 @@ def _drift(deviations: Floats, nights: NDArray[np.int64]) -> Floats:
     raw = np.where(alone > 0, together / np.where(alone > 0, alone, 1.0), 0.0)
     # Few nights make the estimate too small: Kendall's correction (1954).
     unbiased = raw + (1 + 3 * raw) / np.maximum(nights, 1)
+    # Below 1: a drift of 1 would make the usual deviation infinite, and carry a spike over for ever.
     return np.clip(unbiased, 0.0, 0.9) * nights / (nights + 8.0)

@@ -1,4 +1,4 @@
-"""Learn from a device's cells how noisy one more cell of the device probably is."""
+"""Learn from a device's cells the probable noise of a further cell of the device."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LOW, _MIDDLE = 0.2, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Hold what is known of a cell's noise before the cell is measured.
+    """Hold the knowledge of a cell's noise before the cell is measured.
 
     `variance` is the variance of the natural logarithm of a trial's value. `freedom` is the weight of that knowledge,
-    in degrees of freedom. A freedom of 0 means that nothing is known.
+    in degrees of freedom. A freedom of 0 means no knowledge.
     """
 
     variance: float
@@ -37,8 +37,8 @@ NOTHING_KNOWN = Prior(0.0, 0.0)
 def fit_prior(variances: Sequence[float] | NDArray[np.float64], freedoms: Sequence[float] | NDArray[np.int64]) -> Prior:
     """Fit a prior to the variances of a device's cells, each with its degrees of freedom.
 
-    Variances of cells scatter more than trials of one variance would let them. The excess decides the prior's freedom:
-    cells that are alike make a heavy prior. Only quantiles up to the median count, because outliers enlarge variances.
+    Variances of cells scatter more than trials of a common variance explain. The excess decides the prior's freedom:
+    similar cells make a heavy prior. Only quantiles up to the median count, because outliers enlarge variances.
     Source: the scaled F distribution of variances, Smyth (2004), matched at two quantiles instead of by moments.
     """
     known = np.isfinite(variances) & (np.asarray(variances) > 0) & (np.asarray(freedoms) >= 1)

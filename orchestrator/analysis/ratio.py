@@ -17,10 +17,10 @@ from orchestrator.domain.policy import CONFIDENCE
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Describe one side on the logarithmic scale.
+    """Describe a side on the logarithmic scale.
 
     `n` is the number of trials. `log_mean` and `log_variance` are mean and sample variance of the natural logarithms,
-    without the trials that were set aside. `log_variance` is None for one trial. `set_aside` holds each such trial's
+    without trials set aside. `log_variance` is None for one trial. `set_aside` holds each such trial's
     value as a multiple of the side's centre.
     """
 
@@ -31,7 +31,7 @@ class Spread:
 
     @property
     def centre(self) -> float:
-        """Return the geometric mean of the trial values, without those set aside."""
+        """Return the geometric mean of the trial values, without trials set aside."""
         return math.exp(self.log_mean)
 
     @property
@@ -61,7 +61,7 @@ class RatioEstimate:
     separate: bool = False
 
     def p_equivalent(self, min_effect: float) -> float | None:
-        """Return the p-value of the equivalence within plus or minus `min_effect`, which is relative."""
+        """Return the p-value of the equivalence within plus or minus `min_effect`, a relative change."""
         if self.error is None or self.freedom is None:
             return None
         room = math.log1p(min_effect) - abs(math.log(self.ratio))
@@ -70,7 +70,7 @@ class RatioEstimate:
         return float(scipy.special.stdtr(self.freedom, -room / self.error))
 
     def detectable(self, level: float) -> float | None:
-        """Return the relative change that a test at `level` would have found with a probability of POWER."""
+        """Return the relative change for a test at `level` to find with a probability of POWER."""
         if self.error is None or self.freedom is None:
             return None
         quantiles = scipy.special.stdtrit(self.freedom, np.array([1 - level / 2, POWER]))
@@ -89,9 +89,9 @@ def usable(values: Sequence[float]) -> bool:
 def measured(
     values: Sequence[Sequence[float]], devices: Sequence[str], priors: Mapping[str, Prior] | None = None
 ) -> Cells:
-    """Locate cells, given one value per trial and the device of each cell.
+    """Locate cells, given a value per trial and the device of each cell.
 
-    Cells of one device and one metric say what noise is usual there, unless `priors` says so for the device. Raise
+    Cells of a device and metric tell the usual noise there, unless `priors` has a prior of the device. Raise
     ValueError unless all values are `usable`.
     """
     if not all(usable(cell) for cell in values):

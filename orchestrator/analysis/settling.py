@@ -14,17 +14,18 @@ from orchestrator.domain.comparison import TrialsRange
 from orchestrator.domain.policy import EQUIVALENCE_LEVEL, TRIALS_MAX, VERDICT_LEVEL
 
 LOWER, UPPER = 0.2, 0.85
+# Middles of tenths in place of random draws: the same comparison gets the same range.
 _QUANTILES = (np.arange(10) + 0.5) / 10
 
 
 def trials_to_settle(estimate: RatioEstimate, min_effect: float) -> TrialsRange | None:
-    """Return the fewest and the most trials a side, in total, that would probably settle the comparison.
+    """Return the fewest and the most trials a side, in total, to settle the comparison probably.
 
-    A comparison is settled if the sides are equivalent, if they differ by at least `min_effect`, or if a difference is
-    real and so near to `min_effect` that more trials would not help. Noise and difference are drawn from what the
-    trials allow, and so is the chance of the trials to come. The range leaves out the lowest fifth and the highest
-    seventh of the draws, and its upper end may exceed TRIALS_MAX. Return None with fewer than two trials on a side, or
-    if a `min_effect` of 0 asks for no end.
+    A comparison is settled if the sides are equivalent, if the sides differ by at least `min_effect`, or if a
+    difference is real and too near to `min_effect` for more trials to help. Noise and difference are drawn from the
+    range allowed by the trials, and so is the chance of the trials to come. The range leaves out the lowest fifth and
+    the highest seventh of the draws, and the upper end may exceed TRIALS_MAX. Return None with fewer than two trials on
+    a side, or if a `min_effect` of 0 asks for no end.
     """
     if estimate.error is None or estimate.freedom is None or min_effect <= 0 or estimate.error == 0:
         return None
@@ -37,7 +38,7 @@ def trials_to_settle(estimate: RatioEstimate, min_effect: float) -> TrialsRange 
 
 
 def is_hopeless(estimate: RatioEstimate, min_effect: float) -> bool:
-    """Return True if TRIALS_MAX trials a side would not even show that the sides are equivalent, if they were."""
+    """Return True if TRIALS_MAX trials a side would not even show equivalence of equivalent sides."""
     if estimate.error is None or min_effect <= 0:
         return False
     pooled = 1 / (1 / estimate.base.kept + 1 / estimate.other.kept)

@@ -1,7 +1,7 @@
-"""Find the nights on which series stepped to another level, from their values alone.
+"""Find the nights on which series stepped to another level, from the values alone.
 
-A series is a row of nightly values on the logarithmic scale, NaN for nights without a value. Whoever asks again every
-night asks often: the penalty is chosen for that, not for a single look back.
+A series is a row of nightly values on the logarithmic scale, NaN for nights without a value. A search
+repeated every night errs often: the penalty is chosen for repeated searches, not for a single look back.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FLOOR = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Hold one step: the first night of the new level, the change as a logarithm, and its size in standard errors."""
+    """Hold a step: the first night of the new level, the change as a logarithm, and the change in standard errors."""
 
     night: int
     change: float
@@ -53,7 +53,7 @@ def find_steps(series: Floats, min_effect: float, penalty: float = PENALTY) -> l
 
 
 def _without_spikes(series: Floats) -> Floats:
-    """Return the series with what lies far off the running median cut to the edge of the usual."""
+    """Return the series with values far off the running median cut to the edge of the usual."""
     half = WINDOW // 2
     padded = np.pad(series, ((0, 0), (half, half)), constant_values=np.nan)
     running = _medians(np.lib.stride_tricks.sliding_window_view(padded, WINDOW, axis=1))
@@ -62,11 +62,12 @@ def _without_spikes(series: Floats) -> Floats:
 
 
 def _noise(calm: Floats) -> Floats:
-    """Return the standard deviation of one night as far as it matters for levels.
+    """Return the standard deviation of a night as far as levels depend on the deviation.
 
-    Nights that depend on each other make levels wander. The differences of blocks of nights show that, the longer the
-    blocks the more. Steps, being few, do not move the median of such differences.
+    Nights depending on each other make levels wander. The differences of blocks of nights show the wandering, the
+    longer the blocks the more. Steps, being few, do not move the median of such differences.
     """
+    # The difference of two independent nights has twice the variance of a night.
     noise = np.nan_to_num(_ROBUST * _medians(np.abs(np.diff(calm, axis=1))) / np.sqrt(2))
     for block in _BLOCKS:
         if calm.shape[1] >= _BLOCKS_LEAST * block:
@@ -82,7 +83,7 @@ def _noise_of_blocks(calm: Floats, block: int) -> Floats:
 
 
 def _partition(series: Floats, penalty: float) -> list[list[int]]:
-    """Return the starts of the levels, but the first, that make squared deviations plus penalties least.
+    """Return the starts of the levels, but the first, with the least sum of squared deviations and penalties.
 
     Source: optimal partitioning, Jackson and others (2005), for all series at once.
     """
@@ -92,6 +93,7 @@ def _partition(series: Floats, penalty: float) -> list[list[int]]:
     squares = _prefix(centred**2)
     known = _prefix((~np.isnan(series)).astype(np.float64))
     best = np.full((count, nights + 1), np.inf)
+    # The first level is no step, and costs no penalty.
     best[:, 0] = -penalty
     previous = np.zeros((count, nights + 1), dtype=np.int64)
     for end in range(NIGHTS_LEAST, nights + 1):
@@ -115,12 +117,13 @@ def _walk(previous: NDArray[np.int64], nights: int) -> list[int]:
 
 
 def _checked(row: Floats, noise: float, starts: list[int], least: tuple[float, float]) -> tuple[Step, ...]:
-    """Return the steps that are large enough, with the weakest of the others taken away one by one."""
+    """Return the steps of sufficient size, after taking the weakest of the other steps away in turn."""
     while True:
         edges = [0, *starts, len(row)]
         steps = [_step(row, noise, edges[index : index + 3]) for index in range(len(starts))]
         weak = [step for step in steps if abs(step.change) < least[0] or step.errors < least[1]]
         if weak:
+            # One at a time: without the weakest step its neighbours have longer levels, and may be strong enough.
             starts.remove(min(weak, key=lambda step: step.errors).night)
             continue
         excursion = _excursion(steps)
@@ -130,7 +133,7 @@ def _checked(row: Floats, noise: float, starts: list[int], least: tuple[float, f
 
 
 def _excursion(steps: list[Step]) -> tuple[int, ...]:
-    """Return the nights of two steps that cancel each other before long: the series went out and came back."""
+    """Return the nights of two steps cancelling each other before long: the series went out and came back."""
     for step, following in itertools.pairwise(steps):
         together = abs(step.change + following.change)
         if following.night - step.night < EXCURSION and 2 * together < max(abs(step.change), abs(following.change)):

@@ -23,10 +23,10 @@ _CAUTION = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Hold what a look at a cell's trials has found.
+    """Hold the findings of a look at a cell's trials.
 
-    `trials_next` is the number of trials, in total, at which to look next. None: the cell is done. `low` and `high` are
-    the interval around the cell's value, None with one trial. `narrow` says that the interval has the width asked for.
+    `trials_next` is the number of trials, in total, for the next look. None: the cell is done. `low` and `high` are
+    the interval around the cell's value, None with one trial. `narrow`: the interval has the wanted width.
     """
 
     trials_next: int | None
@@ -37,10 +37,10 @@ class Look:
 
 
 def own_history(variances: Sequence[float], freedoms: Sequence[float]) -> Prior:
-    """Return the prior that a cell's earlier nights make, from the variance of each night's logarithms.
+    """Return the prior of a cell's earlier nights, from the variance of each night's logarithms.
 
     `freedoms` has the degrees of freedom of each variance. The median is taken, since a disturbed night has an enlarged
-    variance. The prior weighs what the nights know, up to HISTORY_FREEDOM.
+    variance. The prior weighs as much as the nights together, up to HISTORY_FREEDOM.
     """
     nights = [(v, f) for v, f in zip(variances, freedoms, strict=True) if math.isfinite(v) and v > 0 and f >= 1]
     if not nights:
@@ -54,8 +54,8 @@ def own_history(variances: Sequence[float], freedoms: Sequence[float]) -> Prior:
 def next_look(values: Sequence[float], history: Prior, half_width: float, trials_max: int) -> Look:
     """Decide whether a cell needs more trials for an interval of `half_width`, relative: 0.01 is plus or minus 1 %.
 
-    `values` are those of the trials so far, of which there must be at least one. The interval is of the trials that lie
-    together: far ones are set aside. An unruly cell goes on, up to `trials_max`.
+    `values` are the values of the trials so far, at least one. The interval is of the trials lying together: far trials
+    are set aside. An unruly cell goes on, up to `trials_max`.
     """
     cells = cells_of([values], [""], {"": history})
     located, step = cells.located, np.maximum(resolution(cells.rows), cells.unit)

@@ -15,7 +15,7 @@ from orchestrator.domain.policy import EQUIVALENCE_LEVEL, VERDICT_LEVEL, VERDICT
 def adjusted(p_values: Sequence[float]) -> tuple[float, ...]:
     """Adjust the p-values of one comparison by Benjamini-Hochberg, in the order given.
 
-    The adjusted values bound the share of false ones among differences. No verdict depends on them.
+    The adjusted values bound the share of false differences among differences. No verdict depends on them.
     """
     order = sorted(range(len(p_values)), key=p_values.__getitem__, reverse=True)
     result = [1.0] * len(p_values)
@@ -28,11 +28,11 @@ def adjusted(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def judge(estimate: RatioEstimate, direction: Direction, min_effect: float) -> Verdict:
-    """Conclude a verdict from one estimate. `min_effect` is relative: 0.01 is one per cent.
+    """Conclude a verdict from an estimate. `min_effect` is relative: 0.01 is 1 %.
 
     Different (improved or regressed): a real difference, estimated at `min_effect` or more. Equivalent: two one-sided
     tests place the ratio within plus or minus `min_effect`. Noisy: a side has more trials far off than the side can
-    spare, and the sides overlap, or no number of trials that anybody runs would help. Otherwise inconclusive.
+    spare, and the sides overlap, or no affordable number of trials would help. Otherwise inconclusive.
     """
     if estimate.p_value is None:
         return Verdict.INCONCLUSIVE
@@ -49,7 +49,7 @@ def judge(estimate: RatioEstimate, direction: Direction, min_effect: float) -> V
 
 
 def judge_exact(ratio: float, direction: Direction, min_effect: float) -> Verdict:
-    """Conclude a verdict from a ratio that is known for certain, such as that of two sizes."""
+    """Conclude a verdict from a certain ratio, such as the ratio of two sizes."""
     if abs(math.log(ratio)) < math.log1p(min_effect) or ratio == 1:
         return Verdict.EQUIVALENT
     return _different(more=ratio > 1, direction=direction)
@@ -63,7 +63,7 @@ def is_real(estimate: RatioEstimate) -> bool:
 
 
 def is_about_minimum(estimate: RatioEstimate, min_effect: float) -> bool:
-    """Return True for a real difference whose interval has the smallest change that counts inside."""
+    """Return True for a real difference with the smallest relevant change inside its interval."""
     if not is_real(estimate) or estimate.low is None or estimate.high is None:
         return False
     nearest, farthest = sorted((abs(math.log(estimate.low)), abs(math.log(estimate.high))))

@@ -1,1 +1,1 @@
-"""Take the cells of a night through the stages, purely: what to measure next, and what to conclude."""
+"""Take the cells of a night through the stages, purely: to the next measurement, or to the conclusions."""

@@ -18,12 +18,12 @@ from orchestrator.domain.night import Basis, NightEstimate, NightVerdict
 from orchestrator.domain.policy import VERDICT_LEVEL
 
 V = NightVerdict
-_NORMAL = 1.96
+_NORMAL = 1.96  # 95 %, as every interval has
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Hold what the confirmation has found, one entry per subject.
+    """Hold the findings of the confirmation, an entry per subject.
 
     `rows` are the trials of baseline and candidate. `unmeasured`: a look has no value for the cell. `waiting`: the cell
     is neither confirmed nor given up, because the extra time of the device was used up.
@@ -38,7 +38,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Hold what the stages have found, one entry per subject: the suspected side, and what became of the suspects."""
+    """Hold the findings of the stages, an entry per subject: the suspected side, and the outcome of suspicions."""
 
     side: Ints
     lost: Bools
@@ -49,6 +49,7 @@ class Judged:
 def conclude(judged: Sequence[Subject], first: FirstLook, found: Judged, terms: Terms) -> Mapping[Key, Finding]:
     """Return the conclusion on each subject."""
     adapted = nightly.adapt(first.threshold, found.spent, first.expected.drift, terms.extra)
+    # A threshold that decided nothing tonight has nothing to learn from tonight's time.
     threshold = np.where(first.by_history, adapted, first.threshold)
     findings = {}
     for place, one in enumerate(judged):
@@ -137,6 +138,7 @@ def _of_opened(one: Subject, place: int, first: FirstLook, outcome: Outcome, rer
     if one.baseline.obstacle is not None:
         return replace(still, reason=f"seems gone, and the baseline cannot be rerun: {one.baseline.obstacle}")
     moved = math.log(rerun.ratio) * math.copysign(1.0, one.opened.change) if rerun is not None else math.inf
+    # The rerun is against the regressed level: gone means nearer to the baseline than to that level.
     if outcome.confirmed[place] and moved < abs(one.opened.change) / 2:
         return Finding(V.FIXED, "gone, by the interleaved rerun")
     undecided = bool(outcome.waiting[place] or outcome.unmeasured[place])
@@ -146,7 +148,7 @@ def _of_opened(one: Subject, place: int, first: FirstLook, outcome: Outcome, rer
 def _of_acknowledged(
     one: Subject, place: int, outcome: Outcome, rerun: RatioEstimate | None, still: Finding
 ) -> Finding:
-    """Return the conclusion on an acknowledged regression that seems to have grown."""
+    """Return the conclusion on an acknowledged regression with a seeming growth."""
     assert one.opened is not None
     assert one.opened.change is not None
     assert one.baseline is not None
@@ -166,7 +168,7 @@ def _log(rerun: RatioEstimate | None) -> float | None:
 
 
 def _with_figures(finding: Finding, one: Subject, place: int, first: FirstLook, rerun: RatioEstimate | None) -> Finding:
-    """Return the finding with values, estimate, interval, trials and the smallest change that would have been seen."""
+    """Return the finding with values, estimate, interval, trials and the smallest detectable change."""
     values = replace(
         finding,
         value=float(first.value[place]),

@@ -23,13 +23,13 @@ _VARIANCE_LEAST = 1e-10
 
 @dataclass(frozen=True, slots=True)
 class FirstLook:
-    """Hold tonight's values and what they make suspect, one entry per subject.
+    """Hold tonight's values and suspicions, an entry per subject.
 
-    `noise` is the usual variance of a trial, and `weight` how much is known of the noise, in degrees of freedom.
+    `noise` is the usual variance of a trial, and `weight` the weight of that knowledge, in degrees of freedom.
     `value` is without `drift`. `side` is +1 where the value looks larger, -1 where smaller, 0 where nothing is
-    suspected. `by_history` says that the cell has nights enough. `strength` orders suspects. `may_be_fixed` says that
-    an open regression seems to be gone, and `change` is what was confirmed of that regression. `may_be_worse` says that
-    an acknowledged regression seems to have grown.
+    suspected. `by_history`: the cell has nights enough. `strength` orders suspects. `may_be_fixed`: an open regression
+    seems to be gone, and `change` is the confirmed change. `may_be_worse`: an acknowledged regression seems to have
+    grown.
     """
 
     rows: Floats
@@ -51,7 +51,7 @@ class FirstLook:
 
     @property
     def moved(self) -> Bools:
-        """Return where an open regression seems to be another one than before."""
+        """Return where an open regression seems to have changed."""
         return self.may_be_fixed | self.may_be_worse
 
 
@@ -90,6 +90,7 @@ def look_first(judged: Sequence[Subject], tonight: Tonight) -> FirstLook:
     usual = np.fmax(np.nan_to_num(expected.scale), np.sqrt(noise / trials))
     change, fixed, worse = _opened(judged, raw, usual)
     for place, one in enumerate(judged):
+        # An open regression is not found once more, and a series in quarantine is not judged.
         if one.opened is not None or one.quarantine is not None:
             side[place] = 0
     return FirstLook(
@@ -141,6 +142,7 @@ def _early(judged: Sequence[Subject], measured: tuple[Floats, Floats, Floats]) -
     least = np.array([np.log1p(judged[int(place)].min_effect) for place in known])
     with np.errstate(invalid="ignore", divide="ignore"):
         suspected = (found.p_values() <= EARLY_LEVEL) & (np.abs(found.estimate) >= least)
+        # Finite: infinity puts open regressions before all suspicions.
         strength[known] = np.abs(np.nan_to_num(found.estimate / found.error, posinf=1e9, neginf=-1e9))
     side[known] = np.where(suspected, np.sign(np.nan_to_num(found.estimate)), 0)
     return side, strength

@@ -1,6 +1,6 @@
-"""Decide what a night does next, purely: from what is known and what has been measured to an order or to verdicts.
+"""Decide the next step of a night, purely: from knowledge and measurements to an order or to verdicts.
 
-A night that was cut off asks again with what is on record, and comes to the same point.
+An interrupted night asks again with the trials on record, and comes to the same point.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CONFIRMATION_UNITS = 12.0
 
 
 def advance(subjects: Sequence[Subject], tonight: Tonight, terms: Terms) -> Order | Mapping[Key, Finding]:
-    """Return the next measurement, or what is concluded of each subject that has a value tonight.
+    """Return the next measurement, or the conclusion on each subject with a value tonight.
 
     The conclusion leaves out subjects without a value: missing cells need no statistics.
     """
@@ -57,7 +57,7 @@ def _trials(judged: Sequence[Subject], first: FirstLook, cells: frozenset[CellKe
 
 
 def _after_second(judged: Sequence[Subject], first: FirstLook, tonight: Tonight, spent: Floats) -> tuple[Ints, Bools]:
-    """Return the suspected side of each subject after the second look, and where that look has no value."""
+    """Return the suspected side of each subject after the second look, and where the second look has no value."""
     side, lost = first.side.copy(), np.zeros(len(judged), dtype=bool)
     if tonight.second is None:
         return side, lost
@@ -76,7 +76,7 @@ def _looks(terms: Terms) -> int:
 
 
 def _more(look: int) -> int:
-    """Return how many trials a side a look adds to the ones before."""
+    """Return how many trials a side a look adds to earlier looks."""
     return nightly.LOOKS[look] - (nightly.LOOKS[look - 1] if look else 0)
 
 
@@ -103,6 +103,7 @@ class _Reruns:
     def _leading(self) -> Mapping[CellKey, int]:
         """Return the place of each cell's most suspect metric, the same at every look."""
         found: dict[CellKey, int] = {}
+        # Stable: an interrupted night must order equal suspects as before.
         for place in np.argsort(-self._first.strength, kind="stable"):
             if self._waiting[place]:
                 found.setdefault(self._judged[place].key.cell, int(place))
@@ -137,7 +138,7 @@ class _Reruns:
         cells: frozenset[CellKey],
         spent: Floats,
     ) -> None:
-        """Judge the cells of a look, which has been measured."""
+        """Judge the cells of a measured look."""
         looked = np.array([one.key.cell in cells for one in self._judged])
         self._looked[looked & (self._looked == look)] += 1
         both = [found.get(one.key, ((), ())) for one in self._judged]
@@ -166,7 +167,7 @@ class _Reruns:
         self._waiting[going] = ~found.confirmed & ~found.given_up
 
     def outcome(self) -> Outcome:
-        """Return what has been found."""
+        """Return the outcome for each subject."""
         # Whoever has had every look is given up: what is still waiting was beyond the device's time.
         through = self._waiting & (self._looked == _looks(self._terms))
         return Outcome(

@@ -1,4 +1,4 @@
-"""Hold what the stages of a night decide on, and what the stages conclude. Values are natural logarithms."""
+"""Hold the input of a night's stages, and the conclusions of the stages. Values are natural logarithms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.domain.nightly import EXTRA, EXTRA_MOST
 
 
 class CellKey(NamedTuple):
-    """Name a cell of a device from night to night. `slot` names the cell whatever the version of the runtime is."""
+    """Name a cell of a device from night to night. `slot` names the cell under any version of the runtime."""
 
     device: str
     slot: str
@@ -32,9 +32,9 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OpenRegression:
-    """Hold a regression that stands. `change` is candidate over baseline, None for a cell that had no value.
+    """Hold a standing regression. `change` is candidate over baseline, None for a cell that had no value.
 
-    `verdict` is that of the last night on which the cell was worse.
+    `verdict` is the verdict of the last night with a worse cell.
     """
 
     id: int | None
@@ -48,7 +48,7 @@ class OpenRegression:
 class BaselineSide:
     """Hold a cell's baseline: an earlier run with its trials. `obstacle` says why a rerun is impossible, or is None.
 
-    `identical`: artifact, runtime and program are those of tonight. `content` hashes those three, None if unknown.
+    `identical`: artifact, runtime and program are the same tonight. `content` hashes all three, None if unknown.
     """
 
     run: str
@@ -65,12 +65,12 @@ class BaselineSide:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Hold what is known of one metric of a cell before tonight.
+    """Hold the knowledge of a cell's metric before tonight.
 
     `history` has the nights of the present segment, the last night last, NaN for a night without a value. `variances`
-    are those of a trial, `freedoms` their degrees of freedom. `worse` is +1 where a larger value is worse, else -1.
-    `environment` says what changed on the device since the baseline, None for nothing. `quarantine` says why the series
-    is too noisy to judge, and `quarantined_since` since which day.
+    are variances of a trial, `freedoms` their degrees of freedom. `worse` is +1 where a larger value is worse, else -1.
+    `environment` names the changes of the device since the baseline, None for no change. `quarantine` says why the
+    series is too noisy to judge, and `quarantined_since` since which day.
     """
 
     key: Key
@@ -89,10 +89,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Tonight:
-    """Hold what the stages have measured so far. A stage that has not run yet is None, or is not there.
+    """Hold the trials of the stages so far. A stage to come is None, or missing.
 
     `first` and `second` have the candidate's trials of each key. Each of `looks` has the trials of baseline and
-    candidate. `drift` is what the canaries say, by device and metric.
+    candidate. `drift` is the canaries' drift, by device and metric.
     """
 
     first: Mapping[Key, tuple[float, ...]]
@@ -128,10 +128,10 @@ class Order:
 class Finding:
     """Hold the conclusion on one key.
 
-    `value` is tonight's without the canaries' drift. `expected` is what the history lets expect. `spent` is the extra
-    device time in plain nights of the cell. `suspected`: the first look spoke against the cell. `undecided`: the night
-    ended before the cell could be judged. `change` is candidate over baseline, as a logarithm, of a regression.
-    `reopens`: the cell is worse than what a person has acknowledged.
+    `value` is tonight's value without the canaries' drift. `expected` is the history's expectation. `spent` is the
+    extra device time in plain nights of the cell. `suspected`: the first look spoke against the cell. `undecided`: the
+    night ended before the cell could be judged. `change` is candidate over baseline, as a logarithm, of a regression.
+    `reopens`: the cell is worse than the acknowledged level.
     """
 
     verdict: NightVerdict
