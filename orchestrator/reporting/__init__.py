@@ -1,1 +1,1 @@
-"""Show runs while they go on, and write results for people and for programs."""
+"""Show runs under way, and write results for people and for programs."""

@@ -9,7 +9,7 @@ from orchestrator.domain.run import DeviceRunState, TrialChange
 
 
 class RunDisplay(Protocol):
-    """Show the progress of a run, between entering and leaving the context. All calls come from one thread.
+    """Show the progress of a run, between entering and leaving the context. All calls come from a single thread.
 
     Text may come from a device: a display makes the text harmless for a terminal.
     """
@@ -21,7 +21,7 @@ class RunDisplay(Protocol):
         """Show a warning of a device. The device goes on."""
 
     def planned(self, device: str, trials: int, excluded: int) -> None:
-        """Show the size of a device's plan: trials to come, with preflights, and cells that will not run.
+        """Show the size of a device's plan: trials to come, with preflights, and excluded cells.
 
         Called again for each plan, such as the rest of a plan after a restart.
         """
@@ -30,7 +30,7 @@ class RunDisplay(Protocol):
         """Show that a trial began or ended."""
 
     def device_ended(self, device: str, state: DeviceRunState, error: str | None, hint: str | None) -> None:
-        """Show how a device ended. Nothing more comes from the device."""
+        """Show how a device ended. No further call is about the device."""
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -38,4 +38,4 @@ class RunDisplay(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Restore the terminal, and leave the lines that should stay."""
+        """Restore the terminal, and leave the lasting lines."""

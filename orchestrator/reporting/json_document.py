@@ -1,4 +1,4 @@
-"""Write docs/json.md and its JSON Schema from the declared shapes: python -m orchestrator.reporting.json_document."""
+"""Write docs/json.md and the JSON Schema from the declared shapes: python -m orchestrator.reporting.json_document."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def definition_of(command: str) -> str:
 
 
 def schema_of(command: str) -> Schema:
-    """Return the JSON Schema of one command's answer."""
+    """Return the JSON Schema of a command's answer."""
     return {**json_schema(), "$ref": DEFINITIONS + definition_of(command)}
 
 

@@ -1,4 +1,4 @@
-"""Hand a command's result to every format as one value."""
+"""Hand a command's result to every format as a single value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CaseOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Hold one test case: a cell of a run, or a verdict.
+    """Hold a test case: a cell of a run, or a verdict.
 
     `kind` is the state or the verdict. `text` has the figures.
     """
@@ -38,7 +38,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Hold the test cases of one device, or of one group of a comparison."""
+    """Hold the test cases of a device, or of a group of a comparison."""
 
     name: str
     cases: tuple[Case, ...]
@@ -46,7 +46,7 @@ class Suite:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Hold column names and lines. Lines may still be on their way from a database."""
+    """Hold column names and lines. Lines may still be on the way from a database."""
 
     columns: Sequence[str]
     lines: Iterable[Sequence[Any]]
@@ -63,6 +63,7 @@ class Report:
 
     value: Any
     shape: Shape[Any] | None
+    # A function, which imports the tables itself: rich takes a good part of the start of a command that writes JSON.
     draw: Callable[[], RenderableType]
     cases: Callable[[], Sequence[Suite]] | None = None
     remarks: Sequence[str] = ()

@@ -1,6 +1,6 @@
-"""Declare results as data: every key, its kind and its meaning.
+"""Declare results as data: every key with kind and meaning.
 
-One declaration gives three things: the plain data, the JSON Schema, and the section of docs/json.md. Keys are public: a
+A declaration gives three things: the plain data, the JSON Schema, and the section of docs/json.md. Keys are public: a
 rename of a field in the domain must never rename a key.
 """
 
@@ -19,11 +19,11 @@ DEFINITIONS = "#/$defs/"
 
 
 class Kind(Protocol):
-    """Say how the values of a key become plain data, and their JSON Schema."""
+    """Turn the values of a key into plain data, and describe the plain data by a JSON Schema."""
 
     @property
     def words(self) -> str:
-        """Return the kind as docs/json.md names it."""
+        """Return the kind in the words of docs/json.md."""
 
     def plain(self, value: Any) -> Plain:
         """Turn a value into plain data."""
@@ -52,7 +52,7 @@ class Scalar:
         return dict(self.json)
 
     def views(self) -> Iterator[View[Any]]:
-        """Yield nothing: a single value has no view."""
+        """Yield no view: a single value has none."""
         yield from ()
 
 
@@ -86,13 +86,13 @@ class OneOf:
         return {"enum": [member.value for member in self.members]}
 
     def views(self) -> Iterator[View[Any]]:
-        """Yield nothing: an enum has no view."""
+        """Yield no view: an enum has none."""
         yield from ()
 
 
 @dataclass(frozen=True, slots=True)
 class OrNull:
-    """Hold a kind whose unknown values are null."""
+    """Hold a kind with null for unknown values."""
 
     kind: Kind
 
@@ -116,7 +116,7 @@ class OrNull:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """Hold values in their order."""
+    """Hold values in order."""
 
     kind: Kind
 
@@ -147,7 +147,7 @@ class MapOf:
 
     @property
     def words(self) -> str:
-        """Return the kind of the map's values, and the kind of their names."""
+        """Return the kind of the map's values, and the kind of the names."""
         return f"{self.kind.words}, by {self.by}"
 
     def plain(self, value: Mapping[Any, Any]) -> Plain:
@@ -165,7 +165,7 @@ class MapOf:
 
 @dataclass(frozen=True, slots=True)
 class Key(Generic[T]):
-    """Hold one key of a view: name, kind, meaning, and the function to read the value.
+    """Hold a key of a view: name, kind, meaning, and the function to read the value.
 
     `present` decides whether the object has the key. None: always.
     """
@@ -191,7 +191,7 @@ class View(Generic[T]):
         return f"[{self.name}](#{self.name})"
 
     def plain(self, value: T) -> dict[str, Plain]:
-        """Return the object: declared keys in their order."""
+        """Return the object, with keys in the declared order."""
         return {
             key.name: key.kind.plain(key.read(value)) for key in self.keys if key.present is None or key.present(value)
         }
@@ -241,7 +241,7 @@ class Later:
 
 @dataclass(frozen=True)  # no slots: `Shape[T](...)` fails on a frozen class with slots in Python 3.11
 class Shape(Generic[T]):
-    """Hold the shape of a command's result: its JSON, and the flat rows of its CSV and Markdown.
+    """Hold the shape of a command's result: the JSON, and the flat rows of CSV and Markdown.
 
     `rows` divides the result into values for `row`. Each key of `row` is a column of single values.
     """
@@ -255,7 +255,7 @@ class Shape(Generic[T]):
         return [key.name for key in self.row.keys]
 
     def lines(self, value: T) -> Iterator[Sequence[Plain]]:
-        """Yield the rows one by one, as the values come."""
+        """Yield the rows as the values come."""
         for item in self.rows(value):
             yield [key.kind.plain(key.read(item)) for key in self.row.keys]
 

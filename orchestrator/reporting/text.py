@@ -16,7 +16,7 @@ _HARMFUL_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def clean(value: object) -> str:
-    """Return `value` as one line. Control characters are shown as escapes."""
+    """Return `value` as a line. Control characters are shown as escapes."""
     text = _BLANKS.sub(" ", str(value)).strip()
     # Nearly all text is harmless, and a table may have thousands of cells.
     if text.isascii() and text.isprintable():

@@ -16,6 +16,7 @@ def write(report: Report, stream: TextIO) -> None:
     A terminal gets no control characters. A file gets exactly the text of the database.
     """
     rows = report.rows()
+    # The module ends lines by carriage return and newline: `cut` and `awk` take the first for part of a value.
     writer = csv.writer(stream, lineterminator="\n")
     is_terminal = stream.isatty()  # a program reads the file, and must get the text unchanged
     writer.writerow([clean(name) if is_terminal else name for name in rows.columns])

@@ -10,7 +10,7 @@ from orchestrator.reporting.report import Report, Rows
 
 
 def write(report: Report, stream: TextIO) -> None:
-    """Write a declared result as one indented value, and the rows of an SQL statement as an array of objects."""
+    """Write a declared result as a single indented value, and the rows of an SQL statement as an array of objects."""
     if report.shape is None:
         write_rows(report.rows(), stream)
     else:
@@ -18,7 +18,7 @@ def write(report: Report, stream: TextIO) -> None:
 
 
 def write_rows(rows: Rows, stream: TextIO) -> None:
-    """Write rows as an array of objects, a line for each row, as rows come. Columns of one name get numbers."""
+    """Write rows as an array of objects, a line for each row, as rows come. Columns of equal names get numbers."""
     names = _distinct(rows.columns)
     # Written by hand, since json.dump would need every row of a large table in memory.
     separator = "[\n"

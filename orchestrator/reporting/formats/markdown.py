@@ -18,7 +18,7 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&@]|:(?=//)|(?<=www)\.)", re.IGNOR
 def write(report: Report, stream: TextIO) -> None:
     """Write rows as rows come, a line for each row. NULL is a dash, floats have at most ten digits.
 
-    The remarks follow as a list. A report with a page of its own is written as that page.
+    The remarks follow as a list. A report with its own page is written as the page.
     """
     if report.page is not None:
         stream.write(report.page())
@@ -33,7 +33,7 @@ def write(report: Report, stream: TextIO) -> None:
 
 
 def escaped(text: object) -> str:
-    """Return text as one line without markup."""
+    """Return text as a line without markup."""
     return _MARKUP.sub(r"\\\1", clean(text))
 
 

@@ -40,12 +40,12 @@ def json_text(value: object) -> str:
 
 
 def json_line(value: object) -> str:
-    """Return `to_json` on one line, safe to print on a terminal."""
+    """Return `to_json` on a single line, safe to print on a terminal."""
     return escape_controls(json.dumps(to_json(value), ensure_ascii=False, allow_nan=False))
 
 
 def cell_value(value: object) -> object:
-    """Return a value for one cell of a row. Bytes are hexadecimal, times are ISO 8601 in UTC, other values stay."""
+    """Return a value for a cell of a row. Bytes are hexadecimal, times are ISO 8601 in UTC, other values stay."""
     if isinstance(value, bytes | memoryview):
         return bytes(value).hex()
     return to_json(value) if isinstance(value, datetime) else value

@@ -1,1 +1,1 @@
-"""Show a run while it goes on."""
+"""Show a run under way."""

@@ -1,4 +1,4 @@
-"""Log the events of a run as well: one structured line per event, on standard error."""
+"""Log the events of a run as well: a structured line per event, on standard error."""
 
 from __future__ import annotations
 
@@ -71,5 +71,5 @@ class JournalDisplay:
 
 
 def _cleaned(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Make the words of devices harmless for a terminal, and one line each."""
+    """Make the words of devices harmless for a terminal, each a single line."""
     return {key: clean(value) if isinstance(value, str) else value for key, value in event.items()}

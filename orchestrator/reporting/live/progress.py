@@ -1,4 +1,4 @@
-"""Show a run while it goes on: live on a terminal, line by line elsewhere, or not at all."""
+"""Show a run under way: live on a terminal, line by line elsewhere, or not at all."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run_display(console: Console, *, silent: bool = False) -> RunDisplay:
 
 @dataclass(slots=True)
 class _Progress:
-    """Hold the progress of one device. `outcomes` has the present state of each trial, preflights included."""
+    """Hold the progress of a device. `outcomes` has the present state of each trial, preflights included."""
 
     began_at: float
     step: str = ""
@@ -70,7 +70,7 @@ class _Progress:
 
     @property
     def tally(self) -> Counter[TrialState]:
-        """Return the number of trials by state. A preflight that went well is no measured trial."""
+        """Return the number of trials by state. A successful preflight is no measured trial."""
         return Counter(
             state
             for trial, state in self.outcomes.items()
@@ -83,7 +83,7 @@ class _Progress:
         return sum(self.outcomes[trial] is TrialState.MEASURED for trial in self.preflights)
 
     def enter(self, step: str, detail: str) -> None:
-        """Remember the step. Any step after connecting means that the device has arrived."""
+        """Remember the step. With any step after connecting the device has arrived."""
         self.arrived = self.arrived or (self.step in _COMING and step not in _COMING)
         self.step, self.detail = step, detail
 
@@ -130,22 +130,22 @@ class _Board:
 
 
 class SilentDisplay:
-    """Show nothing, for a program that reads the result."""
+    """Stay silent, for a program reading the result."""
 
     def step(self, device: str, step: str, detail: str) -> None:
-        """Ignore it."""
+        """Ignore a step."""
 
     def warned(self, device: str, message: str, hint: str | None) -> None:
-        """Ignore it."""
+        """Ignore a warning."""
 
     def planned(self, device: str, trials: int, excluded: int) -> None:
-        """Ignore it."""
+        """Ignore a plan."""
 
     def changed(self, change: TrialChange) -> None:
-        """Ignore it."""
+        """Ignore a trial."""
 
     def device_ended(self, device: str, state: DeviceRunState, error: str | None, hint: str | None) -> None:
-        """Ignore it."""
+        """Ignore an end."""
 
     def __enter__(self) -> Self:
         return self
@@ -179,7 +179,7 @@ class LineDisplay:
         self._tell_coming()
 
     def warned(self, device: str, message: str, hint: str | None) -> None:
-        """Print a warning and its hint."""
+        """Print a warning and the hint."""
         self._print(device, f"warning: {clean(message)}")
         if hint:
             self._print(device, f"hint: {clean(hint)}")
@@ -207,7 +207,7 @@ class LineDisplay:
             self._print(change.device, line.append_text(_outcome(change)))
 
     def device_ended(self, device: str, state: DeviceRunState, error: str | None, hint: str | None) -> None:
-        """Print the end of a device, and the hint of its error."""
+        """Print the end of a device, and the error's hint."""
         progress = self._board.touch(device)
         progress.ended = state
         self._print(device, _ending(device, progress, error))
@@ -238,7 +238,7 @@ class LineDisplay:
 
 
 class LiveDisplay:
-    """Keep a table of the busy devices, and one line about all devices, at the bottom of a terminal."""
+    """Keep a table of the busy devices, and a line about all devices, at the bottom of a terminal."""
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
         self._console = console
@@ -262,7 +262,7 @@ class LiveDisplay:
             self._board.touch(device).enter(step, detail)
 
     def warned(self, device: str, message: str, hint: str | None) -> None:
-        """Print a warning and its hint above the table."""
+        """Print a warning and the hint above the table."""
         self._console.print(Text.assemble((f"{clean(device)}  ", "bold"), ("warning: ", "yellow"), clean(message)))
         if hint:
             self._console.print(Text(f"  hint: {clean(hint)}"))

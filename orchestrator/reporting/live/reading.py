@@ -15,7 +15,7 @@ SHOWN_BYTES_MIN = 64 << 20
 
 
 class ReadingBar:
-    """Draw a bar for each large file, and nothing where no terminal is. Call the object with the progress."""
+    """Draw a bar for each large file on a terminal, and no bar elsewhere. Call the object with the progress."""
 
     def __init__(self, console: Console, *, silent: bool = False) -> None:
         self._console = console

@@ -1,1 +1,1 @@
-"""Say what a night found, for terminals, pages, digests and messages."""
+"""Put the findings of a night into words, for terminals, pages, digests and messages."""

@@ -1,6 +1,6 @@
 """Lay out the chart of a cell: earlier nights, then the two sides of tonight with the interval.
 
-Only numbers leave this module, so that no word of a device can become markup. The template draws and escapes.
+Only numbers leave the module: no word of a device can become markup. The template draws and escapes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Whisker:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Hold one side of tonight."""
+    """Hold a side of tonight."""
 
     x: int
     y: int
@@ -44,7 +44,7 @@ class Chart:
     """Hold a drawing.
 
     `line` and `dots` are SVG paths through earlier nights. `gaps` marks the nights without a value. `expected` is the
-    height of the value that the history lets expect. `text` says what the drawing shows.
+    height of the history's expectation. `text` describes the drawing.
     """
 
     line: str
@@ -130,7 +130,7 @@ def _path(places: list[tuple[int, float | None]], scale: _Scale, *, joined: bool
 
 
 def _text(cell: NightCell, history: list[float | None]) -> str:
-    """Return the drawing in words, for readers who do not see the drawing."""
+    """Return the drawing in words, for screen readers."""
     unit = metric_named(cell.metric).unit
     known = [value for value in history if value is not None]
     past = "no earlier nights"

@@ -1,4 +1,4 @@
-"""Draw a night as one HTML file: no network, no scripts, at most 200 KiB."""
+"""Draw a night as a single HTML file: no network, no scripts, at most 200 KiB."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ BYTES_MAX = 200 * 1024
 """The size of a digest, so that a digest can be mailed and kept for years."""
 
 _STYLE = "digest.css"
+# Rows of the table go first: `--format csv` lists every cell, but a chart is nowhere else.
 _BUDGETS = (
     Budget(groups=100, cards=60, rows=1_000),
     Budget(groups=100, cards=60, rows=600),
@@ -56,6 +57,7 @@ def _rendered(report: NightReport, budget: Budget) -> str:
 
 @functools.cache
 def _template() -> Template:
+    # A mistyped name in the template is an error by StrictUndefined, and no hole in a page.
     environment = Environment(
         loader=FunctionLoader(_source), autoescape=True, undefined=StrictUndefined, finalize=_harmless
     )

@@ -1,4 +1,4 @@
-"""Write a night into files, each in its format and at once."""
+"""Write a night into files, each in a format and at once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ HTML = "html"
 
 
 def write_night(report: NightReport, form: str, path: Path) -> None:
-    """Write a night into a file, which changes as a whole or stays. Raise ConfigError for a place without a file."""
+    """Write a night into a file. The file changes as a whole, or stays. Raise ConfigError for an unwritable place."""
     text = _written(report, form)
+    # By process, since two nightlies may write the same file.
     incoming = path.with_name(f".{path.name}.{os.getpid()}.incoming")
     try:
         try:
@@ -28,7 +29,7 @@ def write_night(report: NightReport, form: str, path: Path) -> None:
 
 
 def refuse_unwritable(form: str, path: Path) -> None:
-    """Raise ConfigError if no file can be written there. A night of hours must not end without its file."""
+    """Raise ConfigError for an unwritable place. A night of hours must not end without its file."""
     try:
         if path.is_dir():
             raise IsADirectoryError(21, "Is a directory")
@@ -40,6 +41,7 @@ def refuse_unwritable(form: str, path: Path) -> None:
 
 
 def _written(report: NightReport, form: str) -> str:
+    # Imported where needed: most nights write no page, and need no template engine.
     if form == HTML:
         from orchestrator.reporting.nights.digest import digest
 

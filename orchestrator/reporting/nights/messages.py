@@ -1,4 +1,4 @@
-"""Write the messages of a night: one for each cause, and none for a quiet night."""
+"""Write the messages of a night: a message for each cause, and none for a quiet night."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EARLY = (NightStage.CANARY, NightStage.FIRST_LOOK)
 
 
 def messages(report: NightReport) -> tuple[Message, ...]:
-    """Return a message for each group of cells that fails the night, each lost device, and each group that is fixed."""
+    """Return a message for each failing group of cells, each lost device, and each fixed group."""
     found = [*_messages(report)]
     if len(found) <= MESSAGES_MAX:
         return tuple(found)

@@ -1,4 +1,4 @@
-"""Choose what the digest of a night shows: every finding in a line, details within a budget."""
+"""Choose the content of a night's digest: every finding in a line, details within a budget."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Hold the details of one cell."""
+    """Hold the details of a cell."""
 
     label: str
     change: str
@@ -54,7 +54,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """Hold a line of the digest: cells that moved together."""
+    """Hold a line of the digest: cells with a common move."""
 
     device: str
     line: str
@@ -64,7 +64,7 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True)
 class SectionView:
-    """Hold the findings of one verdict."""
+    """Hold the findings of a verdict."""
 
     sign: str
     tone: Tone
@@ -76,7 +76,7 @@ class SectionView:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Hold one cell in the table of all cells."""
+    """Hold a cell in the table of all cells."""
 
     label: str
     verdict: str
@@ -88,7 +88,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRows:
-    """Hold the rows of one device."""
+    """Hold the rows of a device."""
 
     name: str
     rows: tuple[Row, ...]
@@ -96,7 +96,7 @@ class DeviceRows:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Hold everything that a digest shows, as text."""
+    """Hold the whole content of a digest, as text."""
 
     sign: str
     tone: Tone
@@ -115,7 +115,7 @@ class Page:
 
 
 def page_of(report: NightReport, budget: Budget) -> Page:
-    """Return what a digest of a night shows within a budget."""
+    """Return the content of a night's digest within a budget."""
     sign, tone = words.mood(report)
     rows = _rows(report, budget.rows)
     shown = sum(len(device.rows) for device in rows)
@@ -139,7 +139,7 @@ def page_of(report: NightReport, budget: Budget) -> Page:
 
 
 def short(text: str, most: int = TEXT_MAX) -> str:
-    """Return a text that is cut where too long."""
+    """Return a text, cut where too long."""
     return text if len(text) <= most else f"{text[:most]}…"
 
 

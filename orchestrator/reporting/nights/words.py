@@ -26,7 +26,7 @@ class Tone(StrEnum):
 class Wording:
     """Hold the words for a verdict.
 
-    `heading` names the findings, `one` and `many` say what became of a cell or of several cells.
+    `heading` names the findings, `one` and `many` are the predicates of a cell and of several cells.
     """
 
     sign: str
@@ -81,14 +81,14 @@ _BASES: Mapping[Basis, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Hold the groups of cells with one verdict. Acknowledged regressions have a section of their own."""
+    """Hold the groups of cells with a verdict. Acknowledged regressions have a separate section."""
 
     wording: Wording
     groups: tuple[NightGroup, ...]
 
     @property
     def cells(self) -> int:
-        """Return the number of cells. A cell that is there in two metrics is one cell."""
+        """Return the number of cells. A cell in two metrics counts once."""
         return cells_in(cell for group in self.groups for cell in group.cells)
 
 
@@ -133,7 +133,7 @@ def sections(report: NightReport) -> tuple[Section, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Hold one figure of the first screen."""
+    """Hold a figure of the first screen."""
 
     sign: str
     tone: Tone
@@ -143,7 +143,7 @@ class Tally:
 
 
 def tallies(report: NightReport) -> tuple[Tally, ...]:
-    """Return the figures of the first screen: confirmed, suspected, missing, quarantined, and what would be seen."""
+    """Return the figures of the first screen: confirmed, suspected, missing, quarantined, and the detectable change."""
     tiles = []
     for verdict in _TALLIED:
         cells, words = [cell for cell in report.cells if cell.verdict is verdict], _WORDINGS[verdict]
@@ -177,7 +177,7 @@ def headline(report: NightReport) -> str:
 
 
 def group_line(group: NightGroup) -> str:
-    """Return a group in a sentence without its device: 8 cells regressed, latency_ns ×1.044 to ×1.062."""
+    """Return a group in a sentence without the device: 8 cells regressed, latency_ns ×1.044 to ×1.062."""
     first = group.first
     words = wording(first)
     if len(group.cells) == 1:
@@ -186,7 +186,7 @@ def group_line(group: NightGroup) -> str:
 
 
 def change(cell: NightCell) -> str:
-    """Return the metric and by what ratio the cell moved, with the interval, or else both values."""
+    """Return the metric with the cell's ratio and interval, or else with both values."""
     if cell.estimate is None:
         both = cell.value is not None and cell.expected is not None
         return f"{cell.metric} {values(cell)}" if both else cell.metric
@@ -194,7 +194,7 @@ def change(cell: NightCell) -> str:
 
 
 def ratio(cell: NightCell) -> str:
-    """Return the candidate over the baseline with its interval, or the sign for an absent value."""
+    """Return the candidate over the baseline with the interval, or the sign for an absent value."""
     if cell.estimate is None:
         return ABSENT
     interval = numbers.interval(cell.estimate.low, cell.estimate.high)
@@ -202,7 +202,7 @@ def ratio(cell: NightCell) -> str:
 
 
 def values(cell: NightCell) -> str:
-    """Return what the candidate was compared with, and the candidate's value."""
+    """Return the baseline's value, and the candidate's value."""
     unit = metric_named(cell.metric).unit
     before, after = baseline_value(cell), cell.value
     if before is None:
@@ -211,7 +211,7 @@ def values(cell: NightCell) -> str:
 
 
 def baseline_value(cell: NightCell) -> float | None:
-    """Return the value that the ratio of a cell is about, or what the history lets expect."""
+    """Return the baseline's value behind the ratio of a cell, or the history's expectation."""
     if cell.estimate is not None and cell.value is not None and cell.estimate.ratio > 0:
         return cell.value / cell.estimate.ratio
     return cell.expected
@@ -225,7 +225,7 @@ def trials(cell: NightCell) -> str:
 
 
 def detectable(cell: NightCell) -> str:
-    """Return the smallest change that the night would have shown."""
+    """Return the smallest change detectable in the night."""
     return ABSENT if cell.detectable is None else numbers.percent(cell.detectable)
 
 
@@ -251,7 +251,7 @@ def figures(cell: NightCell) -> Iterable[str]:
 
 
 def devices_in(lost: Iterable[LostDevice]) -> int:
-    """Return how many devices were lost, each in one stage or in several."""
+    """Return how many devices were lost. A device lost in several stages counts once."""
     return len({one.device for one in lost})
 
 
@@ -271,7 +271,7 @@ def title(report: NightReport) -> str:
 
 
 def facts(report: NightReport, most: int = 5) -> Iterable[tuple[str, str]]:
-    """Yield the facts about the night as a whole, each with its name. At most `most` lines describe a side."""
+    """Yield the facts about the night as a whole, each fact with a name. At most `most` lines describe a side."""
     yield "state", spelled(report.state)
     if report.exit_code is not None:
         yield "exit code", f"{int(report.exit_code)} ({report.exit_code.name.lower()})"

@@ -49,7 +49,7 @@ BISECTION = View[Bisection](
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """Hold a step with the name of its candidate."""
+    """Hold a step with the search, for the candidate's name."""
 
     search: Bisection
     step: Step

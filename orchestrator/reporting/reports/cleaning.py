@@ -29,7 +29,7 @@ ITEM = View[Item](
 
 @dataclass(frozen=True, slots=True)
 class CleanedDevice:
-    """Hold one device with its cleaning, or with its error."""
+    """Hold a device with the cleaning, or with the error."""
 
     name: str
     cleaning: Cleaning | None
@@ -61,7 +61,7 @@ CLEANED = View[CleanedDevice](
 
 @dataclass(frozen=True, slots=True)
 class _ItemLine:
-    """Hold a device, and one item found there. `item` is None for an error or an empty device."""
+    """Hold a device, and an item found there. `item` is None for an error or an empty device."""
 
     name: str
     what: str | None

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _SideLine:
-    """Hold one side of a group: the base, or a cell against the base."""
+    """Hold a side of a group: the base, or a cell against the base."""
 
     comparison: Comparison
     group: ComparisonGroup
@@ -132,7 +132,7 @@ _OUTCOMES: Mapping[Verdict, CaseOutcome] = {
 
 
 def comparison_report(comparison: Comparison, *, details: bool = False) -> Report:
-    """Return a comparison as a report. `details`: each of several metrics is drawn as a table of its own."""
+    """Return a comparison as a report. `details`: each of several metrics is drawn as a separate table."""
 
     def draw() -> RenderableType:
         from orchestrator.reporting.tables.compare import CompareView

@@ -44,7 +44,7 @@ DEMO = Shape[DemoFilled](DEMO_FILLED, DEMO_FILLED, lambda filled: [filled])
 
 
 def demo_report(filled: DemoFilled) -> Report:
-    """Return what was filled in as a report."""
+    """Return a filled database as a report."""
     sentence = (
         f"{filled.database}: {filled.runs} made-up runs with {filled.attempts} attempts. Nothing of it was measured."
     )

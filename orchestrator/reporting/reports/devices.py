@@ -145,7 +145,7 @@ BESIDE = View[Lease](
 
 @dataclass(frozen=True, slots=True)
 class ListedDevice:
-    """Hold a device of the inventory with its facts, its holders and its quarantine."""
+    """Hold a device of the inventory with facts, holders and quarantine."""
 
     device: Device
     facts: Facts | None
@@ -155,12 +155,12 @@ class ListedDevice:
 
     @property
     def held(self) -> tuple[Lease, ...]:
-        """Return the leases: at most a reservation and a run within it."""
+        """Return the leases: at most a reservation, and a run within the reservation."""
         return self.holding.held if self.holding else ()
 
     @property
     def beside(self) -> tuple[Lease, ...]:
-        """Return the leases of other names of the machine that are in the way."""
+        """Return the hindering leases of other names of the machine."""
         return self.holding.in_the_way(self.device) if self.holding else ()
 
     @property

@@ -1,4 +1,4 @@
-"""Declare the host key of a device, and the place of its record."""
+"""Declare the host key of a device, and the place of the key's record."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ ERROR = View[OrchestratorError](
 
 
 def all_codes() -> list[tuple[str, str]]:
-    """Return every error's code with its meaning, in alphabetical order."""
+    """Return the codes of all errors with meanings, in alphabetical order."""
     # Read from the module of errors, not from the living subclasses: those depend on the imports so far.
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, OrchestratorError)]
     return sorted((kind.code, (kind.__doc__ or "").partition("\n")[0]) for kind in kinds)

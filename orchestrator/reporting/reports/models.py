@@ -1,4 +1,4 @@
-"""Declare the list of models with their variants."""
+"""Declare the list of models with variants."""
 
 from __future__ import annotations
 

@@ -239,7 +239,7 @@ def _settings(cell: NightCell) -> str:
 
 
 def _suites(report: NightReport) -> Iterator[Suite]:
-    """Yield a suite for each device: the device where it was lost, and its cells."""
+    """Yield a suite for each device: a case for each loss of the device, and for each cell."""
     by_device: dict[str, list[Case]] = {device: [] for device in report.devices}
     for lost in report.lost:
         by_device.setdefault(lost.device, []).append(_lost_case(lost))
@@ -251,7 +251,7 @@ def _suites(report: NightReport) -> Iterator[Suite]:
 
 
 def _distinct(cases: Sequence[Case]) -> Iterator[Case]:
-    """Number repeated names: two sweeps may have the same cell, and a build server tells cases apart by their names."""
+    """Number repeated names: two sweeps may have the same cell, and a build server tells cases apart by name."""
     seen: Counter[str] = Counter()
     for case in cases:
         seen[case.name] += 1

@@ -62,7 +62,7 @@ SWEEP_PLANS = View["SweepPlans"](
 
 @dataclass(frozen=True, slots=True)
 class _PlanLine:
-    """Hold a device with its plan, or with its error."""
+    """Hold a device with the plan, or with the error."""
 
     device: str
     plan: DevicePlan | None

@@ -31,7 +31,7 @@ CONCERN = View[Concern](
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """Hold one device with its facts, or with its error."""
+    """Hold a device with the facts, or with the error."""
 
     name: str
     facts: Facts | None
@@ -39,11 +39,11 @@ class Probed:
     error: OrchestratorError | None
 
     def fact(self, name: str) -> Any:
-        """Return one fact, or None for a fact unknown to the device."""
+        """Return a fact, or None for a fact unknown to the device."""
         return self.facts.values.get(name) if self.facts else None
 
     def fact_text(self, name: str) -> str | None:
-        """Return one fact as text."""
+        """Return a fact as text."""
         value = self.fact(name)
         return None if value is None else str(value)
 
@@ -100,7 +100,7 @@ def probe_report(
     limits: Mapping[str, Limits],
     before: Mapping[str, Facts] | None = None,
 ) -> Report:
-    """Return the answer of each device as a report. `before` are the facts that were on record."""
+    """Return the answer of each device as a report. `before` are the former facts on record."""
     concerns = {
         name: _concerns(answer, limits[name], (before or {}).get(name))
         for name, answer in answers.items()

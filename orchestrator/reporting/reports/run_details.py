@@ -1,4 +1,4 @@
-"""Declare one run in full: devices, results, and missing trials with their reasons."""
+"""Declare a run in full: devices, results, and missing trials with reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lay lines of cells out in columns that line up over several groups, which tables of their own would not."""
+"""Lay lines of cells out in columns, aligned over several groups. Separate tables would not align."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Line = tuple[Text, ...]
 
 
 def natural_widths(columns: Sequence[Column], lines: Sequence[Line]) -> list[int]:
-    """Return the width in characters that each column needs for its heading and its cells."""
+    """Return the width in characters of each column's longest heading or cell."""
     widths = [Text(column.heading).cell_len for column in columns]
     for line in lines:
         for index, cell in enumerate(line):
@@ -25,7 +25,7 @@ def natural_widths(columns: Sequence[Column], lines: Sequence[Line]) -> list[int
 
 
 def excess_width(widths: Sequence[int], width: int) -> int:
-    """Return by how many characters columns of these widths exceed a width."""
+    """Return by how many characters columns of the given widths exceed a width."""
     return sum(widths) + GAP * (len(widths) - 1) - width
 
 

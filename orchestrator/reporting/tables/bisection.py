@@ -25,7 +25,7 @@ _COLUMNS = (
 
 
 def expectation(search: Bisection) -> str:
-    """Return the line that comes before the first step."""
+    """Return the line for before the first step."""
     steps = search.steps_expected
     words = "1 step" if steps == 1 else f"{steps} steps"
     return (
@@ -35,7 +35,7 @@ def expectation(search: Bisection) -> str:
 
 
 def step_line(search: Bisection) -> str:
-    """Return the line that follows the newest step."""
+    """Return the line for after the newest step."""
     step = search.steps[-1]
     name = clean(search.candidates[step.index])
     return f"step {len(search.steps)}: {name}: {step.answer.value} ({clean(step.reason)}) {_ratio(step)}".rstrip(

@@ -1,4 +1,4 @@
-"""Draw tables without lines: columns two blanks apart, as wide as their values."""
+"""Draw tables without lines: columns two blanks apart, as wide as the values."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Column:
 
     @property
     def justify(self) -> Literal["left", "right"]:
-        """Return the side at which the values line up."""
+        """Return the side of the aligned values."""
         return "right" if self.right else "left"
 
 
@@ -55,7 +55,7 @@ class PlainTable:
             yield self.folding(kept)
 
     def folding(self, kept: Sequence[int]) -> Table:
-        """Return the kept columns as a table of rich, which folds and shortens what is too long for the console."""
+        """Return the kept columns as a table of rich, for folding and shortening long values."""
         table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
         for column in (self.columns[index] for index in kept):
             table.add_column(
@@ -69,7 +69,7 @@ class PlainTable:
         return table
 
     def _drawn(self, console: Console, kept: Sequence[int], widths: Sequence[int]) -> Iterator[Segment]:
-        """Yield each row as one line, without blanks at the end."""
+        """Yield each row as a line, without blanks at the end."""
         columns = [self.columns[index] for index in kept]
         headings = tuple(Text(column.heading, style="bold") for column in self.columns)
         for row in (headings, *self.rows):
@@ -85,7 +85,7 @@ class PlainTable:
             yield Segment.line()
 
     def width(self, kept: Sequence[int] | None = None) -> int:
-        """Return the width of console at which the columns can be read. The default is every column."""
+        """Return the least readable width of the console for the columns. The default is every column."""
         shown_columns = range(len(self.columns)) if kept is None else kept
         return sum(map(self._needed, shown_columns)) + GAP * (len(shown_columns) - 1)
 
@@ -116,7 +116,7 @@ def _segments(cell: Text, console: Console) -> Iterable[Segment]:
 
 
 def plain_table(columns: Iterable[Column], rows: Iterable[Sequence[Text | str | None]]) -> PlainTable:
-    """Return a table. A cell that is not Text is foreign text, and None is shown as absent."""
+    """Return a table. A cell other than Text is foreign text, and None is shown as absent."""
     # The one place where foreign words enter a table: what is not made Text by us is cleaned here.
     cells = (tuple(cell if isinstance(cell, Text) else shown(cell) for cell in row) for row in rows)
     return PlainTable(tuple(columns), tuple(cells))

@@ -49,9 +49,9 @@ _FAIR_OUTPUTS = 18
 
 @dataclass(frozen=True, slots=True)
 class CompareView:
-    """Render a comparison in one metric. A narrow console gets fewer columns and more lines, with the same content.
+    """Render a comparison in a metric. A narrow console gets fewer columns and more lines, with the same content.
 
-    `is_part`: whoever renders the view adds what stands below all parts.
+    `is_part`: the caller adds the lines below all parts.
     """
 
     comparison: Comparison
@@ -81,7 +81,7 @@ class CompareView:
         return title.append(f" ({BETTER[comparison.metric.direction]})")
 
     def _layout(self, width: int) -> tuple[list[Column], list[int], list[list[Line]]]:
-        """Return the first layout that fits, or the narrowest layout with folded texts."""
+        """Return the first fitting layout, or the narrowest layout with folded texts."""
         for layout in (_Layout(size_ratio=True), _Layout(), _Layout(stacked=True)):
             columns = layout.columns(self.comparison)
             lines = [list(layout.lines(group, self.comparison)) for group in self.comparison.groups]
@@ -98,7 +98,7 @@ class CompareView:
         return columns, widths, lines
 
     def legend(self) -> Iterator[Text]:
-        """Yield what the figures mean."""
+        """Yield the meaning of the figures."""
         comparison = self.comparison
         smallest = numbers.percent(comparison.min_effect)
         yield Text(
@@ -123,7 +123,7 @@ class CompareView:
 class _Layout:
     """Arrange the figures of a comparison in columns.
 
-    `size_ratio`: sizes have their ratio beside them. `stacked`: verdicts stand below ratios.
+    `size_ratio`: ratios stand beside sizes. `stacked`: verdicts stand below ratios.
     """
 
     size_ratio: bool = False
@@ -167,7 +167,7 @@ class _Layout:
 
 
 def conclusions(comparison: Comparison) -> Iterator[Text | Padding]:
-    """Yield what stands below all rows: the reasons of a gate, warnings, and what would settle the rest."""
+    """Yield the lines below all rows: reasons of a gate, warnings, and settling commands."""
     if comparison.reasons:
         yield Text("Reasons to fail (--fail-on-regression):", style="bold red")
         yield from (Padding(shown(str(reason)), (0, 0, 0, 2)) for reason in comparison.reasons)
@@ -200,7 +200,7 @@ _METHODS = {AccuracyMethod.MCNEMAR: "McNemar's test", AccuracyMethod.PAIRED_BOOT
 
 
 def _accuracy_note(row: ComparisonRow) -> str | None:
-    """Say what the inputs say of a difference in accuracy, or why they say nothing. No difference needs no note."""
+    """Word the test of a difference in accuracy, or the lack of a test. Without a difference there is no note."""
     test = row.accuracy_test
     if test is None or not row.accuracy_difference:
         return None
@@ -215,7 +215,7 @@ def _accuracy_note(row: ComparisonRow) -> str | None:
 
 
 def _trials(row: ComparisonRow) -> str:
-    """Say how many trials would settle a verdict, and what the present ones would have seen."""
+    """Say how many trials would settle a verdict, and the change detectable by the present trials."""
     assert row.trials_total is not None
     total = row.trials_total
     many = f"more than {TRIALS_MAX}" if total.most > TRIALS_MAX else str(total.most)
@@ -250,7 +250,7 @@ def _outputs(outputs: OutputsAgreement) -> Text:
 
 
 def group_title(group: ComparisonGroup) -> Text:
-    """Return what all cells of a group share."""
+    """Return the common coordinates of a group's cells."""
     named = [clean(group.device)] if group.device is not None else []
     for name, value in group.fixed.items():
         text = clean(setting_text(value))
@@ -259,7 +259,7 @@ def group_title(group: ComparisonGroup) -> Text:
 
 
 def _group(group: ComparisonGroup, drawn: Iterator[list[Text]]) -> Iterator[Text | Padding]:
-    """Yield the lines of a group, each with its notes below."""
+    """Yield the lines of a group, each line with notes below."""
     # The base is the first drawn line, where the group has a base.
     if group.base is not None:
         yield from next(drawn)

@@ -53,7 +53,7 @@ _FIRST_TO_GO = ("latency_ns_p90",)
 
 @dataclass(frozen=True, slots=True)
 class MetricsView:
-    """Render a comparison in several metrics. `details` renders each metric in a table of its own, with intervals."""
+    """Render a comparison in several metrics. `details` renders each metric in a separate table, with intervals."""
 
     comparison: Comparison
     details: bool = False
@@ -99,7 +99,7 @@ class MetricsView:
         return title.append(clean(named))
 
     def _fitted(self, width: int) -> tuple[list[str], list[int], list[list[Line]]]:
-        """Return the columns of metrics that fit, with the widths and the lines of each group.
+        """Return the fitting columns of metrics, with the widths and the lines of each group.
 
         The 90th percentile gives way first, then the last of the further metrics, and names are folded.
         """
@@ -154,7 +154,7 @@ def _group_lines(group: ComparisonGroup, comparison: Comparison, kept: Sequence[
 
 
 def _beside(comparison: Comparison) -> list[str]:
-    """Return the columns beside those of the metrics: size and accuracy, unless these are among the metrics."""
+    """Return the columns beside the metrics: size and accuracy, unless among the metrics."""
     names = [_short(metric) for metric in comparison.metrics]
     return [name for name in (SIZE, ACCURACY) if name not in names]
 

@@ -1,4 +1,4 @@
-"""Draw devices with their facts and holders, and models with their variants."""
+"""Draw devices with facts and holders, and models with variants."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def device_table(
 def probe_report(
     results: Mapping[str, Facts | OrchestratorError], concerns: Mapping[str, Sequence[Concern]]
 ) -> RenderableType:
-    """Return a row for each device with its answer or its error, and below the hints and concerns."""
+    """Return a row for each device with the answer or the error, and below the hints and concerns."""
     parts: list[RenderableType] = []
     if results:
         parts.append(plain_table(_PROBE_COLUMNS, (_probe_row(name, answer) for name, answer in results.items())))
@@ -86,7 +86,7 @@ def probe_report(
 
 
 def _concern_lines(name: str, concern: Concern) -> Iterator[Text]:
-    """Yield a concern and its hint. A concern that would keep the device from measuring is marked."""
+    """Yield a concern and the hint. A refusal to measure on the device is marked."""
     label = ("would be refused: ", "bold red") if concern.is_refusal else ("warning: ", "bold yellow")
     yield Text.assemble(label, f"{clean(name)}: {clean(concern.message)}")
     if concern.hint:
@@ -94,7 +94,7 @@ def _concern_lines(name: str, concern: Concern) -> Iterator[Text]:
 
 
 def error_lines(error: OrchestratorError, device: str | None = None) -> Iterator[Text]:
-    """Yield an error and its hint. `device` is named unless the error names the device."""
+    """Yield an error and the hint. `device` is named unless the error names the device."""
     message = clean(error)
     # The error of a device that never had a session does not name the device.
     where = f"{clean(device)}: " if device and not message.startswith(f"{clean(device)}: ") else ""
@@ -109,7 +109,7 @@ def reservation_line(lease: Lease) -> Text:
 
 
 def reach_lines(device: str, twins: Sequence[str], is_machine_known: bool) -> Iterator[str]:
-    """Yield the lines about a reservation's reach: the other names of the machine, or that those are unknown."""
+    """Yield the lines about a reservation's reach: the other names of the machine, or a warning about unknown names."""
     if twins:
         yield clean(f"{device}: reserved as {', '.join(twins)} too, the same machine")
     if not is_machine_known:

@@ -95,7 +95,7 @@ def _ratio(figures: Figures | None) -> str:
 
 
 def regression_view(details: RegressionDetails) -> RenderableType:
-    """Return a regression with its life and the annotations of that time."""
+    """Return a regression with its life, and the annotations of the time."""
     one = details.regression
     title = Text.assemble((f"regression {one.id} ", "bold"), (one.state.value, _STYLES[one.state]))
     title.append(" · ").append(clean(f"{one.metric} {one.direction.value} · {one.series.label}"))

@@ -19,7 +19,7 @@ _CELLS_MAX = 8
 
 
 def night_table(report: NightReport) -> RenderableType:
-    """Return a night, with a line for each cause and lines for its cells."""
+    """Return a night, with a line for each cause and lines for the cells."""
     sign, tone = words.mood(report)
     parts: list[RenderableType] = [
         Text.assemble((f"{sign} ", _STYLES[tone]), (words.title(report), "bold")),

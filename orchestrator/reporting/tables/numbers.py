@@ -26,7 +26,7 @@ _SCALES: Mapping[Unit, tuple[float, _Scale]] = {
 
 
 def quantity(value: float | None, unit: Unit) -> str:
-    """Return a value with its unit, scaled: 41.9 µs, 2.31 ms, 13.6 MB."""
+    """Return a value with unit, scaled: 41.9 µs, 2.31 ms, 13.6 MB."""
     if value is None or not math.isfinite(value):
         return ABSENT
     if unit is Unit.RATIO:
@@ -75,7 +75,7 @@ def factor(value: float | None) -> str:
 def interval(low: float | None, high: float | None) -> str:
     """Return the interval of a ratio, both ends with the same decimals.
 
-    An end that is not 1 is never written as 1: whether the interval holds 1 must be seen.
+    An end beside 1 is never written as 1: a reader must see whether the interval holds 1.
     """
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return ""
@@ -103,7 +103,7 @@ def percent(share: float) -> str:
 
 
 def signed(value: float | None) -> str:
-    """Return a difference with its sign: +0.004."""
+    """Return a difference with the sign: +0.004."""
     if value is None or not math.isfinite(value):
         return ABSENT
     text = f"{value:+.3f}"

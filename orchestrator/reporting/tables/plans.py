@@ -33,9 +33,9 @@ _ORDER_COLUMNS = (Column("", right=True), Column("trial"), Column("cell", fold=T
 
 @dataclass(frozen=True, slots=True)
 class SweepPlans:
-    """Hold the plans of one sweep by device, and the errors of devices without a plan.
+    """Hold the plans of a sweep by device, and the errors of devices without a plan.
 
-    `machines`: the names of each machine that has several, which are measured one after the other.
+    `machines`: the names of each machine with several names, measured in turn.
     """
 
     sweep: str
@@ -80,7 +80,7 @@ def _title(planned: SweepPlans) -> Text:
 
 
 def _longest_s(planned: SweepPlans) -> float:
-    """Return the time of the longest machine in seconds: machines run beside each other, names of one in turn."""
+    """Return the time of the longest machine in seconds: machines run beside each other, names of a machine in turn."""
     first = {name: names[0] for names in planned.machines for name in names}
     machines: dict[str, float] = {}
     for plan in planned.plans:
@@ -101,7 +101,7 @@ def _device_row(plan: DevicePlan) -> tuple[str, ...]:
 
 
 def _excluded_rows(plans: Sequence[DevicePlan]) -> Iterator[tuple[str, str, str]]:
-    """Name each excluded cell once, with the devices that share the reason."""
+    """Name each excluded cell once, with the devices of the same reason."""
     devices: dict[tuple[str, str], list[str]] = {}
     for plan in plans:
         for excluded in plan.excluded:

@@ -42,6 +42,7 @@ class RowTable:
 def row_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> RowTable:
     """Return rows as a table."""
     # Numbers are not scaled: the author of the statement chose the units.
+    # All rows at once, unlike in other formats: the width of a column depends on every value.
     lines = [list(row) for row in rows]
     right = [_is_numeric([line[index] for line in lines]) for index in range(len(columns))]
     headings = (Column(clean(name), right=is_right, fold=True) for name, is_right in zip(columns, right, strict=True))

@@ -1,4 +1,4 @@
-"""Draw one run in full."""
+"""Draw a run in full."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def run_report(details: RunDetails) -> RenderableType:
 
 
 def comparison_to_try(results: Sequence[CellResult]) -> str | None:
-    """Return the command that compares the newest run's cells; None for a run with one measured cell."""
+    """Return the command for comparing the newest run's cells, or None for a run with a single measured cell."""
     cells = [result.cell.coordinates for result in results if result.trial_values]
     # Variants first: they are what the product is for. Devices and settings come in their own order.
     for by in dict.fromkeys(("variant", "runtime", *(name for cell in cells for name in cell))):
