@@ -1,4 +1,4 @@
-"""Decide whether a trial without a result leaves its run incomplete, the same for all who say where a run stands."""
+"""Decide whether a trial without a result leaves the run incomplete, the same for a run's state and exit code."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Rules = Sequence[Mapping[str, Setting]]
 def is_lacking(allowed: Rules, device: str, label: str, state: TrialState) -> bool:
     """Say whether a measure trial is lacking. `allowed` are the rules of `allow_failures` of the run's sweep.
 
-    A failed or skipped trial of a cell that a rule names is not lacking. An invalid trial, or a trial that has not run,
-    always is: no rule of the sweep means those.
+    A failed or skipped trial of a cell named by a rule is not lacking. An invalid trial, or a trial to come, is always
+    lacking: rules of the sweep mean failures alone.
     """
     if state is TrialState.MEASURED:
         return False

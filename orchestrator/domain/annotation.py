@@ -1,4 +1,4 @@
-"""Hold what people note about a date, a device, a series or a run."""
+"""Hold the notes of people about a date, a device, a series or a run."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Annotation:
     run: str | None = None
 
     def concerns(self, day: date, series: Series) -> bool:
-        """Return True if the annotation says something about a series on a day."""
+        """Return True if the annotation is about a series on a day."""
         return self.first_day <= day <= self.last_day and self.touches(series)
 
     def touches(self, series: Series) -> bool:
-        """Return True if the annotation is about a series, about its device, or about everything."""
+        """Return True if the annotation is about the series, about the series' device, or about everything."""
         if self.series is not None:
             return self.series.id == series.id
         return self.device is None or self.device == series.device

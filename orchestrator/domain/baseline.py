@@ -1,4 +1,4 @@
-"""Choose the level that a cell is compared with: the run that a person has pinned, or a level accepted since."""
+"""Choose the level to compare a cell with: the run pinned by a person, or a level accepted since."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RESERVED = frozenset({"last", "last-before", "last-good", "pinned", "rolling"})
 
 
 class BaselineKind(StrEnum):
-    """Say how a level was chosen. An accepted level begins a new segment of the history, a pinned one does not."""
+    """Say how a level was chosen. An accepted level begins a new segment of the history, a pinned level does not."""
 
     PINNED = "pinned"
     ACCEPTED = "accepted"
@@ -56,12 +56,12 @@ class Baseline:
     superseded_at: datetime | None = None
 
     def covers(self, series: int, metric: str) -> bool:
-        """Return True if the level is one of the series and the metric."""
+        """Return True if the level is for the series and the metric."""
         return (self.series is None or self.series.id == series) and self.metric in (None, metric)
 
 
 def checked_name(name: str) -> str:
-    """Return the name of a baseline. Raise ConfigError for a name that could be taken for a run or a date."""
+    """Return the name of a baseline. Raise ConfigError for a name like a run's id or a date."""
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise ConfigError(
             f"{name!r} cannot name a baseline",
@@ -71,8 +71,9 @@ def checked_name(name: str) -> str:
 
 
 def level_of(levels: Iterable[Baseline], series: int, metric: str) -> Baseline | None:
-    """Return the present level of a series and a metric, or None. The newest choice that covers both wins."""
+    """Return the present level of a series and a metric, or None. The newest choice for both wins."""
     present = [one for one in levels if one.superseded_at is None and one.covers(series, metric)]
+    # By id, since ids only grow, and a clock may be set back.
     return max(present, key=lambda one: one.id, default=None)
 
 
@@ -87,6 +88,6 @@ def segment_began(levels: Iterable[Baseline], series: int, metric: str) -> datet
 
 
 def whole_run(levels: Sequence[Baseline]) -> Baseline | None:
-    """Return the present level of every cell that has no level of its own, or None."""
+    """Return the present level of all cells without a separate level, or None."""
     whole = [one for one in levels if one.superseded_at is None and one.series is None and one.metric is None]
     return max(whole, key=lambda one: one.id, default=None)

@@ -1,4 +1,4 @@
-"""Search a list of candidates for the first one with a regression, by halves. The first candidate is the good one."""
+"""Search a list of candidates for the first bad candidate, by halves. The first candidate is good."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TRIALS_FEWEST, TRIALS_MOST = 5, 30
 
 
 class Replaces(StrEnum):
-    """Say what a candidate takes the place of in the cell of a regression."""
+    """Name the part of a regression's cell to be replaced by a candidate."""
 
     ARTIFACT = "artifact"
     RUNTIME = "runtime"
@@ -21,7 +21,7 @@ class Replaces(StrEnum):
 
 
 class Answer(StrEnum):
-    """Say what a step found. `unjudged` is for a candidate that does not load, or that no number of trials settles."""
+    """Answer for a step. `unjudged` is for a candidate without a value, or left open by the last look."""
 
     GOOD = "good"
     BAD = "bad"
@@ -31,7 +31,7 @@ class Answer(StrEnum):
 class Outcome(StrEnum):
     """Say how a bisection ended.
 
-    `found`: the first bad candidate, or a few of which one is. `not-reproduced`: the last candidate does not show the
+    `found`: the first bad candidate, or a few suspects. `not-reproduced`: the last candidate does not show the
     regression. `cut-off`: a step has no results, and the same command goes on.
     """
 
@@ -42,7 +42,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Hold one step: the candidate with `index` beside the first one. `run` is None where equal bytes said it all."""
+    """Hold a step: the candidate with `index` beside the first candidate. `run` is None for bytes of another step."""
 
     index: int
     answer: Answer
@@ -53,9 +53,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Bisection:
-    """Hold a bisection, whole or not. `candidates` are in the order of the file, the good one first.
+    """Hold a bisection, whole or not. `candidates` are in the order of the file, from good to bad.
 
-    `steps_expected` counts the steps of a search in which every candidate can be judged.
+    `steps_expected` counts the steps of a search without an unjudged candidate.
     """
 
     regression: Regression
@@ -77,7 +77,7 @@ class Bisection:
 
     @property
     def suspects(self) -> tuple[str, ...]:
-        """Return the candidates of which one is the first bad one. Without an end of the search there are none."""
+        """Return the candidates with the first bad candidate among them, none before the end of the search."""
         if self.outcome is not Outcome.FOUND:
             return ()
         good, bad = bounds(len(self.candidates), self.answers)
@@ -85,21 +85,23 @@ class Bisection:
 
     @property
     def last_good(self) -> str | None:
-        """Return the last candidate that is known to be good, or None without an end of the search."""
+        """Return the last candidate known to be good, or None before the end of the search."""
         if self.outcome is not Outcome.FOUND:
             return None
         return self.candidates[bounds(len(self.candidates), self.answers)[0]]
 
 
 def steps_expected(candidates: int) -> int:
-    """Return how many steps a search takes at most: one to see the regression again, then one for each halving."""
+    """Return the most steps of a search: a step to see the regression again, then a step for each halving."""
+    # Each of n - 1 candidates may be the first bad one, and ceil(log2(n - 1)) halvings tell which.
     return 1 + (candidates - 2).bit_length() if candidates > 1 else 0
 
 
 def next_index(candidates: int, answers: Mapping[int, Answer]) -> int | None:
     """Return the candidate to try next, or None at the end of the search.
 
-    The last candidate comes first: what it does not show need not be searched for. Unjudged candidates are passed by.
+    The last candidate comes first: a regression absent there need not be searched for. Unjudged candidates are passed
+    by.
     """
     last = candidates - 1
     if last not in answers:
@@ -108,6 +110,7 @@ def next_index(candidates: int, answers: Mapping[int, Answer]) -> int | None:
         return None
     good, bad = bounds(candidates, answers)
     between = [index for index in range(good + 1, bad) if index not in answers]
+    # The index decides between equals: a search that goes on must ask for the same steps.
     return min(between, key=lambda index: (abs(2 * index - good - bad), index), default=None)
 
 

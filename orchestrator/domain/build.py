@@ -1,4 +1,4 @@
-"""Tell a changed build from a changed device: by the bytes that were measured, and by the environment around them."""
+"""Tell a changed build from a changed device: by the measured bytes, and by the environment around the bytes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.domain.facts import ENVIRONMENT_KEYS, IDENTITY_KEYS
 
 _KEYS = (*IDENTITY_KEYS, *ENVIRONMENT_KEYS)
+# A device may send facts of any length and number, which come to tables and pages.
 _TEXT_MAX = 80
 _CHANGES_MAX = 40
 UNKNOWN = "unknown"
@@ -26,7 +27,7 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Hold what a device said of its hardware and environment at a date, with the hashes of both."""
+    """Hold a device's account of hardware and environment at a date, with the hashes of both."""
 
     identity_hash: str
     environment_hash: str
@@ -39,20 +40,20 @@ class Environment:
 
 
 def same_bytes(before: Sequence[Build], after: Sequence[Build]) -> bool:
-    """Return True if all values of both sides come from one build. Unknown builds are not the same."""
+    """Return True if all values of both sides come from a single build. Unknown builds are not the same."""
     return len(before) == 1 and tuple(before) == tuple(after)
 
 
 def same_environment(before: Sequence[Environment], after: Sequence[Environment]) -> bool:
-    """Return True if all values of both sides come from one environment. Unknown environments are not the same."""
+    """Return True if all values of both sides come from a single environment. Unknown environments are not the same."""
     return len({one.hashes for one in (*before, *after)}) == 1 and bool(before) and bool(after)
 
 
 def environment_difference(before: Sequence[Environment], after: Sequence[Environment]) -> tuple[str, ...]:
-    """Return the facts that differ, such as `kernel 6.1.21 -> 6.6.31`.
+    """Return the differing facts, such as `kernel 6.1.21 -> 6.6.31`.
 
-    A side with several environments has the values of all. Hashes that differ without a visible fact are shown. Of
-    many facts, the last text gives the number of those left out.
+    A side with several environments has the values of all. Hashes differing without a visible fact are shown. Of
+    many facts, the last text gives the number of facts left out.
     """
     if same_environment(before, after) or not before or not after:
         return ()
@@ -73,7 +74,7 @@ def environment_difference(before: Sequence[Environment], after: Sequence[Enviro
 
 
 def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the facts that hashes are made of, by name. What is nested has a name for each part."""
+    """Yield the facts behind the hashes, by name. A nested fact has a name for each part."""
     for key in _KEYS:
         value = facts.get(key)
         if isinstance(value, Mapping):

@@ -15,8 +15,8 @@ from orchestrator.domain.sweep import Setting
 class Verdict(StrEnum):
     """Conclude about a side against the base.
 
-    `different` is for metrics without a better direction. `noisy` is for a side whose trials agree too little to stand
-    for the cell. `environment-changed` is for a difference of the same bytes over time, which no build has made.
+    `different` is for metrics without a better direction. `noisy` is for a side with trials too far apart to stand
+    for the cell. `environment-changed` is for a difference of the same bytes over time: no build has changed.
     `not-comparable` is for a side without a value.
     """
 
@@ -31,9 +31,9 @@ class Verdict(StrEnum):
 
 
 class Kind(StrEnum):
-    """Say what a comparison is between: the same thing at two times, or different things.
+    """Name the sides of a comparison: the same thing at two times, or different things.
 
-    A thing regresses or improves over time. Of different things, one is slower or faster.
+    A thing regresses or improves over time. Different things are slower or faster.
     """
 
     OVER_TIME = "over-time"
@@ -81,7 +81,7 @@ class AccuracyMethod(StrEnum):
     """Name how two accuracies were compared.
 
     `mcnemar`: right or wrong, input by input. `paired-bootstrap`: scores, input by input. `unpaired`: the two shares
-    alone, which say nothing of chance.
+    alone, without a word on chance.
     """
 
     MCNEMAR = "mcnemar"
@@ -91,9 +91,9 @@ class AccuracyMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccuracyTest:
-    """Hold what the same inputs say of two accuracies, other minus base.
+    """Hold the test of two accuracies on the same inputs, other minus base.
 
-    `only_base` and `only_other` count the inputs that one side alone got right, and are None for scores. `reason` says
+    `only_base` and `only_other` count the inputs with a single right side, and are None for scores. `reason` says
     why the sides are not paired. All figures are None then.
     """
 
@@ -114,8 +114,8 @@ class Ratio:
     """Hold a ratio of geometric means over trials, other over base. Iterations are never pooled.
 
     `low`, `high`, the p-values and `detectable` are None with fewer than two trials on a side. `p_adjusted` is adjusted
-    for all tests of the comparison. `p_equivalent` is that of equivalence. `detectable` is the smallest relative change
-    that would probably have been seen.
+    for all tests of the comparison. `p_equivalent` is the p-value of equivalence. `detectable` is the smallest relative
+    change probably visible with the trials at hand.
     """
 
     value: float
@@ -132,7 +132,7 @@ class Side:
     """Hold a cell of a comparison, with the values in the metric's unit.
 
     `at` is the cell's value of the compared coordinate. `value` is the geometric mean over `trials` trials, without the
-    `set_aside` ones, each of which is there as a multiple of `value`. `spread` is the standard deviation of the trial
+    trials `set_aside`, which are given as multiples of `value`. `spread` is the standard deviation of the trial
     values' logarithms, about the coefficient of variation. `sources` are the power sources of a metric of power.
     """
 
@@ -162,7 +162,7 @@ class TrialsRange:
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """Hold the verdict on a side in one more metric than the first. All fields mean what those of the row mean."""
+    """Hold the verdict on a side in a further metric. The fields have the meaning of the row's fields."""
 
     metric: Metric
     min_effect: float
@@ -183,9 +183,9 @@ class ComparisonRow:
 
     `metrics` are the verdicts in the further metrics of the comparison.
     `accuracy_test` is None where a side has no accuracy, or another metric of accuracy.
-    `word` says the verdict in a word that suits the metric, such as slower. `trials_more` further trials per side would
-    probably settle an inconclusive verdict: the upper end of `trials_total`, less those that there are. `reasons` are
-    those of a gate against the side, and `warnings` what a gate passes that a person should know of.
+    `word` is the verdict in a word for the metric, such as slower. `trials_more` further trials per side would
+    probably settle an inconclusive verdict: the upper end of `trials_total`, less the present trials. `reasons` are
+    a gate's reasons against the side, and `warnings` a gate's warnings.
     """
 
     side: Side
@@ -222,11 +222,11 @@ class ComparisonGroup:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Hold a run's cells compared by one coordinate, or with the same cells of the run `base`.
+    """Hold a run's cells compared by a coordinate, or with the same cells of the run `base`.
 
     `metric` is the first metric, and `further` are the other metrics. `commands` would probably settle the inconclusive
     rows of the first metric. `tests` counts the p-values adjusted together. `level` is the largest p-value of a
-    difference. `overall` are the reasons of a gate that concern no single row.
+    difference. `overall` are the reasons of a gate against the whole comparison.
     """
 
     run: str
@@ -252,7 +252,7 @@ class Comparison:
         return (self.metric, *self.further)
 
     def in_each_metric(self) -> Iterator[Comparison]:
-        """Yield the comparison in each metric alone, each as a comparison of that metric."""
+        """Yield the comparison in each metric alone, as a comparison of a single metric."""
         if not self.further:
             yield self
             return
@@ -268,12 +268,12 @@ class Comparison:
 
     @property
     def reasons(self) -> tuple[GateReason, ...]:
-        """Return every reason for which a gate refuses the comparison."""
+        """Return every reason of a gate against the comparison."""
         return (*self.overall, *(reason for row in self.rows for reason in row.reasons))
 
     @property
     def warnings(self) -> tuple[GateReason, ...]:
-        """Return what a gate passes that a person should know of."""
+        """Return the warnings of a gate, for a person to know."""
         return tuple(warning for row in self.rows for warning in row.warnings)
 
     @property
@@ -283,7 +283,7 @@ class Comparison:
 
 
 def _without_further(row: ComparisonRow) -> ComparisonRow:
-    """Return a row without its further metrics, and without the reasons that concern those."""
+    """Return a row without further metrics, and without the reasons of further metrics."""
     others = {reason for one in row.metrics for reason in one.reasons}
     return replace(row, metrics=(), reasons=tuple(reason for reason in row.reasons if reason not in others))
 

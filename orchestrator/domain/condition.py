@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ConditionUse:
-    """Count what conditions found on a device, and name what nothing could judge there.
+    """Count the breaches of conditions on a device, and name the readings missing there.
 
     `invalid` is how many measure attempts broke a condition. `breaches` counts these attempts by the word of the
-    condition, and an attempt may have several words. `unjudged` has the reason for each reading that the device does
-    not give, although a limit was set for the reading.
+    condition, and an attempt may have several words. `unjudged` has the reason for each missing reading with a
+    limit.
     """
 
     device: str

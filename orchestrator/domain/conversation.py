@@ -26,7 +26,7 @@ from orchestrator.domain.recovery import Rung
 
 @dataclass(frozen=True, slots=True)
 class SessionId:
-    """Name a session: the run (None for a probe or a cleaning), the device, and a key that never repeats.
+    """Name a session: the run (None for a probe or a cleaning), the device, and an unrepeated key.
 
     A device has a new session after each rescue. Sessions of several runs share an executor.
     """
@@ -37,7 +37,7 @@ class SessionId:
 
 
 def new_session(run: str | None, device: str) -> SessionId:
-    """Return the name of a session that is about to be launched."""
+    """Return the name of a new session."""
     # Random rather than counted: controllers that share a gateway have no common counter.
     return SessionId(run, device, secrets.token_hex(8))
 
@@ -115,7 +115,7 @@ STORED_BYTES_MIN = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Tell that so many bytes of the reported records are stored: the session may report more."""
+    """Tell how many bytes of the reported records are stored: the session may report more."""
 
     size: int
 
@@ -245,7 +245,7 @@ Report = (
 
 @dataclass(frozen=True, slots=True)
 class SessionReport:
-    """Hold a report with its session. The executor adds the session, so that no session can name itself wrongly."""
+    """Hold a report with the reporting session. The executor adds the session: no session can name itself wrongly."""
 
     session: SessionId
     report: Report

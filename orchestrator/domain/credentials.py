@@ -1,4 +1,4 @@
-"""Recognise credentials in text, by what they are: no message, log or result shows one."""
+"""Recognise credentials in text: no message, log or result shows a credential."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMED = re.compile(
 def without_credentials(text: str) -> str:
     """Return text with *** for passwords of URLs and for the values of passwords, tokens and password files.
 
-    What is hidden ends at the end of a line at the latest. Rather too much of a line is hidden than a part of a secret.
+    The hidden part ends at the end of a line at the latest. Rather too much of a line is hidden than too little.
     """
     if "@" in text:
         text = _OF_USER.sub(rf"\1:{HIDDEN}@", _OF_URL.sub(rf"\1:{HIDDEN}@", text))

@@ -1,4 +1,4 @@
-"""Refuse what is not quite a database URL. Taken for a file name, a mistyped URL would put its password on the disk."""
+"""Refuse mistyped database URLs. Taken for a file name, a mistyped URL would put the password on the disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FORMS = (
 
 
 def refuse_mistyped_url(text: str, origin: str = "the database") -> None:
-    """Raise BadDatabaseUrl for a path that looks like a URL or a connection string. The text is not shown."""
+    """Raise BadDatabaseUrl for a path like a URL or a connection string. The text is not shown."""
     text = text.strip()
     if text.startswith(_FILE_URL):
         # The settings write a file's URL with the absolute path, ./NAME included.

@@ -1,4 +1,4 @@
-"""Describe the made-up year of a lab that fills an empty database."""
+"""Describe the made-up year of a lab, for an empty database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class DemoRequest:
 
 @dataclass(frozen=True, slots=True)
 class DemoFilled:
-    """Hold what was filled in. `database` is the URL without its password."""
+    """Hold a filled database. `database` is the URL without the password."""
 
     database: str
     request: DemoRequest

@@ -35,9 +35,9 @@ class TransportKind(StrEnum):
 
 
 def _condition(most: float, usual: float | None = None) -> Any:
-    """Define the limit of a condition that devices watch during trials: above 0, at most `most`.
+    """Define the limit of a condition watched during trials: above 0, at most `most`.
 
-    `usual` is the limit of an exclusive device whose inventory says none.
+    `usual` is the limit of an exclusive device without a limit in the inventory.
     """
     return field(default=None, metadata={"most": most, "usual": usual})
 
@@ -80,7 +80,7 @@ class Device:
     config. `jump` names a device of the inventory or any ssh host. For a device of the inventory, `jump_device` is the
     whole device, with its own `jump_device`. `identity_file` is an absolute path. `state_dir` is expanded on the
     device. `python` is a path or a name on the device. None means python3, or this interpreter for a local device.
-    `exclusive`: nobody else measures on the device's machine meanwhile. Several devices played on one machine are not
+    `exclusive`: no other run measures on the device's machine meanwhile. Several devices played on a machine are not
     exclusive. `source` is the file:line of the declaration.
     """
 

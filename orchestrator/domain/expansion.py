@@ -15,8 +15,8 @@ RULE_KEYS = ("device", "variant", "runtime")
 """The keys of an exclude rule beside the keys of the matrix."""
 
 
-_RULE = "exclude rule"
-_BETWEEN = " · "
+_RULE = "exclude rule"  # databases hold reasons with this beginning, which `is_by_rule` looks for
+_BETWEEN = " · "  # databases hold labels divided by this, which `coordinates_of` reads back
 
 
 @dataclass(frozen=True, slots=True)

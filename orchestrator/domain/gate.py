@@ -1,4 +1,4 @@
-"""Hold the reasons for which a gate refuses a comparison."""
+"""Hold the reasons of a gate against a comparison."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ACCURACY_DROPS: Mapping[str, float] = {"accuracy_top1": 0.01, "accuracy_top5": 0
 
 
 class GateKind(StrEnum):
-    """Name the reasons of a gate. `nothing-compared` is about the whole comparison, all others about one cell."""
+    """Name the reasons of a gate. `nothing-compared` is about the whole comparison, all others about a single cell."""
 
     REGRESSED = "regressed"
     DOES_NOT_LOAD = "does-not-load"
@@ -25,7 +25,7 @@ class GateKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateReason:
-    """Hold one reason. `cell` names the cell in words, and is None for the whole comparison."""
+    """Hold a reason. `cell` names the cell in words, and is None for the whole comparison."""
 
     kind: GateKind
     cell: str | None
@@ -37,7 +37,7 @@ class GateReason:
 
 @dataclass(frozen=True, slots=True)
 class GateTerms:
-    """Say what a gate asks for. `accuracy_drop` is a difference of shares. None takes each metric's own.
+    """Hold the demands of a gate. `accuracy_drop` is a difference of shares. None takes each metric's default.
 
     Unless `needs_environment`, a change of the environment is a warning rather than a reason.
     """
@@ -47,7 +47,7 @@ class GateTerms:
     needs_environment: bool = False
 
     def largest_drop(self, metric: str | None) -> float:
-        """Return the largest drop in accuracy that passes."""
+        """Return the largest passing drop in accuracy."""
         if self.accuracy_drop is not None:
             return self.accuracy_drop
         return ACCURACY_DROPS.get(metric or "", ACCURACY_DROP)

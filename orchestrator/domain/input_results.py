@@ -1,4 +1,4 @@
-"""Hold what a model got for each input of a data set, so that two cells can be paired input by input."""
+"""Hold a model's result for each input of a data set, for pairing two cells input by input."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class LeaseRequest:
     `lasts_s` seconds unless renewed. `reservation` is the id of a reservation for the run to use, whoever the holder.
     With `queues` the request waits in line instead of being refused. With `takes_turns` the request waits at least for
     the same run on another name of the machine. A place in the queue lasts `place_s` seconds unless renewed. With
-    `collects` the controller will start nothing, so that another holder's lease is not in the way.
+    `collects` the controller will start no runner, and another holder's lease is not in the way.
     """
 
     holder: str

@@ -1,4 +1,4 @@
-"""Bound what the log of an honest runner may do, as its plan has it."""
+"""Bound the log of an honest runner by the runner's plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell machines by their facts: devices that are the same machine, and a device that is another one than before."""
+"""Tell machines by facts: devices of the same machine, and a device on another machine than before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN_CHARACTERS_MAX = 60
 
 
 def names_in_turn(devices: Sequence[Device], facts: Mapping[str, Facts]) -> tuple[tuple[str, ...], ...]:
-    """Return the names of each machine that has several, in the order of their turns.
+    """Return the names of each machine with several names, in the order of the turns.
 
     A machine without an exclusive name is left out: the names are in use together. So are devices without facts.
     """
@@ -31,10 +31,11 @@ def names_in_turn(devices: Sequence[Device], facts: Mapping[str, Facts]) -> tupl
 
 
 def find_exchange(before: Facts, now: Facts) -> Concern | None:
-    """Return a concern if a device shows other hardware than before, and None if all of it may be the same.
+    """Return a concern if a device shows other hardware than before, and None if all hardware may be the same.
 
     A board in the place of its like cannot be told from a reboot.
     """
+    # The same boot: no board was exchanged in a machine that has run on.
     if before.machine == now.machine:
         return None
     changes = [

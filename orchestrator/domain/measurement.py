@@ -50,11 +50,11 @@ class CellResult:
     values, and `cautions` the device's doubts about the values. Each wording is listed once.
 
     `failures` are the failed trials' own words, each once. `accuracy_metric` names the metric of `accuracy`. `absent`
-    says why a run has no such cell, and is None for a cell that was planned. `series` is the database's id of the
+    says why a run lacks the cell, and is None for a planned cell. `series` is the database's id of the
     series, and None for a cell without a job.
 
-    `builds` are the bytes behind the values, each once: more than one where trials of a run differ. `environments` are
-    those that the device had while the run was under way.
+    `builds` are the bytes behind the values, each once: several where trials of a run differ. `environments` are
+    the device's environments during the run.
     """
 
     cell: Cell

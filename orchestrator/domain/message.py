@@ -41,10 +41,11 @@ class Delivery:
 def recipients(named: Sequence[str], environ: Mapping[str, str]) -> Iterator[Recipient]:
     """Yield the addresses of a list: addresses, and names of environment variables with addresses divided by blanks.
 
-    Raise ConfigError for a variable that is not set.
+    Raise ConfigError for an unset variable.
     """
     for number, entry in enumerate(dict.fromkeys(named), 1):
         if "://" in entry:
+            # Named by its number: messages and errors show the name, and the address is a secret.
             yield Recipient(f"notify, address {number}", entry)
             continue
         urls = environ.get(entry, "").split()

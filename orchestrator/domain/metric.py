@@ -1,4 +1,4 @@
-"""Describe metrics: the unit, the better direction, and the smallest change that matters."""
+"""Describe metrics: the unit, the better direction, and the smallest relevant change."""
 
 from __future__ import annotations
 
@@ -121,13 +121,14 @@ def sampled_quantile(name: str) -> tuple[str, str] | None:
 
 
 def is_accuracy(name: str) -> bool:
-    """Return True for the name of an accuracy, which has one value a cell and is compared by its inputs."""
+    """Return True for the name of an accuracy: a single value a cell, compared by inputs."""
     return name.startswith("accuracy_")
 
 
+# Asked for each stored figure. Bounded, since programs of users choose names.
 @lru_cache(maxsize=1024)
 def unit_named(name: str) -> str:
-    """Return the unit of a metric's name or alias, as it is stored and printed."""
+    """Return the unit of a metric's name or alias, as stored and printed."""
     return metric_named(name).unit.value
 
 

@@ -10,8 +10,8 @@ from enum import StrEnum
 class Format(StrEnum):
     """Name the form of an artifact. Engines load artifacts by form.
 
-    An artifact is one file. Where a format is a folder or several files (SavedModel, OpenVINO), the file is an archive.
-    An `endpoint` artifact is a file that says where a server answers.
+    An artifact is a single file. Where a format is a folder or several files (SavedModel, OpenVINO), the file is an
+    archive. An `endpoint` artifact is a file with the address of a server.
     """
 
     TFLITE = "tflite"
@@ -46,7 +46,7 @@ def format_of_file(name: str) -> Format:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """Hold a variant's file in one format. `path` is absolute. `made` tells how, if other than the variant's `made`."""
+    """Hold a variant's file in a format. `path` is absolute. `made` tells how, if other than the variant's `made`."""
 
     format: Format
     path: str
@@ -55,7 +55,7 @@ class Artifact:
 
     @property
     def file_name(self) -> str:
-        """Return the name of the file, without its folder."""
+        """Return the name of the file, without the folder."""
         return self.path.rpartition("/")[2]
 
 
@@ -63,7 +63,7 @@ class Artifact:
 class Variant:
     """Describe a variant of a model: fp32, int8, pruned….
 
-    A variant has at least one artifact. `accuracy` is the maker's, by metric.
+    A variant has an artifact at least. `accuracy` is the maker's, by metric.
     """
 
     name: str

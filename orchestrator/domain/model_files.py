@@ -20,7 +20,7 @@ class FileState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """Hold one declared file. `name` is the variant's or data set's. `found_sha256` is None for a missing file.
+    """Hold a declared file. `name` is the variant's or data set's. `found_sha256` is None for a missing file.
 
     `format` is the artifact's. A data set has no format.
     """
@@ -48,7 +48,7 @@ class FileCheck:
 
 @dataclass(frozen=True, slots=True)
 class BuiltVariant:
-    """Hold one artifact before and after a build. `new_accuracy` has the recipe's measurements, by metric."""
+    """Hold an artifact before and after a build. `new_accuracy` has the recipe's measurements, by metric."""
 
     name: str
     format: Format
@@ -66,7 +66,7 @@ class BuiltVariant:
 
 @dataclass(frozen=True, slots=True)
 class BuiltDataset:
-    """Hold one data set before and after a build."""
+    """Hold a data set before and after a build."""
 
     name: str
     path: str

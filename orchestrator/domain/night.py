@@ -1,4 +1,4 @@
-"""Hold a night of a nightly: what was measured, what was concluded of each cell, and what later nights need to know."""
+"""Hold a night of a nightly: measurements, the conclusion on each cell, and the memory for later nights."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ REGRESSED = frozenset((NightVerdict.CONFIRMED, NightVerdict.MISSING, NightVerdic
 
 
 class Basis(StrEnum):
-    """Name what an estimate stands on: the interleaved rerun, the cell's history, or the values of two runs."""
+    """Name the basis of an estimate: the interleaved rerun, the cell's history, or the values of two runs."""
 
     RERUN = "rerun"
     HISTORY = "history"
@@ -63,7 +63,7 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NightEstimate:
-    """Hold candidate over baseline as a ratio with its 95 % interval. The ends are None with too few trials."""
+    """Hold candidate over baseline as a ratio with the 95 % interval. The ends are None with too few trials."""
 
     basis: Basis
     ratio: float
@@ -73,7 +73,7 @@ class NightEstimate:
 
 @dataclass(frozen=True, slots=True)
 class NightPoint:
-    """Hold one night of a cell, for its chart. `value` is in the metric's unit, None for a night without a value."""
+    """Hold a night of a cell, for a chart. `value` is in the metric's unit, None for a night without a value."""
 
     night: str
     began_at: datetime
@@ -83,13 +83,13 @@ class NightPoint:
 
 @dataclass(frozen=True, slots=True)
 class CellMemory:
-    """Hold what later nights need to know of a cell's night.
+    """Hold the memory of a cell's night for later nights.
 
-    `value` is the logarithm of the night's value without the drift of the canaries. `variance` is that of a trial, as a
-    logarithm. `threshold` is the next night's. `spent` is the extra device time, in plain nights of the cell. `content`
-    hashes what was measured: artifact, runtime and program. `environment` is the device's hash. `new_segment`: earlier
-    nights say nothing of later ones. `suspected`: the first look spoke against the cell, so that the night is no
-    baseline. `change` is that of a standing regression, as a logarithm.
+    `value` is the logarithm of the night's value without the drift of the canaries. `variance` is the variance of a
+    trial, as a logarithm. `threshold` is the next night's. `spent` is the extra device time, in plain nights of the
+    cell. `content` hashes artifact, runtime and program. `environment` is the device's hash. `new_segment`: earlier
+    nights say nothing of later nights. `suspected`: the first look spoke against the cell, and the night is no
+    baseline. `change` is the change of a standing regression, as a logarithm.
     """
 
     value: float | None
@@ -107,13 +107,13 @@ class CellMemory:
 
 @dataclass(frozen=True, slots=True)
 class NightCell:
-    """Hold the conclusion about one metric of one cell.
+    """Hold the conclusion about a metric of a cell.
 
-    `cell.run` is the candidate's run of the first look. `slot` names the cell from night to night, whatever the version
-    of the runtime is. `value` and `expected` are in the metric's unit. `set_aside` says which trials were left out and
-    why. `detectable` is the smallest relative change that the night would have shown. `regression` is the id of the
-    open regression. `since` is the night of the regression or the date of the quarantine. `known`: somebody has
-    acknowledged the regression, so that the cell does not fail the night.
+    `cell.run` is the candidate's run of the first look. `slot` names the cell from night to night, under any version
+    of the runtime. `value` and `expected` are in the metric's unit. `set_aside` names the trials left out, with the
+    reason. `detectable` is the smallest relative change visible in the night. `regression` is the id of the
+    open regression. `since` is the night of the regression or the date of the quarantine. `known`: a person has
+    acknowledged the regression, and the cell does not fail the night.
     """
 
     cell: Cell
@@ -157,7 +157,7 @@ class NightCell:
 
     @property
     def group(self) -> str:
-        """Return a key that the cells share which moved together on one device."""
+        """Return the common key of cells with a common move on a device."""
         direction = {True: "up", False: "down", None: ""}[self.slower]
         return "|".join((self.cell.device, self.metric, self.verdict.value, direction, "known" if self.known else ""))
 
@@ -168,18 +168,18 @@ def _text(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NightGroup:
-    """Hold the cells that moved together on one device, the one that moved most first."""
+    """Hold the cells with a common move on a device, the largest move first."""
 
     cells: tuple[NightCell, ...]
 
     @property
     def first(self) -> NightCell:
-        """Return the cell that moved most."""
+        """Return the cell with the largest move."""
         return self.cells[0]
 
 
 def grouped(cells: Iterable[NightCell]) -> tuple[NightGroup, ...]:
-    """Return the cells in groups of those that moved together, in the order of the first of each."""
+    """Return the cells in groups of common moves, in the order of first cells."""
     groups: dict[str, list[NightCell]] = {}
     for cell in cells:
         groups.setdefault(cell.group, []).append(cell)
@@ -188,12 +188,13 @@ def grouped(cells: Iterable[NightCell]) -> tuple[NightGroup, ...]:
 
 def _moved(cell: NightCell) -> float:
     ratio = 1.0 if cell.estimate is None or cell.estimate.ratio <= 0 else cell.estimate.ratio
+    # Half is as far as double.
     return max(ratio, 1 / ratio)
 
 
 @dataclass(frozen=True, slots=True)
 class LostDevice:
-    """Hold a device that a stage of the night could not use. `cells` counts the cells without a value for it."""
+    """Hold a device lost in a stage of the night. `cells` counts the cells without a value for the loss."""
 
     device: str
     stage: NightStage
@@ -204,10 +205,10 @@ class LostDevice:
 
 @dataclass(frozen=True, slots=True)
 class CanaryShift:
-    """Hold how far a device as a whole has drifted tonight, by its canaries.
+    """Hold the drift of a device as a whole tonight, by the canaries.
 
-    `shift` is a ratio to the usual, 1.02 for 2 % slower. `canaries` counts those with a value. `reason` says why
-    nothing is known of the shift. None is subtracted then.
+    `shift` is a ratio to the usual value, 1.02 for 2 % slower. `canaries` counts the canaries with a value. `reason`
+    says why the shift is unknown. No drift is subtracted then.
     """
 
     device: str
@@ -219,7 +220,7 @@ class CanaryShift:
 
 @dataclass(frozen=True, slots=True)
 class CanaryValue:
-    """Hold a canary's value of one night, as a logarithm. `content` hashes what was measured."""
+    """Hold a canary's value of a night, as a logarithm. `content` hashes the measured bytes."""
 
     device: str
     slot: str
@@ -243,8 +244,8 @@ class NightReport:
     """Hold a night in full.
 
     `candidate` and `baseline` describe the two sides, a line each. Device times are in seconds, over all devices:
-    `extra_s` is the part of second looks and confirmations. `allowance` is the share of the plain night's time that the
-    extra part may come to. `exit_code` is None before the end.
+    `extra_s` is the part of second looks and confirmations. `allowance` is the extra part's bound, as a share of the
+    plain night's time. `exit_code` is None before the end.
     """
 
     night: str
@@ -268,7 +269,7 @@ class NightReport:
 
     @property
     def groups(self) -> tuple[NightGroup, ...]:
-        """Return the cells in groups of those that moved together."""
+        """Return the cells in groups of common moves."""
         return grouped(self.cells)
 
     @property

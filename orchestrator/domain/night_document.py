@@ -38,7 +38,7 @@ def to_document(report: NightReport) -> Mapping[str, Any]:
 def from_document(document: Mapping[str, Any]) -> NightReport:
     """Return the report of plain data. Raise KeyError, TypeError or ValueError for data of another kind.
 
-    Keys of another release are left out, and keys that another release did not write have their defaults.
+    Keys of another release are left out, and keys unknown to another release have defaults.
     """
     code, ended_at = document["exit_code"], document["ended_at"]
     return _made(
@@ -72,7 +72,7 @@ def _cell(document: Mapping[str, Any]) -> NightCell:
 
 
 def _made(kind: type[_T], document: Mapping[str, Any], **read: Any) -> _T:
-    """Return a value of its fields in a document. `read` are the fields that are no plain data."""
+    """Return a value from the fields in a document. `read` are the fields beyond plain data."""
     known = {field.name: document[field.name] for field in fields(kind) if field.name in document}  # type: ignore[arg-type]
     return kind(**{**known, **read})
 

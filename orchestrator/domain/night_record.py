@@ -1,4 +1,4 @@
-"""Hold what a database keeps of a night: its dates, its runs, and its report once there is one."""
+"""Hold the record of a night in the database: dates, runs, and the report after the end."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from orchestrator.domain.night import NightRun, NightStage
 
 @dataclass(frozen=True, slots=True)
 class NightRecord:
-    """Hold a night. End, exit code and report are None before the end, and for a night that was cut off.
+    """Hold a night. End, exit code and report are None before the end, and for an interrupted night.
 
-    A run of `runs` may not be on record itself if the night was cut off as the run began.
+    A run of `runs` may be missing on record, if the night was interrupted as the run began.
     """
 
     id: str
@@ -26,5 +26,5 @@ class NightRecord:
     runs: tuple[NightRun, ...] = ()
 
     def of_stage(self, stage: NightStage) -> tuple[NightRun, ...]:
-        """Return the runs of a stage, in the order of their ids."""
+        """Return the runs of a stage, in the order of ids."""
         return tuple(one for one in self.runs if one.stage is stage)

@@ -1,4 +1,4 @@
-"""Hold a nightly: which sweeps are judged on which devices, what the candidate is, and what the baseline."""
+"""Hold a nightly: the sweeps to judge, the devices, the candidate and the baseline."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Enough for a second look and five trials a side, where every cell of a device ha
 class BaselineChoice(StrEnum):
     """Name how each cell's baseline is chosen.
 
-    `pinned`: by a person. `last-good`: the newest night on which nothing spoke against the cell. `rolling`: the night
-    so many nights ago, so that slow creep is seen.
+    `pinned`: by a person. `last-good`: the newest night without a word against the cell. `rolling`: the night so many
+    nights ago, for seeing slow creep.
     """
 
     PINNED = "pinned"
@@ -46,7 +46,7 @@ class BaselineRule:
 
 @dataclass(frozen=True, slots=True)
 class CandidateSpec:
-    """Say what is new tonight, in place of what the sweeps name.
+    """Name the new parts of tonight, in place of parts of the sweeps.
 
     `artifacts` has absolute paths by model, variant and format. `command` makes the artifacts, and may be empty.
     `runtimes` maps the label of a sweep's runtime to the label of the candidate's.
@@ -60,9 +60,9 @@ class CandidateSpec:
 
 @dataclass(frozen=True, slots=True)
 class MinEffects:
-    """Hold the smallest change that counts, of one metric.
+    """Hold the smallest relevant change of a metric.
 
-    `by_class` has pairs of a device selector and a relative change. The first pair that fits a device decides.
+    `by_class` has pairs of a device selector and a relative change. The first pair fitting a device decides.
     """
 
     metric: str
@@ -81,8 +81,8 @@ class Nightly:
 
     `source` is the file, `folder` the absolute folder of relative paths. `sweeps` and `canaries` are absolute paths.
     `extra` is the share of the plain night's device time for second looks and confirmations, `extra_most` the bound of
-    one night and device, in plain nights. `trials_most` bounds the trials a side of a confirmation. `notify` has
-    addresses, or names of environment variables that hold addresses. `outputs` has paths by format.
+    a night and device, in plain nights. `trials_most` bounds the trials a side of a confirmation. `notify` has
+    addresses, or names of environment variables with addresses. `outputs` has paths by format.
     """
 
     name: str

@@ -82,7 +82,7 @@ class Quarantine:
 
     @property
     def author(self) -> str:
-        """Return the author of the quarantine: a person, or a run with its holder."""
+        """Return the author of the quarantine: a person, or a run with the run's holder."""
         return self.holder if self.run is None else f"run {self.run} of {self.holder}"
 
 

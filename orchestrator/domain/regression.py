@@ -1,6 +1,6 @@
-"""Take regressions through their lives, from the first suspicion of a night to the end.
+"""Move regressions from state to state, from the first suspicion of a night to the end.
 
-A night confirms, dismisses and notices what is fixed. People acknowledge, accept and call invalid.
+Nights confirm, dismiss and find fixed. People acknowledge, accept and call invalid.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class RegressionState(StrEnum):
     """Name the states of a regression.
 
     detected -> confirmed | dismissed. confirmed -> acknowledged. confirmed or acknowledged -> accepted | fixed. Every
-    open regression -> invalid. acknowledged -> confirmed, by a night that finds more than was acknowledged.
+    open regression -> invalid. acknowledged -> confirmed, by a night with more than the acknowledged change.
     """
 
     DETECTED = "detected"
@@ -38,7 +38,7 @@ STANDING = frozenset({S.CONFIRMED, S.ACKNOWLEDGED})
 
 
 class Actor(StrEnum):
-    """Say who moves a regression."""
+    """Name the mover of a regression."""
 
     NIGHT = "night"
     PERSON = "person"
@@ -64,7 +64,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """Hold what a night suspects. `figures` are None before any are known, `baseline_run` for a history alone."""
+    """Hold a suspicion of a night. `figures` are None before the first figures, `baseline_run` for a history alone."""
 
     nightly: str
     night: str
@@ -78,7 +78,7 @@ class Suspicion:
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """Hold a regression on record. `figures` are those of the confirmation once there is one."""
+    """Hold a regression on record. `figures` are the confirmation's figures after a confirmation."""
 
     id: int
     nightly: str
@@ -95,7 +95,7 @@ class Regression:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Ask for a new state. `figures` and runs, if given, replace those on record."""
+    """Ask for a new state. `figures` and runs, if given, replace the record's."""
 
     to: RegressionState
     actor: Actor
@@ -136,14 +136,14 @@ _MOVES: Mapping[RegressionState, Mapping[RegressionState, Actor]] = {
 
 
 def moves(state: RegressionState, actor: Actor) -> frozenset[RegressionState]:
-    """Return the states that an actor may bring a regression to."""
+    """Return the states open to an actor from a state."""
     return frozenset(to for to, by in _MOVES.get(state, {}).items() if by is actor)
 
 
 def moved(regression: Regression, move: Move) -> Regression:
-    """Return the regression in its new state. The present state again changes nothing, so that a move can be repeated.
+    """Return the regression in its new state. The present state again is no change: a move can be repeated.
 
-    Raise ConfigError for a move that the state or the actor does not allow.
+    Raise ConfigError for a move not allowed from the state or to the actor.
     """
     if move.to is regression.state:
         return regression
@@ -159,5 +159,6 @@ def moved(regression: Regression, move: Move) -> Regression:
         figures=move.figures or regression.figures,
         baseline_run=move.baseline_run or regression.baseline_run,
         candidate_run=move.candidate_run or regression.candidate_run,
+        # The first one stays: a regression confirmed anew, after it was acknowledged, has stood since then.
         confirmed_night=regression.confirmed_night or (move.night if move.to is S.CONFIRMED else None),
     )

@@ -1,4 +1,4 @@
-"""Hold one regression in full."""
+"""Hold a regression in full."""
 
 from __future__ import annotations
 

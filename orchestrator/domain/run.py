@@ -1,4 +1,4 @@
-"""Describe runs as stored in the database. A run is one execution of a sweep."""
+"""Describe runs as stored in the database. A run is an execution of a sweep."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Offset:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Hold the standing of one device of a run: the state, and the reason of a bad state.
+    """Hold the standing of a device of a run: the state, and the reason of a bad state.
 
     `planned`: the plan is on record. `offset` is the last record of the device's present log in the database.
     """
@@ -184,7 +184,7 @@ class TrialChange:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRecords:
-    """Carry the records of one log, read and checked, to the writing. The store alone knows the `content`."""
+    """Carry the records of a log, read and checked, to the writing. The store alone knows the `content`."""
 
     run: str
     device: str
@@ -196,7 +196,7 @@ class Ingested:
     """Report a commit for a device: the new offset, and the changes of trials.
 
     `left` are the lines from the first long record on, where short records alone were to be stored. `left_is_long`: a
-    long record stands first there, rather than one too many.
+    long record stands first there, rather than a short record too many.
     """
 
     run: str

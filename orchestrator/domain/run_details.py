@@ -1,4 +1,4 @@
-"""Hold one run in full, to be shown and judged."""
+"""Hold a run in full, to be shown and judged."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from orchestrator.domain.sweep import Setting
 class RunDetails:
     """Hold the present standing of a run: results, missing trials, cells left out, recoveries, power, conditions.
 
-    `taken_over` names the devices now held by another controller. This controller does not know their end. `allowed`
-    are the rules of the sweep that name the cells whose failure leaves the run clean.
+    `taken_over` names the devices now held by another controller, with an end unknown here. `allowed` are the sweep's
+    rules `allow_failures`.
     """
 
     record: RunRecord
@@ -37,7 +37,7 @@ class RunDetails:
     def exit_code(self) -> ExitCode:
         """Return 0 for a whole run, 3 for missing trials or devices or no trial at all, 4 if no device could be used.
 
-        A failed or skipped trial of a cell that the sweep's `allow_failures` names is not missing.
+        A failed or skipped trial of a cell named by the sweep's `allow_failures` is not missing.
         """
         states = [entry.state for entry in self.record.devices]
         if states and all(state is DeviceRunState.FAILED for state in states):

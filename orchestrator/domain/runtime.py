@@ -18,7 +18,7 @@ class RuntimeSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExecProgram:
-    """Describe a user's program which measures and prints JSON lines.
+    """Describe a user's program for measuring and printing JSON lines.
 
     `command` is the argument vector. `files` are pairs of name and absolute path. `format` is the format of the
     artifact to read. None means the first artifact of a variant.

@@ -1,7 +1,7 @@
-"""List the runtimes known to the controller, in one table.
+"""List the runtimes known to the controller, in a single table.
 
-A new runtime is one entry of `RUNTIMES`. A new engine is one entry of `ENGINES` as well, and on the device one file
-and one line of `device_worker/trial/runtimes/__init__.py`. A test compares the two tables.
+A new runtime is an entry of `RUNTIMES`. A new engine is an entry of `ENGINES` as well, and on the device a file and
+a line of `device_worker/trial/runtimes/__init__.py`. A test compares the two tables.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SchemaStatus:
-    """Hold a database's URL without its password, its schema's revision, and the revision wanted by this version.
+    """Hold a database's URL without the password, the schema's revision, and the revision wanted by the code.
 
     `revision` is None before there is a schema.
     """

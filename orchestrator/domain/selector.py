@@ -45,7 +45,7 @@ class Everything:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """Match devices with a name, transport or tag `key` that fits the glob `pattern`."""
+    """Match devices with a name, transport or tag `key` fitting the glob `pattern`."""
 
     key: str
     pattern: str

@@ -10,7 +10,7 @@ from orchestrator.domain.sweep import Setting, setting_texts
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Name a series by the coordinates of its cell. `id` is the database's."""
+    """Name a series by the coordinates of a cell. `id` is the database's."""
 
     id: int
     device: str

@@ -1,4 +1,4 @@
-"""Hold a series over time: a value for each run, and what changed around the values."""
+"""Hold a series over time: a value for each run, and the changes around the values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class RunOfSeries:
-    """Hold what the database has of a series in one run.
+    """Hold the record of a series in a run.
 
     `trial_values` has a value for each counted trial, in the metric's unit. `states` counts the measure trials by
     state. `snapshot` is the id of the facts that the plan was made by, None for a device without facts. `hashes` are
@@ -53,10 +53,10 @@ class RunOfSeries:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPoint:
-    """Hold one run of a series. `value`, `low` and `high` are in the metric's unit.
+    """Hold a run of a series. `value`, `low` and `high` are in the metric's unit.
 
-    `value` is the geometric mean of the trials, without the `set_aside` far ones. `low` and `high` are the 95 %
-    interval of that mean, None with fewer than two trials. `reason` says why there is no value.
+    `value` is the geometric mean of the trials, without the far trials `set_aside`. `low` and `high` are the 95 %
+    interval of the mean, None with fewer than two trials. `reason` says why there is no value.
     """
 
     run: str
@@ -73,7 +73,7 @@ class HistoryPoint:
 
 @dataclass(frozen=True, slots=True)
 class HistoryBaseline:
-    """Hold the level that a series is compared with. `value` is None where its run has no value of the metric."""
+    """Hold the level to compare a series with. `value` is None where the level's run has no value of the metric."""
 
     name: str
     run: str

@@ -15,14 +15,14 @@ NO_SETTING = "–"
 
 
 def setting_text(value: Setting | None) -> str:
-    """Return a setting as a sweep file writes it, and a dash for a job that has no such setting."""
+    """Return a setting in the form of a sweep file, and a dash for a job without the setting."""
     if value is None:
         return NO_SETTING
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def stable_setting(value: Setting) -> Setting:
-    """Return a setting in the form that every database gives back. Some numbers of different texts become equal."""
+    """Return a setting in the form given back by every database. Some numbers of different texts become equal."""
     # PostgreSQL returns 1e23 as the whole number of these digits, and -0.0 as 0.0. Smaller numbers keep 1.0 from 1.
     if not isinstance(value, float):
         return value
@@ -78,9 +78,9 @@ class Retries:
 class Sweep:
     """Hold a sweep file. The grid is every combination of variant, runtime and matrix settings not excluded by a rule.
 
-    `source` is the path of the file. `allow_failures` are rules that name the cells whose failure leaves a run clean.
-    With `only`, a cell that fits none of these rules is no part of the grid.
-    `limits` are limits of conditions that come before those of devices. None is no limit.
+    `source` is the path of the file. `allow_failures` are rules for cells whose failure leaves a run clean.
+    With `only`, a cell fitting none of the rules is no part of the grid.
+    `limits` are limits of conditions, and come before the devices' limits. None is no limit.
     """
 
     name: str

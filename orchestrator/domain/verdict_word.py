@@ -1,4 +1,4 @@
-"""Say a verdict in the word that suits the metric and the kind of comparison."""
+"""Say a verdict in a word for the metric and the kind of comparison."""
 
 from __future__ import annotations
 

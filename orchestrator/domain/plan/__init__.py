@@ -1,1 +1,1 @@
-"""Plan one device: admit cells, order trials, write and read the shipped document."""
+"""Plan for a device: admit cells, order trials, write and read the shipped document."""

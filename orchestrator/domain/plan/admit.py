@@ -19,7 +19,7 @@ from orchestrator.domain.sweep import Sweep
 
 
 def files_needed(sweep: Sweep, model: Model) -> Mapping[str, BlobKind]:
-    """Return the purpose of every file that a sweep may send to devices, by absolute path."""
+    """Return the purpose of every file to be sent by a sweep, by absolute path."""
     paths: dict[str, BlobKind] = {}
     for variant in (variant_of(model, name) for name in sweep.variants):
         chosen = (artifact_for(variant, runtime) for runtime in sweep.runtimes)
@@ -34,7 +34,7 @@ def files_needed(sweep: Sweep, model: Model) -> Mapping[str, BlobKind]:
 
 
 def admit(inputs: PlanInputs) -> tuple[tuple[Job, ...], tuple[Excluded, ...]]:
-    """Return the jobs of a device in the order of the sweep's grid, and the excluded cells with their reasons."""
+    """Return the jobs of a device in the order of the sweep's grid, and the excluded cells with reasons."""
     jobs: list[Job] = []
     excluded: list[Excluded] = []
     for cell in (one for one in expand(inputs.sweep) if is_in_grid(inputs.sweep, inputs.device.name, one)):
@@ -60,7 +60,7 @@ def offer_of(runtime: RuntimeSpec, inputs: PlanInputs) -> RuntimeOffer:
 
 
 def variant_of(model: Model, name: str) -> Variant:
-    """Return the variant of this name. Raise ConfigError, with the nearest name, for an unknown name."""
+    """Return a model's variant by name. Raise ConfigError, with the nearest name, for an unknown name."""
     try:
         return model.variants[name]
     except KeyError:
@@ -70,7 +70,7 @@ def variant_of(model: Model, name: str) -> Variant:
 
 
 def dataset_of(model: Model, name: str) -> Dataset:
-    """Return the data set of this name. Raise ConfigError, with the nearest name, for an unknown name."""
+    """Return a model's data set by name. Raise ConfigError, with the nearest name, for an unknown name."""
     try:
         return model.datasets[name]
     except KeyError:

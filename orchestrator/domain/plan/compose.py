@@ -24,7 +24,7 @@ from orchestrator.domain.sweep import MeasurePolicy
 
 
 def plan_device(inputs: PlanInputs) -> DevicePlan:
-    """Return the plan of one device. Equal inputs give equal bytes on every controller."""
+    """Return the plan of a device. Equal inputs give equal bytes on every controller."""
     sweep, device = inputs.sweep, inputs.device.name
     jobs, excluded = admit(inputs)
     trials = order_trials(jobs, sweep, device)

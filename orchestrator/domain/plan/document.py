@@ -1,4 +1,4 @@
-"""Write the document shipped to a device, and read one back. The plan's keys stand in this module alone.
+"""Write the document shipped to a device, and read documents back. No other module knows the plan's keys.
 
 `docs/worker-protocol.md` describes the document. Old databases hold documents of older controllers, without later keys.
 """
@@ -152,7 +152,7 @@ def planned_blobs(document: bytes) -> tuple[Blob, ...]:
 
 
 def condition_limits(document: bytes | str) -> Mapping[str, float]:
-    """Return the limits of conditions that a plan sets, by key."""
+    """Return the limits of conditions set by a plan, by key."""
     limits = json.loads(document)["limits"]
     return {key: limits[key] for key in CONDITION_LIMITS if limits.get(key) is not None}
 
@@ -185,7 +185,7 @@ def longest_s(document: bytes, done: Collection[str]) -> float:
 
 
 def log_bounds(document: bytes) -> LogBounds:
-    """Return what the log of an honest runner keeps to.
+    """Return the bounds on the log of an honest runner.
 
     The longest silence is a whole attempt's: cooling, idle power, unpacking, the process up to its timeout. Each record
     but a few belongs to an attempt, and the plan grants so many.
@@ -199,7 +199,7 @@ def log_bounds(document: bytes) -> LogBounds:
 
 
 def _longest_placing_s(plan: Mapping[str, Any]) -> float:
-    """Return the longest time in seconds to unpack the bundles of a job, and to lay out its files."""
+    """Return the longest time in seconds to unpack the bundles of a job, and to lay out the job's files."""
     sizes = {blob["sha256"]: blob["size"] for blob in plan["blobs"]}
 
     def placing_s(job: Mapping[str, Any]) -> float:

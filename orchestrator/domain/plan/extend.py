@@ -1,7 +1,7 @@
-"""Extend a device's plan by trials of cells that the plan has.
+"""Extend a device's plan by trials of the plan's cells.
 
-The new plan is the old plan with more trials at its end, and `extends` names the old plan. The old plan can be read
-back byte for byte, and logs that follow the old plan are logs of the new plan too.
+The new plan is the old plan with more trials at the end, and `extends` names the old plan. The old plan can be read
+back byte for byte, and logs by the old plan are logs of the new plan too.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from orchestrator.domain.plan.values import Trial, TrialKind
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """Hold one extension of a plan: the hash of the plan before, and the keys of the added trials.
+    """Hold an extension of a plan: the hash of the plan before, and the keys of the added trials.
 
-    `number` is the same on every device that was extended by one command, and grows from command to command.
+    `number` is the same on all devices extended by a command, and grows from command to command.
     """
 
     number: int
@@ -46,7 +46,7 @@ def extend_plan(document: bytes, device: str, more: Mapping[str, int], number: i
     """Return a device's plan with `more` further trials of each job, by the job's key.
 
     The new trials are interleaved among themselves: every cell once before any cell twice. The numbers of the trials go
-    on where those of the plan end.
+    on from the plan's last number.
     """
     plan = json.loads(document)
     before = len(plan["trials"])
@@ -64,7 +64,7 @@ def extend_plan(document: bytes, device: str, more: Mapping[str, int], number: i
 
 
 def extensions(document: bytes) -> tuple[Extension, ...]:
-    """Return the extensions of a plan, the first one first. A plan as it began has none."""
+    """Return the extensions of a plan, the oldest first. An original plan has no extension."""
     plan = json.loads(document)
     trials, entries = plan["trials"], plan.get("extends", [])
     ends = [entry["trials"] for entry in entries[1:]] + [len(trials)] * bool(entries)
@@ -93,6 +93,7 @@ def _further_trials(plan: Mapping[str, Any], more: Mapping[str, int]) -> tuple[T
     added = []
     for turn in rounds:
         indices = {job: last.get(job, 0) + turn for job, count in more.items() if turn <= count}
+        # By the plan's own seed and device, as the plan itself was drawn: a repeated command writes the same bytes.
         for job in sorted(indices, key=lambda job: lot(plan["seed"], plan["device"], indices[job], job)):
             added.append(Trial(f"{job}.{indices[job]}", job, TrialKind.MEASURE, indices[job]))
     return tuple(added)

@@ -32,9 +32,9 @@ class RuntimeOffer:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Hold one cell (variant x runtime x settings on one device) with the artifact that the runtime loads.
+    """Hold a cell (variant x runtime x settings on a device) with the artifact for the runtime.
 
-    `key` names the job within a plan and is stable across plans. The artifact is no part of the key, so a variant keeps
+    `key` names the job within a plan and is stable across plans. The artifact is no part of the key: a variant keeps
     its history when rebuilt, or when an artifact in another format is added.
     """
 
@@ -48,7 +48,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Hold one process launch of a job. Index 0 is the preflight."""
+    """Hold a process launch of a job. Index 0 is the preflight."""
 
     key: str
     job: str
@@ -66,7 +66,7 @@ class Excluded:
 
 @dataclass(frozen=True, slots=True)
 class DevicePlan:
-    """Hold the jobs and trials of one device, in order. `document` has the shipped bytes (docs/worker-protocol.md)."""
+    """Hold the jobs and trials of a device, in order. `document` has the shipped bytes (docs/worker-protocol.md)."""
 
     device: str
     jobs: tuple[Job, ...]
@@ -89,7 +89,7 @@ class PreparedPlan:
 
 @dataclass(frozen=True, slots=True)
 class PlanInputs:
-    """Hold the inputs of a device's plan. `files` maps each path of `files_needed` to its blob."""
+    """Hold the inputs of a device's plan. `files` maps each path of `files_needed` to a blob."""
 
     sweep: Sweep
     model: Model
