@@ -17,6 +17,7 @@ from orchestrator.cli import (
     compare,
     db,
     devices,
+    env_diff,
     history,
     init,
     models,
@@ -51,6 +52,7 @@ run.add_to(app)
 app.add_typer(runs.app, name="runs")
 compare.add_to(app)
 history.add_to(app)
+env_diff.add_to(app)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(regressions.app, name="regressions")
 bisect.add_to(app)

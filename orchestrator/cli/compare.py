@@ -82,6 +82,9 @@ def add_to(app: typer.Typer) -> None:
 def compare(
     call: Call,
     run: RunName,
+    other: Annotated[
+        str | None, typer.Argument(metavar="[OTHER]", help="The run to compare with, as --against has it.")
+    ] = None,
     base: Annotated[
         str | None,
         typer.Option(
@@ -126,15 +129,18 @@ def compare(
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.domain.comparison import Tolerance
+    from orchestrator.domain.errors import ConfigError
     from orchestrator.domain.gate import GateTerms
     from orchestrator.reporting.reports.comparison import comparison_report
     from orchestrator.services.results.compare import CompareOptions
     from orchestrator.services.results.request import CompareRequest, compare_run
 
+    if other is not None and against is not None:
+        raise ConfigError(f"{other} and --against {against}: with which is it?", "leave one of them out")
     terms = GateTerms(max_accuracy_drop, require_agreement, fail_on_environment_change)
     options = CompareOptions(min_effect=min_effect, tolerance=Tolerance(atol, rtol), terms=terms)
     with Wiring(call.settings()) as wiring:
-        comparison = compare_run(CompareRequest(run, base, by, options, against, metric or ()), wiring)
+        comparison = compare_run(CompareRequest(run, base, by, options, other or against, metric or ()), wiring)
     call.show(comparison_report(comparison, details=details))
     # Shown first: a build that fails must still say why.
     gates = fail_on_regression or fail_on_environment_change

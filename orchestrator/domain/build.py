@@ -39,6 +39,26 @@ class Environment:
         return self.identity_hash, self.environment_hash
 
 
+@dataclass(frozen=True, slots=True)
+class FactChange:
+    """Hold a fact of a device, such as `kernel`, before and after. A value that the device did not say is `unknown`."""
+
+    fact: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBuild:
+    """Name the bytes that a cell of a run was planned with, by hash. `worker_sha256` is None before there is a plan."""
+
+    device: str
+    label: str
+    artifact_sha256: str
+    runtime_sha256: str
+    worker_sha256: str | None
+
+
 def same_bytes(before: Sequence[Build], after: Sequence[Build]) -> bool:
     """Return True if all values of both sides come from a single build. Unknown builds are not the same."""
     return len(before) == 1 and tuple(before) == tuple(after)
@@ -49,6 +69,17 @@ def same_environment(before: Sequence[Environment], after: Sequence[Environment]
     return len({one.hashes for one in (*before, *after)}) == 1 and bool(before) and bool(after)
 
 
+def changed_facts(before: Sequence[Environment], after: Sequence[Environment]) -> tuple[FactChange, ...]:
+    """Return the facts that differ, of those that the hashes are made of. A side with several environments has all."""
+    # Once for all names: a hostile device has thousands.
+    old, new = ([dict(_flat(one.facts)) for one in side] for side in (before, after))
+    return tuple(
+        FactChange(name, _values(old, name), _values(new, name))
+        for name in dict.fromkeys(name for facts in (*old, *new) for name in facts)
+        if _values(old, name) != _values(new, name)
+    )
+
+
 def environment_difference(before: Sequence[Environment], after: Sequence[Environment]) -> tuple[str, ...]:
     """Return the differing facts, such as `kernel 6.1.21 -> 6.6.31`.
 
@@ -57,13 +88,7 @@ def environment_difference(before: Sequence[Environment], after: Sequence[Enviro
     """
     if same_environment(before, after) or not before or not after:
         return ()
-    # Once for all names: a hostile device has thousands.
-    old, new = ([dict(_flat(one.facts)) for one in side] for side in (before, after))
-    changes = [
-        f"{name} {_values(old, name)} -> {_values(new, name)}"
-        for name in dict.fromkeys(name for facts in (*old, *new) for name in facts)
-        if _values(old, name) != _values(new, name)
-    ]
+    changes = [f"{one.fact} {one.before} -> {one.after}" for one in changed_facts(before, after)]
     if len(changes) > _CHANGES_MAX:
         return (*changes[:_CHANGES_MAX], f"{len(changes) - _CHANGES_MAX} facts more")
     if changes:

@@ -38,6 +38,7 @@ from orchestrator.store.nightly_roles import Annotations as Annotations
 from orchestrator.store.nightly_roles import Baselines as Baselines
 from orchestrator.store.nightly_roles import Nights as Nights
 from orchestrator.store.nightly_roles import Regressions as Regressions
+from orchestrator.store.series_roles import BuildRecords as BuildRecords
 from orchestrator.store.series_roles import SeriesRecords as SeriesRecords
 
 
@@ -370,6 +371,10 @@ class Roles(Protocol):
     @property
     def series(self) -> SeriesRecords:
         """Return the role for series over time."""
+
+    @property
+    def builds(self) -> BuildRecords:
+        """Return the role for what runs measured on."""
 
 
 class SqlConsole(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from orchestrator.domain.build import Environment
+from orchestrator.domain.build import Environment, PlannedBuild
 from orchestrator.domain.series import Series
 from orchestrator.domain.series_history import RunOfSeries, Window
 
@@ -30,3 +30,16 @@ class SeriesRecords(Protocol):
 
     def measured_metrics(self, series: int) -> Sequence[str]:
         """Return the metrics that a series has a value of, in alphabetical order."""
+
+
+class BuildRecords(Protocol):
+    """Read what a run measured on: the environments of its devices, and the bytes of its cells."""
+
+    def run_environments(self, run: str) -> Mapping[str, Sequence[Environment]]:
+        """Return the environments of a run by device, each once, in the order of their dates.
+
+        A device that a run resumes on after an upgrade has two. A device without a plan is left out.
+        """
+
+    def planned_builds(self, run: str) -> Sequence[PlannedBuild]:
+        """Return the bytes that each cell of a run was planned with, in the order of the plans."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from orchestrator.domain.errors import StoreError
 from orchestrator.store.records.annotations import AnnotationTable
 from orchestrator.store.records.baselines import BaselineTable
+from orchestrator.store.records.builds import BuildTable
 from orchestrator.store.records.conditions import ConditionTable
 from orchestrator.store.records.devices import DeviceTable
 from orchestrator.store.records.leases import LeaseTable
@@ -49,6 +50,7 @@ class Store:
         self.regressions = RegressionTable(database)
         self.annotations = AnnotationTable(database)
         self.series = SeriesTable(database)
+        self.builds = BuildTable(database)
 
     @cached_property
     def logs(self) -> LogIngest:

@@ -146,3 +146,14 @@ def test_regressions_are_read_for_one_series(three_days: Store) -> None:
         three_days.regressions.suspect(replace(suspicion, series=series), "cron@lab")
     assert [one.series.id for one in three_days.regressions.regressions(series=mine)] == [mine]
     assert len(three_days.regressions.regressions()) == 2
+
+
+def test_what_a_run_was_planned_with_is_read_for_each_cell(three_days: Store) -> None:
+    first, second = three_days.builds.planned_builds("day-0")
+    assert (first.device, first.label) == ("pi-03", "fp32 · tflite-runtime==2.14.0 · threads=1")
+    assert first.artifact_sha256 == MODEL.variants["fp32"].artifacts[0].sha256 != second.artifact_sha256
+    assert first.runtime_sha256 == second.runtime_sha256
+    assert first.worker_sha256 == WORKER_SHA256
+    found = three_days.builds.run_environments("day-2")
+    assert [one.facts["kernel"] for one in found["pi-03"]] == ["6.6.31"]
+    assert three_days.builds.planned_builds("day-9") == []

@@ -24,6 +24,7 @@ from orchestrator.reporting.reports.probes import PROBE
 from orchestrator.reporting.reports.quarantines import QUARANTINED
 from orchestrator.reporting.reports.regressions import REGRESSION_LIST, REGRESSION_SHOWN
 from orchestrator.reporting.reports.run_details import RUN
+from orchestrator.reporting.reports.run_difference import DIFFERENCES
 from orchestrator.reporting.reports.run_list import RUN_LIST
 from orchestrator.reporting.reports.series_history import HISTORIES
 from orchestrator.reporting.shape import Shape
@@ -34,6 +35,7 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "run": RUN,
     "compare": COMPARE,
     "history": HISTORIES,
+    "env-diff": DIFFERENCES,
     "devices list": DEVICES,
     "devices probe": PROBE,
     "devices clean": CLEAN,

@@ -60,7 +60,7 @@ def compare_run(request: CompareRequest, wiring: HasRecords) -> Comparison:
     if levels:
         runs = {level.run for level in levels if level.superseded_at is None}
         return _compared(request, results, runs, lambda options: compare_baseline(results, run, levels, options, bad))
-    other = _other_run(record, against, wiring.store)
+    other = other_run(record, against, wiring.store)
     return _compared(request, results, (other,), lambda options: compare_runs(results, run, other, options, bad))
 
 
@@ -93,7 +93,11 @@ def _against(request: CompareRequest) -> str | None:
     return against
 
 
-def _other_run(record: RunRecord, against: str, store: Roles) -> str:
+def other_run(record: RunRecord, against: str, store: Roles) -> str:
+    """Return the id of the run that `against` means beside another run: an id, "last-before" or a date.
+
+    Raise ConfigError if no run matches, or the run itself does.
+    """
     run, sweep = record.header.run, record.header.sweep
     if against == LAST_BEFORE:
         found = store.results.earlier_run(sweep, run, record.header.started_at, None)

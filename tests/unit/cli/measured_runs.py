@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from orchestrator.domain.facts import Facts
@@ -35,6 +35,7 @@ def measure(
     hours: float = 0,
     threads: tuple[int, ...] = (1,),
     memory: Mapping[str, int] | None = None,
+    kernel: str | None = None,
 ) -> None:
     """Store a complete run on pi-03: each variant's trials have these latencies, in nanoseconds, and this memory."""
     device = sample_device()
@@ -43,7 +44,10 @@ def measure(
     with open_store(str(database)) as store:
         store.runs.create_run(sample_header(run, sweep, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [device])
         plan = sample_plan(device, sweep, MODEL)
-        save_plan(store, run, plan, save_snapshot(store, device, Facts(FACTS), STARTED_AT), WORKER_SHA256)
+        facts = Facts(FACTS if kernel is None else {**FACTS, "kernel": kernel})
+        # Runs end by this machine's clock: facts of before that end would be facts of the run before too.
+        taken_at = STARTED_AT if kernel is None else datetime.now(UTC)
+        save_plan(store, run, plan, save_snapshot(store, device, facts, taken_at), WORKER_SHA256)
         log, jobs = EventLog(run, plan), {job.key: job for job in plan.jobs}
         for trial in plan.trials:
             if trial.kind is TrialKind.PREFLIGHT:

@@ -8,9 +8,11 @@ from datetime import date, timedelta
 from orchestrator.domain.annotation import Annotation
 from orchestrator.domain.baseline import Baseline, BaselineKind
 from orchestrator.domain.bisection import Answer, Bisection, Outcome, Replaces, Step
+from orchestrator.domain.build import FactChange
 from orchestrator.domain.metric import Unit
 from orchestrator.domain.regression import Direction, Figures, Regression, RegressionEvent, RegressionState
 from orchestrator.domain.regression_details import RegressionDetails
+from orchestrator.domain.run_difference import BytesChange, BytesKind, DeviceDifference, RunDifference
 from orchestrator.domain.series import Series
 from orchestrator.domain.series_history import (
     Change,
@@ -113,4 +115,29 @@ SHORT = SeriesHistory(
     Unit.BYTES,
     (HistoryPoint("r0", BEGAN, 6910.0, None, None, 1),),
     steps_reason="a step is sought in 8 values or more",
+)
+
+DIFFERENCE = RunDifference(
+    "20240530-a1b2",
+    BEGAN - timedelta(days=2),
+    "20240601-k3f9",
+    BEGAN,
+    (FactChange("seed", "7", "8"),),
+    (
+        DeviceDifference(
+            "pi-03",
+            (FactChange("memory_bytes", "4000000000", "8000000000"),),
+            (FactChange("kernel", "6.1.21", "6.6.31 " + HOSTILE),),
+            (
+                BytesChange(BytesKind.ARTIFACT, "0" * 64, "1" * 64, ("int8 · exec/c",)),
+                BytesChange(BytesKind.WORKER, "2" * 64, "3" * 64, tuple(f"int8 · exec/{name}" for name in "abcde")),
+            ),
+            ("fp32 · exec/c",),
+            ("fp16 · exec/c",),
+        ),
+        DeviceDifference("pi-04"),
+        DeviceDifference("nano", unknown="the facts of 20240601-k3f9 are not on record: no plan was made"),
+    ),
+    ("coral-01",),
+    ("coral-02", "gate"),
 )

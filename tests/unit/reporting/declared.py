@@ -39,6 +39,7 @@ from orchestrator.reporting.reports.probes import probe_report
 from orchestrator.reporting.reports.quarantines import quarantine_report
 from orchestrator.reporting.reports.regressions import regression_report, regressions_report
 from orchestrator.reporting.reports.run_details import run_details_report
+from orchestrator.reporting.reports.run_difference import difference_report
 from orchestrator.reporting.reports.run_list import run_list_report
 from orchestrator.reporting.reports.series_history import history_report
 from orchestrator.reporting.tables.plans import SweepPlans
@@ -96,6 +97,7 @@ REPORTS: Mapping[str, Report] = {
         )
     ),
     "compare": comparison_report(samples.COMPARISON),
+    "env-diff": difference_report(decided.DIFFERENCE),
     "history": history_report((decided.HISTORY, decided.SHORT)),
     "devices": devices_report(
         (*samples.DEVICES, FAR),

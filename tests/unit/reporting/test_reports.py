@@ -22,6 +22,7 @@ from orchestrator.reporting.tables.fleet import device_table, model_table, probe
 from orchestrator.reporting.tables.history import annotation_table, level_table, regression_table, regression_view
 from orchestrator.reporting.tables.plans import SweepPlans, plan_report
 from orchestrator.reporting.tables.rows import row_table
+from orchestrator.reporting.tables.run_difference import difference_view
 from orchestrator.reporting.tables.run_list import run_table
 from orchestrator.reporting.tables.runs import comparison_to_try, run_report
 from orchestrator.reporting.tables.series_history import history_view
@@ -59,6 +60,7 @@ REPORTS: dict[str, RenderableType] = {
     "baseline": level_table(decided.LEVELS),
     "regressions": regression_table([decided.REGRESSION, decided.SUSPECTED]),
     "regression": regression_view(decided.LIFE),
+    "env-diff": difference_view(decided.DIFFERENCE),
     "history": history_view((decided.HISTORY, decided.SHORT)),
     "bisect": bisection_view(decided.BISECTION),
     "bisect-cut-off": bisection_view(decided.CUT_OFF),
