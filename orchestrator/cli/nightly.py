@@ -75,6 +75,7 @@ def run(
     call.show(night_report(outcome.report))
     for error in unwritten:
         typer.echo(f"error: {error}", err=True)
+    # The verdict comes first: a regression must not hide behind a full disk.
     leave(outcome.report.exit_code or (ExitCode.INFRASTRUCTURE if unwritten else ExitCode.FINE))
 
 
@@ -85,6 +86,7 @@ def _say(call: Call, words: str) -> None:
 
 def _complain_of(deliveries: Sequence[Delivery]) -> None:
     for one in deliveries:
+        # A lost message changes no exit code: the night's verdict stands.
         if one.failure is not None:
             typer.echo(f"{one.recipient}: not told: {one.failure}", err=True)
 

@@ -74,6 +74,7 @@ def _not_own(path: Path) -> str | None:
         found = path.stat()
     except OSError as error:
         return str(error.strerror)
+    # Root could change the command in any case.
     if found.st_uid not in (0, os.geteuid()):
         return "belongs to another user"
     # A sticky folder lets nobody replace the files of others.

@@ -12,7 +12,9 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
+# O_PATH asks for no right to read the folders on the way. A path asks for none either.
 _STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# O_NONBLOCK: the opening of a pipe, put there after the check, would wait for a writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 

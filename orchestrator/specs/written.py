@@ -28,6 +28,7 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
         "exclude": [dict(rule) for rule in sweep.exclude],
         "only": [dict(rule) for rule in sweep.only],
         "allow_failures": [dict(rule) for rule in sweep.allow_failures],
+        # Floats throughout: 60 and 60.0 of a sweep file must give the same text, which names files by its hash.
         "measure": {
             "warmup": {"runs_min": measure.warmup_runs_min, "seconds_min": float(measure.warmup_seconds_min)},
             "runs_min": measure.runs_min,

@@ -1,1 +1,1 @@
-"""Keep runs and measurements in SQLite or PostgreSQL, by one schema. Rows become domain values at this edge."""
+"""Keep runs and measurements in SQLite or PostgreSQL, by a single schema. Rows become domain values at the edge."""

@@ -67,7 +67,7 @@ class RunRecords(Protocol):
         """
 
     def standings(self, run: str, devices: Collection[str]) -> Mapping[str, Standing]:
-        """Return where these devices of a run stand, by name; devices that the run lacks are left out."""
+        """Return the standings of devices of a run, by name. Devices outside of the run are left out."""
 
     def set_device_state(
         self,
@@ -93,7 +93,7 @@ class RunRecords(Protocol):
         """
 
     def newest_of_sweep(self, sweep: str) -> RunRecord | None:
-        """Return the newest run of a sweep's name, whatever became of the run, or None."""
+        """Return the newest run of a sweep's name, in any state, or None."""
 
 
 class PlanRecords(Protocol):
@@ -102,16 +102,16 @@ class PlanRecords(Protocol):
     def save_plans(
         self, run: str, plans: Sequence[PreparedPlan], leases: Mapping[str, int] | None = None
     ) -> Mapping[str, StoreError]:
-        """Record plans with jobs and trials. Recording the same plan again changes nothing.
+        """Record plans with jobs and trials. Recording the same plan again is no change.
 
         Return by device the reason why a plan is refused: LeaseLost if another controller has taken over the device.
-        Nothing of a refused plan is stored. The other plans are stored.
+        No part of a refused plan is stored. The other plans are stored.
         """
 
     def extend_plans(self, run: str, plans: Sequence[ExtendedPlan]) -> None:
-        """Record extended plans with the added trials, all in one transaction. Complete devices become `stopped`.
+        """Record extended plans with the added trials, all in a single transaction. Complete devices become `stopped`.
 
-        Raise StoreError, with nothing recorded, if a device has another plan by now than the one extended.
+        Raise StoreError, with no plan recorded, if a device has another plan by now than the extended plan.
         """
 
     def plan_document(self, run: str, device: str) -> bytes | None:
@@ -133,8 +133,8 @@ class DeviceLogs(Protocol):
         long record would hold up every other log.
 
         Raise CorruptLog, naming the device, for a gap, a corrupt record, nonsense, or the log of another run. The
-        records before the bad record are then stored, and nothing else of the batch. The caller can ingest the batch
-        again without the device. Raise LeaseLost if a lease of the writer has ended. Nothing of the batch is then
+        records before the bad record are then stored, and no others of the batch. The caller can ingest the batch
+        again without the device. Raise LeaseLost if a lease of the writer has ended. No record of the batch is then
         stored.
         """
 
@@ -145,7 +145,7 @@ class DeviceLogs(Protocol):
         """
 
     def ingest_prepared(self, prepared: PreparedRecords, leases: Mapping[str, int] | None = None) -> Ingested:
-        """Store prepared records as `ingest` does. Records that were stored since are ignored.
+        """Store prepared records as `ingest` does. Records stored since are ignored.
 
         Raise CorruptLog or LeaseLost as `ingest` does.
         """
@@ -166,7 +166,7 @@ class RunProgress(Protocol):
         """
 
     def rejected_jobs(self, run: str) -> Mapping[str, frozenset[str]]:
-        """Return by device the keys of the jobs whose preflight failed."""
+        """Return by device the keys of the jobs with a failed preflight."""
 
     def missing_trials(self, run: str) -> Sequence[MissingTrial]:
         """Return every measure trial without a usable result, with the reason, in the order of the plans.
@@ -181,7 +181,7 @@ class Leases(Protocol):
     def request_leases(
         self, devices: Sequence[Device], request: LeaseRequest, waiting: Mapping[str, int] | None = None
     ) -> Mapping[str, Granted | Busy]:
-        """Ask for the lease of each device, all in one transaction. Each device is granted or refused by itself.
+        """Ask for the lease of each device, all in a single transaction. Each device is granted or refused separately.
 
         `waiting` maps devices to places in the queue, from an earlier answer (`Busy.waiting`). A place is renewed, and
         granted in turn.
@@ -190,10 +190,10 @@ class Leases(Protocol):
     def confirm_leases(
         self, devices: Sequence[Device], request: LeaseRequest, held: Mapping[str, int]
     ) -> Mapping[str, Busy]:
-        """Look again at granted leases once the machine of each device is known by a snapshot of its facts.
+        """Look again at granted leases once the machine of each device is known by a snapshot of facts.
 
         `held` maps devices to granted leases. If another name of the same machine is in use, the lease becomes a place
-        in the queue, or ends. Return the answer for each of these devices.
+        in the queue, or ends. Return the answer for each such device.
         """
 
     def renew_leases(self, leases: Mapping[int, float]) -> Sequence[LeaseLost]:
@@ -207,7 +207,7 @@ class Leases(Protocol):
         """Give back leases or places in a queue, by id. Ended leases are left alone."""
 
     def holdings(self, names: Sequence[str]) -> Mapping[str, Holding]:
-        """Return by device the present leases, those of other names of the machine, and the length of the queue.
+        """Return by device the present leases, the leases of other names of the machine, and the length of the queue.
 
         Free devices of free machines are left out.
         """
@@ -216,7 +216,7 @@ class Leases(Protocol):
         """Return the devices with a lease for the run, expired leases included, ended leases excluded."""
 
     def database_id(self) -> str:
-        """Return the identity of the database. Devices remember tokens by the identity. The first call creates one."""
+        """Return the identity of the database, by which devices remember tokens. The first call creates it."""
 
 
 class RecoveryRecords(Protocol):
@@ -274,19 +274,19 @@ class Results(Protocol):
         """Return the id of the newest run with a measured trial, or None."""
 
     def earlier_run(self, sweep: str, but: str, started: datetime | None, ended: datetime | None) -> str | None:
-        """Return the id of the newest run of a sweep that has ended and has a measured trial, or None.
+        """Return the id of the newest ended run of a sweep with a measured trial, or None.
 
         The run `but` is left out, and so are runs not begun before `started`, or not over before `ended`.
         """
 
     def variant_parents(self, run: str) -> Mapping[str, str | None]:
-        """Return by variant of the run's model the variant that it was made from. The first variant has None."""
+        """Return the parent of each variant of the run's model. The first variant has None."""
 
     def excluded_cells(self, run: str) -> Sequence[ExcludedCell]:
         """Return the cells left out of the devices' plans, with the reasons."""
 
     def cell_input_results(self, run: str) -> Sequence[CellInputResults]:
-        """Return the results by input of a run's jobs: the preflight's, or else those of the first trial with any."""
+        """Return the results by input of a run's jobs: the preflight's, or else the first trial's with any."""
 
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
         """Return the outputs of the preflights of a run. Jobs without outputs are left out."""
@@ -296,17 +296,17 @@ class PowerAccounts(Protocol):
     """Read how devices measured the power of trials."""
 
     def power_uses(self, run: str) -> Sequence[PowerUse]:
-        """Return, device by device, what counted trials have in common as to their power; most trials first.
+        """Return the power accounts common to counted trials, device by device, most trials first.
 
-        Trials of a worker that gave no account are left out.
+        Trials without an account by the worker are left out.
         """
 
 
 class ConditionAccounts(Protocol):
-    """Read what the conditions of devices found during trials."""
+    """Read the findings of devices' conditions during trials."""
 
     def condition_uses(self, run: str) -> Sequence[ConditionUse]:
-        """Return for each device what its conditions found. Devices with nothing to tell are left out."""
+        """Return the findings of each device's conditions. Devices without any are left out."""
 
 
 class Roles(Protocol):
@@ -384,8 +384,8 @@ class SqlConsole(Protocol):
         """Return the column names and at most `limit` rows of a statement.
 
         The rows are read while the caller iterates. Raise ConfigError for a wrong statement, for an attempt to
-        write, and for a statement that takes too long or too much memory.
+        write, and for too much time or memory.
         """
 
     def close(self) -> None:
-        """End what still runs, and close the database."""
+        """End running statements, and close the database."""

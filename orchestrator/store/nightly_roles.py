@@ -1,4 +1,4 @@
-"""Define the roles of the database for verdicts over time. `orchestrator.store.base` offers them with all others."""
+"""Define the roles of the database for verdicts over time. `orchestrator.store.base` offers all roles together."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from orchestrator.domain.regression import Move, Regression, RegressionEvent, Re
 
 
 class Baselines(Protocol):
-    """Keep the levels that people choose to compare with. A nightly reads the baseline of its own name."""
+    """Keep the levels chosen by people to compare with. A nightly reads the baseline of the nightly's name."""
 
     def record(self, new: NewBaseline) -> Sequence[Baseline]:
-        """Record a choice, and supersede the present levels of the name that the choice covers wholly.
+        """Record a choice, and supersede the present levels of the name covered wholly by the choice.
 
-        Accepting a level also accepts the standing regressions of the nightly of that name, for the series and the
-        metric of the level. Return the new levels, one for each series, or a single one for a whole run.
+        Accepting a level also accepts the standing regressions of the nightly of the same name, for the series and the
+        metric of the level. Return the new levels, a level for each series, or a single level for a whole run.
         """
 
     def levels(self, name: str) -> Sequence[Baseline]:
-        """Return every level that a name ever had, superseded ones included, the oldest first.
+        """Return every level of a name, superseded levels included, the oldest first.
 
         `orchestrator.domain.baseline` chooses among the levels: `level_of`, `whole_run` and `segment_began`.
         """
@@ -34,16 +34,16 @@ class Baselines(Protocol):
 
 
 class Nights(Protocol):
-    """Keep nights and the runs of their stages."""
+    """Keep nights and the runs of the stages."""
 
     def begin_night(self, night: str, nightly: str) -> NightRecord:
         """Record the beginning of a night. Raise StoreError if a night with the same id exists."""
 
     def add_run(self, night: str, run: NightRun) -> None:
-        """Record a run of a night, also before the run itself is on record. The same run again changes nothing."""
+        """Record a run of a night, also before the run itself is on record. The same run again is no change."""
 
     def end_night(self, night: str, exit_code: int, report: Mapping[str, Any]) -> NightRecord:
-        """Record the end of a night with its exit code and report. Raise StoreError for an unknown night."""
+        """Record the end of a night with exit code and report. Raise StoreError for an unknown night."""
 
     def find_night(self, night: str) -> NightRecord | None:
         """Return a night by id, by unique beginning, or the newest night as "last". Return None if none matches.
@@ -55,11 +55,11 @@ class Nights(Protocol):
         """Return the nights of a nightly, or of all, the newest first."""
 
     def device_time_s(self, run: str) -> float:
-        """Return for how many seconds trials have run on the devices of a run, disturbed and failed ones included."""
+        """Return for how many seconds trials have run on the devices of a run, disturbed and failed trials included."""
 
 
 class Regressions(Protocol):
-    """Keep regressions and the steps of their lives. `orchestrator.domain.regression` has the rules."""
+    """Keep regressions and the steps of each life. `orchestrator.domain.regression` has the rules."""
 
     def suspect(self, suspicion: Suspicion, who: str, reason: str | None = None) -> Regression:
         """Record a suspicion as `detected`. An open regression of the same series, metric and direction stays as is.
@@ -68,10 +68,10 @@ class Regressions(Protocol):
         """
 
     def move(self, regression: int, move: Move) -> Regression:
-        """Take a regression to another state. The same state again changes nothing.
+        """Take a regression to another state. The same state again is no change.
 
         Accepting makes the candidate's run the level of the series and metric, in the same transaction. Raise
-        ConfigError for an unknown id, and for a move that the state or the actor does not allow.
+        ConfigError for an unknown id, and for a move not allowed from the state or to the actor.
         """
 
     def find_regression(self, regression: int) -> Regression | None:
@@ -83,17 +83,17 @@ class Regressions(Protocol):
         states: Collection[RegressionState] | None = None,
         series: int | None = None,
     ) -> Sequence[Regression]:
-        """Return the regressions of a nightly and a series in these states, the newest first. None stands for all."""
+        """Return the regressions of a nightly and a series in given states, the newest first. None stands for all."""
 
     def events(self, regression: int) -> Sequence[RegressionEvent]:
         """Return the steps of a regression's life, in order."""
 
 
 class Annotations(Protocol):
-    """Keep what people note about dates, devices, series and runs."""
+    """Keep the notes of people about dates, devices, series and runs."""
 
     def annotate(self, note: Note) -> Annotation:
-        """Record a note. Raise ConfigError for a device or a series that the database has never seen."""
+        """Record a note. Raise ConfigError for a device or a series unknown to the database."""
 
     def annotations(self, first_day: date | None = None, last_day: date | None = None) -> Sequence[Annotation]:
-        """Return the annotations that concern any day of a range, the earliest day first. None leaves an end open."""
+        """Return the annotations on any day of a range, the earliest day first. None leaves an end open."""

@@ -1,4 +1,4 @@
-"""Define the role of the database for series over time. `orchestrator.store.base` offers it with all others."""
+"""Define the role of the database for series over time. `orchestrator.store.base` offers all roles together."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from orchestrator.domain.series_history import RunOfSeries, Window
 
 
 class SeriesRecords(Protocol):
-    """Read series, and what runs brought to each."""
+    """Read series, and the values of runs."""
 
     def find_series(
         self, ids: Collection[int] | None = None, device: str | None = None, variant: str | None = None
     ) -> Sequence[Series]:
-        """Return the series with one of the ids, of a device and of a variant, in the order of ids. None: any."""
+        """Return the series with any of the ids, of a device and of a variant, in the order of ids. None: any."""
 
     def runs_of(self, series: int, metric: str, window: Window) -> tuple[Sequence[RunOfSeries], int]:
         """Return the runs of a series within a window, the oldest first, and how many more the window has.
 
-        A run without a value of the metric is among them. If only preflights have the metric (accuracy), the values are
-        those of the preflights.
+        A run without a value of the metric is included. If only preflights have the metric (accuracy), the values are
+        the preflights' values.
         """
 
     def environments(self, snapshots: Collection[int]) -> Mapping[int, Environment]:
         """Return the environments of snapshots, by id. Unknown ids are left out."""
 
     def measured_metrics(self, series: int) -> Sequence[str]:
-        """Return the metrics that a series has a value of, in alphabetical order."""
+        """Return the metrics with a value in a series, in alphabetical order."""
 
 
 class BuildRecords(Protocol):
-    """Read what a run measured on: the environments of its devices, and the bytes of its cells."""
+    """Read the surroundings of a run: the environments of devices, and the bytes of cells."""
 
     def run_environments(self, run: str) -> Mapping[str, Sequence[Environment]]:
-        """Return the environments of a run by device, each once, in the order of their dates.
+        """Return the environments of a run by device, each once, in the order of dates.
 
-        A device that a run resumes on after an upgrade has two. A device without a plan is left out.
+        A device resumed after an upgrade has two environments. A device without a plan is left out.
         """
 
     def planned_builds(self, run: str) -> Sequence[PlannedBuild]:
-        """Return the bytes that each cell of a run was planned with, in the order of the plans."""
+        """Return the planned bytes of each cell of a run, in the order of the plans."""

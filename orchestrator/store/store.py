@@ -75,7 +75,7 @@ def open_store(url: str, *, upgrade: bool | None = None, clock: Clock | None = N
     """Open a database by URL or path.
 
     `upgrade` decides whether an empty or older database is brought to the present schema, and a missing SQLite file
-    created. `clock` tells the time to a database that gets history written down later. Raise BadDatabaseUrl for a wrong
+    created. `clock` tells the time to a database for history written down later. Raise BadDatabaseUrl for a wrong
     URL, and StoreError for a database at another schema, or for a file or a server out of reach.
     """
     database = Database(parse_url(url), clock)

@@ -141,6 +141,7 @@ class _FaultyStream:
     def read(self, size: int, timeout_s: float | None = None) -> bytes:
         allowed = self._line.allow_read(size)
         if not allowed:
+            # Until closed at the latest: the end of a session must not wait for a time-out.
             self._line.closed.wait(timeout_s)
             raise LinkLost("silent on purpose")
         data = self._inner.read(allowed, timeout_s)

@@ -81,6 +81,7 @@ def run_to_end(command: Command, timeout_s: float) -> Completed:
         command.close_input()
         while chunk := command.read(READ_BYTES, max(0.0, deadline - time.monotonic())):
             stdout += chunk[: STDOUT_BYTES_MAX - len(stdout)]
+            # A command that prints without end never runs into the time limit of a read.
             if time.monotonic() > deadline:
                 break
         completed = command.finish(max(0.0, deadline - time.monotonic()))

@@ -138,6 +138,7 @@ class _Measuring:
 
     def _measured(self, sides: Sides, trials: int) -> str:
         """Return the run of a step with so many trials a side: begun, gone on with, or extended."""
+        # Here, since the driver takes long to import, and a complete search needs no run.
         from orchestrator.services.runs.extend import MoreTrials
         from orchestrator.services.runs.pick_up import PickUpRequest, resume
         from orchestrator.services.runs.start import StartRequest, start

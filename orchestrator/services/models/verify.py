@@ -34,6 +34,7 @@ def _checks(model: Model) -> Iterator[FileCheck]:
 def _hash(model: Model, path: str) -> str | None:
     try:
         with open_below(Path(model.directory), Path(path)) as file:
+            # The remembered hash of a file, known by size and date, would hide damage that changed neither.
             return sha256_anew(file, Path(path).name)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None

@@ -162,6 +162,7 @@ def _finished(command: Sequence[str], folder: str, limit_s: float) -> tuple[int,
             # The whole group, since a build has children. Ctrl-C reaches none of them by itself.
             os.killpg(process.pid, signal.SIGKILL)
             raise
+    # The end of the output: there a build says what went wrong.
     return process.returncode, (err or out).decode(errors="replace").strip()[-_TAIL_CHARACTERS:]
 
 

@@ -71,6 +71,7 @@ class RegressionKeeper:
         return self.role.suspect(suspicion, self.who, cell.reason)
 
     def _dismiss(self, cell: NightCell, series: int) -> None:
+        # Left open by an earlier night, which ended before a rerun could decide.
         for one in self.role.regressions(self.nightly, {RegressionState.DETECTED}):
             if (one.series.id, one.metric) == (series, cell.metric):
                 self._move(one.id, RegressionState.DISMISSED, cell)

@@ -71,6 +71,7 @@ class Reporter:
                 if found is None
                 else without_most_trials(found, tonight.results[key.metric])
             )
+            # A cell that the sweep allows to fail leaves no night incomplete.
             if finding.undecided and self._is_allowed(tonight):
                 finding = replace(finding, undecided=False)
             yield self._composed(subject, tonight.cell, tonight, finding), tonight.series, finding
@@ -102,6 +103,7 @@ class Reporter:
 
     def _accuracies(self) -> Iterator[tuple[NightCell, int | None, Finding]]:
         terms = GateTerms(self.night.nightly.accuracy_drop)
+        # Any metric would do: results have the cell's accuracy in each.
         metric = self.night.metrics[0]
         for tonight in self.night.cells.values():
             result = tonight.results.get(metric)

@@ -99,6 +99,7 @@ class Judging:
         base_accuracy = pair.base.accuracy if pair.base else None
         total = trials_to_settle(estimate, self.min_effect) if estimate and verdict is Verdict.INCONCLUSIVE else None
         return ComparisonRow(
+            # By the pair: a trial set aside in the cell alone may count beside a base with the same two levels.
             self._side(pair.other, estimate.other if estimate else None),
             verdict,
             self._ratio(estimate, p_adjusted),

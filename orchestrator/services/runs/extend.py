@@ -111,6 +111,7 @@ def _goes_on(run: str, documents: Mapping[str, bytes], store: Roles, show: RunDi
     found = False
     for device, document in documents.items():
         added = [trial for one in extensions(document) for trial in one.added]
+        # A failed trial has run: a broken cell must not hold an extension open.
         left = set(added).difference(store.progress.done_trials(run, device, retry_failed=False)) if added else ()
         if left:
             found = True

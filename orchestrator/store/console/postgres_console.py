@@ -69,7 +69,7 @@ class PostgresConsole:
             self._connection.execute("SET ROLE pg_read_all_data")
 
     def query(self, statement: str, limit: int | None = None) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
-        """Return column names and rows; raise ConfigError for a statement that is wrong or would write."""
+        """Return column names and rows; raise ConfigError for a wrong or writing statement."""
         if not _first_word(statement):
             raise ConfigError(f"{LOCKED_OUT}: begin with {', '.join(_RETURNING_ROWS).upper()}", HINT)
         self._rows.close()
@@ -131,7 +131,7 @@ def _rows(cursor: psycopg.Cursor[Any], statement: str, limit: int | None) -> Row
 
 
 def _columns(cursor: psycopg.Cursor[Any], statement: str) -> Sequence[tuple[str, int]]:
-    """Return names and types of the columns of a statement, which is parsed and not executed.
+    """Return names and types of a statement's columns. The statement is parsed, and not executed.
 
     Raise psycopg.Error for a wrong statement.
     """
@@ -146,7 +146,7 @@ def _columns(cursor: psycopg.Cursor[Any], statement: str) -> Sequence[tuple[str,
 
 
 def _bounded(statement: str, width: int) -> bytes:
-    """Return a statement that fails on the server at a row longer than ROW_BYTES_MAX.
+    """Return a statement with failure on the server at a row longer than ROW_BYTES_MAX.
 
     The client has no such limit: libpq takes a row of any length into memory, several times.
     """
@@ -164,7 +164,7 @@ def _bounded(statement: str, width: int) -> bytes:
 
 
 def _collected(cursor: psycopg.Cursor[Any], statement: str, columns: Sequence[tuple[str, int]]) -> bytes:
-    """Execute EXPLAIN or SHOW, which cannot stand in a subquery, and return the query that reads the answer.
+    """Execute EXPLAIN or SHOW, neither of which can be a subquery, and return the query for the answer.
 
     The server keeps the answer for the time of the transaction, and fails at an answer longer than ROW_BYTES_MAX.
     """
@@ -194,7 +194,7 @@ def _collected(cursor: psycopg.Cursor[Any], statement: str, columns: Sequence[tu
 
 
 def _without_end(statement: str) -> str:
-    """Return a single statement without the semicolon that ends the statement, and without what follows."""
+    """Return a single statement, up to the semicolon at the end."""
     place = 0
     while token := _TOKEN.match(statement, place):
         if token.lastgroup == "end":
@@ -204,7 +204,7 @@ def _without_end(statement: str) -> str:
 
 
 def _end_of_comment(statement: str, place: int) -> int:
-    """Return the place after a comment, in which other comments may stand."""
+    """Return the place after a comment, inner comments included."""
     depth = 0
     for edge in _COMMENT_EDGE.finditer(statement, place):
         depth += 1 if edge[0] == "/*" else -1
@@ -214,6 +214,6 @@ def _end_of_comment(statement: str, place: int) -> int:
 
 
 def _first_word(statement: str) -> str:
-    """Return the word that a statement begins with, in lower case, or nothing for a statement that returns no rows."""
+    """Return the first word of a statement, in lower case, or an empty text for a statement without rows as result."""
     begun = _COMMENTS.sub("", statement, count=1).lstrip("( \n\t").lower()
     return next((word for word in _RETURNING_ROWS if begun.startswith(word)), "")

@@ -18,7 +18,7 @@ TIMEOUT_S = 60.0
 def open_console(url: str, timeout_s: float = TIMEOUT_S, *, own: bool = False) -> SqlConsole:
     """Open a database for reading, without creating or upgrading it.
 
-    A statement may take `timeout_s` seconds. `own` saves the start of a process, for statements of this program rather
+    A statement may take `timeout_s` seconds. `own` saves the start of a process, for statements of benchfleet rather
     than of people. Raise StoreError if the database cannot be opened, and BadDatabaseUrl for a wrong URL.
     """
     of_file = InProcessConsole if own else SqliteConsole

@@ -110,7 +110,7 @@ def _summaries(console: SqlConsole, limit: int) -> Iterator[RunSummary]:
 
 
 def _lacks(console: SqlConsole, run: str, failed: Sequence[int]) -> bool:
-    """Say whether a failed trial of a run is one that the run's sweep does not allow to fail."""
+    """Say whether a run's sweep does not allow a trial to fail."""
     if not any(failed):
         return False
     # A run's id is made by this program, and a quote in it would end the text.

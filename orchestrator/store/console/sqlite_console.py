@@ -1,7 +1,7 @@
-"""Answer SQL over an SQLite file from a process that can be killed.
+"""Answer SQL over an SQLite file from a killable process.
 
 A function of SQLite cannot be interrupted: `instr` of two long texts takes hours. Neither a time limit nor Ctrl-C nor
-SIGTERM ends such a call in this process.
+SIGTERM ends such a call in the calling process.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class SqliteConsole:
 
 
 class InProcessConsole:
-    """Query an SQLite file in this process, for statements of our own: nothing ends a long function here."""
+    """Query an SQLite file in the calling process, for statements of benchfleet: a long function has no end here."""
 
     def __init__(self, file: Path, timeout_s: float) -> None:
         _require(file)
@@ -90,7 +90,7 @@ class InProcessConsole:
 
 
 class _Answer:
-    """Hold the process that answers one statement. Closing kills the process, whatever SQLite is doing."""
+    """Hold the process for a statement. Closing kills the process, in the middle of any function of SQLite."""
 
     def __init__(self, file: Path, timeout_s: float) -> None:
         self.asked = False
@@ -115,7 +115,7 @@ class _Answer:
             raise
 
     def ask(self, statement: str, limit: int | None) -> tuple[Sequence[str], Rows]:
-        """Return the columns, and the rows as they come."""
+        """Return the columns, and the rows as rows come."""
         self.asked = True
         self._left_s = self._timeout_s + _GRACE_S
         try:
@@ -154,7 +154,7 @@ class _Answer:
         return content
 
     def _message(self) -> tuple[str, Any]:
-        """Return the next message. Raise the error that the process tells, or died of."""
+        """Return the next message. Raise the error told by the process, or the error of its death."""
         while (length := sqlite_reader.frame_length(self._data)) is None or len(self._data) < length:
             self._data += self._read()
         with memoryview(self._data) as data:

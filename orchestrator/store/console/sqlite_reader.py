@@ -1,6 +1,6 @@
-"""Read an SQLite file for statements typed by people: in this process, or as a program of its own.
+"""Read an SQLite file for statements typed by people: in the calling process, or as a separate program.
 
-`main` makes the module a program that answers one statement over its standard streams. The program needs the standard
+`main` makes the module a program for a single statement over the standard streams. The program needs the standard
 library alone, because a start without site-packages takes a few hundredths of a second.
 """
 
@@ -56,15 +56,15 @@ FUNCTIONS = frozenset(_COMPUTING.split())
 
 
 class Unreadable(Exception):
-    """Raised for a file that cannot be opened, with SQLite's words."""
+    """Raised for an unopenable file, with SQLite's words."""
 
 
 class Refused(Exception):
-    """Raised for a statement that fails, with SQLite's words."""
+    """Raised for a failing statement, with SQLite's words."""
 
 
 class SqliteReader:
-    """Read one file. Nothing but tables, views and computing functions is within reach of a statement.
+    """Read a single file. Only tables, views and computing functions are within reach of a statement.
 
     `heap_bytes_max` bounds SQLite's memory in the whole process, and keeps SQLite from temporary files. 0 leaves both
     unbounded.
@@ -79,7 +79,7 @@ class SqliteReader:
         self.deadline = 0.0
 
     def query(self, statement: str, limit: int | None = None) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
-        """Return column names and rows; raise Refused for a statement that is wrong, would write or takes too long."""
+        """Return column names and rows; raise Refused for a wrong, writing or slow statement."""
         self.deadline = time.monotonic() + self._timeout_s
         self._connection.set_progress_handler(lambda: time.monotonic() > self.deadline, _PROGRESS_STEPS)
         cursor = _told(lambda: self._connection.execute(statement))
@@ -129,7 +129,7 @@ def _modules(connection: sqlite3.Connection) -> frozenset[str]:
 
 
 def _construct(connection: sqlite3.Connection, table: str) -> None:
-    """Construct a virtual table that needs no declaration, unless this SQLite has none of the name."""
+    """Construct an undeclared virtual table, unless the SQLite at hand has none of the name."""
     # The construction writes into the schema in memory. The authorizer refuses that, so the others stay out of reach.
     try:
         connection.execute(f"SELECT 1 FROM {table} LIMIT 0").close()  # noqa: S608 - a name of our own
@@ -196,12 +196,12 @@ def frame(message: Any) -> bytes:
 
 
 def frame_length(data: bytearray) -> int | None:
-    """Return how many bytes the first message has with its header, or None for a header still incomplete."""
+    """Return the length of the first message with the header, or None for a header still incomplete."""
     return HEADER_BYTES + int(_HEADER.unpack_from(data)[0]) if len(data) >= HEADER_BYTES else None
 
 
 def main() -> None:
-    """Answer the one statement that standard input asks, and end early once standard input ends."""
+    """Answer the single statement on standard input, and end early once standard input ends."""
     file, timeout_s = sys.argv[1], float(sys.argv[2])
     _serve(Path(file), timeout_s, sys.stdin.buffer, sys.stdout.buffer)
 
@@ -229,7 +229,7 @@ def _serve(file: Path, timeout_s: float, asked: BinaryIO, out: BinaryIO) -> None
 
 
 def _end_with(asked: BinaryIO) -> None:
-    """End this process with its parent, also in the middle of a function of SQLite, which holds no lock of Python."""
+    """End the process with its parent, also in the middle of a function of SQLite: SQLite holds no lock of Python."""
     asked.read(1)
     os._exit(1)
 

@@ -1,4 +1,4 @@
-"""Hold the words that the consoles of both databases share."""
+"""Hold the common words of the consoles of both databases."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ HINT = "views to begin with: v_latest, v_history, v_variant_compare; the project
 
 
 def too_long(timeout_s: float) -> ConfigError:
-    """Return the error of a statement that the time limit has ended."""
+    """Return the error of a statement ended by the time limit."""
     return ConfigError(f"the query took longer than {timeout_s:g} s", "ask for less")

@@ -45,7 +45,7 @@ class LogAttempt:
 
 
 class AttemptRows:
-    """Write attempts within one transaction."""
+    """Write attempts within a transaction."""
 
     def __init__(self, connection: Connection, now: datetime) -> None:
         self._connection = connection
@@ -73,6 +73,7 @@ class AttemptRows:
         # A row comes after the rows that it refers to, so the tables are flushed in the order of their first rows.
         for (table, _columns), values in rows.items():
             insert_rows(self._connection, table, values)
+            # Emptied and kept, since the order of the keys is the order of the flushes to come.
             values.clear()
 
     def _insert(self, told: Sequence[LogAttempt]) -> None:
@@ -214,7 +215,7 @@ _PERCENTILES = ("p50", "p90", "p99", "p99_9")
 
 
 def _summary_columns(report: MetricReport) -> Values:
-    """Return the columns of a metric. A metric of one number, as most are, has few: the others are NULL."""
+    """Return the columns of a metric. A metric of a single number, as most are, has few columns, and NULL in others."""
     columns: Values = {"unit": report.unit, "value": report.value, "source": report.source}
     summary, block = report.summary, report.block
     if summary is None or block is None:

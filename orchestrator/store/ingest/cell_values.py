@@ -1,6 +1,6 @@
 """Keep the values of cells, and the places of the newest values, in step with the measurements.
 
-Views of cells read these rows. Ranking all measurements of a database for each question takes seconds.
+Views of cells read the kept rows. Ranking all measurements of a database for each question takes seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from orchestrator.store.sql.bulk import insert_rows
 
 
 class CountedTrial(NamedTuple):
-    """Hold what a trial adds to the cell of its job."""
+    """Hold a trial's contribution to the cell of the trial's job."""
 
     job_id: int
     kind: str
@@ -37,14 +37,15 @@ class _Value(NamedTuple):
 
 
 def refresh_cells(connection: Connection, counted: Collection[CountedTrial]) -> None:
-    """Write the values of the cells that these trials add to, within the transaction of the measurements.
+    """Write the values of the counted trials' cells, within the transaction of the measurements.
 
-    The measurements are stored already. The rows of the jobs' devices in their runs must be locked, so that no other
-    writer adds measurements meanwhile.
+    The measurements are stored already. The rows of the jobs' devices in the runs must be locked against measurements
+    of other writers.
     """
     jobs = sorted({trial.job_id for trial in counted})
     if not jobs:
         return
+    # RETURNING tells in the same statement which cells were there.
     before = {_Key(*row) for row in connection.execute(_FORGET, {"jobs": jobs})}
     begun = {key.job_id for key in before}
     values: dict[_Key, list[_Value]] = defaultdict(list)
@@ -80,11 +81,11 @@ def _number(one: _Value) -> float:
 
 
 def _middle(low: float, high: float) -> float:
-    """Return the mean of the two middle values, which may be one value twice. The sum of large values overflows."""
+    """Return the mean of the two middle values, perhaps the same value twice. The sum of large values overflows."""
     return low if low == high else (low + high) / 2 if abs(high) < _HALF and abs(low) < _HALF else low / 2 + high / 2
 
 
-_HALF = 2.0**1023
+_HALF = 2.0**1023  # the sum of two smaller numbers is below the largest float
 _JOBS: BindParameter[Sequence[int]] = bindparam("jobs", expanding=True)
 _FORGET = text("DELETE FROM cell_value WHERE job_id IN :jobs RETURNING job_id, kind, metric").bindparams(_JOBS)
 _MEASURED = text(
@@ -97,6 +98,7 @@ WHERE trial.job_id IN :jobs AND measurement.value IS NOT NULL
 """
 ).bindparams(_JOBS)
 # In the order of the key, because each row is locked: two writers of the same series never wait for each other.
+# The last condition keeps the newest run in place where an older run is collected late.
 _POINT_TO_NEWEST = text(
     """
 INSERT INTO latest_value (series_id, kind, metric, job_id, run_id, run_started_at)

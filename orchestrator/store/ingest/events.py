@@ -90,7 +90,7 @@ class MetricReport(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """Return the unit, which stands in the name."""
+        """Return the unit, from the name."""
         return unit_named(self.name)
 
 
@@ -119,7 +119,7 @@ class PowerAccount:
 
     @property
     def source_of_metrics(self) -> str | None:
-        """Return the source of power metrics that name no source themselves, or None if such metrics have none."""
+        """Return the source of power metrics without a named source, or None for an unknown source."""
         # An account with a kind comes from a worker whose metrics name their source. An account with a reason comes
         # without a figure of the source: a metric of power beside the account was measured by the trial's program.
         return self.source if self.kind is None and self.reason is None else None

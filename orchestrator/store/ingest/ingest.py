@@ -60,7 +60,7 @@ class LogIngest:
         return PreparedRecords(arrived.run, arrived.device, records)
 
     def ingest_prepared(self, prepared: PreparedRecords, leases: Mapping[str, int] | None = None) -> Ingested:
-        """Store prepared records as `ingest` does. Records that were stored since are ignored."""
+        """Store prepared records as `ingest` does. Records stored since are ignored."""
         assert isinstance(prepared.content, NewRecords)
         (ingested,) = self._store_good([prepared.content], leases)
         return ingested
@@ -76,7 +76,7 @@ class LogIngest:
         return [read_records(key, pieces[key], offsets.get(key, 0), bound) for key in sorted(pieces)]
 
     def _store_good(self, records: Sequence[NewRecords], leases: Mapping[str, int] | None) -> Sequence[Ingested]:
-        """Store records, or only those before a bad record of the same log. Raise CorruptLog for the bad record."""
+        """Store records, or only the records before a bad one of a log. Raise CorruptLog for the bad record."""
         try:
             for one in records:
                 if one.bad is not None:

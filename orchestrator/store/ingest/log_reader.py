@@ -23,7 +23,7 @@ class LogKey:
 
 
 class BadLog(Exception):
-    """Refuse record `seq` of a log, and all later records with it. The earlier records are good."""
+    """Refuse record `seq` of a log, and all later records. The earlier records are good."""
 
     def __init__(self, key: LogKey, seq: int, reason: str) -> None:
         super().__init__(reason)
@@ -36,7 +36,7 @@ class BadLog(Exception):
 class NewRecords:
     """Hold the new records after an offset, without gaps, and the error of a bad next record.
 
-    `left` are the lines beyond the bound of the reading. `left_is_long`: the first of these is beyond it by itself.
+    `left` are the lines beyond the bound of the reading. `left_is_long`: the first line exceeds the bound alone.
     """
 
     key: LogKey
@@ -75,9 +75,10 @@ def read_records(key: LogKey, pieces: Sequence[bytes], offset: int, bound: Work 
 
 
 def _lines(pieces: Sequence[bytes]) -> Iterator[tuple[int, int, bytes]]:
-    """Yield each line with the number of its piece and its place there. No list is made: lines may be long."""
+    """Yield each line with the number of the piece and the place there. No list is made: lines may be long."""
     for number, piece in enumerate(pieces):
         begin = 0
+        # An empty piece is a line as well, to be refused rather than passed over.
         while begin < len(piece) or begin == 0:
             end = piece.find(b"\n", begin)
             end = len(piece) if end < 0 else end
@@ -86,7 +87,7 @@ def _lines(pieces: Sequence[bytes]) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _decode_within(line: bytes, bound: Work | None) -> dict[str, Any] | None:
-    """Return the event of a line; None for a line that is beyond the bound by its length alone."""
+    """Return the event of a line, or None for a line beyond the bound by length alone."""
     return None if bound is not None and len(line) > bound.size else _decode(line)
 
 

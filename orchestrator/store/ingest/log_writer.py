@@ -1,7 +1,7 @@
-"""Write the new events of many logs within one transaction, in few statements.
+"""Write the new events of many logs within a transaction, in few statements.
 
-The records of fifty devices take about as many statements as the records of one device. Most of a statement's cost is
-per call, not per row.
+The records of fifty devices take about as many statements as the records of a single device. Most of a statement's cost
+is per call, not per row.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ from orchestrator.store.values.hygiene import Unfit
 EVENTS_AT_ONCE = 500
 """Load and write at most this many events at a time, so that memory and the length of statements are bounded."""
 
+# A device names the log, and the name is a key here.
 LOG_ID_LENGTH_MAX = 200
 
 
 @dataclass(slots=True)
 class _Log:
-    """Hold the stored state of a log, with its device's row locked in the transaction, and the new events."""
+    """Hold the stored state of a log, with the device's row locked in the transaction, and the new events."""
 
     key: LogKey
     run_device: int
@@ -65,7 +66,7 @@ def committed_offsets(connection: Connection, keys: Sequence[LogKey]) -> dict[Lo
 
 
 class LogWriter:
-    """Store the new events of logs within one transaction. An instance is used once."""
+    """Store the new events of logs within a transaction. An instance is used once."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -79,6 +80,7 @@ class LogWriter:
         logs = self._lock(records)
         for piece in _pieces(logs):
             self._store_piece(piece)
+        # After the last piece, so that each cell is computed once.
         refresh_cells(self._connection, self._counted)
         self._advance([log for log in logs if log.new])
         # Once for all devices: the run's row is locked only here, at the end.
@@ -172,7 +174,7 @@ class LogWriter:
         )
 
     def _was_extended(self, log: _Log, plan_sha256: str) -> bool:
-        """Say whether the device's plan is an extension of the plan with this hash, which has the same trials."""
+        """Say whether the device's plan extends the plan with the given hash, and so has the same trials."""
         document = self._connection.execute(_DOCUMENT, {"run_device": log.run_device}).scalar()
         return document is not None and plan_sha256 in (one.extended_sha256 for one in extensions(document.encode()))
 

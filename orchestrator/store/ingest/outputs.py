@@ -1,4 +1,4 @@
-"""Check what a trial computed for its inputs: the outputs of a preflight, and the results by input."""
+"""Check a trial's results for inputs: the outputs of a preflight, and the results by input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class InputResults:
-    """Hold what a trial got for each input of a data set: `count` bits (right or wrong) or float32 scores."""
+    """Hold a trial's result for each input of a data set: `count` bits (right or wrong) or float32 scores."""
 
     metric: str
     dataset_sha256: str
@@ -36,7 +36,7 @@ class InputResults:
 
 
 def read_outputs(fields: Fields) -> Outputs:
-    """Return the outputs of a report. Raise Unfit if the bytes do not hold what the fields say."""
+    """Return the outputs of a report. Raise Unfit if bytes and fields contradict each other."""
     fields.one_of("dtype", ("f4",))
     count = fields.integer("count", 0, OUTPUT_BYTES_MAX)
     values_per_output = fields.integer("values_per_output", 0, INT32_MAX)
@@ -52,7 +52,7 @@ def read_outputs(fields: Fields) -> Outputs:
 
 
 def read_input_results(fields: Fields) -> InputResults:
-    """Return the results by input of a report. Raise Unfit if the bytes do not hold what the fields say."""
+    """Return the results by input of a report. Raise Unfit if bytes and fields contradict each other."""
     encoding = fields.one_of("encoding", tuple(InputEncoding))
     count, data = fields.integer("count", 1, 8 * OUTPUT_BYTES_MAX), fields.base64("data")
     if len(data) > OUTPUT_BYTES_MAX or len(data) != input_bytes(InputEncoding(encoding), count):

@@ -1,4 +1,4 @@
-"""Replay a device's events on the known states of trials, in pure functions, to be tested without a database.
+"""Replay a device's events on the known states of trials, purely, for tests without a database.
 
 The counted attempt of a trial is the first valid attempt with outcome ok. No later attempt replaces the counted one.
 Retries append further attempts.
@@ -162,4 +162,5 @@ class Replay:
 
 def _temperature(conditions: Mapping[str, object] | None) -> float | None:
     value = (conditions or {}).get("temperature_c")
+    # To Python True is a number, and a device may send anything.
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,4 +1,4 @@
-"""Bound the work that the bytes of a record cause. Few bytes may stand for millions of samples, all to be sorted."""
+"""Bound the work caused by the bytes of a record. Few bytes may stand for millions of samples, all to be sorted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SHORT = Work(1 << 20, 500_000, 10_000)
 
 
 def work_of(line: bytes, event: Mapping[str, Any] | None) -> Work:
-    """Return the work of a record. Without its event, the samples are unknown and taken for none."""
+    """Return the work of a record. Without the event, the samples are unknown and taken for none."""
     metrics = None if event is None else event.get("metrics")
     counts = _claimed_samples(metrics)
     # A measurement for each metric, and with samples a block and a histogram.

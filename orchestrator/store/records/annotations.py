@@ -1,4 +1,4 @@
-"""Read and write what people note about dates, devices, series and runs."""
+"""Read and write the notes of people about dates, devices, series and runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AnnotationTable:
         self._database = database
 
     def annotate(self, note: Note) -> Annotation:
-        """Record a note. Raise ConfigError for a device or a series that the database has never seen."""
+        """Record a note. Raise ConfigError for a device or a series unknown to the database."""
         with self._database.write() as connection:
             device = _device(connection, note.device)
             _check_series(connection, note.series)
@@ -43,7 +43,7 @@ class AnnotationTable:
             return _read(connection, t.annotation.c.id == key)[0]
 
     def annotations(self, first_day: date | None = None, last_day: date | None = None) -> Sequence[Annotation]:
-        """Return the annotations that concern any day of a range, the earliest day first. None leaves an end open."""
+        """Return the annotations on any day of a range, the earliest day first. None leaves an end open."""
         within = and_(
             true() if first_day is None else t.annotation.c.last_day >= first_day,
             true() if last_day is None else t.annotation.c.first_day <= last_day,
@@ -69,6 +69,7 @@ def _check_series(connection: Connection, series: int | None) -> None:
 def _read(connection: Connection, condition: ColumnElement[bool]) -> list[Annotation]:
     own, of_series = t.device.alias("own"), t.device
     statement = (
+        # A note about a series is about the series' device too.
         select(t.annotation, *NAMED_SERIES, func.coalesce(own.c.name, of_series.c.name).label("about_device"))
         .outerjoin(own, own.c.id == t.annotation.c.device_id)
         .outerjoin(t.series, t.series.c.id == t.annotation.c.series_id)

@@ -1,4 +1,4 @@
-"""Read and write baselines: the levels that people choose to compare with."""
+"""Read and write baselines: the levels chosen by people to compare with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BaselineTable:
         self._database = database
 
     def record(self, new: NewBaseline) -> Sequence[Baseline]:
-        """Record a choice, and supersede the levels that the choice covers wholly."""
+        """Record a choice, and supersede the levels covered wholly by the choice."""
         with self._database.write() as connection:
             # Regressions before levels, as where a regression is accepted: two writers never wait for each other.
             if new.kind is BaselineKind.ACCEPTED:
@@ -27,7 +27,7 @@ class BaselineTable:
             return insert_levels(connection, new, database_time(connection))
 
     def levels(self, name: str) -> Sequence[Baseline]:
-        """Return every level that a name ever had, superseded ones included, the oldest first."""
+        """Return every level of a name, superseded levels included, the oldest first."""
         with self._database.read() as connection:
             return read_levels(connection, t.baseline.c.name == name)
 

@@ -1,4 +1,4 @@
-"""Read what the conditions of a run's devices found, and what nothing could judge."""
+"""Read the findings of the conditions of a run's devices, and the missing readings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ConditionTable:
         self._database = database
 
     def condition_uses(self, run: str) -> Sequence[ConditionUse]:
-        """Return for each device what its conditions found. Devices with nothing to tell are left out."""
+        """Return the findings of each device's conditions. Devices without any are left out."""
         measured = (
             select(t.run_device.c.id.label("run_device_id"), t.attempt.c.id, t.attempt.c.invalid)
             .join(t.trial, t.trial.c.id == t.attempt.c.trial_id)

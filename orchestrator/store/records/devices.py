@@ -68,7 +68,7 @@ class DeviceTable:
 
 
 def remember_device(connection: Connection, device: Device, said: Mapping[str, str | None] | None = None) -> int:
-    """Record a device as the inventory declares it now, and what the device has `said`. Return the id."""
+    """Record the present declaration of a device, and the facts `said` by the device. Return the id."""
     return upsert(
         connection,
         t.device,

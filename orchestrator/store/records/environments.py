@@ -1,4 +1,4 @@
-"""Read the environments that devices had while a run was under way."""
+"""Read the environments of devices during a run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from orchestrator.store.schema import tables as t
 
 
 def environments_of(connection: Connection, run: str) -> Mapping[str, tuple[Environment, ...]]:
-    """Return the environments of a run by device, each once, in the order of their dates.
+    """Return the environments of a run by device, each once, in the order of dates.
 
-    They are those of the facts that the plan was made by, and of every snapshot until the run's end: a device that a
-    run resumes on after an upgrade has two. A device without a plan has none.
+    The environments are from the facts behind the plan, and from every snapshot until the run's end: a device resumed
+    after an upgrade has two environments. A device without a plan has none.
     """
     first = {row.id: row.device for row in connection.execute(_FIRST_SNAPSHOTS, {"run": run})}
     snapshots = select(t.device_snapshot).where(t.device_snapshot.c.id.in_(first)).order_by(t.device_snapshot.c.id)

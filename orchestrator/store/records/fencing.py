@@ -44,7 +44,7 @@ def fenced_off(
 
     `written` are pairs of run and device. `leases` maps devices to the writer's leases. A writer with a lease is
     refused after the end of the lease. A writer without a lease is refused while another controller has a lease for the
-    run. Without `leases` nothing is refused.
+    run. Without `leases` no writer is refused.
     """
     if leases is None:
         return {}
@@ -65,7 +65,7 @@ def fenced_off(
 def explain_loss(connection: Connection, lease: int, now: datetime) -> LeaseLost:
     """Return the error for an ended lease, with the present holder of the device and the time.
 
-    A newer lease which has ended too is not named as the holder.
+    The holder of a newer, ended lease is not named.
     """
     row = connection.execute(_BY_ID, {"lease": lease}).one()
     mine, ended_at = as_lease(row), row.ended_at

@@ -1,6 +1,6 @@
 """Grant, queue, renew and end leases of devices, by the database's own clock. Every call is a single transaction.
 
-A request locks the rows of its devices first, in the order of names. Then the request locks the leases of all these
+A request locks the rows of its devices first, in the order of names. Then the request locks the leases of the same
 devices, in the order of ids. Two controllers therefore never both find a device free, and never wait for each other.
 `orchestrator.domain.lease.judge` decides on each device.
 """
@@ -42,7 +42,7 @@ class LeaseTable:
     def confirm_leases(
         self, devices: Sequence[Device], request: LeaseRequest, held: Mapping[str, int]
     ) -> Mapping[str, Busy]:
-        """Give up each lease that another name of the machine is in the way of. Return the answers for these."""
+        """Give up each lease behind another name of the machine. Return the answers for devices so given up."""
         names = [device.name for device in devices]
         with self._database.read() as connection:
             found = set(connection.execute(_IN_USE_BESIDE, {"names": names}).scalars())
@@ -71,7 +71,7 @@ class LeaseTable:
                 connection.execute(_END, {"ids": found, "now": database_time(connection)})
 
     def holdings(self, names: Sequence[str]) -> Mapping[str, Holding]:
-        """Return by device the present leases, those of other names of the machine, and the length of the queue."""
+        """Return by device the present leases, leases of other names of the machine, and the length of the queue."""
         with self._database.read() as connection:
             now = database_time(connection)
             known = connection.execute(_DEVICES, {"names": list(names)}).all()
@@ -95,7 +95,7 @@ class LeaseTable:
             return frozenset(as_lease(row).device for row in connection.execute(held))
 
     def database_id(self) -> str:
-        """Return the identity of the database. The first call creates one."""
+        """Return the identity of the database. The first call creates the identity."""
         with self._database.read() as connection:
             known = connection.execute(_IDENTITY).scalar()
         if known is None:
@@ -107,7 +107,7 @@ class LeaseTable:
 
 
 class _Decision:
-    """Decide on one request within a transaction. An instance is used once."""
+    """Decide on a request within a transaction. An instance is used once."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class _Decision:
         self._now = database_time(connection)
 
     def decide(self) -> dict[str, Granted | Busy]:
-        """Decide on each device in turn: a device that is granted is in the way of other names of its machine."""
+        """Decide on each device in turn: a granted device is in the way of other names of the device's machine."""
         machines = self._read_machines()
         own: dict[str, int | None] = {}
         judged: dict[str, Judgement] = {}
@@ -151,7 +151,7 @@ class _Decision:
         return {name: self._answer(name, judged[name], leases.get(name)) for name in judged}
 
     def confirm(self, held: Mapping[str, int]) -> dict[str, Busy]:
-        """Give up each held lease that another name of the machine is in the way of. Return the answers for these."""
+        """Give up each held lease behind another name of the machine. Return the answers for devices so given up."""
         machines = self._read_machines()
         judged: dict[str, Judgement] = {}
         # The lease granted last gives way first: of two names in one batch, the first keeps the machine.
@@ -174,7 +174,7 @@ class _Decision:
         return self._request.queues or (judged.turn and self._request.takes_turns)
 
     def _lock(self, names: Sequence[str]) -> dict[str, Any]:
-        """Lock the devices and all other names of their machines. Return the rows by name."""
+        """Lock the devices and all other names of the machines. Return the rows by name."""
         found = self._lock_known(names)
         unknown = [device for device in self._devices if device.name not in found]
         for device in sorted(unknown, key=lambda one: one.name):
@@ -196,7 +196,7 @@ class _Decision:
             self._connection.execute(_END, {"ids": sorted(leases), "now": self._now})
 
     def _place(self, name: str, rows: Sequence[Lease]) -> int | None:
-        """Return the request's place in the queue, or None if another request found the place expired and ended it."""
+        """Return the request's place in the queue, or None if another request has ended the expired place."""
         place = self._waiting.get(name)
         return place if any(row.id == place for row in rows) else None
 
@@ -262,14 +262,14 @@ class _Machines:
         return self._rows[name]
 
     def beside(self, device: Device) -> Sequence[Lease]:
-        """Return the rows of the other names of a device's machine, but for pairs that share the machine."""
+        """Return the rows of the other names of a device's machine, but for pairs sharing the machine."""
         machine = self._machines[device.name]
         names = self._names[machine] if machine is not None else []
         beside = [row for name in names if name != device.name for row in self._rows[name]]
         return [row for row in beside if device.exclusive or not row.shares_machine]
 
     def forget(self, name: str, lease: int) -> None:
-        """Take a lease out: it has given way."""
+        """Take out a lease, after the lease has given way."""
         self._rows[name] = [row for row in self._rows[name] if row.id != lease]
 
     def apply(self, device: Device, judged: Judgement, request: LeaseRequest, own: int | None, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Read and write the levels that baselines name, within a transaction of the caller."""
+"""Read and write the levels of baselines, within a transaction of the caller."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REASON_MAX = 1_000
 
 
 def insert_levels(connection: Connection, new: NewBaseline, now: datetime) -> list[Baseline]:
-    """Record a choice. The present levels that the choice covers wholly are superseded."""
+    """Record a choice. The present levels covered wholly by the choice are superseded."""
     _supersede(connection, new, now)
     row = {
         "name": new.name,
@@ -33,7 +33,7 @@ def insert_levels(connection: Connection, new: NewBaseline, now: datetime) -> li
 
 
 def read_levels(connection: Connection, condition: ColumnElement[bool]) -> list[Baseline]:
-    """Return the levels that a condition selects, the oldest first."""
+    """Return the levels selected by a condition, the oldest first."""
     statement = (
         select(t.baseline, t.run.c.started_at.label("run_started_at"), *NAMED_SERIES)
         .select_from(with_series(t.baseline).join(t.run, t.run.c.id == t.baseline.c.run_id))

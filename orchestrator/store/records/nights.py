@@ -1,4 +1,4 @@
-"""Read and write nights and the runs of their stages."""
+"""Read and write nights, with the runs of the stages."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class NightTable:
             return _read(connection, t.night.c.id == night, 1)[0]
 
     def add_run(self, night: str, run: NightRun) -> None:
-        """Record a run of a night, also before the run is on record. The same run again changes nothing."""
+        """Record a run of a night, also before the run is on record. The same run again is no change."""
         with self._database.write() as connection:
             row = {"night_id": night, "run_id": run.run, "stage": run.stage.value, "sweep": run.sweep, "look": run.look}
             insert_missing(connection, t.night_run, [row])
 
     def end_night(self, night: str, exit_code: int, report: Mapping[str, Any]) -> NightRecord:
-        """Record the end of a night with its exit code and report."""
+        """Record the end of a night with exit code and report."""
         with self._database.write() as connection:
             values = {"ended_at": database_time(connection), "exit_code": exit_code, "report": dict(report)}
             connection.execute(update(t.night).where(t.night.c.id == night).values(values))
@@ -58,6 +58,7 @@ class NightTable:
             if night == LAST:
                 found = _read(connection, true(), 1)
             else:
+                # Not LIKE: there a % or _ in the given text would match anything.
                 matching = func.substr(t.night.c.id, 1, len(night)) == night
                 found = _read(connection, t.night.c.id == night, 1) or _read(connection, matching, _AMBIGUOUS_SHOWN)
         if len(found) > 1:

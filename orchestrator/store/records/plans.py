@@ -51,9 +51,9 @@ class PlanTable:
         return refused
 
     def extend_plans(self, run: str, plans: Sequence[ExtendedPlan]) -> None:
-        """Record extended plans with the added trials, all in one transaction. Complete devices become `stopped`.
+        """Record extended plans with the added trials, all in a single transaction. Complete devices become `stopped`.
 
-        Raise StoreError, with nothing recorded, if a device has another plan by now than the one extended.
+        Raise StoreError, with no plan recorded, if a device has another plan by now than the extended plan.
         """
         with self._database.write() as connection:
             states: dict[int, NewState] = {}
@@ -87,7 +87,7 @@ def _insert_added(connection: Connection, run_device: int, plan: ExtendedPlan) -
 
 
 def _planned(run_device: int, jobs: Mapping[str, int], trial: Trial, position: int) -> dict[str, Any]:
-    """Return the row of a trial that has not run."""
+    """Return the row of a trial to come."""
     return {
         "run_device_id": run_device,
         "job_id": jobs[trial.job],
@@ -100,7 +100,7 @@ def _planned(run_device: int, jobs: Mapping[str, int], trial: Trial, position: i
 
 
 class _PlanWriter:
-    """Record the plans of a run's devices within one transaction."""
+    """Record the plans of a run's devices within a transaction."""
 
     def __init__(self, connection: Connection, run: str) -> None:
         self._connection = connection
@@ -109,7 +109,7 @@ class _PlanWriter:
         self._sizes: dict[str, int] = {}
 
     def record(self, prepared: PreparedPlan) -> None:
-        """Record a plan with jobs and trials. Recording the same plan again changes nothing.
+        """Record a plan with jobs and trials. Recording the same plan again is no change.
 
         Raise StoreError, before any write, if the device has another plan in the run, if the document does not match
         the hash, or if a variant is another artifact than at the beginning of the run.

@@ -63,7 +63,7 @@ class ProgressTable:
         return [key for key, row in done.items() if not (_is_rejection(row) and row.job_id in open_jobs)]
 
     def rejected_jobs(self, run: str) -> Mapping[str, frozenset[str]]:
-        """Return by device the keys of the jobs whose preflight failed."""
+        """Return by device the keys of the jobs with a failed preflight."""
         statement = (
             select(t.device.c.name, t.job.c.key)
             .join(t.run_device, t.run_device.c.device_id == t.device.c.id)

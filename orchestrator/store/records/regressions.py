@@ -1,4 +1,4 @@
-"""Read and write regressions and the steps of their lives."""
+"""Read and write regressions, with the steps of each life."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RegressionTable:
             return found[0]
 
     def move(self, regression: int, move: Move) -> Regression:
-        """Take a regression to another state. The same state again changes nothing."""
+        """Take a regression to another state. The same state again is no change."""
         with self._database.write() as connection:
             before = _locked(connection, regression)
             after = _move(connection, before, move)
@@ -102,7 +102,7 @@ class RegressionTable:
 
 
 def accept_covered(connection: Connection, level: NewBaseline) -> None:
-    """Accept the standing regressions of a nightly whose level is accepted: of series of the level's run alone."""
+    """Accept the standing regressions under an accepted level: the nightly's, in series of the level's run."""
     of_run = (
         select(t.job.c.series_id)
         .join(t.run_device, t.run_device.c.id == t.job.c.run_device_id)
@@ -184,7 +184,8 @@ def _figures(figures: Figures | None) -> dict[str, Any]:
 
 
 def _locked(connection: Connection, regression: int) -> Regression:
-    """Return a regression that no other writer moves meanwhile. Raise ConfigError for an id without one."""
+    """Return a regression, locked against other writers. Raise ConfigError for an unknown id."""
+    # SQLite has no row locks and ignores this: there a writing transaction has the whole file.
     connection.execute(select(t.regression.c.id).where(t.regression.c.id == regression).with_for_update())
     found = _read(connection, t.regression.c.id == regression)
     if not found:

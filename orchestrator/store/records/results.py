@@ -1,4 +1,4 @@
-"""Read the results for comparisons: one value per counted trial, never pooled iterations."""
+"""Read the results for comparisons: a value per counted trial, never pooled iterations."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class ResultTable:
         return self._newest(select(t.run.c.id))
 
     def earlier_run(self, sweep: str, but: str, started: datetime | None, ended: datetime | None) -> str | None:
-        """Return the id of the newest other run of a sweep that has ended and has a measured trial, or None."""
+        """Return the id of the newest other ended run of a sweep with a measured trial, or None."""
         statement = (
             select(t.run.c.id)
             .join(t.sweep, t.sweep.c.id == t.run.c.sweep_id)
@@ -177,7 +177,7 @@ class ResultTable:
         return found
 
     def variant_parents(self, run: str) -> Mapping[str, str | None]:
-        """Return by variant of the run's model the variant that it was made from. The first variant has None."""
+        """Return the parent of each variant of the run's model. The first variant has None."""
         statement = (
             select(t.model_variant.c.name, t.model_variant.c.parent)
             .join(t.run, t.run.c.model_id == t.model_variant.c.model_id)
@@ -206,7 +206,7 @@ class ResultTable:
         ]
 
     def cell_input_results(self, run: str) -> Sequence[CellInputResults]:
-        """Return the results by input of a run's jobs: the preflight's, or else those of the first trial with any."""
+        """Return the results by input of a run's jobs: the preflight's, or else the first trial's with any."""
         statement = (
             _jobs(run)
             .add_columns(t.input_result, t.job.c.id.label("job_id"))
@@ -320,7 +320,7 @@ def _trials(run: str, metric: str) -> Select[Any]:
 
 
 def _accuracies(run: str) -> Select[Any]:
-    """Return a query for the accuracies of a run, those of preflights first, and then by the metric's name."""
+    """Return a query for the accuracies of a run, preflights first, and then by the metric's name."""
     return (
         select(t.trial.c.job_id, t.trial.c.kind, t.measurement.c.metric, t.measurement.c.value)
         .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
@@ -338,7 +338,7 @@ def _accuracies(run: str) -> Select[Any]:
 
 
 def _accuracies_by_job(rows: Iterable[Row[Any]]) -> dict[int, tuple[float, str]]:
-    """Return each job's accuracy with its metric: the preflight's, or else the median over trials."""
+    """Return each job's accuracy with the metric: the preflight's, or else the median over trials."""
     found: dict[int, tuple[tuple[str, str], list[float]]] = {}
     for row in rows:
         source, values = found.setdefault(row.job_id, ((row.kind, row.metric), []))

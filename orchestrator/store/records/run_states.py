@@ -24,7 +24,7 @@ class NewState:
 def change_device_states(connection: Connection, changes: Mapping[int, NewState]) -> None:
     """Record new states by the ids of `run_device` rows.
 
-    A run ends when its last device ends. A run begins again when a device of it does, as after a resume.
+    A run ends with its last device. A run begins again with any of its devices, as after a resume.
     """
     if not changes:
         return

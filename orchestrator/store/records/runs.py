@@ -74,7 +74,7 @@ class RunTable:
                 connection.execute(insert(t.run_device), rows)
 
     def standings(self, run: str, devices: Collection[str]) -> Mapping[str, Standing]:
-        """Return where these devices of a run stand, by name; devices that the run lacks are left out."""
+        """Return the standings of devices of a run, by name. Devices outside of the run are left out."""
         if not devices:
             return {}
         with self._database.read() as connection:
@@ -122,10 +122,11 @@ class RunTable:
         if len(found) > 1:
             names = ", ".join(record.header.run for record in found)
             raise ConfigError(f"several runs begin with {run!r}: {names}", "give more of its name")
+        # An empty text is the beginning of every id.
         return found[0] if found and run else None
 
     def newest_of_sweep(self, sweep: str) -> RunRecord | None:
-        """Return the newest run of a sweep's name, whatever became of the run, or None."""
+        """Return the newest run of a sweep's name, in any state, or None."""
         newest = (
             select(t.run.c.id)
             .join(t.sweep, t.sweep.c.id == t.run.c.sweep_id)
@@ -280,7 +281,7 @@ def _device_runs(connection: Connection, runs: Sequence[str]) -> dict[str, list[
 
 
 def _runs_that_lack_trials(connection: Connection, documents: Mapping[str, str]) -> frozenset[str]:
-    """Return the runs of which a measure trial lacks, or that have none. `documents` are their sweeps' texts."""
+    """Return the runs with a lacking measure trial, or without any. `documents` are the texts of the runs' sweeps."""
     statement = (
         select(t.run_device.c.run_id, t.device.c.name, t.job.c.label, t.trial.c.state)
         .distinct()

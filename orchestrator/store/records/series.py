@@ -1,4 +1,4 @@
-"""Find the series that jobs go on with: the same cells in the device's earlier runs."""
+"""Find the series of jobs: the same cells in the device's earlier runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.store.sql.upsert import insert_missing
 
 
 def remember_series(connection: Connection, device: int, model: int, jobs: Sequence[Job]) -> Mapping[str, int]:
-    """Return the id of each job's series by the job's key. Record the series that are new."""
+    """Return the id of each job's series by the job's key. Record new series."""
     apart = _apart(jobs)
     names = {
         job.key: (setup_sha256(device, model, job.runtime.label, job.settings, apart[job.key]), job.variant)
@@ -53,9 +53,9 @@ def first_series(jobs: Sequence[Job], series: Mapping[str, int]) -> Mapping[str,
 
 
 def setup_sha256(device: int, model: int, runtime: str, settings: Mapping[str, Any], apart: str | None = None) -> str:
-    """Return the hash of what variants of one comparison share. A database's form of a number does not change it.
+    """Return the hash of the common coordinates of compared variants, equal for every database's form of a number.
 
-    `apart` is the key of a job whose setup another job of the plan has too.
+    `apart` is the key of a job with the setup of another job in the plan.
     """
     place = [device, model, runtime, _stable(settings), *([] if apart is None else [apart])]
     return hashlib.sha256(canonical_json(place).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Read what runs brought to a series: one value per counted trial, with builds and environments."""
+"""Read the runs of a series: a value per counted trial, with builds and environments."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SeriesTable:
     def find_series(
         self, ids: Collection[int] | None = None, device: str | None = None, variant: str | None = None
     ) -> Sequence[Series]:
-        """Return the series with one of the ids, of a device and of a variant, in the order of ids. None: any."""
+        """Return the series with any of the ids, of a device and of a variant, in the order of ids. None: any."""
         statement: Select[Any] = (
             select(t.series.c.id.label("series_id"), *NAMED_SERIES)
             .join(t.device, t.device.c.id == t.series.c.device_id)
@@ -71,7 +71,7 @@ class SeriesTable:
             }
 
     def measured_metrics(self, series: int) -> Sequence[str]:
-        """Return the metrics that a series has a value of, in alphabetical order."""
+        """Return the metrics with a value in a series, in alphabetical order."""
         statement = select(t.latest_value.c.metric).distinct().where(t.latest_value.c.series_id == series)
         with self._database.read() as connection:
             return sorted(connection.execute(statement).scalars())
@@ -144,7 +144,7 @@ def _measured(measurement: Any, metric: str) -> ColumnElement[bool]:
 
 
 def _nights(connection: Connection, runs: Sequence[str]) -> Mapping[str, tuple[str, str]]:
-    """Return the night and the stage of each run that belongs to a night."""
+    """Return the night and the stage of each run of a night."""
     found: dict[str, tuple[str, str]] = {}
     for first in range(0, len(runs), _JOBS_AT_ONCE):
         part = runs[first : first + _JOBS_AT_ONCE]

@@ -1,6 +1,6 @@
-"""Keep the views that a lab has built upon the tables and views of benchfleet, while the schema changes.
+"""Keep a lab's views upon the tables and views of benchfleet, while the schema changes.
 
-PostgreSQL refuses to drop a view upon which others stand. Their views are then put aside, and made again in the same
+PostgreSQL refuses to drop a view under other views. The lab's views are then put aside, and made again in the same
 transaction: with owner, options, grants and comments. SQLite looks a view's names up at each query, and needs no help.
 """
 
@@ -24,10 +24,10 @@ _OWN = frozenset({"alembic_version", *metadata.tables, *(view.name for view in V
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """Hold a view of somebody else, with the statements for making the view again.
+    """Hold a view of other people, with the statements for making the view again.
 
     `kind` is PostgreSQL's letter: v for a view, m for a materialised view. `has_more` stands for
-    triggers, rules and defaults of columns, which no statement of ours makes again.
+    triggers, rules and defaults of columns, none of which is made again.
     """
 
     name: str
@@ -41,7 +41,7 @@ class _View:
 def change_beneath(connection: Connection, change: Callable[[], None]) -> None:
     """Change the schema, and keep the views of others built upon the schema. A refused change is tried once more.
 
-    Raise StoreError, with the definition, for a view that stands in the way and cannot be kept.
+    Raise StoreError, with the definition, for a hindering view without a way to be kept.
     """
     if connection.dialect.name != "postgresql":
         change()

@@ -10,6 +10,7 @@ from sqlalchemy import URL, Column, Table
 from orchestrator.store.schema.partial_indexes import metadata
 from orchestrator.store.schema.views import VIEWS, ViewVersion
 
+# A dialect alone needs neither server nor driver, so that anybody can write the page.
 _DIALECTS = tuple(URL.create(name).get_dialect()() for name in ("sqlite", "postgresql+psycopg"))
 
 _INTRODUCTION = """\

@@ -1,4 +1,4 @@
-"""Find out whether anything is in a database, at whatever schema."""
+"""Find out whether anything is in a database, at any schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BOOKKEEPING = frozenset({"alembic_version"})
 
 
 def tables_with_rows(database: Database) -> Sequence[str]:
-    """Return the tables that have a row, other programs' tables included, in alphabetical order."""
+    """Return the tables with a row, other programs' tables included, in alphabetical order."""
     # A look must not make the file: SQLite creates a missing database when a connection opens.
     if database.is_sqlite and not Path(str(database.url.database)).exists():
         return []

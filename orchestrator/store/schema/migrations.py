@@ -1,6 +1,6 @@
-"""Upgrade a database to the schema of this version, safely even if several processes try at once.
+"""Upgrade a database to the schema of the code, safely even if several processes try at once.
 
-After a change of `tables`, `python -m orchestrator.store.schema.migrations "what changes"` writes the next migration.
+After a change of `tables`, `python -m orchestrator.store.schema.migrations "TITLE"` writes the next migration.
 Then raise HEAD in `revision`, and write docs/schema.md anew.
 """
 
@@ -45,7 +45,7 @@ def revision(connection: Connection) -> str | None:
 def ensure_current(database: Database, *, upgrade: bool) -> None:
     """Upgrade a database to HEAD if need be.
 
-    Raise StoreError for a newer or unknown revision, and for an older one without `upgrade`.
+    Raise StoreError for a newer or unknown revision, and for an older revision without `upgrade`.
     """
     with database.read() as connection:
         found = revision(connection)

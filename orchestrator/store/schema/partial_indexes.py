@@ -1,6 +1,6 @@
 """Define indexes over some of a table's rows.
 
-They are apart from `tables`, because SQLAlchemy loads the dialects of all databases for partial indexes.
+Partial indexes are apart from `tables`, because SQLAlchemy loads the dialects of all databases for partial indexes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Insert many rows at once, in the way that costs each database least: COPY on PostgreSQL, plain tuples on SQLite."""
+"""Insert many rows at once, in the cheapest way for each database: COPY on PostgreSQL, plain tuples on SQLite."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tell the time by the database's clock, shared by all controllers of the database.
 
-A database opened with a clock of its own is told the time instead: of history that is written down later.
+A database opened with a separate clock is told the time instead, for history written down later.
 """
 
 from __future__ import annotations

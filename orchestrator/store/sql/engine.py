@@ -81,7 +81,7 @@ def _require_psycopg() -> None:
 
 
 def redacted(url: URL) -> str:
-    """Return the URL for people to see. Of the query only what cannot be a secret is shown."""
+    """Return the URL for people to see. Of the query only harmless keys are shown."""
     hidden = {key: HIDDEN for key in url.query if key not in _PLAIN_QUERY}
     return without_credentials(url.update_query_dict(hidden).render_as_string(hide_password=True))
 

@@ -1,4 +1,4 @@
-"""Insert a row unless it is there, in a single statement. Two controllers can therefore not both insert the row."""
+"""Insert a row unless the row is there, in a single statement. Two controllers cannot both insert the row."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def upsert_all(connection: Connection, table: Table, key: Sequence[str], rows: S
 
 
 def insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert the rows whose unique keys are not there yet. Rows of another writer's open transaction are waited for."""
+    """Insert the rows with new unique keys. Rows of another writer's open transaction are waited for."""
     connection.execute(_insert(connection.dialect.name, table).on_conflict_do_nothing(), rows)
 
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Fields:
-    """Read the fields of one object by type. Each method raises Unfit, naming the field, for a wrong value."""
+    """Read the fields of an object by type. Each method raises Unfit, naming the field, for a wrong value."""
 
     __slots__ = ("_values",)
 

@@ -1,4 +1,4 @@
-"""Read what the text of a recorded sweep allows to fail, without the cost of a parser for sweeps that allow nothing."""
+"""Read the allowed failures from the text of a recorded sweep, without a parser's cost for sweeps without any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestrator.domain.sweep import Setting
 
 
 def allowed_in(document: str) -> tuple[Mapping[str, Setting], ...]:
-    """Return the rules of `allow_failures` of a sweep, none for a text that is no sweep of this release."""
+    """Return the rules of `allow_failures` of a sweep, none for a text unreadable to the present release."""
     if "allow_failures" not in document:
         return ()
     # Imported late: a list of runs is typed all day, and most sweeps have no rule.

@@ -77,9 +77,11 @@ class Routes:
         host = device.host or device.name
         options = self.config.lookup(host, {"User": device.user, "Port": device.port})
         hop = self._hop(device.name, host, options)
+        # As with `ssh -J`, a jump takes the place of a ProxyCommand.
         hop = replace(hop, enrollable=True, proxy_command=None if device.jump else hop.proxy_command)
         if device.identity_file is not None:
             identity = at_home(device.identity_file)
+            # The named key alone: servers refuse a login after a few keys, and an agent may hold many.
             hop = replace(hop, identity_files=(identity,), identities_only=True)
         behind = _no_loop(hop, behind)
         if device.jump_device is not None:

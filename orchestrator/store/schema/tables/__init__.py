@@ -1,4 +1,4 @@
-"""Declare the tables, as SQLAlchemy Core tables, a file for each subject. docs/schema.md is written from their texts.
+"""Declare the tables, as SQLAlchemy Core tables, a file for each subject. docs/schema.md has the tables' texts.
 
 Units are in column names. A value not measured is NULL, never 0. Change a table together with a migration: a test
 compares the two on both databases. Partial indexes are in `partial_indexes`.

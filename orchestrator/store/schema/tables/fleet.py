@@ -1,4 +1,4 @@
-"""Declare the tables of devices: the devices, their facts, who holds them, and what was tried on them."""
+"""Declare the tables of devices: devices, facts, leases, and recoveries."""
 
 from __future__ import annotations
 

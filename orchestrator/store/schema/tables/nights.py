@@ -1,4 +1,4 @@
-"""Declare the tables of verdicts over time: baselines, nights, regressions and what people note about them."""
+"""Declare the tables of verdicts over time: baselines, nights, regressions and annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Declare the tables of what was measured: attempts, measurements, samples, outputs and power."""
+"""Declare the tables of measurements: attempts, measurements, samples, outputs and power."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Declare the tables of what runs: models, runtimes, sweeps, runs and the plans of their devices."""
+"""Declare the tables of runs: models, runtimes, sweeps, runs and the plans of devices."""
 
 from __future__ import annotations
 
