@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.specs.reach import Reach
     from orchestrator.specs.sweep import SweepFile
     from orchestrator.store.base import SqlConsole
-    from orchestrator.store.store import Store
+    from orchestrator.store.store import Reader, Store
     from orchestrator.transport.settings import TransportSettings
 
 
@@ -45,6 +45,7 @@ class Wiring:
         self.settings = settings
         self._opened = ExitStack()
         self._store: Store | None = None
+        self._reader: Reader | None = None
         self._executor: Executor | None = None
         self._cache: BlobCache | None = None
 
@@ -55,7 +56,7 @@ class Wiring:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         # In reverse order: use cases open the database first, so that sessions end while it is still open.
-        self._store = self._executor = None
+        self._store = self._reader = self._executor = None
         self._opened.close()
 
     def inventory(self) -> Inventory:
@@ -122,6 +123,35 @@ class Wiring:
 
         file = sqlite_file(self.settings.db)
         return self.store if file is None or file.exists() else None
+
+    def require_database(self) -> None:
+        """Upgrade an SQLite file if need be. Raise ConfigError before there is a database."""
+        from orchestrator.domain.errors import ConfigError
+
+        if self.store_if_there() is None:
+            raise ConfigError(
+                f"{self.database}: there is no such database", "benchfleet run makes it, or --db names another"
+            )
+
+    @property
+    def reader(self) -> Reader:
+        """Return the database opened for reading alone, for many threads at once."""
+        if self._reader is None:
+            from orchestrator.store.store import open_reader
+
+            self._reader = open_reader(self.settings.db)
+            self._opened.callback(self._reader.close)
+        return self._reader
+
+    def writer(self) -> Wiring:
+        """Return the wiring for decisions of people."""
+        return self
+
+    def page_console(self) -> SqlConsole:
+        """Open the database for one statement of a person at a page. The caller closes the console."""
+        from orchestrator.store.console.readonly import PAGE_TIMEOUT_S, open_console
+
+        return open_console(self.settings.db, PAGE_TIMEOUT_S)
 
     def list_runs(self, limit: int) -> Sequence[RunSummary]:
         """Return the newest runs first, without the cost of opening the whole store."""

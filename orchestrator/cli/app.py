@@ -27,6 +27,7 @@ from orchestrator.cli import (
     regressions,
     run,
     runs,
+    serve,
     sql,
 )
 from orchestrator.cli.options import examples
@@ -58,6 +59,7 @@ app.add_typer(regressions.app, name="regressions")
 bisect.add_to(app)
 annotate.add_to(app)
 app.add_typer(nightly.app, name="nightly")
+serve.add_to(app)
 sql.add_to(app)
 app.add_typer(db.app, name="db")
 

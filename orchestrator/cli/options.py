@@ -132,10 +132,13 @@ class Call:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def shares(uses: tuple[str, ...], *, has_cases: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def shares(
+    uses: tuple[str, ...], *, has_cases: bool = False, prints: bool = True
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add shared options to a command: the flags of the settings in `uses`, --config, --format and --json.
 
-    The command's first parameter is its `Call`. An unsuitable format is refused before the command begins.
+    The command's first parameter is its `Call`. An unsuitable format is refused before the command begins. A command
+    that `prints` no data has no --format.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -146,14 +149,15 @@ def shares(uses: tuple[str, ...], *, has_cases: bool = False) -> Callable[[Calla
         def called(**given: Any) -> None:
             flags = {key: given.pop(key) for key in SETTING_FLAGS if key in given}  # `given` keeps the command's own
             config = given.pop("config", None)
-            form = _format(given.pop("form"), given.pop("as_json"), offered)
+            form = _format(given.pop("form", None), given.pop("as_json", False), offered)
             command(Call(flags, config, form), **given)
 
         offered = formats_for(has_cases=has_cases)
         parameters = [*own, *(_option(key, SETTING_FLAGS[key], None) for key in SETTING_FLAGS if key in uses)]
         if uses:
             parameters.append(_option("config", _CONFIG, None))
-        parameters += [_option("form", _format_option(offered), None), _option("as_json", _JSON, False)]
+        if prints:
+            parameters += [_option("form", _format_option(offered), None), _option("as_json", _JSON, False)]
         called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         called.__annotations__ = {}  # Typer would read the command's own, `Call` among them
         return called

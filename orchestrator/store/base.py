@@ -40,6 +40,11 @@ from orchestrator.store.nightly_roles import Nights as Nights
 from orchestrator.store.nightly_roles import Regressions as Regressions
 from orchestrator.store.series_roles import BuildRecords as BuildRecords
 from orchestrator.store.series_roles import SeriesRecords as SeriesRecords
+from orchestrator.store.page_roles import Cells as Cells
+from orchestrator.store.page_roles import Fleet as Fleet
+from orchestrator.store.page_roles import Lineages as Lineages
+from orchestrator.store.page_roles import PageRoles as PageRoles
+from orchestrator.store.page_roles import RunWatch as RunWatch
 
 
 class DeviceRecords(Protocol):

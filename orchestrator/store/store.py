@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from orchestrator.domain.errors import StoreError
+from orchestrator.store.pages.cells import CellTable
+from orchestrator.store.pages.fleet import FleetTable
+from orchestrator.store.pages.lineages import LineageTable
+from orchestrator.store.pages.runs import WatchTable
 from orchestrator.store.records.annotations import AnnotationTable
 from orchestrator.store.records.baselines import BaselineTable
 from orchestrator.store.records.builds import BuildTable
@@ -90,6 +94,35 @@ def open_store(url: str, *, upgrade: bool | None = None, clock: Clock | None = N
         database.close()
         raise
     return Store(database)
+
+
+class Reader(Store):
+    """Have every role over a database opened for reading, and those that read for pages."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.fleet = FleetTable(database)
+        self.cells = CellTable(database)
+        self.watch = WatchTable(database)
+        self.lineages = LineageTable(database)
+
+
+def open_reader(url: str) -> Reader:
+    """Open a database for reading alone, for many threads at once. Every write raises StoreError.
+
+    Raise BadDatabaseUrl for a wrong URL, and StoreError for a database that is not there, out of reach, or at another
+    schema: a reader changes no schema.
+    """
+    parsed = parse_url(url)
+    if parsed.drivername == "sqlite":
+        _prepare_folder(Path(str(parsed.database)), create=False)
+    database = Database(parsed, read_only=True)
+    try:
+        ensure_current(database, upgrade=False)
+    except BaseException:
+        database.close()
+        raise
+    return Reader(database)
 
 
 def _prepare_folder(file: Path, *, create: bool) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from orchestrator.store.base import SqlConsole
 
 TIMEOUT_S = 60.0
+PAGE_TIMEOUT_S = 20.0
+"""A statement typed at a page: shorter, because many people share the server."""
 
 
 def open_console(url: str, timeout_s: float = TIMEOUT_S, *, own: bool = False) -> SqlConsole:

@@ -31,6 +31,8 @@ _POSTGRES_DEFAULTS = {
 """Bounds on waiting: neither a silent server nor a lock never given back may hold up a run for ever."""
 _PLAIN_QUERY = frozenset({"host", "port", "user", "dbname", "service", "sslmode", *_POSTGRES_DEFAULTS}) - {"options"}
 _WRITE = "benchfleet_write"
+READERS = 8
+"""Connections of a database opened for reading: more would wait for the interpreter, not for the database."""
 _POSTGRES_NAMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
@@ -92,12 +94,19 @@ def with_defaults(url: URL) -> URL:
 
 
 class Database:
-    """Open transactions to read or write in a database. Usable from any thread."""
+    """Open transactions to read or write in a database. Usable from any thread.
 
-    def __init__(self, url: URL, clock: Clock | None = None) -> None:
+    `read_only` opens connections which the database engine keeps from writing, for up to READERS threads at a time.
+    Further threads wait for a connection.
+    """
+
+    def __init__(self, url: URL, clock: Clock | None = None, *, read_only: bool = False) -> None:
         self.url = url
         self.shown = without_credentials(url.database or "") if url.drivername == "sqlite" else redacted(url)
-        self._engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
+        if read_only:
+            self._engine = _sqlite_reading_engine(url) if self.is_sqlite else _postgres_reading_engine(url)
+        else:
+            self._engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
         if clock is not None:
             self._engine.update_execution_options(**{CLOCK: clock})
 
@@ -158,6 +167,43 @@ def _sqlite_engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _sqlite_reading_engine(url: URL) -> Engine:
+    """Return an engine for a file that is there. `mode=ro` never makes a file, and `query_only` refuses every write."""
+    file = Path(str(url.database)).absolute().as_uri()
+    engine = create_engine(
+        url.set(database=file, query={"mode": "ro", "uri": "true"}),
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False},
+        pool_size=READERS,
+        max_overflow=0,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA query_only = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _postgres_reading_engine(url: URL) -> Engine:
+    complete = with_defaults(url)
+    # The last of two equal options wins, so that no URL can make the connections writing ones.
+    options = f"{complete.query.get('options', '')} -cdefault_transaction_read_only=on".strip()
+    return create_engine(
+        complete.update_query_dict({"options": options}),
+        hide_parameters=True,
+        json_serializer=canonical_json,
+        pool_pre_ping=True,
+        pool_size=READERS,
+        max_overflow=0,
+        execution_options={"postgresql_readonly": True},
+    )
 
 
 def _enter_wal(connection: Any) -> None:

@@ -1,0 +1,90 @@
+"""Put the page together: routes, guard, errors, and the number of threads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from orchestrator import __version__
+from orchestrator.domain.errors import ConfigError, OrchestratorError
+from orchestrator.reporting.text import clean_lines
+from orchestrator.services.pages.base import PageWiring
+from orchestrator.web import openapi
+from orchestrator.web.access import Access
+from orchestrator.web.guard import Guard
+from orchestrator.web.routes import fleet, signing
+from orchestrator.web.routes.asking import site_of
+from orchestrator.web.site import Site
+from orchestrator.web.static import StaticRoute
+
+THREADS = 8
+"""Requests that work at the same time: as many as there are connections. Others wait for a thread, without one."""
+_GZIP_BYTES_MIN = 1_000
+_ABSENT = re.compile(r"there is no (run|regression|cell|series|model|device|night)\b")
+"""How services begin the message about a name that leads nowhere."""
+
+
+def create_app(wiring: PageWiring, access: Access) -> FastAPI:
+    """Return the page over a wiring, for any ASGI server."""
+    app = FastAPI(
+        title="benchfleet",
+        version=__version__,
+        description="What the page shows, in the shapes of docs/json.md. Everything here only reads.",
+        docs_url=None,  # the interactive pages load scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        lifespan=_bounded_threads,
+    )
+    app.state.site = Site(wiring, access)
+    app.openapi = lambda: openapi.described(app)  # type: ignore[method-assign]
+    app.add_middleware(GZipMiddleware, minimum_size=_GZIP_BYTES_MIN, compresslevel=5)
+    app.add_middleware(Guard, access=access)  # added last, and so asked first
+    for part in (fleet, signing):
+        app.include_router(part.router)
+    app.router.routes.append(StaticRoute("/static/{version}/{name:path}"))
+    app.add_exception_handler(OrchestratorError, _failed)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _misread)
+    return app
+
+
+@asynccontextmanager
+async def _bounded_threads(_app: FastAPI) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    """Answer with what a service said: the words of the command line, without a trace."""
+    assert isinstance(error, OrchestratorError)
+    status = 404 if _ABSENT.match(error.message) else 422 if isinstance(error, ConfigError) else 503
+    return _told(request, status, error.message, error.hint, error.code)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    words = "there is no such page" if error.status_code == 404 else str(error.detail)
+    return _told(request, error.status_code, words, "the list above leads to every page")
+
+
+def _misread(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = [f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors()[:3]]
+    return _told(request, 422, "; ".join(found) or "the address makes no sense", None)
+
+
+def _told(request: Request, status: int, what: str, hint: str | None, code: str = "ConfigError") -> Response:
+    what, hint = clean_lines(what), None if hint is None else clean_lines(hint)
+    if request.url.path.startswith("/api/"):
+        return JSONResponse({"error": code, "message": what, "hint": hint}, status_code=status)
+    if "text/html" not in request.headers.get("accept", "text/html"):
+        return PlainTextResponse(f"error: {what}\n" + (f"hint: {hint}\n" if hint else ""), status_code=status)
+    return site_of(request).page(request, "error.html.jinja", status, what=what, hint=hint)

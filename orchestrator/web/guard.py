@@ -1,0 +1,91 @@
+"""Stand before every route: names, tokens, other sites' forms, and the headers that keep a page from running foreign
+scripts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orchestrator.web.access import Access
+
+SECURITY_HEADERS: Mapping[str, str] = {
+    # No inline script and no inline style: text of a device that slipped through would still do nothing.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), browsing-topics=()",
+}
+OPEN_PATHS = ("/static/", "/sign-in", "/healthz")
+"""What a reader without the token gets: style, scripts and the form for the token. Nothing of the lab."""
+SIGN_IN = "/sign-in"
+_READING = ("GET", "HEAD", "OPTIONS")
+
+
+class Guard:
+    """Refuse what should not reach a route, and set the security headers of every answer."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers[name] = value
+                if "cache-control" not in headers:
+                    headers["Cache-Control"] = "no-store"
+            await send(message)
+
+        refusal = self._refusal(scope)
+        await (refusal or self._app)(scope, receive, sending)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """Return the answer to a request that is refused, or None."""
+        headers = Headers(scope=scope)
+        if not self._access.calls(headers.get("host", "")):
+            return _refused(421, "this server is not called by that name", "benchfleet serve --name NAME adds a name")
+        path, method = scope["path"], scope["method"]
+        if method not in _READING and not self._is_own_form(headers):
+            return _refused(403, "a form of another site is not taken", "send the form from the page itself")
+        if path.startswith(OPEN_PATHS) or self._access.lets_in(headers, _cookies(headers)):
+            return None
+        if self._access.token is None:
+            return _refused(401, f"the proxy has named no person in {self._access.proxy_header}", "sign in there")
+        if method in _READING and "text/html" in headers.get("accept", ""):
+            return RedirectResponse(SIGN_IN, status_code=303)
+        return _refused(401, "a token is needed", "Authorization: Bearer TOKEN")
+
+    def _is_own_form(self, headers: Headers) -> bool:
+        """Return True unless the browser says that the form comes from elsewhere, or says nothing."""
+        if headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            return False
+        origin = headers.get("origin") or headers.get("referer") or ""
+        return bool(origin) and urlsplit(origin).netloc == headers.get("host")
+
+
+def _cookies(headers: Headers) -> Mapping[str, str]:
+    try:
+        return {name: morsel.value for name, morsel in SimpleCookie(headers.get("cookie", "")).items()}
+    except CookieError:
+        return {}
+
+
+def _refused(status: int, what: str, hint: str) -> Response:
+    return PlainTextResponse(f"error: {what}\nhint: {hint}\n", status_code=status)

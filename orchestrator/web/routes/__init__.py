@@ -1,0 +1,1 @@
+"""Answer requests: read the address, ask a service, draw a template."""

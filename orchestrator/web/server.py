@@ -1,0 +1,54 @@
+"""Run the page on an address until somebody ends it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from orchestrator.domain.errors import ConfigError
+from orchestrator.services.pages.base import PageWiring
+from orchestrator.web.access import Access
+from orchestrator.web.app import create_app
+
+_CONNECTIONS_WAITING = 512
+"""Connections that the kernel keeps for a busy server: a whole lab may reload at once."""
+_ENDING_S = 3
+
+
+def serve(wiring: PageWiring, access: Access, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve the page until Ctrl-C or SIGTERM. `on_ready` gets the address. Port 0 takes a free one.
+
+    Raise ConfigError for an address that cannot be listened at.
+    """
+    listener = _listener(access.host, port)
+    with listener:
+        bound = listener.getsockname()[1]
+        shown = f"[{access.host}]" if ":" in access.host else access.host
+        config = uvicorn.Config(
+            create_app(wiring, access),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            # A proxy's word about addresses is of no use here: names of people come by the declared header alone.
+            proxy_headers=False,
+            timeout_graceful_shutdown=_ENDING_S,
+            lifespan="on",
+        )
+        on_ready(f"http://{shown}:{bound}/")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_CONNECTIONS_WAITING)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        said = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{host}:{port} cannot be listened at: {said}", "choose another --port or --host") from None
+    return listener

@@ -1,0 +1,235 @@
+"""The page on a made-up lab: what it shows, who may see it, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from jsonschema import Draft202012Validator
+
+from orchestrator.bootstrap import Wiring
+from orchestrator.domain.demo import DemoRequest
+from orchestrator.services.demo.fill import fill
+from orchestrator.settings import load_settings
+from orchestrator.web.access import Access, access
+from orchestrator.web.app import create_app
+from tests.databases import Databases
+
+TOKEN = "a-token-for-tests-alone"
+ADDRESS = "http://localhost"
+HTML = {"accept": "text/html"}
+
+
+@pytest.fixture(scope="module")
+def url(databases: Databases) -> str:
+    """Return the URL of a small made-up lab."""
+    url = databases.migrated()
+    with Wiring(load_settings({"db": url}, config=None)) as wiring:
+        fill(DemoRequest(devices=2, series=3, nights=12, seed=7), wiring)
+    return url
+
+
+@pytest.fixture(scope="module")
+def wiring(url: str) -> Iterator[Wiring]:
+    with Wiring(load_settings({"db": url}, config=None)) as wiring:
+        yield wiring
+
+
+def client(wiring: Wiring, rules: Access | None = None) -> TestClient:
+    return TestClient(create_app(wiring, rules or access("127.0.0.1", (), None, None)), base_url=ADDRESS)
+
+
+@pytest.fixture(scope="module")
+def page(wiring: Wiring) -> Iterator[TestClient]:
+    with client(wiring) as page:
+        yield page
+
+
+def text_of(page: TestClient, address: str) -> str:
+    answer = page.get(address, headers=HTML)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def rows_of(page: TestClient, address: str) -> list[dict[str, str]]:
+    answer = page.get(address)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-disposition"].startswith("attachment")
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+def test_the_fleet_is_there_as_cards_as_a_table_as_json_and_as_csv(page: TestClient) -> None:
+    cards = page.get("/api/v1/fleet").json()
+    names = [card["device"] for card in cards]
+    assert names == sorted(names)
+    assert len(names) == 2
+    assert [row["device"] for row in rows_of(page, "/api/v1/fleet?format=csv")] == names
+    for view in ("cards", "table"):
+        shown = text_of(page, f"/?view={view}")
+        assert all(name in shown for name in names)
+        assert all(f"{card['reading']['temperature_c']:.1f} °C" in shown for card in cards)
+
+
+def test_the_noise_of_a_card_is_that_of_the_view(page: TestClient, wiring: Wiring) -> None:
+    card = page.get("/api/v1/fleet").json()[0]
+    point = card["noise"][-1]
+    console = wiring.page_console()
+    try:
+        _, rows = console.query(
+            "SELECT noise FROM v_noise WHERE metric = 'latency_ns' AND noise IS NOT NULL "
+            f"AND device = '{card['device']}' AND run = '{point['run']}' ORDER BY noise"
+        )
+        noises = [row[0] for row in rows]
+    finally:
+        console.close()
+    middle = len(noises) // 2
+    expected = noises[middle] if len(noises) % 2 else (noises[middle - 1] + noises[middle]) / 2
+    assert point["noise"] == pytest.approx(expected)
+    assert point["cells"] == len(noises)
+
+
+def test_devices_are_chosen_by_tag_state_and_order(page: TestClient) -> None:
+    cards = page.get("/api/v1/fleet").json()
+    tag = cards[0]["tags"]["class"]
+    chosen = page.get("/api/v1/fleet", params={"select": f"class={tag}"}).json()
+    assert [card["device"] for card in chosen] == [card["device"] for card in cards if card["tags"]["class"] == tag]
+    assert page.get("/api/v1/fleet", params={"state": "quarantined"}).json() == []
+    assert "No device matches" in text_of(page, "/?state=quarantined")
+    by_heat = page.get("/api/v1/fleet", params={"sort": "temperature"}).json()
+    heats = [card["reading"]["temperature_c"] for card in by_heat]
+    assert heats == sorted(heats, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "address", ["/api/v1/fleet?select=class%3D%3D", "/api/v1/fleet?sort=colour", "/api/v1/fleet?format=xml"]
+)
+def test_nonsense_in_an_address_is_answered_in_words(page: TestClient, address: str) -> None:
+    answer = page.get(address)
+    assert answer.status_code == 422
+    assert set(answer.json()) == {"error", "message", "hint"}
+
+
+def test_the_interface_describes_itself_truly(page: TestClient) -> None:
+    document = page.get("/api/v1/openapi.json").json()
+    for path, methods in document["paths"].items():
+        assert path.startswith("/api/v1/")
+        assert set(methods) == {"get"}
+    schema = document["paths"]["/api/v1/fleet"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    validator = Draft202012Validator({**schema, "components": document["components"]})
+    validator.validate(page.get("/api/v1/fleet").json())
+
+
+def test_every_answer_has_the_headers_and_no_inline_script_or_style(page: TestClient) -> None:
+    for address in ("/", "/?view=table", "/nowhere", "/sign-in", "/api/v1/fleet"):
+        answer = page.get(address, headers=HTML)
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=", answer.text)
+
+
+def test_a_page_that_is_not_there_says_so(page: TestClient) -> None:
+    answer = page.get("/nowhere", headers=HTML)
+    assert answer.status_code == 404
+    assert "there is no such page" in answer.text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil.example:8321"])
+def test_a_foreign_name_is_refused(page: TestClient, host: str) -> None:
+    assert page.get("/", headers={"host": host}).status_code == 421
+    assert page.get("/static/x/page.css", headers={"host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8321", "127.0.0.1:8321", "[::1]:8321"])
+def test_the_names_of_this_machine_are_taken(page: TestClient, host: str) -> None:
+    assert page.get("/healthz", headers={"host": host}).status_code == 200
+
+
+def test_a_shared_page_shows_nothing_without_the_token(wiring: Wiring) -> None:
+    shared = client(wiring, access("0.0.0.0", ("localhost",), TOKEN, None))
+    assert shared.get("/api/v1/fleet").status_code == 401
+    assert shared.get("/api/v1/fleet", headers={"authorization": "Bearer another-token-of-length"}).status_code == 401
+    sent_on = shared.get("/", headers=HTML, follow_redirects=False)
+    assert (sent_on.status_code, sent_on.headers["location"]) == (303, "/sign-in")
+    assert "demo-" not in shared.get("/", headers=HTML).text
+    assert shared.get("/api/v1/fleet", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+
+def test_a_reader_signs_in_with_the_token_alone(wiring: Wiring) -> None:
+    shared = client(wiring, access("0.0.0.0", ("localhost",), TOKEN, None))
+    own = {"origin": ADDRESS}
+    assert shared.post("/sign-in", data={"token": "guess"}, headers=own).status_code == 401
+    assert shared.get("/api/v1/fleet").status_code == 401
+    assert shared.post("/sign-in", data={"token": TOKEN}, headers=own, follow_redirects=False).status_code == 303
+    assert shared.get("/api/v1/fleet").status_code == 200
+    assert (
+        "httponly"
+        in str(shared.post("/sign-in", data={"token": TOKEN}, headers=own, follow_redirects=False).headers).lower()
+    )
+
+
+def test_a_session_of_another_start_is_worth_nothing(wiring: Wiring) -> None:
+    rules = [access("0.0.0.0", ("localhost",), TOKEN, None) for _ in range(2)]
+    shared = client(wiring, rules[0])
+    shared.cookies.set("benchfleet_session", rules[1].session())
+    assert shared.get("/api/v1/fleet").status_code == 401
+
+
+def test_a_proxy_lets_in_whom_it_names(wiring: Wiring) -> None:
+    behind = client(wiring, access("0.0.0.0", ("localhost",), None, "X-Forwarded-User"))
+    assert behind.get("/api/v1/fleet").status_code == 401
+    assert behind.get("/api/v1/fleet", headers={"x-forwarded-user": "ada"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"referer": "https://evil.example/localhost"},
+        {"origin": ADDRESS, "sec-fetch-site": "cross-site"},
+        {"origin": ADDRESS, "sec-fetch-site": "same-site"},
+    ],
+)
+def test_a_form_of_another_site_is_refused(page: TestClient, headers: dict[str, str]) -> None:
+    assert page.post("/sign-in", data={"token": "x"}, headers=headers).status_code == 403
+
+
+def test_static_files_are_kept_for_ever_and_nothing_else_is_served(page: TestClient) -> None:
+    answer = page.get("/static/any/page.css")
+    assert "immutable" in answer.headers["cache-control"]
+    for name in ("../app.py", "%2e%2e/app.py", "vendor", "/etc/passwd", ""):
+        assert page.get(f"/static/any/{name}").status_code == 404
+
+
+def test_the_first_load_is_small(page: TestClient) -> None:
+    """Everything that a first visit fetches, unpacked: 150 KiB, whatever the browser saves by compression."""
+    shown = page.get("/", headers=HTML)
+    parts = re.findall(r'(?:src|href)="(/static/[^"]+)"', shown.text)
+    assert len(parts) >= 3
+    sizes = [len(shown.content), *(len(page.get(part).content) for part in parts)]
+    assert sum(sizes) <= 150 * 1024
+
+
+def test_no_page_can_write(wiring: Wiring) -> None:
+    from sqlalchemy import text
+
+    from orchestrator.domain.errors import StoreError
+
+    with pytest.raises(StoreError), wiring.reader.database.write() as connection:
+        connection.execute(text("DELETE FROM device"))
+
+
+def test_vendored_scripts_come_with_version_and_licence() -> None:
+    folder = Path(__file__).parents[2] / "orchestrator/web/static/vendor"
+    said = (folder / "README.md").read_text(encoding="utf-8")
+    for file in folder.iterdir():
+        assert file.name == "README.md" or f"`{file.name}`" in said
