@@ -48,9 +48,10 @@ def serve(
 ) -> None:
     """Serve the lab's page.
 
-    Fleet, runs, comparisons, cells, regressions, history, models and SQL, for browsers. The page is for this machine alone, unless --host says otherwise. A network is served only with a token, which
-    BENCHFLEET_TOKEN holds, or behind a proxy that signs people in. The page writes nothing but decisions about
-    regressions, and annotations, each with who wrote it.
+    Fleet, runs, comparisons, cells, regressions, history, models and SQL, for browsers. The page is for this machine
+    alone, unless --host says otherwise. A network is served only with a token, which BENCHFLEET_TOKEN holds, or behind
+    a proxy that signs people in. The page writes nothing but decisions about regressions, and annotations, each with
+    who wrote it.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.domain.errors import ConfigError

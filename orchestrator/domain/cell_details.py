@@ -94,6 +94,16 @@ class CellDetails:
 
 
 @dataclass(frozen=True, slots=True)
+class RunJob:
+    """Hold the database's ids of a cell of a run, with the words for the cell."""
+
+    job: int
+    series: int | None
+    device: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrialSamples:
     """Hold the raw samples of a counted attempt in order, in the metric's unit, each the mean of `batch` calls."""
 

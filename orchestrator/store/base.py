@@ -38,13 +38,13 @@ from orchestrator.store.nightly_roles import Annotations as Annotations
 from orchestrator.store.nightly_roles import Baselines as Baselines
 from orchestrator.store.nightly_roles import Nights as Nights
 from orchestrator.store.nightly_roles import Regressions as Regressions
-from orchestrator.store.series_roles import BuildRecords as BuildRecords
-from orchestrator.store.series_roles import SeriesRecords as SeriesRecords
 from orchestrator.store.page_roles import Cells as Cells
 from orchestrator.store.page_roles import Fleet as Fleet
 from orchestrator.store.page_roles import Lineages as Lineages
 from orchestrator.store.page_roles import PageRoles as PageRoles
 from orchestrator.store.page_roles import RunWatch as RunWatch
+from orchestrator.store.series_roles import BuildRecords as BuildRecords
+from orchestrator.store.series_roles import SeriesRecords as SeriesRecords
 
 
 class DeviceRecords(Protocol):

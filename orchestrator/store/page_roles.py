@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from orchestrator.domain.cell_details import CellDetails, TrialSamples
+from orchestrator.domain.cell_details import CellDetails, RunJob, TrialSamples
 from orchestrator.domain.fleet_card import DeviceInRun, NoisePoint, Reading
 from orchestrator.domain.lineage import ModelRecord
 from orchestrator.domain.run_glance import RunGlance
@@ -36,8 +36,8 @@ class Cells(Protocol):
     def cell(self, job: int) -> CellDetails | None:
         """Return a cell in full, or None for an unknown job."""
 
-    def jobs_of(self, run: str) -> dict[tuple[str, str], int]:
-        """Return the jobs of a run by device and label of the cell."""
+    def jobs_of(self, run: str) -> Sequence[RunJob]:
+        """Return the cells of a run, in the order of the plans."""
 
     def samples(self, job: int, metric: str) -> Sequence[TrialSamples]:
         """Return the raw samples of the counted measure trials, in the order of trials.

@@ -20,6 +20,7 @@ from orchestrator.domain.sweep import setting_texts
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.text import clean_lines
 from orchestrator.services.pages.base import PageReader, PageWiring
+from orchestrator.services.pages.watching import Watches
 from orchestrator.web.access import Access
 
 FOLDER = Path(__file__).parent
@@ -44,6 +45,11 @@ class Site:
     wiring: PageWiring
     access: Access
     version: str = __version__
+
+    @cached_property
+    def watches(self) -> Watches:
+        """Return the watcher of runs under way, shared by all readers."""
+        return Watches(self.reader)
 
     @property
     def reader(self) -> PageReader:

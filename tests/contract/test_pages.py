@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ def url(databases: Databases) -> str:
     """Return the URL of a small made-up lab."""
     url = databases.migrated()
     with Wiring(load_settings({"db": url}, config=None)) as wiring:
-        fill(DemoRequest(devices=2, series=3, nights=12, seed=7), wiring)
+        fill(DemoRequest(devices=2, series=3, nights=14, seed=7), wiring)
     return url
 
 
@@ -233,3 +234,60 @@ def test_vendored_scripts_come_with_version_and_licence() -> None:
     said = (folder / "README.md").read_text(encoding="utf-8")
     for file in folder.iterdir():
         assert file.name == "README.md" or f"`{file.name}`" in said
+
+
+@pytest.fixture(scope="module")
+def newest(page: TestClient) -> str:
+    """Return the id of the newest run."""
+    run: str = page.get("/api/v1/runs").json()[0]["run"]
+    return run
+
+
+def test_runs_are_listed_newest_first(page: TestClient) -> None:
+    runs = page.get("/api/v1/runs?limit=5").json()
+    assert len(runs) == 5
+    assert runs == sorted(runs, key=lambda run: run["started_at"], reverse=True)
+    shown = text_of(page, "/runs?limit=5")
+    assert all(f"/runs/{run['run']}" in shown for run in runs)
+    assert "limit=20" in shown
+    assert page.get("/api/v1/runs?limit=0").status_code == 422
+
+
+def test_a_run_has_its_devices_results_and_what_is_missing(page: TestClient, newest: str) -> None:
+    details = page.get(f"/api/v1/runs/{newest}").json()
+    shown = text_of(page, f"/runs/{newest}")
+    for part in ("devices", "results", "environment"):
+        assert f'id="{part}"' in shown
+    for result in details["results"]:
+        assert result["cell"]["runtime"] in shown
+    rows = rows_of(page, f"/api/v1/runs/{newest}?format=csv")
+    assert len(rows) == len(details["results"])
+    assert f'href="/runs/{newest}"' not in shown or "aria-current" in shown
+    assert page.get("/api/v1/runs/last").json() == details
+
+
+def test_a_missing_trial_is_shown_with_the_reason(page: TestClient) -> None:
+    runs = [run["run"] for run in page.get("/api/v1/runs?limit=100").json()]
+    found = [details for run in runs if (details := page.get(f"/api/v1/runs/{run}").json())["missing"]]
+    assert found, "the made-up lab has nights with missing trials"
+    one = found[0]["missing"][0]
+    shown = text_of(page, f"/runs/{found[0]['record']['header']['run']}")
+    assert 'id="missing"' in shown
+    assert one["label"] in shown
+
+
+def test_an_ended_run_is_followed_to_its_end_at_once(page: TestClient, newest: str) -> None:
+    glance = page.get(f"/api/v1/runs/{newest}/glance").json()
+    with page.stream("GET", f"/api/v1/runs/{newest}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in answer.iter_lines() if line]
+    assert lines[0] == "event: glance"
+    assert json.loads(lines[1].removeprefix("data: ")) == glance
+    assert lines[2] == "event: end"
+    measured = sum(device["trials"]["measured"] for device in glance["devices"])
+    assert measured == page.get("/api/v1/runs?limit=1").json()[0]["trials_measured"]
+
+
+@pytest.mark.parametrize("address", ["/runs/nothing", "/api/v1/runs/nothing", "/api/v1/runs/nothing/events"])
+def test_an_unknown_run_is_not_found(page: TestClient, address: str) -> None:
+    assert page.get(address).status_code == 404

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from device_worker.protocol.samples import CorruptSamples
-from orchestrator.domain.cell_details import AttemptDetails, CellDetails, PowerAccount, Summary, TrialSamples
+from orchestrator.domain.cell_details import AttemptDetails, CellDetails, PowerAccount, RunJob, Summary, TrialSamples
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.measurement import Cell
 from orchestrator.domain.plan.values import TrialKind
@@ -57,16 +57,17 @@ class CellTable:
             later=later,
         )
 
-    def jobs_of(self, run: str) -> dict[tuple[str, str], int]:
-        """Return the jobs of a run by device and label of the cell."""
+    def jobs_of(self, run: str) -> Sequence[RunJob]:
+        """Return the cells of a run, in the order of the plans."""
         statement = (
-            select(t.job.c.id, t.job.c.label, t.device.c.name)
+            select(t.job.c.id, t.job.c.series_id, t.job.c.label, t.device.c.name)
             .join(t.run_device, t.run_device.c.id == t.job.c.run_device_id)
             .join(t.device, t.device.c.id == t.run_device.c.device_id)
             .where(t.run_device.c.run_id == run)
+            .order_by(t.job.c.id)
         )
         with self._database.read() as connection:
-            return {(row.name, row.label): row.id for row in connection.execute(statement)}
+            return [RunJob(row.id, row.series_id, row.name, row.label) for row in connection.execute(statement)]
 
     def samples(self, job: int, metric: str) -> Sequence[TrialSamples]:
         """Return the raw samples of the counted measure trials, in the order of trials."""

@@ -8,6 +8,7 @@ from fastapi import Query, Request
 
 from orchestrator.web.site import Site
 
+Limit = Annotated[int, Query(ge=1, le=1000)]
 Form = Annotated[str, Query(alias="format", description="json, csv or markdown")]
 
 

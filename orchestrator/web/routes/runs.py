@@ -1,0 +1,132 @@
+"""Offer runs: the list, one run, and a run as it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from orchestrator.domain.measurement import CellResult
+from orchestrator.domain.run import MissingTrial, RunState
+from orchestrator.reporting.formats.plain_data import json_line
+from orchestrator.reporting.reports.run_details import RUN, run_details_report
+from orchestrator.reporting.reports.run_glance import GLANCE, glance_report
+from orchestrator.reporting.reports.run_list import RUN_LIST, run_list_report
+from orchestrator.services.pages.watching import LOOK_S
+from orchestrator.services.runs.show import require_run, show
+from orchestrator.web.answers import answered
+from orchestrator.web.openapi import shaped
+from orchestrator.web.routes.asking import Form, Limit, site_of
+from orchestrator.web.site import Site
+
+router = APIRouter()
+STREAMS_MAX = 100
+"""Readers that follow runs at the same time. More are told to come back: each keeps a connection."""
+_QUIET_LOOKS = 15
+"""Looks without news after which a word is sent, so that proxies keep the connection."""
+
+
+@router.get("/runs", include_in_schema=False)
+def runs_page(request: Request, limit: Limit = 50) -> Response:
+    """Show the newest runs."""
+    site = site_of(request)
+    return site.page(request, "runs.html.jinja", runs=site.wiring.list_runs(limit), limit=limit)
+
+
+@router.get("/api/v1/runs", **shaped("runs", RUN_LIST))
+def runs(request: Request, limit: Limit = 50, form: Form = "json") -> Response:
+    """Return the newest runs first, as `benchfleet runs list` does."""
+    return answered(run_list_report(site_of(request).wiring.list_runs(limit)), form, "runs")
+
+
+@router.get("/runs/{run}", include_in_schema=False)
+def run_page(request: Request, run: str) -> Response:
+    """Show a run: as it goes on, and what came of it."""
+    site = site_of(request)
+    details = show(run, site.reader)
+    name = details.record.header.run
+    jobs = site.reader.cells.jobs_of(name)
+    return site.page(
+        request,
+        "run.html.jinja",
+        details=details,
+        record=details.record,
+        glance=site.watches.look(name),
+        is_active=details.record.state is RunState.ACTIVE,
+        job_of_series={one.series: one.job for one in jobs},
+        job_of_label={(one.device, one.label): one.job for one in jobs},
+        mean=mean_of,
+        missing=_grouped(details.missing),
+        environments={result.cell.device: result.environments for result in details.results if result.environments},
+    )
+
+
+@router.get("/api/v1/runs/{run}", **shaped("run", RUN))
+def run(request: Request, run: str, form: Form = "json") -> Response:
+    """Return a run in full, as `benchfleet runs show` does. `last` is the newest."""
+    return answered(run_details_report(show(run, site_of(request).reader)), form, run)
+
+
+@router.get("/api/v1/runs/{run}/glance", **shaped("glance", GLANCE))
+def glance(request: Request, run: str, form: Form = "json") -> Response:
+    """Return where a run stands now."""
+    site = site_of(request)
+    name = require_run(site.reader.runs, run).header.run
+    return answered(glance_report(site.watches.look(name)), form, run)
+
+
+@router.get("/api/v1/runs/{run}/events", operation_id="events", response_model=None)
+async def events(request: Request, run: str) -> Response:
+    """Follow a run by server-sent events: `glance` with the shape of the same name at every change, then `end`."""
+    site = site_of(request)
+    record = await run_in_threadpool(require_run, site.reader.runs, run)
+    streams: set[object] = request.app.state.streams
+    if len(streams) >= STREAMS_MAX:
+        said = {"error": "StoreError", "message": "too many readers follow runs", "hint": "reload in a while"}
+        return JSONResponse(said, status_code=503, headers={"Retry-After": "30"})
+    return StreamingResponse(
+        _followed(request, site, record.header.run, streams),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},
+    )
+
+
+async def _followed(request: Request, site: Site, run: str, streams: set[object]) -> AsyncIterator[str]:
+    """Yield events until the run has ended or the reader has left."""
+    place = object()
+    streams.add(place)
+    try:
+        last, quiet = "", 0
+        while not await request.is_disconnected():
+            seen = await run_in_threadpool(site.watches.look, run)
+            text = json_line(GLANCE.json.plain(seen))
+            quiet = quiet + 1 if text == last else 0
+            if text != last:
+                yield f"event: glance\ndata: {text}\n\n"
+                last = text
+            elif quiet % _QUIET_LOOKS == 0:
+                yield ": still there\n\n"
+            if seen.finished_at is not None:
+                yield "event: end\ndata: {}\n\n"
+                return
+            await asyncio.sleep(LOOK_S)
+    finally:
+        streams.discard(place)
+
+
+def mean_of(result: CellResult) -> float | None:
+    """Return the value of a cell as `runs show` has it: None where a trial is not above zero."""
+    values = result.trial_values
+    return statistics.geometric_mean(values) if values and min(values) > 0 else None
+
+
+def _grouped(missing: Sequence[MissingTrial]) -> Sequence[tuple[MissingTrial, int]]:
+    """Return the first trial of each cell with the same state and reason, with the number of such trials."""
+    counts = Counter((one.device, one.label, one.state, one.reason) for one in missing)
+    first = {(one.device, one.label, one.state, one.reason): one for one in reversed(missing)}
+    return [(first[key], counts[key]) for key in counts]
