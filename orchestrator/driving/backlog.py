@@ -1,7 +1,7 @@
-"""Hold back what stands behind a long record, so that the records of one device do not hold up those of the others.
+"""Hold back the reports behind a long record: the records of a device must not hold up the other devices.
 
-A step stores the short records of all devices in one transaction. Of the long records one is read at a time, of one
-device in turn, and stored in a transaction of its own. Reports of a device keep their order.
+A step stores the short records of all devices in a single transaction. Long records are read in turn, a single record
+at a time, and each is stored in a separate transaction. Reports of a device keep their order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from orchestrator.domain.conversation import RecordsArrived, SessionReport
 
 
 class Backlog:
-    """Hold the reports of devices whose records are not all stored, in order."""
+    """Hold the reports of devices with unstored records, in order."""
 
     def __init__(self) -> None:
         self._held: dict[str, deque[SessionReport]] = {}
@@ -22,16 +22,16 @@ class Backlog:
         self._taken: str | None = None  # the device whose long record is being read
 
     def __bool__(self) -> bool:
-        """Return True if something can be handled now."""
+        """Return True if a report can be handled now."""
         return bool(self._ready()) or (self._taken is None and bool(self._long))
 
     def __contains__(self, device: str) -> bool:
         return device in self._held or device == self._taken
 
     def admit(self, due: Sequence[SessionReport]) -> list[SessionReport]:
-        """Return the reports to handle now: those held back that begin with no long record, and what is due.
+        """Return the reports to handle now: due reports, and reports held back without a long record at the beginning.
 
-        What is due of a device whose turn is still to come is held back as well.
+        A due report of a device before its turn is held back as well.
         """
         admitted = [report for name in self._ready() for report in self._held.pop(name)]
         for report in due:
@@ -43,16 +43,16 @@ class Backlog:
         return [name for name in self._held if name not in self._long and name != self._taken]
 
     def hold(self, report: SessionReport, *, is_long: bool = False) -> None:
-        """Hold back a report behind those of the device held already. `is_long`: a long record stands first."""
+        """Hold back a report behind the reports of the device held already. `is_long`: a long record stands first."""
         name = report.session.device
         if is_long and name not in self._held:
             self._long[name] = None
         self._held.setdefault(name, deque()).append(report)
 
     def take_long(self) -> SessionReport | None:
-        """Return the long record of the device whose turn has come, as a report of its own; None without one.
+        """Return the long record of the device in turn, as a separate report, or None without a long record.
 
-        No other is returned, and the device's reports are held back, until `give_back`.
+        No other long record is returned, and the device's reports are held back, until `give_back`.
         """
         if not self._long or self._taken is not None:
             return None
@@ -70,5 +70,5 @@ class Backlog:
         return replace(first, report=replace(first.report, lines=lines[:end]))
 
     def give_back(self) -> None:
-        """Say that the long record taken last is stored, or of no use any more."""
+        """Say that the last long record taken is stored, or of no use any more."""
         self._taken = None

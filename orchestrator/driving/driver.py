@@ -1,11 +1,11 @@
-"""Drive the devices of one run: hear reports, let the machine of each device decide, carry out the orders.
+"""Drive the devices of a run: hear reports, let the machine of each device decide, carry out the orders.
 
-The driver alone writes the database. Sessions report to one queue. A step writes all reports of a kind in one
+The driver alone writes the database. Sessions report to a single queue. A step writes all reports of a kind in a single
 transaction: fifty devices cost hardly more than a single device. The cost of a step follows the number of changes, not
 the number of devices.
 
-Each step reads what the database knows first, in one query for all devices concerned. An event then carries the facts,
-the machine of `stages` decides, and handlers carry the orders out.
+Each step first reads the standings from the database, in a single query for all devices concerned. An event then
+carries the facts, the machine of `stages` decides, and handlers carry the orders out.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ Note = PlanMade | Renewed | LongRead
 
 
 class Driver:
-    """Take one run through its devices, once: `drive()`, or `begin()`, `step()` until False, and always `close()`.
+    """Take a run through its devices, once: `drive()`, or `begin()`, `step()` until False, and always `close()`.
 
     All calls come from the same thread. A thread may step several drivers in turn. With `retry_failed` the trials run
-    again whose attempts have all failed.
+    again without any good attempt.
     """
 
     def __init__(self, run: str, intent: Intent, tools: DriverTools, *, retry_failed: bool = False) -> None:
@@ -100,8 +100,8 @@ class Driver:
         """Drive the devices to their ends. Return the devices taken over by another controller meanwhile.
 
         KeyboardInterrupt ends the sessions, leaves the runners going, and is passed on. Raise NoSuchRelease at the end,
-        once everything is recorded, if the sweep names an unknown release. Raise StoreError, with the command to go on
-        as its hint, if the database fails.
+        once every device is recorded, if the sweep names an unknown release. Raise StoreError, with the command to go
+        on as the hint, if the database fails.
         """
         try:
             self.begin(devices)
@@ -131,7 +131,7 @@ class Driver:
     def step(self, at_most_s: float | None = None) -> bool:
         """Handle the reports of the sessions. Return whether any device goes on.
 
-        Wait at most `at_most_s` seconds for a report, or until something is due. Raise StoreError as `drive` does.
+        Wait at most `at_most_s` seconds for a report, or until the next due time. Raise StoreError as `drive` does.
         """
         if self._roster.going_on:
             work_s = 0.0 if self._backlog else None
@@ -162,13 +162,13 @@ class Driver:
 
     @property
     def mistake(self) -> NoSuchRelease | None:
-        """Return the error in the sweep itself, if there is one."""
+        """Return the error in the sweep itself, or None."""
         return self._plans.mistake
 
     # ---- One step
 
     def _handle(self, urgent: Sequence[SessionReport | Note], due: Sequence[SessionReport]) -> None:
-        """Handle the reports of one step, and give back the devices that have ended."""
+        """Handle the reports of a step, and give back the ended devices."""
         now = time.monotonic()
         # Answers first: a device that is stranded in this very step may have a witness only in a later one.
         for arrived in (*urgent, *due):
@@ -184,7 +184,7 @@ class Driver:
         self._give_back(self._roster.take_ended())
 
     def _handle_renewals(self, renewals: Sequence[Renewed]) -> bool:
-        """Leave the devices whose leases were found lost. Return whether leases were renewed."""
+        """Leave the devices with lost leases. Return whether leases were renewed."""
         for lost in (lost for renewed in renewals for lost in self._leases.take(renewed)):
             if not self._roster[lost.device].ended:
                 self._lose_lease(lost)
@@ -206,7 +206,7 @@ class Driver:
         self._sessions.connect()  # together, once every answer has been applied
 
     def _handle_urgent(self, reports: Sequence[SessionReport | Note]) -> None:
-        """Handle the reports of devices that wait for an answer. All facts share a transaction, and so do all plans."""
+        """Handle the reports of devices waiting for an answer. All facts share a transaction, and so do all plans."""
         facts: list[FactsReported] = []
         made: list[PlanMade] = []
         for arrived in reports:
@@ -252,7 +252,7 @@ class Driver:
             self._apply(name, e.FactsStored(known))
 
     def _confirm(self, names: Sequence[str]) -> Collection[str]:
-        """Give up devices whose machine, by the facts, is in use under another name. Return the names."""
+        """Give up devices on machines in use, by the facts, under another name. Return the names."""
         devices = [self._roster[name].device for name in names if self._roster[name].hold is Hold.EXCLUSIVE]
         answers = self._leases.confirm(devices) if self._intent in MEASURING else {}
         known = self._standings([name for name, answer in answers.items() if not is_queued(answer)])
@@ -276,7 +276,7 @@ class Driver:
                 self._apply(name, e.PlanRecorded(result))
 
     def _handle_read(self, notes: Sequence[LongRead]) -> None:
-        """Commit each long record that was read, in a transaction of its own."""
+        """Commit each long record read, in a separate transaction."""
         for note in notes:
             self._backlog.give_back()
             report = note.report.report
@@ -286,7 +286,7 @@ class Driver:
                 self._apply_refusal(self._records.commit_prepared(report, note.future.result()))
 
     def _handle_due(self, due: Sequence[SessionReport]) -> None:
-        """Commit all short records in one transaction, have a long one read, and apply ends of logs and sessions."""
+        """Commit all short records together, have a long record read, and apply ends of logs and sessions."""
         reports = [one for one in self._backlog.admit(due) if self._is_present(one)]
         self._commit([one for one in reports if isinstance(one.report, RecordsArrived)])
         self._long_records.read_next(self._backlog, self._is_present)
@@ -354,7 +354,7 @@ class Driver:
             self._lose_lease(lost)
 
     def _lose_lease(self, lost: LeaseLost) -> None:
-        """Leave a device to the controller that took the lease."""
+        """Leave a device to the controller with the new lease."""
         # Ended before anything is applied: no write may go out under the lost lease.
         self._leases.end(lost.device)
         self._apply(lost.device, e.LeaseTaken(lost, self._standings([lost.device])[lost.device].state))
@@ -367,7 +367,7 @@ class Driver:
             self._apply(part.name, e.RescueRefused(error, self._standings([part.name])[part.name]))
 
     def _give_back(self, names: Sequence[str]) -> None:
-        """Give devices back. A device that goes on by itself keeps its lease for the longest time of its plan."""
+        """Give devices back. A device going on by itself keeps the lease for the longest time of the device's plan."""
         # Without the longer lease the device would be granted to a run that then fails on the device's own lock.
         known = self._standings([name for name in names if self._roster[name].outcome is None])
         for name in names:
@@ -381,7 +381,7 @@ class Driver:
         self._leases.settle()  # together, for all of them
 
     def _standings(self, names: Collection[str]) -> Mapping[str, Standing]:
-        """Return the standings of the devices in the database, by one query."""
+        """Return the standings of the devices in the database, by a single query."""
         found = self._store.runs.standings(self._run, names) if names else {}
         return {name: found[name] for name in names}
 
@@ -392,7 +392,7 @@ class Driver:
         return [one.device for one in record.devices if one.transport.is_remote]
 
     def _is_present(self, arrived: SessionReport | Note) -> bool:
-        """Say whether a report comes from the present session of its device. A note always counts."""
+        """Say whether a report comes from the device's present session. A note always counts."""
         return not isinstance(arrived, SessionReport) or self._roster.is_present(arrived)
 
 

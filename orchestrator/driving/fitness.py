@@ -1,4 +1,4 @@
-"""Check a device before a run sets it to work."""
+"""Check a device before the device is set to work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.reporting.base import RunDisplay
 
 
 def check_health(device: Device, facts: Facts, display: RunDisplay) -> DeviceUnfit | None:
-    """Warn of every concern about a device. Return the reason why the device may not measure, if there is one."""
+    """Warn of every concern about a device. Return the reason why the device may not measure, or None."""
     for concern in judge_health(facts, device.limits):
         if concern.is_refusal:
             return DeviceUnfit(concern.message, concern.hint, device=device.name, step=Step.FACTS)
@@ -23,7 +23,7 @@ def check_health(device: Device, facts: Facts, display: RunDisplay) -> DeviceUnf
 
 
 def warn_of_exchange(device: str, before: tuple[Facts, datetime] | None, facts: Facts, display: RunDisplay) -> None:
-    """Warn of a device that is other hardware than at its last facts."""
+    """Warn of a device with other hardware than in the last facts."""
     concern = find_exchange(before[0], facts) if before else None
     if concern is not None:
         display.warned(device, concern.message, concern.hint)

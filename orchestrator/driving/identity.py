@@ -1,4 +1,4 @@
-"""Name this controller to other controllers, and advise what to do about a device of another holder."""
+"""Name the controller to other controllers, and advise on a device of another holder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ QUEUE = "--wait queues for it; benchfleet devices list says who has what"
 
 @dataclass(frozen=True, slots=True)
 class ControllerIdentity:
-    """Name the holder of a driver's leases, and say how the driver takes them.
+    """Name the holder of a driver's leases, and how the driver takes leases.
 
-    `holder` is the person, user@host; `controller` this process. A lease lasts `lease_s` unless it is renewed. `waits`:
-    queue for a device that is in use. `reservation`: the id of a reservation that this controller may use, whoever
-    holds it.
+    `holder` is the person, user@host, and `controller` the process. A lease lasts `lease_s` unless renewed. `waits`:
+    queue for a device in use. `reservation`: the id of a reservation for the controller to use, of any holder.
     """
 
     holder: str
@@ -52,7 +51,7 @@ class ControllerIdentity:
 
 
 def _doubt(device: str, other: str) -> str:
-    """Return what to do if two names are two machines by now: the database knows what each has said last."""
+    """Return the advice for two names of separate machines by now: the database knows the last facts of each."""
     return (
         "" if device == other else f"; if another board has the name {device} by now: benchfleet devices probe {device}"
     )
@@ -61,7 +60,7 @@ def _doubt(device: str, other: str) -> str:
 def this_controller(
     lease_s: float = LEASE_S, *, waits: bool = False, reservation: int | None = None
 ) -> ControllerIdentity:
-    """Return the identity of this process."""
+    """Return the identity of the process."""
     holder = f"{_user()}@{socket.gethostname()}"
     # The name stands in other people's terminals and in the lock file of devices.
     shown = "".join(char if char.isprintable() else "?" for char in holder)[:TEXT_MAX]

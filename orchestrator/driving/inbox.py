@@ -40,7 +40,7 @@ class Inbox(Generic[Note]):
     def take(
         self, at_most_s: float | None = None, going_on: int | None = None
     ) -> tuple[list[SessionReport | Note], list[SessionReport]]:
-        """Return the urgent reports, and the patient reports whose delay is over, after a wait of at most `at_most_s`.
+        """Return the urgent reports, and the patient reports after their delay, after a wait of at most `at_most_s`.
 
         Both are in the order of arrival. `going_on`: the number of devices without an end yet. Once as many ends wait
         here, no company is to come.

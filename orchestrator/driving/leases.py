@@ -1,4 +1,4 @@
-"""Keep the leases of one driver: ask, queue for busy devices, have leases renewed, give back."""
+"""Keep the leases of a driver: ask, queue for busy devices, have leases renewed, give back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POLL_S = 2.0
 
 
 class DeviceLeases:
-    """Hold the leases of one driver, and its places in queues. All calls come from the driver's thread.
+    """Hold the leases of a driver, and the driver's places in queues. All calls come from the driver's thread.
 
     Ended leases are collected, and written by the next `settle`. `tell` is called in another thread, with the outcome
     of each renewal.
@@ -64,7 +64,7 @@ class DeviceLeases:
 
     @property
     def ids(self) -> Mapping[str, int]:
-        """Return the leases' ids by device: the database checks each write by them."""
+        """Return the leases' ids by device: the database checks each write by the ids."""
         return self._ids
 
     @property
@@ -90,7 +90,7 @@ class DeviceLeases:
         return answers
 
     def confirm(self, devices: Sequence[Device]) -> Mapping[str, Busy]:
-        """Look again at leases, now that facts have told the machines. Return the answers for given-up leases."""
+        """Look again at leases, after facts have told the machines. Return the answers for given-up leases."""
         held = {device.name: self._held[device.name].id for device in devices if device.name in self._held}
         answers = self._records.confirm_leases(devices, self._request, held)
         for device in devices:
@@ -110,7 +110,7 @@ class DeviceLeases:
         return self.request([device for device, _ in self._waiting.values()])
 
     def take(self, renewed: Renewed) -> Sequence[LeaseLost]:
-        """Return the leases that a renewal found lost, and that are still held here. Raise the error of a renewal."""
+        """Return the leases found lost by a renewal, and still held here. Raise the error of a renewal."""
         if renewed.error is not None:
             raise renewed.error
         # By id: the driver may have given back the lease meanwhile, and got the device again.
@@ -120,7 +120,7 @@ class DeviceLeases:
         return lost
 
     def for_start(self, device: str, estimate_s: float | None) -> StartLease | None:
-        """Return the lease as the device hears of it at the start of a plan."""
+        """Return the lease in the form for the device, at the start of a plan."""
         lease = self._held.get(device)
         if lease is None or lease.token is None:
             return None
@@ -129,7 +129,7 @@ class DeviceLeases:
         return StartLease(self._database, device, lease.token, self._identity.holder, estimate_s)
 
     def end(self, device: str) -> None:
-        """Give a device back, or the place in its queue."""
+        """Give a device back, or the place in the device's queue."""
         if device in self._held:
             self._ended.append(self._drop(device).id)
         if device in self._waiting:
@@ -146,7 +146,7 @@ class DeviceLeases:
         self._drop(device)
 
     def settle(self) -> None:
-        """Write the leases that have ended, and the longer leases of devices that go on by themselves."""
+        """Write the ended leases, and the longer leases of devices going on by themselves."""
         if not self._left and not self._ended:
             return
         left, self._left = self._left, {}
@@ -165,7 +165,7 @@ class DeviceLeases:
         self._renewals.close()
 
     def _without_endless_turn(self, answer: Granted | Busy) -> Granted | Busy:
-        """Give up a place behind another name of the run that goes on by itself: nobody here would hear of its end."""
+        """Give up a place behind another name of the run, going on by itself: its end would not be heard here."""
         if isinstance(answer, Granted) or answer.waiting is None or self._identity.waits:
             return answer
         if self._going_on.isdisjoint(lease.id for lease in answer.held):

@@ -1,6 +1,6 @@
-"""Read long records in a thread of their own: few bytes may stand for seconds of sorting.
+"""Read long records in a separate thread: few bytes may stand for seconds of sorting.
 
-The thread writes nothing. The driver stores what was read, in a transaction of its own.
+The thread writes no row. The driver stores the records read, in a separate transaction.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from orchestrator.store.base import DeviceLogs
 
 @dataclass(frozen=True, slots=True)
 class LongRead:
-    """Tell the driver of a long record that was read: the report, and the records or the error of the database."""
+    """Tell the driver of a long record read: the report, and the records or the error of the database."""
 
     report: SessionReport
     future: Future[PreparedRecords]
 
 
 class LongRecords:
-    """Read the long records of one driver. `tell` is called in another thread."""
+    """Read the long records of a driver. `tell` is called in another thread."""
 
     def __init__(self, logs: DeviceLogs, tell: Callable[[LongRead], None]) -> None:
         self._logs = logs
@@ -32,7 +32,7 @@ class LongRecords:
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="read long records")
 
     def read_next(self, backlog: Backlog, is_present: Callable[[SessionReport], bool]) -> None:
-        """Begin to read the long record whose turn has come. Drop the record of an earlier session."""
+        """Begin to read the next long record in turn. Drop the record of an earlier session."""
         report = backlog.take_long()
         if report is None:
             return

@@ -1,4 +1,4 @@
-"""Name the command that goes on with a run whose database has failed."""
+"""Name the command for going on with a run after a failure of the database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.driving.stages.part import Intent
 
 @contextmanager
 def naming_next_command(run: str, intent: Intent) -> Iterator[None]:
-    """Add the command that goes on with the run to an error of the database."""
+    """Add the command for going on with the run to an error of the database."""
     try:
         yield
     except StoreError as error:

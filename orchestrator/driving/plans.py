@@ -1,6 +1,6 @@
 """Make, record and assign the plan of each device of a run.
 
-Plans are made in threads of their own, since packing a runtime may take minutes.
+Plans are made in separate threads, since packing a runtime may take minutes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PREPARATIONS_AT_ONCE = 2
 class _Shipment:
     """Hold a plan on its way to a device: the plan's blob, the blobs needed on the device, the expected seconds.
 
-    `bounds` are those of the log.
+    `bounds` are the log's.
     """
 
     plan: Blob
@@ -44,7 +44,7 @@ class _Shipment:
 
 @dataclass(frozen=True, slots=True)
 class StoredFacts:
-    """Keep a device's facts, the id of their snapshot in the database, and the worker's hash."""
+    """Keep a device's facts, the id of the snapshot in the database, and the worker's hash."""
 
     facts: Facts
     snapshot: int
@@ -61,9 +61,9 @@ class PlanMade:
 
 
 class Plans:
-    """Hold the plans of one run on their way to the devices.
+    """Hold the plans of a run on the way to the devices.
 
-    `tell` is called from another thread. `mistake`: an error in the sweep itself (an unknown release), which fails on
+    `tell` is called from another thread. `mistake`: an error in the sweep itself (an unknown release), the same on
     every device. With `retry_failed` failed trials count as missing.
     """
 
@@ -98,16 +98,16 @@ class Plans:
         }
 
     def keep_facts(self, report: FactsReported, snapshot: int) -> None:
-        """Keep a device's facts for its plan. The plan's record names the snapshot."""
+        """Keep a device's facts for the device's plan. The plan's record names the snapshot."""
         self._facts[report.device] = StoredFacts(report.facts, snapshot, report.worker_sha256)
 
     def is_of_last_facts(self, made: PlanMade) -> bool:
-        """Say whether a plan was made from the last facts of its device."""
+        """Say whether a plan was made from the device's last facts."""
         # By identity: after a rescue a device may report facts that are equal.
         return self._facts[made.device] is made.made_from
 
     def record(self, made: Sequence[PlanMade]) -> Mapping[str, int | OrchestratorError]:
-        """Record plans in one transaction. Return the number of trials, or the error instead of a plan, by device."""
+        """Record plans together. Return the number of trials, or the error instead of a plan, by device."""
         results: dict[str, int | OrchestratorError] = {}
         plans: dict[str, tuple[DevicePlan, Blob]] = {}
         recordable: list[PreparedPlan] = []
@@ -132,7 +132,7 @@ class Plans:
         return results
 
     def is_unfinished(self, device: str, *, lacks_end: bool) -> bool:
-        """Say whether trials of a device's plan are missing, or the log has no record of its end (`lacks_end`)."""
+        """Say whether trials of a device's plan are missing, or the log has no record of the end (`lacks_end`)."""
         document = self._store.plans.plan_document(self._run, device)
         if document is None:
             return False

@@ -1,4 +1,4 @@
-"""Write and show the fate of the devices of one run: logs, ends, and rungs of the recovery ladder.
+"""Write and show the fate of the devices of a run: logs, ends, and rungs of the recovery ladder.
 
 All writes of a driver but its plans go through here, under the driver's lease of the device. After a take-over the
 database refuses the write with LeaseLost.
@@ -23,14 +23,14 @@ from orchestrator.driving.tools import DriverTools, Handler
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Hold records that are still to be stored. `is_long`: a long record stands first."""
+    """Hold records still to be stored. `is_long`: a long record stands first."""
 
     report: RecordsArrived
     is_long: bool
 
 
 class Records:
-    """Write the rows of one run, and tell the display. `note_stored` hears how many bytes of a device are stored."""
+    """Write the rows of a run, and tell the display. `note_stored` hears how many bytes of a device are stored."""
 
     def __init__(
         self, run: str, tools: DriverTools, leases: DeviceLeases, note_stored: Callable[[str, int], None]
@@ -54,9 +54,9 @@ class Records:
         }
 
     def commit(self, reports: Sequence[RecordsArrived], left: list[Left]) -> Iterator[LeaseLost | CorruptLog]:
-        """Store short records in one transaction, and show the changes. Yield an error for each refused device.
+        """Store short records in a single transaction, and show the changes. Yield an error for each refused device.
 
-        The next try leaves out the records of the refused device. `left` gets what is still to be stored.
+        The next try leaves out the records of the refused device. `left` gets the records still to be stored.
         """
         batch = _joined(reports)
         while batch:
@@ -126,7 +126,7 @@ class Records:
 
 
 def _joined(batch: Sequence[RecordsArrived]) -> list[RecordsArrived]:
-    """Join reports that continue each other: a commit costs mostly by the number of reports."""
+    """Join reports continuing each other: a commit costs mostly by the number of reports."""
     joined: dict[tuple[str, str], RecordsArrived] = {}
     done: list[RecordsArrived] = []
     for report in batch:

@@ -1,7 +1,7 @@
-"""Renew the leases of a driver in a thread of their own, so that no work of the driver lets a lease run out.
+"""Renew the leases of a driver in a separate thread: no work of the driver lets a lease run out.
 
-The thread writes through a connection of its own. A renewal extends open leases alone: the lease of a device that
-another controller got has ended, and stays so.
+The thread writes through a separate connection. A renewal extends open leases alone: the lease of a device given to
+another controller has ended, and stays so.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Renewals:
 
     @contextmanager
     def none_under_way(self) -> Iterator[None]:
-        """Keep renewals from running: one that began earlier would shorten a lease that is about to be lengthened."""
+        """Keep renewals from running: a renewal begun earlier would shorten a lease about to be lengthened."""
         with self._writing:
             yield
 

@@ -1,4 +1,4 @@
-"""Keep the parts and sessions of one driver, and queue the changes: no question here looks at every device."""
+"""Keep the parts and sessions of a driver, and queue the changes: no question here looks at every device."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ class Roster:
         return list(self._sessions.values())
 
     def open_session(self, session: SessionId) -> None:
-        """Make a session the present session of its device."""
+        """Make a session the device's present session."""
         self._sessions[session.device] = session
 
     def session(self, device: str) -> SessionId | None:
-        """Return a device's open session; None without one."""
+        """Return a device's open session, or None without an open session."""
         return self._sessions.get(device)
 
     def end_session(self, device: str) -> None:
@@ -81,5 +81,5 @@ class Roster:
         self._sessions.pop(device, None)
 
     def is_present(self, arrived: SessionReport) -> bool:
-        """Say whether a report comes from the present session of its device."""
+        """Say whether a report comes from the device's present session."""
         return self._sessions.get(arrived.session.device) == arrived.session

@@ -1,4 +1,4 @@
-"""Launch the sessions of a driver's devices, and pass commands to them."""
+"""Launch the sessions of a driver's devices, and pass commands to the sessions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Sessions:
             self._executor.post(session, command)
 
     def note_stored(self, device: str, size: int) -> None:
-        """Count stored bytes of a device, and tell the session of many: it reports no more than its allowance."""
+        """Count stored bytes of a device, and tell the session of many: a session's reports have an allowance."""
         size += self._stored.pop(device, 0)
         if size >= STORED_BYTES_MIN:
             self.post(device, Stored(size))

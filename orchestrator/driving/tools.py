@@ -21,7 +21,7 @@ Handler = Callable[[DevicePart, Any], None]
 
 
 class Planner(Protocol):
-    """Make device plans, and keep the bytes where sessions find them."""
+    """Make device plans, and keep the bytes for sessions to find."""
 
     def plan(self, device: Device, facts: Facts) -> DevicePlan:
         """Return a device's plan, with every runtime resolved and packed. May take minutes, in a thread of its own.
@@ -30,12 +30,12 @@ class Planner(Protocol):
         """
 
     def keep(self, document: bytes) -> Blob:
-        """Store a plan's bytes as a blob, where sessions find the blob by its hash."""
+        """Store a plan's bytes as a blob, for sessions to find by hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriverTools:
-    """Hold the tools of a driver. Several drivers may share an executor. A display belongs to one run."""
+    """Hold the tools of a driver. Several drivers may share an executor. A display belongs to a single run."""
 
     store: Roles
     executor: Executor

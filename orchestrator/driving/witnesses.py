@@ -1,4 +1,4 @@
-"""Tell a failing device from a network that is down, by the answers of the run's other devices."""
+"""Tell a failing device from a failing network, by the answers of the run's other devices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.driving.stages.part import DevicePart
 
 
 class Witnesses:
-    """Remember the last two networked devices that answered, and count the networked sessions.
+    """Remember the last two answering networked devices, and count the networked sessions.
 
     `remote_of_run` returns the names of the run's networked devices, including devices of other commands.
     """
@@ -35,7 +35,7 @@ class Witnesses:
         self._has_news = True
 
     def count(self, device: Device, change: int) -> None:
-        """Count a session at its begin (1) or end (-1)."""
+        """Count a session at the begin (1) or end (-1)."""
         if device.transport.is_remote:
             self._active += change
 

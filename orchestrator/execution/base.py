@@ -19,7 +19,7 @@ Emit = Callable[[Report], None]
 
 
 class Session(Protocol):
-    """Hold the conversation with one device. `run` blocks in a thread of its own."""
+    """Hold the conversation with a device. `run` blocks in a separate thread."""
 
     def run(self, emit: Emit) -> None:
         """Converse until told to close. The last report is a SessionEnded, after a good or a bad end."""
@@ -29,7 +29,7 @@ class Session(Protocol):
 
 
 class SessionFactory(Protocol):
-    """Make sessions. A factory is picklable, so that a gateway elsewhere can make sessions too."""
+    """Make sessions. A factory is picklable: a gateway elsewhere can make sessions too."""
 
     def __call__(self, device: Device, rescue: Rescue | None = None) -> Session:
         """Return a session with a device. With a `rescue` the session first brings the device back."""
@@ -50,10 +50,10 @@ Listen = Callable[[SessionReport], None]
 
 @runtime_checkable
 class Executor(Protocol):
-    """Run sessions, of one run or of several at once. The maker of an executor closes the executor."""
+    """Run sessions, of a single run or of several at once. The maker of an executor closes the executor."""
 
     def launch(self, launches: Sequence[Launch], listen: Listen) -> None:
-        """Begin sessions together. `listen` gets every report of these sessions, and no other report.
+        """Begin sessions together. `listen` gets every report of the sessions, and no other report.
 
         A device may have a new session once the last session has ended. Raise OrchestratorError if no session can run.
         """
@@ -62,12 +62,12 @@ class Executor(Protocol):
         """Pass a command to a session. An ended session ignores commands."""
 
     def end(self, sessions: Collection[SessionId], timeout_s: float = 10.0) -> None:
-        """Close these sessions, and wait at most `timeout_s` for the ends. Runners on devices go on."""
+        """Close sessions, and wait at most `timeout_s` for the ends. Runners on devices go on."""
 
     def close(self, timeout_s: float = 10.0) -> None:
         """End every session, and the threads or gateway under the sessions. May be called twice.
 
-        A session that outlasted the time of its `end` is not waited for again.
+        A session still running after the time of `end` is not waited for again.
         """
 
 

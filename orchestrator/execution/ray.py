@@ -1,6 +1,6 @@
-"""Run device sessions in a Ray gateway actor: one process that multiplexes every device of a site.
+"""Run device sessions in a Ray gateway actor: a single process for every device of a site.
 
-A Ray process costs about 50 MB and most of a second, so that no device has a process of its own. The gateway runs the
+A Ray process costs about 50 MB and most of a second: no device has a separate process. The gateway runs the
 same sessions as `threads`, in threads, and hands the reports to the driver in batches. The gateway is placed on the
 driver's own node, where the blobs are.
 """
@@ -47,7 +47,7 @@ class Gateway:
             self._next_number += 1
 
     def reports(self, timeout_s: float) -> list[SessionReport]:
-        """Return the reports that came, after a wait of at most `timeout_s` for the first report."""
+        """Return the new reports, after a wait of at most `timeout_s` for the first report."""
         batch: list[SessionReport] = []
         try:
             batch.append(self._reports.get(timeout=timeout_s))
@@ -59,7 +59,7 @@ class Gateway:
 
 
 class RayExecutor:
-    """Run sessions in a gateway on a Ray cluster: a local cluster of its own, or the cluster at `address`."""
+    """Run sessions in a gateway on a Ray cluster: a separate local cluster, or the cluster at `address`."""
 
     def __init__(self, factory: SessionFactory, address: str | None = None) -> None:
         self._factory = factory
@@ -74,7 +74,7 @@ class RayExecutor:
         self._started_cluster = False
 
     def launch(self, launches: Sequence[Launch], listen: Listen) -> None:
-        """Begin sessions in the gateway. The first call places a gateway, and so does the first after its death."""
+        """Begin sessions in the gateway. The first call places a gateway, and so does a call after its death."""
         with self._changed:  # runs share an executor: two first calls must not place two gateways
             if self._ray is None:
                 self._ray = self._join_cluster()
@@ -110,14 +110,14 @@ class RayExecutor:
         return actor.remote(self._factory)
 
     def post(self, session: SessionId, command: Command) -> None:
-        """Pass a command on to the gateway. Sessions of a gateway that has died ignore commands."""
+        """Pass a command on to the gateway. Sessions of a dead gateway ignore commands."""
         with self._changed:
             gateway, number = self._gateway, next(self._numbers)
         if gateway is not None:
             gateway.post.options(concurrency_group="commands").remote(number, session, command)
 
     def end(self, sessions: Collection[SessionId], timeout_s: float = 10.0) -> None:
-        """Close these sessions, and wait at most `timeout_s` for the reports of all ends."""
+        """Close sessions, and wait at most `timeout_s` for the reports of all ends."""
         with self._changed:
             ending = [one for one in sessions if one in self._listeners and one not in self._overdue]
         for session in ending:
@@ -128,7 +128,7 @@ class RayExecutor:
             self._overdue.update(self._listeners.keys() & set(ending))
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """End the sessions, the gateway, and the cluster if it was started here."""
+        """End the sessions, the gateway, and a cluster started here."""
         if self._ray is None:
             return
         with self._changed:
@@ -181,7 +181,7 @@ class RayExecutor:
             self._lose(ray, gateway, error)
 
     def _lose(self, ray: Any, gateway: Any, error: BaseException) -> None:
-        """Give up a gateway that does not answer, and end its sessions. The next launch places a new gateway."""
+        """Give up a silent gateway, and end the gateway's sessions. The next launch places a new gateway."""
         with self._changed:
             if self._gateway is not gateway:  # noticed before, by the pump or by another launch
                 return
@@ -198,7 +198,7 @@ class RayExecutor:
             self._tell(SessionReport(session, SessionEnded(session.device, gone)))
 
     def _tell(self, report: SessionReport) -> None:
-        """Pass a report on to the listener of its session."""
+        """Pass a report on to the session's listener."""
         listen = self._listeners.get(report.session)
         if listen is None:
             return
@@ -213,7 +213,7 @@ class RayExecutor:
             self._changed.notify_all()
 
     def _has_live(self, gateway: Any) -> bool:
-        """Say whether any session of this gateway goes on. If none does, the next launch starts a new pump."""
+        """Say whether any session of the gateway goes on. If none does, the next launch starts a new pump."""
         with self._changed:
             if self._gateway is not gateway:
                 return False

@@ -1,4 +1,4 @@
-"""Run every device session in a thread of this process: the embedded default."""
+"""Run every device session in a thread of the process: the embedded default."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Running:
 
 
 class ThreadExecutor:
-    """Run a thread for each session. Daemon threads: a device that never answers cannot keep the process alive."""
+    """Run a thread for each session. Daemon threads: a silent device cannot keep the process alive."""
 
     def __init__(self, factory: SessionFactory) -> None:
         self._factory = factory
@@ -44,7 +44,7 @@ class ThreadExecutor:
             running.session.post(command)
 
     def end(self, sessions: Collection[SessionId], timeout_s: float = 10.0) -> None:
-        """Close these sessions, and wait at most `timeout_s` for all ends."""
+        """Close sessions, and wait at most `timeout_s` for all ends."""
         with self._lock:
             ending = {session: self._running[session] for session in sessions if session in self._running}
         for running in ending.values():
@@ -75,7 +75,7 @@ class ThreadExecutor:
 
 
 def run_guarded(session: Session, device: str, emit: Emit) -> None:
-    """Run a session to its end. An unexpected error becomes the SessionEnded that the driver waits for."""
+    """Run a session to its end. An unexpected error becomes the SessionEnded awaited by the driver."""
     ended = False
 
     def watch(report: Report) -> None:

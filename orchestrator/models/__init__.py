@@ -1,1 +1,1 @@
-"""Write model files, and run the recipes that build models."""
+"""Write model files, and run the recipes of models."""

@@ -21,14 +21,14 @@ _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 
 class BuiltFile(BaseModel):
-    """Hold one artifact of a recipe, and its measured accuracy."""
+    """Hold an artifact of a recipe, with the measured accuracy."""
 
     file: str
     accuracy: dict[str, float] = Field(default_factory=dict)
 
 
 class BuiltVariantFiles(BaseModel):
-    """Hold a variant of a recipe: one file, or several files by format."""
+    """Hold a variant of a recipe: a single file, or several files by format."""
 
     file: str | None = None
     accuracy: dict[str, float] = Field(default_factory=dict)
@@ -41,20 +41,20 @@ class BuiltVariantFiles(BaseModel):
         return self
 
     def built(self, variant: Variant, format_: Format) -> BuiltFile | None:
-        """Return the file of an artifact. A file without a format is the only artifact of its variant."""
+        """Return the file of an artifact. A file without a format is the variant's only artifact."""
         if self.file is not None and len(variant.artifacts) == 1:
             return BuiltFile(file=self.file, accuracy=self.accuracy)
         return self.artifacts.get(format_)
 
 
 class BuiltData(BaseModel):
-    """Hold one data set of a recipe."""
+    """Hold a data set of a recipe."""
 
     samples: int
 
 
 class RecipeReport(BaseModel):
-    """Hold a recipe's report: the last line of its standard output."""
+    """Hold a recipe's report: the last line of standard output."""
 
     variants: dict[str, BuiltVariantFiles]
     datasets: dict[str, BuiltData] = Field(default_factory=dict)
@@ -66,7 +66,7 @@ class RecipeReport(BaseModel):
 
 
 def run_recipe(recipe: Path, out: Path, log: Callable[[str], None]) -> RecipeReport:
-    """Run the recipe in its own process, and return the report from the last line of output.
+    """Run the recipe in a separate process, and return the report from the last line of output.
 
     `out` is the folder for the built files. Raise ConfigError if the recipe fails, or prints no report.
     """

@@ -1,1 +1,1 @@
-"""Decide what becomes of one device of a run: a pure state machine, printed in docs/driving.md."""
+"""Decide the fate of a device of a run: a pure state machine, printed in docs/driving.md."""

@@ -1,7 +1,7 @@
 """End a device's part, purely.
 
 `record_end` ends a part with a record of the state, `end_unrecorded` without a record, where another controller
-decides. Every other end is one of the two.
+decides. Every other end is by either function.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LEFT_HINT = "the run is complete; benchfleet devices clean removes what may be l
 def record_end(
     part: DevicePart, state: DeviceRunState, error: str | None = None, hint: str | None = None, *, helped: bool = False
 ) -> Change:
-    """End a part with a record of its state, and close its session.
+    """End a part with a record of the state, and close the part's session.
 
     `helped`: whether the rung on record, if any, has helped.
     """
@@ -35,12 +35,12 @@ def record_end(
 
 
 def end_unrecorded(part: DevicePart, state: DeviceRunState, message: str, hint: str | None = None) -> Change:
-    """End a part without a record, and close its session. `state` is the word of another controller."""
+    """End a part without a record, and close the part's session. `state` is the word of another controller."""
     return replace(part, stage=Stage.ENDED, outcome=state), (o.ShowEnd(state, message, hint), *_close(part))
 
 
 def end_cancelled_elsewhere(part: DevicePart) -> Change:
-    """End a part whose run was cancelled by another command."""
+    """End a part of a run cancelled by another command."""
     return end_unrecorded(part, DeviceRunState.CANCELLED, f"{part.name}: the run was cancelled elsewhere")
 
 
@@ -79,7 +79,7 @@ def end_stranded(part: DevicePart, known: Standing) -> Change:
 
 
 def _end_uncancelled(part: DevicePart, failure: OrchestratorError, known: Standing) -> Change:
-    """End a part whose device did not answer. A device without a plan has no runner, and is cancelled."""
+    """End a part of a silent device. A device without a plan has no runner, and is cancelled."""
     if not known.planned:
         return record_end(part, DeviceRunState.CANCELLED)
     again = f"when the device answers again: benchfleet runs cancel {part.run}"
@@ -88,32 +88,32 @@ def _end_uncancelled(part: DevicePart, failure: OrchestratorError, known: Standi
 
 
 def was_cancelled_elsewhere(part: DevicePart, event: e.FactsStored | e.HelpDue) -> bool:
-    """Say whether the run was cancelled here after this measuring command took the run up."""
+    """Say whether the run was cancelled here after the measuring command took the run up."""
     return was_cancelled_since(part, event.known)
 
 
 def was_cancelled_since(part: DevicePart, known: Standing) -> bool:
-    """Say whether another command has cancelled the run on a device that this command measures."""
+    """Say whether another command has cancelled the run on a device measured by the present command."""
     # A run found cancelled may be resumed: only a later cancel is news.
     cancelled = known.state is DeviceRunState.CANCELLED and part.found is not DeviceRunState.CANCELLED
     return part.measures and cancelled
 
 
 def goes_on(part: DevicePart, recorded: DeviceRunState) -> bool:
-    """Say whether a device may run its plan by itself after the driver has left. `recorded`: the state on record."""
+    """Say whether a device may go on by itself after the driver has left. `recorded`: the state on record."""
     state = part.outcome or recorded
     # After the end of a runner the device was sent the rest of the plan, and may have begun again.
     return state is DeviceRunState.RUNNING or (part.runner is not RunnerState.UNSEEN and part.outcome is None)
 
 
 def warn_log_left(part: DevicePart, error: OrchestratorError) -> o.Warn:
-    """Return the warning that a device may keep the log of a complete run on its disk."""
+    """Return the warning about a log of a complete run left on a device's disk."""
     # The display names the device itself.
     return o.Warn(str(error).removeprefix(f"{part.name}: "), LEFT_HINT)
 
 
 def end_rung(part: DevicePart, *, succeeded: bool) -> Change:
-    """Return a part without a rung on record, and the order that records whether that rung has helped."""
+    """Return a part without a rung on record, and the order to record whether the rung has helped."""
     if part.climb.open is None:
         return part, ()
     return replace(part, climb=replace(part.climb, open=None)), (o.EndRung(succeeded),)

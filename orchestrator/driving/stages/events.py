@@ -1,4 +1,4 @@
-"""List the events that change the stage of a device. An event carries every outside fact of the decision.
+"""List the events for changes of a device's stage. An event carries every outside fact of the decision.
 
 `known` is the device's standing in the database, read when the event is made. Times are seconds of the driver's clock.
 """
@@ -14,7 +14,7 @@ from orchestrator.domain.run import DeviceRunState, Standing
 
 
 class Network(Enum):
-    """Name the state of this side's network, as told by the other devices of a run.
+    """Name the state of the controller's network, as told by the other devices of a run.
 
     Local devices do not count: a local device answers without a network.
     """
@@ -27,7 +27,7 @@ class Network(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LeaseGranted:
-    """The database granted the lease. `previous` names controllers of the same run that lost the lease by the grant."""
+    """The database granted the lease. `previous` names the run's former controllers."""
 
     exclusive: bool
     known: Standing
@@ -59,14 +59,14 @@ class LeaseTaken:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """The device cannot be used: unfit, without a plan, or with a log that cannot be stored."""
+    """The device cannot be used: unfit, without a plan, or with an unstorable log."""
 
     error: OrchestratorError
 
 
 @dataclass(frozen=True, slots=True)
 class FactsStored:
-    """The device answered, and its facts are in the database."""
+    """The device answered, and the facts are in the database."""
 
     known: Standing
 
@@ -80,12 +80,12 @@ class PlanRecorded:
 
 @dataclass(frozen=True, slots=True)
 class RunnerAlive:
-    """The device took the plan, or had it already."""
+    """The device took the plan, or had the plan already."""
 
 
 @dataclass(frozen=True, slots=True)
 class RungReported:
-    """A session has climbed a rung: the rung of its launch, or a rung of its own choice."""
+    """A session has climbed a rung: the rung of the launch, or a rung of the session's choice."""
 
     rung: Rung
     reason: str
@@ -105,8 +105,8 @@ class LogEnd(Enum):
 class LogEnded:
     """The log has ended.
 
-    `stored`: the database has the whole log. `missing`: the plan has trials without a result, or the log lacks its end,
-    and this command may start a runner. `reason` is why the runner stopped, where the device knows.
+    `stored`: the database has the whole log. `missing`: the plan has trials without a result, or the log lacks an end,
+    and the command may start a runner. `reason` is why the runner stopped, where the device knows.
     """
 
     end: LogEnd
@@ -126,7 +126,7 @@ class SessionOver:
 
 @dataclass(frozen=True, slots=True)
 class HelpDue:
-    """The driver looks at a stranded device, again after each change that may matter."""
+    """The driver looks at a stranded device, again after each possibly relevant change."""
 
     network: Network
     known: Standing

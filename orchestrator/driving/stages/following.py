@@ -53,7 +53,7 @@ def _follow(part: DevicePart, event: e.RunnerAlive) -> Change:
 
 
 def broke_off_cancelled(part: DevicePart, event: e.LogEnded) -> bool:
-    """Say whether the log broke off, and the run was cancelled here after this measuring command took the run up."""
+    """Say whether the log broke off, and the run was cancelled here after the measuring command took the run up."""
     return event.end is not e.LogEnd.FINISHED and was_cancelled_since(part, event.known)
 
 
@@ -63,7 +63,7 @@ def _leave_broken_off(part: DevicePart, event: e.LogEnded) -> Change:
 
 
 def has_more_to_run(part: DevicePart, event: e.LogEnded) -> bool:
-    """Say whether trials are missing, this command may start them, and a restart is left."""
+    """Say whether trials are missing, the command may start trials, and a restart is left."""
     return event.missing and may_restart(part, event.end)
 
 
@@ -221,9 +221,9 @@ def _let_go(part: DevicePart, event: e.SessionOver) -> Change:
 
 
 def may_restart(part: DevicePart, end: e.LogEnd) -> bool:
-    """Say whether this command may start the trials missing after the end of a log.
+    """Say whether the command may start the trials missing after the end of a log.
 
-    A new run restarts on a lost log only after a rescue. A device that loses its log otherwise is not trusted.
+    A new run restarts on a lost log only after a rescue. A device losing a log otherwise is not trusted.
     """
     if part.intent is not Intent.RESUME:
         own = end is e.LogEnd.STOPPED or (end is e.LogEnd.GONE and bool(part.climb.rungs))

@@ -53,7 +53,7 @@ def _wait(part: DevicePart, event: e.HelpDue) -> Change:
 
 
 def is_not_believed(part: DevicePart, event: e.HelpDue) -> bool:
-    """Say whether the network of this side may be down."""
+    """Say whether the controller's network may be down."""
     failure = _failure(part)
     rung = recovery.next_rung(part, failure)
     return rung is not None and not recovery.is_believed(part, failure, rung, event.network)

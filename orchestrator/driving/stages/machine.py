@@ -1,7 +1,7 @@
 """Take a device's part from stage to stage: `advance`.
 
-Pure: frozen values in, frozen values out. No store, no clock, no thread. The first rule whose condition holds applies.
-An event without a rule in the present stage changes nothing, such as a late report of an ended device.
+Pure: frozen values in, frozen values out. No store, no clock, no thread. The first rule with a true condition applies.
+An event without a rule in the present stage is no change, such as a late report of an ended device.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class TellCancel:
 
 @dataclass(frozen=True, slots=True)
 class TellForget:
-    """Let the device delete its log up to `offset`. Then the session ends, or waits for the next command."""
+    """Let the device delete the log up to `offset`. Then the session ends, or waits for the next command."""
 
     offset: Offset
     and_close: bool
@@ -67,7 +67,7 @@ class TellClose:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Write the state of the device, then show its end."""
+    """Write the state of the device, then show the device's end."""
 
     state: DeviceRunState
     error: str | None = None

@@ -1,4 +1,4 @@
-"""Describe one device of a run as the driver sees the device: a stage and three small values, all frozen."""
+"""Describe a device of a run as the driver sees the device: a stage and three small values, all frozen."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ WITH_SESSION = tuple(stage for stage in Stage if stage not in WITHOUT_SESSION)
 class Hold(Enum):
     """Name the kind of lease held by the driver.
 
-    Under a `SHARED` lease the driver may collect and cancel, and start nothing.
+    Under a `SHARED` lease the driver may collect and cancel, and start no runner.
     """
 
     NONE = "none"
@@ -82,7 +82,7 @@ class Hold(Enum):
 class RunnerState(Enum):
     """Name the state of the runner on a device, as known to the driver.
 
-    `UNSEEN`: the driver has met no runner. `ENDED`: the runner ended before its plan did.
+    `UNSEEN`: the driver has met no runner. `ENDED`: the runner ended before the plan did.
     """
 
     UNSEEN = "unseen"
@@ -92,10 +92,10 @@ class RunnerState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """Hold the account of the recovery ladder for a device within one command.
+    """Hold the account of the recovery ladder for a device within a command.
 
-    `rungs`: the rescues that touched the device. `open`: a rung on record, still without an end. `spared` counts the
-    power cycles called off because the device answered. `restarts` counts the runners started anew since the last
+    `rungs`: the rescues with an effect on the device. `open`: a rung on record, still without an end. `spared` counts
+    the power cycles called off because the device answered. `restarts` counts the runners started anew since the last
     rescue. `cut_off`: a rescue may have ended the runner, and no runner was started since. `on_new_log`: a runner was
     started on a new log since the last rescue.
     """
@@ -110,7 +110,7 @@ class Climb:
 
 @dataclass(frozen=True, slots=True)
 class DevicePart:
-    """Hold one device's part of a run.
+    """Hold a device's part of a run.
 
     `found`: the state of the device when the driver took the run up. `failure`: the error behind a closing, stranded or
     rescuing stage. `stranded_at`: seconds of the driver's clock. `outcome`: the recorded state, in the stages
@@ -152,7 +152,7 @@ class DevicePart:
 
     @property
     def wants_health(self) -> bool:
-        """Say whether the device's health decides on its use.
+        """Say whether the device's health decides on the device's use.
 
         After a rescue the limits of health are not asked again: the device's clock may not be set yet.
         """

@@ -1,7 +1,7 @@
-"""Decide which rung of the recovery ladder a device climbs next, and whether now; pure.
+"""Decide on the next rung of the recovery ladder for a device, and whether now; pure.
 
-Only a device under an exclusive lease is restarted, rebooted, cycled or quarantined. A command that collects or
-cancels does none of that. See `orchestrator.domain.recovery` and docs/decisions/0012-recovery-ladder.md.
+Only a device under an exclusive lease is restarted, rebooted, cycled or quarantined. A collecting or cancelling command
+does neither. See `orchestrator.domain.recovery` and docs/decisions/0012-recovery-ladder.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RESCUABLE = (*ANSWERS, NoAnswer, LinkLost, PowerSwitchFailed)
 
 
 def next_rung(part: DevicePart, failure: DeviceError) -> Rung | None:
-    """Return the next rung that may help against a failure; None where nothing is left to try."""
+    """Return the next rung against a failure, or None with no rung left to try."""
     # A lost gateway says nothing about the device, though it is a lost link by class.
     may_help = isinstance(failure, RESCUABLE) and not isinstance(failure, GatewayLost)
     if not (part.measures and part.hold is Hold.EXCLUSIVE and may_help):
@@ -44,7 +44,7 @@ def next_rung(part: DevicePart, failure: DeviceError) -> Rung | None:
 
 
 def wants_rescue(part: DevicePart, failure: DeviceError) -> bool:
-    """Say whether a reboot or a power cycle is left that may help against a failure."""
+    """Say whether a reboot or a power cycle against a failure is left."""
     return next_rung(part, failure) not in (None, Rung.QUARANTINE)
 
 
@@ -54,10 +54,10 @@ def needs_witness(failure: DeviceError, network: Network) -> bool:
 
 
 def is_believed(part: DevicePart, failure: DeviceError, rung: Rung, network: Network) -> bool:
-    """Say whether the device has failed, rather than the network of this side.
+    """Say whether the device has failed, rather than the controller's network.
 
-    The only networked device of a run has no witness. Such a device may be rescued. A quarantine also asks that the
-    device did not come back from a rescue.
+    The only networked device of a run has no witness. Such a device may be rescued. A quarantine also asks for a
+    rescue without success.
     """
     if isinstance(failure, ANSWERS) or network is Network.WITNESSED:
         return True
@@ -68,14 +68,14 @@ def is_believed(part: DevicePart, failure: DeviceError, rung: Rung, network: Net
 def has_restart_left(part: DevicePart) -> bool:
     """Say whether a restart of the runner is left to try.
 
-    A runner that fails again on a new log is left to the next command.
+    A runner failing again on a new log is left to the next command.
     """
     allowed = part.device.recovery.restarts_max + _is_due(part)
     return not part.climb.on_new_log and part.climb.restarts < allowed
 
 
 def is_recovery(part: DevicePart) -> bool:
-    """Say whether the next restart is a rung, rather than the start that was asked for."""
+    """Say whether the next restart is a rung, rather than the command's own start."""
     return part.climb.restarts >= _is_due(part)
 
 
@@ -85,9 +85,9 @@ def _is_due(part: DevicePart) -> bool:
 
 
 def rescued(climb: Climb, *, spared: bool) -> Climb:
-    """Return the account after a rescue has been tried.
+    """Return the account after a rescue.
 
-    A device that answered before its power was cut may be cycled once more, the first time.
+    A device with an answer before the power was cut may be cycled once more, the first time.
     """
     if not spared:
         return replace(climb, cut_off=True)
@@ -104,5 +104,5 @@ def kept_out(quarantine: Quarantine) -> DeviceQuarantined:
 
 
 def readmit_hint(quarantine: Quarantine) -> str:
-    """Return the hint with the command that ends a quarantine."""
+    """Return the hint with the command for ending a quarantine."""
     return f"once it is well again: benchfleet devices readmit {quarantine.device}"

@@ -120,7 +120,7 @@ def _leave_unplanned(part: DevicePart, event: e.FactsStored) -> Change:
 
 
 def needs_plan(part: DevicePart, event: e.FactsStored) -> bool:
-    """Say whether the run begins on the device, or its plan was never recorded."""
+    """Say whether the run begins on the device, or the device's plan was never recorded."""
     return part.begins or not event.known.planned
 
 

@@ -1,4 +1,4 @@
-"""Hold the lines of a transition table, and find the line that applies."""
+"""Hold the lines of a transition table, and find the applying line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Rule:
 
 
 class Table:
-    """Keep rules in order. The first rule that applies decides."""
+    """Keep rules in order. The first applying rule decides."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self._rules: list[Rule] = []
@@ -65,7 +65,7 @@ class Table:
         return iter(self._rules)
 
     def find(self, part: DevicePart, event: Event) -> Rule | None:
-        """Return the rule that applies. Without a rule the event changes nothing."""
+        """Return the applying rule. Without a rule the event is no change."""
         for rule in self._index.get((part.stage, type(event)), ()):
             if rule.when is None or rule.when(part, event):
                 return rule
