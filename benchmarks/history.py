@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -42,6 +43,8 @@ MODELS = ("digits", "keywords", "mobilenet")
 VARIANTS = ("fp32", "fp16", "int8")
 DEVICE_PAIRS = 11
 SAMPLES = 20
+COMMAND_RUNS = 50
+"""How many runs a command stores. Some hundred commands would spend their time opening the database."""
 KERNELS = 8
 """How many kernels each device has seen in the end."""
 
@@ -58,6 +61,14 @@ class Spent:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Add the time of the block."""
+        began, cpu_began = time.perf_counter(), time.process_time()
+        yield
+        self.seconds += time.perf_counter() - began
+        self.cpu_seconds += time.process_time() - cpu_began
+
 
 @dataclass(frozen=True, slots=True)
 class _Part:
@@ -67,13 +78,20 @@ class _Part:
     plan: DevicePlan
 
 
-def build(store: Store, runs: int = RUNS) -> Spent:
-    """Store the runs, oldest first."""
+def build(opened: Callable[[], Store], runs: int = RUNS) -> Spent:
+    """Store the runs, oldest first. `opened` opens the database: each command has a store of its own."""
     spent = Spent()
     rng = random.Random(11)
-    for place in range(runs):
-        _store_run(store, place, rng, spent)
-    _regress(store, run_name(runs - 1))
+    for first in range(0, runs, COMMAND_RUNS):
+        with ExitStack() as stack:
+            store = stack.enter_context(opened())
+            for place in range(first, min(first + COMMAND_RUNS, runs)):
+                _store_run(store, place, rng, spent)
+            # A store that was written to renews statistics in the end: a part of storing.
+            with spent.counting():
+                stack.close()
+    with opened() as store:
+        _regress(store, run_name(runs - 1))
     return spent
 
 
@@ -93,15 +111,13 @@ def _store_run(store: Store, place: int, rng: random.Random, spent: Spent) -> No
     parts = [_part(name, model.name) for name in device_names()[2 * pair : 2 * pair + 2]]
     started_at = STARTED_AT + place * _RUN_INTERVAL
     logs = [_log(run, place, part, rng).arrived() for part in parts]
-    began, cpu_began = time.perf_counter(), time.process_time()
-    store.runs.create_run(sample_header(run, _SWEEP, model, started_at), model, [part.device for part in parts])
-    snapshots = store.devices.save_snapshots([(part.device, _facts(place)) for part in parts], started_at)
-    prepared = [PreparedPlan(part.plan, int(snapshots[part.device.name]), WORKER_SHA256) for part in parts]  # type: ignore[arg-type]
-    for refused in store.plans.save_plans(run, prepared).values():
-        raise refused
-    store.logs.ingest(logs)
-    spent.seconds += time.perf_counter() - began
-    spent.cpu_seconds += time.process_time() - cpu_began
+    with spent.counting():
+        store.runs.create_run(sample_header(run, _SWEEP, model, started_at), model, [part.device for part in parts])
+        snapshots = store.devices.save_snapshots([(part.device, _facts(place)) for part in parts], started_at)
+        prepared = [PreparedPlan(part.plan, int(snapshots[part.device.name]), WORKER_SHA256) for part in parts]  # type: ignore[arg-type]
+        for refused in store.plans.save_plans(run, prepared).values():
+            raise refused
+        store.logs.ingest(logs)
     spent.attempts += sum(len(part.plan.trials) for part in parts)
 
 

@@ -57,7 +57,8 @@ class Wiring:
     ) -> None:
         # In reverse order: use cases open the database first, so that sessions end while it is still open.
         self._store = self._reader = self._executor = None
-        self._opened.close()
+        # The database is told of an error: it may be the one that failed, and is then left alone.
+        self._opened.__exit__(kind, error, traceback)
 
     def inventory(self) -> Inventory:
         """Load every inventory file of the settings."""
@@ -84,7 +85,7 @@ class Wiring:
             from orchestrator.store.store import open_store
 
             self._store = open_store(self.settings.db)
-            self._opened.callback(self._store.close)
+            self._opened.push(self._store)
         return self._store
 
     def empty_store(self, clock: Callable[[], datetime]) -> Store:
@@ -105,7 +106,7 @@ class Wiring:
         finally:
             database.close()
         self._store = open_store(self.settings.db, upgrade=True, clock=clock)
-        self._opened.callback(self._store.close)
+        self._opened.push(self._store)
         return self._store
 
     @property

@@ -27,6 +27,7 @@ from orchestrator.store.records.results import ResultTable
 from orchestrator.store.records.runs import RunTable
 from orchestrator.store.records.series_runs import SeriesTable
 from orchestrator.store.schema.migrations import ensure_current
+from orchestrator.store.schema.statistics import keep_statistics
 from orchestrator.store.sql.database_clock import Clock
 from orchestrator.store.sql.engine import Database, parse_url
 
@@ -71,8 +72,16 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *raised: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        """Drop every connection. A block that stored records and ended well leaves statistics for the next questions.
+
+        After an error nothing is asked of the database, which may be the one that failed.
+        """
+        try:
+            if kind is None and "logs" in self.__dict__:
+                keep_statistics(self.database)
+        finally:
+            self.close()
 
 
 def open_store(url: str, *, upgrade: bool | None = None, clock: Clock | None = None) -> Store:
