@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import tests.effort  # noqa: F401 - registers the profile that `make check` asks for
+import tests.durability
+import tests.effort
 from orchestrator.store.store import Store, open_store
 from tests.databases import Databases, PostgresDatabases, SqliteDatabases, clear
 from tests.machines import leave_machine
@@ -16,6 +17,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.sshd import NO_STARTUP_FILES, SshServer
 
 leave_machine()
+tests.durability.do_without()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so started in the background, and inherited by commands
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -55,6 +57,13 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
 def sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> SqliteDatabases:
     """Makes databases that are files."""
     return SqliteDatabases(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def kept_sqlite_store(sqlite_databases: SqliteDatabases) -> Iterator[Store]:
+    """One open SQLite store, for suites that need no more than one kind of database."""
+    with open_store(sqlite_databases.migrated()) as opened:
+        yield opened
 
 
 @pytest.fixture

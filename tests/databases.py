@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import select
 
 from orchestrator.store.schema import tables
 from orchestrator.store.store import Store, open_store
@@ -27,11 +27,15 @@ class Databases(Protocol):
 
 def clear(store: Store) -> None:
     """Delete every row; most tables have none, and one question tells which."""
-    everything = list(reversed(tables.metadata.sorted_tables))
     with store.database.write() as connection:
-        has_rows = connection.execute(select(*(exists(select(table)) for table in everything))).one()
-        for table in (table for table, has_any in zip(everything, has_rows, strict=True) if has_any):
-            connection.execute(delete(table))
+        has_rows = connection.exec_driver_sql(_WHICH_HAVE_ROWS).one()
+        for name in (name for name, has_any in zip(_INNERMOST_FIRST, has_rows, strict=True) if has_any):
+            connection.exec_driver_sql(f'DELETE FROM "{name}"')
+
+
+# As text: a test in three begins so, and to put these statements together takes longer than to run them.
+_INNERMOST_FIRST = [table.name for table in reversed(tables.metadata.sorted_tables)]
+_WHICH_HAVE_ROWS = "SELECT " + ", ".join(f'EXISTS (SELECT 1 FROM "{name}")' for name in _INNERMOST_FIRST)
 
 
 class SqliteDatabases:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from orchestrator.driving import inbox
-from orchestrator.store.store import Store, open_store
+from orchestrator.store.store import Store
+from tests.databases import clear
 
 
 @pytest.fixture
-def store(database_file: Path) -> Iterator[Store]:
-    with open_store(str(database_file)) as opened:
-        yield opened
+def store(kept_sqlite_store: Store) -> Store:
+    """A store without any rows. One stays open, because every engine compiles each statement anew."""
+    clear(kept_sqlite_store)
+    return kept_sqlite_store
 
 
 @pytest.fixture(autouse=True)

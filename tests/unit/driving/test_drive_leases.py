@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -32,7 +31,7 @@ from orchestrator.driving.identity import ControllerIdentity
 from orchestrator.reporting.live.progress import SilentDisplay
 from orchestrator.services.runs.show import details_of
 from orchestrator.store.schema import tables
-from orchestrator.store.store import Store, open_store
+from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import (
     FACTS,
     STARTED_AT,
@@ -63,11 +62,10 @@ BOB = LeaseRequest("bob@ws2", "pid 200", "run-2", None, 60.0)
 
 
 @pytest.fixture
-def store(database_file: Path) -> Iterator[Store]:
-    with open_store(str(database_file)) as opened:
-        for run in (RUN, "run-2"):
-            opened.runs.create_run(sample_header(run, SWEEP, MODEL), MODEL, [PI, HAT])
-        yield opened
+def store(store: Store) -> Store:
+    for run in (RUN, "run-2"):
+        store.runs.create_run(sample_header(run, SWEEP, MODEL), MODEL, [PI, HAT])
+    return store
 
 
 class Listener(SilentDisplay):

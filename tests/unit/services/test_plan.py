@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 
@@ -13,7 +12,7 @@ from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
 from orchestrator.execution.base import Executor
 from orchestrator.services.runs.plan import Planning, plan_sweep
 from orchestrator.services.runs.prepare import SweepPlanner
-from orchestrator.store.store import Store, open_store
+from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import (
     FACTS,
     STARTED_AT,
@@ -29,11 +28,10 @@ MODEL, SWEEP = sample_model(), sample_sweep()
 
 
 @pytest.fixture
-def store(database_file: Path) -> Iterator[Store]:
-    with open_store(str(database_file)) as opened:
-        for device in DEVICES:
-            save_snapshot(opened, device, Facts(FACTS), STARTED_AT)
-        yield opened
+def store(store: Store) -> Store:
+    for device in DEVICES:
+        save_snapshot(store, device, Facts(FACTS), STARTED_AT)
+    return store
 
 
 class Planner:

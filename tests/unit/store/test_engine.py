@@ -15,6 +15,7 @@ from orchestrator.store.console.readonly import open_console
 from orchestrator.store.sql.engine import Database, parse_url, redacted
 from orchestrator.store.sql.errors import from_driver
 from orchestrator.store.store import open_store
+from tests import durability
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_without_psycopg_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_sqlite_keeps_what_it_acknowledged(tmp_path: Path) -> None:
-    with open_store(str(tmp_path / "a.db")) as store, store.database.read() as connection:
+    with durability.kept(), open_store(str(tmp_path / "a.db")) as store, store.database.read() as connection:
         pragmas = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")

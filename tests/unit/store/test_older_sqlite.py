@@ -8,23 +8,20 @@ from pathlib import Path
 import pytest
 
 from orchestrator.store.schema.views import VIEWS
-from orchestrator.store.store import open_store
 
 NEWER = ("->", "->>", "json_error_position", "unixepoch", "concat", "concat_ws", "string_agg", "octet_length")
 """Functions and operators that SQLite got with 3.38 and later."""
 
 
 @pytest.fixture
-def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+def connection(database_file: Path) -> Iterator[sqlite3.Connection]:
     """A database of this version, in which nothing newer than SQLite 3.37 can be used."""
 
     def authorize(action: int, _first: str | None, name: str | None, *_rest: object) -> int:
         is_newer = action == sqlite3.SQLITE_FUNCTION and name in NEWER
         return sqlite3.SQLITE_DENY if is_newer else sqlite3.SQLITE_OK
 
-    file = tmp_path / "benchfleet.db"
-    open_store(str(file)).close()
-    with closing(sqlite3.connect(file)) as opened:
+    with closing(sqlite3.connect(database_file)) as opened:
         opened.set_authorizer(authorize)
         yield opened
 
