@@ -12,6 +12,16 @@ from orchestrator.domain.errors import ExitCode
 
 _OVER_TIME = examples("benchfleet compare last --against last-before --fail-on-regression", title="Over time:") + "\n\n"
 
+Other = Annotated[str | None, typer.Argument(metavar="[OTHER]", help="The run to compare with, as --against has it.")]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        metavar="VALUE",
+        help="What all others are compared with. Default: the variant that all others were made from.",
+        show_default=False,
+    ),
+]
 Against = Annotated[
     str | None,
     typer.Option(
@@ -82,18 +92,8 @@ def add_to(app: typer.Typer) -> None:
 def compare(
     call: Call,
     run: RunName,
-    other: Annotated[
-        str | None, typer.Argument(metavar="[OTHER]", help="The run to compare with, as --against has it.")
-    ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(
-            "--base",
-            metavar="VALUE",
-            help="What all others are compared with. Default: the variant that all others were made from.",
-            show_default=False,
-        ),
-    ] = None,
+    other: Other = None,
+    base: Base = None,
     by: Annotated[
         str | None,
         typer.Option(

@@ -20,6 +20,7 @@ from orchestrator.cli.options import (
     examples,
     shares,
 )
+from orchestrator.domain.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="List, show, follow, resume and cancel runs.")
 
@@ -43,13 +44,40 @@ def list_(
         typer.echo("no run yet; benchfleet run SWEEP makes the first one (or is it another --db?)", err=True)
 
 
-@app.command("show", epilog=examples("benchfleet runs show last"))
+@app.command(
+    "show",
+    epilog=examples("benchfleet runs show last --cell 'device=pi-03,variant=int8'", title="A cell in full:")
+    + "\n\n"
+    + examples("benchfleet runs show last"),
+)
 @shares(DATABASE, has_cases=True)
-def show_(call: Call, run: RunName) -> None:
+def show_(
+    call: Call,
+    run: RunName,
+    cell: Annotated[
+        str | None,
+        typer.Option(
+            "--cell",
+            metavar="RULE",
+            help="Instead, every attempt of these cells with its conditions, the distribution of raw samples, and how "
+            "to measure the cell again; such as 'device=pi-03,variant=int8', and globs work.",
+            show_default=False,
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", metavar="NAME", help="With --cell: which metric.  [default: latency]"),
+    ] = None,
+) -> None:
     """Show a run: devices, results, and what is missing and why.
 
-    Exits 3 if anything is missing, 4 if no device could be used.
+    Exits 3 if anything is missing, 4 if no device could be used. With --cell it exits 0 if there is such a cell.
     """
+    if cell is not None:
+        _show_cells(call, run, cell, metric or "latency")
+        return
+    if metric is not None:
+        raise ConfigError("--metric goes with --cell alone", "benchfleet compare RUN --metric NAME compares cells")
     from orchestrator.bootstrap import Wiring
     from orchestrator.services.runs.show import show
 
@@ -57,6 +85,18 @@ def show_(call: Call, run: RunName) -> None:
         details = show(run, wiring.store)
     show_run(details, call)
     leave(details.exit_code)
+
+
+def _show_cells(call: Call, run: str, cell: str, metric: str) -> None:
+    if call.format == "junit":
+        raise ConfigError("--cell has no junit output", "a cell's attempts are no cases; --format csv lists them")
+    from orchestrator.bootstrap import Wiring
+    from orchestrator.reporting.reports.cell_details import cells_report
+    from orchestrator.services.runs.cell import CellRequest, show_cells
+
+    with Wiring(call.settings()) as wiring:
+        found = show_cells(CellRequest(run, cell, metric), wiring)
+    call.show(cells_report(found))
 
 
 @app.command(epilog=examples("benchfleet runs follow last"))
@@ -109,7 +149,6 @@ def resume(
 
     Reattaches to devices at work, collects their results, and runs the missing trials.
     """
-    from orchestrator.domain.errors import ConfigError
     from orchestrator.services.runs import pick_up
     from orchestrator.services.runs.extend import read_more_trials
 

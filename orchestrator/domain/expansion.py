@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from orchestrator.domain.cpus import parse_cpus
+from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.runtime import RuntimeSpec
 from orchestrator.domain.sweep import Setting, Sweep, setting_text, setting_texts
 
@@ -59,6 +60,26 @@ def is_in_grid(sweep: Sweep, device: str, cell: GridCell) -> bool:
 
 def _values_of(cell: GridCell, device: str) -> dict[str, Setting]:
     return {"device": device, "variant": cell.variant, "runtime": cell.runtime.label, **cell.settings}
+
+
+def read_rule(text: str, option: str) -> Mapping[str, str]:
+    """Read a rule of names and globs, such as `variant=int8,threads=1`. Raise ConfigError for a text that is none."""
+    rule = dict(part.strip().partition("=")[::2] for part in text.split(","))
+    if not all(key and value for key, value in rule.items()):
+        raise ConfigError(f"{option} {text!r} names no cell", f"such as {option} 'variant=int8,threads=1'")
+    return rule
+
+
+def rule_for(device: str, label: str) -> str:
+    """Return the rule that names one cell, given in words, on a device. Signs with a meaning in rules are escaped."""
+    variant, runtime, settings = coordinates_of(label)
+    values = {"device": device, "variant": variant, "runtime": runtime, **settings}
+    return ",".join(f"{key}={_literal(setting_text(value))}" for key, value in values.items())
+
+
+def _literal(text: str) -> str:
+    # A comma would end the part: there any sign may stand.
+    return "".join(f"[{sign}]" if sign in "*?[" else "?" if sign == "," else sign for sign in text)
 
 
 def names_cell(rules: Iterable[Mapping[str, Setting]], device: str, label: str) -> bool:

@@ -381,6 +381,10 @@ class Roles(Protocol):
     def builds(self) -> BuildRecords:
         """Return the role for what runs measured on."""
 
+    @property
+    def cells(self) -> Cells:
+        """Return the role for single cells of a run."""
+
 
 class SqlConsole(Protocol):
     """Answer SQL typed by people. Implementations are unable to write."""

@@ -56,6 +56,7 @@ class Store:
         self.annotations = AnnotationTable(database)
         self.series = SeriesTable(database)
         self.builds = BuildTable(database)
+        self.cells = CellTable(database)
 
     @cached_property
     def logs(self) -> LogIngest:
@@ -111,7 +112,6 @@ class Reader(Store):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.fleet = FleetTable(database)
-        self.cells = CellTable(database)
         self.watch = WatchTable(database)
         self.lineages = LineageTable(database)
 

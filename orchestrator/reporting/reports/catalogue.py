@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.reporting.reports.annotations import ANNOTATED
 from orchestrator.reporting.reports.baselines import LEVELS
 from orchestrator.reporting.reports.bisection import BISECTED
+from orchestrator.reporting.reports.cell_details import CELLS
 from orchestrator.reporting.reports.cleaning import CLEAN
 from orchestrator.reporting.reports.comparison import COMPARE
 from orchestrator.reporting.reports.database import DATABASE, DEMO
@@ -49,6 +50,7 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "models build": BUILT,
     "runs list": RUN_LIST,
     "runs show": RUN,
+    "runs show --cell": CELLS,
     "runs follow": RUN,
     "runs resume": RUN,
     "runs cancel": RUN,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.expansion import read_rule
 from orchestrator.domain.nearest import did_you_mean
 from orchestrator.domain.series import Series
 from orchestrator.domain.sweep import setting_text
@@ -43,16 +44,16 @@ def _matching(text: str, records: SeriesRecords) -> Sequence[Series]:
         return records.find_series(ids=[int(text)]) if len(text) <= 18 else ()
     if _BETWEEN in text:
         return [one for one in records.find_series(device=text.partition(_BETWEEN)[0]) if one.label == text]
-    rule = _read_rule(text)
+    rule = _rule(text)
     candidates = records.find_series(device=_exact(rule, "device"), variant=_exact(rule, "variant"))
     return [one for one in candidates if _fits(rule, one)]
 
 
-def _read_rule(text: str) -> Mapping[str, str]:
-    rule = dict(part.strip().partition("=")[::2] for part in text.split(","))
-    if not all(key and value for key, value in rule.items()):
-        raise ConfigError(f"{text!r} names no series", _FORMS)
-    return rule
+def _rule(text: str) -> Mapping[str, str]:
+    try:
+        return read_rule(text, "")
+    except ConfigError:
+        raise ConfigError(f"{text!r} names no series", _FORMS) from None
 
 
 def _exact(rule: Mapping[str, str], name: str) -> str | None:

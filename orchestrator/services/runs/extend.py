@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.expansion import coordinates_of, names_cell
+from orchestrator.domain.expansion import coordinates_of, names_cell, read_rule
 from orchestrator.domain.nearest import all_known, did_you_mean
 from orchestrator.domain.plan.document import ShippedJob, planned_jobs
 from orchestrator.domain.plan.extend import ExtendedPlan, extend_plan, extensions, planned_per_job
@@ -47,7 +47,7 @@ def read_more_trials(trials: str, cells: Sequence[str] = ()) -> MoreTrials:
             f"--trials {trials!r} is no number of trials",
             f"+3 adds three trials to each cell, and 8 brings each cell to eight in all; at most {TRIALS_MAX}",
         )
-    return MoreTrials(int(found[2]), bool(found[1]), tuple(_read_rule(text) for text in cells))
+    return MoreTrials(int(found[2]), bool(found[1]), tuple(read_rule(text, "--cells") for text in cells))
 
 
 def extend_run(record: RunRecord, wanted: MoreTrials, devices: Collection[str], store: Roles, show: RunDisplay) -> None:
@@ -127,13 +127,6 @@ def _all_plans(record: RunRecord, store: Roles) -> Sequence[bytes]:
 
 def _is_wanted(wanted: MoreTrials, device: str, job: ShippedJob) -> bool:
     return not wanted.cells or names_cell(wanted.cells, device, job.label)
-
-
-def _read_rule(text: str) -> Mapping[str, str]:
-    rule = dict(part.strip().partition("=")[::2] for part in text.split(","))
-    if not all(key and value for key, value in rule.items()):
-        raise ConfigError(f"--cells {text!r} names no cell", "such as --cells 'variant=int8,threads=1'")
-    return rule
 
 
 def _no_cell(wanted: MoreTrials, documents: Mapping[str, bytes]) -> ConfigError:

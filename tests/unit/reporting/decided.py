@@ -9,9 +9,13 @@ from orchestrator.domain.annotation import Annotation
 from orchestrator.domain.baseline import Baseline, BaselineKind
 from orchestrator.domain.bisection import Answer, Bisection, Outcome, Replaces, Step
 from orchestrator.domain.build import FactChange
+from orchestrator.domain.cell_details import AttemptDetails, CellDetails, Summary
+from orchestrator.domain.cell_distribution import Bin, CellInMetric, Histogram
+from orchestrator.domain.measurement import Cell
 from orchestrator.domain.metric import Unit
 from orchestrator.domain.regression import Direction, Figures, Regression, RegressionEvent, RegressionState
 from orchestrator.domain.regression_details import RegressionDetails
+from orchestrator.domain.run import TrialState
 from orchestrator.domain.run_difference import BytesChange, BytesKind, DeviceDifference, RunDifference
 from orchestrator.domain.series import Series
 from orchestrator.domain.series_history import (
@@ -140,4 +144,78 @@ DIFFERENCE = RunDifference(
     ),
     ("coral-01",),
     ("coral-02", "gate"),
+)
+
+
+def _attempt(index: int, ordinal: int, invalid: tuple[str, ...] = (), failure: str | None = None) -> AttemptDetails:
+    good = not invalid and failure is None
+    summary = Summary("latency_ns", 41_900.0, 400, None, None, 42_300.0, None, 4e4, 5e4, "rapl " + HOSTILE)
+    return AttemptDetails(
+        id=10 * index + ordinal,
+        trial=f"abc.{index}",
+        kind="measure" if index else "preflight",
+        trial_index=index,
+        trial_state=TrialState.MEASURED,
+        ordinal=ordinal,
+        outcome="failed" if failure else "ok",
+        counted=good,
+        invalid=invalid,
+        failure=failure,
+        stderr=None,
+        started_at=BEGAN,
+        finished_at=BEGAN,
+        duration_ns=2_600_000_000,
+        before={"temperature_c": 48.5, "cpu_mhz": 1800.0, "load_1m": "\x1b[2J", "throttled": False},
+        after={"temperature_c": 51.0, "cpu_mhz": 1800.0, "load_1m": True},
+        exclusive=True,
+        runtime={},
+        metrics={"latency_ns": summary} if good and index else {},
+        power=None,
+    )
+
+
+_DETAILS = CellDetails(
+    job=5,
+    series=7,
+    cell=Cell("20240601-k3f9", "pi-03", "digits", "int8", "exec/" + HOSTILE, {}),
+    label="int8 · exec/" + HOSTILE,
+    artifact_sha256="0" * 64,
+    artifact_format="tflite",
+    size_bytes=6910,
+    precision="int8",
+    made="post-training",
+    parent="fp32",
+    attempts=(
+        _attempt(0, 1),
+        _attempt(1, 1),
+        _attempt(2, 1, ("too-hot " + HOSTILE,)),
+        _attempt(2, 2, failure="died " + HOSTILE),
+    ),
+    trials={TrialState.MEASURED: 1, TrialState.FAILED: 1},
+    skipped=None,
+    earlier=None,
+    later=None,
+)
+CELL = CellInMetric(
+    _DETAILS,
+    "latency_ns",
+    Unit.NANOSECONDS,
+    Histogram(
+        "latency_ns",
+        (1, 3),
+        (Bin(41_000.0, 42_000.0, (300, 250)), Bin(42_000.0, 43_000.0, (99, 0)), Bin(43_000.0, 9.1e6, (1, 0))),
+        650,
+        41_900.0,
+        42_300.0,
+        None,
+    ),
+    None,
+    (f"benchfleet runs resume 20240601-k3f9 --trials +1 --cells 'device=pi-03,variant=int8,runtime=exec/{HOSTILE}'",),
+)
+UNSAMPLED = replace(
+    CELL,
+    details=replace(_DETAILS, attempts=(_attempt(0, 1),)),
+    histogram=None,
+    unsampled="no trial counts",
+    commands=(),
 )

@@ -23,6 +23,7 @@ from orchestrator.reporting.report import Report
 from orchestrator.reporting.reports.annotations import annotations_report
 from orchestrator.reporting.reports.baselines import levels_report
 from orchestrator.reporting.reports.bisection import bisection_report
+from orchestrator.reporting.reports.cell_details import cells_report
 from orchestrator.reporting.reports.cleaning import cleaning_report
 from orchestrator.reporting.reports.comparison import comparison_report
 from orchestrator.reporting.reports.database import demo_report, schema_report
@@ -97,6 +98,7 @@ REPORTS: Mapping[str, Report] = {
         )
     ),
     "compare": comparison_report(samples.COMPARISON),
+    "cell": cells_report((decided.CELL, decided.UNSAMPLED)),
     "env-diff": difference_report(decided.DIFFERENCE),
     "history": history_report((decided.HISTORY, decided.SHORT)),
     "devices": devices_report(

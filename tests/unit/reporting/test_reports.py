@@ -15,6 +15,7 @@ from orchestrator.domain.health import judge_health
 from orchestrator.domain.measurement import Cell, CellResult
 from orchestrator.domain.run_details import RunDetails
 from orchestrator.reporting.tables.bisection import bisection_view
+from orchestrator.reporting.tables.cell_details import cells_view
 from orchestrator.reporting.tables.cleaning import clean_report
 from orchestrator.reporting.tables.compare import CompareView
 from orchestrator.reporting.tables.compare_metrics import MetricsView
@@ -60,6 +61,7 @@ REPORTS: dict[str, RenderableType] = {
     "baseline": level_table(decided.LEVELS),
     "regressions": regression_table([decided.REGRESSION, decided.SUSPECTED]),
     "regression": regression_view(decided.LIFE),
+    "cell": cells_view((decided.CELL, decided.UNSAMPLED)),
     "env-diff": difference_view(decided.DIFFERENCE),
     "history": history_view((decided.HISTORY, decided.SHORT)),
     "bisect": bisection_view(decided.BISECTION),
