@@ -65,6 +65,7 @@ class RatioEstimate:
         if self.error is None or self.freedom is None:
             return None
         room = math.log1p(min_effect) - abs(math.log(self.ratio))
+        # Sides without any noise are known for certain: t would be 0 / 0.
         if self.error == 0:
             return 0.0 if room > 0 else 1.0
         return float(scipy.special.stdtr(self.freedom, -room / self.error))

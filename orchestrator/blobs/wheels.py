@@ -24,6 +24,7 @@ _VERSION_HINT = "check the version that the sweep names, and that the package in
 
 _BOX = re.compile(r"[×│╰╭├─▶]+")
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
+# uv and pip tell their reasons in words alone.
 _NO_WHEELS_OF = re.compile(r"Because ([\w.-]+)[=>]=(\S+) has no (?:usable )?wheels", re.IGNORECASE)
 _AVAILABLE_TAGS = re.compile(r"only found wheels for `([\w.-]+)` \(v\S+\) with the following [\w ]+ tags?: ([`\w, ]+)")
 _PIP_FETCH_FAILED = re.compile(r"Could not fetch URL \S+ (.+?) - skipping")
@@ -59,6 +60,7 @@ def install_wheels(request: WheelRequest, folder: Path) -> None:
         if done.returncode:
             raise uv_failure(request, done.returncode, done.stderr)
     else:
+        # A `user = true` of pip's settings contradicts --target.
         done = _run(pip_command(request, tree), {"PIP_USER": "0"})
         if done.returncode:
             raise pip_failure(request, done.stdout + done.stderr)

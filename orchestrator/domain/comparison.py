@@ -259,10 +259,12 @@ class Comparison:
         yield self._alone(self.metric, self.groups, self.min_effect)
         for place, metric in enumerate(self.further):
             groups = tuple(_in_further(group, place) for group in self.groups)
+            # The rows know what was asked for, which may not be the metric's own smallest change.
             effects = {row.metrics[place].min_effect for row in self.rows}
             yield self._alone(metric, groups, effects.pop() if effects else metric.min_effect)
 
     def _alone(self, metric: Metric, groups: Iterable[ComparisonGroup], min_effect: float) -> Comparison:
+        # Commands and overall reasons are about the whole, and would be told once for each metric.
         own = tuple(replace(group, rows=tuple(_without_further(row) for row in group.rows)) for group in groups)
         return replace(self, metric=metric, groups=own, min_effect=min_effect, further=(), commands=(), overall=())
 
@@ -284,6 +286,7 @@ class Comparison:
 
 def _without_further(row: ComparisonRow) -> ComparisonRow:
     """Return a row without further metrics, and without the reasons of further metrics."""
+    # A row's reasons are of all metrics together.
     others = {reason for one in row.metrics for reason in one.reasons}
     return replace(row, metrics=(), reasons=tuple(reason for reason in row.reasons if reason not in others))
 
@@ -291,6 +294,7 @@ def _without_further(row: ComparisonRow) -> ComparisonRow:
 def _in_further(group: ComparisonGroup, place: int) -> ComparisonGroup:
     """Return a group in one of the further metrics."""
     rows = tuple(_as_row(row, row.metrics[place]) for row in group.rows)
+    # Any row would do: all rows of a group have the same base.
     return replace(group, base=group.rows[0].metrics[place].base if group.rows else group.base, rows=rows)
 
 

@@ -159,6 +159,7 @@ class NightCell:
     def group(self) -> str:
         """Return the common key of cells with a common move on a device."""
         direction = {True: "up", False: "down", None: ""}[self.slower]
+        # Acknowledged cells apart from others: a group fails the night as a whole, or not at all.
         return "|".join((self.cell.device, self.metric, self.verdict.value, direction, "known" if self.known else ""))
 
 

@@ -86,6 +86,7 @@ class DeviceLeases:
                 self._waiting[device.name] = (device, answer.waiting)
         if self._held:
             self._renewals.begin()
+        # Each look renews the place, which must not run out between two looks.
         self._ask_at = self._clock() + min(POLL_S, self._renewal_s) if self._waiting else math.inf
         return answers
 
@@ -138,9 +139,11 @@ class DeviceLeases:
     def leave_running(self, device: str, longest_s: float) -> None:
         """Let a lease last for `longest_s` more, without renewals: the device goes on by itself."""
         lease = self._held.get(device)
+        # A shared lease started no runner: there is nothing to be kept for.
         if lease is None or not lease.exclusive:
             self.end(device)
             return
+        # No controller is there to renew: the lease must outlast the plan by itself.
         self._left[lease.id] = self._identity.lease_s + longest_s
         self._going_on.add(lease.id)
         self._drop(device)

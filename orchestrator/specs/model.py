@@ -124,6 +124,7 @@ def load_model(directory: Path, verify: bool = True) -> Model:
     changed = tuple(_changed_files(section, directory)) if verify else ()
     if changed:
         raise ConfigError(refuse(document, changed).message, hint=f"benchfleet models verify {directory}")
+    # Without links: a run records the folder, and a resume looks there.
     return _model(section, directory.resolve())
 
 

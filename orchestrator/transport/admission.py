@@ -111,6 +111,7 @@ class Gate:
         self._pace = Pace(first)
         self._doors: dict[str, Bound] = {}
         self._waiting: list[Turn] = []
+        # Slow turns stay here until they are left, though they keep no other turn from beginning.
         self._under_way: list[Turn] = []
         self._number = 0
         self._next_slow_at = 0.0
@@ -195,6 +196,7 @@ class Gate:
         """
         with self._lock:
             now = self._pass_time()
+            # After a pause: what the machine could serve some time ago says little of now.
             if not self._under_way and not self._waiting:
                 self._pace.restart(now)
             if door is not None:
@@ -219,6 +221,7 @@ class Gate:
             self._under_way.remove(turn)
             if succeeded and turn.opened_at is not None:
                 took_s = now - turn.opened_at
+                # A moving mean, so that a machine that grows busy moves the bound of slow turns with it.
                 self._usual_s += (took_s - self._usual_s) / 8 if self._usual_s else took_s
             if succeeded and self._waiting:  # with an empty queue, the limit was not what bounded the turns
                 (self._pace if turn.door is None else self._doors[turn.door]).succeeded(now)
@@ -262,6 +265,7 @@ class Gate:
     def _others_s(self, turn: Turn, now: float) -> float:
         """Return the seconds since the turn was asked for that other turns took: the queue, and shared seconds."""
         if turn not in self._under_way:
+            # Never called: the whole wait was the queue.
             return now - turn.entered_at
         shared_s = 0.0 if turn.opened_at is None else now - turn.opened_at - (self._own_s - turn.own_began_s)
         return turn.began_at - turn.entered_at + shared_s

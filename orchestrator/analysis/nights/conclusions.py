@@ -100,6 +100,7 @@ def _of_suspect(one: Subject, place: int, found: Judged, rerun: RatioEstimate | 
     outcome = found.outcome
     if one.baseline is None:
         return Finding(V.SUSPECTED, "suspected by its history, and there is no baseline to rerun", undecided=True)
+    # A rerun of the same bytes on both sides has nothing to show.
     if one.baseline.identical:
         if one.environment is not None:
             words = f"identical bytes, and another environment: {one.environment}"
@@ -137,6 +138,7 @@ def _of_opened(one: Subject, place: int, first: FirstLook, outcome: Outcome, rer
         return Finding(V.FIXED, "the bytes and the value of the baseline again")
     if one.baseline.obstacle is not None:
         return replace(still, reason=f"seems gone, and the baseline cannot be rerun: {one.baseline.obstacle}")
+    # Without a rerun the regression is as far from the baseline as ever.
     moved = math.log(rerun.ratio) * math.copysign(1.0, one.opened.change) if rerun is not None else math.inf
     # The rerun is against the regressed level: gone means nearer to the baseline than to that level.
     if outcome.confirmed[place] and moved < abs(one.opened.change) / 2:

@@ -213,6 +213,7 @@ def values(cell: NightCell) -> str:
 def baseline_value(cell: NightCell) -> float | None:
     """Return the baseline's value behind the ratio of a cell, or the history's expectation."""
     if cell.estimate is not None and cell.value is not None and cell.estimate.ratio > 0:
+        # By the ratio: after a rerun `expected` is still the history's, another number than the rerun's baseline.
         return cell.value / cell.estimate.ratio
     return cell.expected
 

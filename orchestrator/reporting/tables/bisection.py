@@ -38,6 +38,7 @@ def step_line(search: Bisection) -> str:
     """Return the line for after the newest step."""
     step = search.steps[-1]
     name = clean(search.candidates[step.index])
+    # A step without figures has no ratio, and no sign for an absent one at the end of a sentence.
     return f"step {len(search.steps)}: {name}: {step.answer.value} ({clean(step.reason)}) {_ratio(step)}".rstrip(
         f" {ABSENT}"
     )

@@ -120,6 +120,7 @@ class MetricsView:
 
     def _legend(self) -> Iterator[Text]:
         comparison = self.comparison
+        # A size is certain, and never different by chance.
         count = sum(metric.name != SIZE_METRIC for metric in comparison.metrics)
         effects = dict.fromkeys(
             f"{_short(part.metric)} {numbers.percent(part.min_effect)}" for part in comparison.in_each_metric()

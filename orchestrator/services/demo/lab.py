@@ -203,6 +203,7 @@ class Lab:
         """Return the cells of each model. Few cells are of few models, so there are variants to compare."""
         count = min(len(_MODELS), max(1, self._series // _CELLS_BY_MODEL_MIN))
         shares = [self._series // count + (place < self._series % count) for place in range(count)]
+        # Few cells are of few models, and the other models stay without.
         return {model: _grid(model)[:share] for model, share in zip(_MODELS, shares, strict=False)}
 
     def sweep(self, model: DemoModel, seed: int, only: Sequence[Mapping[str, Any]] = ()) -> Sweep:

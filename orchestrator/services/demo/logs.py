@@ -125,6 +125,7 @@ class _Trials:
         self._story, self._device, self._night, self._dice, self._bank = story, device, night, dice, bank
         self._governor = story.facts(device, night)["governor"]
         self._hot = story.hot_share(device, night)
+        # Some nights have samples enough for the tails that pages show.
         self._samples = SAMPLES_OF_LONG_NIGHTS if night % 7 == 6 else SAMPLES
         self._levels: dict[DemoCell, float] = {}
         # What shifts all of a device's figures in one night.
@@ -156,6 +157,7 @@ class _Trials:
         if self._dice.random() < self._story.failed_share:
             return self._failed(FailureKind.TIMEOUT, "no result within 120 s", None)
         hot = self._dice.random() < self._hot
+        # Heat makes an attempt slow, which is why hot attempts do not count.
         level = self._level(cell) * self._dice.gauss(1.0, self._device.kind.noise) * (1.12 if hot else 1.0)
         samples = self._bank.samples(level, self._samples, self._dice)
         self.median_ns = float(median(samples))

@@ -145,6 +145,7 @@ class NightMaker:
         """Compare each cell with its level, and rerun cells of slower looks."""
         suspects: list[tuple[Key, Rebuild | None]] = []
         dice = self._story.dice("doubt", run.run)
+        # Of runs, not of cells: a large lab has no more false suspicions than a small one.
         doubt = _DISMISSED_SHARE / len(self._story.lab.devices) / len(run.cells)
         for name, cell, job in _cells_of(run):
             key = (name, cell)
@@ -215,6 +216,7 @@ class NightMaker:
         """Let people settle due regressions."""
         for key, standing in list(self._standing.items()):
             rebuild = standing.rebuild
+            # A fix comes by the next build, and nobody decides on a regression that stays confirmed.
             if night.number < rebuild.settled or rebuild.end in (S.FIXED, S.CONFIRMED) or standing.known:
                 continue
             who = _PEOPLE[standing.regression % len(_PEOPLE)]
@@ -223,6 +225,7 @@ class NightMaker:
                 standing.known = True
                 continue
             self._standing.pop(key)
+            # Accepted or invalid: the next value is the level.
             self._levels.pop(key, None)
 
     def _night_moves(self, regression: int, to: RegressionState, night: _Night, reason: str) -> None:

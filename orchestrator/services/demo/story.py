@@ -101,6 +101,7 @@ class Story:
 
     def dice(self, *names: object) -> random.Random:
         """Return separate random numbers for each list of names, equal for equal seeds."""
+        # By name, so that a further draw for one thing changes no other thing.
         return random.Random("/".join(map(str, (self.seed, *names))))  # noqa: S311 - figures, not secrets
 
     @cached_property

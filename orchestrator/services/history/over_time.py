@@ -128,6 +128,7 @@ def _baseline(series: Series, metric: str, points: Sequence[HistoryPoint], store
         return None
     if not any(point.run == level.run for point in points):  # it may be older than the window
         points = points_of(store.series.runs_of(series.id, metric, Window(run=level.run))[0])
+    # A pinned run need not have every metric.
     value = next((point.value for point in points if point.run == level.run), None)
     return HistoryBaseline(level.name, level.run, level.kind, value)
 

@@ -73,6 +73,7 @@ class Subjects:
         return Subject(
             key,
             worse=-1,
+            # The drop of an accuracy has a bound of its own.
             min_effect=0.0,
             baseline=None if side is None else self._side(side, first, tonight, job),
             environment=self._environment(tonight, first, side),
@@ -143,6 +144,7 @@ class Subjects:
             return BaselineSide(cell.run, night, trials, identical=False, obstacle="its plan is not on record")
         content = content_of(job)
         identical = content == content_of(tonight.job)
+        # Identical bytes are never rerun, so that their contents may be gone.
         hindered = None if identical else obstacle(job, tonight.job, self.blobs)
         return BaselineSide(cell.run, night, trials, identical, hindered, content)
 

@@ -56,6 +56,7 @@ def compare_run(request: CompareRequest, wiring: HasRecords) -> Comparison:
         by = request.by or "variant"
         found = _compared(request, results, (run,), lambda options: compare(results, run, by, request.base, options))
         return replace(found, commands=settling_commands(found))
+    # A baseline's name before a run's id: the first begins with a letter, the second with a digit.
     bad, levels = _bad_devices(record), wiring.store.baselines.levels(against)
     if levels:
         runs = {level.run for level in levels if level.superseded_at is None}
@@ -133,6 +134,7 @@ def _end_of(text: str) -> datetime | None:
     if not _DATED.match(text):
         return None
     try:
+        # The end of the day: a run of that day counts.
         return datetime.combine(date.fromisoformat(text) + timedelta(days=1), datetime.min.time(), UTC)
     except (ValueError, OverflowError):
         pass

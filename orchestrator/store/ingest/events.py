@@ -209,6 +209,7 @@ def as_garbage(event: Mapping[str, Any], reason: str) -> dict[str, Any]:
 
 def _moment(at_unix_ns: object) -> datetime | None:
     """Return the device's time to the microsecond. Return None for a time out of range, or for none at all."""
+    # Not isinstance, since True is an int.
     if type(at_unix_ns) is not int:
         return None
     try:
@@ -255,6 +256,7 @@ def _trial_finished(fields: Fields) -> TrialFinished:
         job=fields.name("job"),
         attempt=fields.integer("attempt", 1, INT32_MAX),
         ok=ok,
+        # The outcome decides: a failure beside an ok would make a counted attempt with a reason against it.
         failure=None if failure is None or ok else _failure(failure),
         duration_ns=fields.optional("duration_ns", fields.integer),
         conditions=fields.optional("conditions", fields.document),

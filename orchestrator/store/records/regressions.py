@@ -87,6 +87,7 @@ class RegressionTable:
             true() if states is None else t.regression.c.state.in_([state.value for state in states]),
         )
         with self._database.read() as connection:
+            # Read in the order of ids, which is the order of locks too.
             return _read(connection, wanted)[::-1]
 
     def events(self, regression: int) -> Sequence[RegressionEvent]:

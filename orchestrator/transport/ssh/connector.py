@@ -83,6 +83,7 @@ class SshTransport:
         """Start a command through the user's login shell on the device. Raise LinkLost if no command can start."""
         line = command_line(argv)
         try:
+            # While other devices log in, this machine and the line are shared with them.
             timeout_s = self._settings.gate.stretched(self._settings.connect_timeout_s)
             channel = self._transport.open_session(timeout=timeout_s)
             self._start(channel, line, timeout_s)
