@@ -1,12 +1,12 @@
 """Become the worker. The source text is sent to `python -c`, and must run in every Python since 2.6.
 
-The checked zip is unpacked first, since zipimport would compile every module again at each start.
+The checked zip is unpacked, since zipimport would compile all modules at each start.
 """
 
 import sys
 
 if __name__ == "__main__":
-    sys.path[:] = [entry for entry in sys.path if entry]  # the login folder may hold a json.py of its own
+    sys.path[:] = [entry for entry in sys.path if entry]  # the login folder may hold a json.py
 import errno, json, os  # noqa: E401, I001
 
 
@@ -14,14 +14,14 @@ def say(state_dir, **line):
     # type: (str, object) -> int
     """Print a line of JSON, and return the exit code: 1 if the line has an error."""
     line.update(python="%d.%d.%d" % sys.version_info[:3], state_dir=state_dir)
-    # The newline in front ends a line that a login script may have begun on the same output.
+    # A login script may have begun a line on the same output.
     os.write(1, ("\nbenchfleet-loader " + json.dumps(line, sort_keys=True) + "\n").encode("ascii"))
     return 1 if "error" in line else 0
 
 
 def receive(size):
     # type: (int) -> bytes
-    """Read exactly `size` bytes from the controller. The bytes after are the conversation's."""
+    """Read exactly `size` bytes. The bytes after are the conversation's."""
     data = b""
     while len(data) < size:
         chunk = os.read(0, size - len(data))
@@ -33,20 +33,27 @@ def receive(size):
 
 def install(data, home):
     # type: (bytes, str) -> None
-    """Unpack the worker beside `home`, and rename the folder once all files are on the disk."""
-    import io, shutil, zipfile  # noqa: E401, I001
+    """Unpack the worker beside `home`, and rename the folder once all is on the disk."""
+    import struct  # not zipfile: its import takes longer than all of this
 
-    partial = "%s.%d.partial" % (home, os.getpid())
+    at, partial = 0, "%s.%d.partial" % (home, os.getpid())
     try:
-        zipfile.ZipFile(io.BytesIO(data)).extractall(partial)
-        for folder, _, names in os.walk(partial):
-            for name in names:
-                with open(os.path.join(folder, name), "rb") as file:
-                    os.fsync(file.fileno())
+        while data[at : at + 4] == b"PK\3\4":
+            size, name, extra = struct.unpack_from("<22xIHH", data, at)
+            at += 30 + name
+            path = os.path.join(partial, data[at - name : at].decode())
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(data[at + extra : at + extra + size])
+                file.flush()
+                os.fsync(file.fileno())
+            at += extra + size
         os.rename(partial, home)
     except OSError:
+        import shutil
+
         shutil.rmtree(partial, ignore_errors=True)
-        if not os.path.isdir(home):  # otherwise another session has installed the same worker first
+        if not os.path.isdir(home):  # else another session was first
             raise
 
 
@@ -79,7 +86,7 @@ def become_worker(state_dir, digest, size):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         message = "%s: %s" % (error.filename or state_dir, error.strerror or error)
         return say(state_dir, error="disk-full" if full else "state-dir-unusable", message=message)
-    sys.dont_write_bytecode = True  # until main() guards every write of bytecode
+    sys.dont_write_bytecode = True  # until main() guards its writes
     sys.path.insert(0, home)
     from device_worker.main import main
 
@@ -90,4 +97,4 @@ if __name__ == "__main__":
     code = become_worker(os.path.abspath(os.path.expanduser(sys.argv[1])), sys.argv[2], int(sys.argv[3]))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # an ordered end of the interpreter would cost a slow device milliseconds
+    os._exit(code)  # an ordered end would cost milliseconds

@@ -40,7 +40,7 @@ def package_files():
 def pack_worker():
     """Return the bytes of the worker's zip."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for path, name in package_files():
             archive.write(path, name)
     return packed.getvalue()

@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import device_worker
+from device_worker import loader
 from orchestrator.blobs.worker import loader_source, worker_archive
 
 PACKAGE = Path(device_worker.__file__).parent
@@ -41,6 +42,19 @@ def test_nothing_is_compressed_so_that_no_zlib_decides_the_hash() -> None:
     infos = zipfile.ZipFile(BytesIO(worker_archive()[0])).infolist()
 
     assert {info.compress_type for info in infos} == {zipfile.ZIP_STORED}
+
+
+def test_the_loader_unpacks_the_archive_as_zipfile_does(tmp_path: Path) -> None:
+    archive, _digest = worker_archive()
+
+    loader.install(archive, str(tmp_path / "worker"))
+
+    unpacked = [path for path in (tmp_path / "worker").rglob("*") if path.is_file()]
+    with zipfile.ZipFile(BytesIO(archive)) as members:
+        assert {path.relative_to(tmp_path / "worker").as_posix(): path.read_bytes() for path in unpacked} == {
+            name: members.read(name) for name in members.namelist()
+        }
+    assert [path.name for path in tmp_path.iterdir()] == ["worker"]
 
 
 def test_the_archive_runs_as_a_program(tmp_path: Path) -> None:
