@@ -45,8 +45,9 @@ class Programs:
         word = launch.argv[0]
         folder = os.path.realpath(launch.cwd)
         for place in [""] if "/" in word else os.get_exec_path(launch.environment):
-            path = os.path.realpath(os.path.join(folder, place, word))
-            if os.path.isfile(path) and os.access(path, os.X_OK):
+            found = os.path.join(folder, place, word)
+            if os.path.isfile(found) and os.access(found, os.X_OK):
+                path = os.path.realpath(found)  # last: a system call for each folder of the path
                 # A file of the job is identified by its blob already.
                 return None if path.startswith(folder + "/") else Program(path, self._hash(path))
         return None

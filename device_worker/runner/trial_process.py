@@ -109,10 +109,8 @@ def read_oom_kills() -> int:
 
     Source: `oom_kill` in /proc/vmstat, since Linux 4.13.
     """
-    for line in (system_files.read_text("/proc/vmstat") or "").split("\n"):
-        if line.startswith("oom_kill "):
-            return system_files.parse_int(line.partition(" ")[2]) or 0
-    return 0
+    _, _, count = ("\n" + (system_files.read_text("/proc/vmstat") or "")).partition("\noom_kill ")
+    return system_files.parse_int(count.partition("\n")[0]) or 0
 
 
 def _spawn(launch: TrialCommand, containment: Containment) -> subprocess.Popen[bytes]:

@@ -62,15 +62,15 @@ class ProcessorTime:
 
 def read_processor_time() -> ProcessorTime | None:
     """Return the time since boot, or None if the kernel does not tell."""
-    lines = (system_files.read_text(_FILE) or "").split("\n")
-    words = lines[0].split()
-    if words[:1] != ["cpu"] or len(words) <= len(_FIELDS) or not all(word.isdigit() for word in words[1:]):
+    text = system_files.read_text(_FILE) or ""
+    name, *times = text.partition("\n")[0].split() or [""]
+    if name != "cpu" or len(times) < len(_FIELDS) or not "".join(times).isdigit():
         return None
-    ticks = dict(zip(_FIELDS, map(int, words[1:])))  # guest time, behind these, is part of user and nice
-    total = sum(ticks.values())
-    busy = total - ticks["idle"] - ticks["iowait"] - ticks["steal"]
-    processors = sum(line.startswith("cpu") for line in lines) - 1
-    return ProcessorTime(total=total, busy=busy, stolen=ticks["steal"], own=_own_ticks(), processors=max(1, processors))
+    ticks = [int(time) for time in times[: len(_FIELDS)]]  # guest time, behind these, is part of user and nice
+    _user, _nice, _system, idle, iowait, _irq, _softirq, steal = ticks
+    total, processors = sum(ticks), text.count("\ncpu")
+    busy = total - idle - iowait - steal
+    return ProcessorTime(total=total, busy=busy, stolen=steal, own=_own_ticks(), processors=max(1, processors))
 
 
 def _own_ticks() -> float:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 import zlib
 
+from device_worker.system.system_files import read_bytes
+
 _FOLDER = "/proc/self"
 _LOADER = b"benchfleet-loader"
 _SCORE_MIN = 900
@@ -37,8 +39,9 @@ def mark_self(number: int) -> None:
 def find_orphans(number: int | None) -> list[int]:
     """Return every marked process without a live runner among its ancestors. `number` None stands for every number."""
     marked = [pid for pid in all_processes() if _is_marked(pid, number)]
+    runners: set[int] = set()  # fifty devices of one machine have a hundred marked processes, and few runners each
     # In this order: the ancestors of a process that ends meanwhile cannot be told.
-    return [pid for pid in marked if not _has_runner(pid) and not is_dead(pid)]
+    return [pid for pid in marked if not _has_runner(pid, runners) and not is_dead(pid)]
 
 
 def all_processes() -> list[int]:
@@ -67,25 +70,26 @@ def is_dead(pid: int) -> bool:
 def is_runner(pid: int) -> bool:
     """Return True for a process with the worker's command: a runner, or a worker that answers a controller."""
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return _LOADER in file.read()
+        return _LOADER in read_bytes(f"/proc/{pid}/cmdline")
     except OSError:
         return False
 
 
-def _has_runner(pid: int) -> bool:
+def _has_runner(pid: int, runners: set[int]) -> bool:
+    """Return whether a runner is among the ancestors of a process. `runners` are known, and get a new one added."""
     for _ in range(_WALKS_MAX):
-        found = _walk_to_runner(pid)
+        found = _walk_to_runner(pid, runners)
         if found is not None:
             return found
     return False
 
 
-def _walk_to_runner(pid: int) -> bool | None:
+def _walk_to_runner(pid: int, runners: set[int]) -> bool | None:
     """Return whether a runner is among the ancestors of a process, or None if an ancestor has just gone."""
     parent = parent_of(pid)
     while parent:
-        if is_runner(parent):
+        if parent in runners or is_runner(parent):
+            runners.add(parent)
             return True
         parent = parent_of(parent)
     return None if parent is None else False
@@ -101,16 +105,14 @@ def _is_marked(pid: int, number: int | None) -> bool:
 def _stat_fields(pid: int) -> list[bytes] | None:
     """Return the fields of /proc/PID/stat behind the program's name, which may hold spaces and brackets."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()
+        return read_bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     except OSError:
         return None
 
 
 def _read_number(process: str, name: str, base: int) -> int | None:
     try:
-        with open(f"/proc/{process}/{name}", "rb") as file:
-            return int(file.read(), base)
+        return int(read_bytes(f"/proc/{process}/{name}"), base)
     except (OSError, ValueError):
         return None
 

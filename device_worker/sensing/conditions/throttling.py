@@ -28,6 +28,7 @@ class Throttling(Condition):
     def __init__(self) -> None:
         self._sticky_bits: int | None = None
         self._count: int | None = None
+        self._lacks_program = False
 
     def explain_unknown(self) -> str:
         """Return the reason for an unknown reading."""
@@ -41,7 +42,7 @@ class Throttling(Condition):
 
     def read(self) -> bool | None:
         """Return whether the CPU was throttled, and remember the bits or the count."""
-        bits = _read_pi_bits()
+        bits = self._read_pi_bits()
         if bits is not None:
             sticky, before = bits >> 16, self._sticky_bits
             self._sticky_bits = sticky  # a bit that was set at the first reading may be hours old
@@ -50,13 +51,14 @@ class Throttling(Condition):
         self._count = count
         return None if count is None or counted is None else count > counted
 
-
-def _read_pi_bits() -> int | None:
-    bits = system_files.read_int(_PI_THROTTLED_FILE, 16)
-    if bits is not None:
-        return bits
-    printed = system_files.run_program("vcgencmd", "get_throttled")  # throttled=0x50005
-    return system_files.parse_int((printed or "").partition("=")[2] or None, 16)
+    def _read_pi_bits(self) -> int | None:
+        bits = system_files.read_int(_PI_THROTTLED_FILE, 16)
+        if bits is not None or self._lacks_program:
+            return bits
+        # Once: a search of the PATH costs as much as the other conditions, and a device is a Raspberry Pi or none.
+        self._lacks_program = system_files.find_program("vcgencmd") is None
+        printed = None if self._lacks_program else system_files.run_program("vcgencmd", "get_throttled")
+        return system_files.parse_int((printed or "").partition("=")[2] or None, 16)  # throttled=0x50005
 
 
 def _read_throttle_count() -> int | None:
