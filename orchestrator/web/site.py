@@ -20,6 +20,7 @@ from orchestrator.domain.sweep import setting_texts
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.text import clean_lines
 from orchestrator.services.pages.base import PageReader, PageWiring
+from orchestrator.services.pages.comparing import Comparisons
 from orchestrator.services.pages.watching import Watches
 from orchestrator.web.access import Access
 
@@ -50,6 +51,11 @@ class Site:
     def watches(self) -> Watches:
         """Return the watcher of runs under way, shared by all readers."""
         return Watches(self.reader)
+
+    @cached_property
+    def comparisons(self) -> Comparisons:
+        """Return the comparer of runs, shared by all readers."""
+        return Comparisons(self.reader)
 
     @property
     def reader(self) -> PageReader:

@@ -291,3 +291,41 @@ def test_an_ended_run_is_followed_to_its_end_at_once(page: TestClient, newest: s
 @pytest.mark.parametrize("address", ["/runs/nothing", "/api/v1/runs/nothing", "/api/v1/runs/nothing/events"])
 def test_an_unknown_run_is_not_found(page: TestClient, address: str) -> None:
     assert page.get(address).status_code == 404
+
+
+@pytest.fixture(scope="module")
+def comparable(page: TestClient) -> str:
+    """Return a run whose variants can be compared: the newest of the longer sweep."""
+    for run in page.get("/api/v1/runs?limit=100").json():
+        if page.get(f"/api/v1/runs/{run['run']}/comparison").status_code == 200:
+            return str(run["run"])
+    pytest.fail("no run of the made-up lab compares")
+
+
+def test_a_comparison_is_a_matrix_with_signs_intervals_and_a_plane(page: TestClient, comparable: str) -> None:
+    found = page.get(f"/api/v1/runs/{comparable}/comparison").json()
+    shown = text_of(page, f"/compare?run={comparable}")
+    rows = [row for group in found["groups"] for row in group["rows"]]
+    assert rows
+    assert shown.count('class="whisker"') == sum(row["ratio"] is not None for row in rows)
+    for row in rows:
+        assert f'class="verdict v-{row["verdict"]}"' in shown
+    assert 'class="plane"' in shown
+    lines = rows_of(page, f"/api/v1/runs/{comparable}/comparison?format=csv")
+    assert {line["verdict"] for line in lines} >= {row["verdict"] for row in rows}
+
+
+def test_any_two_runs_and_any_coordinate_are_compared(page: TestClient, comparable: str) -> None:
+    before = page.get(f"/api/v1/runs/{comparable}/comparison", params={"against": "last-before"}).json()
+    assert before["kind"] == "over-time"
+    assert "/changes?" in text_of(page, f"/compare?run={comparable}&against=last-before")
+    by_device = page.get(f"/api/v1/runs/{comparable}/comparison", params={"by": "device"})
+    assert by_device.status_code == 200
+    assert by_device.json()["by"] == "device"
+
+
+def test_a_wrong_comparison_keeps_the_form(page: TestClient, comparable: str) -> None:
+    answer = page.get(f"/compare?run={comparable}&by=colour", headers=HTML)
+    assert answer.status_code == 422
+    assert 'value="colour"' in answer.text
+    assert 'role="alert"' in answer.text

@@ -65,6 +65,13 @@
       });
     });
   };
-  document.addEventListener("DOMContentLoaded", () => arm(document));
+  // A link to a folded part unfolds it.
+  const unfold = () => {
+    const place = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const fold = place && place.closest("details");
+    if (fold) { fold.open = true; place.scrollIntoView(); }
+  };
+  window.addEventListener("hashchange", unfold);
+  document.addEventListener("DOMContentLoaded", () => { arm(document); unfold(); });
   document.addEventListener("htmx:afterSettle", () => arm(document));
 })();
