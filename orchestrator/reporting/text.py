@@ -29,6 +29,13 @@ def clean_lines(text: str) -> str:
     return "\n".join(" " * (len(line) - len(line.lstrip(" "))) + clean(line) for line in text.split("\n"))
 
 
+def visible(text: str) -> str:
+    """Return `text` with control and format characters shown as escapes. Blanks and lines stay as they are."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if char == "\n" else " " if char == "\t" else _visible(char) for char in text)
+
+
 def escape_controls(text: str) -> str:
     r"""Write control and format characters of a JSON text as \uXXXX, with the same meaning. Line ends stay."""
     # json.dumps has escaped the other control characters of ASCII.

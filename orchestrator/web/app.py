@@ -20,7 +20,7 @@ from orchestrator.services.pages.base import PageWiring
 from orchestrator.web import openapi
 from orchestrator.web.access import Access
 from orchestrator.web.guard import Guard
-from orchestrator.web.routes import compare, fleet, runs, signing
+from orchestrator.web.routes import cells, compare, fleet, runs, signing
 from orchestrator.web.routes.asking import site_of
 from orchestrator.web.site import Site
 from orchestrator.web.static import StaticRoute
@@ -48,7 +48,7 @@ def create_app(wiring: PageWiring, access: Access) -> FastAPI:
     app.openapi = lambda: openapi.described(app)  # type: ignore[method-assign]
     app.add_middleware(GZipMiddleware, minimum_size=_GZIP_BYTES_MIN, compresslevel=5)
     app.add_middleware(Guard, access=access)  # added last, and so asked first
-    for part in (fleet, runs, compare, signing):
+    for part in (fleet, runs, compare, cells, signing):
         app.include_router(part.router)
     app.router.routes.append(StaticRoute("/static/{version}/{name:path}"))
     app.add_exception_handler(OrchestratorError, _failed)

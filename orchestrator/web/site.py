@@ -18,7 +18,7 @@ from orchestrator import __version__
 from orchestrator.domain.metric import metric_named
 from orchestrator.domain.sweep import setting_texts
 from orchestrator.reporting.tables import numbers
-from orchestrator.reporting.text import clean_lines
+from orchestrator.reporting.text import visible
 from orchestrator.services.pages.base import PageReader, PageWiring
 from orchestrator.services.pages.comparing import Comparisons
 from orchestrator.services.pages.watching import Watches
@@ -101,7 +101,7 @@ def linked(request: Request, changes: Mapping[str, Any]) -> str:
 
 def _visible(value: Any) -> Any:
     """Return text with control and format characters made visible: a device's name must not turn a line around."""
-    return clean_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _quantity(value: float | None, metric: str) -> str:

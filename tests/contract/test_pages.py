@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -329,3 +331,65 @@ def test_a_wrong_comparison_keeps_the_form(page: TestClient, comparable: str) ->
     assert answer.status_code == 422
     assert 'value="colour"' in answer.text
     assert 'role="alert"' in answer.text
+
+
+@pytest.fixture(scope="module")
+def job(page: TestClient) -> int:
+    """Return a cell with a trial that broke a condition and was repeated."""
+    for run in page.get("/api/v1/runs?limit=100").json():
+        for failure in page.get(f"/api/v1/runs/{run['run']}/glance").json()["failures"]:
+            if page.get(f"/api/v1/cells/{failure['job']}/samples").json()["trials"]:
+                return int(failure["job"])
+    pytest.fail("no cell of the made-up lab has an invalid attempt")
+
+
+def test_a_cell_has_every_attempt_with_conditions_and_what_broke(page: TestClient, job: int) -> None:
+    cell = page.get(f"/api/v1/cells/{job}").json()
+    unfit = [one for one in cell["attempts"] if one["invalid"]]
+    assert unfit
+    shown = text_of(page, f"/cells/{job}")
+    assert all(word in shown for one in unfit for word in one["invalid"])
+    assert "temperature_c" in shown
+    measured = [one for one in cell["attempts"] if one["counted"] and "latency_ns" in one["metrics"]]
+    lines = [row for row in rows_of(page, f"/api/v1/cells/{job}?format=csv") if row["metric"] == "latency_ns"]
+    counted = {row["attempt"]: float(row["value"]) for row in lines if row["counted"] == "True"}
+    assert counted == {str(one["id"]): one["metrics"]["latency_ns"]["value"] for one in measured}
+
+
+def test_the_samples_of_a_cell_are_those_of_the_summaries(page: TestClient, job: int) -> None:
+    cell = page.get(f"/api/v1/cells/{job}").json()
+    found = page.get(f"/api/v1/cells/{job}/samples").json()
+    summaries = {one["id"]: one["metrics"]["latency_ns"] for one in cell["attempts"] if "latency_ns" in one["metrics"]}
+    assert found["trials"]
+    for trial in found["trials"]:
+        summary = summaries[trial["attempt"]]
+        assert trial["samples"] == summary["samples"] == sum(trial["counts"]) + trial["above"]
+        assert trial["quantiles"][100] == pytest.approx(summary["value"])
+        assert (trial["quantiles"][0], trial["quantiles"][-1]) == (summary["min"], summary["max"])
+        assert trial["step"] == 1
+        assert sorted(trial["values"])[0] == summary["min"]
+    assert len(found["edges"]) == len(found["trials"][0]["counts"]) + 1
+    rows = rows_of(page, f"/api/v1/cells/{job}/samples?format=csv")
+    assert [int(row["value"]) for row in rows] == [value for trial in found["trials"] for value in trial["values"]]
+
+
+def test_a_cell_says_how_to_measure_it_again(page: TestClient, job: int) -> None:
+    cell = page.get(f"/api/v1/cells/{job}").json()["cell"]
+    shown = html.unescape(text_of(page, f"/cells/{job}"))
+    command = re.search(r'<pre id="command">(.*?)</pre>', shown)
+    assert command is not None
+    words = shlex.split(command[1])
+    assert words[:4] == ["benchfleet", "runs", "resume", cell["run"]]
+    assert words[words.index("--select") + 1] == cell["device"]
+    rule = dict(part.split("=", 1) for part in words[words.index("--cells") + 1].split(","))
+    assert (rule["variant"], rule["runtime"]) == (cell["variant"], cell["runtime"])
+
+
+@pytest.mark.parametrize("address", ["/cells/999999999", "/api/v1/cells/999999999", "/api/v1/cells/999999999/samples"])
+def test_an_unknown_cell_is_not_found(page: TestClient, address: str) -> None:
+    assert page.get(address).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["0", "-1", "x", "99999999999999999999999"])
+def test_a_cell_that_is_no_id_is_refused(page: TestClient, name: str) -> None:
+    assert page.get(f"/cells/{name}").status_code == 422

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
@@ -52,7 +52,7 @@ class Shown(Asked):
 def compare_page(request: Request, shown: Annotated[Shown, Query()]) -> Response:
     """Show a comparison: the matrix, the intervals, and two metrics against each other."""
     site = site_of(request)
-    offered = {
+    offered: dict[str, Any] = {
         "runs": site.wiring.list_runs(_RUNS_OFFERED),
         "coordinates": (*COORDINATES, RUN),
         "metrics": _USED,

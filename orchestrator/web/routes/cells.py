@@ -1,0 +1,50 @@
+"""Offer single cells: every attempt, and how the samples are distributed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from orchestrator.domain.policy import HEADLINE_METRIC
+from orchestrator.reporting.reports.cell import CELL_SHOWN, SAMPLES, cell_report, samples_report
+from orchestrator.services.pages.cell import cell_samples, reported, require_cell, rerun_command, sampled_metrics
+from orchestrator.web.answers import answered
+from orchestrator.web.openapi import shaped
+from orchestrator.web.routes.asking import Form, site_of
+
+router = APIRouter()
+# The database's ids have 63 bits.
+Job = Annotated[int, Path(ge=1, lt=1 << 63)]
+
+
+@router.get("/cells/{job}", include_in_schema=False)
+def cell_page(request: Request, job: Job, metric: str = HEADLINE_METRIC) -> Response:
+    """Show a cell of a run."""
+    site = site_of(request)
+    cell = require_cell(job, site.reader)
+    return site.page(
+        request,
+        "cell.html.jinja",
+        cell=cell,
+        metric=metric,
+        sampled=sampled_metrics(cell),
+        samples=cell_samples(job, metric, site.reader),
+        names=list(dict.fromkeys(name for one in cell.attempts for name in one.metrics)),
+        conditions=sorted({name for one in cell.attempts for name in {**one.before, **one.after} if name != "unknown"}),
+        runtime=reported(cell.attempts),
+        command=rerun_command(cell),
+    )
+
+
+@router.get("/api/v1/cells/{job}", **shaped("cell", CELL_SHOWN))
+def cell(request: Request, job: Job, form: Form = "json") -> Response:
+    """Return a cell of a run in full. The run's page and `glance` name the cells."""
+    return answered(cell_report(require_cell(job, site_of(request).reader)), form, f"cell-{job}")
+
+
+@router.get("/api/v1/cells/{job}/samples", **shaped("samples", SAMPLES))
+def samples(request: Request, job: Job, metric: str = HEADLINE_METRIC, form: Form = "json") -> Response:
+    """Return how the samples of a cell's counted trials are distributed."""
+    return answered(samples_report(cell_samples(job, metric, site_of(request).reader)), form, f"samples-{job}")
