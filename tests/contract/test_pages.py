@@ -380,9 +380,8 @@ def test_a_cell_says_how_to_measure_it_again(page: TestClient, job: int) -> None
     assert command is not None
     words = shlex.split(command[1])
     assert words[:4] == ["benchfleet", "runs", "resume", cell["run"]]
-    assert words[words.index("--select") + 1] == cell["device"]
     rule = dict(part.split("=", 1) for part in words[words.index("--cells") + 1].split(","))
-    assert (rule["variant"], rule["runtime"]) == (cell["variant"], cell["runtime"])
+    assert (rule["device"], rule["variant"], rule["runtime"]) == (cell["device"], cell["variant"], cell["runtime"])
 
 
 @pytest.mark.parametrize("address", ["/cells/999999999", "/api/v1/cells/999999999", "/api/v1/cells/999999999/samples"])

@@ -83,7 +83,7 @@ _ATTEMPT = View[AttemptDetails](
     ),
 )
 _DETAILS = View[CellDetails](
-    "cell-details",
+    "cell-in-full",
     "A cell of a run in full.",
     (
         Key("job", INTEGER, "The cell's id.", lambda one: one.job),
@@ -115,7 +115,7 @@ class _Line:
 
 
 _ROW = View[_Line](
-    "cell-details-row",
+    "cell-in-full-row",
     "One metric of one attempt.",
     (
         Key("attempt", INTEGER, "The attempt's id.", lambda line: line.attempt.id),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from orchestrator.domain.cell_details import AttemptDetails, CellDetails
 from orchestrator.domain.cell_samples import CellSamples, DrawnTrial
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.sweep import setting_text
+from orchestrator.domain.expansion import rule_for
 from orchestrator.services.pages.base import PageReader
 
 
@@ -57,20 +57,12 @@ def cell_samples(job: int, metric: str, reader: PageReader) -> CellSamples:
     return CellSamples(job, metric, bins.edges if bins else (), tuple(drawn))
 
 
-def rerun_command(cell: CellDetails, trials: int = 5) -> str:
-    """Return the command that measures the very cell again, by more trials of the same plan on the same device."""
-    rule = {"variant": cell.cell.variant, "runtime": cell.cell.runtime}
-    rule |= {name: setting_text(value) for name, value in sorted(cell.cell.settings.items())}
-    cells = ",".join(f"{name}={_globbed(value)}" for name, value in rule.items())
-    words = ["benchfleet", "runs", "resume", cell.cell.run, "--trials", f"+{trials}"]
-    return shlex.join([*words, "--select", cell.cell.device, "--cells", cells])
+def rerun_command(cell: CellDetails) -> str:
+    """Return the command that measures the very cell again, by one more trial of the same plan on the same device."""
+    rule = rule_for(cell.cell.device, cell.label)
+    return shlex.join(["benchfleet", "runs", "resume", cell.cell.run, "--trials", "+1", "--cells", rule])
 
 
 def reported(attempts: Sequence[AttemptDetails]) -> Mapping[str, object]:
     """Return what the runtime said of itself in the newest attempt that said anything."""
     return next((one.runtime for one in reversed(attempts) if one.runtime), {})
-
-
-def _globbed(value: str) -> str:
-    # A comma would end the value, and a bracket begin a glob of its own.
-    return "".join("?" if character in ",[" else character for character in value)
