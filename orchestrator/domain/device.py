@@ -50,6 +50,7 @@ class Limits:
     """
 
     temperature_c_max: float | None = _condition(most=200)
+    # The measurements behind the usual limits are in docs/decisions/0035.
     cpu_pressure_max_percent: float | None = _condition(most=100, usual=25)
     cpu_steal_max_percent: float | None = _condition(most=100, usual=5)
     other_load_max_percent: float | None = _condition(most=100, usual=20)

@@ -30,9 +30,9 @@ _FORMAT_OF_ENDING: Mapping[str, Format] = {
     "lite": Format.TFLITE,
     "tfl": Format.TFLITE,
     "onnx": Format.ONNX,
-    "ort": Format.ONNX,
+    "ort": Format.ONNX,  # ONNX Runtime's own form: the engine that loads ONNX loads this, too
     "keras": Format.KERAS,
-    "h5": Format.KERAS,
+    "h5": Format.KERAS,  # the form of Keras before version 3
     "pt": Format.TORCH,
     "pt2": Format.TORCH,
     "pth": Format.TORCH,

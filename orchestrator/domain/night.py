@@ -164,6 +164,7 @@ class NightCell:
 
 
 def _text(value: object) -> str:
+    # As YAML spells it, and so as the sweep file has it.
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

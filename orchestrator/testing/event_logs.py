@@ -42,7 +42,7 @@ CONDITIONS: Mapping[str, Any] = {
     "throttled": False,
     "load_1m": 0.1,
     "memory_available_bytes": 3_000_000_000,
-    "clock_unix_ns": 1_772_353_800_000_000_000,
+    "clock_unix_ns": 1_772_353_800_000_000_000,  # STARTED_AT: no device's clock is off
 }
 FACTS: Mapping[str, Any] = {
     "machine": "aarch64",
@@ -128,6 +128,7 @@ def sample_sweep(
 def sample_plan(device: Device, sweep: Sweep, model: Model) -> DevicePlan:
     """Return the real planner's plan of a sweep. Each runtime has a bundle."""
     files = {
+        # Sizes differ, so that a test notices two artifacts mixed up.
         artifact.path: Blob(artifact.sha256, 21_000 + number, BlobKind.MODEL, artifact.file_name)
         for number, artifact in enumerate(one for variant in model.variants.values() for one in variant.artifacts)
     }
@@ -207,6 +208,7 @@ def input_results(
     right: Sequence[bool], dataset_sha256: str = "d" * 64, metric: str = "accuracy_top1"
 ) -> dict[str, Any]:
     """Return which inputs of a data set a trial got right, as the worker says it."""
+    # The protocol has input 0 in the lowest bit of the first byte.
     packed = sum(flag << index for index, flag in enumerate(right)).to_bytes((len(right) + 7) // 8, "little")
     return {
         "metric": metric,
@@ -308,5 +310,6 @@ def save_snapshot(store: Roles, device: Device, facts: Facts, taken_at: datetime
 
 def save_plan(store: Roles, run: str, plan: DevicePlan, snapshot: int, worker_sha256: str) -> None:
     """Store a device's plan. Raise the error if the plan is refused."""
+    # Refusals are returned, since a run goes on without a refused device. A test has one device alone.
     for refused in store.plans.save_plans(run, [PreparedPlan(plan, snapshot, worker_sha256)]).values():
         raise refused

@@ -68,6 +68,7 @@ class _FaultyTransport:
         self.inner = inner
         self._read_left = fault.after_read_bytes if isinstance(fault, Cut | Silence) else None
         self._damage_in = fault.after_written_bytes if isinstance(fault, Damage) else -1
+        # A silent line takes bytes all the same: the kernel buffers what is written to a dead peer.
         self._write_left = fault.after_written_bytes if isinstance(fault, Cut) else None
         self._cuts = isinstance(fault, Cut)
         self._lock = threading.Lock()
@@ -121,6 +122,7 @@ class _FaultyTransport:
             place, self._damage_in = self._damage_in, self._damage_in - len(data)
         if not 0 <= place < len(data):
             return data
+        # A single bit, the least that a checksum has to notice.
         return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
     def cut_if_written(self) -> None:

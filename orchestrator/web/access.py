@@ -36,6 +36,7 @@ class Access:
 
     def session(self) -> str:
         """Return the cookie's value of a reader who has shown the token."""
+        # Not the token itself: a cookie that leaks is worth nothing after the next start.
         return hmac.new(self.secret, (self.token or "").encode(), hashlib.sha256).hexdigest()
 
     def lets_in(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> bool:
@@ -51,10 +52,11 @@ class Access:
 
     def is_token(self, given: str) -> bool:
         """Return True for the token, in a time that does not tell how much of it was right."""
+        # As bytes: compare_digest() refuses text beyond ASCII, and a stranger may send any.
         return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
 
     def calls(self, host: str) -> bool:
-        """Return True if a Host header names this server. A page of another name could otherwise read this one."""
+        """Return True if a Host header names this server. Pages of other names could otherwise read this page."""
         return _without_port(host).lower() in self.hosts
 
     def form_token(self) -> str:

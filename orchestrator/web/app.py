@@ -46,6 +46,7 @@ def create_app(wiring: PageWiring, access: Access) -> FastAPI:
     app.state.site = Site(wiring, access)
     app.state.streams = set()
     app.openapi = lambda: openapi.described(app)  # type: ignore[method-assign]
+    # Level 9, the default, takes far longer for some per cent.
     app.add_middleware(GZipMiddleware, minimum_size=_GZIP_BYTES_MIN, compresslevel=5)
     app.add_middleware(Guard, access=access)  # added last, and so asked first
     for part in (fleet, runs, compare, cells, signing):
@@ -59,6 +60,7 @@ def create_app(wiring: PageWiring, access: Access) -> FastAPI:
 
 @asynccontextmanager
 async def _bounded_threads(_app: FastAPI) -> AsyncIterator[None]:
+    # Here and not in create_app: each event loop has a limiter of its own.
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     yield
 

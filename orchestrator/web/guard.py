@@ -20,6 +20,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
+    # Not `no-referrer`: a form that names no origin is known by its referrer.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -49,6 +50,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers[name] = value
+                # What a person has read behind a token is not for the next person at the browser.
                 if "cache-control" not in headers:
                     headers["Cache-Control"] = "no-store"
             await send(message)
@@ -73,7 +75,8 @@ class Guard:
         return _refused(401, "a token is needed", "Authorization: Bearer TOKEN")
 
     def _is_own_form(self, headers: Headers) -> bool:
-        """Return True unless the browser says that the form comes from elsewhere, or says nothing."""
+        """Return False for a form that comes from elsewhere, or from nowhere, as the browser says."""
+        # Older browsers send no such header. The origin decides then.
         if headers.get("sec-fetch-site", "same-origin") != "same-origin":
             return False
         origin = headers.get("origin") or headers.get("referer") or ""

@@ -22,6 +22,7 @@ def serve(wiring: PageWiring, access: Access, port: int, on_ready: Callable[[str
 
     Raise ConfigError for an address that cannot be listened at.
     """
+    # Before uvicorn: a taken port is an error with a hint, and the address of port 0 is known.
     listener = _listener(access.host, port)
     with listener:
         bound = listener.getsockname()[1]
@@ -44,6 +45,7 @@ def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
+        # Otherwise a restarted server waits a minute for what TCP remembers of its connections.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(_CONNECTIONS_WAITING)

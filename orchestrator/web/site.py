@@ -82,6 +82,7 @@ class Site:
         environment = Environment(
             loader=FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
+            # A misspelt name is an error in a test, rather than an empty place on the page.
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,

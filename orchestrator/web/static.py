@@ -22,6 +22,7 @@ class StaticRoute(Route):
         super().__init__(path, _static, methods=["GET"], include_in_schema=False)
 
 
+# Async, as nothing is read from disk: style and scripts take none of the few threads.
 async def _static(request: Request) -> Response:
     found = _files().get(request.path_params["name"])
     if found is None:

@@ -60,6 +60,7 @@ class BaselineSide:
 
     def is_like(self, other: BaselineSide) -> bool:
         """Return True if both sides run the same bytes."""
+        # Two unknown contents are not the same bytes.
         return self.run == other.run or (self.content is not None and self.content == other.content)
 
 

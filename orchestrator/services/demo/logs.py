@@ -39,6 +39,7 @@ class NoiseBank:
 
     def samples(self, level: float, count: int, dice: random.Random) -> list[int]:
         """Return samples around a level."""
+        # Not randrange(), which takes several times as long as random().
         return [int(level * one) for one in self._vectors[count][int(dice.random() * _VECTORS)]]
 
 
@@ -63,6 +64,7 @@ class RunnerLog:
     def __init__(self, run: str, plan: DevicePlan, device: DemoDevice, began: datetime, night: int) -> None:
         self._run, self._plan, self._device, self._night = run, plan, device, night
         self._lines: list[bytes] = []
+        # Whole seconds first: a float holds today's time in nanoseconds to 256 alone.
         self._began_unix_ns = int(began.timestamp()) * 1_000_000_000
         self._mono_ns = 0
         self._medians: dict[str, list[float]] = {}

@@ -35,7 +35,7 @@ LAST_NIGHT = datetime(2026, 9, 30, 22, 0, tzinfo=UTC)
 METRIC = "latency_ns"
 _CONTROLLER = f"nightly@{PREFIX}controller"
 _PEOPLE = (f"ann@{PREFIX}desk", f"ben@{PREFIX}desk", f"chris@{PREFIX}laptop")
-_NIGHTS_BETWEEN_GUESTS = 6
+_NIGHTS_BETWEEN_GUESTS = 6  # people measure by hand, too: pages meet runs that belong to no night
 _DISMISSED_SHARE = 0.05
 _MORNING = time(7, 30, tzinfo=UTC)
 S = RegressionState
@@ -64,7 +64,7 @@ class _Night:
 
 
 class NightMaker:
-    """Let nights pass. `values` are the levels to compare each night with, by device and cell."""
+    """Let nights pass. Each night is compared with levels that follow the nights before."""
 
     def __init__(self, story: Story, store: Roles, maker: RunMaker) -> None:
         self._story, self._store, self._maker = story, store, maker
@@ -98,6 +98,7 @@ class NightMaker:
             model, device = dice.choice(list(story.lab.models)), dice.choice(story.lab.devices)
             if not story.is_absent(device, number):
                 self._maker.make(Asked(number, model, [device], dice.choice(_PEOPLE)))
+        # However far a person's run has moved the clock.
         clock.moment = self._began(number)
 
     def _care(self, device: DemoDevice, number: int) -> None:
@@ -119,6 +120,7 @@ class NightMaker:
             )
             self._learn_series(run)
             self._judge(night, run)
+            # Only now: a confirmation of tonight names the run of the night before as its baseline.
             self._last_runs[model] = run.run
         self._people_decide(night)
         self._end(night)
@@ -132,6 +134,7 @@ class NightMaker:
 
     def _learn_series(self, run: StoredRun) -> None:
         wanted = {(name, cell) for name, cell, _job in _cells_of(run)}
+        # A series is the same in all nights: after the first night there is nothing to ask.
         if wanted <= self._series.keys():
             return
         by_place = {(cell.variant, cell.runtime.label, cell.threads): cell for _name, cell, _job in _cells_of(run)}

@@ -86,6 +86,7 @@ class RunMaker:
     def make(self, asked: Asked) -> StoredRun:
         """Store a run, and move the clock to the run's end."""
         story, began = self._story, self.clock.moment
+        # Without the random end of a real run's name: equal seeds give equal databases.
         run = f"{began:%Y%m%d-%H%M%S}-demo"
         sweep = story.lab.sweep(asked.model, story.seed, asked.only)
         builds = story.builds(asked.model, asked.night)
@@ -101,6 +102,7 @@ class RunMaker:
         self._save(run, asked, present, plans)
         measured = {device.name: self._measure(run, asked, device, plans[device.name]) for device in present}
         self._store.logs.ingest([one.arrived for one in measured.values()])
+        # Seconds later at least: two runs of one second would have one name.
         ends = max((one.ends_unix_ns for one in measured.values()), default=0)
         self.clock.moment = max(began + timedelta(seconds=30), datetime.fromtimestamp(ends // 1_000_000_000 + 5, UTC))
         self._store.leases.end_leases(leases)
@@ -128,6 +130,7 @@ class RunMaker:
 
     def _plan(self, asked: Asked, device: DemoDevice, model: Any, sweep: Any, builds: tuple[Any, ...]) -> DevicePlan:
         """Return the real planner's plan. A plan contains no time, so most nights ship an equal plan."""
+        # Without the night's facts: a plan depends on processors and system runtimes, which no update changes.
         key = (asked.model.name, device.name, builds, str(asked.only))
         if key not in self._plans:
             cells = self._story.lab.models[asked.model]

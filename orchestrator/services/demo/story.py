@@ -119,7 +119,9 @@ class Story:
         rebuilds = []
         for place, (model, variant) in enumerate(chosen):
             night = self._night(dice)
+            # Within the year, so that no end is missing on record.
             settled = min(self.nights - 1, night + dice.randint(2, 12))
+            # Every fifth rebuild is faster, so that nights find improvements, too.
             factor = dice.uniform(1.06, 1.3) if place % 5 != 4 else dice.uniform(0.85, 0.94)
             rebuilds.append(Rebuild(night, model, variant, factor, _ENDS[place % len(_ENDS)], settled))
         return sorted(rebuilds, key=lambda one: one.night)
@@ -146,6 +148,7 @@ class Story:
 
     def facts(self, device: DemoDevice, night: int) -> Mapping[str, object]:
         """Return the facts of a device in a night."""
+        # A boot id for each device: names with one boot id are one machine, and would wait for each other's leases.
         facts = {**device.kind.facts, "machine": device.kind.machine, "boot_id": f"boot-of-{device.name}"}
         for update in self.fates[device.name].updates:
             facts |= update.facts if night >= update.night else {}

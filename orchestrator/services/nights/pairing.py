@@ -64,6 +64,7 @@ def _settings(settings: Mapping[str, Setting]) -> str:
 
 def obstacle(job: ShippedJob, tonight: ShippedJob, blobs: NightBlobs) -> str | None:
     """Return why a baseline's job cannot run again beside tonight's job, or None."""
+    # A sweep names a runtime by its label, so both sides would run on tonight's bundle.
     if job.runtime == tonight.runtime and job.bundles != tonight.bundles:
         return f"{job.runtime} has been packed anew since"
     for file in (job.model, *job.files):
@@ -98,6 +99,7 @@ class _Sides:
             runtime = next(one for one in self.original.file.sweep.runtimes if one.label == other.runtime)
             made = artifact_for(known, runtime)
             assert made is not None
+            # There is no such file: the folder of the night takes the content by its hash.
             artifact = Artifact(made.format, f"/{job.model.name}", job.model.sha256)
             self._take(job.model, BlobKind.MODEL)
             self.variants[key] = replace(known, name=name, artifacts=(artifact,), made="the baseline of a night")
@@ -201,6 +203,7 @@ def _sweep(
         name=name[:63],
         variants=tuple(one.name for one in sides.variants.values()),
         runtimes=tuple(sides.runtimes.values()),
+        # The rules of `only` name the wanted cells. A rule of the night's sweep could leave one out again.
         exclude=(),
         allow_failures=(),
         only=tuple(rules),

@@ -34,6 +34,7 @@ def fleet_cards(request: FleetRequest, reader: PageReader) -> Sequence[FleetCard
     if request.sort not in ORDERS:
         raise ConfigError(f"there is no order {request.sort!r}", f"known: {', '.join(ORDERS)}")
     selector = parse_selector(request.select or "all")
+    # Not in SQL: globs on tags have to mean here what they mean on the command line.
     known = [one for one in reader.fleet.known_devices() if selector.matches(_device(*one))]
     names = [name for name, _, _ in known]
     facts, holdings = reader.devices.latest_facts(names), reader.leases.holdings(names)
@@ -58,6 +59,7 @@ def fleet_cards(request: FleetRequest, reader: PageReader) -> Sequence[FleetCard
         )
         for name, transport, tags in known
     ]
+    # A state is no column: it follows from quarantine, leases and the last run together.
     chosen = [card for card in cards if request.state in (None, "", card.state)]
     return sorted(chosen, key=ORDERS[request.sort])
 
@@ -77,6 +79,7 @@ def _noise(card: FleetCard) -> tuple[Any, ...]:
 
 def _temperature(card: FleetCard) -> tuple[Any, ...]:
     known = card.reading is not None and card.reading.temperature_c is not None
+    # A device without a reading comes last, and is not taken for the coldest one.
     return (not known, -(card.reading.temperature_c or 0.0) if card.reading else 0.0, card.device)
 
 

@@ -36,5 +36,6 @@ class Watches:
                     raise ConfigError(f"there is no run {run!r}", "benchfleet runs list shows what there is")
                 if len(self._seen) >= _RUNS_MAX:
                     self._seen.clear()
+                # The time after the look: a slow database is not asked again at once.
                 self._seen[run] = (self._clock(), glance)
             return glance

@@ -180,4 +180,5 @@ def _difference(base: float | None, other: float | None) -> float | None:
 
 
 def _same_accuracy(pair: Pair) -> bool:
+    # The top-1 of one side less another metric of the other means nothing.
     return pair.base is not None and pair.base.accuracy_metric == pair.other.accuracy_metric

@@ -33,6 +33,7 @@ class CellTable:
             found = connection.execute(_JOB, {"job": job}).first()
             if found is None:
                 return None
+            # A statement for each kind of row: joined, an attempt would come once for each of its metrics.
             rows = connection.execute(_ATTEMPTS, {"job": job}).all()
             summaries = _by_attempt(connection.execute(_SUMMARIES, {"job": job}))
             powers = {row.attempt_id: _power(row) for row in connection.execute(_POWERS, {"job": job})}
@@ -94,6 +95,7 @@ def _neighbours(connection: Connection, job: AnyRow) -> tuple[int | None, int | 
     """Return the jobs of the same series in the runs before and after."""
     if job.series_id is None:
         return None, None
+    # The unique index on series and run_device makes each a single step, however long the series is.
     same = select(t.job.c.id).where(t.job.c.series_id == job.series_id)
     before = same.where(t.job.c.run_device_id < job.run_device_id).order_by(t.job.c.run_device_id.desc()).limit(1)
     after = same.where(t.job.c.run_device_id > job.run_device_id).order_by(t.job.c.run_device_id).limit(1)

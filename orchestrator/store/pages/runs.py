@@ -27,6 +27,7 @@ class WatchTable:
 
     def glance(self, run: str, failures: int) -> RunGlance | None:
         """Return the present standing of a run with at most so many failures, or None for an unknown run."""
+        # One transaction: counts of one moment and failures of the next would contradict each other.
         with self._database.read() as connection:
             found = connection.execute(_RUN, {"run": run}).first()
             if found is None:
@@ -93,6 +94,7 @@ _COUNTS = (
     .group_by(t.trial.c.run_device_id, t.trial.c.state)
 )
 _OF_RUN = t.attempt.join(t.trial, t.trial.c.id == t.attempt.c.trial_id)
+# By id, which grows as records arrive: a device's clock may jump.
 _LAST = (
     select(func.max(t.attempt.c.id))
     .select_from(_OF_RUN)
@@ -105,6 +107,7 @@ _NEWEST = (
     .select_from(_NAMED)
     .where(t.attempt.c.id.in_(_LAST))
 )
+# A running attempt has no conditions afterwards yet, and the one before has.
 _READINGS = (
     select(t.trial.c.run_device_id, t.attempt.c.stored_at, t.attempt.c.conditions_after)
     .select_from(_OF_RUN)

@@ -51,6 +51,7 @@ class SeriesTable:
         with self._database.read() as connection:
             newest = connection.execute(_jobs(series, window).limit(window.limit)).all()
             more = 0
+            # Runs can be left out by a full answer alone, and counting walks the whole series.
             if len(newest) == window.limit:
                 counted = select(func.count()).select_from(_jobs(series, window).order_by(None).subquery())
                 more = connection.execute(counted).scalar_one() - window.limit
@@ -103,6 +104,7 @@ def _jobs(series: int, window: Window) -> Select[Any]:
             true() if window.until is None else t.run.c.started_at < window.until,
             true() if window.run is None else t.run.c.id == window.run,
         )
+        # Of equal times the greater id is the newer, as in latest_value.
         .order_by(t.run.c.started_at.desc(), t.run.c.id.desc())
     )
 
@@ -158,6 +160,7 @@ def _run(
 ) -> RunOfSeries:
     measured = [row for row in trials if row.value is not None]
     by_kind = {kind: list(rows) for kind, rows in groupby(sorted(measured, key=_kind), key=_kind)}
+    # Accuracy is measured by preflights alone.
     counted = by_kind.get(TrialKind.MEASURE.value) or by_kind.get(TrialKind.PREFLIGHT.value, [])
     # A program runs what it likes of the device, without a hash: its build is unknown.
     is_program = job.runtime_source == RuntimeSource.EXEC.value

@@ -84,6 +84,7 @@ def glance(request: Request, run: str, form: Form = "json") -> Response:
 async def events(request: Request, run: str) -> Response:
     """Follow a run by server-sent events: `glance` with the shape of the same name at every change, then `end`."""
     site = site_of(request)
+    # The database blocks, and this function runs in the loop: a reader of hours must not hold a thread.
     record = await run_in_threadpool(require_run, site.reader.runs, run)
     streams: set[object] = request.app.state.streams
     if len(streams) >= STREAMS_MAX:
@@ -92,6 +93,7 @@ async def events(request: Request, run: str) -> Response:
     return StreamingResponse(
         _followed(request, site, record.header.run, streams),
         media_type="text/event-stream",
+        # nginx would keep events until its buffer is full.
         headers={"X-Accel-Buffering": "no"},
     )
 

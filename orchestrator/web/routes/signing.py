@@ -28,6 +28,7 @@ async def signed_in(request: Request) -> Response:
     if not site.access.is_token((await form_of(request)).get("token", "")):
         return site.page(request, "sign-in.html.jinja", 401, wrong=True)
     answer = RedirectResponse("/", status_code=303)
+    # Browsers drop a secure cookie that comes by plain HTTP: nobody could sign in.
     secure = request.url.scheme == "https"
     answer.set_cookie(COOKIE, site.access.session(), httponly=True, samesite="strict", secure=secure)
     return answer
@@ -42,6 +43,7 @@ def healthy(request: Request) -> Response:
 
 async def form_of(request: Request) -> dict[str, str]:
     """Return the first value of each field of a form. Raise ConfigError for a form that is too long."""
+    # Not request.form(), which reads a form of any length, and needs one more package.
     body = b""
     async for part in request.stream():
         body += part

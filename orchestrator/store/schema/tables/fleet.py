@@ -28,6 +28,7 @@ device = Table(
         "lease_token",
         BigInteger,
         nullable=False,
+        # By the database: the column was added to a table with rows.
         server_default="0",
         doc="The device's last lease token; 0: none.",
     ),
@@ -71,6 +72,7 @@ lease = Table(
         "shares_machine",
         Boolean,
         nullable=False,
+        # Added to a table with rows, as `device.lease_token` was.
         server_default=false(),
         doc="True if other names of the machine may be in use meanwhile: `exclusive: false` in the inventory.",
     ),

@@ -88,6 +88,7 @@ measurement = Table(
         "stored by release 0.1.",
         nullable=True,
     ),
+    # Rows are sought by their key alone: without a rowid SQLite keeps the row in the key's own tree.
     sqlite_with_rowid=False,
     info={"doc": "The summary of one metric over one attempt. Percentiles interpolate linearly between samples."},
 )
@@ -135,6 +136,7 @@ sample_block = Table(
     # Integer has 31 bits without a sign on PostgreSQL. A CRC-32 has 32.
     Column("crc32", BigInteger, nullable=False, doc="Checksum of `data`."),
     Column("data", LargeBinary, nullable=False, doc="All raw samples in order, as packed by the device."),
+    # With a rowid, unlike its neighbours: SQLite keeps rows of many kilobytes badly in a tree of keys.
     info={"doc": "All raw samples of one metric of one attempt."},
 )
 
