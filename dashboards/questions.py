@@ -1,34 +1,10 @@
-"""Read the questions that a lab asks: `dashboards/questions/NUMBER-NAME.sql`.
-
-The first comment line is the question, further comment lines are notes. The statement runs on SQLite and on PostgreSQL.
-"""
+"""Offer the questions of `dashboards/questions` to the writers of this folder. The lab's page shows the same ones."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.specs.questions import Question as Question
+from orchestrator.specs.questions import questions as questions
+
 FOLDER = Path(__file__).parent / "questions"
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Hold a question with its notes, and the statement that answers."""
-
-    name: str
-    title: str
-    notes: str
-    sql: str
-
-
-def questions() -> list[Question]:
-    """Return all questions, in order."""
-    return [_read(file) for file in sorted(FOLDER.glob("*.sql"))]
-
-
-def _read(file: Path) -> Question:
-    lines = file.read_text(encoding="utf-8").splitlines()
-    comments = [line.removeprefix("--").strip() for line in lines if line.startswith("--")]
-    statement = "\n".join(line for line in lines if not line.startswith("--")).strip().removesuffix(";")
-    title, *notes = comments
-    return Question(file.stem.partition("-")[2], title, " ".join(notes), statement)

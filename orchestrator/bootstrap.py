@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.blobs.cache import BlobCache
     from orchestrator.domain.inventory import Inventory
     from orchestrator.domain.run import RunHeader, RunSummary
-    from orchestrator.domain.schema_status import SchemaStatus
+    from orchestrator.domain.schema_status import Relation, SchemaStatus
     from orchestrator.driving.identity import ControllerIdentity
     from orchestrator.execution.base import Executor
     from orchestrator.messages.base import Messenger
@@ -153,6 +153,12 @@ class Wiring:
         from orchestrator.store.console.readonly import PAGE_TIMEOUT_S, open_console
 
         return open_console(self.settings.db, PAGE_TIMEOUT_S)
+
+    def relations(self) -> Sequence[Relation]:
+        """Return what SQL can read: views first, then tables."""
+        from orchestrator.store.schema.relations import relations
+
+        return relations()
 
     def list_runs(self, limit: int) -> Sequence[RunSummary]:
         """Return the newest runs first, without the cost of opening the whole store."""

@@ -15,3 +15,12 @@ class SchemaStatus:
     database: str
     revision: str | None
     wanted: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Describe a view or a table to people who write SQL. `columns` are names with meanings."""
+
+    name: str
+    meaning: str
+    columns: tuple[tuple[str, str], ...]

@@ -20,7 +20,7 @@ from orchestrator.services.pages.base import PageWiring
 from orchestrator.web import openapi
 from orchestrator.web.access import Access
 from orchestrator.web.guard import Guard
-from orchestrator.web.routes import cells, compare, fleet, runs, signing
+from orchestrator.web.routes import cells, changes, compare, fleet, history, models, regressions, runs, signing, sql
 from orchestrator.web.routes.asking import site_of
 from orchestrator.web.site import Site
 from orchestrator.web.static import StaticRoute
@@ -49,12 +49,13 @@ def create_app(wiring: PageWiring, access: Access) -> FastAPI:
     # Level 9, the default, takes far longer for some per cent.
     app.add_middleware(GZipMiddleware, minimum_size=_GZIP_BYTES_MIN, compresslevel=5)
     app.add_middleware(Guard, access=access)  # added last, and so asked first
-    for part in (fleet, runs, compare, cells, signing):
+    for part in (fleet, runs, compare, cells, regressions, history, changes, models, sql, signing):
         app.include_router(part.router)
     app.router.routes.append(StaticRoute("/static/{version}/{name:path}"))
     app.add_exception_handler(OrchestratorError, _failed)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _misread)
+    app.add_exception_handler(Exception, _defect)
     return app
 
 
@@ -82,6 +83,11 @@ def _misread(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = [f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors()[:3]]
     return _told(request, 422, "; ".join(found) or "the address makes no sense", None)
+
+
+def _defect(request: Request, _error: Exception) -> Response:
+    """Answer for a defect of ours. The server's log has the trace, and no reader does."""
+    return _told(request, 500, "unexpected error", "this is a defect of benchfleet; the server's output shows where")
 
 
 def _told(request: Request, status: int, what: str, hint: str | None, code: str = "ConfigError") -> Response:

@@ -29,6 +29,8 @@ SECURITY_HEADERS: Mapping[str, str] = {
 OPEN_PATHS = ("/static/", "/sign-in", "/healthz")
 """What a reader without the token gets: style, scripts and the form for the token. Nothing of the lab."""
 SIGN_IN = "/sign-in"
+ASKING = ("/sql", "/api/v1/sql")
+"""Where an address has the database work: another site's page must not set that off by a picture or a link."""
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -66,6 +68,8 @@ class Guard:
         path, method = scope["path"], scope["method"]
         if method not in _READING and not self._is_own_form(headers):
             return _refused(403, "a form of another site is not taken", "send the form from the page itself")
+        if path.startswith(ASKING) and headers.get("sec-fetch-site") == "cross-site":
+            return _refused(403, "a statement in another site's link is not run", "open the page, and type it there")
         if path.startswith(OPEN_PATHS) or self._access.lets_in(headers, _cookies(headers)):
             return None
         if self._access.token is None:

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from orchestrator import __version__
 from orchestrator.domain.metric import metric_named
 from orchestrator.domain.sweep import setting_texts
+from orchestrator.reporting.formats.plain_data import cell_value
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.text import visible
 from orchestrator.services.pages.base import PageReader, PageWiring
@@ -109,6 +110,13 @@ def _quantity(value: float | None, metric: str) -> str:
     return numbers.quantity(value, metric_named(metric).unit)
 
 
+def _cell(value: Any) -> str:
+    """Return a value of a row as text, as CSV has it. Long text is cut off: a plan has many kilobytes."""
+    text = "–" if value is None else str(cell_value(value))
+    return text if len(text) <= _CELL_CHARACTERS_MAX else f"{text[:_CELL_CHARACTERS_MAX]}…"
+
+
+_CELL_CHARACTERS_MAX = 300
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "utc": numbers.utc,
     "factor": numbers.factor,
@@ -119,6 +127,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "digits": lambda value: "–" if value is None else numbers.digits(value),
     "signed": numbers.signed,
     "quantity": _quantity,
+    "cell": _cell,
     "known": lambda value: "–" if value is None or value == "" else value,
     "settings": lambda settings: " · ".join(setting_texts(sorted(settings.items()))),
 }

@@ -25,6 +25,7 @@ class AnnotateRequest:
     """Ask for a note about a date, a range of dates, a run or a device.
 
     `on` is the date or range of a note about a device; None is today. `device` and `series` narrow a note about dates.
+    `who` notes. None stands for the user of this process.
     """
 
     about: str
@@ -32,6 +33,7 @@ class AnnotateRequest:
     on: str | None = None
     device: str | None = None
     series: int | None = None
+    who: str | None = None
 
 
 def annotate(request: AnnotateRequest, wiring: FleetWiring) -> Annotation:
@@ -39,7 +41,7 @@ def annotate(request: AnnotateRequest, wiring: FleetWiring) -> Annotation:
 
     Raise ConfigError for an empty text, and unless `about` is a date, a run or a device of the database.
     """
-    text, who = stated(request.text, "an annotation"), wiring.identity().holder
+    text, who = stated(request.text, "an annotation"), request.who or wiring.identity().holder
     plain = Note(*_days(request.on), text, who, request.device, request.series)
     if _DATE.match(request.about):
         first, last = _days(request.about)

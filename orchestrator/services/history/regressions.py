@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Ask for a person's decision about a regression: acknowledged, accepted or invalid."""
+    """Ask for a person's decision about a regression: acknowledged, accepted or invalid.
+
+    `who` decides. None stands for the user of this process.
+    """
 
     regression: int
     to: RegressionState
     reason: str
+    who: str | None = None
 
 
 def list_regressions(nightly: str | None, wiring: HasRecords, *, ended: bool = False) -> Sequence[Regression]:
@@ -45,7 +49,7 @@ def decide(decision: Decision, wiring: FleetWiring) -> RegressionDetails:
     Accepting makes the candidate's run the baseline of the series. Raise ConfigError for an unknown id, an empty
     reason, or an impossible state of the regression.
     """
-    move = Move(decision.to, Actor.PERSON, wiring.identity().holder, stated(decision.reason))
+    move = Move(decision.to, Actor.PERSON, decision.who or wiring.identity().holder, stated(decision.reason))
     return _details(wiring.store.regressions.move(decision.regression, move), wiring.store)
 
 

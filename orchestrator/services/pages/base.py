@@ -9,6 +9,7 @@ from orchestrator.store.base import PageRoles, Roles
 
 if TYPE_CHECKING:
     from orchestrator.domain.run import RunSummary
+    from orchestrator.domain.schema_status import Relation
     from orchestrator.services.base import FleetWiring
     from orchestrator.store.base import SqlConsole
 
@@ -33,6 +34,9 @@ class PageWiring(Protocol):
 
     def list_runs(self, limit: int) -> Sequence[RunSummary]:
         """Return the newest runs first."""
+
+    def relations(self) -> Sequence[Relation]:
+        """Return what SQL can read: views first, then tables."""
 
     def page_console(self) -> SqlConsole:
         """Open the database for one statement of a person. The caller closes the console."""

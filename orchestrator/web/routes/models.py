@@ -1,0 +1,26 @@
+"""Offer the models that runs recorded."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from orchestrator.reporting.reports.lineages import LINEAGES, lineages_report
+from orchestrator.web.answers import answered
+from orchestrator.web.openapi import shaped
+from orchestrator.web.routes.asking import Form, site_of
+
+router = APIRouter()
+
+
+@router.get("/models", include_in_schema=False)
+def models_page(request: Request) -> Response:
+    """Show models as trees of variants."""
+    site = site_of(request)
+    return site.page(request, "models.html.jinja", models=site.reader.lineages.models())
+
+
+@router.get("/api/v1/models", **shaped("models", LINEAGES))
+def models(request: Request, form: Form = "json") -> Response:
+    """Return the models that runs recorded, with every artifact."""
+    return answered(lineages_report(site_of(request).reader.lineages.models()), form, "models")
