@@ -25,6 +25,7 @@ from orchestrator.cli import (
     plan,
     process,
     regressions,
+    report,
     run,
     runs,
     serve,
@@ -54,6 +55,7 @@ app.add_typer(runs.app, name="runs")
 compare.add_to(app)
 history.add_to(app)
 env_diff.add_to(app)
+report.add_to(app)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(regressions.app, name="regressions")
 bisect.add_to(app)

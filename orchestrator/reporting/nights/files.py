@@ -6,8 +6,8 @@ import io
 import os
 from pathlib import Path
 
-from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.night import NightReport
+from orchestrator.reporting.one_file import unwritable, write_whole
 
 HTML = "html"
 """The format of files alone. All others are those of `--format`."""
@@ -15,17 +15,7 @@ HTML = "html"
 
 def write_night(report: NightReport, form: str, path: Path) -> None:
     """Write a night into a file. The file changes as a whole, or stays. Raise ConfigError for an unwritable place."""
-    text = _written(report, form)
-    # By process, since two nightlies may write the same file.
-    incoming = path.with_name(f".{path.name}.{os.getpid()}.incoming")
-    try:
-        try:
-            incoming.write_text(text, encoding="utf-8")
-            incoming.replace(path)
-        finally:
-            incoming.unlink(missing_ok=True)
-    except OSError as error:
-        raise _unwritable(form, path, error) from None
+    write_whole(path, _written(report, form), f"the {form} of the night")
 
 
 def refuse_unwritable(form: str, path: Path) -> None:
@@ -37,7 +27,7 @@ def refuse_unwritable(form: str, path: Path) -> None:
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:
-        raise _unwritable(form, path, error) from None
+        raise unwritable(path, f"the {form} of the night", error) from None
 
 
 def _written(report: NightReport, form: str) -> str:
@@ -52,8 +42,3 @@ def _written(report: NightReport, form: str) -> str:
     stream = io.StringIO()
     FORMATS[form].write(night_report(report), stream)
     return stream.getvalue()
-
-
-def _unwritable(form: str, path: Path, error: OSError) -> ConfigError:
-    hint = "name a file in a folder that is there and that you may write to"
-    return ConfigError(f"{path}: the {form} of the night cannot be written: {error.strerror}", hint)

@@ -28,6 +28,7 @@ from orchestrator.reporting.reports.run_details import RUN
 from orchestrator.reporting.reports.run_difference import DIFFERENCES
 from orchestrator.reporting.reports.run_list import RUN_LIST
 from orchestrator.reporting.reports.series_history import HISTORIES
+from orchestrator.reporting.reports.written_files import WRITTEN
 from orchestrator.reporting.shape import Shape
 
 COMMANDS: Mapping[str, Shape[Any]] = {
@@ -37,6 +38,7 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "compare": COMPARE,
     "history": HISTORIES,
     "env-diff": DIFFERENCES,
+    "report": WRITTEN,
     "devices list": DEVICES,
     "devices probe": PROBE,
     "devices clean": CLEAN,

@@ -19,6 +19,7 @@ from orchestrator.domain.recovery import PowerCycle, Recovery
 from orchestrator.domain.run import ExcludedCell
 from orchestrator.domain.run_details import RunDetails
 from orchestrator.domain.schema_status import SchemaStatus
+from orchestrator.domain.written_file import WrittenFile
 from orchestrator.reporting.report import Report
 from orchestrator.reporting.reports.annotations import annotations_report
 from orchestrator.reporting.reports.baselines import levels_report
@@ -43,6 +44,7 @@ from orchestrator.reporting.reports.run_details import run_details_report
 from orchestrator.reporting.reports.run_difference import difference_report
 from orchestrator.reporting.reports.run_list import run_list_report
 from orchestrator.reporting.reports.series_history import history_report
+from orchestrator.reporting.reports.written_files import written_report
 from orchestrator.reporting.tables.plans import SweepPlans
 from tests.unit.reporting import decided, nights, samples
 
@@ -99,6 +101,9 @@ REPORTS: Mapping[str, Report] = {
     ),
     "compare": comparison_report(samples.COMPARISON),
     "cell": cells_report((decided.CELL, decided.UNSAMPLED)),
+    "written": written_report(
+        (WrittenFile(Path("out/run.html"), "html", 49_854), WrittenFile(Path(f"e {samples.HOSTILE}"), "csv", 7, 3))
+    ),
     "env-diff": difference_report(decided.DIFFERENCE),
     "history": history_report((decided.HISTORY, decided.SHORT)),
     "devices": devices_report(
