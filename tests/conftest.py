@@ -18,6 +18,8 @@ from tests.servers.sshd import NO_STARTUP_FILES, SshServer
 
 leave_machine()
 tests.durability.do_without()
+_ALLOCATIONS_BETWEEN_SEARCHES = 20_000  # Python's 700 searches a syntax tree a dozen times while it grows
+gc.disable()  # until everything is collected: what is imported stays, and a search through it finds nothing
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so started in the background, and inherited by commands
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,6 +29,8 @@ def pytest_collection_finish() -> None:
     """Keep the garbage search off what stays to the end: modules and thousands of collected tests."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_BETWEEN_SEARCHES)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Callable
+from functools import cache
 from typing import NoReturn
 
 import typer
@@ -96,10 +98,16 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
+@cache
+def _tree() -> Callable[..., int | None]:
+    # To build the tree takes Typer 25 ms, and a process may run many commands: a daemon's, or a test's.
+    return typer.main.get_command(app)
+
+
 def _exit_code() -> int:
     """Run the command. Turn an error into two lines on standard error and an exit code."""
     try:
-        code = app(prog_name="benchfleet", standalone_mode=False)
+        code = _tree()(prog_name="benchfleet", standalone_mode=False)
         sys.stdout.flush()  # here, where a full disk can still be reported
     except OrchestratorError as error:
         _complain(str(error), error.hint)

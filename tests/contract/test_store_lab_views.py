@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+import scipy
 from sqlalchemy import select, text
 
 from orchestrator.domain.facts import Facts
@@ -73,7 +73,7 @@ def test_noise_is_the_standard_deviation_that_the_range_tells() -> None:
     assert sorted(constants) == list(range(2, 26))
     grid = np.linspace(-9, 9, 20_001)
     for trials, mean_range in constants.items():
-        below = norm.cdf(grid)
+        below = scipy.stats.norm.cdf(grid)
         expected = np.trapezoid(1 - below**trials - (1 - below) ** trials, grid)
         assert mean_range == pytest.approx(expected, abs=6e-4), trials
 

@@ -6,14 +6,14 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.sources import REPOSITORY, modules, named, nodes
+
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 PRODUCT = ("orchestrator", "device_worker", "benchmarks")
@@ -25,26 +25,13 @@ ALLOWED_INSIDE_FUNCTIONS = {"device_worker": {"numpy"}}
 """A trial's process has numpy on its path, from the runtime's bundle; the runner's has not."""
 
 
-def modules(*folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (REPOSITORY / folder).rglob("*.py"))
+def functions(found: Iterable[ast.AST]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in found if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def named(path: Path) -> str:
-    return str(path.relative_to(REPOSITORY))
-
-
-@cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-
-
-def imports(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+def imports(found: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
     """Yield the full name of everything that is imported, with its statement."""
-    for node in ast.walk(tree):
+    for node in found:
         if isinstance(node, ast.Import):
             yield from ((alias.name, node) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -58,9 +45,9 @@ def under(name: str, package: str) -> bool:
 
 def strange_imports(path: Path, island: str) -> Iterator[str]:
     """Yield what a module of an island imports although it is not the standard library's or the island's."""
-    tree = parsed(path)
-    deferred = {id(statement) for function in functions(tree) for _, statement in imports(function)}
-    for name, statement in imports(tree):
+    found = nodes(path)
+    deferred = {id(statement) for function in functions(found) for _, statement in imports(ast.walk(function))}
+    for name, statement in imports(found):
         root = name.partition(".")[0]
         is_allowed = (
             root in sys.stdlib_module_names
@@ -86,7 +73,7 @@ def test_whatever_is_imported_is_a_declared_dependency() -> None:
     missing = {
         f"{named(path)} imports {root}"
         for path in modules("orchestrator")
-        for root in {name.partition(".")[0] for name, _ in imports(parsed(path))}
+        for root in {name.partition(".")[0] for name, _ in imports(nodes(path))}
         if root not in sys.stdlib_module_names and root not in ("orchestrator", "device_worker")
         if not declared & {name.lower() for name in distributions.get(root, ())}
     }
@@ -102,7 +89,7 @@ def test_functions_stay_small_enough_to_be_read() -> None:
     lengths = {
         f"{named(path)}: {function.name}": 1 + (function.end_lineno or 0) - function.lineno
         for path in modules(*PRODUCT)
-        for function in functions(parsed(path))
+        for function in functions(nodes(path))
     }
     assert lengths
     assert {name: length for name, length in lengths.items() if length > FUNCTION_LINES_MAX} == {}
@@ -113,7 +100,7 @@ def test_nothing_calls_sudo() -> None:
     words = [
         f"{named(path)}:{node.lineno}"
         for path in modules("orchestrator", "device_worker")
-        for node in ast.walk(parsed(path))
+        for node in nodes(path)
         if isinstance(node, ast.List | ast.Tuple)
         and any(
             isinstance(item, ast.Constant) and str(item.value).split("/")[-1] in ("sudo", "su", "doas")

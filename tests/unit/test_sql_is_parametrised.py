@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted(
-    path for folder in ("orchestrator", "migrations", "benchmarks") for path in (ROOT / folder).rglob("*.py")
-)
+from tests.sources import modules, named, parsed
+
+SOURCES = modules("orchestrator", "migrations", "benchmarks")
 
 EXECUTORS = frozenset(
     {"execute", "executemany", "executescript", "exec_driver_sql", "scalar", "scalars", "text", "stream"}
@@ -31,7 +30,7 @@ def built(path: Path) -> Iterator[tuple[int, str]]:
     text = path.read_text(encoding="utf-8")
     if not any(f"{name}(" in text for name in EXECUTORS):
         return
-    for scope in ast.walk(ast.parse(text)):
+    for scope in ast.walk(parsed(path)):
         if not isinstance(scope, ast.FunctionDef | ast.Module):
             continue
         spliced = {
@@ -69,8 +68,7 @@ def is_text(node: ast.expr) -> bool:
 
 def test_no_statement_is_put_together_from_values() -> None:
     assert SOURCES
-    named = {path: str(path.relative_to(ROOT)) for path in SOURCES}
-    found = [(named[path], line, call) for path in SOURCES for line, call in built(path)]
+    found = [(named(path), line, call) for path in SOURCES for line, call in built(path)]
     assert [where for where in found if (where[0], where[2]) not in BUILT_FROM_CONSTANTS] == []
 
 

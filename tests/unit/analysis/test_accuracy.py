@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import optimize, stats
 
 from orchestrator.analysis.accuracy import Scores, accuracy_test, mcnemar, paired_bootstrap, share_right
 from orchestrator.domain.comparison import AccuracyMethod, Verdict
@@ -31,7 +31,7 @@ def test_the_p_value_is_that_of_an_exact_binomial_test(pairs: list[tuple[bool, b
     assert found.only_base is not None
     assert found.only_other is not None
     apart = found.only_base + found.only_other
-    expected = stats.binomtest(found.only_base, apart, 0.5).pvalue if apart else 1.0
+    expected = scipy.stats.binomtest(found.only_base, apart, 0.5).pvalue if apart else 1.0
 
     assert found.p_value == pytest.approx(expected)
     assert found.difference == pytest.approx(np.mean(other) - np.mean(base))
@@ -69,7 +69,7 @@ def _score_of_likelihood(table: tuple[int, int, int, int], difference: float) ->
         return -sum(count * math.log(max(share, 1e-300)) for count, share in terms if count)
 
     bounds = (max(0.0, -difference), (1 - difference) / 2)
-    best = float(optimize.minimize_scalar(unlikely, bounds=bounds, method="bounded", options={"xatol": 1e-12}).x)
+    best = float(scipy.optimize.minimize_scalar(unlikely, bounds=bounds, method="bounded", options={"xatol": 1e-12}).x)
     variance = inputs * (2 * best + difference - difference**2)
     return (gained - lost - inputs * difference) / math.sqrt(variance)
 
@@ -109,7 +109,7 @@ def test_a_bootstrap_of_means_is_near_the_paired_t_interval(statistic: object) -
     random = np.random.default_rng(8)
     base = random.normal(0.7, 0.1, 300)
     other = base + random.normal(-0.02, 0.05, 300)
-    oracle = stats.ttest_rel(other, base)
+    oracle = scipy.stats.ttest_rel(other, base)
     interval = oracle.confidence_interval(0.95)
 
     found = paired_bootstrap(base, other, 1, statistic)  # type: ignore[arg-type]

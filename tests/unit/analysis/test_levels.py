@@ -7,7 +7,7 @@ import random
 from statistics import geometric_mean
 
 import pytest
-import scipy.stats
+import scipy
 
 from orchestrator.analysis.levels import STEPS_FROM, levels, steps_of
 

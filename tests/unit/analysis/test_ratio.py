@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy import stats
 
 from orchestrator.analysis.prior import Prior
 from orchestrator.analysis.ratio import measured, ratio_of_trials, ratios, spreads, usable
@@ -19,7 +19,7 @@ OTHERS = [43_120.5, 43_480.0, 42_990.0, 43_301.0, 43_015.0, 43_777.0]
 
 
 def test_without_a_prior_the_interval_and_p_value_are_those_of_welchs_test_on_logarithms() -> None:
-    oracle = stats.ttest_ind([math.log(v) for v in OTHERS], [math.log(v) for v in LATENCIES], equal_var=False)
+    oracle = scipy.stats.ttest_ind([math.log(v) for v in OTHERS], [math.log(v) for v in LATENCIES], equal_var=False)
     low, high = oracle.confidence_interval(0.95)
 
     estimate = ratio_of_trials(LATENCIES, OTHERS)
@@ -37,7 +37,7 @@ def test_any_sides_of_different_values_agree_with_scipys_welch_test(
     # values on a grid have a floor under their noise, which Welch's test lacks
     assume(np.diff(logs).min() > 1e-6)
     assume(np.diff(logs).min() < 0.2 * min(np.std(np.log(base)), np.std(np.log(other))))
-    oracle = stats.ttest_ind(np.log(other), np.log(base), equal_var=False)
+    oracle = scipy.stats.ttest_ind(np.log(other), np.log(base), equal_var=False)
     low, high = oracle.confidence_interval(confidence)
     assume(max(abs(low), abs(high)) < 500)
 
@@ -54,7 +54,7 @@ def test_a_prior_shrinks_the_variance_as_limma_does() -> None:
     # limma's posterior variance, (d0 s0^2 + d s^2) / (d0 + d) with d0 + d degrees of freedom, for sides of one variance
     base, other = [1.00, 1.01, 1.02, 1.03], [1.05, 1.06, 1.07, 1.08]
     pooled = (np.var(np.log(base), ddof=1) + np.var(np.log(other), ddof=1)) / 2
-    unpooled = stats.ttest_ind(np.log(other), np.log(base), equal_var=False)
+    unpooled = scipy.stats.ttest_ind(np.log(other), np.log(base), equal_var=False)
     prior = Prior(0.02**2, 6.0)
     variance = (6.0 * prior.variance + unpooled.df * pooled) / (6.0 + unpooled.df)
     t = (np.mean(np.log(other)) - np.mean(np.log(base))) / math.sqrt(variance / 2)
@@ -62,7 +62,7 @@ def test_a_prior_shrinks_the_variance_as_limma_does() -> None:
     estimate = ratio_of_trials(base, other, prior)
 
     assert estimate.freedom == pytest.approx(6.0 + unpooled.df)
-    assert estimate.p_value == pytest.approx(2 * stats.t.sf(t, 6.0 + unpooled.df))
+    assert estimate.p_value == pytest.approx(2 * scipy.stats.t.sf(t, 6.0 + unpooled.df))
 
 
 @given(four_values, four_values)
@@ -72,8 +72,8 @@ def test_equivalence_is_the_larger_of_two_one_sided_tests(base: list[float], oth
     assert estimate.error is not None
     assert estimate.freedom is not None
     difference, margin = math.log(estimate.ratio), math.log(1.05)
-    upper = stats.t.cdf((difference - margin) / estimate.error, estimate.freedom)
-    lower = stats.t.sf((difference + margin) / estimate.error, estimate.freedom)
+    upper = scipy.stats.t.cdf((difference - margin) / estimate.error, estimate.freedom)
+    lower = scipy.stats.t.sf((difference + margin) / estimate.error, estimate.freedom)
 
     assert estimate.p_equivalent(0.05) == pytest.approx(max(upper, lower), abs=1e-9)
 
@@ -84,9 +84,9 @@ def test_a_detectable_change_would_be_found_four_times_in_five() -> None:
     assert estimate.freedom is not None
     change = estimate.detectable(0.05)
     assert change is not None
-    noncentral = stats.nct(estimate.freedom, math.log1p(change) / estimate.error)
+    noncentral = scipy.stats.nct(estimate.freedom, math.log1p(change) / estimate.error)
 
-    assert noncentral.sf(stats.t.ppf(0.975, estimate.freedom)) == pytest.approx(0.8, abs=0.02)
+    assert noncentral.sf(scipy.stats.t.ppf(0.975, estimate.freedom)) == pytest.approx(0.8, abs=0.02)
 
 
 def test_the_ratio_is_that_of_geometric_means() -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import math
 
 import pytest
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from orchestrator.analysis.ratio import RatioEstimate, Spread
 from orchestrator.analysis.verdict import adjusted, is_about_minimum, judge
@@ -17,15 +17,15 @@ SIDE = Spread(5, 0.0, 0.0001)
 
 def estimate(ratio: float, error: float, freedom: float = 20.0, **flags: bool) -> RatioEstimate:
     """Return an estimate as a pair of cells with this standard error has."""
-    half_width = stats.t.ppf(0.975, freedom) * error
-    p_value = 2 * stats.t.sf(abs(math.log(ratio)) / error, freedom)
+    half_width = scipy.stats.t.ppf(0.975, freedom) * error
+    p_value = 2 * scipy.stats.t.sf(abs(math.log(ratio)) / error, freedom)
     interval = (ratio * math.exp(-half_width), ratio * math.exp(half_width))
     return RatioEstimate(SIDE, SIDE, ratio, *interval, p_value, error, freedom, **flags)
 
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=40))
 def test_p_values_are_adjusted_as_scipy_adjusts_them(p_values: list[float]) -> None:
-    assert adjusted(p_values) == pytest.approx(stats.false_discovery_control(p_values).tolist())
+    assert adjusted(p_values) == pytest.approx(scipy.stats.false_discovery_control(p_values).tolist())
 
 
 def test_nothing_to_adjust_is_fine() -> None:

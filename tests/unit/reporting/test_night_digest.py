@@ -28,7 +28,11 @@ EVERY = {
     "nothing": dataclasses.replace(nights.QUIET, cells=(), devices=(), runs=()),
     "600 confirmed": nights.large(600, NightVerdict.CONFIRMED),
 }
-PAGES = {name: digest(report) for name, report in EVERY.items()}
+
+
+@functools.cache  # here rather than when the module is imported: every process that runs tests imports all of them
+def page_of(name: str) -> str:
+    return digest(EVERY[name])
 
 
 @functools.cache  # for reading alone: the parser takes half a second for the largest page
@@ -46,14 +50,14 @@ def paths(page: str) -> Iterator[str]:
     yield from re.findall(r' d="([^"]*)"', page)
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_page_is_markup_without_any_error(name: str) -> None:
-    assert tree(PAGES[name]).find("body") is not None
+    assert tree(page_of(name)).find("body") is not None
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_page_needs_nothing_from_outside_and_runs_nothing(name: str) -> None:
-    root = tree(PAGES[name])
+    root = tree(page_of(name))
     referring = {"src", "href", "xlink:href", "action", "data", "poster", "srcset", "background", "style"}
     for element in root.iter():
         if isinstance(element.tag, str):
@@ -66,9 +70,9 @@ def test_a_page_needs_nothing_from_outside_and_runs_nothing(name: str) -> None:
     assert "@import" not in style
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_policy_of_a_page_allows_its_own_style_alone(name: str) -> None:
-    root = tree(PAGES[name])
+    root = tree(page_of(name))
     (policy,) = (meta for meta in root.iter("meta") if meta.get("http-equiv") == "Content-Security-Policy")
     style = root.find("head/style").text.encode()
     sha256 = base64.b64encode(hashlib.sha256(style).digest()).decode()
@@ -78,7 +82,7 @@ def test_the_policy_of_a_page_allows_its_own_style_alone(name: str) -> None:
 
 
 def test_hostile_words_are_text() -> None:
-    page = PAGES["hostile"]
+    page = page_of("hostile")
     assert "<script" not in page
     assert "<img" not in page
     assert "49" not in text(tree(page).find("body/header"))  # {{7*7}} is text too
@@ -107,7 +111,7 @@ def test_texts_of_any_length_keep_a_page_small() -> None:
 
 
 def test_the_first_screen_has_the_figures_of_the_night() -> None:
-    header = tree(PAGES["findings"]).find("body/header")
+    header = tree(page_of("findings")).find("body/header")
     tiles = [text(item) for item in header.find("ul")]
     assert tiles == [
         "✗ confirmed 8 and 1 acknowledged",
@@ -122,7 +126,7 @@ def test_the_first_screen_has_the_figures_of_the_night() -> None:
 
 
 def test_cells_that_moved_together_are_one_line_with_their_details_inside() -> None:
-    root = tree(PAGES["findings"])
+    root = tree(page_of("findings"))
     (confirmed,) = (one for one in root.iter("section") if text(one.find("h2")).startswith("✗ confirmed"))
     (group,) = confirmed.findall("details")
     assert text(group.find("summary")) == "pi-03 8 cells regressed, latency_ns ×1.050 to ×1.064"
@@ -145,7 +149,7 @@ def test_cells_that_moved_together_are_one_line_with_their_details_inside() -> N
 
 
 def test_every_finding_is_named_by_a_sign_and_a_word_and_not_by_colour_alone() -> None:
-    root = tree(PAGES["findings"])
+    root = tree(page_of("findings"))
     headings = [text(one.find("h2")) for one in root.iter("section")]
     assert headings == [
         "! lost devices 1",
@@ -169,7 +173,7 @@ def test_every_finding_is_named_by_a_sign_and_a_word_and_not_by_colour_alone() -
 
 def test_every_cell_of_a_night_is_in_its_table() -> None:
     (table,) = (
-        one for one in tree(PAGES["findings"]).iter("table") if text(one.find("caption")).startswith("19 cells")
+        one for one in tree(page_of("findings")).iter("table") if text(one.find("caption")).startswith("19 cells")
     )
     rows = [text(row) for row in table.iter("tr")]
     for cell in nights.FINDINGS:
@@ -230,7 +234,7 @@ def test_a_cell_without_figures_has_no_chart() -> None:
 
 
 def test_numbers_of_charts_are_whole() -> None:
-    for page in PAGES.values():
+    for page in map(page_of, EVERY):
         for path in paths(page):
             assert re.fullmatch(r"[MLVHmlvhz0-9 -]+", path), path
 
@@ -242,7 +246,7 @@ def test_the_standard_parser_reads_a_page_too() -> None:
         def handle_starttag(self, tag: str, attrs: object) -> None:
             seen.append(tag)
 
-    Reader().feed(PAGES["findings"])
+    Reader().feed(page_of("findings"))
     assert {"header", "main", "svg", "table"} <= set(seen)
 
 

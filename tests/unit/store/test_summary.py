@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom
 
 from orchestrator.store.ingest.summary import BINS_MAX, CONFIDENCE, histogram, interval_ranks, summarise
 
@@ -29,7 +29,7 @@ def test_intervals_cover_what_they_promise(quantile: float, n: int) -> None:
         return
     low, high = ranks
     assert 1 <= low < high <= n
-    covered = binom.cdf(high - 1, n, quantile) - binom.cdf(low - 1, n, quantile)
+    covered = scipy.stats.binom.cdf(high - 1, n, quantile) - scipy.stats.binom.cdf(low - 1, n, quantile)
     assert covered >= CONFIDENCE - 1e-12
 
 
@@ -39,8 +39,8 @@ def test_intervals_are_no_wider_than_needed(quantile: float, n: int) -> None:
     ranks = interval_ranks(n, quantile)
     assert ranks is not None
     low, high = ranks
-    assert binom.cdf(low, n, quantile) > (1 - CONFIDENCE) / 2
-    assert binom.cdf(high - 2, n, quantile) < 1 - (1 - CONFIDENCE) / 2
+    assert scipy.stats.binom.cdf(low, n, quantile) > (1 - CONFIDENCE) / 2
+    assert scipy.stats.binom.cdf(high - 2, n, quantile) < 1 - (1 - CONFIDENCE) / 2
 
 
 def test_known_ranks() -> None:
