@@ -19,13 +19,19 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="try verdicts or repeats on few cells: the figures then say little"
     )
+    parser.add_argument(
+        "--size", type=float, default=1.0, metavar="N", help="simulate N times as many cells for verdicts"
+    )
     arguments = parser.parse_args()
+    if arguments.size <= 0 or (arguments.size != 1 and arguments.names != ["verdicts"]):
+        parser.error("--size is a number above 0, for verdicts alone")
     if arguments.quick and not set(arguments.names) <= {"repeats", "verdicts"}:
         parser.error("--quick is for repeats and verdicts alone")
     kept = True
     for name in arguments.names:
         module = importlib.import_module(f"benchmarks.{name}")
-        kept &= print_figures(name, module.measure(quick=True) if arguments.quick else module.measure(), arguments.json)
+        options = {"quick": True} if arguments.quick else {"size": arguments.size} if name == "verdicts" else {}
+        kept &= print_figures(name, module.measure(**options), arguments.json)
     return 0 if kept else 1
 
 

@@ -104,6 +104,14 @@ def step_figures(seed: int, series: int, *, with_peers: bool) -> list[Figure]:
     return figures
 
 
+def peers_of(name: str, calm: Floats) -> list[Figure]:
+    """Return in how many series the peers find a step that is none, asked every third night as a nightly job asks."""
+    return [
+        Figure(f"nights: false series in {calm.shape[1]} nights, {name}, {tool}", _false(peer(tool), calm)[1], "")
+        for tool in ("otava", "asv")
+    ]
+
+
 def _false(search: Search, calm: Floats) -> tuple[float, float]:
     looks = list(range(21, NIGHTS + 1, 3))
     # All looks in one call: another tool's start costs more than its search.

@@ -1,20 +1,30 @@
-"""Simulate nights of many cells, and what the nightly procedure makes of them."""
+"""Live through nights of many cells by the stages of `benchfleet nightly run`, with drawn trials for answers."""
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis import nightly
+from orchestrator.analysis.nightly import WINDOW
+from orchestrator.analysis.nights.drift import canary_drift
+from orchestrator.analysis.nights.stages import advance, looked_at
+from orchestrator.analysis.nights.subjects import BaselineSide, Finding, Key, Order, Subject, Terms, Tonight
+from orchestrator.domain.night import NightStage, NightVerdict
+from orchestrator.services.nights.history import GOOD, last_good
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
-TRIALS, WARM_UP, CELLS_OF_DEVICE, CANARIES = 5, 30, 30, 3
-_MEDIAN_VARIANCE = 0.839
-"""The median of a variance of five trials, over its mean."""
+TRIALS, CELLS_OF_DEVICE, CANARIES = 5, 30, 3
+METRIC, MIN_EFFECT = "latency_ns", 0.01
+_CHANGED = (NightVerdict.CONFIRMED, NightVerdict.IMPROVED)
+_FREEDOM = TRIALS - 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,7 @@ class World:
         self.nights, self.cells, self.random = nights, cells, random
         self.device = np.arange(cells) // CELLS_OF_DEVICE
         self.own, self.common = np.zeros(cells), np.zeros(self.device[-1] + 1)
-        self.level = np.zeros(cells)
+        self.level, self.stays = np.zeros(cells), np.zeros(cells, dtype=bool)
 
     def pass_night(self) -> None:
         """Go on to the next night: drift moves on, and a few nights are disturbed."""
@@ -52,7 +62,7 @@ class World:
         self.level = np.where(spike, np.log1p(self.random.uniform(0.08, 0.25, self.cells)), 0.0)
         self.stays = self.random.random(self.cells) < 0.5
 
-    def trials(self, chosen: NDArray[np.int64], count: int, *, later: bool = False) -> Floats:
+    def trials(self, chosen: Ints, count: int, *, later: bool = False) -> Floats:
         """Return the logarithms of trials of tonight. A disturbance is over in half of the cells `later`."""
         night = (self.own + self.common[self.device])[chosen]
         night = night + np.where(self.stays | (not later), self.level, 0.0)[chosen]
@@ -73,97 +83,138 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Hold per cell and judged night what was confirmed, and the extra time in plain nights."""
+    """Hold what a night found, per cell: what the reruns confirmed, either way, and the extra time in plain nights."""
 
     confirmed: NDArray[np.bool_]
     spent: Floats
 
 
-def live(world: World, nights: int, step: float = 0.0, step_night: int | None = None) -> Outcome:
-    """Run the procedure for so many nights. The first WARM_UP are not judged.
+class Good(NamedTuple):
+    """Hold a night that may be a baseline, and how much slower its build was, as a logarithm."""
 
-    Candidates are slower by `step` from `step_night` on. A confirmed cell begins a new segment: its baseline is the
-    candidate from then on.
+    side: BaselineSide
+    shift: float
+
+
+class Fleet:
+    """Hold what a database would know of the cells after some nights, and live one night more at a time.
+
+    Each night has another build, of which the bytes differ from the last ones: the most that can be rerun. Whatever is
+    confirmed is called invalid in the morning, so that the night counts as any other.
     """
-    cells = world.cells
-    history = np.full((cells, nights), np.nan)
-    variances = np.full((cells, nights), np.nan)
-    canaries = np.full((len(world.common), CANARIES, nights), np.nan)
-    threshold = np.full(cells, nightly.THRESHOLD_START)
-    outcome = Outcome(np.zeros((cells, nights), dtype=bool), np.zeros((cells, nights)))
-    everyone = np.arange(cells)
-    for night in range(nights):
-        world.pass_night()
-        shift = np.full(cells, step if step_night is not None and night >= step_night else 0.0)
-        noise = _noise(variances[:, :night], world.nights.cv)
-        rows = world.trials(everyone, TRIALS) + shift[:, None]
-        value, variances[:, night] = nightly.night_value(rows, noise)
-        canaries[:, :, night] = world.canaries()
-        drift = _shared(canaries[:, :, : night + 1])[world.device]
-        tonight = value - drift
-        if night >= WARM_UP:
-            expected = nightly.expect(history[:, :night], np.sqrt(noise / TRIALS))
-            state = (threshold, shift, drift)
-            spent, confirmed = _judge(world, expected, history[:, :night], (tonight, noise), state)
-            outcome.spent[:, night], outcome.confirmed[:, night] = spent, confirmed
-            threshold = nightly.adapt(threshold, spent, expected.drift)
-            history[confirmed, :night] = np.nan
-        history[:, night] = tonight
-    return outcome
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.keys = [Key(f"device-{cell // CELLS_OF_DEVICE}", f"cell-{cell}", METRIC) for cell in range(world.cells)]
+        self.places = {key.cell: cell for cell, key in enumerate(self.keys)}
+        self.values, self.variances = np.empty((world.cells, 0)), np.empty((world.cells, 0))
+        self.begins = np.zeros(world.cells, dtype=np.int64)
+        self.thresholds: list[float | None] = [None] * world.cells
+        self.good: list[tuple[Good, ...]] = [()] * world.cells
+        self.canaries: list[Floats] = []
+
+    def branch(self, random: np.random.Generator) -> Fleet:
+        """Return a copy that goes on by other chances."""
+        other = copy.copy(self)
+        other.world = copy.copy(self.world)
+        other.world.random = random
+        other.thresholds, other.good = list(self.thresholds), list(self.good)
+        other.begins, other.canaries = self.begins.copy(), list(self.canaries)
+        return other
+
+    def live(self, shift: Floats) -> Outcome:
+        """Live one night. `shift` is how much slower tonight's build of each cell is, as a logarithm."""
+        self.world.pass_night()
+        rows = self.world.trials(np.arange(self.world.cells), TRIALS) + shift[:, None]
+        tonight = Tonight(self._by_key(rows), self._drift())
+        looked = looked_at([self._subject(cell) for cell in range(self.world.cells)], tonight)
+        while isinstance(step := advance(looked, tonight, Terms()), Order):
+            tonight = self._answered(step, tonight, shift)
+        return self._remembered(step, tonight, shift)
+
+    def _by_key(self, rows: Floats) -> Mapping[Key, tuple[float, ...]]:
+        return {key: tuple(row) for key, row in zip(self.keys, rows.tolist(), strict=True)}
+
+    def _drift(self) -> Mapping[tuple[str, str], float]:
+        """Return what the canaries say of each device, and keep tonight's values."""
+        found, now = {}, self.world.canaries()
+        for device, values in enumerate(now):
+            before = [[night[device, place] for night in self.canaries[-WINDOW:]] for place in range(CANARIES)]
+            drift, _ = canary_drift(list(zip(before, values.tolist(), strict=True)))
+            found[f"device-{device}", METRIC] = drift or 0.0
+        self.canaries.append(now)
+        return found
+
+    def _subject(self, cell: int) -> Subject:
+        begin = max(int(self.begins[cell]), self.values.shape[1] - WINDOW)
+        variances = self.variances[cell, begin:]
+        return Subject(
+            self.keys[cell],
+            worse=1,
+            min_effect=MIN_EFFECT,
+            history=tuple(self.values[cell, begin:].tolist()),
+            variances=tuple(variances.tolist()),
+            freedoms=(_FREEDOM,) * len(variances),
+            threshold=self.thresholds[cell],
+            baseline=self._baseline(cell).side if self.good[cell] else None,
+        )
+
+    def _baseline(self, cell: int) -> Good:
+        good = self.good[cell]
+        return good[last_good(len(good))]
+
+    def _answered(self, order: Order, tonight: Tonight, shift: Floats) -> Tonight:
+        """Return what is known once an order has been carried out."""
+        cells = np.array(sorted(self.places[cell] for cell in order.cells), dtype=np.int64)
+        candidate = self._drawn(cells, order.trials, shift)
+        if order.stage is NightStage.SECOND_LOOK:
+            return Tonight(tonight.first, tonight.drift, candidate)
+        # Ordered cells alone have a baseline to be sure.
+        built = np.array([self._baseline(cell).shift if good else 0.0 for cell, good in enumerate(self.good)])
+        baseline = self._drawn(cells, order.trials, built)
+        both = {key: (baseline[key], candidate[key]) for key in candidate}
+        return Tonight(tonight.first, tonight.drift, tonight.second, (*tonight.looks, both))
+
+    def _drawn(self, cells: Ints, count: int, shift: Floats) -> dict[Key, tuple[float, ...]]:
+        rows = self.world.trials(cells, count, later=True) + shift[cells, None]
+        return {self.keys[cell]: tuple(row) for cell, row in zip(cells.tolist(), rows.tolist(), strict=True)}
+
+    def _remembered(self, findings: Mapping[Key, Finding], tonight: Tonight, shift: Floats) -> Outcome:
+        """Keep what a report keeps, and return what the night found."""
+        found = [findings[key] for key in self.keys]
+        night = self.values.shape[1]
+        self.values = np.column_stack([self.values, [one.value for one in found]])
+        self.variances = np.column_stack([self.variances, [one.variance for one in found]])
+        for cell, one in enumerate(found):
+            self.thresholds[cell] = one.threshold
+            if one.new_segment:
+                self.begins[cell], self.good[cell] = night, ()
+            if one.verdict in GOOD and not one.suspected:
+                trials = tonight.first[self.keys[cell]]
+                side = BaselineSide(f"run-{night}", f"night-{night}", trials, identical=False)
+                self.good[cell] = (*self.good[cell][-WINDOW:], Good(side, float(shift[cell])))
+        return Outcome(np.array([one.verdict in _CHANGED for one in found]), np.array([one.spent for one in found]))
 
 
-def _judge(
-    world: World,
-    expected: nightly.Expectation,
-    history: Floats,
-    measured: tuple[Floats, Floats],
-    state: tuple[Floats, Floats, Floats],
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Take the cells of one night through the stages. Return the extra time, and what was confirmed."""
-    (tonight, noise), (threshold, shift, drift) = measured, state
-    side = nightly.first_look(expected, history, tonight, threshold)
-    spent = np.zeros(world.cells)
-    again = np.flatnonzero(nightly.second_look_due(expected, side))
-    if len(again):
-        rows = world.trials(again, TRIALS, later=True) + shift[again, None]
-        value, _ = nightly.night_value(rows, noise[again])
-        spent[again] += 1
-        kept = nightly.stands(_rows(expected, again), value - drift[again], side[again])
-        side[again[~kept]] = 0
-    confirmed = np.zeros(world.cells, dtype=bool)
-    going = np.flatnonzero(side)
-    rows_of: list[Floats] = [np.empty((len(going), 0)), np.empty((len(going), 0))]
-    for look, count in enumerate(nightly.LOOKS):
-        if not len(going):
-            break
-        more = count - rows_of[0].shape[1]
-        rows_of = [
-            np.hstack([rows_of[0], world.trials(going, more, later=True)]),
-            np.hstack([rows_of[1], world.trials(going, more, later=True) + shift[going, None]]),
-        ]
-        spent[going] += 2 * more / TRIALS
-        least = np.full(len(going), math.log1p(0.01))
-        found = nightly.confirm((rows_of[0], rows_of[1]), noise[going], side[going], look, least)
-        confirmed[going[found.confirmed]] = True
-        on = ~found.confirmed & ~found.given_up
-        going, rows_of = going[on], [rows[on] for rows in rows_of]
-    return spent, confirmed
+def quiet_nights(fleet: Fleet, count: int) -> Iterable[Outcome]:
+    """Yield the nights of builds that change nothing."""
+    for _ in range(count):
+        yield fleet.live(np.zeros(fleet.world.cells))
 
 
-def _rows(expected: nightly.Expectation, chosen: NDArray[np.int64]) -> nightly.Expectation:
-    return nightly.Expectation(
-        expected.value[chosen], expected.median[chosen], expected.drift[chosen], expected.scale[chosen]
-    )
+def found_steps(fleet: Fleet, steps: tuple[float, float], seed: int) -> Mapping[float, tuple[float, float]]:
+    """Return by step how often tonight's slower build is confirmed at once, and within three nights, cell by cell.
 
-
-def _noise(variances: Floats, first: float) -> Floats:
-    """Return each cell's usual variance of a trial, by its history."""
-    if variances.shape[1] < nightly.NIGHTS_MIN:
-        return np.full(len(variances), first**2)
-    return np.asarray(np.nanmedian(variances[:, -nightly.WINDOW :], axis=1) / _MEDIAN_VARIANCE)
-
-
-def _shared(canaries: Floats) -> Floats:
-    if canaries.shape[2] <= nightly.NIGHTS_MIN:
-        return np.zeros(len(canaries))
-    return np.array([nightly.shared_drift(device[:, :-1], device[:, -1]) for device in canaries])
+    A tenth of the cells is slower by either step at a time, three of a device each. All of them compete for time.
+    """
+    found: dict[float, list[NDArray[np.bool_]]] = {step: [] for step in steps}
+    for group in range(10):
+        branch = fleet.branch(np.random.default_rng((seed, group)))
+        tenth = (np.arange(fleet.world.cells) + group) % 10
+        slower = {step: tenth == 5 * place for place, step in enumerate(steps)}
+        shift = sum((np.where(cells, math.log1p(step), 0.0) for step, cells in slower.items()), start=np.zeros(()))
+        nights = [branch.live(shift).confirmed for _ in range(3)]
+        for step, cells in slower.items():
+            found[step].append(np.array([night[cells] for night in nights]))
+    by_step = {step: np.concatenate(parts, axis=1) for step, parts in found.items()}
+    return {step: (float(nights[0].mean()), float(nights.any(axis=0).mean())) for step, nights in by_step.items()}

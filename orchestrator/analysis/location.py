@@ -91,6 +91,15 @@ def as_rows(cells: Sequence[Sequence[float]]) -> Floats:
     return rows
 
 
+def padded(rows: Sequence[Sequence[float]]) -> Floats:
+    """Return logarithms as rows padded with NaN."""
+    # A column at least: a row without any value is a row all the same.
+    found = np.full((len(rows), max(1, *(len(one) for one in rows)) if rows else 1), np.nan)
+    for row, values in zip(found, rows, strict=True):
+        row[: len(values)] = values
+    return found
+
+
 def spared(trials: Ints) -> Ints:
     """Return how many trials of each cell may be set aside: fewer than half, and none of four or fewer."""
     return np.maximum((trials - 1) // 2 - 1, 0)

@@ -22,12 +22,14 @@ WINDOW = 30
 """How many nights of its present segment a cell is compared with."""
 NIGHTS_MIN = 8
 """A cell with a shorter history is measured and not judged."""
-THRESHOLD_START, THRESHOLD_LEAST, THRESHOLD_MOST = 2.2, 1.7, 3.4
+THRESHOLD_START, THRESHOLD_LEAST, THRESHOLD_MOST = 2.2, 1.7, 2.8
 ALLOWANCE = 0.08
 """The device time for second looks and confirmations, as a share of the plain nights' time."""
 DRIFT_ALLOWANCE = 0.1
 """How much more of that a cell may spend whose nights hang together wholly. Others have a share of it."""
 _ADAPTATION = 0.12
+SECOND_LOOK_SHARE = 0.6
+"""The trials of a second look over those of the first: a step of 3 % at 2 % noise passes with 3 of 5 in 97 %."""
 SECOND_LOOK_LEAST = 1.0
 DRIFT_MOST = 0.35
 """The second look is skipped where nights depend on each other more than this: the drift would be seen once more."""
@@ -125,10 +127,10 @@ def second_look_due(expected: Expectation, side: Ints) -> Bools:
     return due
 
 
-def stands(expected: Expectation, again: Floats, side: Ints) -> Bools:
-    """Return where the second look lies on the suspected side still."""
+def stands(level: Floats, error: Floats, again: Floats, side: Ints) -> Bools:
+    """Return where the second look lies on the suspected side of a level still, by an error of one look."""
     with np.errstate(invalid="ignore"):
-        still: Bools = side * (again - expected.value) / expected.scale > SECOND_LOOK_LEAST
+        still: Bools = side * (again - level) / error > SECOND_LOOK_LEAST
     return still
 
 
@@ -166,7 +168,7 @@ def confirm(
     weights = np.broadcast_to(np.asarray(weight, dtype=np.float64), noise.shape)
     sides: tuple[Cells, Cells] = (cells_of_rows(rows[0], noise, weights), cells_of_rows(rows[1], noise, weights))
     found = differences(*sides)
-    bound = np.where(weights < HISTORY_FREEDOM, _as_rare(_CONFIRM[look], found.freedom), _CONFIRM[look])
+    bound = np.where(weights < HISTORY_FREEDOM, as_rare(_CONFIRM[look], found.freedom), _CONFIRM[look])
     with np.errstate(invalid="ignore", divide="ignore"):
         distance = side * found.estimate / found.error
     judged = ~found.unruly | found.separate
@@ -176,7 +178,7 @@ def confirm(
     return Confirmation(confirmed, ~confirmed & hopeless, found.estimate, found.error)
 
 
-def _as_rare(bound: float, freedom: Floats) -> Floats:
+def as_rare(bound: float | Floats, freedom: Floats) -> Floats:
     """Return the bound of a t statistic, passed by chance as rarely as `bound` by a normal value."""
     with np.errstate(invalid="ignore"):
         quantile: Floats = -scipy.special.stdtrit(np.maximum(freedom, 1.0), scipy.special.ndtr(-bound))

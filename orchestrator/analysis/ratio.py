@@ -10,7 +10,7 @@ import numpy as np
 import scipy.special
 
 from orchestrator.analysis.difference import POWER, differences
-from orchestrator.analysis.location import Cells, Floats, Located, cells_of
+from orchestrator.analysis.location import Cells, Floats, Located, cells_of, cells_of_rows
 from orchestrator.analysis.prior import NOTHING_KNOWN, Prior
 from orchestrator.domain.policy import CONFIDENCE
 
@@ -129,6 +129,20 @@ def ratio_of_trials(
     """Estimate the ratio other / base of a single pair. Raise ValueError unless all values are `usable`."""
     cells = measured([base_values, other_values], ["", ""], {"": prior})
     return ratios(cells, [(0, 1)], confidence)[0]
+
+
+def ratios_of_rows(base: Floats, other: Floats, prior_variance: Floats, prior_freedom: Floats) -> list[RatioEstimate]:
+    """Estimate the ratio other / base of each pair of rows, logarithms padded with NaN, each pair with its own prior.
+
+    All pairs at once: one by one, each would cost as much as many.
+    """
+    if not len(base):
+        return []
+    columns = max(base.shape[1], other.shape[1])
+    rows = np.full((2 * len(base), columns), np.nan)
+    rows[: len(base), : base.shape[1]], rows[len(base) :, : other.shape[1]] = base, other
+    cells = cells_of_rows(rows, np.tile(prior_variance, 2), np.tile(prior_freedom, 2))
+    return ratios(cells, [(place, len(base) + place) for place in range(len(base))])
 
 
 def _estimate(sides: tuple[Spread, Spread], numbers: Sequence[float], flags: tuple[bool, bool]) -> RatioEstimate:

@@ -42,13 +42,31 @@ def own_history(variances: Sequence[float], freedoms: Sequence[float]) -> Prior:
     `freedoms` has the degrees of freedom of each variance. The median is taken, since a disturbed night has an enlarged
     variance. The prior weighs as much as the nights together, up to HISTORY_FREEDOM.
     """
-    nights = [(v, f) for v, f in zip(variances, freedoms, strict=True) if math.isfinite(v) and v > 0 and f >= 1]
-    if not nights:
-        return Prior(0.0, 0.0)
-    # The median of a variance lies below its mean, the more so the fewer its degrees of freedom are.
-    known = [variance * freedom / scipy.special.chdtri(freedom, 0.5) for variance, freedom in nights]
-    weight = min(HISTORY_FREEDOM, 0.6 * sum(freedom for _, freedom in nights))  # 0.6: what a median keeps of a sample
-    return Prior(float(np.median(known)), weight)
+    variance, weight = own_histories(np.array([variances], dtype=np.float64), np.array([freedoms], dtype=np.float64))
+    return Prior(float(variance[0]), float(weight[0]))
+
+
+def own_histories(variances: Floats, freedoms: Floats) -> tuple[Floats, Floats]:
+    """Return what `own_history` returns for many cells, as variances and weights. A cell is a row, padded with NaN."""
+    if not variances.size:
+        return np.zeros(len(variances)), np.zeros(len(variances))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        known = np.isfinite(variances) & (variances > 0) & (freedoms >= 1)
+        # The median of a variance lies below its mean, the more so the fewer its degrees of freedom are.
+        nights = np.where(known, variances * freedoms / _median_of_chi_square(freedoms), np.nan)
+    nights.sort(axis=1)  # NaN last
+    count, row = np.count_nonzero(known, axis=1), np.arange(len(nights))
+    middle = (nights[row, np.maximum(count - 1, 0) // 2] + nights[row, count // 2]) / 2
+    # 0.6: what a median keeps of a sample
+    weight = np.minimum(HISTORY_FREEDOM, 0.6 * np.where(known, freedoms, 0.0).sum(axis=1))
+    return np.where(count > 0, middle, 0.0), weight
+
+
+def _median_of_chi_square(freedoms: Floats) -> Floats:
+    """Return the medians of chi-square variables. Few numbers of trials are different: each is computed once."""
+    different, places = np.unique(freedoms, return_inverse=True)
+    medians: Floats = scipy.special.chdtri(different, 0.5)
+    return medians[places].reshape(freedoms.shape)
 
 
 def next_look(values: Sequence[float], history: Prior, half_width: float, trials_max: int) -> Look:

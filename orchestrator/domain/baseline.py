@@ -41,7 +41,10 @@ class NewBaseline:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Hold a level on record. `series` None stands for every cell of the run, `metric` None for every metric."""
+    """Hold a level on record. `series` None stands for every cell of the run, `metric` None for every metric.
+
+    `measured` has the series of a whole run's cells. None: unknown, and every cell counts as a cell of the run.
+    """
 
     id: int
     name: str
@@ -54,10 +57,16 @@ class Baseline:
     series: Series | None = None
     metric: str | None = None
     superseded_at: datetime | None = None
+    measured: frozenset[int] | None = None
 
     def covers(self, series: int, metric: str) -> bool:
         """Return True if the level is for the series and the metric."""
-        return (self.series is None or self.series.id == series) and self.metric in (None, metric)
+        if self.metric not in (None, metric):
+            return False
+        if self.series is not None:
+            return self.series.id == series
+        # A run has no level for the cells of other devices.
+        return self.measured is None or series in self.measured
 
 
 def checked_name(name: str) -> str:

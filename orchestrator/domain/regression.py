@@ -156,7 +156,8 @@ def moved(regression: Regression, move: Move) -> Regression:
     return replace(
         regression,
         state=move.to,
-        figures=move.figures or regression.figures,
+        # A confirmation without figures is of a cell without a value: the ratio of a suspicion says nothing of that.
+        figures=move.figures if move.to is S.CONFIRMED else move.figures or regression.figures,
         baseline_run=move.baseline_run or regression.baseline_run,
         candidate_run=move.candidate_run or regression.candidate_run,
         # The first one stays: a regression confirmed anew, after it was acknowledged, has stood since then.

@@ -86,7 +86,7 @@ def by_person(to: State, reason: str = "wanted") -> Move:
 
 def confirmed(store: Store, series: int, **more: object) -> int:
     found = store.regressions.suspect(suspicion(series, **more), ANN)
-    return store.regressions.move(found.id, by_night(State.CONFIRMED)).id
+    return store.regressions.move(found.id, by_night(State.CONFIRMED, figures=FIGURES)).id
 
 
 # baselines
@@ -140,6 +140,26 @@ def test_an_accepted_level_covers_its_series_and_metric_alone_and_begins_a_segme
     assert again is not None
     assert again.run == RUNS[2], "a pin of a whole run covers what was accepted"
     assert segment_began(levels, one, LATENCY) == STARTED_AT + timedelta(days=1), "the level changed all the same"
+
+
+@pytest.mark.parametrize("kind", BaselineKind)
+def test_a_whole_run_takes_no_level_from_the_cells_of_another_device(lab: Store, kind: BaselineKind) -> None:
+    model, sweep, run = sample_model(), sample_sweep(variants=("fp32", "int8")), "20260304-0100"
+    lab.runs.create_run(sample_header(run, sweep, model, STARTED_AT + timedelta(days=4)), model, [NANO])
+    snapshot = save_snapshot(lab, NANO, Facts(FACTS), STARTED_AT)
+    save_plan(lab, run, sample_plan(NANO, sweep, model), snapshot, WORKER_SHA256)
+    new = {cell.series for cell in lab.results.cell_results(run, LATENCY)}
+    one, other = (series for series in series_of(lab) if series not in new)
+    pin(lab, RUNS[0])
+    pin(lab, RUNS[1], series=(one,))
+
+    pin(lab, run, kind)
+
+    levels = lab.baselines.levels("lab")
+    chosen = {series: level_of(levels, series, LATENCY) for series in (one, other)}
+    assert {series: level and level.run for series, level in chosen.items()} == {one: RUNS[1], other: RUNS[0]}
+    of_new = [level_of(levels, series, LATENCY) for series in new if series is not None]
+    assert [level and level.run for level in of_new] == [run, run]
 
 
 def test_accepting_a_level_accepts_the_standing_regressions_of_its_series(lab: Store) -> None:
@@ -257,6 +277,14 @@ def test_one_series_has_one_open_regression_of_a_metric_and_direction(lab: Store
     assert len({found.id for found in (first, *others)}) == 5
     lab.regressions.move(first.id, by_night(State.DISMISSED))
     assert lab.regressions.suspect(suspicion(one, night="night-3"), ANN).id not in {first.id, *(o.id for o in others)}
+
+
+def test_a_loss_keeps_no_ratio_of_the_suspicion_before(lab: Store) -> None:
+    found = lab.regressions.suspect(suspicion(series_of(lab)[0]), ANN)
+    assert found.figures == FIGURES
+    lost = lab.regressions.move(found.id, by_night(State.CONFIRMED, figures=None))
+    assert lost.figures is None
+    assert lab.regressions.find_regression(found.id) == lost
 
 
 def test_the_engine_itself_refuses_a_second_open_regression(lab: Store) -> None:

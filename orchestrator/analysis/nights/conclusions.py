@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from orchestrator.analysis import nightly
-from orchestrator.analysis.location import Bools, Floats, Ints
+from orchestrator.analysis.location import Bools, Floats, Ints, padded
 from orchestrator.analysis.nights.first import FirstLook
 from orchestrator.analysis.nights.subjects import Finding, Key, Subject, Terms
-from orchestrator.analysis.prior import Prior
-from orchestrator.analysis.ratio import RatioEstimate, Spread, ratio_of_trials
+from orchestrator.analysis.ratio import RatioEstimate, Spread, ratios_of_rows
 from orchestrator.domain.night import Basis, NightEstimate, NightVerdict
 from orchestrator.domain.policy import VERDICT_LEVEL
 
@@ -48,28 +47,35 @@ class Judged:
 
 def conclude(judged: Sequence[Subject], first: FirstLook, found: Judged, terms: Terms) -> Mapping[Key, Finding]:
     """Return the conclusion on each subject."""
-    adapted = nightly.adapt(first.threshold, found.spent, first.expected.drift, terms.extra)
-    # A threshold that decided nothing tonight has nothing to learn from tonight's time.
-    threshold = np.where(first.by_history, adapted, first.threshold)
+    reruns = _estimates(first, found.outcome.rows)
+    baselines = padded([() if one.baseline is None else one.baseline.trials for one in judged])
+    baselines[first.by_history] = np.nan  # their ratio is one to the history
+    runs = _estimates(first, (baselines, first.rows))
+    threshold = nightly.adapt(first.threshold, found.spent, first.expected.drift, terms.extra)
     findings = {}
     for place, one in enumerate(judged):
-        rerun = _rerun(first, found.outcome, place)
-        verdict = _verdict(one, place, first, found, rerun)
-        findings[one.key] = replace(
-            _with_figures(verdict, one, place, first, rerun),
+        rerun = reruns.get(place)
+        measured = replace(
+            _verdict(one, place, first, found, rerun),
+            value=float(first.value[place]),
+            variance=_known(first.variance[place]),
+            unruly=bool(first.unruly[place]),
+            expected=_known(first.expected.value[place]),
+            candidate_trials=int(first.trials[place]),
             threshold=float(threshold[place]),
             spent=float(found.spent[place]),
             suspected=bool(first.side[place]),
         )
+        findings[one.key] = _with_figures(measured, place, first, (rerun, runs.get(place)))
     return findings
 
 
-def _rerun(first: FirstLook, outcome: Outcome, place: int) -> RatioEstimate | None:
-    base, other = (rows[place][~np.isnan(rows[place])] for rows in outcome.rows)
-    if not len(base) or not len(other):
-        return None
-    prior = Prior(float(first.noise[place]), float(first.weight[place]))
-    return ratio_of_trials(np.exp(base).tolist(), np.exp(other).tolist(), prior)
+def _estimates(first: FirstLook, rows: tuple[Floats, Floats]) -> Mapping[int, RatioEstimate]:
+    """Return the ratio of each subject with trials on both sides, by the subject's place."""
+    base, other = rows
+    both = np.flatnonzero(~np.isnan(base).all(axis=1) & ~np.isnan(other).all(axis=1))
+    found = ratios_of_rows(base[both], other[both], first.noise[both], first.weight[both])
+    return dict(zip(both.tolist(), found, strict=True))
 
 
 def _verdict(one: Subject, place: int, first: FirstLook, found: Judged, rerun: RatioEstimate | None) -> Finding:
@@ -169,27 +175,19 @@ def _log(rerun: RatioEstimate | None) -> float | None:
     return None if rerun is None else math.log(rerun.ratio)
 
 
-def _with_figures(finding: Finding, one: Subject, place: int, first: FirstLook, rerun: RatioEstimate | None) -> Finding:
-    """Return the finding with values, estimate, interval, trials and the smallest detectable change."""
-    values = replace(
-        finding,
-        value=float(first.value[place]),
-        variance=_known(first.variance[place]),
-        unruly=bool(first.unruly[place]),
-        expected=_known(first.expected.value[place]),
-        candidate_trials=int(first.trials[place]),
-        change=finding.change,
-    )
+def _with_figures(
+    finding: Finding, place: int, first: FirstLook, found: tuple[RatioEstimate | None, RatioEstimate | None]
+) -> Finding:
+    """Return the finding with estimate, interval, trials and the smallest detectable change.
+
+    `found` are the ratios of the rerun and of the two nights.
+    """
+    rerun, runs = found
     if rerun is not None:
-        return _with_estimate(values, rerun, Basis.RERUN)
+        return _with_estimate(finding, rerun, Basis.RERUN)
     if first.by_history[place]:
-        return _against_history(values, place, first)
-    if one.baseline is None or not one.baseline.trials:
-        return values
-    prior = Prior(float(first.noise[place]), float(first.weight[place]))
-    row = first.rows[place][~np.isnan(first.rows[place])]
-    trials = np.exp(np.array(one.baseline.trials)).tolist()
-    return _with_estimate(values, ratio_of_trials(trials, np.exp(row).tolist(), prior), Basis.RUNS)
+        return _against_history(finding, place, first)
+    return finding if runs is None else _with_estimate(finding, runs, Basis.RUNS)
 
 
 def _with_estimate(finding: Finding, found: RatioEstimate, basis: Basis) -> Finding:

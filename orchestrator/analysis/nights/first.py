@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.analysis import nightly
-from orchestrator.analysis.difference import differences
-from orchestrator.analysis.location import Bools, Floats, Ints, cells_of_rows, locate, locate_alike, resolution
+from orchestrator.analysis.location import Bools, Floats, Ints, locate, locate_alike, padded, resolution
+from orchestrator.analysis.nights.early import Young, look_early
 from orchestrator.analysis.nights.subjects import Subject, Tonight
-from orchestrator.analysis.stopping import own_history
+from orchestrator.analysis.prior import FREEDOM_MAX
+from orchestrator.analysis.stopping import own_histories
 
-EARLY_LEVEL = 0.01
-"""The p-value of a suspicion against the baseline's trials alone, where there are too few nights for a history."""
 _WORSE_ERRORS = 3.0
 """An acknowledged regression is measured again beyond so many errors: every night asks, and few ask by chance."""
 _VARIANCE_LEAST = 1e-10
@@ -27,9 +26,9 @@ class FirstLook:
 
     `noise` is the usual variance of a trial, and `weight` the weight of that knowledge, in degrees of freedom.
     `value` is without `drift`. `side` is +1 where the value looks larger, -1 where smaller, 0 where nothing is
-    suspected. `by_history`: the cell has nights enough. `strength` orders suspects. `may_be_fixed`: an open regression
-    seems to be gone, and `change` is the confirmed change. `may_be_worse`: an acknowledged regression seems to have
-    grown.
+    suspected. `by_history`: the cell has nights enough. `again`: a second look is due, and compares with `level` by the
+    standard `error`. `strength` orders suspects. `may_be_fixed`: an open regression seems to be gone, and `change` is
+    the confirmed change. `may_be_worse`: an acknowledged regression seems to have grown.
     """
 
     rows: Floats
@@ -44,6 +43,9 @@ class FirstLook:
     threshold: Floats
     by_history: Bools
     side: Ints
+    again: Bools
+    level: Floats
+    error: Floats
     strength: Floats
     may_be_fixed: Bools
     may_be_worse: Bools
@@ -55,18 +57,9 @@ class FirstLook:
         return self.may_be_fixed | self.may_be_worse
 
 
-def rows_of(trials: Sequence[Sequence[float]]) -> Floats:
-    """Return trials, already logarithms, as rows padded with NaN."""
-    # A column at least: a row without any value is a row all the same.
-    rows = np.full((len(trials), max(1, *(len(one) for one in trials)) if trials else 1), np.nan)
-    for row, values in zip(rows, trials, strict=True):
-        row[: len(values)] = values
-    return rows
-
-
 def look_first(judged: Sequence[Subject], tonight: Tonight) -> FirstLook:
     """Return tonight's values and suspicions. Every subject must have a trial."""
-    rows = rows_of([tonight.first[one.key] for one in judged])
+    rows = padded([tonight.first[one.key] for one in judged])
     noise, weight = _noise(judged, rows)
     raw, variance = nightly.night_value(rows, noise, weight)
     unruly = locate(rows, noise, weight, resolution(rows)).unruly
@@ -84,18 +77,23 @@ def look_first(judged: Sequence[Subject], tonight: Tonight) -> FirstLook:
     with np.errstate(invalid="ignore"):
         side[np.abs(value - expected.median) < half] = 0
         strength = np.abs(np.nan_to_num((value - expected.value) / expected.scale))
-    early, early_strength = _early(judged, (rows, noise, weight))
-    side = np.where(by_history, side, early)
-    strength = np.where(by_history, strength, early_strength)
+    young = np.flatnonzero(~by_history)
+    cells = [judged[int(place)] for place in young]
+    known = rows[young], noise[young], weight[young], value[young], drift[young]
+    early = look_early(Young(cells, *known, history[young, -nightly.WINDOW :], threshold[young]))
+    side[young], strength[young] = early.side, early.strength
+    level, error = expected.value.copy(), expected.scale.copy()
+    level[young], error[young] = early.level, early.error
     usual = np.fmax(np.nan_to_num(expected.scale), np.sqrt(noise / trials))
     change, fixed, worse = _opened(judged, raw, usual)
     for place, one in enumerate(judged):
         # An open regression is not found once more, and a series in quarantine is not judged.
         if one.opened is not None or one.quarantine is not None:
             side[place] = 0
+    again = np.where(by_history, nightly.second_look_due(expected, side), (side != 0) & (error > 0))
     return FirstLook(
         rows, trials, noise, weight, value, variance, unruly, drift, expected, threshold, by_history, side,
-        np.where(fixed | worse, np.inf, strength), fixed, worse, change,
+        again, level, error, np.where(fixed | worse, np.inf, strength), fixed, worse, change,
     )  # fmt: skip
 
 
@@ -104,15 +102,18 @@ def _noise(judged: Sequence[Subject], rows: Floats) -> tuple[Floats, Floats]:
 
     A cell with a history knows by itself. Others learn from tonight's cells of the device and metric.
     """
-    noise, weight = np.zeros(len(judged)), np.zeros(len(judged))
+    variances = padded([one.variances[-nightly.WINDOW :] for one in judged])
+    freedoms = padded([one.freedoms[-nightly.WINDOW :] for one in judged])
+    noise, weight = own_histories(variances, freedoms)
+    weight = np.minimum(weight, nightly.HISTORY_FREEDOM)
+    long = np.array([len(one.variances) >= nightly.NIGHTS_MIN for one in judged], dtype=bool)
+    weight = np.where(long & (weight > 0), nightly.HISTORY_FREEDOM, weight)
     alike: dict[tuple[str, str], list[int]] = {}
     for place, one in enumerate(judged):
-        own = own_history(one.variances[-nightly.WINDOW :], one.freedoms[-nightly.WINDOW :])
-        noise[place], weight[place] = own.variance, min(own.freedom, nightly.HISTORY_FREEDOM)
-        if len(one.variances) >= nightly.NIGHTS_MIN and own.freedom:
-            weight[place] = nightly.HISTORY_FREEDOM
         alike.setdefault((one.key.device, one.key.metric), []).append(place)
     for places in alike.values():
+        if weight[places].min() >= FREEDOM_MAX:
+            continue  # no prior of the device weighs more than what each cell knows of itself
         _, prior = locate_alike(rows[places], resolution(rows[places]))
         for place in places:
             if weight[place] < prior.freedom:
@@ -128,24 +129,6 @@ def _history(judged: Sequence[Subject]) -> Floats:
         if one.history:
             row[nights - len(one.history) :] = one.history
     return history
-
-
-def _early(judged: Sequence[Subject], measured: tuple[Floats, Floats, Floats]) -> tuple[Ints, Floats]:
-    """Return the suspected side against the baseline's trials alone, with the difference in standard errors."""
-    side, strength = np.zeros(len(judged), dtype=np.int64), np.zeros(len(judged))
-    base = rows_of([one.baseline.trials if one.baseline is not None else () for one in judged])
-    known = np.flatnonzero(~np.isnan(base).all(axis=1))
-    if not len(known):
-        return side, strength
-    rows, noise, weight = (of_all[known] for of_all in measured)
-    found = differences(cells_of_rows(base[known], noise, weight), cells_of_rows(rows, noise, weight))
-    least = np.array([np.log1p(judged[int(place)].min_effect) for place in known])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        suspected = (found.p_values() <= EARLY_LEVEL) & (np.abs(found.estimate) >= least)
-        # Finite: infinity puts open regressions before all suspicions.
-        strength[known] = np.abs(np.nan_to_num(found.estimate / found.error, posinf=1e9, neginf=-1e9))
-    side[known] = np.where(suspected, np.sign(np.nan_to_num(found.estimate)), 0)
-    return side, strength
 
 
 def _opened(judged: Sequence[Subject], raw: Floats, usual: Floats) -> tuple[Floats, Bools, Bools]:

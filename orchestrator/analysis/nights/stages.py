@@ -5,14 +5,16 @@ An interrupted night asks again with the trials on record, and comes to the same
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from orchestrator.analysis import nightly
-from orchestrator.analysis.location import Bools, Floats, Ints
+from orchestrator.analysis.location import Bools, Floats, Ints, padded
 from orchestrator.analysis.nights.conclusions import Judged, Outcome, conclude
-from orchestrator.analysis.nights.first import FirstLook, look_first, rows_of
+from orchestrator.analysis.nights.first import FirstLook, look_first
 from orchestrator.analysis.nights.subjects import CellKey, Finding, Key, Order, Subject, Terms, Tonight
 from orchestrator.domain.night import NightStage
 
@@ -20,15 +22,28 @@ CONFIRMATION_UNITS = 12.0
 """What the confirmation of one cell takes at most, in plain nights of the cell: 30 trials a side, of 5 a night."""
 
 
-def advance(subjects: Sequence[Subject], tonight: Tonight, terms: Terms) -> Order | Mapping[Key, Finding]:
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Hold the subjects with a value tonight, and the first look at these values."""
+
+    judged: Sequence[Subject]
+    first: FirstLook
+
+
+def looked_at(subjects: Sequence[Subject], tonight: Tonight) -> Looked:
+    """Look at tonight's values for the first time: once a night, because no later stage changes them."""
+    judged = [one for one in subjects if tonight.first.get(one.key)]
+    return Looked(judged, look_first(judged, tonight))
+
+
+def advance(looked: Looked, tonight: Tonight, terms: Terms) -> Order | Mapping[Key, Finding]:
     """Return the next measurement, or the conclusion on each subject with a value tonight.
 
     The conclusion leaves out subjects without a value: missing cells need no statistics.
     """
-    judged = [one for one in subjects if tonight.first.get(one.key)]
+    judged, first = looked.judged, looked.first
     if not judged:
         return {}
-    first = look_first(judged, tonight)
     spent = np.zeros(len(judged))
     again = _second_cells(judged, first)
     if again and tonight.second is None:
@@ -47,13 +62,13 @@ def advance(subjects: Sequence[Subject], tonight: Tonight, terms: Terms) -> Orde
 
 
 def _second_cells(judged: Sequence[Subject], first: FirstLook) -> frozenset[CellKey]:
-    due = nightly.second_look_due(first.expected, first.side) & first.by_history
-    return frozenset(one.key.cell for one, is_due in zip(judged, due, strict=True) if is_due)
+    return frozenset(one.key.cell for one, is_due in zip(judged, first.again, strict=True) if is_due)
 
 
 def _trials(judged: Sequence[Subject], first: FirstLook, cells: frozenset[CellKey]) -> int:
-    """Return how many trials a second look has: as many as the first."""
-    return max(int(count) for one, count in zip(judged, first.trials, strict=True) if one.key.cell in cells)
+    """Return the number of trials of a second look, which most chance suspicions do not outlive."""
+    most = max(int(count) for one, count in zip(judged, first.trials, strict=True) if one.key.cell in cells)
+    return math.ceil(nightly.SECOND_LOOK_SHARE * most)
 
 
 def _after_second(judged: Sequence[Subject], first: FirstLook, tonight: Tonight, spent: Floats) -> tuple[Ints, Bools]:
@@ -61,14 +76,15 @@ def _after_second(judged: Sequence[Subject], first: FirstLook, tonight: Tonight,
     side, lost = first.side.copy(), np.zeros(len(judged), dtype=bool)
     if tonight.second is None:
         return side, lost
-    rows = rows_of([tonight.second.get(one.key, ()) for one in judged])
+    rows = padded([tonight.second.get(one.key, ()) for one in judged])
     measured = ~np.isnan(rows).all(axis=1)
-    spent[measured] += 1.0
-    due = nightly.second_look_due(first.expected, first.side) & first.by_history
-    value, _ = nightly.night_value(rows, first.noise, first.weight)
-    kept = nightly.stands(first.expected, value - first.drift, side)
-    side[due & measured & ~kept] = 0
-    return side, due & ~measured
+    trials = np.count_nonzero(~np.isnan(rows), axis=1)
+    spent[measured] += trials[measured] / first.trials[measured]
+    asked = np.flatnonzero(first.again & measured)
+    value, _ = nightly.night_value(rows[asked], first.noise[asked], first.weight[asked])
+    kept = nightly.stands(first.level[asked], first.error[asked], value - first.drift[asked], side[asked])
+    side[asked[~kept]] = 0
+    return side, first.again & ~measured
 
 
 def _looks(terms: Terms) -> int:
@@ -142,7 +158,7 @@ class _Reruns:
         looked = np.array([one.key.cell in cells for one in self._judged])
         self._looked[looked & (self._looked == look)] += 1
         both = [found.get(one.key, ((), ())) for one in self._judged]
-        fresh = rows_of([base for base, _ in both]), rows_of([other for _, other in both])
+        fresh = padded([base for base, _ in both]), padded([other for _, other in both])
         self._rows = np.hstack([self._rows[0], fresh[0]]), np.hstack([self._rows[1], fresh[1]])
         has_values = ~np.isnan(fresh[0]).all(axis=1) & ~np.isnan(fresh[1]).all(axis=1)
         spent[looked & has_values] += 2 * _more(look) / self._first.trials[looked & has_values]
@@ -186,6 +202,7 @@ def _bounds(judged: Sequence[Subject], terms: Terms) -> Mapping[str, float]:
 def _by_cell(judged: Sequence[Subject], spent: Floats) -> Mapping[CellKey, float]:
     """Return the extra time of each cell. Metrics of one cell are measured together."""
     found: dict[CellKey, float] = {}
-    for one, units in zip(judged, spent, strict=True):
-        found[one.key.cell] = max(found.get(one.key.cell, 0.0), float(units))
+    for place in np.flatnonzero(spent):
+        cell = judged[int(place)].key.cell
+        found[cell] = max(found.get(cell, 0.0), float(spent[place]))
     return found

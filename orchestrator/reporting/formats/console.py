@@ -32,7 +32,8 @@ def write(report: Report, stream: TextIO) -> None:
     console = _console(stream)
     # Captured, since rich fills the last column with blanks up to the width.
     with console.capture() as drawn:
-        console.print(drawing)
+        # Not cropped: a line that may not fold, such as a command to be copied, is longer than the console at times.
+        console.print(drawing, crop=False)
     stream.write("\n".join(line.rstrip() for line in drawn.get().split("\n")))
 
 

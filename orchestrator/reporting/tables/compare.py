@@ -178,7 +178,8 @@ def conclusions(comparison: Comparison) -> Iterator[Text | Padding]:
         yield Text()
     if comparison.commands:
         yield Text(f"What would probably settle the inconclusive {comparison.metric.name}:", style="bold")
-        yield from (Padding(shown(command), (0, 0, 0, 2)) for command in comparison.commands)
+        # Each on one line, whatever its length: a folded command cannot be copied.
+        yield from (Text(f"  {clean(command)}", no_wrap=True, overflow="ignore") for command in comparison.commands)
         yield Text()
 
 

@@ -19,7 +19,8 @@ def absent(subject: Subject, tonight: TonightCell | None, metric: str, lost: str
     `lost` says why the device was lost, None for an answering device.
     """
     found = _concluded(subject, tonight, metric, lost)
-    if subject.quarantine is not None:
+    # Noise makes a cell slow, and lets trials time out. A cell that does not load is no noise.
+    if subject.quarantine is not None and found.verdict is not V.DOES_NOT_LOAD:
         return Finding(V.QUARANTINED, f"{subject.quarantine}; tonight: {found.reason}")
     if subject.opened is not None and found.verdict is not V.INCONCLUSIVE:
         # A person who acknowledged a slower cell has said nothing of a cell that does not run.

@@ -61,7 +61,7 @@ class NightFolder:
         """
         path = self.path / f".{nightly}.lock"
         with _writing(path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            _make(self.path)
             lock = path.open("a", encoding="utf-8")
         with lock:
             try:
@@ -121,7 +121,7 @@ class NightFolder:
             if path.exists():
                 return
             source = self._blobs.path(blob)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make(path.parent)
             with source.open("rb") as stream:
                 _atomically(path, chunks_of(stream, path.name))
 
@@ -129,7 +129,7 @@ class NightFolder:
         with _writing(path):
             if path.exists() and not anew:
                 return
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make(path.parent)
             _atomically(path, [text.encode()])
 
 
@@ -160,6 +160,24 @@ def _writing(path: Path) -> Iterator[None]:
         ) from None
 
 
+def _make(folder: Path) -> None:
+    """Make a folder with its parents, each with a name that outlives a power cut."""
+    if folder.is_dir():
+        return
+    _make(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _keep_names(folder.parent)
+
+
+def _keep_names(folder: Path) -> None:
+    """Write the names in a folder to the disk: `fsync` of a file keeps the content alone."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _atomically(path: Path, chunks: Iterable[bytes]) -> None:
     descriptor, incoming = tempfile.mkstemp(prefix=".incoming-", dir=path.parent)
     try:
@@ -172,6 +190,7 @@ def _atomically(path: Path, chunks: Iterable[bytes]) -> None:
         # mkstemp makes files for their owner alone, and anybody may repeat a night's runs.
         Path(incoming).chmod(0o644)
         Path(incoming).replace(path)
+        _keep_names(path.parent)
     except BaseException:
         with suppress(OSError):
             Path(incoming).unlink()

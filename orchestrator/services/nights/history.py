@@ -27,7 +27,7 @@ from orchestrator.store.base import Roles
 NIGHTS_READ = 2 * WINDOW
 _NOISY_NIGHTS, _NOISY_LEAST, _NOISY_SD = 10, 5, 0.25
 
-_GOOD = frozenset(
+GOOD = frozenset(
     {
         NightVerdict.CLEAN,
         NightVerdict.INCONCLUSIVE,
@@ -39,6 +39,18 @@ _GOOD = frozenset(
 """The verdicts on a cell whose build may be a baseline."""
 _OVER = frozenset({RegressionState.ACCEPTED, RegressionState.INVALID, RegressionState.DISMISSED})
 """The states of a regression whose nights are ordinary nights."""
+
+
+BORNE_OUT = 3
+"""So many later nights must have spoken for a level before it is a baseline.
+
+A step that is too small for one first look would otherwise be the next night's baseline, and never be seen.
+"""
+
+
+def last_good(nights: int) -> int:
+    """Return the place of the last good night among so many good ones, the oldest while there are few."""
+    return max(0, nights - 1 - BORNE_OUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +89,7 @@ class Segment:
         if rule.choice is BaselineChoice.ROLLING:
             # A young series has fewer nights: the oldest stands in for the one that was asked for.
             return good[max(0, len(good) - rule.nights)]
-        return good[-1]
+        return good[last_good(len(good))]
 
     def noisy(self) -> str | None:
         """Return why the series is too noisy for a verdict, or None."""
@@ -208,7 +220,7 @@ class Past:
 
 
 def _is_good(one: PastNight) -> bool:
-    return one.cell.verdict in _GOOD and one.memory.value is not None and not one.memory.suspected
+    return one.cell.verdict in GOOD and one.memory.value is not None and not one.memory.suspected
 
 
 def _value(one: PastNight, stands: bool) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import orchestrator.analysis.nights.subjects as s
 from orchestrator.analysis.nights.drift import canary_drift
-from orchestrator.analysis.nights.stages import advance
+from orchestrator.analysis.nights.stages import advance, looked_at
 from orchestrator.domain.device import Device
 from orchestrator.domain.night import CanaryShift, CanaryValue, NightStage
 from orchestrator.domain.night_record import NightRecord
@@ -107,7 +107,8 @@ class Night:
         tonight = s.Tonight({key: trials for key, trials in first.items() if trials}, self.drift)
         terms = s.Terms(self.nightly.extra, self.nightly.extra_most, self.nightly.trials_most)
         subjects = list(self.subjects.values())
-        while isinstance(step := advance(subjects, tonight, terms), s.Order):
+        looked = looked_at(subjects, tonight)
+        while isinstance(step := advance(looked, tonight, terms), s.Order):
             runs = self._carry_out(step)
             if step.stage is NightStage.SECOND_LOOK:
                 tonight = s.Tonight(tonight.first, tonight.drift, second_values(self.values, runs, self.metrics))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from orchestrator.analysis.nights.subjects import BaselineSide, Key, Subject
-from orchestrator.domain.baseline import Baseline, BaselineKind, level_of, segment_began
+from orchestrator.domain.baseline import Baseline, level_of, segment_began
 from orchestrator.domain.build import environment_difference
 from orchestrator.domain.device import Device
 from orchestrator.domain.measurement import Cell, CellResult
@@ -65,11 +65,18 @@ class Subjects:
         """
         key = Key(*tonight.key, metric or ACCURACY)
         first = self.nightly.metrics[0].name
-        segment = self.past.segment(key, None)
+        segment = self.segment(key, tonight.series)
         # By the first metric: an accuracy has no history that could be noisy.
         judged = Key(*tonight.key, first)
-        worse = self.past.regressed(key)
-        side, job = self.baseline(judged, tonight, self.segment(judged, tonight.series), tonight.series, but=worse)
+        if self.nightly.baseline.choice is BaselineChoice.PINNED:
+            # A person may have accepted the accuracy of another run than the pinned one.
+            side, job = self._pinned(key, tonight, tonight.series)
+        else:
+            nights = self.segment(judged, tonight.series)
+            # An accuracy that was accepted is the level from that night on.
+            before = {one.report.night for one in nights.nights} - {one.report.night for one in segment.nights}
+            left_out = self.past.regressed(key) | (before if segment.nights else set())
+            side, job = self.baseline(judged, tonight, nights, tonight.series, but=left_out)
         return Subject(
             key,
             worse=-1,
@@ -88,14 +95,8 @@ class Subjects:
 
     def segment(self, key: Key, series: int | None) -> Segment:
         """Return the present segment of a cell."""
-        began = None if series is None else segment_began(self._levels(series, key.metric), series, key.metric)
+        began = None if series is None else segment_began(self.levels, series, key.metric)
         return self.past.segment(key, began)
-
-    def _levels(self, series: int, metric: str) -> Sequence[Baseline]:
-        """Return the levels, without levels of runs that lack the cell, such as runs of another device."""
-        runs = {one.run for one in self.levels if one.series is None and one.kind is BaselineKind.ACCEPTED}
-        foreign = {run for run in runs if all(found.series != series for found in self.values.of(run, metric).values())}
-        return [one for one in self.levels if one.series is not None or one.run not in foreign]
 
     def baseline(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -40,21 +41,44 @@ def read_levels(connection: Connection, condition: ColumnElement[bool]) -> list[
         .where(condition)
         .order_by(t.baseline.c.id)
     )
-    return [_level(row) for row in connection.execute(statement)]
+    rows = connection.execute(statement).all()
+    measured = _measured(connection, {row.run_id for row in rows if row.series_id is None})
+    return [_level(row, measured) for row in rows]
+
+
+def _measured(connection: Connection, runs: Collection[str]) -> Mapping[str, frozenset[int]]:
+    """Return the series of each run's cells."""
+    found: dict[str, set[int]] = {run: set() for run in runs}
+    statement = (
+        select(t.run_device.c.run_id, t.job.c.series_id)
+        .join(t.run_device, t.run_device.c.id == t.job.c.run_device_id)
+        .where(t.run_device.c.run_id.in_(runs), t.job.c.series_id.is_not(None))
+        .distinct()
+    )
+    for run, series in connection.execute(statement) if runs else ():
+        found[run].add(series)
+    return {run: frozenset(series) for run, series in found.items()}
 
 
 def _supersede(connection: Connection, new: NewBaseline, now: datetime) -> None:
     levels = t.baseline.c
-    covered = and_(
+    alike = and_(
         levels.name == new.name,
         levels.superseded_at.is_(None),
-        levels.series_id.in_(new.series) if new.series else true(),
         levels.metric == new.metric if new.metric is not None else true(),
     )
-    connection.execute(update(t.baseline).where(covered).values(superseded_at=now))
+    # A run says nothing about the cells of other devices: their levels stay.
+    series = frozenset(new.series) or _measured(connection, {new.run})[new.run]
+    found = read_levels(connection, alike)
+    wholly = [level.id for level in found if _cells_of(level) <= series and (level.series or not new.series)]
+    connection.execute(update(t.baseline).where(levels.id.in_(wholly)).values(superseded_at=now))
 
 
-def _level(row: Any) -> Baseline:
+def _cells_of(level: Baseline) -> frozenset[int]:
+    return (level.measured or frozenset()) if level.series is None else frozenset({level.series.id})
+
+
+def _level(row: Any, measured: Mapping[str, frozenset[int]]) -> Baseline:
     return Baseline(
         id=row.id,
         name=row.name,
@@ -67,4 +91,5 @@ def _level(row: Any) -> Baseline:
         series=series_in(row),
         metric=row.metric,
         superseded_at=row.superseded_at,
+        measured=measured[row.run_id] if row.series_id is None else None,
     )

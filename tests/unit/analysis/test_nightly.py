@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.nights import Nights, World, live
+from benchmarks.nights import Fleet, Nights, World
 from orchestrator.analysis import nightly
 from tests.effort import examples
 
@@ -72,10 +72,11 @@ def test_a_drifting_cell_is_expected_to_go_on_from_last_night() -> None:
 
 def test_the_second_look_must_lie_on_the_suspected_side() -> None:
     found = expected(history())
+    level = found.value, found.scale
 
-    assert nightly.stands(found, np.array([0.05]), np.array([1]))[0]
-    assert not nightly.stands(found, np.array([0.05]), np.array([-1]))[0]
-    assert not nightly.stands(found, np.array([0.0]), np.array([1]))[0]
+    assert nightly.stands(*level, np.array([0.05]), np.array([1]))[0]
+    assert not nightly.stands(*level, np.array([0.05]), np.array([-1]))[0]
+    assert not nightly.stands(*level, np.array([0.0]), np.array([1]))[0]
 
 
 @pytest.mark.parametrize(
@@ -131,13 +132,16 @@ def test_canaries_tell_a_shared_drift_and_leave_a_steady_device_alone() -> None:
 
 @pytest.mark.parametrize("spiky", [False, True])
 def test_rerun_nightly_nothing_false_is_confirmed_and_a_step_is_the_first_night(spiky: bool) -> None:
-    nights = Nights("small", CV, spiky=spiky)
-    calm = live(World(nights, examples(120), np.random.default_rng(51)), 70)
-    stepped = live(World(nights, examples(120), np.random.default_rng(52)), 42, LOG_5, 41)
+    cells = max(60, examples(120))
+    fleet = Fleet(World(Nights("small", CV, spiky=spiky), cells, np.random.default_rng(51)))
+    calm = [fleet.live(np.zeros(cells)) for _ in range(20)]
+    slower = np.arange(cells) % 6 == 0
+    stepped = fleet.live(np.where(slower, LOG_5, 0.0))
 
-    assert calm.confirmed.sum() == 0
-    assert calm.spent[:, 30:].mean() < 0.25
-    assert stepped.confirmed[:, 41].mean() >= 0.9
+    assert not any(night.confirmed.any() for night in calm)
+    assert np.mean([night.spent.mean() for night in calm]) < 0.25
+    assert stepped.confirmed[slower].mean() >= 0.9
+    assert not stepped.confirmed[~slower].any()
 
 
 LOG_5 = math.log(1.05)

@@ -286,6 +286,8 @@ LEFT_OUT: Mapping[type, set[str]] = {
         "builds",
         "environments",
     },
+    # the series of a whole run are what `runs show` lists
+    Baseline: {"measured"},
     # part of `reasons`
     Comparison: {"overall"},
     # what becomes of these devices is another controller's to say

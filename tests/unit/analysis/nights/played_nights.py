@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from orchestrator.analysis.nightly import NIGHTS_MIN
-from orchestrator.analysis.nights.stages import advance
+from orchestrator.analysis.nights.stages import advance, looked_at
 from orchestrator.analysis.nights.subjects import BaselineSide, Finding, Key, Order, Subject, Terms, Tonight
 from orchestrator.domain.night import NightStage
 
@@ -46,9 +46,9 @@ def play(
     terms = terms or Terms()
     first = {one.key: board.candidate(one.key, TRIALS) for one in subjects if not board.silent(None, one.key)}
     tonight, orders = Tonight(first), []
-    while isinstance(step := advance(subjects, tonight, terms), Order):
+    while isinstance(step := advance(looked_at(subjects, tonight), tonight, terms), Order):
         # A night that is cut off here asks again, and must hear the same.
-        assert advance(subjects, tonight, terms) == step
+        assert advance(looked_at(subjects, tonight), tonight, terms) == step
         orders.append(step)
         assert len(orders) <= ORDERS_MAX
         tonight = answer(subjects, tonight, step, board)

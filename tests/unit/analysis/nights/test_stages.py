@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.analysis.nightly import LOOKS
-from orchestrator.analysis.nights.stages import CONFIRMATION_UNITS, advance
+from orchestrator.analysis.nights.stages import CONFIRMATION_UNITS, advance, looked_at
 from orchestrator.analysis.nights.subjects import Key, OpenRegression, Order, Subject, Terms, Tonight
 from orchestrator.domain.night import REGRESSED, Basis, NightStage, NightVerdict
 from tests.effort import examples
@@ -85,8 +85,9 @@ def test_the_drift_of_the_canaries_is_taken_from_the_cells() -> None:
     first = {subject.key: board.candidate(subject.key, TRIALS)}
     drift = {(subject.key.device, subject.key.metric): 0.1}
 
-    assert isinstance(advance([subject], Tonight(first), Terms()), Order)
-    assert not isinstance(advance([subject], Tonight(first, drift), Terms()), Order)
+    plain, drifted = Tonight(first), Tonight(first, drift)
+    assert isinstance(advance(looked_at([subject], plain), plain, Terms()), Order)
+    assert not isinstance(advance(looked_at([subject], drifted), drifted, Terms()), Order)
 
 
 def test_a_quarantined_series_is_shown_and_orders_nothing() -> None:

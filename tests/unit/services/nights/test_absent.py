@@ -77,6 +77,13 @@ def test_a_quarantined_series_is_not_missing() -> None:
     assert found.verdict is V.QUARANTINED
 
 
+def test_a_quarantined_series_that_does_not_load_fails_the_night() -> None:
+    cell = tonight(a_result(rejected="load-error: no such op", failed=5))
+    found = absent(replace(SUBJECT, quarantine="too noisy"), cell, METRIC, None)
+    assert found.verdict is V.DOES_NOT_LOAD
+    assert "no such op" in found.reason
+
+
 def test_a_cell_that_is_still_missing_says_since_when() -> None:
     opened = OpenRegression(7, None, "digits-20261120", known=False, verdict=V.MISSING)
     found = absent(replace(SUBJECT, opened=opened), tonight(a_result(failed=5)), METRIC, None)

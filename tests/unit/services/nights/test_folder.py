@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -93,3 +94,20 @@ def test_one_process_at_a_time_runs_a_nightly(tmp_path: Path, cache: BlobCache) 
             pass
     with other.alone("digits"):
         pass
+
+
+def test_names_are_on_the_disk_and_not_only_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+
+    NightFolder(tmp_path, BlobCache(tmp_path / "cache")).write("digits-20261129.json", "{}")
+
+    assert synced[0] == str(tmp_path), "the new folder's name"
+    assert synced[1].startswith(str(tmp_path / "nights" / ".incoming-")), "the content, before its name"
+    assert synced[2:] == [str(tmp_path / "nights")], "the file's name"

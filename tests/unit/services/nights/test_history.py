@@ -89,7 +89,15 @@ def test_nights_of_a_standing_regression_say_nothing_of_the_level(state: Regress
     assert found.standing.known is (state is RegressionState.ACKNOWLEDGED)
     baseline = found.baseline(LAST_GOOD)
     assert baseline is not None
-    assert baseline.report.night == "digits-2"
+    assert baseline.report.night == "digits-0"
+
+
+def test_a_step_that_no_first_look_sees_is_not_the_next_nights_baseline() -> None:
+    """A rerun beside last night's build shows nothing of a step that last night's build has too."""
+    for count, expected in ((1, 0), (3, 0), (4, 0), (5, 1), (30, 26)):
+        baseline = segment([a_night(number) for number in range(count)]).baseline(LAST_GOOD)
+        assert baseline is not None
+        assert baseline.report.night == f"digits-{expected}"
 
 
 @pytest.mark.parametrize("between", [V.INCONCLUSIVE, V.DOES_NOT_LOAD, V.QUARANTINED])
@@ -128,7 +136,8 @@ def test_after_a_fix_the_old_level_is_expected_again() -> None:
 
 
 def test_a_suspected_night_is_no_baseline_for_its_successors() -> None:
-    nights = [a_night(0), a_night(1), a_night(2, suspected=True), a_night(3, V.SUSPECTED, suspected=True)]
+    calm = [a_night(number) for number in range(5)]
+    nights = [*calm, a_night(5, suspected=True), a_night(6, V.SUSPECTED, suspected=True)]
     baseline = segment(nights).baseline(LAST_GOOD)
     assert baseline is not None
     assert baseline.report.night == "digits-1"
@@ -139,9 +148,9 @@ def test_a_suspected_night_is_no_baseline_for_its_successors() -> None:
 )
 def test_a_night_that_was_less_accurate_is_no_baseline_of_an_accuracy(state: RegressionState, expected: str) -> None:
     """The latency of such a night may be clean, and beside itself no accuracy would ever fall."""
-    nights = [a_night(0), a_night(1), a_night(2)]
-    worse = replace(nights[2].cells[0], metric="accuracy_top1", verdict=V.CONFIRMED, regression=7)
-    nights[2] = replace(nights[2], cells=(*nights[2].cells, worse))
+    nights = [a_night(number) for number in range(6)]
+    worse = replace(nights[5].cells[0], metric="accuracy_top1", verdict=V.CONFIRMED, regression=7)
+    nights[5] = replace(nights[5], cells=(*nights[5].cells, worse))
     past = Past(list(reversed(nights)), [a_regression(state)])
     left_out = past.regressed(Key(KEY.device, KEY.slot, "accuracy_top1"))
     baseline = past.segment(KEY, None).baseline(LAST_GOOD, left_out)

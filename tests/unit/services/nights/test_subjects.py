@@ -24,7 +24,7 @@ from orchestrator.services.nights.candidate import NightSweep
 from orchestrator.services.nights.contents import PlannedCells
 from orchestrator.services.nights.history import Past
 from orchestrator.services.nights.regressions import RegressionKeeper
-from orchestrator.services.nights.subjects import Subjects
+from orchestrator.services.nights.subjects import ACCURACY, Subjects
 from orchestrator.services.nights.values import RunValues, TonightCell, first_cells
 from orchestrator.specs.sweep import SweepFile
 from orchestrator.store.store import Store
@@ -213,3 +213,21 @@ def test_an_accepted_run_of_another_device_takes_no_history_from_a_cell(store: S
         maker = replace(maker, past=Past(list(reversed(nights)), ()))
         values.append(maker.segment(KEY, tonight.series).values)
     assert values == [(0.0, 1.0, 2.0), ()]
+
+
+def test_an_accepted_accuracy_is_the_level_beside_a_pinned_run(store: Store, cache: BlobCache) -> None:
+    """A person who took a fall in accuracy as it is hears of that fall no more."""
+    for hours, run in enumerate(("before", "fallen", "tonight")):
+        measure(store, run, a_model(cache, run.encode()), hours=hours)
+    pin(store)
+    _, tonight = subjects(store, cache)
+    assert tonight.series is not None
+    accepted = NewBaseline("digits", "fallen", BaselineKind.ACCEPTED, "ann@ws1", "smaller", (tonight.series,), ACCURACY)
+    store.baselines.record(accepted)
+    maker, tonight = subjects(store, cache)
+
+    of_accuracy, of_latency = maker.accuracy(tonight, ACCURACY), maker.subject(tonight, METRIC, DEVICE)
+
+    assert of_accuracy.baseline is not None
+    assert of_latency.baseline is not None
+    assert (of_accuracy.baseline.run, of_latency.baseline.run) == ("fallen", "before")
