@@ -41,7 +41,7 @@ def annotate(
 ) -> None:
     """Note what a person knows about a date, a device or a run.
 
-    Nights and regressions show the text beside what they concern. Dates are in UTC.
+    Nights and regressions of that time show the text. Dates are in UTC.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.reporting.reports.annotations import annotations_report

@@ -36,7 +36,7 @@ Runtime = Annotated[
 def pin(call: Call, name: Name, run: RunName, reason: Reason) -> None:
     """Compare with a run from now on.
 
-    Whatever the baseline was before stays on record. `benchfleet compare RUN --against NAME` compares with it.
+    Earlier baselines stay on record. `benchfleet compare RUN --against NAME` compares with the baseline.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.services.history.baselines import LevelRequest

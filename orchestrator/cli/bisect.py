@@ -49,8 +49,9 @@ def bisect(
 ) -> None:
     """Find the candidate that brought a regression.
 
-    Each step measures a candidate beside the good one, interleaved, on the device of the regression. A search that was
-    cut off goes on by the same command. Exits 3 if the regression does not show, or a step has no results.
+    Each step measures a candidate beside the good candidate, interleaved, on the device of the regression. The same
+    command goes on with a search after an interruption. Exits 3 if the regression does not show, or a step has no
+    results.
     """
     from orchestrator.reporting.reports.bisection import bisection_report
     from orchestrator.reporting.tables.bisection import expectation, step_line
@@ -58,6 +59,7 @@ def bisect(
     from orchestrator.services.bisect.search import bisect as search
 
     def on_step(found: Bisection) -> None:
+        # For a program standard error has nothing but errors.
         if call.for_people:
             typer.echo(step_line(found) if found.steps else expectation(found), err=True)
 

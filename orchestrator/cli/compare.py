@@ -123,9 +123,9 @@ def compare(
 ) -> None:
     """Compare a run's cells with one of them, or with another run.
 
-    Prints, for each device and setting and in each metric: the ratio over trials with its verdict, size, accuracy, and
-    whether the outputs agree. A single --metric is printed with intervals, as --details prints each. Iterations of one
-    process are correlated and are never pooled: a side's values are the medians of its trials.
+    Prints, for each device and setting and in each metric: the ratio over trials with the verdict, size, accuracy, and
+    the agreement of outputs. A single --metric is printed with intervals, as --details prints all. Iterations of a
+    process are correlated and are never pooled: the values of a side are medians of trials.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.domain.comparison import Tolerance

@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Upgrade the database, or fill an e
 def upgrade(call: Call) -> None:
     """Create the schema, or upgrade it to this version.
 
-    SQLite does so by itself, whenever a command writes.
+    A database of SQLite is upgraded by every command that writes.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.reporting.reports.database import schema_report
@@ -47,7 +47,7 @@ def demo(
     """Fill an empty database with a made-up year.
 
     Pages and SQL can be tried on such a history. Devices are called demo-…, and every run says that nothing was
-    measured. --db has to name the database, so that the lab's own is never filled by accident.
+    measured. --db has to name the database: the lab's own database is never filled by accident.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.domain.demo import DemoRequest

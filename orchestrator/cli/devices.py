@@ -40,7 +40,7 @@ def list_(call: Call, select: Select = "all") -> None:
 def probe(call: Call, select: Select = "all") -> None:
     """Connect to devices, all at once, and keep the facts of each.
 
-    A device that fails is a row with its reason; the exit code is then 3, or 4 if none answered.
+    A failing device is a row with the reason. The exit code is then 3, or 4 if no device answered.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.reporting.reports.probes import probe_report
@@ -70,8 +70,8 @@ def clean(
 ) -> None:
     """Remove unneeded files from devices.
 
-    Prints the room that was made. A run's folder goes only if the run is finished and this database has its whole
-    log. Nothing goes that a run, a session or a process still needs. A busy device is left alone.
+    Prints the room made. A run's folder goes only if the run is finished and the database has the whole log. What
+    runs, sessions or processes still need stays. A busy device is left alone.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.reporting.reports.cleaning import cleaning_report
@@ -187,8 +187,8 @@ def enroll(
 ) -> None:
     """Show a device's host key, and record the key after a yes.
 
-    A key that differs from the record is always refused. Compare the fingerprint with the fingerprint that the device
-    itself prints.
+    A key other than the recorded key is always refused. Compare the fingerprint with the fingerprint printed by the
+    device.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.reporting.reports.enrollment import enrollment_report

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def following(call: Call, goes_on_by: str | None = None) -> Iterator[tuple[Wiring, Shows]]:
     """Open the wiring and the display for a use case with devices.
 
-    Ctrl-C prints the commands to go on with the run, and exits 3. `goes_on_by` is the command that goes on instead.
+    Ctrl-C prints the commands to go on with the run, and exits 3. `goes_on_by` replaces those commands.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.cli.process import settle

@@ -22,7 +22,7 @@ def init(
 ) -> None:
     """Write the files of a new lab.
 
-    An inventory, sweeps, settings and a model, all commented. Nothing that is there already is replaced.
+    An inventory, sweeps, settings and a model, all commented. Files already there stay.
     """
     from orchestrator.reporting.reports.lab import NewLab, lab_report
     from orchestrator.services.lab.init import init_lab

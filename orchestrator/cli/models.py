@@ -34,7 +34,7 @@ def list_(call: Call, directories: Directories = None) -> None:
 def verify(call: Call, directories: Directories = None) -> None:
     """Hash every file of a model again.
 
-    Exits 2 if one is missing or changed.
+    Exits 2 if a file is missing or changed.
     """
     from orchestrator.cli.reading import reading_shown
     from orchestrator.reporting.reports.model_files import checks_report
@@ -52,7 +52,7 @@ def verify(call: Call, directories: Directories = None) -> None:
 def build(call: Call, directory: Annotated[Path, typer.Argument(metavar="DIR", help="The model's folder.")]) -> None:
     """Build a model again from its recipe.
 
-    Records the new hashes. Needs the extra `convert` (TensorFlow). Nothing is replaced unless every variant was built
+    Records the new hashes. Needs the extra `convert` (TensorFlow). Files are replaced only if every variant was built
     and is as accurate as before, within 0.01.
     """
     from orchestrator.reporting.reports.model_files import build_report

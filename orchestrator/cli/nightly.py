@@ -50,9 +50,9 @@ def run(
 ) -> None:
     """Run a night: measure, and judge each cell.
 
-    Canaries come first, then a look at every cell beside its history, then reruns of what is suspect. Only what a rerun
-    beside the baseline confirms, on the same device in the same night, is a regression. After Ctrl-C or a power cut the
-    same command goes on with the night of the day.
+    Canaries come first, then a look at every cell beside the cell's history, then reruns of suspect cells. A regression
+    needs a rerun beside the baseline, on the same device in the same night. After Ctrl-C or a power cut the same
+    command goes on with the night of the day.
 
     Exits 0 for a clean night, 1 for a confirmed regression, 3 for an incomplete night, 4 if no device could be used.
     """

@@ -129,6 +129,7 @@ class Call:
             FORMATS[self.format].write(report, sys.stdout)
             sys.stdout.flush()
         except BrokenPipeError:
+            # Python flushes standard output once more at its end, and would fail there.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -27,9 +27,9 @@ def plan(
 ) -> None:
     """Print what a sweep would run, and how long it takes.
 
-    Says for each device in which order cells run, and which are excluded and why. Devices that have never been
-    probed are probed first. Same inputs and seed give the same plan, byte for byte. Exits 3 if some devices could not
-    be planned for, 4 if none could.
+    Prints for each device the order of cells, and the excluded cells with reasons. Devices never probed before are
+    probed first. Same inputs and seed give the same plan, byte for byte. Exits 3 if a device could not be planned for,
+    4 if no device could.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.cli.reading import reading_shown

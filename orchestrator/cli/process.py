@@ -1,6 +1,6 @@
 """Set up the process of the command: signals, umask, streams, garbage collection.
 
-A library leaves process-wide state to its caller, so no other module does any of these.
+A library leaves process-wide state to the caller, so every other module keeps off such state.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def show(call: Call, regression: Id) -> None:
 def acknowledge(call: Call, regression: Id, reason: Reason) -> None:
     """Say that a regression is known.
 
-    The regression stays open, and fails no night any more unless the cell gets worse still. A night notices the fix.
+    The regression stays open. Nights fail again only if the cell gets worse still. A night notices the fix.
     """
     _decide(call, regression, RegressionState.ACKNOWLEDGED, reason)
 
@@ -67,7 +67,7 @@ def acknowledge(call: Call, regression: Id, reason: Reason) -> None:
 def accept(call: Call, regression: Id, reason: Reason) -> None:
     """Take the new level as it is.
 
-    The level is the baseline of its series now, and the history that nights look back on begins anew with it.
+    The level is now the baseline of the series, and the series' history begins anew with the level.
     """
     _decide(call, regression, RegressionState.ACCEPTED, reason)
 

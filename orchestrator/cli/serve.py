@@ -49,9 +49,9 @@ def serve(
     """Serve the lab's page.
 
     Fleet, runs, comparisons, cells, regressions, history, models and SQL, for browsers. The page is for this machine
-    alone, unless --host says otherwise. A network is served only with a token, which BENCHFLEET_TOKEN holds, or behind
-    a proxy that signs people in. The page writes nothing but decisions about regressions, and annotations, each with
-    who wrote it.
+    alone, unless --host says otherwise. A network is served only with a token in BENCHFLEET_TOKEN, or behind a proxy
+    that signs people in. The page writes decisions about regressions and annotations alone, each with the writer's
+    name.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.domain.errors import ConfigError
@@ -67,6 +67,7 @@ def serve(
         ) from None
     rules = access(host, tuple(name or ()), os.environ.get(TOKEN_VARIABLE) or None, proxy_header)
     with Wiring(call.settings()) as wiring:
+        # Before the port is taken: without a database every page would be an error.
         wiring.require_database()
         serve_page(
             wiring, rules, port, lambda address: typer.echo(f"the lab's page: {address} (Ctrl-C ends it)", err=True)
