@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from orchestrator.domain.regression import Figures, Regression
+if TYPE_CHECKING:  # the help of `bisect` names the enumerations below, and waits for no regressions
+    from orchestrator.domain.regression import Figures, Regression
 
 TRIALS_FEWEST, TRIALS_MOST = 5, 30
 """How many trials a side a step has: those of a confirmation's first and last look."""

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.series import Series
+
+if TYPE_CHECKING:  # the help of `regressions` names the states below, and waits for no sweeps
+    from orchestrator.domain.series import Series
 
 
 class RegressionState(StrEnum):

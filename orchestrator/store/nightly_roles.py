@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator.domain.annotation import Annotation, Note
-from orchestrator.domain.baseline import Baseline, NewBaseline
-from orchestrator.domain.night import NightRun
-from orchestrator.domain.night_record import NightRecord
-from orchestrator.domain.regression import Move, Regression, RegressionEvent, RegressionState, Suspicion
+if TYPE_CHECKING:  # a run names no value of these, and waits for none of their imports
+    from orchestrator.domain.annotation import Annotation, Note
+    from orchestrator.domain.baseline import Baseline, NewBaseline
+    from orchestrator.domain.night import NightRun
+    from orchestrator.domain.night_record import NightRecord
+    from orchestrator.domain.regression import Move, Regression, RegressionEvent, RegressionState, Suspicion
 
 
 class Baselines(Protocol):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from orchestrator.domain.cell_details import CellDetails, RunJob, TrialSamples
-from orchestrator.domain.fleet_card import DeviceInRun, NoisePoint, Reading
-from orchestrator.domain.lineage import ModelRecord
-from orchestrator.domain.run_glance import RunGlance
+if TYPE_CHECKING:  # a run names no value of these, and waits for none of their imports
+    from orchestrator.domain.cell_details import CellDetails, RunJob, TrialSamples
+    from orchestrator.domain.fleet_card import DeviceInRun, NoisePoint, Reading
+    from orchestrator.domain.lineage import ModelRecord
+    from orchestrator.domain.run_glance import RunGlance
 
 
 class Fleet(Protocol):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from orchestrator.domain.build import Environment, PlannedBuild
-from orchestrator.domain.series import Series
-from orchestrator.domain.series_history import RunOfSeries, Window
+if TYPE_CHECKING:  # a run names no value of these, and waits for none of their imports
+    from orchestrator.domain.build import Environment, PlannedBuild
+    from orchestrator.domain.series import Series
+    from orchestrator.domain.series_history import RunOfSeries, Window
 
 
 class SeriesRecords(Protocol):

@@ -7,25 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from orchestrator.domain.errors import StoreError
-from orchestrator.store.pages.cells import CellTable
-from orchestrator.store.pages.fleet import FleetTable
-from orchestrator.store.pages.lineages import LineageTable
-from orchestrator.store.pages.runs import WatchTable
-from orchestrator.store.records.annotations import AnnotationTable
-from orchestrator.store.records.baselines import BaselineTable
-from orchestrator.store.records.builds import BuildTable
 from orchestrator.store.records.conditions import ConditionTable
 from orchestrator.store.records.devices import DeviceTable
 from orchestrator.store.records.leases import LeaseTable
-from orchestrator.store.records.nights import NightTable
 from orchestrator.store.records.plans import PlanTable
 from orchestrator.store.records.power import PowerTable
 from orchestrator.store.records.progress import ProgressTable
 from orchestrator.store.records.recovery import RecoveryTable
-from orchestrator.store.records.regressions import RegressionTable
 from orchestrator.store.records.results import ResultTable
 from orchestrator.store.records.runs import RunTable
-from orchestrator.store.records.series_runs import SeriesTable
 from orchestrator.store.schema.migrations import ensure_current
 from orchestrator.store.schema.statistics import keep_statistics
 from orchestrator.store.sql.database_clock import Clock
@@ -33,6 +23,16 @@ from orchestrator.store.sql.engine import Database, parse_url
 
 if TYPE_CHECKING:
     from orchestrator.store.ingest.ingest import LogIngest
+    from orchestrator.store.pages.cells import CellTable
+    from orchestrator.store.pages.fleet import FleetTable
+    from orchestrator.store.pages.lineages import LineageTable
+    from orchestrator.store.pages.runs import WatchTable
+    from orchestrator.store.records.annotations import AnnotationTable
+    from orchestrator.store.records.baselines import BaselineTable
+    from orchestrator.store.records.builds import BuildTable
+    from orchestrator.store.records.nights import NightTable
+    from orchestrator.store.records.regressions import RegressionTable
+    from orchestrator.store.records.series_runs import SeriesTable
 
 
 class Store:
@@ -50,21 +50,63 @@ class Store:
         self.conditions = ConditionTable(database)
         self.leases = LeaseTable(database)
         self.recovery = RecoveryTable(database)
-        self.baselines = BaselineTable(database)
-        self.nights = NightTable(database)
-        self.regressions = RegressionTable(database)
-        self.annotations = AnnotationTable(database)
-        self.series = SeriesTable(database)
-        self.builds = BuildTable(database)
-        self.cells = CellTable(database)
 
     @cached_property
     def logs(self) -> LogIngest:
         """Return the role for device logs."""
-        # Imported late: commands which follow no device need not wait for it.
+        # Imported late, as the roles below: no command waits for the imports of a role which it does not use.
         from orchestrator.store.ingest.ingest import LogIngest
 
         return LogIngest(self.database)
+
+    @cached_property
+    def baselines(self) -> BaselineTable:
+        """Return the role for baselines."""
+        from orchestrator.store.records.baselines import BaselineTable
+
+        return BaselineTable(self.database)
+
+    @cached_property
+    def nights(self) -> NightTable:
+        """Return the role for nights."""
+        from orchestrator.store.records.nights import NightTable
+
+        return NightTable(self.database)
+
+    @cached_property
+    def regressions(self) -> RegressionTable:
+        """Return the role for regressions."""
+        from orchestrator.store.records.regressions import RegressionTable
+
+        return RegressionTable(self.database)
+
+    @cached_property
+    def annotations(self) -> AnnotationTable:
+        """Return the role for annotations."""
+        from orchestrator.store.records.annotations import AnnotationTable
+
+        return AnnotationTable(self.database)
+
+    @cached_property
+    def series(self) -> SeriesTable:
+        """Return the role for series over time."""
+        from orchestrator.store.records.series_runs import SeriesTable
+
+        return SeriesTable(self.database)
+
+    @cached_property
+    def builds(self) -> BuildTable:
+        """Return the role for what runs measured on."""
+        from orchestrator.store.records.builds import BuildTable
+
+        return BuildTable(self.database)
+
+    @cached_property
+    def cells(self) -> CellTable:
+        """Return the role for single cells of a run."""
+        from orchestrator.store.pages.cells import CellTable
+
+        return CellTable(self.database)
 
     def close(self) -> None:
         """Drop every connection."""
@@ -109,11 +151,26 @@ def open_store(url: str, *, upgrade: bool | None = None, clock: Clock | None = N
 class Reader(Store):
     """Have every role over a database opened for reading, and those that read for pages."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
-        self.fleet = FleetTable(database)
-        self.watch = WatchTable(database)
-        self.lineages = LineageTable(database)
+    @cached_property
+    def fleet(self) -> FleetTable:
+        """Return the role for the fleet."""
+        from orchestrator.store.pages.fleet import FleetTable
+
+        return FleetTable(self.database)
+
+    @cached_property
+    def watch(self) -> WatchTable:
+        """Return the role for runs that go on."""
+        from orchestrator.store.pages.runs import WatchTable
+
+        return WatchTable(self.database)
+
+    @cached_property
+    def lineages(self) -> LineageTable:
+        """Return the role for the origins of models."""
+        from orchestrator.store.pages.lineages import LineageTable
+
+        return LineageTable(self.database)
 
 
 def open_reader(url: str) -> Reader:

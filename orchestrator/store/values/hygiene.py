@@ -15,6 +15,7 @@ from device_worker.protocol.limits import INTEGER_MAX, JSON_DEPTH_MAX, JSON_VALU
 
 _JSON_TEXT_MAX = 4_000
 _JSON_KEY_MAX = 200
+_LOOKED_AT_MAX = math.isqrt(JSON_VALUES_MAX)  # so many objects of so many values are still few enough
 
 # C0 and C1 controls but newline and tab, lone surrogates (no database stores them), and the marks that reorder text:
 # a terminal would obey the first, and a reader be misled by the last.
@@ -39,17 +40,21 @@ def clean_tail(text: str, limit: int) -> str:
 
 def clean_json(value: Any) -> Any:
     """Return a JSON value with clean texts. Raise Unfit for a value too deep, too large or not finite."""
-    # Nearly every document of a device is flat and clean already: looking takes a fifth of copying.
-    return value if type(value) is dict and _is_clean(value) else _Cleaner().clean(value, 0)
+    # Nearly every document of a device is small and clean already: looking takes a fifth of copying.
+    return value if type(value) is dict and _is_clean(value, may_nest=True) else _Cleaner().clean(value, 0)
 
 
-def _is_clean(document: dict[Any, Any]) -> bool:
-    """Return True if cleaning would change nothing. Return False for any doubt."""
-    if len(document) >= JSON_VALUES_MAX:
+def _is_clean(document: dict[Any, Any], *, may_nest: bool) -> bool:
+    """Return True if cleaning would change nothing. Return False for any doubt, and for lists."""
+    if len(document) >= _LOOKED_AT_MAX:
         return False
     for key, value in document.items():
         if type(key) is not str or len(key) > _JSON_KEY_MAX or not key.isprintable():
             return False
+        if may_nest and type(value) is dict:  # conditions tell there why a reading is unknown
+            if not _is_clean(value, may_nest=False):
+                return False
+            continue
         is_clean = _CLEAN.get(type(value))
         if is_clean is None or not is_clean(value):
             return False

@@ -70,22 +70,30 @@ def test_a_clean_document_stays_as_it_is(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("value", ["a\x00", "x" * 5_000, 2**64, float("inf"), 10**400, {"b": "\x9b"}, ["\u202e"]])
-def test_no_member_of_a_flat_document_is_overlooked(value: Any) -> None:
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_no_member_of_a_document_is_overlooked(value: Any, depth: int) -> None:
+    document: dict[str, Any] = {"a": 1, "b": value}
+    for _ in range(depth):
+        document = {"inner": document}
     try:
-        cleaned = clean_json({"a": 1, "b": value})
+        cleaned = clean_json(document)
     except Unfit:
         return
-    assert repr(cleaned["b"]) != repr(value)
+    assert repr(cleaned) != repr(document)
 
 
 @pytest.mark.parametrize("key", ["a\x00", "x" * 300])
-def test_no_key_of_a_flat_document_is_overlooked(key: str) -> None:
+def test_no_key_of_a_document_is_overlooked(key: str) -> None:
     assert key not in clean_json({key: 1})
+    assert key not in clean_json({"inner": {key: 1}})["inner"]
 
 
-def test_a_flat_document_of_too_many_values_is_refused() -> None:
+@pytest.mark.parametrize("columns", [1, 141, 1000])
+def test_a_document_of_too_many_values_is_refused(columns: int) -> None:
+    rows = JSON_VALUES_MAX // columns + 1
+    row = {str(number): number for number in range(columns)}
     with pytest.raises(Unfit):
-        clean_json({str(number): number for number in range(JSON_VALUES_MAX)})
+        clean_json({str(number): number if columns == 1 else row for number in range(rows)})
 
 
 def test_canonical_json_is_one_text_per_value() -> None:
