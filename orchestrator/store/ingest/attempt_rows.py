@@ -12,16 +12,16 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, update
 
 from device_worker.protocol.vocabulary import Outcome
-from orchestrator.store.ingest.events import Block, MetricReport, TrialFinished
+from orchestrator.store.ingest.events import Block, TrialFinished
 from orchestrator.store.ingest.replay import Attempt, KnownTrial
-from orchestrator.store.ingest.summary import Percentile
+from orchestrator.store.ingest.summary import Summary
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.bulk import insert_rows, insert_with_ids
 
 Values = dict[str, Any]
-Rows = Iterator[tuple[Table, Values]]
-_Shape = tuple[Table, tuple[str, ...]]
-"""A table, and the columns that rows have: the others are NULL."""
+Shape = tuple[Table, str]
+"""A table, and a name for the columns that rows of the shape have: the others are NULL."""
+Rows = Iterator[tuple[Shape, Values]]
 
 _BEGINNING = ("id", "trial_id", "ordinal", "log_id", "log_attempt", "started_seq", "started_at")
 _COMPLETE_ATTEMPT = (
@@ -30,6 +30,15 @@ _COMPLETE_ATTEMPT = (
     .values({column.name: bindparam(column.name) for column in t.attempt.c if column.name not in _BEGINNING})
 )
 
+
+# A metric of one number, as most are, has few columns, and is written apart from those with samples.
+_ONE_NUMBER: Shape = (t.measurement, "one number")
+_SAMPLED: Shape = (t.measurement, "sampled")
+_BLOCK: Shape = (t.sample_block, "")
+_BINS: Shape = (t.sample_hist, "")
+_OUTPUT: Shape = (t.preflight_output, "")
+_RESULTS: Shape = (t.input_result, "")
+_ACCOUNT: Shape = (t.power_account, "")
 
 ROWS_AT_ONCE = 5_000
 """Insert at most this many rows of an attempt's tables at a time, so that memory is bounded."""
@@ -56,22 +65,22 @@ class AttemptRows:
         self._complete([one.attempt for one in told if one.attempt.id is not None])
         self._insert([one for one in told if one.attempt.id is None])
         # Gathered by table: a statement per table and batch, because most of a statement's cost is per call.
-        rows: dict[_Shape, list[Values]] = {}
+        rows: dict[Shape, list[Values]] = {}
         count = 0
         for one in told:
             if one.attempt.finished is None:
                 continue
             for write_part in PART_WRITERS.values():
-                for table, row in write_part(one, one.attempt.finished):
-                    rows.setdefault((table, tuple(row)), []).append(row)
+                for shape, row in write_part(one, one.attempt.finished):
+                    rows.setdefault(shape, []).append(row)
                     count += 1
                     if count % ROWS_AT_ONCE == 0:
                         self._flush(rows)
         self._flush(rows)
 
-    def _flush(self, rows: dict[_Shape, list[Values]]) -> None:
+    def _flush(self, rows: dict[Shape, list[Values]]) -> None:
         # A row comes after the rows that it refers to, so the tables are flushed in the order of their first rows.
-        for (table, _columns), values in rows.items():
+        for (table, _name), values in rows.items():
             insert_rows(self._connection, table, values)
             # Emptied and kept, since the order of the keys is the order of the flushes to come.
             values.clear()
@@ -133,18 +142,21 @@ def _measurements(one: LogAttempt, finished: TrialFinished) -> Rows:
     }
     for report in finished.metrics:
         key = {"attempt_id": attempt.id, "metric": report.name}
-        yield t.measurement, {**key, **_summary_columns(report), **identity}
-        if report.block is not None and report.summary is not None:
-            yield t.sample_block, {**key, **_block_columns(report.block)}
-            for low, high, count in report.summary.histogram:
-                yield t.sample_hist, {**key, "bin_low": low, "bin_high": high, "count": count}
+        numbers = {**key, "unit": report.unit, "value": report.value, "source": report.source, **identity}
+        if report.block is None or report.summary is None:
+            yield _ONE_NUMBER, numbers
+            continue
+        yield _SAMPLED, {**numbers, "batch": report.block.batch, **_summary_columns(report.summary)}
+        yield _BLOCK, {**key, **_block_columns(report.block)}
+        for low, high, count in report.summary.histogram:
+            yield _BINS, {**key, "bin_low": low, "bin_high": high, "count": count}
 
 
 def _preflight_output(one: LogAttempt, finished: TrialFinished) -> Rows:
     outputs = finished.outputs
     if outputs is not None:
         yield (
-            t.preflight_output,
+            _OUTPUT,
             {
                 "attempt_id": one.attempt.id,
                 "inputs": outputs.inputs,
@@ -160,7 +172,7 @@ def _input_results(one: LogAttempt, finished: TrialFinished) -> Rows:
     results = finished.input_results
     if results is not None:
         yield (
-            t.input_result,
+            _RESULTS,
             {
                 "attempt_id": one.attempt.id,
                 "metric": results.metric,
@@ -176,7 +188,7 @@ def _power_account(one: LogAttempt, finished: TrialFinished) -> Rows:
     power = finished.power
     if power is not None:
         yield (
-            t.power_account,
+            _ACCOUNT,
             {
                 "attempt_id": one.attempt.id,
                 "source": power.source,
@@ -211,25 +223,34 @@ def _outcome(finished: TrialFinished | None) -> str | None:
     return Outcome.OK if finished.ok else Outcome.FAILED
 
 
-_PERCENTILES = ("p50", "p90", "p99", "p99_9")
+_NONE = (None, None, None)
 
 
-def _summary_columns(report: MetricReport) -> Values:
-    """Return the columns of a metric. A metric of a single number, as most are, has few columns, and NULL in others."""
-    columns: Values = {"unit": report.unit, "value": report.value, "source": report.source}
-    summary, block = report.summary, report.block
-    if summary is None or block is None:
-        return columns
-    columns["n"] = summary.n
-    columns["batch"] = block.batch
-    for name in _PERCENTILES:
-        percentile: Percentile | None = getattr(summary, name)
-        columns[name] = percentile.value if percentile else None
-        columns[f"{name}_ci_low"] = percentile.low if percentile else None
-        columns[f"{name}_ci_high"] = percentile.high if percentile else None
-    for name in ("mean", "sd", "mad", "min", "max"):
-        columns[name] = getattr(summary, name)
-    return columns
+def _summary_columns(summary: Summary) -> Values:
+    p50, p50_low, p50_high = summary.p50 or _NONE
+    p90, p90_low, p90_high = summary.p90 or _NONE
+    p99, p99_low, p99_high = summary.p99 or _NONE
+    p99_9, p99_9_low, p99_9_high = summary.p99_9 or _NONE
+    return {
+        "n": summary.n,
+        "p50": p50,
+        "p50_ci_low": p50_low,
+        "p50_ci_high": p50_high,
+        "p90": p90,
+        "p90_ci_low": p90_low,
+        "p90_ci_high": p90_high,
+        "p99": p99,
+        "p99_ci_low": p99_low,
+        "p99_ci_high": p99_high,
+        "p99_9": p99_9,
+        "p99_9_ci_low": p99_9_low,
+        "p99_9_ci_high": p99_9_high,
+        "mean": summary.mean,
+        "sd": summary.sd,
+        "mad": summary.mad,
+        "min": summary.min,
+        "max": summary.max,
+    }
 
 
 def _block_columns(block: Block) -> Values:

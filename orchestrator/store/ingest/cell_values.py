@@ -66,7 +66,9 @@ def _cell(key: _Key, found: Sequence[_Value]) -> dict[str, Any]:
     ordered = sorted(found, key=_number)
     sources = {one.source for one in found}
     return {
-        **key._asdict(),
+        "job_id": key.job_id,
+        "kind": key.kind,
+        "metric": key.metric,
         "unit": ordered[0].unit,
         "trials": len(ordered),
         "value": _middle(ordered[(len(ordered) - 1) // 2].value, ordered[len(ordered) // 2].value),

@@ -309,11 +309,12 @@ def _metrics(fields: Fields, power_source: str | None) -> tuple[MetricReport, ..
 
 def _metric(name: str, fields: Fields, power_source: str | None) -> MetricReport | None:
     """Return the report of a metric, or None for an empty report: a metric not measured is not stored."""
-    samples = fields.optional("samples", fields.inner)
-    if samples is None:
-        value = fields.optional("value", fields.number)
-        source = _words(fields, "source", NAME_CHARACTERS_MAX) or power_source
-        return None if value is None else MetricReport(name, value, source=source)
+    if not fields.has("samples"):
+        if not fields.has("value"):
+            return None
+        told = _words(fields, "source", NAME_CHARACTERS_MAX) if fields.has("source") else None
+        return MetricReport(name, fields.number("value"), source=told or power_source)
+    samples = fields.inner("samples")
     block = Block(
         codec=samples.one_of("codec", tuple(CODECS)),
         batch=fields.optional_integer("batch", 1, INT32_MAX) or 1,

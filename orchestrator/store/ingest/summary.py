@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,7 @@ BINS_MAX = 200
 _WINDOW_SD = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Percentile:
+class Percentile(NamedTuple):
     """Hold a percentile and the ends of the 95 % interval, in the unit of the samples."""
 
     value: float
@@ -32,8 +31,7 @@ class Percentile:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """Hold the summary of n samples, in the unit of the samples.
 
     `median` is always given, `p50` only if n suffices for an interval. `sd` is None for a single sample. `mad` is the

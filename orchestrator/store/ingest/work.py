@@ -53,6 +53,11 @@ def refuse_heavy(metrics: Sequence[Any]) -> None:
 
 def _claimed_samples(metrics: Any) -> list[int]:
     """Return the claimed count of samples of each metric with samples, where the count may be right."""
-    blocks = [item.get("samples") for item in metrics if isinstance(item, dict)] if isinstance(metrics, list) else []
-    counts = (block.get("count") for block in blocks if isinstance(block, dict))
-    return [count for count in counts if type(count) is int and 0 <= count <= SAMPLES_MAX]
+    counts = []
+    for item in metrics if isinstance(metrics, list) else ():
+        # Most metrics are a single number, without samples.
+        block = item.get("samples") if isinstance(item, dict) else None
+        count = block.get("count") if isinstance(block, dict) else None
+        if type(count) is int and 0 <= count <= SAMPLES_MAX:
+            counts.append(count)
+    return counts

@@ -7,7 +7,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Float, Numeric, Table, func, insert, select, text
+from sqlalchemy import Connection, Float, Numeric, Select, Table, func, insert, select, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
@@ -18,9 +18,9 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
     """Insert rows within the connection's transaction. Each row has the same columns, given by name."""
     if not rows:
         return
-    columns = tuple(column.name for column in table.columns if column.name in rows[0])
+    columns = _columns(table, tuple(rows[0]))
     take = itemgetter(*columns)
-    values = [take(row) for row in rows]
+    values = list(map(take, rows))
     converters = [
         (place, to) for place, name in enumerate(columns) if (to := _converter(connection.dialect, table, name))
     ]
@@ -45,8 +45,13 @@ def _new_ids(connection: Connection, table: Table, count: int) -> Sequence[int]:
     if connection.dialect.name == "postgresql":
         return connection.execute(_NEXT_IDS, {"name": table.name, "count": count}).scalars().all()
     # A writing transaction is alone on SQLite, and its ids are the highest of the table, as SQLite's own would be.
-    last = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
+    last = connection.execute(_last_id(table)).scalar_one()
     return range(last + 1, last + 1 + count)
+
+
+@lru_cache(maxsize=100)
+def _last_id(table: Table) -> Select[int]:
+    return select(func.coalesce(func.max(table.c.id), 0))
 
 
 _NEXT_IDS = text("SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)")
@@ -73,8 +78,17 @@ def _converted(row: Sequence[Any], converters: Sequence[tuple[int, Callable[[Any
     """Return a row in the driver's form. Most columns need no change, and are not looked at."""
     changed = list(row)
     for place, to in converters:
-        changed[place] = to(changed[place])
+        value = changed[place]
+        # None is NULL in every type of ours.
+        if value is not None:
+            changed[place] = to(value)
     return tuple(changed)
+
+
+@lru_cache(maxsize=100)
+def _columns(table: Table, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the named columns in the order of the table."""
+    return tuple(column.name for column in table.columns if column.name in named)
 
 
 @lru_cache(maxsize=100)

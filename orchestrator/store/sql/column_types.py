@@ -50,7 +50,7 @@ class UtcTime(TypeDecorator[datetime]):
         if value.tzinfo is None:
             msg = f"a moment without a time zone: {value}"
             raise ValueError(msg)
-        moment = value.astimezone(UTC)
+        moment = value if value.tzinfo is UTC else value.astimezone(UTC)
         if dialect.name == "postgresql":
             return moment
         # Always with microseconds: texts of different lengths would not sort as time.

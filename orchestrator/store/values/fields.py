@@ -69,7 +69,8 @@ class Fields:
     def number(self, field: str) -> float:
         """Return a finite number."""
         value = self._values.get(field)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        # Not isinstance, because True is an int.
+        if type(value) is not float and type(value) is not int:
             raise Unfit(f"{field} is not a number: {value!r:.60}")
         try:
             number = float(value)
@@ -78,6 +79,10 @@ class Fields:
         if not math.isfinite(number):
             raise Unfit(f"{field} is not a finite number")
         return number
+
+    def has(self, field: str) -> bool:
+        """Return True unless a field is missing or null."""
+        return self._values.get(field) is not None
 
     def optional(self, field: str, take: Callable[[str], T]) -> T | None:
         """Return the field as read by `take`, or None for a missing or null field."""
