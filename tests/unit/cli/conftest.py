@@ -14,6 +14,10 @@ from orchestrator.cli.app import main
 from tests.unit.cli.processes import REPOSITORY
 
 
+# COLUMNS too, which the workers of pytest-xdist have: a table would fold there, and nowhere else.
+_FOREIGN = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "COLUMNS")
+
+
 @dataclass(frozen=True)
 class Ended:
     """What one command left behind."""
@@ -32,7 +36,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "BENCHFLEET_DB", "BENCHFLEET_CONFIG", "BENCHFLEET_DEBUG"):
+    for name in (*_FOREIGN, "BENCHFLEET_DB", "BENCHFLEET_CONFIG", "BENCHFLEET_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     # The models of this checkout, as a person with one folder of models beside many sweeps names them.
     monkeypatch.setenv("BENCHFLEET_MODELS", str(REPOSITORY / "models"))
