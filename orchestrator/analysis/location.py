@@ -135,16 +135,18 @@ def locate(rows: Floats, prior_variance: Floats | float, prior_freedom: Floats |
     """
     floor = rounding_variance(step)
     order = np.argsort(rows, axis=1)  # NaN last
-    middle = np.nan_to_num(_median(np.take_along_axis(rows, order, axis=1), *_all(rows)))
-    # About the median: sums of squares of large logarithms would round small deviations away.
-    values = np.take_along_axis(rows, order, axis=1) - middle[:, None]
+    in_order = np.take_along_axis(rows, order, axis=1)
     first, last = _all(rows)
+    middle = np.nan_to_num(_median(in_order, first, last))
+    # About the median: sums of squares of large logarithms would round small deviations away.
+    values = in_order - middle[:, None]
     trials = last + 1
     allowed = spared(trials)
     taken = np.zeros_like(trials)
     kept_first, kept_last = first.copy(), last.copy()
     # Beyond what may be set aside, up to half of the trials are tried: two humps of equal size are unruly too.
-    sums = (_prefix_sums(values), _prefix_sums(values**2))
+    known = np.nan_to_num(values)
+    sums = (_prefix_sums(known), _prefix_sums(known**2))
     for step_number in range(rows.shape[1] // 2):
         low_end = _farther_below(values, first, last)
         removed = _at(values, np.where(low_end, first, last))
@@ -249,7 +251,9 @@ def _all(rows: Floats) -> tuple[Ints, Ints]:
 
 def _at(values: Floats, places: Ints) -> Floats:
     """Return one value of each row."""
-    return np.take_along_axis(values, np.maximum(places, 0)[:, None], axis=1)[:, 0]
+    # Asked nine times for each trial taken away: by plain indices in a fifth of the time of `take_along_axis`.
+    found: Floats = values[np.arange(len(values)), np.maximum(places, 0)]
+    return found
 
 
 def _median(values: Floats, first: Ints, last: Ints) -> Floats:
@@ -264,8 +268,10 @@ def _farther_below(values: Floats, first: Ints, last: Ints) -> Bools:
 
 
 def _prefix_sums(values: Floats) -> Floats:
-    """Return the sums of the first 0, 1, 2... values of each row, NaN counted as 0."""
-    return np.pad(np.cumsum(np.nan_to_num(values), axis=1), ((0, 0), (1, 0)))
+    """Return the sums of the first 0, 1, 2... values of each row."""
+    sums = np.zeros((len(values), values.shape[1] + 1))
+    np.cumsum(values, axis=1, out=sums[:, 1:])
+    return sums
 
 
 def _rest(sums: tuple[Floats, Floats], first: Ints, last: Ints) -> tuple[Ints, Floats, Floats]:

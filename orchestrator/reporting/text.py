@@ -17,10 +17,12 @@ _HARMFUL_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 def clean(value: object) -> str:
     """Return `value` as a line. Control characters are shown as escapes."""
-    text = _BLANKS.sub(" ", str(value)).strip()
-    # Nearly all text is harmless, and a table may have thousands of cells.
-    if text.isascii() and text.isprintable():
-        return text
+    text = str(value)
+    # Nearly all text is harmless, and a table may have thousands of cells. What Python calls printable has no character
+    # of the harmful categories, and no blank but the space.
+    if text.isprintable():
+        return text.strip()
+    text = _BLANKS.sub(" ", text).strip()
     return "".join(_visible(character) for character in text)
 
 
@@ -31,7 +33,7 @@ def clean_lines(text: str) -> str:
 
 def visible(text: str) -> str:
     """Return `text` with control and format characters shown as escapes. Blanks and lines stay as they are."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     return "".join(char if char == "\n" else " " if char == "\t" else _visible(char) for char in text)
 
@@ -41,7 +43,10 @@ def escape_controls(text: str) -> str:
     # json.dumps has escaped the other control characters of ASCII.
     if text.isascii() and "\x7f" not in text:
         return text
-    return "".join(character if character == "\n" else _visible(character, json=True) for character in text)
+    return "\n".join(
+        line if line.isprintable() else "".join(_visible(character, json=True) for character in line)
+        for line in text.split("\n")
+    )
 
 
 def shown(value: object, style: str = "") -> Text:
