@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ from orchestrator.domain.plan.values import DevicePlan, TrialKind
 from orchestrator.domain.run import DeviceRunState, RunState, RunSummary, TrialState
 from orchestrator.services.runs.show import details_of
 from orchestrator.store.console.readonly import open_console
-from orchestrator.store.console.run_list import list_runs
-from orchestrator.store.store import Store
+from orchestrator.store.console.run_list import DEVICES_OF_RUNS, list_runs
+from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import (
     FACTS,
     STARTED_AT,
@@ -32,10 +33,12 @@ from orchestrator.testing.event_logs import (
     save_plan,
     save_snapshot,
 )
-from tests.databases import Databases
+from tests.databases import Databases, PostgresDatabases
 
 PI, NANO = sample_device("pi-03"), sample_device("nano-01")
 MODEL, SWEEP = sample_model(), sample_sweep()
+RUNS = 1_000
+"""Enough runs that a look at each count for each run is a hundred times what is needed."""
 LATENCY = Sampled("latency_ns", [1000] * 20)
 
 
@@ -164,6 +167,48 @@ def test_preflights_are_no_trials_of_a_run(store: Store) -> None:
     assert (listed(store)["run"].trials, listed(store)["run"].trials_measured) == (measures, 2)
     (counts,) = [device.trials for device in record.devices if device.device == "pi-03"]
     assert counts == {TrialState.MEASURED: 2, TrialState.RUNNING: 1, TrialState.PLANNED: measures - 3}
+
+
+MANY_RUNS = f"""
+INSERT INTO run (id, sweep_id, sweep_source, model_id, model_directory, seed, started_at, controller, settings)
+    SELECT 'run-' || n, sweep_id, sweep_source, model_id, model_directory, seed, started_at + n * interval '1 hour',
+        controller, settings
+    FROM run, generate_series(1, {RUNS}) AS n;
+INSERT INTO run_device (run_id, device_id, state)
+    SELECT run.id, device.id, 'complete' FROM run, device WHERE run.id LIKE 'run-%';
+INSERT INTO trial (run_device_id, job_id, key, kind, trial_index, position, state)
+    SELECT run_device.id, (SELECT min(id) FROM job), 't' || n, 'measure', n, n, 'measured'
+    FROM run_device, generate_series(1, 4) AS n WHERE run_id LIKE 'run-%';
+"""
+
+
+def rows_touched(plan: Mapping[str, Any]) -> float:
+    """Return how many rows the nodes of a plan gave on or threw away, over all loops."""
+    thrown = sum(value for name, value in plan.items() if name.startswith("Rows Removed"))
+    below = sum(rows_touched(node) for node in plan.get("Plans", ()))
+    return float((plan["Actual Rows"] + thrown) * plan["Actual Loops"] + below)
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("has_statistics", [False, True], ids=["without-statistics", "with-statistics"])
+def test_a_long_list_looks_at_no_count_once_for_each_run(
+    postgres_databases: PostgresDatabases, has_statistics: bool
+) -> None:
+    """PostgreSQL once joined the counts of 2,000 runs by a nested loop: four million looks for two thousand lines."""
+    with open_store(postgres_databases.migrated()) as store:
+        create(store, "first")
+        measure_some(store, "first")
+        with store.database.write() as connection:
+            for table in ("run", "run_device", "trial"):
+                connection.exec_driver_sql(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+            connection.exec_driver_sql(MANY_RUNS, execution_options={"no_parameters": True})
+            if has_statistics:
+                connection.exec_driver_sql("ANALYZE")
+            explain = "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) "
+            ((answer,),) = connection.exec_driver_sql(explain + DEVICES_OF_RUNS.format(limit=RUNS)).all()
+        assert len(listed(store, RUNS)) == RUNS
+    trials = 2 * RUNS * 4
+    assert 2 * RUNS < rows_touched(answer[0]["Plan"]) < 10 * trials
 
 
 def test_times_are_in_utc(store: Store) -> None:

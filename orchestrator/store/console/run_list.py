@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # A row for each device of the newest runs. The rows of a run follow each other. Trials are counted by device before the
 # wide rows are joined: grouping these by all columns took most of the time of a long list. Sweep and model are joined
 # where the runs are picked: behind the limit PostgreSQL took 2,000 runs for one, and searched all counts for each run.
-_DEVICES_OF_RUNS = """\
+DEVICES_OF_RUNS = """\
 WITH newest AS (
     SELECT run.id, sweep.name AS sweep, model.name AS model, run.started_at, run.finished_at
     FROM run
@@ -90,7 +90,7 @@ def _is_current(console: SqlConsole) -> bool:
 
 
 def _summaries(console: SqlConsole, limit: int) -> Iterator[RunSummary]:
-    _, rows = console.query(_DEVICES_OF_RUNS.format(limit=limit))
+    _, rows = console.query(DEVICES_OF_RUNS.format(limit=limit))
     # All rows first, since another question may be asked for each run.
     for (run, sweep, model, started_at, finished_at), devices in groupby(list(rows), lambda row: tuple(row[:5])):
         states, trials, measured, left, failed = zip(*(row[5:] for row in devices), strict=True)
