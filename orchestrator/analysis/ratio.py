@@ -110,6 +110,7 @@ def ratios(cells: Cells, pairs: Sequence[tuple[int, int]], confidence: float = C
 
     `confidence` is the coverage of the interval, between 0 and 1.
     """
+    # Without any pair numpy makes one dimension.
     places = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     base, other = cells.at(places[:, 0]), cells.at(places[:, 1])
     found = differences(base, other)
@@ -147,6 +148,7 @@ def ratios_of_rows(base: Floats, other: Floats, prior_variance: Floats, prior_fr
 
 def _estimate(sides: tuple[Spread, Spread], numbers: Sequence[float], flags: tuple[bool, bool]) -> RatioEstimate:
     difference, half_width, p_value, error, freedom = numbers
+    # A side of one trial says nothing of chance.
     if math.isnan(error):
         return RatioEstimate(*sides, _exp(difference))
     interval = (_exp(difference - half_width), _exp(difference + half_width))

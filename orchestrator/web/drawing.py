@@ -54,6 +54,7 @@ class RatioScale:
 
     def __init__(self, ratios: Sequence[float | None]) -> None:
         known = [abs(math.log(_bounded(ratio))) for ratio in ratios if ratio is not None and ratio > 0]
+        # Five per cent at least: noise of a thousandth must not fill the drawing.
         self._reach = max([*known, math.log(1.05)]) * 1.05
 
     def place(self, ratio: float) -> float:

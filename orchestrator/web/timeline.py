@@ -61,6 +61,7 @@ def timeline(history: SeriesHistory) -> Timeline | None:
 
     def across(at: datetime) -> float:
         span = (last - first).total_seconds()
+        # Kept within: a note may be of a day before the first run, and all runs may be of one moment.
         share = (at - first).total_seconds() / span if span else 0.5
         return round(_LEFT + (_RIGHT - _LEFT) * min(max(share, 0.0), 1.0), 1)
 

@@ -148,6 +148,7 @@ def planned_trials(document: bytes) -> frozenset[str]:
 def planned_blobs(document: bytes) -> tuple[Blob, ...]:
     """Return every blob of a plan."""
     blobs = json.loads(document)["blobs"]
+    # A plan has no names of blobs, since contents are found by their hash. Messages show the hash instead.
     return tuple(Blob(b["sha256"], b["size"], BlobKind(b["kind"]), b["sha256"][:12]) for b in blobs)
 
 
@@ -195,6 +196,7 @@ def log_bounds(document: bytes) -> LogBounds:
     waiting_s = limits["cooldown_s_max"] + COOLING_READ_S + IDLE_S_MAX
     attempt_s = waiting_s + _longest_placing_s(plan) + limits["trial_timeout_s"] + DYING_S
     attempts = len(plan["trials"]) * (1 + retries.failed + retries.invalid) * (1 + LOST_ATTEMPTS)
+    # Twice: an attempt has a record of the begin, and a record of the end.
     return LogBounds(SILENCE_SLACK_S + attempt_s, RECORDS_SLACK + 2 * attempts)
 
 
@@ -267,6 +269,7 @@ def _read_file(file: Mapping[str, Any]) -> ShippedFile:
 def _write_measure(policy: MeasurePolicy) -> dict[str, Any]:
     return {
         "warmup_runs_min": policy.warmup_runs_min,
+        # As floats: `2` and `2.0` in a sweep would be two plans of different bytes.
         "warmup_seconds_min": float(policy.warmup_seconds_min),
         "runs_min": policy.runs_min,
         "seconds_min": float(policy.seconds_min),

@@ -124,6 +124,7 @@ def wording(cell: NightCell) -> Wording:
 def sections(report: NightReport) -> tuple[Section, ...]:
     """Return the findings, the worst first. Clean cells are no finding."""
     by_wording: dict[Wording, list[NightGroup]] = {_WORDINGS[verdict]: [] for verdict in _ORDER}
+    # Last: nobody has to act on what a person has acknowledged.
     by_wording[KNOWN] = []
     for group in report.groups:
         if group.first.verdict is not NightVerdict.CLEAN:
@@ -307,6 +308,7 @@ def _span(group: NightGroup) -> str:
     if not ratios:
         return group.first.metric
     low, high = numbers.factor(ratios[0]), numbers.factor(ratios[-1])
+    # As printed: two ratios that read the same are one to a reader.
     return f"{group.first.metric} {low}" + (f" to {high}" if high != low else "")
 
 

@@ -199,6 +199,7 @@ def _accuracy_difference(row: ComparisonRow) -> Text:
         return _accuracy(row.side)
     test = row.accuracy_test
     word = "unpaired" if test is None or test.p_value is None else _ACCURACIES[test.verdict]
+    # Not by the difference: two inputs lost and two others won make 0, too.
     if test is not None and test.only_base == test.only_other == 0:
         word = "identical"
     return _stacked(numbers.signed(row.accuracy_difference), word, STYLES[test.verdict] if test else "")

@@ -55,6 +55,7 @@ def plan_report(planned: SweepPlans) -> RenderableType:
     excluded = list(_excluded_rows(planned.plans))
     if excluded:
         parts += [Text(), Text("will not run", style="bold cyan"), plain_table(_EXCLUDED_COLUMNS, excluded)]
+    # One device stands for all: the orders differ by chance alone.
     first = next((plan for plan in planned.plans if plan.trials), None)
     if first is not None:
         head = min(ORDER_HEAD, len(first.trials))

@@ -31,6 +31,7 @@ def cell_samples(job: int, metric: str, reader: PageReader) -> CellSamples:
 
     Raise ConfigError for an unknown cell, and StoreError for samples that do not read.
     """
+    # Late: numpy takes a tenth of a second, and most pages show no samples.
     from orchestrator.analysis.distribution import histogram, quantiles, thinned
 
     blocks = reader.cells.samples(job, metric)

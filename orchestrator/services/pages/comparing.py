@@ -48,6 +48,7 @@ class Comparisons:
         """
         record = require_run(self._reader.runs, request.run)
         asked = replace(request, run=record.header.run)
+        # With the end: an extended run that has ended again has another answer.
         key = (asked.run, record.finished_at, asked.by, asked.base, asked.against, tuple(asked.metrics or ()))
         with self._lock:
             turn = self._turns.setdefault(key, threading.Lock())

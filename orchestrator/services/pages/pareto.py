@@ -1,4 +1,4 @@
-"""Set the cells of a comparison beside each other in two metrics, and find those that none other beats in both."""
+"""Set the cells of a comparison beside each other in two metrics, and find the unbeaten cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ ACCURACY = "accuracy_top1"
 
 @dataclass(frozen=True, slots=True)
 class ParetoPoint:
-    """Hold a cell in two metrics, in their units. `on_front`: no other cell of the group is better in both."""
+    """Hold a cell in two metrics, `x` and `y` in the metrics' units.
+
+    `on_front`: no cell of the same device is better in both.
+    """
 
     device: str | None
     label: str
@@ -26,7 +29,7 @@ class ParetoPoint:
 
 @dataclass(frozen=True, slots=True)
 class Pareto:
-    """Hold the points of a comparison in two metrics. `without` counts the cells that lack one of the two."""
+    """Hold the points of a comparison in two metrics. `without` counts the cells with a single metric of both."""
 
     x: Metric
     y: Metric
@@ -61,6 +64,7 @@ def pareto(comparison: Comparison, x: str, y: str, device: str | None) -> Pareto
             key[1],
             columns[0][key][0],
             *places[key],
+            # Within a device: the best cell of a slow board stays a choice for that board.
             not any(_beats(other, places[key], wanted) for name, other in places.items() if name[0] == key[0]),
         )
         for key in both

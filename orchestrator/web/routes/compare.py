@@ -76,6 +76,7 @@ def compare_page(request: Request, shown: Annotated[Shown, Query()]) -> Response
         devices=sorted(named | {point.device for point in plane.points if point.device}),
         device=shown.device,
         plane=plane,
+        # No cell may have both metrics: there is no plane then.
         drawing=scatter([(one.x, one.y, one.on_front) for one in plane.points]) if plane.points else None,
         **offered,
     )

@@ -96,6 +96,7 @@ async def decided(request: Request, regression: Id) -> Response:
         await run_in_threadpool(_write, site, request, regression, given)
     except ConfigError as error:
         return await run_in_threadpool(_shown, site, request, regression, problem=error, given=given)
+    # Redirected, so that a reload of the answer decides nothing again.
     return RedirectResponse(f"/regressions/{regression}?done={_step_of(given)}", status_code=303)
 
 
@@ -128,6 +129,7 @@ def _shown(
     problem: ConfigError | None = None,
     given: dict[str, str] | None = None,
 ) -> Response:
+    # Read anew after a decision that failed: somebody else may have decided meanwhile.
     details = show_regression(regression, Reading(site.reader))
     one = details.regression
     figures = one.figures
