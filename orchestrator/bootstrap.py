@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 
 class Wiring:
-    """Make what one set of settings leads to, for a command, a page or a daemon.
+    """Make the members of a set of settings, for a command, a page or a daemon.
 
-    Each member is made at its first use. Enter the object as a context to have opened members closed at the end.
+    Each member is made at the first use. Enter the object as a context to have opened members closed at the end.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -67,7 +67,7 @@ class Wiring:
         return load_inventory(self.settings.inventory)
 
     def sweep_file(self, path: Path) -> SweepFile:
-        """Load a sweep with its model, and compare the hash of every artifact."""
+        """Load a sweep with the model, and compare the hash of every artifact."""
         from orchestrator.specs.sweep import load_sweep
 
         return load_sweep(path, reach=self.reach())
@@ -111,7 +111,7 @@ class Wiring:
 
     @property
     def database(self) -> str:
-        """Return the URL of the database without its password."""
+        """Return the URL of the database without the password."""
         from orchestrator.store.sql.engine import Database, parse_url
 
         database = Database(parse_url(self.settings.db))
@@ -119,7 +119,7 @@ class Wiring:
         return str(database.shown)
 
     def store_if_there(self) -> Store | None:
-        """Return the database, or None before its file exists."""
+        """Return the database, or None before the file exists."""
         from orchestrator.store.console.readonly import sqlite_file
 
         file = sqlite_file(self.settings.db)
@@ -167,14 +167,14 @@ class Wiring:
         return list_runs(self.settings.db, limit)
 
     def upgrade_database(self) -> SchemaStatus:
-        """Upgrade the schema to this version's revision, and return its status."""
+        """Upgrade the schema to the revision of this release, and return the schema's status."""
         from orchestrator.store.store import open_store
 
         open_store(self.settings.db, upgrade=True).close()
         return self.database_revision()
 
     def database_revision(self) -> SchemaStatus:
-        """Return the schema's revision and this version's. Nothing is changed."""
+        """Return the revisions of the schema and of this release, without a change."""
         from orchestrator.domain.schema_status import SchemaStatus
         from orchestrator.store.schema.migrations import HEAD, revision
         from orchestrator.store.sql.engine import Database, parse_url
@@ -205,7 +205,7 @@ class Wiring:
         return this_controller(self.settings.lease_s, waits=waits, reservation=reservation)
 
     def planner(self, file: SweepFile, on_progress: Callable[[str], None] | None = None) -> SweepPlanner:
-        """Return the planner of a sweep, with its files in the controller's cache."""
+        """Return the planner of a sweep, with the sweep's files in the controller's cache."""
         from orchestrator.services.runs.prepare import make_planner
 
         return make_planner(file.sweep, file.model, self.resolver(on_progress), self.cache())
@@ -217,7 +217,7 @@ class Wiring:
         return RecordedPlanner(self.cache(), lambda: self.planner(self.recorded_sweep(header)))
 
     def recorded_sweep(self, header: RunHeader) -> SweepFile:
-        """Return the sweep of a recorded run, with its model as the files are now."""
+        """Return the sweep of a recorded run, with the model as the files are now."""
         from orchestrator.specs.sweep import parse_sweep
 
         # The line is for errors about the declaration. Paths in the sweep are relative to the file.

@@ -41,7 +41,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class AttemptValue:
-    """Hold an attempt with one metric. `value` is None without one, `summary` without any number of the metric."""
+    """Hold an attempt with a metric. `value` is None without a value, `summary` without any number of the metric."""
 
     attempt: AttemptDetails
     value: float | None
@@ -52,7 +52,7 @@ class AttemptValue:
 class CellInMetric:
     """Hold one metric of a cell.
 
-    `unsampled` says why there is no distribution, None with one. `commands` measure the cell again.
+    `unsampled` says why there is no distribution, and is None beside a distribution. `commands` measure the cell again.
     """
 
     details: CellDetails

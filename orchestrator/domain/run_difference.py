@@ -1,4 +1,4 @@
-"""Hold what differs between two runs before any figure: environments of devices, and bytes of cells."""
+"""Hold the differences of two runs before any figure: environments of devices, and bytes of cells."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BytesKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BytesChange:
-    """Hold bytes that differ, as hashes. `cells` are the cells with this very change, in words."""
+    """Hold differing bytes, as hashes. `cells` are the cells with the same change, in words."""
 
     kind: BytesKind
     before: str
@@ -29,10 +29,10 @@ class BytesChange:
 
 @dataclass(frozen=True, slots=True)
 class DeviceDifference:
-    """Hold what differs on a device that both runs used.
+    """Hold the differences on a device of both runs.
 
-    `hardware` and `environment` are facts that changed. `unknown` says why nothing is known of the facts, None if they
-    are known. `only_before` and `only_after` are cells of one run alone, in words.
+    `hardware` and `environment` are the changed facts. `unknown` says why the facts are unknown, None for known facts.
+    `only_before` and `only_after` are cells of a single run, in words.
     """
 
     device: str
@@ -45,17 +45,17 @@ class DeviceDifference:
 
     @property
     def is_same(self) -> bool:
-        """Say whether nothing that is on record differs."""
+        """Say whether the records of both runs are equal."""
         found = (self.hardware, self.environment, self.bytes, self.only_before, self.only_after)
         return self.unknown is None and not any(found)
 
 
 @dataclass(frozen=True, slots=True)
 class RunDifference:
-    """Hold what differs between two runs.
+    """Hold the differences of two runs.
 
-    `terms` are what the runs themselves were asked to do: sweep, seed, controller. `only_before` and `only_after` are
-    devices of one run alone.
+    `terms` are the differing orders to the runs: sweep, seed, controller. `only_before` and `only_after` are devices of
+    a single run.
     """
 
     before: str

@@ -1,8 +1,8 @@
-"""Connect to devices in turns: as many at once as this machine, and each address on the way, can serve.
+"""Connect to devices in turns: as many at once as the controller, and each address on the way, can serve.
 
-Each handshake costs this machine some milliseconds of processor time. Hundreds of handshakes at once are all slow. A
+Each handshake costs the controller some milliseconds of processor time. Hundreds of handshakes at once are all slow. A
 jump host with too many new connections drops some (`MaxStartups` of sshd). Neither is a fault of the device, so a
-device waits here first, and its own time begins to run with its turn.
+device waits here first, and the device's own time begins to run with the turn.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ _asker: ContextVar[Asker | None] = ContextVar("asker", default=None)
 
 
 class Turn:
-    """Hold a device's place for one step of its way in.
+    """Hold a device's place for a step of the way in.
 
-    `door` is the address to connect to, or None for the start of the worker. `rank` orders the queue: devices that have
-    come further go first, and then devices that came first. `asker` is the session to serve, if any.
-    Times are seconds of the gate's clock.
+    `door` is the address to connect to, or None for the start of the worker. `rank` orders the queue: devices further
+    on go first, and then devices that came first. `asker` is the session to serve, if any. Times are seconds of the
+    gate's clock.
     """
 
     __slots__ = (
@@ -87,17 +87,17 @@ class Turn:
         self.opened_at: float | None = None
 
     def opened(self) -> None:
-        """Tell the gate that the network connection is open: the device's own time runs from now on."""
+        """Report the network connection as open: the device's own time runs from now on."""
         self._gate.open(self)
 
     def refused(self) -> bool:
-        """Tell the gate that the connection was dropped. Return whether no other turn went on at the same time."""
+        """Report the connection as dropped. Return whether no other turn went on at the same time."""
         return self._gate.refuse(self)
 
     def own_s(self) -> float:
         """Return the seconds of waiting that count against the device.
 
-        A second is divided among the turns that are open at the same time: they share processors and lines.
+        A second is divided among the turns open at the same time, since open turns share processors and lines.
         """
         return self._gate.own_s(self)
 
@@ -142,7 +142,7 @@ class Gate:
 
     @contextmanager
     def asked_by(self, asker: Asker) -> Iterator[None]:
-        """Let each turn that this thread asks for within the block be the asker's, and the waiting too."""
+        """Count the turns of the calling thread within the block as the asker's, and the waiting too."""
         before = _asker.set(asker)
         try:
             yield
@@ -228,7 +228,7 @@ class Gate:
             self._call(now)
 
     def look(self) -> None:
-        """Call the turns that have room since another turn became slow."""
+        """Call the turns with room since another turn became slow."""
         with self._lock:
             now = self._pass_time()
             if now >= self._next_slow_at:
@@ -263,7 +263,7 @@ class Gate:
         turn.counts_until = now + max(SLOW_S, SLOW_FACTOR * self._usual_s)
 
     def _others_s(self, turn: Turn, now: float) -> float:
-        """Return the seconds since the turn was asked for that other turns took: the queue, and shared seconds."""
+        """Return the seconds taken by other turns since the request of the turn: the queue, and shared seconds."""
         if turn not in self._under_way:
             # Never called: the whole wait was the queue.
             return now - turn.entered_at
@@ -271,7 +271,7 @@ class Gate:
         return turn.began_at - turn.entered_at + shared_s
 
     def _counted(self, now: float) -> list[Turn]:
-        """Return the turns that keep others from beginning: all but the slow ones."""
+        """Return the turns in the way of other turns: all but slow turns."""
         return [turn for turn in self._under_way if now < turn.counts_until]
 
     def _pass_time(self) -> float:

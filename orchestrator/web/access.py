@@ -1,4 +1,4 @@
-"""Decide who may see the page and who is writing."""
+"""Decide about readers of the page, and name the writers."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Access:
     """Hold the rules of one server.
 
     `hosts` are the names by which the server may be called, without ports. `token` is demanded of every request if
-    given. `proxy_header` names the header in which a proxy puts the name of a signed-in person. `secret` signs forms
-    and sessions, and is another one after each start.
+    given. `proxy_header` is the header with the name of a person signed in by a proxy. `secret` signs forms and
+    sessions, and is new after each start.
     """
 
     host: str
@@ -35,7 +35,7 @@ class Access:
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def session(self) -> str:
-        """Return the cookie's value of a reader who has shown the token."""
+        """Return the cookie's value of a reader with the token."""
         # Not the token itself: a cookie that leaks is worth nothing after the next start.
         return hmac.new(self.secret, (self.token or "").encode(), hashlib.sha256).hexdigest()
 
@@ -51,7 +51,7 @@ class Access:
         return hmac.compare_digest(cookies.get(COOKIE, "").encode(), self.session().encode())
 
     def is_token(self, given: str) -> bool:
-        """Return True for the token, in a time that does not tell how much of it was right."""
+        """Return True for the token, in a time that does not tell how much of the token was right."""
         # As bytes: compare_digest() refuses text beyond ASCII, and a stranger may send any.
         return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
 
@@ -64,7 +64,7 @@ class Access:
         return hmac.new(self.secret, b"form", hashlib.sha256).hexdigest()
 
     def person(self, headers: Mapping[str, str], given: str, holder: str) -> str:
-        """Return who writes: the proxy's name, or the name `given` in a form, or `holder` for the user's own page.
+        """Return the writer: the proxy's name, or the name `given` in a form, or `holder` for the user's own page.
 
         Raise ConfigError for a shared page without a name.
         """

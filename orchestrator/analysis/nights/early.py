@@ -1,4 +1,4 @@
-"""Look at cells that have too few nights for a history: beside the nights there are, and beside the baseline."""
+"""Look at cells with too few nights for a history: beside the nights so far, and beside the baseline."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Young:
 class EarlyLook:
     """Hold what is suspected of young cells, one entry per cell.
 
-    `level` is the value that the suspicion stands on, and `error` the standard error of tonight's distance from that.
+    `level` is the value behind the suspicion, and `error` the standard error of tonight's distance from the level.
     """
 
     side: Ints

@@ -1,4 +1,4 @@
-"""Choose what a report of a run shows, within a budget."""
+"""Choose the content of a run's report, within a budget."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class DevicePart:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Hold one verdict of a comparison in words."""
+    """Hold a verdict of a comparison in words."""
 
     label: str
     base: str
@@ -82,7 +82,7 @@ class MetricPart:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Hold everything that a report shows, as text."""
+    """Hold the whole content of a report, as text."""
 
     sign: str
     tone: str
@@ -104,7 +104,7 @@ class Page:
 
 
 def page_of(report: RunReport, budget: Budget) -> Page:
-    """Return what a report of a run shows within a budget."""
+    """Return the content of a run's report within a budget."""
     record = report.details.record
     sign, tone = _MOODS.get(record.state, ("!", "doubt"))
     changes = None if report.difference is None else tuple(lines_of(report.difference))
@@ -137,7 +137,7 @@ def page_of(report: RunReport, budget: Budget) -> Page:
 
 
 def short(text: str, most: int = TEXT_MAX) -> str:
-    """Return a text that is cut where too long."""
+    """Return a text, cut where too long."""
     return text if len(text) <= most else f"{text[:most]}…"
 
 
@@ -154,7 +154,7 @@ def headline(report: RunReport) -> str:
 
 
 def compared(comparison: Comparison | None) -> str:
-    """Return what is compared with what."""
+    """Return the two sides of a comparison in words."""
     if comparison is None:
         return ""
     return short(f"by {comparison.by} against {comparison.base}")

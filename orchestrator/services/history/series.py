@@ -1,4 +1,4 @@
-"""Find series by what people write: an id, the words that a table shows, or a rule with names and globs."""
+"""Find series by the words of people: an id, the words of a table, or a rule with names and globs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _BETWEEN = " · "
 
 
 def picked_series(texts: Sequence[str], records: SeriesRecords) -> Sequence[Series]:
-    """Return the series that any of the texts names, each once, in the order of the texts.
+    """Return the series named by the texts, each once, in the order of the texts.
 
-    Raise ConfigError for a text that is no series, for a text that matches none, and for more than SERIES_MAX.
+    Raise ConfigError for a text without a series, and for more than SERIES_MAX series.
     """
     found: dict[int, Series] = {}
     for text in texts:

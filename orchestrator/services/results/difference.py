@@ -1,4 +1,4 @@
-"""Tell what differs between two runs before any figure: environments and bytes, device by device."""
+"""List the differences of two runs before any figure: environments and bytes, device by device."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _HASHES: Mapping[BytesKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class DifferenceRequest:
-    """Ask what became of `before` in `after`.
+    """Ask for the differences from `before` to `after`.
 
-    `after` is a run's id, a unique beginning or "last". `before` is that, a date, or "last-before".
+    `after` is a run's id, a unique beginning or "last". `before` may also be a date or "last-before".
     """
 
     before: str
@@ -40,7 +40,7 @@ class DifferenceRequest:
 
 
 def run_difference(request: DifferenceRequest, wiring: HasRecords) -> RunDifference:
-    """Return what differs between two runs. Raise ConfigError for runs that there are not, and for one run twice."""
+    """Return the differences of two runs. Raise ConfigError for an unknown run, and for the same run twice."""
     store = wiring.store
     after = require_run(store.runs, request.after)
     before = require_run(store.runs, other_run(after, request.before, store))
@@ -112,7 +112,7 @@ def _by_device(builds: Sequence[PlannedBuild]) -> Mapping[str, dict[str, Planned
 
 
 def _bytes(before: Mapping[str, PlannedBuild], after: Mapping[str, PlannedBuild]) -> Iterator[BytesChange]:
-    """Yield the bytes that differ, each change once with all its cells."""
+    """Yield the differing bytes, each change once with all cells of the change."""
     changes: dict[tuple[BytesKind, str, str], list[str]] = {}
     for label in before:
         for kind, name in _HASHES.items():

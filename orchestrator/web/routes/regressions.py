@@ -36,7 +36,7 @@ NOTE = "note"
 
 
 class Chosen(BaseModel):
-    """Hold what an address says of a list. `all`: what has ended, and what is only suspected, too."""
+    """Hold the filters of a list. `all`: ended and only suspected regressions too."""
 
     nightly: str = ""
     device: str = ""
@@ -51,7 +51,7 @@ def _found(site: Site, chosen: Chosen) -> Sequence[Regression]:
 
 @router.get("/regressions", include_in_schema=False)
 def regressions_page(request: Request, chosen: Annotated[Chosen, Query()]) -> Response:
-    """Show what nights have confirmed."""
+    """Show the regressions confirmed by nights."""
     site = site_of(request)
     found = _found(site, chosen)
     figures = {one.id: one.figures for one in found if one.figures is not None}
@@ -87,7 +87,7 @@ def regression(request: Request, regression: Id, form: Form = "json") -> Respons
 
 @router.post("/regressions/{regression}", include_in_schema=False)
 async def decided(request: Request, regression: Id) -> Response:
-    """Take a decision or a note. The record says who."""
+    """Take a decision or a note. The record has the writer's name."""
     site = site_of(request)
     given = await form_of(request)
     if not hmac.compare_digest(given.get("form_token", "").encode(), site.access.form_token().encode()):
