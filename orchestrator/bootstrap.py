@@ -129,6 +129,7 @@ class Wiring:
         """Upgrade an SQLite file if need be. Raise ConfigError before there is a database."""
         from orchestrator.domain.errors import ConfigError
 
+        # Opened, SQLite would make the missing file, and a mistyped name would pass for an empty lab.
         if self.store_if_there() is None:
             raise ConfigError(
                 f"{self.database}: there is no such database", "benchfleet run makes it, or --db names another"

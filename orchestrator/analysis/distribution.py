@@ -37,6 +37,7 @@ def histogram(trials: Sequence[Any]) -> Histogram | None:
     # One sample in a thousand may lie so far off that all others would share a bin.
     high = float(np.quantile(together, 0.999))
     if high <= low:
+        # Bins of no width would hold nothing. Samples are whole numbers.
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, BINS + 1)
     counts = tuple(tuple(int(number) for number in np.histogram(one, bins=edges)[0]) for one in known)

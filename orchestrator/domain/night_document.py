@@ -73,6 +73,7 @@ def _cell(document: Mapping[str, Any]) -> NightCell:
 
 def _made(kind: type[_T], document: Mapping[str, Any], **read: Any) -> _T:
     """Return a value from the fields in a document. `read` are the fields beyond plain data."""
+    # Fields of a later release are left out, and fields that an earlier one lacked take the defaults.
     known = {field.name: document[field.name] for field in fields(kind) if field.name in document}  # type: ignore[arg-type]
     return kind(**{**known, **read})
 

@@ -107,6 +107,7 @@ class OrNull:
 
     def schema(self) -> Schema:
         """Return the JSON Schema of a value or null."""
+        # Not a list of types, since a reference to a view has no type.
         return {"anyOf": [self.kind.schema(), {"type": "null"}]}
 
     def views(self) -> Iterator[View[Any]]:

@@ -30,6 +30,7 @@ def _is_sha256(text: str) -> str:
 
 
 def _is_inside(path: str) -> str:
+    # NUL too, which open() refuses with a ValueError where callers expect an OSError.
     if not path or path.startswith(("/", "~")) or "\0" in path or ".." in path.split("/"):
         raise Refused(f"{quoted(path)} is not a path inside the model's folder")
     return path

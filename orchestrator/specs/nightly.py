@@ -99,6 +99,7 @@ def _wrong_artifacts(candidate: CandidateSection, folder: Path, reach: Reach) ->
     for place, _, path in _artifacts(candidate, folder):
         if wrong := reach.objection_to_file(path, folder):
             yield Complaint(place, *wrong)
+        # A command makes the file when a night begins, and not before.
         elif candidate.command is None and not is_file(path):
             yield Complaint(place, f"no such file: {path}", "a command: [...] can make the file")
 

@@ -176,6 +176,7 @@ def _case(comparison: Comparison, row: ComparisonRow) -> Case:
     message = f"{row.verdict.value.replace('-', ' ')}: {figures}"
     text = "\n".join((message, *row.notes, *(reason.text for reason in row.reasons)))
     if row.reasons:
+        # The message of the verdict tells of the regression already, with figures.
         other = (reason.text for reason in row.reasons if reason.kind is not GateKind.REGRESSED)
         message = "; ".join((*(message for _ in range(row.verdict is Verdict.REGRESSED)), *other))
         return Case(name, CaseOutcome.FAILURE, message, row.reasons[0].kind.value, text)

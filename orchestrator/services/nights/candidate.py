@@ -151,6 +151,7 @@ def _finished(command: Sequence[str], folder: str, limit_s: float) -> tuple[int,
     with subprocess.Popen(
         command,
         cwd=folder,
+        # A build that asks a question at night would wait for its time-out.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -194,6 +195,7 @@ class _Writer:
 
     def canary(self, number: int, file: SweepFile) -> Mapping[str, Any]:
         """Write a sweep of canaries without a change."""
+        # Nothing of the candidate: drift shows by models that never change.
         return self._write(f"canary.{number}", file, {}, {})
 
     def _artifacts(self, model: Model) -> Mapping[tuple[str, Format], Path]:

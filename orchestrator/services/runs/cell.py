@@ -62,6 +62,7 @@ def _is_named(text: str, cell: RunJob) -> bool:
 def _in_metric(details: CellDetails, metric: Metric, records: Cells) -> CellInMetric:
     found = _histogram(details, metric.name, records)
     rule = rule_for(details.cell.device, details.label)
+    # Of the same run, and not of the sweep: the plan on record names the very bytes.
     again = shlex.join(["benchfleet", "runs", "resume", details.cell.run, "--trials", "+1", "--cells", rule])
     unsampled = None if found is not None else _unsampled(details, metric.name)
     return CellInMetric(details, metric.name, metric.unit, found, unsampled, (again,))
