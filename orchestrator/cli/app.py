@@ -20,6 +20,7 @@ from orchestrator.cli import (
     db,
     devices,
     env_diff,
+    export,
     history,
     init,
     models,
@@ -58,6 +59,7 @@ compare.add_to(app)
 history.add_to(app)
 env_diff.add_to(app)
 report.add_to(app)
+export.add_to(app)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(regressions.app, name="regressions")
 bisect.add_to(app)

@@ -44,7 +44,9 @@ from orchestrator.store.page_roles import Lineages as Lineages
 from orchestrator.store.page_roles import PageRoles as PageRoles
 from orchestrator.store.page_roles import RunWatch as RunWatch
 from orchestrator.store.series_roles import BuildRecords as BuildRecords
+from orchestrator.store.series_roles import ExportRecords as ExportRecords
 from orchestrator.store.series_roles import SeriesRecords as SeriesRecords
+from orchestrator.store.series_roles import SeriesRoles as SeriesRoles
 
 
 class DeviceRecords(Protocol):
@@ -314,7 +316,7 @@ class ConditionAccounts(Protocol):
         """Return the findings of each device's conditions. Devices without any are left out."""
 
 
-class Roles(Protocol):
+class Roles(SeriesRoles, Protocol):
     """Have every role of an open database."""
 
     @property
@@ -372,14 +374,6 @@ class Roles(Protocol):
     @property
     def annotations(self) -> Annotations:
         """Return the role for annotations."""
-
-    @property
-    def series(self) -> SeriesRecords:
-        """Return the role for series over time."""
-
-    @property
-    def builds(self) -> BuildRecords:
-        """Return the role for what runs measured on."""
 
     @property
     def cells(self) -> Cells:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # a run names no value of these, and waits for none of their imports
     from orchestrator.domain.build import Environment, PlannedBuild
+    from orchestrator.domain.export import SampleBlock
     from orchestrator.domain.series import Series
     from orchestrator.domain.series_history import RunOfSeries, Window
 
@@ -44,3 +45,32 @@ class BuildRecords(Protocol):
 
     def planned_builds(self, run: str) -> Sequence[PlannedBuild]:
         """Return the planned bytes of each cell of a run, in the order of the plans."""
+
+
+class ExportRecords(Protocol):
+    """Stream measurements and raw samples, in parts that fit into memory whatever the size of the database."""
+
+    def runs_within(self, window: Window) -> Sequence[str]:
+        """Return the ids of the runs begun within a window, the oldest first, whatever their number."""
+
+    def measurement_rows(self, run: str, device: str, *, counted_only: bool) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """Yield the measurements of a device of a run in parts, with the columns of `domain.export.MEASUREMENTS`."""
+
+    def sample_blocks(self, run: str, device: str) -> Iterator[SampleBlock]:
+        """Yield the raw samples of the counted measure trials, block by block. Raise StoreError for damaged samples."""
+
+
+class SeriesRoles(Protocol):
+    """Have the roles for series, builds and exports."""
+
+    @property
+    def series(self) -> SeriesRecords:
+        """Return the role for series over time."""
+
+    @property
+    def builds(self) -> BuildRecords:
+        """Return the role for what runs measured on."""
+
+    @property
+    def exports(self) -> ExportRecords:
+        """Return the role for exports."""

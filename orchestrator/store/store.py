@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.store.records.annotations import AnnotationTable
     from orchestrator.store.records.baselines import BaselineTable
     from orchestrator.store.records.builds import BuildTable
+    from orchestrator.store.records.exports import ExportTable
     from orchestrator.store.records.nights import NightTable
     from orchestrator.store.records.regressions import RegressionTable
     from orchestrator.store.records.series_runs import SeriesTable
@@ -107,6 +108,13 @@ class Store:
         from orchestrator.store.pages.cells import CellTable
 
         return CellTable(self.database)
+
+    @cached_property
+    def exports(self) -> ExportTable:
+        """Return the role for exports."""
+        from orchestrator.store.records.exports import ExportTable
+
+        return ExportTable(self.database)
 
     def close(self) -> None:
         """Drop every connection."""

@@ -13,7 +13,6 @@ import pytest
 from orchestrator.cli.app import main
 from tests.unit.cli.processes import REPOSITORY
 
-
 # COLUMNS too, which the workers of pytest-xdist have: a table would fold there, and nowhere else.
 _FOREIGN = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "COLUMNS")
 

@@ -1,0 +1,1 @@
+"""Write exports: tables of measurements and of raw samples, for other programs."""
