@@ -104,4 +104,5 @@ class Device:
     @property
     def interpreter(self) -> str:
         """Return the Python for the worker: the declared Python, or the default of the transport."""
+        # The interpreter of this process is there for certain. `python3` on the path may be another one.
         return self.python or ("python3" if self.transport.is_remote else sys.executable)

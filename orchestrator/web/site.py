@@ -38,7 +38,7 @@ NAVIGATION = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # no slots: cached_property needs a dictionary
 class Site:
     """Hold the wiring, the rules of access and the templates. `version` names static files, so that browsers may keep
     them for ever.
@@ -87,6 +87,7 @@ class Site:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            # Templates belong to the installation, and change with its version alone.
             auto_reload=False,
             finalize=_visible,
         )

@@ -21,7 +21,7 @@ TFLITE = RuntimeSpec("tflite-runtime==2.14.0", RuntimeSource.BUNDLE, "tflite-run
 LITERT = RuntimeSpec("ai-edge-litert==2.3.0", RuntimeSource.BUNDLE, "ai-edge-litert", "2.3.0")
 _RUNTIMES = (TFLITE, LITERT)
 _RUNTIME_FACTORS: Mapping[str, float] = {TFLITE.label: 1.0, LITERT.label: 0.96}
-_THREAD_FACTORS: Mapping[int, float] = {4: 1.0, 1: 2.7}
+_THREAD_FACTORS: Mapping[int, float] = {4: 1.0, 1: 2.7}  # not 4.0: some of each inference runs on one thread
 _CELLS_BY_MODEL_MIN = 5
 
 

@@ -46,6 +46,7 @@ class Runner:
         A device lost in an earlier stage is left out. KeyboardInterrupt leaves the devices running.
         """
         number, look = place
+        # For the whole night: a device that failed would cost each later stage the same time-outs.
         gone = {device for device, _ in self.lost}
         chosen = tuple(device for device in devices if device.name not in gone)
         if not chosen:

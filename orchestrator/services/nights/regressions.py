@@ -78,6 +78,7 @@ class RegressionKeeper:
 
     def _move(self, regression: int, to: RegressionState, cell: NightCell) -> Regression:
         baseline = cell.baseline_runs[0] if cell.baseline_runs else None
+        # Other moves bring no figures: the record keeps the confirmation's.
         is_confirmed = to is RegressionState.CONFIRMED
         move = Move(
             to,

@@ -149,6 +149,7 @@ class _Question:
     def answer(self, cells: Sequence[CellResult], pairings: Sequence[Pairing]) -> Comparison:
         """Judge the pairs of cells."""
         options = self.options
+        # Outputs are the same in all metrics, and are read for the first alone.
         proofs = () if options.is_further else self.runs
         by_input = self.runs if is_accuracy(self.metric.name) else proofs
         estimates = estimates_of(cells, [pair for pairing in pairings for pair in pairing.pairs])

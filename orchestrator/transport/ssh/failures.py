@@ -31,6 +31,7 @@ def unreachable(hop: Hop, error: BaseException, waited_s: float, timeout_s: floa
     """
     timed_out = waited_s >= timeout_s
     reason, hint = _reason(hop, error, timed_out=timed_out, timeout_s=timeout_s)
+    # The kernel's word where nothing answers ARP: a board without power looks like this in its own network.
     no_route = isinstance(error, OSError) and error.errno == errno.EHOSTUNREACH
     if timed_out or no_route or isinstance(error, _SILENCE) or _was_closed(error):
         return NoAnswer(reason, hint=hint)
@@ -39,6 +40,7 @@ def unreachable(hop: Hop, error: BaseException, waited_s: float, timeout_s: floa
 
 def was_dropped(error: BaseException) -> bool:
     """Say whether an error tells of a connection that the other side accepted and closed."""
+    # By its words too, since paramiko raises a plain SSHException for a missing banner.
     closed = isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError | EOFError)
     return closed or "Error reading SSH protocol banner" in str(error)
 
@@ -49,6 +51,7 @@ def words(error: BaseException | None) -> str:
         return ""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     lines = text.strip().splitlines()
+    # The text may be the other side's own, with control characters for a terminal.
     printable = "".join(char if char.isprintable() else "?" for char in lines[0].strip()) if lines else ""
     return printable[:_WORDS_MAX].rstrip(".")
 
