@@ -15,9 +15,7 @@ help: ## list the targets
 demo: ## run a small sweep on this machine and compare its variants
 	@scripts/setup demo
 	@mkdir -p $(dir $(DEMO_DB))
-	BENCHFLEET_DB=$(DEMO_DB) $(BIN)/benchfleet run sweeps/quickstart.yaml
-	BENCHFLEET_DB=$(DEMO_DB) $(BIN)/benchfleet compare last --by variant --base fp32
-	@printf '\nnow try: BENCHFLEET_DB=%s %s/benchfleet compare last --by runtime --base tflite-runtime\n' $(DEMO_DB) $(BIN)
+	@BENCHFLEET_DB=$(DEMO_DB) scripts/demo
 
 check: ## the quick loop: format, lint, types, import rules, worker syntax, unit and contract tests
 	@scripts/setup check

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+BUSY_WORDS = frozenset({"cpu-pressure", "cpu-steal", "other-load"})
+"""The words of conditions that other work breaks."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConditionUse:
@@ -19,3 +22,8 @@ class ConditionUse:
     invalid: int
     breaches: Mapping[str, int] = field(default_factory=dict)
     unjudged: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def was_busy(self) -> bool:
+        """Return whether other work made trials invalid."""
+        return not BUSY_WORDS.isdisjoint(self.breaches)

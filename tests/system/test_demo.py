@@ -1,18 +1,19 @@
-"""The commands of `make demo`, as the Makefile has them: what a newcomer sees first is whole and true."""
+"""The commands of `make demo`, as its script has them: what a newcomer sees first is whole and true."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.lab import REPOSITORY, Lab
+from tests.lab import OK_PROGRAM, REPOSITORY, Lab
 
-pytestmark = [pytest.mark.system, pytest.mark.network, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 VARIANTS = ["fp32", "fp16", "dynamic", "int8"]
 RUNTIMES = {"ai-edge-litert==2.3.0"} | ({"tflite-runtime==2.14.0"} if sys.version_info < (3, 12) else set())
@@ -22,8 +23,8 @@ TRIALS = 5
 
 
 def commands_of_the_demo() -> list[list[str]]:
-    recipe = (REPOSITORY / "Makefile").read_text().partition("\ndemo:")[2].partition("\n\n")[0]
-    return [shlex.split(line) for line in re.findall(r"\$\(BIN\)/benchfleet (.+)", recipe)]
+    recipe = (REPOSITORY / "scripts" / "demo").read_text()
+    return [shlex.split(line) for line in re.findall(r"^show (.+) \|\|", recipe, re.MULTILINE)]
 
 
 @pytest.fixture
@@ -37,6 +38,35 @@ def lab(tmp_path: Path) -> Lab:
     return made
 
 
+def test_a_demo_beside_other_work_compares_what_there_is_and_says_why_trials_are_missing(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.add_local("local", limits={"other_load_max_percent": 1})
+    sweep = lab.write_exec_sweep(
+        "sleep 0.3\n" + OK_PROGRAM, variants=["fp32", "int8"], trials=1, retries={"invalid": 0}
+    )
+    lab.write("sweeps/quickstart.yaml", sweep.read_text())
+    shutil.copy(tmp_path / "sweep.sh", tmp_path / "sweeps")
+    program = lab.write("benchfleet", f'#!/bin/sh\nexec {shlex.join(lab.argv())} "$@"\n')
+    program.chmod(0o755)
+    environment = {**lab.environment, "BENCHFLEET": str(program), "BENCHFLEET_DB": str(lab.database)}
+
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other_work:
+        try:
+            demo = subprocess.run(
+                [str(REPOSITORY / "scripts" / "demo")], cwd=tmp_path, env=environment, capture_output=True, text=True
+            )
+        finally:
+            other_work.kill()
+
+    assert demo.returncode == 3, demo.stderr
+    words = demo.stdout
+    assert "local: 2 attempts broke a condition and do not count (2 other-load)" in words
+    assert "hint: local was busy with other work: end that, and measure again what is missing" in words
+    assert "$ benchfleet compare last --by variant --base fp32" in words
+    assert words.endswith(f"{program} runs resume last --retry-failed\n")
+
+
+@pytest.mark.network
 def test_the_demo_measures_four_variants_and_compares_them(lab: Lab) -> None:
     run, compare = commands_of_the_demo()
     measured = lab.run(*run, timeout_s=540)

@@ -179,6 +179,8 @@ def _condition_lines(use: ConditionUse) -> Iterator[str]:
         words = ", ".join(f"{count} {word}" for word, count in use.breaches.items())
         verb, number = ("does", "attempt") if use.invalid == 1 else ("do", "attempts")
         yield f"{use.device}: {use.invalid} {number} broke a condition and {verb} not count ({words})"
+        if use.was_busy:
+            yield f"hint: {use.device} was busy with other work: end that, and measure again what is missing"
         yield "hint: limits: in the sweep or the inventory allows more, and null switches a condition off"
     if use.unjudged:
         reasons = ", ".join(f"{reading} ({reason})" for reading, reason in use.unjudged.items())
