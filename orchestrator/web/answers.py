@@ -27,6 +27,7 @@ def answered(report: Report, form: str, name: str) -> Response:
     stream = io.StringIO()
     FORMATS[form].write(report, stream)
     kind, ending = _TYPES[form]
+    # A header takes ASCII alone, and a quote would end the name there.
     plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "-" for char in name)
     headers = {"Content-Disposition": f'attachment; filename="{plain}.{ending}"'} if ending else {}
     return Response(stream.getvalue(), media_type=kind, headers=headers)

@@ -35,6 +35,7 @@ def matrix(comparison: Comparison) -> Matrix:
     columns = dict.fromkeys(name for line in lines for name in ([line.base] if line.base else []))
     columns |= dict.fromkeys(name for line in lines for name in line.cells)
     ratios = [row.ratio for row in comparison.rows if row.ratio is not None]
+    # One scale for all lines, so that the eye can compare two of them.
     scale = RatioScale([end for ratio in ratios for end in (ratio.value, ratio.low, ratio.high)])
     whiskers = {
         (place, name): scale.whisker(row.ratio.value, row.ratio.low, row.ratio.high)

@@ -56,6 +56,7 @@ def forest(rows: Sequence[Row], words: str, reference: float | None = None) -> F
         return None
     known += [] if reference is None else [reference]
     middle = [math.log(value) for value in known]
+    # One per cent at least: equal values would leave a scale without a width.
     spread = max(max(middle) - min(middle), 0.01)
     ends = [math.log(end) for row in rows for end in (row.low, row.high) if end is not None and end > 0]
     low = max(min([*middle, *ends]), min(middle) - spread) - 0.02 * spread

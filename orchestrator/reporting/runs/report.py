@@ -36,6 +36,7 @@ def markdown(report: RunReport) -> str:
     """Return a run as Markdown. A large run is shown with fewer rows, and the text says so."""
     text = ""
     for rows in _ROWS_OF_MARKDOWN:
+        # Nothing drawn: GitHub takes drawings out of Markdown.
         text = "\n".join(_lines(page_of(report, Budget(rows, 0, rows)))) + "\n"
         if len(text) <= MARKDOWN_MAX:
             break

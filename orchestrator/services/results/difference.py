@@ -76,6 +76,7 @@ def _flags(record: RunRecord) -> str:
 
 
 def _short_hash(text: str) -> str:
+    # A file has many lines, and one line says that two files differ.
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 def number(value: Any) -> float | None:
     """Return a finite number, or None for anything else."""
+    # True is an int to Python, and no temperature.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
