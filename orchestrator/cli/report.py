@@ -63,5 +63,6 @@ def report(call: Call, run: RunName, against: Against = None, html: Html = None,
         elif path is not None:
             write_whole(path, write(found), f"the {form} of the run")
             written.append(WrittenFile(path, form, path.stat().st_size))
+    # Printed Markdown goes on to a program: a table behind it would end in the comment.
     if written and _PRINTED not in (html, markdown):
         call.show(written_report(written))

@@ -32,6 +32,7 @@ def described(app: FastAPI) -> dict[str, Any]:
         views = all_views(shape.json for shape in _SHAPES.values())
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update({name: _moved(view.definition()) for name, view in views.items()})
+        # Kept: the document has every shape of every route, and changes with the release alone.
         app.openapi_schema = document
     return app.openapi_schema
 

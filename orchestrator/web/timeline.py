@@ -99,4 +99,5 @@ def timeline(history: SeriesHistory) -> Timeline | None:
 def _days(first: datetime, last: datetime, across: Callable[[datetime], float]) -> tuple[tuple[float, datetime], ...]:
 
     moments: Sequence[datetime] = [first + (last - first) * (place / _DAY_TICKS) for place in range(_DAY_TICKS + 1)]
+    # Each once: a history of a single run has one moment.
     return tuple((across(moment), moment) for moment in dict.fromkeys(moments))

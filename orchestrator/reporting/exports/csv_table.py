@@ -55,6 +55,7 @@ class CsvTable:
 
 def _text(value: object) -> object:
     if isinstance(value, bool):
+        # Readers of CSV know these words, and take Python's `True` for text.
         return "true" if value else "false"
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -47,6 +47,7 @@ def export(request: ExportRequest, wiring: HasRecords) -> Sequence[WrittenFile]:
     if request.folder.exists():
         raise ConfigError(f"{request.folder}: is there already", "name a new folder, or remove the old one")
     runs = _runs(request, wiring)
+    # Beside the folder: only within one file system is a rename a single step.
     incoming = request.folder.with_name(f".{request.folder.name}.{os.getpid()}.incoming")
     try:
         try:
@@ -54,6 +55,7 @@ def export(request: ExportRequest, wiring: HasRecords) -> Sequence[WrittenFile]:
             written = [one for run in runs for one in _export_run(run, incoming, opener, (request, wiring))]
             _sync_folders(incoming)
             incoming.rename(request.folder)
+            # The new name is an entry of the parent, and lost in a power cut until that is on the disk.
             _sync(request.folder.absolute().parent)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)

@@ -72,4 +72,5 @@ def history(request: Request, asked: Annotated[Asked, Query()], form: Form = "js
 
 def _series(site: Site, device: str) -> Sequence[Series]:
     found = site.reader.series.find_series(device=device or None)
+    # By words: ids are in the order of first runs, which no reader knows.
     return sorted(found, key=lambda one: (one.device, one.model, one.variant, one.runtime, str(one.settings)))
