@@ -13,8 +13,7 @@ from orchestrator.domain.recovery import Rung
 from orchestrator.store.schema import tables
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import sample_device
-from tests.contract.test_store_leases import ANN, BOB, NANO, OTHER_RUN, PI, RUN, granted
-from tests.contract.test_store_leases import fleet as fleet
+from tests.contract.leases import ANN, BOB, NANO, OTHER_RUN, PI, RUN, granted
 
 
 def test_rungs_are_told_in_order_with_what_came_of_each(fleet: Store) -> None:

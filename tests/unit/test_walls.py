@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.system  # the contracts are checked in a process of their own, which takes seconds
+
 REPOSITORY = Path(__file__).parents[2]
 
 BREACHES = {

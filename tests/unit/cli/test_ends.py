@@ -84,6 +84,7 @@ def test_a_file_that_ends_too_early_is_no_interruption(command: Command, monkeyp
     assert "error: unexpected EOFError: marshal data too short\n" in ended.err
 
 
+@pytest.mark.system
 def test_a_full_disk_leaves_no_bytecode_that_breaks_the_next_command(tmp_path: Path) -> None:
     """Python renames bytecode into place that a full disk has cut short: a limit on the length of files does so too."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -239,6 +240,7 @@ def test_db_demo_never_fills_the_default_database_by_accident(
     assert list(tmp_path.glob("*.db")) == []
 
 
+@pytest.mark.system
 def test_sql_prints_tables_csv_and_json_and_cannot_write(command: Command) -> None:
     command("db", "upgrade", "--db", "a.db")
     statement = "SELECT 1 AS n, NULL AS missing, 'x' AS note"

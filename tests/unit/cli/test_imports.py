@@ -67,5 +67,6 @@ def test_other_help_pages_import_nothing_heavy(tmp_path: Path) -> None:
     assert heavy_imports(tmp_path, "run", "--help") == set()
 
 
+@pytest.mark.system
 def test_a_list_of_runs_imports_what_draws_tables_and_nothing_else_that_is_heavy(database_file: Path) -> None:
     assert heavy_imports(database_file.parent, "runs", "list") <= NEEDED_FOR_TABLES

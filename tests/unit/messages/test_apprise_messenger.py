@@ -17,6 +17,8 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.message import Delivery, Message, Recipient, recipients
 from orchestrator.messages.apprise_messenger import AppriseMessenger
 
+pytestmark = pytest.mark.system  # to import Apprise takes two seconds
+
 BAD = Message("pi-03: 8 cells slower", "×1.051 [1.044–1.058] latency_ns")
 GOOD = Message("pi-03: fixed", "back to 41.9 µs", is_good=True)
 TOKEN = "T0pS3cretToken"

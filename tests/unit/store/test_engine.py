@@ -300,6 +300,7 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
             assert reader.exec_driver_sql("SELECT count(*) FROM sweep").scalar() == 0
 
 
+@pytest.mark.system
 def test_finding_a_run_loads_nothing_heavy(tmp_path: Path) -> None:
     open_store(str(tmp_path / "a.db")).close()
     program = (

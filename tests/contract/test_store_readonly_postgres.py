@@ -1,0 +1,96 @@
+"""PostgreSQL's answers come through the console whole, in their order, and in bounded memory."""
+
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from orchestrator.domain.errors import ConfigError
+from orchestrator.store.console.readonly import open_console
+from tests.databases import PostgresDatabases
+
+pytestmark = pytest.mark.system  # slow, and no part of the quick loop
+
+WIDE = (
+    "SELECT repeat('x', 100000000)",
+    "SELECT " + ", ".join(f"repeat('x', 3000000) AS c{place}" for place in range(40)),
+    "SELECT i, CASE WHEN i > 3 THEN repeat('x', 100000000) END FROM generate_series(1, 5) AS i",
+    "SELECT ''::text AS benchfleet_row, repeat('x', 50000000)::bytea, ROW(1, 2)",
+)
+# Not ru_maxrss: Linux lets a child begin with the peak of the process that forked it, here of pytest.
+READ_WIDE = """\
+import sys
+from pathlib import Path
+from orchestrator.domain.errors import OrchestratorError
+from orchestrator.store.console.readonly import open_console
+console = open_console(sys.argv[1])
+try:
+    print("rows", sum(1 for row in console.query(sys.argv[2])[1]))
+except OrchestratorError as error:
+    print(type(error).__name__, error.message)
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+print(int(peak.split()[1]) // 1024)
+"""
+
+
+@pytest.mark.parametrize("statement", [*WIDE, "SELECT repeat('x', 8000000) FROM generate_series(1, 60)"])
+def test_rows_of_any_width_are_read_in_bounded_memory(postgres_databases: PostgresDatabases, statement: str) -> None:
+    argv = [sys.executable, "-c", READ_WIDE, postgres_databases.migrated(), statement]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120)
+    said, mebibytes = done.stdout.splitlines()
+    expected = "ConfigError a row is longer than 16 MiB" if statement in WIDE else "rows 60"
+    assert said == expected
+    assert int(mebibytes) < 300
+
+
+def test_statements_of_postgresql_keep_their_order_and_their_endings(postgres_databases: PostgresDatabases) -> None:
+    with closing(open_console(postgres_databases.migrated())) as console:
+        falling = "SELECT i AS n, i AS n FROM generate_series(1, 50000) AS i ORDER BY i DESC"
+        for end in ("", ";", " ; \n", " -- so", "; -- so", ";; /* so; /* or */ so */ -- ;"):
+            columns, rows = console.query(falling + end)
+            assert list(columns) == ["n", "n"]
+            assert [row[0] for row in rows] == list(range(50_000, 0, -1))
+        with pytest.raises(ConfigError, match='column "nosuch" does not exist'):
+            console.query("SELECT nosuch")
+        for hidden in ("SELECT 1) AS a, (SELECT 2", "SELECT 1; SELECT 2"):
+            with pytest.raises(ConfigError):
+                console.query(hidden)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("'a; -- b'", "a; -- b"),
+        ("'it''s; '", "it's; "),
+        (r"E'\'; -- '", "'; -- "),
+        ("$$; -- $$", "; -- "),
+        ("$a$; $$ ' $a$", "; $$ ' "),
+        ("/* ; /* ' */ ; */ 'b'", "b"),
+        ("'b' -- ; '\n", "b"),
+        ("a$b$c FROM (SELECT 'b') AS one (a$b$c)", "b"),
+    ],
+)
+def test_a_semicolon_ends_a_statement_of_postgresql_only_outside_of_words_and_comments(
+    postgres_databases: PostgresDatabases, value: str, expected: str
+) -> None:
+    with closing(open_console(postgres_databases.migrated())) as console:
+        for end in ("", "; -- so; 'b"):
+            assert [tuple(row) for row in console.query(f"SELECT {value}{end}")[1]] == [(expected,)]
+
+
+def test_what_explain_and_show_answer_is_whole_and_bounded(postgres_databases: PostgresDatabases) -> None:
+    with closing(open_console(postgres_databases.migrated())) as console:
+        columns, rows = console.query("EXPLAIN ANALYZE SELECT 'it''s' FROM device; -- so")
+        assert list(columns) == ["QUERY PLAN"]
+        assert len(list(rows)) > 2
+        ((plan,),) = console.query("EXPLAIN (FORMAT JSON) SELECT 1")[1]
+        assert plan[0]["Plan"]["Node Type"] == "Result"
+        assert list(console.query("SHOW TIME ZONE")[1]) == [("UTC",)]
+        columns, rows = console.query("SHOW ALL", limit=3)
+        assert (list(columns), len(list(rows))) == (["name", "setting", "description"], 3)
+        long = "SELECT " + ", ".join(["repeat('x', 1000000)"] * 20)
+        for statement in (f"EXPLAIN VERBOSE {long}", f"EXPLAIN (VERBOSE, FORMAT JSON) {long}"):
+            with pytest.raises(ConfigError, match="the answer is longer than 16 MiB"):
+                list(console.query(statement)[1])
+        assert list(console.query("SELECT 1")[1]) == [(1,)]
