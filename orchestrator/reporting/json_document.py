@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.reporting.formats import FORMATS
-from orchestrator.reporting.reports.catalogue import COMMANDS
+from orchestrator.reporting.reports.catalogue import COMMANDS, PAGES
 from orchestrator.reporting.reports.failure import all_codes
 from orchestrator.reporting.shape import DEFINITIONS, Schema, Shape, View, all_views
 
@@ -39,9 +39,15 @@ were not planned, trials of rejected cells, and verdicts that are inconclusive o
 Of a night a suite is a device. A cell that fails the night is a failure, a device that was lost an error, and a cell
 that is suspected, inconclusive, in quarantine, moved by its environment or acknowledged is skipped.
 
+`benchfleet serve` answers under `/api/v1` in the same shapes, for `?format=json`, `csv` and `markdown`;
+`/api/v1/openapi.json` describes every path. An error is an [error](#error), with status 404 for a name that leads
+nowhere, 422 for an address that makes no sense, 401 without a token, and 503 where the database does not answer.
+
 In Markdown the reasons of a comparison follow the table as a list. A night is a page of its findings by cause; `json`
 and `csv` have every cell.
 """
+
+_SHAPES = (*COMMANDS.values(), *PAGES.values())
 
 
 def json_document() -> str:
@@ -51,10 +57,12 @@ def json_document() -> str:
 
 def json_schema() -> Schema:
     """Return the JSON Schema of every command's answer, with all definitions."""
-    views = all_views(shape.json for shape in COMMANDS.values())
+    views = all_views(shape.json for shape in _SHAPES)
     commands = {definition_of(command): shape.json.schema() for command, shape in COMMANDS.items()}
     definitions = {name: view.definition() for name, view in views.items()}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": {**commands, **definitions}}
+    pages = {f"page:{path}": shape.json.schema() for path, shape in PAGES.items()}
+    known = {**commands, **pages, **definitions}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": known}
 
 
 def schema_text() -> str:
@@ -83,8 +91,13 @@ def _document() -> Iterator[str]:
     yield "| command | JSON | rows |\n|---|---|---|"
     for command, shape in COMMANDS.items():
         yield f"| `{command}` | {shape.json.words} | {shape.row.words} |"
+    yield "\n## Pages\n"
+    yield "What the page's interface answers beyond the results of commands.\n"
+    yield "| path below /api/v1 | JSON | rows |\n|---|---|---|"
+    for path, shape in PAGES.items():
+        yield f"| `{path}` | {shape.json.words} | {shape.row.words} |"
     yield "\n## Objects\n"
-    for view in all_views(shape.json for shape in COMMANDS.values()).values():
+    for view in all_views(shape.json for shape in _SHAPES).values():
         yield from _section(view)
     yield "## Rows\n"
     for view in _row_views():
@@ -95,8 +108,8 @@ def _document() -> Iterator[str]:
 
 def _row_views() -> Iterator[View[object]]:
     """Yield the rows without a section among the objects."""
-    known = all_views(shape.json for shape in COMMANDS.values())
-    rows: dict[str, Shape[object]] = {shape.row.name: shape for shape in COMMANDS.values()}
+    known = all_views(shape.json for shape in _SHAPES)
+    rows: dict[str, Shape[object]] = {shape.row.name: shape for shape in _SHAPES}
     # A command whose rows are its objects has its section already.
     yield from (shape.row for name, shape in rows.items() if name not in known)
 

@@ -8,14 +8,17 @@ from typing import Any
 from orchestrator.reporting.reports.annotations import ANNOTATED
 from orchestrator.reporting.reports.baselines import LEVELS
 from orchestrator.reporting.reports.bisection import BISECTED
+from orchestrator.reporting.reports.cell import CELL_SHOWN, SAMPLES
 from orchestrator.reporting.reports.cell_details import CELLS
 from orchestrator.reporting.reports.cleaning import CLEAN
 from orchestrator.reporting.reports.comparison import COMPARE
 from orchestrator.reporting.reports.database import DATABASE, DEMO
 from orchestrator.reporting.reports.devices import DEVICES
 from orchestrator.reporting.reports.enrollment import ENROLL
+from orchestrator.reporting.reports.fleet import FLEET
 from orchestrator.reporting.reports.lab import LAB
 from orchestrator.reporting.reports.leases import RESERVED
+from orchestrator.reporting.reports.lineages import LINEAGES
 from orchestrator.reporting.reports.model_files import BUILT, VERIFIED
 from orchestrator.reporting.reports.models import MODELS
 from orchestrator.reporting.reports.night import NIGHT
@@ -26,6 +29,7 @@ from orchestrator.reporting.reports.quarantines import QUARANTINED
 from orchestrator.reporting.reports.regressions import REGRESSION_LIST, REGRESSION_SHOWN
 from orchestrator.reporting.reports.run_details import RUN
 from orchestrator.reporting.reports.run_difference import DIFFERENCES
+from orchestrator.reporting.reports.run_glance import GLANCE
 from orchestrator.reporting.reports.run_list import RUN_LIST
 from orchestrator.reporting.reports.series_history import HISTORIES
 from orchestrator.reporting.reports.written_files import WRITTEN
@@ -75,3 +79,12 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "db demo": DEMO,
 }
 """Every command but `sql`. An SQL statement names its own columns."""
+
+PAGES: Mapping[str, Shape[Any]] = {
+    "fleet": FLEET,
+    "runs/{run}/glance": GLANCE,
+    "cells/{job}": CELL_SHOWN,
+    "cells/{job}/samples": SAMPLES,
+    "models": LINEAGES,
+}
+"""What the page's interface answers beyond the results of commands, by path below /api/v1."""
