@@ -8,7 +8,7 @@ import sys
 
 from benchmarks.figures import print_figures
 
-NAMES = ("exports", "fidelity", "fanout", "ingest", "queries", "repeats", "startup", "verdicts", "wakeup")
+NAMES = ("exports", "fidelity", "fanout", "ingest", "pages", "queries", "repeats", "startup", "verdicts", "wakeup")
 
 
 def main() -> int:

@@ -86,7 +86,7 @@ def build(opened: Callable[[], Store], runs: int = RUNS) -> Spent:
         with ExitStack() as stack:
             store = stack.enter_context(opened())
             for place in range(first, min(first + COMMAND_RUNS, runs)):
-                _store_run(store, place, rng, spent)
+                store_run(store, place, rng, spent)
             # A store that was written to renews statistics in the end: a part of storing.
             with spent.counting():
                 stack.close()
@@ -105,7 +105,8 @@ def device_names() -> list[str]:
     return [f"board-{place:02}" for place in range(2 * DEVICE_PAIRS)]
 
 
-def _store_run(store: Store, place: int, rng: random.Random, spent: Spent) -> None:
+def store_run(store: Store, place: int, rng: random.Random, spent: Spent) -> None:
+    """Store the run at a place of the history, counting the time that the store took."""
     run, model = run_name(place), _model(MODELS[place % len(MODELS)])
     pair = place // len(MODELS) % DEVICE_PAIRS
     parts = [_part(name, model.name) for name in device_names()[2 * pair : 2 * pair + 2]]

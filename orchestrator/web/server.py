@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 
@@ -38,7 +39,9 @@ def serve(wiring: PageWiring, access: Access, port: int, on_ready: Callable[[str
             lifespan="on",
         )
         on_ready(f"http://{shown}:{bound}/")
-        uvicorn.Server(config).run(sockets=[listener])
+        # Ctrl-C and SIGTERM are how the page ends: uvicorn raises the signal again once all is closed.
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 def _listener(host: str, port: int) -> socket.socket:
