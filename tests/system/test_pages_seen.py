@@ -156,8 +156,16 @@ class Watched:
         self.page = self._context.new_page()
         self.wrong: list[str] = []
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("console", lambda said: said.type == "error" and self.wrong.append(said.text))
-        self.page.on("dialog", lambda dialog: (self.wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        self.page.on("console", self._hear)
+        self.page.on("dialog", self._answer)
+
+    def _hear(self, said: Any) -> None:
+        if said.type == "error":
+            self.wrong.append(said.text)
+
+    def _answer(self, dialog: Any) -> None:
+        self.wrong.append(f"dialog {dialog.message}")
+        dialog.dismiss()
 
     def __enter__(self) -> Watched:
         return self
