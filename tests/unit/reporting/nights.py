@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,6 +32,7 @@ HOSTILE = (
 NIGHT = "n20240601-k3f9"
 
 
+@functools.cache  # the same for every cell of a large night
 def history(base: float, nights: int = 30, seed: int = 1, gap: int | None = None) -> tuple[NightPoint, ...]:
     """Return the nights before, without a value in the night `gap`."""
     noise = random.Random(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 import re
@@ -39,12 +40,17 @@ def written(report: NightReport, form: str) -> str:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_json_keeps_to_its_schema(name: str) -> None:
+@functools.cache  # to check the schema itself takes longer than to check what is written
+def validator() -> jsonschema.Draft202012Validator:
     definitions = {view: declared.definition() for view, declared in all_views([NIGHT.json]).items()}
     schema = {"$defs": definitions, **NIGHT.json.schema()}
     jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(json.loads(written(EVERY[name], "json")), schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_json_keeps_to_its_schema(name: str) -> None:
+    validator().validate(json.loads(written(EVERY[name], "json")))
 
 
 def test_a_new_field_of_a_cell_is_printed_or_left_out_on_purpose() -> None:
