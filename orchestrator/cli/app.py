@@ -26,6 +26,7 @@ from orchestrator.cli import (
     models,
     nightly,
     plan,
+    plot,
     process,
     regressions,
     report,
@@ -67,6 +68,7 @@ annotate.add_to(app)
 app.add_typer(nightly.app, name="nightly")
 serve.add_to(app)
 sql.add_to(app)
+app.add_typer(plot.app, name="plot")
 app.add_typer(db.app, name="db")
 
 

@@ -49,7 +49,7 @@ def _harmless(value: object) -> object:
     return clean_lines(value) if isinstance(value, str) and not is_markup else value
 
 
-def write_whole(path: Path, text: str, what: str) -> None:
+def write_whole(path: Path, content: str | bytes, what: str) -> None:
     """Write a file, which changes as a whole or stays. `what` names the content for errors.
 
     Raise ConfigError for a place without a file.
@@ -57,8 +57,8 @@ def write_whole(path: Path, text: str, what: str) -> None:
     incoming = path.with_name(f".{path.name}.{os.getpid()}.incoming")
     try:
         try:
-            with incoming.open("w", encoding="utf-8") as stream:
-                stream.write(text)
+            with incoming.open("wb") as stream:
+                stream.write(content if isinstance(content, bytes) else content.encode())
                 stream.flush()
                 # On the disk before the name is: after a power cut the name must not lead to an empty file.
                 os.fsync(stream.fileno())

@@ -39,6 +39,7 @@ BREACHES = {
     "services and a messenger": ("orchestrator/services/devices/probe.py", "orchestrator.messages.apprise_messenger"),
     "services and apprise": ("orchestrator/services/devices/probe.py", "apprise"),
     "services and pyarrow": ("orchestrator/services/devices/probe.py", "pyarrow"),
+    "services and matplotlib": ("orchestrator/services/devices/probe.py", "matplotlib"),
     "services and jinja2": ("orchestrator/services/devices/probe.py", "jinja2"),
     "reporting and sqlalchemy": ("orchestrator/reporting/text.py", "sqlalchemy"),
     "commands and sqlalchemy": ("orchestrator/cli/sql.py", "sqlalchemy"),

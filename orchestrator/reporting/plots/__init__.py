@@ -1,0 +1,1 @@
+"""Draw figures as SVG and PNG. matplotlib comes with the extra `plot`."""

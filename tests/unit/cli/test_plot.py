@@ -1,0 +1,87 @@
+"""Figures as files, and what they show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from orchestrator.bootstrap import Wiring
+from orchestrator.domain.errors import ExitCode
+from orchestrator.domain.figure import Interval, IntervalsFigure
+from orchestrator.domain.metric import Unit
+from orchestrator.reporting.plots.drawing import drawn
+from orchestrator.services.results.figures import intervals_figure, pareto_figure
+from orchestrator.settings import load_settings
+from tests.unit.cli.conftest import Command
+from tests.unit.cli.measured_runs import measure
+
+pytestmark = pytest.mark.system  # slow: kept out of the quick loop
+
+MEMORY = {"fp32": 9_000_000, "fp16": 5_000_000, "int8": 7_000_000}
+
+
+@pytest.fixture(autouse=True)
+def lab(database_file: Path) -> Path:
+    """fp16 has the least memory, int8 is the fastest, and fp32 is beaten by both."""
+    latencies = {"fp32": (3000, 3001, 3002), "fp16": (2000, 2001, 2002), "int8": (1000, 1001, 1002)}
+    measure(database_file, latencies, "r1", memory=MEMORY)
+    return database_file
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("latency", "last"), ("power", "last", "--metric", "memory"), ("pareto", "last"), ("history", "variant=*")],
+)
+def test_each_figure_is_a_whole_file_of_either_format(command: Command, tmp_path: Path, words: tuple[str, ...]) -> None:
+    for form in ("svg", "png"):
+        ended = command("plot", *words, "-o", f"figure.{form}", "--json")
+        assert ended.code == ExitCode.FINE, ended.err
+        (file,) = json.loads(ended.out)
+        content = (tmp_path / f"figure.{form}").read_bytes()
+        assert (file["format"], file["size_bytes"]) == (form, len(content))
+        if form == "png":
+            assert content.startswith(b"\x89PNG\r\n")
+        else:
+            shown = " ".join(ElementTree.fromstring(content).itertext())
+            assert "int8" in shown
+
+
+def test_a_figure_has_the_values_of_the_tables(lab: Path) -> None:
+    with Wiring(load_settings({"db": str(lab)}, config=None)) as wiring:
+        figure = intervals_figure("last", "latency", wiring)
+        front = pareto_figure("last", "latency", "memory", wiring)
+    assert [row.value for row in figure.rows] == pytest.approx([3001, 2001, 1001], abs=0.01)
+    assert all(row.low is not None and row.low < row.value < (row.high or 0) for row in figure.rows)
+    assert [(spot.label.split(" · ")[1], spot.on_front) for spot in front.spots] == [
+        ("fp32", False),
+        ("fp16", True),
+        ("int8", True),
+    ]
+
+
+def test_words_of_a_device_are_words_and_equal_figures_equal_bytes() -> None:
+    evil = "<script>$\\frac{1}{0}$</script>\x1b[2J\u202e"
+    figure = IntervalsFigure(evil, "latency_ns", Unit.NANOSECONDS, (Interval(evil, 1e6, 9e5, 2e6),), 1)
+    content = drawn(figure, "svg")
+    assert content == drawn(figure, "svg")
+    root = ElementTree.fromstring(content)
+    assert not list(root.iter("{http://www.w3.org/2000/svg}script"))
+    assert "<script>$\\frac{1}{0}$</script>\\x1b[2J\\u202e" in " ".join(root.itertext())
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("latency", "last", "-o", "figure.pdf"), "error: figure.pdf: is neither an svg nor a png"),
+        (("power", "last", "-o", "figure.svg"), "error: no cell of run r1 has a value of power"),
+        (("pareto", "last", "--x", "power_idle_w", "-o", "f.svg"), "error: of power_idle_w neither more nor less"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(command: Command, tmp_path: Path, words: tuple[str, ...], error: str) -> None:
+    ended = command("plot", *words)
+    assert ended.code == ExitCode.USAGE
+    assert ended.err.startswith(error)
+    assert not list(tmp_path.glob("*.svg"))
