@@ -25,6 +25,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so started in the backg
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave a module unread if none of its tests will run: some import pandas, which takes a second of each process."""
+    if "not system" not in config.option.markexpr or collection_path.suffix != ".py":
+        return None
+    is_left_out = "\npytestmark = pytest.mark.system" in collection_path.read_text(encoding="utf-8")
+    return is_left_out or None  # None lets others decide
+
+
 def pytest_collection_finish() -> None:
     """Keep the garbage search off what stays to the end: modules and thousands of collected tests."""
     gc.collect()
