@@ -1,4 +1,4 @@
-"""Read the questions that a lab asks: `dashboards/questions/NUMBER-NAME.sql`.
+"""Read the saved questions of a lab: `dashboards/questions/NUMBER-NAME.sql`.
 
 The first comment line is the question, further comment lines are notes. The statement runs on SQLite and on PostgreSQL.
 """
@@ -13,7 +13,7 @@ from orchestrator.resources import shipped
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Hold a question with its notes, and the statement that answers."""
+    """Hold a question with notes and statement."""
 
     name: str
     title: str

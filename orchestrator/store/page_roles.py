@@ -48,7 +48,7 @@ class Cells(Protocol):
 
 
 class RunWatch(Protocol):
-    """Watch runs that any controller drives."""
+    """Watch runs of any controller."""
 
     def glance(self, run: str, failures: int) -> RunGlance | None:
         """Return the present standing of a run with at most so many failures, or None for an unknown run."""

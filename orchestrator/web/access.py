@@ -44,6 +44,7 @@ class Access:
         if self.proxy_header is not None and headers.get(self.proxy_header.lower()):
             return True
         if self.token is None:
+            # Loopback alone: `access` has refused every other address without token and proxy.
             return self.proxy_header is None
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.is_token(given.strip()):
@@ -97,6 +98,7 @@ def access(host: str, names: tuple[str, ...], token: str | None, proxy_header: s
             "set BENCHFLEET_TOKEN to demand a token, or name the header of a proxy that signs people in: "
             "--proxy-header X-Forwarded-User",
         )
+    # Browsers on the machine itself call any server by these names.
     own = LOOPBACK_NAMES if is_loopback(host) else LOOPBACK_NAMES | {host}
     return Access(host, frozenset(name.lower() for name in (*own, host, *names)), token, proxy_header)
 
@@ -112,6 +114,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _without_port(host: str) -> str:
+    # An IPv6 address has colons of its own, and stands in brackets.
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.rpartition(":")[0] if host.count(":") == 1 else host

@@ -28,6 +28,7 @@ def answered(report: Report, form: str, name: str) -> Response:
     FORMATS[form].write(report, stream)
     kind, ending = _TYPES[form]
     # A header takes ASCII alone, and a quote would end the name there.
+    # A run's id comes from the address, and must not end the header.
     plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "-" for char in name)
     headers = {"Content-Disposition": f'attachment; filename="{plain}.{ending}"'} if ending else {}
     return Response(stream.getvalue(), media_type=kind, headers=headers)

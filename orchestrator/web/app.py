@@ -38,7 +38,8 @@ def create_app(wiring: PageWiring, access: Access) -> FastAPI:
         title="benchfleet",
         version=__version__,
         description="What the page shows, in the shapes of docs/json.md. Everything here only reads.",
-        docs_url=None,  # the interactive pages load scripts from elsewhere
+        # The interactive pages of the framework load scripts from elsewhere, which the policy forbids.
+        docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
         lifespan=_bounded_threads,
@@ -51,6 +52,7 @@ def create_app(wiring: PageWiring, access: Access) -> FastAPI:
     app.add_middleware(Guard, access=access)  # added last, and so asked first
     for part in (fleet, runs, compare, cells, regressions, history, changes, models, sql, signing):
         app.include_router(part.router)
+    # Not a mounted folder: files come from memory, and names of requests never become paths.
     app.router.routes.append(StaticRoute("/static/{version}/{name:path}"))
     app.add_exception_handler(OrchestratorError, _failed)
     app.add_exception_handler(HTTPException, _refused)
@@ -62,6 +64,7 @@ def create_app(wiring: PageWiring, access: Access) -> FastAPI:
 @asynccontextmanager
 async def _bounded_threads(_app: FastAPI) -> AsyncIterator[None]:
     # Here and not in create_app: each event loop has a limiter of its own.
+    # The default of 40 threads would wait for 8 connections, until the wait for one times out.
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     yield
 
@@ -69,6 +72,7 @@ async def _bounded_threads(_app: FastAPI) -> AsyncIterator[None]:
 def _failed(request: Request, error: Exception) -> Response:
     """Answer with what a service said: the words of the command line, without a trace."""
     assert isinstance(error, OrchestratorError)
+    # A database out of reach is no fault of the address: a watcher may try again.
     status = 404 if _ABSENT.match(error.message) else 422 if isinstance(error, ConfigError) else 503
     return _told(request, status, error.message, error.hint, error.code)
 

@@ -24,6 +24,7 @@ def spark(values: Sequence[float]) -> Spark | None:
     known = [value for value in values if math.isfinite(value)]
     if not known:
         return None
+    # From zero: a line cut off below would make small noise look large.
     top = max(known) or 1.0
     step = (SPARK_WIDTH - 4) / max(len(known) - 1, 1)
     places = [(2 + place * step, 2 + (SPARK_HEIGHT - 4) * (1 - value / top)) for place, value in enumerate(known)]
@@ -68,6 +69,7 @@ class RatioScale:
             return None
         ends = [end for end in (value, low, high) if end is not None]
         cut = any(not _RATIO_MIN <= end <= _RATIO_MAX for end in ends)
+        # An interval may reach below zero, which has no logarithm.
         drawn = [None if end is None else self.place(max(end, _RATIO_MIN)) for end in (low, high)]
         return Whisker(self.place(1.0), self.place(value), drawn[0], drawn[1], cut)
 
@@ -118,6 +120,7 @@ def scatter(points: Sequence[tuple[float, float, bool]]) -> Scatter:
 
 def ticks(low: float, high: float, number: int = 5) -> list[float]:
     """Return round values around a span, the first at or below `low`, the last at or above `high`."""
+    # Equal values need a span too, or every mark would be at one place.
     span = (high - low) or abs(high) or 1.0
     raw = span / number
     magnitude = 10 ** math.floor(math.log10(raw))

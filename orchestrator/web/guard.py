@@ -53,6 +53,7 @@ class Guard:
                 for name, value in SECURITY_HEADERS.items():
                     headers[name] = value
                 # What a person has read behind a token is not for the next person at the browser.
+                # A shared computer must not show the lab after its reader has left.
                 if "cache-control" not in headers:
                     headers["Cache-Control"] = "no-store"
             await send(message)
@@ -72,6 +73,7 @@ class Guard:
             return _refused(403, "a statement in another site's link is not run", "open the page, and type it there")
         if path.startswith(OPEN_PATHS) or self._access.lets_in(headers, _cookies(headers)):
             return None
+        # With a proxy alone there is nothing to type here: the person signs in there.
         if self._access.token is None:
             return _refused(401, f"the proxy has named no person in {self._access.proxy_header}", "sign in there")
         if method in _READING and "text/html" in headers.get("accept", ""):
@@ -83,6 +85,7 @@ class Guard:
         # Older browsers send no such header. The origin decides then.
         if headers.get("sec-fetch-site", "same-origin") != "same-origin":
             return False
+        # Browsers that know no Sec-Fetch-Site send an Origin with every form.
         origin = headers.get("origin") or headers.get("referer") or ""
         return bool(origin) and urlsplit(origin).netloc == headers.get("host")
 

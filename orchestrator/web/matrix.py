@@ -32,6 +32,7 @@ class Matrix:
 def matrix(comparison: Comparison) -> Matrix:
     """Return the matrix of a comparison in its first metric."""
     lines = [_line(group) for group in comparison.groups]
+    # Bases first: every reader looks for the reference on the left.
     columns = dict.fromkeys(name for line in lines for name in ([line.base] if line.base else []))
     columns |= dict.fromkeys(name for line in lines for name in line.cells)
     ratios = [row.ratio for row in comparison.rows if row.ratio is not None]
@@ -48,6 +49,7 @@ def matrix(comparison: Comparison) -> Matrix:
 
 def _line(group: ComparisonGroup) -> MatrixLine:
     rest = [text for text in setting_texts(sorted(group.fixed.items())) if not text.startswith("device=")]
+    # A variant or a runtime speaks for itself, a setting needs its name.
     plain = [text.partition("=")[2] if text.startswith(("variant=", "runtime=")) else text for text in rest]
     label = " · ".join([*([group.device] if group.device else []), *plain])
     return MatrixLine(

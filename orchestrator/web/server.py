@@ -1,4 +1,4 @@
-"""Run the page on an address until somebody ends it."""
+"""Run the page on an address until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold what the routes of one server share."""
+"""Hold wiring, access and templates for all routes of a server."""
 
 from __future__ import annotations
 

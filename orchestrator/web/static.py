@@ -29,6 +29,7 @@ async def _static(request: Request) -> Response:
         return PlainTextResponse("error: there is no such file\n", status_code=404)
     plain, packed, kind = found
     headers = {"Cache-Control": _FOR_EVER, "Vary": "Accept-Encoding"}
+    # Packed once at the first request, not for each reader.
     if "gzip" in request.headers.get("accept-encoding", ""):
         return Response(packed, media_type=kind, headers={**headers, "Content-Encoding": "gzip"})
     return Response(plain, media_type=kind, headers=headers)

@@ -54,12 +54,14 @@ def timeline(history: SeriesHistory) -> Timeline | None:
     if not known:
         return None
     ends = [end for point in known for end in (point.value, point.low, point.high) if end is not None]
+    # The baseline may lie outside of all values, and must be seen.
     if history.baseline is not None and history.baseline.value is not None:
         ends.append(history.baseline.value)
     values = ticks(min(ends), max(ends))
     first, last = history.points[0].started_at, history.points[-1].started_at
 
     def across(at: datetime) -> float:
+        # One run alone stands in the middle.
         span = (last - first).total_seconds()
         # Kept within: a note may be of a day before the first run, and all runs may be of one moment.
         share = (at - first).total_seconds() / span if span else 0.5

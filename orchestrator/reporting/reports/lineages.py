@@ -45,7 +45,7 @@ _MODEL = View[ModelRecord](
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """Hold one artifact with its model."""
+    """Hold an artifact with the model."""
 
     model: ModelRecord
     one: ArtifactRecord

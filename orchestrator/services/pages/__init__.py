@@ -1,1 +1,1 @@
-"""Compose what pages show, from one read-only model of queries that page, command line and reports share."""
+"""Compose the content of pages from the read-only queries of page, command line and reports alike."""

@@ -35,6 +35,7 @@ def cell_samples(job: int, metric: str, reader: PageReader) -> CellSamples:
     from orchestrator.analysis.distribution import histogram, quantiles, thinned
 
     blocks = reader.cells.samples(job, metric)
+    # No samples, or no such cell: only the second is an error.
     if not blocks:
         require_cell(job, reader)
     bins = histogram([one.samples for one in blocks])

@@ -54,6 +54,7 @@ def pareto(comparison: Comparison, x: str, y: str, device: str | None) -> Pareto
     in_each = {one.metric.name: one for one in comparison.in_each_metric()}
     wanted = metric_named(x), metric_named(y)
     columns = [_values(comparison, in_each, metric.name, device) for metric in wanted]
+    # A point needs both: a cell without accuracy is counted beside the drawing.
     both = [
         key for key in columns[0] if columns[0][key][1] is not None and columns[1].get(key, (0, None))[1] is not None
     ]
@@ -113,6 +114,7 @@ _PLAIN = ("variant=", "runtime=")
 
 def _beats(one: tuple[float, float], other: tuple[float, float], metrics: tuple[Metric, Metric]) -> bool:
     """Return True if a place is no worse in both metrics, and better in one."""
+    # Counted so that more is better, whichever way the metric points.
     gains = [
         (theirs - own) if metric.direction is not Direction.HIGHER else (own - theirs)
         for own, theirs, metric in zip(one, other, metrics, strict=True)

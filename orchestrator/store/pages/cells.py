@@ -96,6 +96,7 @@ def _neighbours(connection: Connection, job: AnyRow) -> tuple[int | None, int | 
     if job.series_id is None:
         return None, None
     # The unique index on series and run_device makes each a single step, however long the series is.
+    # In the order of recording, which is that of the runs.
     same = select(t.job.c.id).where(t.job.c.series_id == job.series_id)
     before = same.where(t.job.c.run_device_id < job.run_device_id).order_by(t.job.c.run_device_id.desc()).limit(1)
     after = same.where(t.job.c.run_device_id > job.run_device_id).order_by(t.job.c.run_device_id).limit(1)

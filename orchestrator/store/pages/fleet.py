@@ -80,6 +80,7 @@ class FleetTable:
             .join(t.trial, t.trial.c.id == t.attempt.c.trial_id)
             .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
             .join(t.device, t.device.c.id == t.run_device.c.device_id)
+            # The greatest id is the newest: attempts are recorded in the order of the log.
             .where(t.attempt.c.id.in_(newest))
         )
         with self._database.read() as connection:

@@ -60,6 +60,7 @@ def _model(row: Row[Any], artifacts: list[ArtifactRecord]) -> ModelRecord:
 
 def _by_ancestry(artifacts: Sequence[ArtifactRecord]) -> Iterator[ArtifactRecord]:
     """Yield each artifact once, children behind their parents. A circle of parents comes last, as recorded."""
+    # A parent that was never recorded must not hide its children.
     names = {one.variant for one in artifacts}
     left = list(artifacts)
 

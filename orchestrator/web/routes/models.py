@@ -1,4 +1,4 @@
-"""Offer the models that runs recorded."""
+"""Offer the models on record."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def models_page(request: Request) -> Response:
 
 @router.get("/api/v1/models", **shaped("models", LINEAGES))
 def models(request: Request, form: Form = "json") -> Response:
-    """Return the models that runs recorded, with every artifact."""
+    """Return the models on record, with every artifact."""
     return answered(lineages_report(site_of(request).reader.lineages.models()), form, "models")

@@ -80,7 +80,7 @@ def regression_page(request: Request, regression: Id, done: str = "") -> Respons
 
 @router.get("/api/v1/regressions/{regression}", **shaped("regression", REGRESSION_SHOWN))
 def regression(request: Request, regression: Id, form: Form = "json") -> Response:
-    """Return a regression with its life."""
+    """Return a regression with every step of the life."""
     details = show_regression(regression, Reading(site_of(request).reader))
     return answered(regression_report(details), form, f"regression-{regression}")
 
@@ -95,8 +95,10 @@ async def decided(request: Request, regression: Id) -> Response:
     try:
         await run_in_threadpool(_write, site, request, regression, given)
     except ConfigError as error:
+        # What was typed stays in the form: a reason may have taken minutes to write.
         return await run_in_threadpool(_shown, site, request, regression, problem=error, given=given)
     # Redirected, so that a reload of the answer decides nothing again.
+    # A redirect, so that a reload does not send the decision again.
     return RedirectResponse(f"/regressions/{regression}?done={_step_of(given)}", status_code=303)
 
 

@@ -46,7 +46,7 @@ def runs(request: Request, limit: Limit = 50, form: Form = "json") -> Response:
 
 @router.get("/runs/{run}", include_in_schema=False)
 def run_page(request: Request, run: str) -> Response:
-    """Show a run: as it goes on, and what came of it."""
+    """Show a run: progress, results, and the reasons of missing trials."""
     site = site_of(request)
     details = show(run, site.reader)
     name = details.record.header.run
@@ -86,6 +86,7 @@ async def events(request: Request, run: str) -> Response:
     site = site_of(request)
     # The database blocks, and this function runs in the loop: a reader of hours must not hold a thread.
     record = await run_in_threadpool(require_run, site.reader.runs, run)
+    # Counted here rather than by the server: a stream holds a connection for hours, a page for a moment.
     streams: set[object] = request.app.state.streams
     if len(streams) >= STREAMS_MAX:
         said = {"error": "StoreError", "message": "too many readers follow runs", "hint": "reload in a while"}
@@ -118,6 +119,7 @@ async def _followed(request: Request, site: Site, run: str, streams: set[object]
                 return
             await asyncio.sleep(LOOK_S)
     finally:
+        # Also when the reader leaves in the middle of an event.
         streams.discard(place)
 
 

@@ -37,6 +37,7 @@ async def signed_in(request: Request) -> Response:
 @router.get("/healthz")
 def healthy(request: Request) -> Response:
     """Say whether the database answers, for watchers of services."""
+    # A real question: a server that lives without its database is of no use.
     site_of(request).reader.fleet.standing_regressions()
     return PlainTextResponse("ok\n")
 
@@ -47,6 +48,7 @@ async def form_of(request: Request) -> dict[str, str]:
     body = b""
     async for part in request.stream():
         body += part
+        # Before the rest is read: the length that a header states may be a lie.
         if len(body) > _FORM_BYTES_MAX:
             raise ConfigError(f"the form is longer than {_FORM_BYTES_MAX >> 10} KiB", "write less")
     return {name: values[0] for name, values in parse_qs(body.decode(errors="replace"), keep_blank_values=True).items()}

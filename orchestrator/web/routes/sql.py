@@ -64,6 +64,7 @@ def _asked(site: Site, statement: str, limit: int) -> Rows:
     """Return columns, at most `limit` rows, and whether there are more."""
     with closing(site.wiring.page_console()) as console:
         # One row beyond the limit tells that rows are left.
+        # One row more than wanted tells whether there are more.
         columns, lines = console.query(statement, limit + 1)
         rows = list(islice(lines, limit + 1))
     return columns, rows[:limit], len(rows) > limit
