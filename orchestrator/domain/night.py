@@ -63,12 +63,18 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NightEstimate:
-    """Hold candidate over baseline as a ratio with the 95 % interval. The ends are None with too few trials."""
+    """Hold candidate over baseline as a ratio with the 95 % interval. The ends are None with too few trials.
+
+    `before` and `after` are the measured centres of both sides, in the metric's unit, of the trials behind the ratio.
+    None: the ratio is one to a history, or of a night before these were kept.
+    """
 
     basis: Basis
     ratio: float
     low: float | None = None
     high: float | None = None
+    before: float | None = None
+    after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

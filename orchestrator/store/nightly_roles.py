@@ -52,8 +52,10 @@ class Nights(Protocol):
         Raise ConfigError for an ambiguous beginning.
         """
 
-    def nights(self, nightly: str | None = None, limit: int | None = None) -> Sequence[NightRecord]:
-        """Return the nights of a nightly, or of all, the newest first."""
+    def nights(
+        self, nightly: str | None = None, limit: int | None = None, before: str | None = None
+    ) -> Sequence[NightRecord]:
+        """Return the nights of a nightly, or of all, the newest first. `before` names the night after the newest."""
 
     def device_time_s(self, run: str) -> float:
         """Return for how many seconds trials have run on the devices of a run, disturbed and failed trials included."""

@@ -137,7 +137,8 @@ def test_a_slower_build_is_confirmed_the_first_night_and_its_fix_is_noticed(lab:
     assert same["canaries"][0]["shift"] is not None
 
     lab.set_pace(SLOWER_NS)
-    slower = lab.night("--again", ends=ExitCode.REGRESSION)
+    slower = lab.night(ends=ExitCode.REGRESSION)
+    assert slower["night"] != same["night"], "another build of the same day has a night of its own"
     assert verdicts(slower) == {"fp32": "confirmed", "int8": "confirmed"}
     for cell in slower["cells"]:
         assert cell["estimate"]["basis"] == "rerun"

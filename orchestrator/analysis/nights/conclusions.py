@@ -197,7 +197,7 @@ def _with_estimate(finding: Finding, found: RatioEstimate, basis: Basis) -> Find
     )
     return replace(
         finding,
-        estimate=NightEstimate(basis, found.ratio, found.low, found.high),
+        estimate=NightEstimate(basis, found.ratio, found.low, found.high, found.base.centre, found.other.centre),
         baseline_trials=found.base.n,
         candidate_trials=found.other.n,
         set_aside=left_out,

@@ -63,7 +63,7 @@ class Chart:
 def chart(cell: NightCell) -> Chart | None:
     """Return the drawing of a cell, or None for a cell without two different things to show."""
     history = [_finite(point.value) for point in cell.history[-NIGHTS_MAX:]]
-    before, after = _finite(words.baseline_value(cell)), _finite(cell.value)
+    before, after = _finite(words.baseline_value(cell)), _finite(words.candidate_value(cell))
     ends = _interval(cell, before)
     known = [value for value in (*history, before, after, _finite(cell.expected), *(ends or ())) if value is not None]
     if len(known) < 2:

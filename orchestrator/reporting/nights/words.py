@@ -205,18 +205,24 @@ def ratio(cell: NightCell) -> str:
 def values(cell: NightCell) -> str:
     """Return the baseline's value, and the candidate's value."""
     unit = metric_named(cell.metric).unit
-    before, after = baseline_value(cell), cell.value
+    before, after = baseline_value(cell), candidate_value(cell)
     if before is None:
         return numbers.quantity(after, unit)
     return f"{numbers.quantity(before, unit)} → {numbers.quantity(after, unit)}"
 
 
 def baseline_value(cell: NightCell) -> float | None:
-    """Return the baseline's value behind the ratio of a cell, or the history's expectation."""
-    if cell.estimate is not None and cell.value is not None and cell.estimate.ratio > 0:
-        # By the ratio: after a rerun `expected` is still the history's, another number than the rerun's baseline.
-        return cell.value / cell.estimate.ratio
-    return cell.expected
+    """Return the baseline's measured value behind the ratio of a cell, or the history's expectation."""
+    if cell.estimate is None or cell.estimate.basis is Basis.HISTORY:
+        return cell.expected
+    # After a rerun `expected` is still the history's, another number than the rerun's baseline.
+    return cell.estimate.before
+
+
+def candidate_value(cell: NightCell) -> float | None:
+    """Return the candidate's measured value behind the ratio of a cell, or the value of the first look."""
+    after = None if cell.estimate is None else cell.estimate.after
+    return cell.value if after is None else after
 
 
 def trials(cell: NightCell) -> str:

@@ -52,6 +52,8 @@ ESTIMATE = View[NightEstimate](
         Key("ratio", NUMBER, "The ratio.", lambda estimate: estimate.ratio),
         Key("low", OrNull(NUMBER), "The lower end of its 95 % interval.", lambda estimate: estimate.low),
         Key("high", OrNull(NUMBER), "The upper end.", lambda estimate: estimate.high),
+        Key("before", OrNull(NUMBER), "The baseline's value behind the ratio.", lambda estimate: estimate.before),
+        Key("after", OrNull(NUMBER), "The candidate's value behind the ratio.", lambda estimate: estimate.after),
     ),
 )
 POINT = View[NightPoint](

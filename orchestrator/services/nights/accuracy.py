@@ -26,7 +26,9 @@ def judge_accuracy(subject: Subject, base: CellResult | None, tonight: CellResul
     largest = terms.largest_drop(base.accuracy_metric)
     words = f"{base.accuracy_metric} {had:.4g} -> {tonight.accuracy:.4g}"
     is_ratio = bool(had) and math.isfinite(tonight.accuracy)
-    estimate = NightEstimate(Basis.RUNS, tonight.accuracy / had) if is_ratio else None
+    estimate = (
+        NightEstimate(Basis.RUNS, tonight.accuracy / had, before=had, after=tonight.accuracy) if is_ratio else None
+    )
     # Not the other way round: a drop that is not a number must not pass.
     if had - tonight.accuracy <= largest + _ROUNDING:
         if subject.opened is not None:

@@ -22,6 +22,7 @@ from orchestrator.domain.nightly import Nightly
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import RuntimeSpec
 from orchestrator.domain.sweep import Order, Setting, Sweep
+from orchestrator.services.nights.builds import build_now
 from orchestrator.services.nights.folder import NightBlobs, NightFolder
 from orchestrator.specs.paths import open_below, open_regular
 from orchestrator.specs.runtime import parse_runtime
@@ -77,6 +78,7 @@ def fix(stem: str, file: NightlyFile, folder: NightFolder, wiring: NightWiring) 
         written = _Writer(stem, file.nightly, folder, wiring)
         document = {
             "nightly_sha256": digest,
+            "build": build_now(file.nightly, sweeps),
             "sweeps": [written.sweep(number, one) for number, one in enumerate(sweeps)],
             "canaries": [written.canary(number, one) for number, one in enumerate(canaries)],
         }
@@ -96,6 +98,16 @@ def refuse_changed(stem: str, file: NightlyFile, folder: NightFolder) -> None:
             f"{file.nightly.source} has changed since the night {stem} began",
             "undo the change to go on with that night, or begin another one with --again",
         )
+
+
+def is_rebuilt(stem: str, file: NightlyFile, folder: NightFolder, wiring: NightWiring) -> bool:
+    """Return True if the files of the build have changed since a night was fixed, False where nobody can know."""
+    record = folder.path / f"{stem}.json"
+    known = _read(record).get("build") if record.exists() else None
+    if known is None:
+        return False
+    now = build_now(file.nightly, [wiring.sweep_file(Path(path)) for path in file.nightly.sweeps])
+    return now is not None and now != known
 
 
 def check_candidate(nightly: Nightly, sweeps: Sequence[Sweep], models: Sequence[Model]) -> None:

@@ -228,14 +228,22 @@ def _value(one: PastNight, stands: bool) -> float:
 
 
 def read_past(store: Roles, nightly: str, but: str, before: datetime | None = None) -> Past:
-    """Read the nights of a nightly that have ended. `but` is left out, and so are nights begun after `before`."""
+    """Read the ended nights of a nightly, without `but` and without nights that began at `before` or later."""
+    regressions = store.regressions.regressions(nightly)
+    records = list(store.nights.nights(nightly, limit=NIGHTS_READ + 1 if before is None else None))
+    read = {record.id for record in records}
+    # A regression may stand for longer than that, and its baseline is older than the regression.
+    for first in sorted({one.first_night for one in regressions if one.state in STANDING} - read):
+        older = store.nights.nights(nightly, WINDOW, before=first)
+        records += [one for one in older if one.id not in read]
+        read |= {one.id for one in older}
+    records.sort(key=lambda one: (one.began_at, one.id), reverse=True)
     reports = []
-    # One more than needed, since the newest is mostly `but`.
-    for record in store.nights.nights(nightly, limit=NIGHTS_READ + 1 if before is None else None):
+    for record in records:
         if record.id == but or record.report is None or (before is not None and record.began_at >= before):
             continue
         try:
             reports.append(from_document(record.report))
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(f"the report of night {record.id} cannot be read: {error!r}") from None
-    return Past(reports, store.regressions.regressions(nightly))
+    return Past(reports, regressions)

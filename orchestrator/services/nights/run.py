@@ -14,7 +14,7 @@ from orchestrator.domain.night import NightReport
 from orchestrator.domain.night_document import from_document, to_document
 from orchestrator.domain.night_record import NightRecord
 from orchestrator.domain.nightly import Nightly
-from orchestrator.services.nights.candidate import fix, refuse_changed
+from orchestrator.services.nights.candidate import fix, is_rebuilt, refuse_changed
 from orchestrator.services.nights.contents import PlannedCells
 from orchestrator.services.nights.folder import NightFolder, stem_of
 from orchestrator.services.nights.history import Past, read_past
@@ -74,12 +74,18 @@ def run_night(
     with folder.alone(nightly.name):
         # Under the lock: two processes would otherwise both find no night, and begin two.
         record = begin(nightly, wiring.store, again=request.again)
-        past = read_past(wiring.store, nightly.name, record.id)
-        stem = stem_of(record, wiring.store.leases.database_id())
+        database = wiring.store.leases.database_id()
         if record.report is not None:
+            stem = stem_of(record, database)
             refuse_changed(stem, file, folder)
-            says(f"night {record.id} has ended already, and nothing is measured: --again begins another one")
-            return NightOutcome(with_charts(from_document(record.report), past), is_new=False)
+            if not is_rebuilt(stem, file, folder, wiring):
+                says(_ended(record, nightly))
+                past = read_past(wiring.store, nightly.name, record.id)
+                return NightOutcome(with_charts(from_document(record.report), past), is_new=False)
+            # A verdict of this morning is none on what was built since.
+            says(f"the build has changed since night {record.id} ended: another night begins")
+            record = begin(nightly, wiring.store, again=True)
+        past, stem = read_past(wiring.store, nightly.name, record.id), stem_of(record, database)
         fixed = fix(stem, file, folder, wiring)
         runner = Runner(record, wiring, shows, request.waits, says)
         planned, values = PlannedCells(wiring.store, {}), RunValues(wiring.store)
@@ -88,6 +94,11 @@ def run_night(
         assert report.exit_code is not None
         wiring.store.nights.end_night(record.id, report.exit_code, to_document(report))
         return NightOutcome(with_charts(report, past), is_new=True)
+
+
+def _ended(record: NightRecord, nightly: Nightly) -> str:
+    unmade = ", the candidate's command is not run" if nightly.candidate.command else ""
+    return f"night {record.id} has ended already{unmade}, and nothing is measured: --again begins another one"
 
 
 def usable(selected: Sequence[Device], store: Roles) -> tuple[tuple[Device, ...], tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, true, update
 
 from orchestrator.domain.errors import ConfigError, StoreError
 from orchestrator.domain.night import NightRun, NightStage
@@ -66,10 +66,18 @@ class NightTable:
             raise ConfigError(f"several nights begin with {night!r}: {names}", "give more of its name")
         return found[0] if found else None
 
-    def nights(self, nightly: str | None = None, limit: int | None = None) -> Sequence[NightRecord]:
-        """Return the nights of a nightly, or of all, the newest first."""
+    def nights(
+        self, nightly: str | None = None, limit: int | None = None, before: str | None = None
+    ) -> Sequence[NightRecord]:
+        """Return the nights of a nightly, or of all, the newest first. `before` names the night after the newest."""
+        wanted = true() if nightly is None else t.night.c.nightly == nightly
+        if before is not None:
+            began = select(t.night.c.began_at).where(t.night.c.id == before).scalar_subquery()
+            # By id too, as the order is: two nights may have begun within one tick of the clock.
+            earlier = or_(t.night.c.began_at < began, and_(t.night.c.began_at == began, t.night.c.id < before))
+            wanted = and_(wanted, earlier)
         with self._database.read() as connection:
-            return _read(connection, true() if nightly is None else t.night.c.nightly == nightly, limit)
+            return _read(connection, wanted, limit)
 
     def device_time_s(self, run: str) -> float:
         """Return for how many seconds trials have run on the devices of a run."""

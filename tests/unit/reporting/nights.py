@@ -75,7 +75,7 @@ def moved(verdict: NightVerdict, ratio: float, variant: str, **fields: Any) -> N
         variant,
         value=41_900 * ratio,
         expected=41_900.0,
-        estimate=NightEstimate(Basis.RERUN, ratio, ratio - 0.0072, ratio + 0.0072),
+        estimate=NightEstimate(Basis.RERUN, ratio, ratio - 0.0072, ratio + 0.0072, 41_900.0, 41_900.0 * ratio),
         baseline_trials=20,
         candidate_trials=20,
         detectable=0.011,

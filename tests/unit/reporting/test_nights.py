@@ -119,7 +119,14 @@ def test_csv_has_a_row_for_each_cell_and_json_every_figure() -> None:
     found = json.loads(written(nights.REPORT, "json"))
     assert (found["night"], found["exit_code"], found["counts"]["confirmed"]) == (nights.NIGHT, 1, 9)
     first = found["cells"][0]
-    assert first["estimate"] == {"basis": "rerun", "ratio": 1.05, "low": 1.05 - 0.0072, "high": 1.05 + 0.0072}
+    assert first["estimate"] == {
+        "basis": "rerun",
+        "ratio": 1.05,
+        "low": 1.05 - 0.0072,
+        "high": 1.05 + 0.0072,
+        "before": 41_900.0,
+        "after": 41_900.0 * 1.05,
+    }
     assert len(first["history"]) == 30
     assert first["history"][12]["value"] is None
     (eight,) = (group for group in found["groups"] if group["cells"] == 8)

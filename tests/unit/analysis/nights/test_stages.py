@@ -42,6 +42,10 @@ def test_a_slower_build_is_confirmed_with_long_and_short_histories(nights: int) 
     assert found.estimate.low < 1.05 < found.estimate.high
     assert orders[-1].stage is NightStage.CONFIRMATION
     assert found.baseline_trials == found.candidate_trials == LOOKS[orders[-1].look]
+    assert found.estimate.before is not None
+    assert found.estimate.after is not None
+    # Both were measured beside each other, whatever the first look has seen.
+    assert found.estimate.after / found.estimate.before == pytest.approx(found.estimate.ratio)
 
 
 def test_a_faster_build_begins_a_new_segment_and_fails_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ import pytest
 from orchestrator.domain.errors import ConfigError, OrchestratorError
 from orchestrator.domain.model import Format
 from orchestrator.domain.nightly import CandidateSpec, Nightly
+from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.sweep import Setting
+from orchestrator.services.nights.builds import build_now
 from orchestrator.services.nights.candidate import check_candidate, make, renamed, seed_of, with_ancestors
+from orchestrator.specs.sweep import SweepFile
 from orchestrator.testing.event_logs import LITERT, TFLITE, sample_model, sample_sweep
 
 SWEEP, MODEL = sample_sweep(runtimes=(TFLITE, LITERT)), sample_model()
@@ -75,6 +79,28 @@ def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     with pytest.raises(OrchestratorError, match=r"took more than 0\.2 s"):
         # The child holds the pipe, and would keep the caller waiting if it outlived its parent.
         make(in_folder(tmp_path, "sh", "-c", "sleep 60 & wait", limit_s=0.2))
+
+
+def test_another_build_has_another_hash_and_a_lost_one_has_none(tmp_path: Path) -> None:
+    artifact, program = tmp_path / "int8.tflite", tmp_path / "bench.py"
+    artifact.write_bytes(b"one")
+    program.write_text("print(1)")
+    runtime = RuntimeSpec(
+        "exec/busy", RuntimeSource.EXEC, "busy", program=ExecProgram(("python3",), (("b", str(program)),))
+    )
+    sweep = SweepFile(sample_sweep(variants=("int8",), runtimes=(runtime,)), MODEL, "sweep: digits")
+    nightly = a_nightly(artifacts={"digits": {"int8": {Format.TFLITE: str(artifact)}}})
+    first = build_now(nightly, [sweep])
+    assert first == build_now(nightly, [sweep]) is not None
+    found = {first}
+    artifact.write_bytes(b"two")
+    found.add(build_now(nightly, [sweep]))
+    program.write_text("print(22)")
+    found.add(build_now(nightly, [sweep]))
+    found.add(build_now(nightly, [replace(sweep, text="sweep: digits, changed")]))
+    assert len(found) == 4
+    artifact.unlink()
+    assert build_now(nightly, [sweep]) is None
 
 
 def test_rules_follow_a_runtime_to_its_new_version() -> None:

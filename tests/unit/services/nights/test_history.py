@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,10 +14,12 @@ from orchestrator.analysis.nights.subjects import Key
 from orchestrator.domain.errors import ExitCode
 from orchestrator.domain.measurement import Cell
 from orchestrator.domain.night import CellMemory, NightCell, NightReport, NightState, NightVerdict
+from orchestrator.domain.night_document import to_document
 from orchestrator.domain.nightly import BaselineChoice, BaselineRule
 from orchestrator.domain.regression import Direction, Regression, RegressionState
 from orchestrator.domain.series import Series
-from orchestrator.services.nights.history import Past, Segment
+from orchestrator.services.nights.history import NIGHTS_READ, Past, Segment, read_past
+from orchestrator.store.store import Store
 
 V = NightVerdict
 KEY = Key("pi-03", "digits · int8", "latency_ns")
@@ -180,3 +183,32 @@ def test_a_quarantine_has_the_date_of_its_first_night_without_a_break() -> None:
     past = Past(list(reversed(nights)), ())
     assert past.quarantined_since(KEY, FIRST + timedelta(days=4)) == "2026-11-03"
     assert Past((), ()).quarantined_since(KEY, FIRST) == "2026-11-01"
+
+
+class _Regressions:
+    def __init__(self, *found: Regression) -> None:
+        self._found = found
+
+    def regressions(self, nightly: str) -> Sequence[Regression]:
+        return self._found
+
+
+def test_a_regression_that_stands_for_months_keeps_its_baseline(store: Store) -> None:
+    """Else its fix could not be told from the regression."""
+    for number in range(NIGHTS_READ + 10):
+        night = a_night(number) if number < 6 else a_night(number, V.CONFIRMED, 7)
+        # Names that sort as the nights do: many begin within one tick of the clock.
+        report = replace(night, night=f"digits-{number:03}")
+        store.nights.begin_night(report.night, "digits")
+        store.nights.end_night(report.night, 0, to_document(report))
+    stands = replace(a_regression(RegressionState.CONFIRMED), first_night="digits-006")
+    roles = SimpleNamespace(nights=store.nights, regressions=_Regressions(stands))
+
+    past = read_past(roles, "digits", "tonight")
+
+    assert len(past.reports) < NIGHTS_READ + 10
+    found = past.segment(KEY, None)
+    assert found.standing is not None
+    baseline = found.baseline(LAST_GOOD)
+    assert baseline is not None
+    assert baseline.report.night == "digits-002"
