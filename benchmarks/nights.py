@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -194,12 +194,6 @@ class Fleet:
                 side = BaselineSide(f"run-{night}", f"night-{night}", trials, identical=False)
                 self.good[cell] = (*self.good[cell][-WINDOW:], Good(side, float(shift[cell])))
         return Outcome(np.array([one.verdict in _CHANGED for one in found]), np.array([one.spent for one in found]))
-
-
-def quiet_nights(fleet: Fleet, count: int) -> Iterable[Outcome]:
-    """Yield the nights of builds that change nothing."""
-    for _ in range(count):
-        yield fleet.live(np.zeros(fleet.world.cells))
 
 
 def found_steps(fleet: Fleet, steps: tuple[float, float], seed: int) -> Mapping[float, tuple[float, float]]:

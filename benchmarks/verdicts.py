@@ -66,7 +66,7 @@ def _nights(nights: Nights, seed: int, cells: int, *, with_peers: bool = False) 
     per_night = (time.process_time() - begun) / JUDGED / cells * 600
     confirmed, spent = (np.array([getattr(night, name) for night in lived]) for name in ("confirmed", "spent"))
     drifting = nights.drift > 0
-    yield Figure(f"nights: confirmed false per 1,000, {nights.name}", 1000 * confirmed.mean(), "", at_most=0.1)
+    yield Figure(f"nights: confirmed false per 1,000, {nights.name}", 1000 * float(confirmed.mean()), "", at_most=0.1)
     series = float(confirmed.any(axis=0).mean())
     yield Figure(f"nights: false series in {JUDGED} nights, {nights.name}", series, "", at_most=0.01)
     limit = 0.2 if drifting else 0.15
