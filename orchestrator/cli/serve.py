@@ -9,7 +9,6 @@ import typer
 
 from orchestrator.cli.options import FLEET, Call, examples, shares
 
-TOKEN_VARIABLE = "BENCHFLEET_TOKEN"  # noqa: S105 - the name of a variable
 DEFAULT_PORT = 8321
 
 
@@ -55,6 +54,7 @@ def serve(
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.domain.errors import ConfigError
+    from orchestrator.settings import TOKEN_VARIABLE
 
     try:
         from orchestrator.web.access import access

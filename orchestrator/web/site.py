@@ -73,7 +73,8 @@ class Site:
             site=self,
             form_token=self.access.form_token(),
             status=status,
-            place=self.reader.location,
+            # The form for the token is for strangers too: the database's path or host is none of theirs.
+            place=self.reader.location if self.access.lets_in(request.headers, request.cookies) else None,
             **values,
         )
         return HTMLResponse(text, status_code=status)

@@ -163,6 +163,8 @@ def test_a_shared_page_shows_nothing_without_the_token(wiring: Wiring) -> None:
     sent_on = shared.get("/", headers=HTML, follow_redirects=False)
     assert (sent_on.status_code, sent_on.headers["location"]) == (303, "/sign-in")
     assert "demo-" not in shared.get("/", headers=HTML).text
+    for open_to_all in ("/sign-in", "/sign-in/there-is-no-such-page"):
+        assert wiring.reader.location not in html.unescape(shared.get(open_to_all, headers=HTML).text)
     assert shared.get("/api/v1/fleet", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
 
 
@@ -542,6 +544,15 @@ def test_a_long_answer_is_cut_and_says_so(page: TestClient) -> None:
     assert "there are more" in shown
     assert len(page.get("/api/v1/sql", params={"statement": numbers}).json()) == 700
     assert len(page.get("/api/v1/sql", params={"statement": numbers, "limit": 3}).json()) == 3
+
+
+def test_an_answer_of_long_values_is_refused_before_it_fills_the_memory(page: TestClient) -> None:
+    doubled = "SELECT CAST('x' AS text) UNION ALL SELECT x || x FROM t WHERE length(x) < 4000000"
+    rows = "SELECT 1 UNION ALL SELECT y + 1 FROM n WHERE y < 60"
+    statement = f"WITH RECURSIVE t(x) AS ({doubled}), n(y) AS ({rows}) SELECT x FROM t, n WHERE length(x) > 4000000"
+    answer = page.get("/api/v1/sql", params={"statement": statement})
+    assert answer.status_code == 422
+    assert "longer than 64 MiB" in answer.json()["message"]
 
 
 def test_the_saved_questions_answer(page: TestClient) -> None:

@@ -191,6 +191,8 @@ def test_a_variable_that_nobody_reads_is_refused_unless_a_trial_set_it(tmp_path:
     assert caught.value.hint is not None
     assert "BENCHFLEET_DB" in caught.value.hint
     load_settings(environ={"BENCHFLEET_DEBUG": "1", "BENCHFLEET_DBB": ""}, folder=tmp_path)
+    # The token of `benchfleet serve` is no setting, and every command has to run beside it.
+    load_settings(environ={"BENCHFLEET_TOKEN": "a-token-for-tests-alone"}, folder=tmp_path)
     load_settings(environ={"BENCHFLEET_TRIAL": "a.1", "BENCHFLEET_KIND": "measure"}, folder=tmp_path)
 
 

@@ -24,6 +24,8 @@ router = APIRouter()
 AT_ONCE = 2
 """Statements of people that run at the same time: others wait here, and every other page goes on."""
 ROWS_SHOWN, ROWS_MAX = 500, 100_000
+ANSWER_BYTES_MAX = 64 << 20
+"""The longest answer, in bytes of texts and blobs. A few hundred long values would take the server's memory."""
 STATEMENT_MAX = 20_000
 Statement = Annotated[str, Query(max_length=STATEMENT_MAX, description="One statement that only reads.")]
 Rows = tuple[Sequence[str], list[Sequence[Any]], bool]
@@ -61,12 +63,21 @@ async def sql(
 
 
 def _asked(site: Site, statement: str, limit: int) -> Rows:
-    """Return columns, at most `limit` rows, and whether there are more."""
+    """Return columns, at most `limit` rows, and whether there are more. Raise ConfigError for a longer answer."""
+    rows: list[Sequence[Any]] = []
+    size = 0
     with closing(site.wiring.page_console()) as console:
         # One row beyond the limit tells that rows are left.
         # One row more than wanted tells whether there are more.
         columns, lines = console.query(statement, limit + 1)
-        rows = list(islice(lines, limit + 1))
+        for row in islice(lines, limit + 1):
+            size += sum(len(value) if isinstance(value, str | bytes) else 8 for value in row)
+            # The console bounds a single row, and the memory of the process or server that computes.
+            if size > ANSWER_BYTES_MAX:
+                raise ConfigError(
+                    f"the answer is longer than {ANSWER_BYTES_MAX >> 20} MiB", "ask for fewer rows, or for substr()"
+                )
+            rows.append(row)
     return columns, rows[:limit], len(rows) > limit
 
 
