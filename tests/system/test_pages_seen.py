@@ -153,6 +153,8 @@ class Watched:
 
     def __init__(self, browser: Any, site: str, **options: Any) -> None:
         self._context = browser.new_context(base_url=site, bypass_csp=False, **options)
+        # A busy machine draws slowly: only the test's own limit says that a page hangs.
+        self._context.set_default_timeout(200_000)
         self.page = self._context.new_page()
         self.wrong: list[str] = []
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
