@@ -19,6 +19,7 @@ _LOADER = b"benchfleet-loader"
 _SCORE_MIN = 900
 _SCORES = 100
 _DAX_BITS = 0x180
+_NUMBER_BYTES_MAX = 32
 _WALKS_MAX = 5
 """A parent that ends between two looks hands its children to the runner above: the next walk finds the runner."""
 
@@ -112,7 +113,11 @@ def _stat_fields(pid: int) -> list[bytes] | None:
 
 def _read_number(process: str, name: str, base: int) -> int | None:
     try:
-        return int(read_bytes(f"/proc/{process}/{name}"), base)
+        fd = os.open(f"/proc/{process}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return int(os.read(fd, _NUMBER_BYTES_MAX), base)  # once: a scan asks this of every process of the machine
+        finally:
+            os.close(fd)
     except (OSError, ValueError):
         return None
 
