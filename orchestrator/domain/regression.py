@@ -98,7 +98,7 @@ class Regression:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Ask for a new state. `figures` and runs, if given, replace the record's."""
+    """Ask for a new state. Runs, if given, replace those on record; so do `figures`, and a loss that is confirmed without figures has none."""
 
     to: RegressionState
     actor: Actor

@@ -89,10 +89,11 @@ def judge(store: Store) -> None:
     figures = Figures(1.05, 1.04, 1.06, 10, 10)
     suspicion = Suspicion("lab", "night-1", series, "latency_ns", Direction.ROSE, "run", "other", figures)
     found = store.regressions.suspect(suspicion, "ann@ws1", "first look")
-    confirm = Move(RegressionState.CONFIRMED, Actor.NIGHT, "ann@ws1", night="night-1")
+    confirm = Move(RegressionState.CONFIRMED, Actor.NIGHT, "ann@ws1", night="night-1", figures=figures)
     store.regressions.move(found.id, confirm)
     store.regressions.move(found.id, Move(RegressionState.ACCEPTED, Actor.PERSON, "bob@ws2", "wanted"))
-    store.baselines.record(NewBaseline("lab", "other", BaselineKind.PINNED, "ann@ws1", "a release"))
+    for run in ("other", "run"):  # the second has the accepted cell, and takes the place of its level
+        store.baselines.record(NewBaseline("lab", run, BaselineKind.PINNED, "ann@ws1", "a release"))
     day = date(2026, 3, 1)
     store.annotations.annotate(Note(day, day, "fan replaced", "ann@ws1", device="pi-03"))
     store.annotations.annotate(Note(day, day, "odd", "ann@ws1", series=series, run="run"))
