@@ -98,7 +98,10 @@ class Regression:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Ask for a new state. Runs, if given, replace those on record; so do `figures`, and a loss that is confirmed without figures has none."""
+    """Ask for a new state. Figures and runs, if given, replace those on record.
+
+    A confirmed loss without figures keeps none.
+    """
 
     to: RegressionState
     actor: Actor
