@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.domain.comparison import Kind, Verdict
-from orchestrator.domain.metric import Direction, Metric, Unit
+from orchestrator.domain.metric import Direction, Metric, Unit, is_accuracy
 
 _TIME, _ENERGY = ("slower", "faster"), ("hungrier", "thriftier")
 _WORSE_AND_BETTER: Mapping[Unit, tuple[str, str]] = {
@@ -27,7 +27,7 @@ def verdict_word(verdict: Verdict, metric: Metric, kind: Kind) -> str:
 
 
 def _words(metric: Metric) -> tuple[str, str]:
-    if metric.name.startswith("accuracy"):
+    if is_accuracy(metric.name):
         return "less accurate", "more accurate"
     # A metric in seconds of which more is better is no duration.
     if metric.direction is Direction.LOWER and metric.unit in _WORSE_AND_BETTER:

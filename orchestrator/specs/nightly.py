@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.metric import METRICS, is_registered, metric_named
+from orchestrator.domain.metric import ALIASES, METRICS, is_registered, metric_named
 from orchestrator.domain.model import Format, format_of_file
-from orchestrator.domain.nearest import did_you_mean
+from orchestrator.domain.nearest import did_you_mean, nearest
 from orchestrator.domain.nightly import CandidateSpec, MinEffects, Nightly
 from orchestrator.domain.policy import HEADLINE_METRIC
 from orchestrator.domain.quoting import quoted
@@ -119,7 +119,8 @@ def _wrong_metrics(effects: Mapping[str, Effects]) -> Iterator[Complaint]:
     seen: dict[str, str] = {}
     for name in effects:
         metric = metric_named(name).name
-        if not is_registered(name) and did_you_mean(name, METRICS):
+        # A program of the lab may report any metric: only a name that looks mistyped is refused.
+        if not is_registered(name) and nearest(name, [*METRICS, *ALIASES]):
             yield Complaint(("min_effects", name), f"no metric {quoted(name)}", did_you_mean(name, METRICS))
         elif metric in seen:
             yield Complaint(("min_effects", name), f"{quoted(name)} is {quoted(seen[metric])} once more")

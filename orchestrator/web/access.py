@@ -24,7 +24,7 @@ class Access:
     """Hold the rules of one server.
 
     `hosts` are the names by which the server may be called, without ports. `token` is demanded of every request if
-    given. `proxy_header` is the header with the name of a person signed in by a proxy. `secret` signs forms and
+    given, and then there is no `proxy_header`. `proxy_header` is the header with the name of a person signed in by a proxy. `secret` signs forms and
     sessions, and is new after each start.
     """
 
@@ -83,7 +83,7 @@ def access(host: str, names: tuple[str, ...], token: str | None, proxy_header: s
     """Return the rules of a server on an address.
 
     `names` are further names of the server, as browsers use. Raise ConfigError for an address beyond this machine
-    without token and proxy header, for a short token, and for a header's name that is none.
+    without token and proxy header, for both at once, for a short token, and for a header's name that is none.
     """
     if proxy_header is not None and not _HEADER.fullmatch(proxy_header):
         raise ConfigError(f"--proxy-header {proxy_header!r} is no name of a header", "such as X-Forwarded-User")
@@ -91,6 +91,11 @@ def access(host: str, names: tuple[str, ...], token: str | None, proxy_header: s
         raise ConfigError(
             f"the token needs at least {TOKEN_CHARACTERS_MIN} characters of ASCII",
             "python3 -c 'import secrets; print(secrets.token_urlsafe())' makes one",
+        )
+    if token is not None and proxy_header is not None:
+        # Either alone would let a reader in, and anyone who reaches the port can write a header.
+        raise ConfigError(
+            "--proxy-header and BENCHFLEET_TOKEN are both given", "unset BENCHFLEET_TOKEN, or leave the header out"
         )
     if not is_loopback(host) and token is None and proxy_header is None:
         raise ConfigError(

@@ -12,18 +12,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import anyio
 import pytest
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
+from starlette.requests import Request
 
 from orchestrator.bootstrap import Wiring
 from orchestrator.domain.demo import DemoRequest
+from orchestrator.domain.errors import ConfigError
 from orchestrator.services.demo.fill import fill
 from orchestrator.settings import load_settings
 from orchestrator.web.access import Access, access
 from orchestrator.web.app import create_app
+from orchestrator.web.routes.sql import sql
 from tests.databases import Databases
 
+pytestmark = pytest.mark.system  # of FastAPI, whose import alone would cost each worker of the quick loop a second
 TOKEN = "a-token-for-tests-alone"
 ADDRESS = "http://localhost"
 HTML = {"accept": "text/html"}
@@ -192,6 +197,11 @@ def test_a_proxy_lets_in_whom_it_names(wiring: Wiring) -> None:
     behind = client(wiring, access("0.0.0.0", ("localhost",), None, "X-Forwarded-User"))
     assert behind.get("/api/v1/fleet").status_code == 401
     assert behind.get("/api/v1/fleet", headers={"x-forwarded-user": "ada"}).status_code == 200
+
+
+def test_a_token_and_a_proxy_are_not_taken_together() -> None:
+    with pytest.raises(ConfigError, match="both given"):
+        access("0.0.0.0", (), TOKEN, "X-Forwarded-User")
 
 
 @pytest.mark.parametrize(
@@ -544,6 +554,15 @@ def test_a_long_answer_is_cut_and_says_so(page: TestClient) -> None:
     assert "there are more" in shown
     assert len(page.get("/api/v1/sql", params={"statement": numbers}).json()) == 700
     assert len(page.get("/api/v1/sql", params={"statement": numbers, "limit": 3}).json()) == 3
+
+
+def test_a_statement_whose_reader_has_left_is_not_asked() -> None:
+    async def gone() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    left = Request({"type": "http", "headers": []}, gone)  # of no application: asking would fail otherwise
+    with pytest.raises(ConfigError, match="the reader has left"):
+        anyio.run(sql, left, "SELECT 1")
 
 
 def test_an_answer_of_long_values_is_refused_before_it_fills_the_memory(page: TestClient) -> None:

@@ -14,7 +14,7 @@ from orchestrator.analysis.ratio import usable
 from orchestrator.domain.bisection import Answer, Bisection, Outcome, Replaces, Step, next_index
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.measurement import CellResult
-from orchestrator.domain.metric import metric_named
+from orchestrator.domain.metric import is_accuracy, metric_named
 from orchestrator.domain.regression import Direction, Regression
 from orchestrator.services.bisect.candidates import Candidate, read_candidates
 from orchestrator.services.bisect.sides import Sides, StepFolder, cell_under_test
@@ -49,7 +49,7 @@ def bisect(request: BisectRequest, wiring: RerunWiring, shows: Shows, on_step: O
     accuracy, a wrong list, or a missing sweep. A step without results ends the search, as a value in the result.
     """
     regression = require_regression(request.regression, wiring.store)
-    if regression.metric.startswith("accuracy"):
+    if is_accuracy(regression.metric):
         raise ConfigError(
             f"regression {regression.id} is of {regression.metric}, which one preflight settles: no search is needed",
             "run a sweep with the candidates as variants, and compare them",

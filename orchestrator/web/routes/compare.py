@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from orchestrator.domain.errors import ConfigError, IncompleteError
 from orchestrator.domain.measurement import COORDINATES, RUN
+from orchestrator.domain.metric import is_accuracy
 from orchestrator.reporting.reports.comparison import COMPARE, comparison_report
 from orchestrator.services.pages.pareto import pareto, pareto_metrics
 from orchestrator.services.results.request import CompareRequest
@@ -91,5 +92,5 @@ def comparison(request: Request, run: str, asked: Annotated[Asked, Query()], for
 
 def _second(choices: Sequence[str]) -> str:
     """Return the metric that says most beside the first: an accuracy, else the size, else whatever there is."""
-    accuracies = [name for name in choices if name.startswith("accuracy")]
+    accuracies = [name for name in choices if is_accuracy(name)]
     return accuracies[0] if accuracies else choices[-1]

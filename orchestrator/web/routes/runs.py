@@ -91,18 +91,18 @@ async def events(request: Request, run: str) -> Response:
     if len(streams) >= STREAMS_MAX:
         said = {"error": "StoreError", "message": "too many readers follow runs", "hint": "reload in a while"}
         return JSONResponse(said, status_code=503, headers={"Retry-After": "30"})
+    place = object()
+    streams.add(place)  # in the same step of the loop as the look at the limit: a burst must not pass it
     return StreamingResponse(
-        _followed(request, site, record.header.run, streams),
+        _followed(request, site, record.header.run, streams, place),
         media_type="text/event-stream",
         # nginx would keep events until its buffer is full.
         headers={"X-Accel-Buffering": "no"},
     )
 
 
-async def _followed(request: Request, site: Site, run: str, streams: set[object]) -> AsyncIterator[str]:
-    """Yield events until the run has ended or the reader has left."""
-    place = object()
-    streams.add(place)
+async def _followed(request: Request, site: Site, run: str, streams: set[object], place: object) -> AsyncIterator[str]:
+    """Yield events until the run has ended or the reader has left. Leave the place among the streams then."""
     try:
         last, quiet = "", 0
         while not await request.is_disconnected():

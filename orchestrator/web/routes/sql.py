@@ -43,7 +43,7 @@ async def sql_page(request: Request, statement: Statement = "") -> Response:
     found, problem = None, None
     if statement.strip():
         try:
-            found = await anyio.to_thread.run_sync(_asked, site, statement, ROWS_SHOWN, limiter=_turns())
+            found = await _asked_in_turn(request, statement, ROWS_SHOWN)
         except ConfigError as error:
             problem = error
     return await anyio.to_thread.run_sync(_page, site, request, statement, found, problem)
@@ -57,9 +57,17 @@ async def sql(
     form: Form = "json",
 ) -> Response:
     """Return the rows of a statement as an array of objects, or as CSV. The columns are those of the statement."""
-    site = site_of(request)
-    columns, rows, _ = await anyio.to_thread.run_sync(_asked, site, statement, limit, limiter=_turns())
+    columns, rows, _ = await _asked_in_turn(request, statement, limit)
     return await anyio.to_thread.run_sync(answered, rows_report(columns, rows), form, "rows")
+
+
+async def _asked_in_turn(request: Request, statement: str, limit: int) -> Rows:
+    """Wait for a turn, and ask. Raise ConfigError as `_asked` does, and for a reader who left while waiting."""
+    async with _turns():
+        # Otherwise the queue of a page that was reloaded ten times holds everybody for minutes.
+        if await request.is_disconnected():
+            raise ConfigError("the reader has left", "ask again")
+        return await anyio.to_thread.run_sync(_asked, site_of(request), statement, limit)
 
 
 def _asked(site: Site, statement: str, limit: int) -> Rows:
@@ -67,7 +75,6 @@ def _asked(site: Site, statement: str, limit: int) -> Rows:
     rows: list[Sequence[Any]] = []
     size = 0
     with closing(site.wiring.page_console()) as console:
-        # One row beyond the limit tells that rows are left.
         # One row more than wanted tells whether there are more.
         columns, lines = console.query(statement, limit + 1)
         for row in islice(lines, limit + 1):
