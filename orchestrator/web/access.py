@@ -24,8 +24,8 @@ class Access:
     """Hold the rules of one server.
 
     `hosts` are the names by which the server may be called, without ports. `token` is demanded of every request if
-    given, and then there is no `proxy_header`. `proxy_header` is the header with the name of a person signed in by a proxy. `secret` signs forms and
-    sessions, and is new after each start.
+    given, and then there is no `proxy_header`: the header with the name of a person signed in by a proxy. `secret`
+    signs forms and sessions, and is new after each start.
     """
 
     host: str
