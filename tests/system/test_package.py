@@ -103,8 +103,9 @@ def _uv(*words: str) -> None:
 def test_the_wheel_holds_the_packages_and_every_file_that_is_shipped(built: Distribution) -> None:
     names = set(zipfile.ZipFile(built.wheel).namelist())
     for package in ("orchestrator", "device_worker"):
-        for path in (REPOSITORY / package).rglob("*.py"):
-            assert str(path.relative_to(REPOSITORY)) in names
+        for path in (REPOSITORY / package).rglob("*"):  # the page's scripts and templates too
+            if path.is_file() and path.suffix != ".pyc":
+                assert str(path.relative_to(REPOSITORY)) in names
     for folder in SHIPPED:
         sources = [path for path in (REPOSITORY / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
         assert sources
@@ -143,7 +144,7 @@ def test_the_wheel_describes_itself(built: Distribution) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert str(metadata.get_payload()).lstrip().startswith("# benchfleet")
     assert "Programming Language :: Python :: 3.13" in metadata.get_all("Classifier", [])
-    assert set(metadata.get_all("Provides-Extra", [])) == {"convert", "notify", "postgres", "ray"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"convert", "export", "notify", "plot", "postgres", "ray", "web"}
     assert archive.read(f"{info}/licenses/LICENSE") == (REPOSITORY / "LICENSE").read_bytes()
     assert archive.read(f"{info}/entry_points.txt").decode().split() == [
         "[console_scripts]",
