@@ -19,17 +19,19 @@ from orchestrator.store.schema.views import VIEWS
 
 _IN_THE_WAY = ("2BP01", "0A000")
 """The SQLSTATEs of a change that others stand in the way of: of a drop, and of another type for a column."""
+_NO_SUCH_COLUMN = "42703"
 _OWN = frozenset({"alembic_version", *metadata.tables, *(view.name for view in VIEWS)})
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """Hold a view of other people, with the statements for making the view again.
+    """Hold a view, with the statements for making the view again.
 
     `kind` is PostgreSQL's letter: v for a view, m for a materialised view. `has_more` stands for
     triggers, rules and defaults of columns, none of which is made again.
     """
 
+    oid: int
     name: str
     kind: str
     has_more: bool
@@ -46,6 +48,14 @@ def change_beneath(connection: Connection, change: Callable[[], None]) -> None:
     if connection.dialect.name != "postgresql":
         change()
         return
+    before = _views(connection, _own_oids(connection))
+    _change_beneath(connection, change)
+    for view in before:
+        _grant_again(connection, view)
+
+
+def _change_beneath(connection: Connection, change: Callable[[], None]) -> None:
+    """Change the schema, and put the views of others aside for a second try if they stand in the way."""
     try:
         # Tried first: most changes have nothing in their way, and what needs not be touched is not.
         with connection.begin_nested():
@@ -74,6 +84,20 @@ def change_beneath(connection: Connection, change: Callable[[], None]) -> None:
         # Defaults of the database may have granted something else to a new view.
         revokes = connection.execute(_REVOKES, {"name": view.name}).scalars().all()
         _try(connection, view, "cannot be granted again", [*revokes, *view.grants])
+
+
+def _grant_again(connection: Connection, view: _View) -> None:
+    """Give a view of ours the grants back that a lab made, such as those of a dashboard's user, if made anew."""
+    now = connection.execute(_OID, {"name": view.name}).scalar_one()
+    if now is None or now == view.oid:
+        return
+    for statement in view.grants:
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+        except DBAPIError as error:
+            if _sqlstate(error) != _NO_SUCH_COLUMN:  # a grant of a column that the new view has not is over
+                raise
 
 
 def _try(connection: Connection, view: _View, why_not: str, statements: Sequence[str]) -> None:
@@ -110,7 +134,7 @@ def _views_of_others(connection: Connection) -> list[_View]:
     below: dict[int, set[int]] = {}
     for upper, lower in connection.execute(_EDGES):
         below.setdefault(upper, set()).add(lower)
-    own = set(connection.execute(_OWN_OIDS, {"names": sorted(_OWN)}).scalars())
+    own = set(_own_oids(connection))
     found: list[int] = []
     reached = set(own)
     # A view may be older than one that it reads: CREATE OR REPLACE keeps the oid.
@@ -118,8 +142,19 @@ def _views_of_others(connection: Connection) -> list[_View]:
         if oid not in own and below.get(oid, set()) & reached:
             reached.add(oid)
             found.append(oid)
-    rows = {row.oid: row for row in connection.execute(_VIEWS, {"oids": found})} if found else {}
-    return [_View(*rows[oid][1:]) for oid in found]
+    return _views(connection, found)
+
+
+def _own_oids(connection: Connection) -> list[int]:
+    """Return the oids of our tables and views, as far as the schema has them."""
+    found = connection.execute(_OWN_OIDS, {"names": sorted(_OWN)}).scalars()
+    return [oid for oid in found if oid is not None]
+
+
+def _views(connection: Connection, oids: Sequence[int]) -> list[_View]:
+    """Return the views among relations, in the order of `oids`."""
+    rows = {row.oid: row for row in connection.execute(_VIEWS, {"oids": oids})} if oids else {}
+    return [_View(*rows[oid]) for oid in oids if oid in rows and rows[oid].relkind in ("v", "m")]
 
 
 _EDGES = text(
@@ -131,12 +166,13 @@ WHERE depend.classid = 'pg_rewrite'::regclass AND depend.refclassid = 'pg_class'
   AND rewrite.rulename = '_RETURN' AND rewrite.ev_class <> depend.refobjid
 """
 )
+_OID = text("SELECT to_regclass(:name)::oid")
 _OWN_OIDS = text("SELECT to_regclass(name)::oid FROM unnest(CAST(:names AS text[])) AS name")
 # The server quotes all names and texts. `creation` and `grants` are arrays of statements.
 _VIEWS = text(
     """
 SELECT
-    view.oid, named.name, view.relkind::text,
+    view.oid, named.name, view.relkind::text AS relkind,
     EXISTS (SELECT FROM pg_trigger WHERE tgrelid = view.oid)
         OR EXISTS (SELECT FROM pg_attrdef WHERE adrelid = view.oid)
         OR EXISTS (SELECT FROM pg_rewrite WHERE ev_class = view.oid AND rulename <> '_RETURN'),

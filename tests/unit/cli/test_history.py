@@ -40,7 +40,9 @@ def confirm(database: Path, variant: str = "int8") -> int:
         figures = Figures(1.9985, 1.99, 2.01, 20, 20)
         suspicion = Suspicion("main", "night-1", series, "latency_ns", Direction.ROSE, "r2-slow", "r1-old", figures)
         found = store.regressions.suspect(suspicion, "cron@lab", "z 9.1")
-        store.regressions.move(found.id, Move(RegressionState.CONFIRMED, Actor.NIGHT, "cron@lab", night="night-1"))
+        store.regressions.move(
+            found.id, Move(RegressionState.CONFIRMED, Actor.NIGHT, "cron@lab", night="night-1", figures=figures)
+        )
         return found.id
 
 
