@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -53,13 +54,12 @@ def test_what_does_not_end_is_killed_with_its_children(transport: LocalTransport
 
 def test_a_command_that_reads_byte_by_byte_is_given_up_though_it_always_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "BYTES_PER_S_MIN", 1 << 20)
-    transport = LocalConnector(end_timeout_s=0.2, write_stall_s=0.5).connect(HERE)
-    reads = "import os, time\nprint('begun', flush=True)\nwhile os.read(0, 4096): time.sleep(0.05)"
-    stream = transport.stream([sys.executable, "-c", reads])
-    assert stream.read(100, 10) == b"begun\n"  # an interpreter's start on a busy machine is no stall
-    with pytest.raises(LinkLost, match="reads less than 1048576 bytes a second"):
-        stream.write(bytes(1 << 19))
-    transport.close()
+    reads = "import os, time\nos.write(1, b'!')\nwhile os.read(0, 4096): time.sleep(0.05)"
+    with closing(LocalConnector(end_timeout_s=0.2, write_stall_s=0.5).connect(HERE)) as transport:
+        stream = transport.stream([sys.executable, "-c", reads])
+        assert stream.read(1, 10) == b"!"  # an interpreter's start on a busy machine is no stall
+        with pytest.raises(LinkLost, match="reads less than 1048576 bytes a second"):
+            stream.write(bytes(1 << 19))
 
 
 def test_a_program_that_has_detached_itself_survives(transport: LocalTransport, tmp_path: Path) -> None:
