@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from orchestrator.blobs.base import BundleTaker
     from orchestrator.blobs.bundles import UvResolver
     from orchestrator.blobs.cache import BlobCache
     from orchestrator.domain.inventory import Inventory
@@ -221,9 +222,7 @@ class Wiring:
         """Return the sweep of a recorded run, with the model as the files are now."""
         from orchestrator.specs.sweep import parse_sweep
 
-        # The line is for errors about the declaration. Paths in the sweep are relative to the file.
-        source = Path(header.sweep_source.rpartition(":")[0] or header.sweep_source)
-        return parse_sweep(header.sweep_document, source, reach=self.reach())
+        return parse_sweep(header.sweep_document, Path(header.sweep_path), reach=self.reach())
 
     def reach(self) -> Reach:
         """Return the folders whose files may be sent to devices."""
@@ -270,6 +269,13 @@ class Wiring:
         from orchestrator.blobs.bundles import UvResolver
 
         return UvResolver(self.cache(), self.settings.cache_dir / "bundles", on_progress=on_progress)
+
+    def bundles_at(self, folder: Path, clock: Callable[[], float]) -> BundleTaker:
+        """Return a taker of bundles into a cache folder other than this controller's."""
+        from orchestrator.blobs.bundles import UvResolver
+        from orchestrator.blobs.cache import BlobCache
+
+        return UvResolver(BlobCache(folder / "blobs"), folder / "bundles", clock=clock)
 
     def messenger(self) -> Messenger:
         """Return the sender of messages to people."""

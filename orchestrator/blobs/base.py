@@ -30,3 +30,13 @@ class RuntimeResolver(Protocol):
         always available. Raise BundleError if the answer cannot be known (no network) or the request is wrong (no such
         version).
         """
+
+
+class BundleTaker(Protocol):
+    """Take bundles that another controller has packed."""
+
+    def adopt(self, runtime: RuntimeSpec, platform: Platform, archive: Path) -> Blob:
+        """Keep a bundle, and answer with it whoever wants the runtime for the platform.
+
+        Raise BundleError for an archive that is no bundle, and for a platform that can have none.
+        """

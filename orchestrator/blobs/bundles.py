@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -96,6 +97,20 @@ class UvResolver:
         except OSError as error:
             raise BundleError(f"cannot write to {self._directory}: {error.strerror}") from error
         return RuntimeOffer(runtime, bundle=found.bundle, unavailable=found.unavailable_for(order.where))
+
+    def adopt(self, runtime: RuntimeSpec, platform: Platform, archive: Path) -> Blob:
+        """Keep a bundle as the answer for a runtime on a platform. See `blobs.base.BundleTaker`."""
+        try:
+            target = target_of(platform)
+            with zipfile.ZipFile(archive) as opened:
+                packages = json.loads(opened.read(MANIFEST))["packages"]
+        except (NoWheel, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise BundleError(f"{runtime.label}: {archive} is no bundle for {platform}: {error}") from None
+        order = _Order(runtime, contents_of(runtime, machine_of(platform)), target, words_for(platform))
+        bundle = self._cache.add(archive, BlobKind.BUNDLE, order.bundle_name)
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._remember(order, _Known(bundle, packages, None, order.where, self._clock()))
+        return bundle
 
     def _find(self, order: _Order) -> _Known:
         known = self._recall(order)

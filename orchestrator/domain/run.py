@@ -82,6 +82,12 @@ class RunHeader:
     controller: str
     settings: Mapping[str, Any]
 
+    @property
+    def sweep_path(self) -> str:
+        """Return the path of the sweep file."""
+        # The line is for errors about the declaration.
+        return self.sweep_source.rpartition(":")[0] or self.sweep_source
+
 
 @dataclass(frozen=True, slots=True)
 class Offset:

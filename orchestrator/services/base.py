@@ -10,6 +10,7 @@ from orchestrator.store.base import Roles
 
 if TYPE_CHECKING:
     # Types alone: `runs show` and `compare` read, and would pay for the imports of the driver.
+    from orchestrator.blobs.base import BundleTaker
     from orchestrator.domain.device import Device
     from orchestrator.domain.enrollment import Enrollment
     from orchestrator.domain.inventory import Inventory
@@ -97,6 +98,16 @@ class NightWiring(RunWiring, TellingWiring, Protocol):
 
     def cache(self) -> NightBlobs:
         """Return the keeper of contents by hash."""
+
+
+class ReplayWiring(HasRecords, Protocol):
+    """Offer the contents of recorded runs, to be taken to another controller."""
+
+    def cache(self) -> NightBlobs:
+        """Return the keeper of contents by hash."""
+
+    def bundles_at(self, folder: Path, clock: Callable[[], float]) -> BundleTaker:
+        """Return a taker of bundles into a cache folder other than this controller's."""
 
 
 class RerunWiring(RunWiring, Protocol):

@@ -47,6 +47,13 @@ def parse_sweep(text: str, path: Path, verify: bool = True, reach: Reach = OWN_F
     return _resolve(parse_document(text, str(path)), path, verify, _Ground(reach, own))
 
 
+def declared_sweep(text: str, path: Path, model_directory: str) -> Sweep:
+    """Return the sweep of a recorded run from the text alone, as if the text stood at `path`. No file is looked for."""
+    document = parse_document(text, str(path))
+    section = check_section(document, SweepSection)
+    return _sweep(section, _runtimes(section, document, path.parent), model_directory, path)
+
+
 def allowed_failures(text: str, source: str) -> tuple[Mapping[str, Setting], ...]:
     """Return the rules of `allow_failures` of a sweep, from the text of the file. Raise ConfigError for no sweep."""
     # Most sweeps have none, and reading a run must not cost the parsing of a sweep.
@@ -72,19 +79,15 @@ def _is_written_at(path: Path, text: str) -> bool:
 
 def _resolve(document: Document, path: Path, verify: bool, ground: _Ground) -> SweepFile:
     section = check_section(document, SweepSection)
-    folder = resolved(path.parent)
     found = _find_model(section.model, path.parent, document)
     if wrong := ground.reach.objection_to_model(found, ground.own):
         raise refuse(document, [Complaint(("model",), *wrong)])
     model = load_model(found, verify)
-    runtimes = tuple(
-        replace(_runtime(entry, folder), declared_at=document.where(("runtimes", index)))
-        for index, entry in enumerate(section.runtimes)
-    )
+    runtimes = _runtimes(section, document, path.parent)
     complaints = (*contradictions(section, runtimes, model), *_wrong_files(runtimes, section, model, ground))
     if complaints:
         raise refuse(document, complaints)
-    return SweepFile(_sweep(section, runtimes, model, path), model, document.text)
+    return SweepFile(_sweep(section, runtimes, model.directory, path), model, document.text)
 
 
 def _find_model(reference: str, folder: Path, document: Document) -> Path:
@@ -103,6 +106,14 @@ def _tidy(path: Path) -> Path:
     """Return a path without `..`, unless a linked folder makes that another place."""
     tidy = Path(normpath(path))
     return tidy if resolved(tidy) == resolved(path) else path
+
+
+def _runtimes(section: SweepSection, document: Document, parent: Path) -> tuple[RuntimeSpec, ...]:
+    folder = resolved(parent)
+    return tuple(
+        replace(_runtime(entry, folder), declared_at=document.where(("runtimes", index)))
+        for index, entry in enumerate(section.runtimes)
+    )
 
 
 def _runtime(entry: str | ExecEntry, folder: Path) -> RuntimeSpec:
@@ -135,10 +146,10 @@ def _wrong_files(
             names.add(name)
 
 
-def _sweep(section: SweepSection, runtimes: tuple[RuntimeSpec, ...], model: Model, path: Path) -> Sweep:
+def _sweep(section: SweepSection, runtimes: tuple[RuntimeSpec, ...], directory: str, path: Path) -> Sweep:
     return Sweep(
         name=section.sweep,
-        model=model.directory,
+        model=directory,
         variants=tuple(section.variants),
         runtimes=runtimes,
         matrix={key: tuple(values) for key, values in section.matrix.items()},

@@ -37,6 +37,9 @@ class Cells(Protocol):
     def cell(self, job: int) -> CellDetails | None:
         """Return a cell in full, or None for an unknown job."""
 
+    def job_of_attempt(self, attempt: int) -> int | None:
+        """Return the job of an attempt, or None for an unknown attempt."""
+
     def jobs_of(self, run: str) -> Sequence[RunJob]:
         """Return the cells of a run, in the order of the plans."""
 

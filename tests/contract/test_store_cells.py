@@ -28,6 +28,8 @@ def test_attempts_are_told_with_conditions_and_values_counted_or_not(store: Stor
     assert (failed.outcome, failed.failure, failed.metrics) == ("failed", "timeout: after 120 s", {})
     assert (good.outcome, good.failure, good.metrics["latency_ns"].samples) == ("ok", None, 300)
     assert good.before["temperature_c"] == 48.5
+    assert {store.cells.job_of_attempt(one.id) for one in cell.attempts} == {cell.job}
+    assert store.cells.job_of_attempt(10**18 - 1) is None
     (samples,) = store.cells.samples(cell.job, "latency_ns")
     assert samples.attempt == good.id, "the hot attempt's samples do not count"
 

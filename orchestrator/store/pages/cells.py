@@ -58,6 +58,17 @@ class CellTable:
             later=later,
         )
 
+    def job_of_attempt(self, attempt: int) -> int | None:
+        """Return the job of an attempt, or None for an unknown attempt."""
+        statement = (
+            select(t.trial.c.job_id)
+            .join(t.attempt, t.attempt.c.trial_id == t.trial.c.id)
+            .where(t.attempt.c.id == attempt)
+        )
+        with self._database.read() as connection:
+            found: int | None = connection.execute(statement).scalar()
+        return found
+
     def jobs_of(self, run: str) -> Sequence[RunJob]:
         """Return the cells of a run, in the order of the plans."""
         statement = (

@@ -354,3 +354,28 @@ def test_progress_tells_what_takes_its_time(cache: BlobCache, tmp_path: Path) ->
         "packing tflite-runtime-2.14.0-py3.11-x86_64.zip",
         "packed tflite-runtime-2.14.0-py3.11-x86_64.zip: 0 MB",
     ]
+
+
+def test_a_bundle_of_another_controller_is_the_answer_here(cache: BlobCache, index: FakeIndex, tmp_path: Path) -> None:
+    packed = UvResolver(cache, tmp_path / "bundles", install=index).offer(RUNTIME, PC).bundle
+    assert packed is not None
+    folder = tmp_path / "elsewhere"
+    other = UvResolver(BlobCache(folder / "blobs"), folder / "bundles", install=index)
+    adopted = other.adopt(RUNTIME, PC, cache.path(packed))
+    assert (adopted.sha256, adopted.size) == (packed.sha256, packed.size)
+    index.numpy = "1.26.5"
+    assert other.offer(RUNTIME, PC).bundle == packed
+    assert len(index.requests) == 1, "nothing was resolved anew"
+    (folder / "blobs" / packed.sha256[:2] / packed.sha256).unlink()
+    assert other.offer(RUNTIME, PC).bundle == packed, "the versions of the packages are known too"
+
+
+def test_what_is_no_bundle_is_not_taken(resolver: UvResolver, tmp_path: Path) -> None:
+    archive = tmp_path / "archive.zip"
+    archive.write_bytes(b"no archive")
+    with pytest.raises(BundleError, match="is no bundle for x86_64"):
+        resolver.adopt(RUNTIME, PC, archive)
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("other", "")
+    with pytest.raises(BundleError, match="is no bundle for x86_64"):
+        resolver.adopt(RUNTIME, PC, archive)

@@ -11,7 +11,7 @@ from orchestrator.domain.plan.admit import files_needed
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.sweep import Accuracy, MeasurePolicy, Order, Retries
 from orchestrator.resources import shipped
-from orchestrator.specs.sweep import load_sweep, parse_sweep
+from orchestrator.specs.sweep import declared_sweep, load_sweep, parse_sweep
 
 TINY = Path(__file__).parents[2] / "contract" / "specs" / "models" / "tiny"
 LEAST = "sweep: s\nmodel: {model}\nvariants: [fp32]\nruntimes: [system/tflite]\n"
@@ -213,3 +213,13 @@ def test_the_quickstart_is_there_among_the_shipped_sweeps() -> None:
     assert quickstart.variants == ("fp32", "fp16", "dynamic", "int8")
     assert [runtime.label for runtime in quickstart.runtimes] == ["tflite-runtime==2.14.0", "ai-edge-litert==2.3.0"]
     assert (quickstart.matrix, quickstart.trials) == ({"threads": (1,)}, 5)
+
+
+def test_a_recorded_sweep_is_read_without_its_files(lab: Path) -> None:
+    program = "{exec: {name: gone, command: [sh, gone.sh], files: [gone.sh]}}"
+    (lab / "sweeps" / "gone.sh").touch()
+    path = write(lab, LEAST.format(model="../models/tiny").replace("system/tflite", program))
+    loaded = load_sweep(path)
+    (lab / "sweeps" / "gone.sh").unlink()
+    shutil.rmtree(lab / "models")
+    assert declared_sweep(loaded.text, path, loaded.model.directory) == loaded.sweep
