@@ -29,6 +29,7 @@ from orchestrator.cli import (
     plot,
     process,
     regressions,
+    replay,
     report,
     run,
     runs,
@@ -61,6 +62,7 @@ history.add_to(app)
 env_diff.add_to(app)
 report.add_to(app)
 export.add_to(app)
+replay.add_to(app)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(regressions.app, name="regressions")
 bisect.add_to(app)

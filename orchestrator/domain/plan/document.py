@@ -152,6 +152,22 @@ def planned_blobs(document: bytes) -> tuple[Blob, ...]:
     return tuple(Blob(b["sha256"], b["size"], BlobKind(b["kind"]), b["sha256"][:12]) for b in blobs)
 
 
+def narrowed_plan(document: bytes, job: str) -> bytes:
+    """Return a plan of one job of a plan, by the job's key. Blobs of the other jobs are left out."""
+    plan = json.loads(document)
+    plan["jobs"] = [one for one in plan["jobs"] if one["job"] == job]
+    plan["trials"] = [one for one in plan["trials"] if one["job"] == job]
+    plan["blobs"] = [one for one in plan["blobs"] if one["sha256"] in _hashes(_read_job(plan["jobs"][0]))]
+    # The plans before had the trials of all jobs.
+    plan.pop("extends", None)
+    return canonical(plan)
+
+
+def _hashes(job: ShippedJob) -> Collection[str]:
+    files = [job.model, *job.files, *([job.dataset] if job.dataset else [])]
+    return {*job.bundles, *(file.sha256 for file in files)}
+
+
 def condition_limits(document: bytes | str) -> Mapping[str, float]:
     """Return the limits of conditions set by a plan, by key."""
     limits = json.loads(document)["limits"]

@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "history": HISTORIES,
     "env-diff": DIFFERENCES,
     "report": WRITTEN,
+    "replay": WRITTEN,
     "plot latency": WRITTEN,
     "plot power": WRITTEN,
     "plot pareto": WRITTEN,

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from orchestrator.blobs.base import BlobSource
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.errors import ConfigError, IncompleteError
 from orchestrator.domain.model import Model
@@ -49,7 +50,7 @@ class NightBlobs(BlobKeeper, Protocol):
 class NightFolder:
     """Write below `name` of a folder. No file is overwritten: a file of the same name has the same content."""
 
-    def __init__(self, folder: Path, blobs: NightBlobs, name: str = NIGHTS_FOLDER) -> None:
+    def __init__(self, folder: Path, blobs: BlobSource, name: str = NIGHTS_FOLDER) -> None:
         self.path = folder / name
         self._blobs = blobs
 

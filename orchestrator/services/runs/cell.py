@@ -19,7 +19,7 @@ from orchestrator.services.runs.show import require_run
 
 if TYPE_CHECKING:
     from orchestrator.services.base import HasRecords
-    from orchestrator.store.base import Cells
+    from orchestrator.store.base import Cells, Roles
 
 CELLS_MAX = 12
 """So many cells are read by one request: each has all its samples read."""
@@ -40,11 +40,7 @@ def show_cells(request: CellRequest, wiring: HasRecords) -> Sequence[CellInMetri
     Raise ConfigError for an unknown run, for a rule that matches no cell, and for more than CELLS_MAX.
     """
     store, metric = wiring.store, metric_named(request.metric)
-    cells = store.cells.jobs_of(require_run(store.runs, request.run).header.run)
-    picked = [one for one in cells if _is_named(request.cell, one)]
-    if not picked:
-        known = [f"{one.device} · {one.label}" for one in cells]
-        raise ConfigError("--cell matches no cell of the run", all_known(known))
+    picked = named_cells(request.run, request.cell, store)
     if len(picked) > CELLS_MAX:
         hint = "narrow the rule, such as by device=NAME"
         raise ConfigError(f"--cell matches {len(picked)} cells, of which one call shows {CELLS_MAX}", hint)
@@ -52,8 +48,22 @@ def show_cells(request: CellRequest, wiring: HasRecords) -> Sequence[CellInMetri
     return [_in_metric(one, metric, store.cells) for one in found if one is not None]
 
 
+def named_cells(run: str, cell: str, store: Roles) -> Sequence[RunJob]:
+    """Return the cells of a run that a rule names. Raise ConfigError for an unknown run, and where there is none."""
+    cells = store.cells.jobs_of(require_run(store.runs, run).header.run)
+    picked = [one for one in cells if _is_named(cell, one)]
+    if not picked:
+        raise ConfigError("--cell matches no cell of the run", all_known([in_words(one) for one in cells]))
+    return picked
+
+
+def in_words(cell: RunJob) -> str:
+    """Return a cell in words, as `--cell` takes a cell."""
+    return f"{cell.device} · {cell.label}"
+
+
 def _is_named(text: str, cell: RunJob) -> bool:
-    if text in (cell.label, f"{cell.device} · {cell.label}"):
+    if text in (cell.label, in_words(cell)):
         return True
     # Words of a table that are no rule match nothing else.
     return " · " not in text and names_cell([read_rule(text, "--cell")], cell.device, cell.label)
