@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 
@@ -77,12 +77,6 @@ class EchoFactory:
 
 
 @contextmanager
-def threads() -> Iterator[Executor]:
-    with closing(ThreadExecutor(EchoFactory())) as made:
-        yield made
-
-
-@contextmanager
 def ray() -> Iterator[Executor]:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
     from orchestrator.execution.ray import RayExecutor
@@ -99,37 +93,52 @@ sys.stdin.read()
 """
 
 
-@contextmanager
-def joined_ray() -> Iterator[Executor]:
-    """Join a cluster that another process has started, as `--ray-address` does; it wants Ray's token, as by default."""
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Start a cluster in another process, as a lab has one; the cluster wants Ray's token, as by default."""
     os.environ["RAY_AUTH_MODE"] = "token"  # Ray reads it once in a process, when it is imported
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
-    from orchestrator.execution.ray import RayExecutor
-
     with subprocess.Popen(
         [sys.executable, "-c", CLUSTER],
         env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    ) as cluster:
-        assert cluster.stdout is not None
-        lines = (line.split() for line in cluster.stdout)
-        address = next(words[1] for words in lines if words and words[0] == "address")
-        with closing(RayExecutor(EchoFactory(), address)) as made:
-            yield made
-        assert cluster.stdin is not None
-        assert cluster.poll() is None, "the cluster was not ours to end"
-        cluster.stdin.close()
+    ) as started:
+        assert started.stdout is not None
+        lines = (line.split() for line in started.stdout)
+        yield next(words[1] for words in lines if words and words[0] == "address")
+        assert started.stdin is not None
+        assert started.poll() is None, "the cluster was not ours to end"
+        started.stdin.close()
+
+
+def threads_of(_request: pytest.FixtureRequest) -> AbstractContextManager[Executor]:
+    return closing(ThreadExecutor(EchoFactory()))
+
+
+def joined_ray(request: pytest.FixtureRequest) -> AbstractContextManager[Executor]:
+    """Join the lab's cluster, as `--ray-address` does."""
+    address = request.getfixturevalue("cluster")
+    from orchestrator.execution.ray import RayExecutor
+
+    return closing(RayExecutor(EchoFactory(), address))
+
+
+def own_ray(_request: pytest.FixtureRequest) -> AbstractContextManager[Executor]:
+    return ray()
 
 
 ON_RAY = [pytest.mark.system, pytest.mark.timeout(180)]
+MAKERS = {"threads": threads_of, "joined_ray": joined_ray, "ray": own_ray}
+SHARED = [pytest.param("threads"), pytest.param("joined_ray", marks=ON_RAY)]
+# A cluster of one's own takes many seconds to start: the tests of its beginning and end have one each.
+EACH = pytest.mark.parametrize("executor", [*SHARED, pytest.param("ray", marks=ON_RAY)], indirect=True)
 
 
-@pytest.fixture(params=[threads, pytest.param(ray, marks=ON_RAY), pytest.param(joined_ray, marks=ON_RAY)])
+@pytest.fixture(params=SHARED)
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    make: Callable[[], AbstractContextManager[Executor]] = request.param
-    with make() as made:
+    with MAKERS[request.param](request) as made:
         yield made
 
 
@@ -171,6 +180,7 @@ class Run:
         return seen
 
 
+@EACH
 def test_every_device_has_a_session_that_hears_its_own_commands(executor: Executor) -> None:
     heard = Run(executor)
     heard.launch("one", "two")
@@ -256,6 +266,7 @@ def test_a_device_that_fails_does_not_end_the_others(executor: Executor) -> None
     assert "unexpected ZeroDivisionError" in str(ended["defective"])
 
 
+@EACH
 def test_close_ends_sessions_that_were_not_told_to(executor: Executor) -> None:
     heard = Run(executor)
     heard.launch("one", "two")
