@@ -7,7 +7,6 @@ results by the identity of the input, and must leave out inputs without a result
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,20 +104,14 @@ def mcnemar(base_right: NDArray[np.bool_], other_right: NDArray[np.bool_]) -> Ac
     return AccuracyDifference(inputs, (only_other - only_base) / inputs, low, high, p_value, only_base, only_other)
 
 
-def paired_bootstrap(
-    base_scores: Scores, other_scores: Scores, seed: int, statistic: Callable[[Scores], float] | None = None
-) -> AccuracyDifference:
-    """Compare two sides by a score, or a row of figures, for each input.
+def paired_bootstrap(base_scores: Scores, other_scores: Scores, seed: int) -> AccuracyDifference:
+    """Compare the means of two sides with a score for each input.
 
-    `statistic` makes an accuracy of the rows of a side. None takes the mean of the scores. Inputs are drawn with
-    their pairs. The interval is studentised for means, and bias-corrected (BC, Efron 1987) otherwise. `seed` makes the
-    answer repeatable. Raise ValueError for no inputs, or for sides of unequal length.
+    Inputs are drawn with their pairs. The interval is studentised. `seed` makes the answer repeatable. Raise ValueError
+    for no inputs, or for sides of unequal length.
     """
     _check(base_scores, other_scores)
-    random = np.random.default_rng(seed)
-    if statistic is None:
-        return _of_means(np.asarray(other_scores - base_scores, dtype=np.float64), random)
-    return _of_statistics(base_scores, other_scores, random, statistic)
+    return _of_means(np.asarray(other_scores - base_scores, dtype=np.float64), np.random.default_rng(seed))
 
 
 def _check(base: NDArray[np.generic], other: NDArray[np.generic]) -> None:
@@ -182,22 +175,3 @@ def _of_means(differences: Scores, random: np.random.Generator) -> AccuracyDiffe
 def _two_sided(t: Scores, observed: float) -> float:
     """Return how often resamples lie as far off as the observed value. The observed value counts too: p is above 0."""
     return float(1 + np.count_nonzero(np.abs(t) >= abs(observed))) / (len(t) + 1)
-
-
-def _of_statistics(
-    base: Scores, other: Scores, random: np.random.Generator, statistic: Callable[[Scores], float]
-) -> AccuracyDifference:
-    inputs, observed = len(base), statistic(other) - statistic(base)
-    drawn = np.empty(RESAMPLES)
-    for index in range(RESAMPLES):
-        chosen = random.integers(0, inputs, inputs)
-        drawn[index] = statistic(other[chosen]) - statistic(base[chosen])
-    if np.ptp(drawn) == 0:
-        return AccuracyDifference(inputs, observed, None, None, 1.0)
-    below = (np.count_nonzero(drawn < observed) + 0.5 * np.count_nonzero(drawn == observed)) / RESAMPLES
-    # A bias of infinity, where every resample lies on one side, would leave no interval.
-    bias = float(scipy.special.ndtri(min(max(below, 1 / RESAMPLES), 1 - 1 / RESAMPLES)))
-    ends = scipy.special.ndtr(2 * bias + scipy.special.ndtri(np.array([0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2])))
-    low, high = np.quantile(drawn, ends)
-    tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-    return AccuracyDifference(inputs, observed, float(low), float(high), min(1.0, 2 * (1 + tail) / (RESAMPLES + 1)))
