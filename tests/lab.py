@@ -126,12 +126,18 @@ class Lab:
             check=False,
         )
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[str]:
         """Start a command; the caller ends it. What it says is kept in the lab's folder, unless told otherwise."""
         with (self.directory / "said.txt").open("a") as said:
             streams = {"stdout": said, "stderr": said, **options}
             return subprocess.Popen(
-                self.argv(*arguments), cwd=self.directory, env=self.environment, text=True, **streams
+                self.argv(*arguments),
+                cwd=self.directory,
+                env={**self.environment, **(environment or {})},
+                text=True,
+                **streams,
             )
 
     def json(self, *arguments: str, timeout_s: float = 90) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,17 +66,16 @@ def run(
         # Before hours of measuring: a night must not end without anybody hearing of it.
         to = addresses(nightly, wiring)
         check_outputs(nightly, html)
-        outcome = run_night(request, wiring, shows, says=lambda words: _say(call, words))
-        unwritten = write_outputs(nightly, outcome.report, html)
-        if outcome.is_new:
-            _complain_of(tell(outcome.report, to, wiring))
+        report = run_night(request, wiring, shows, says=lambda words: _say(call, words))
+        unwritten = write_outputs(nightly, report, html)
+        _complain_of(tell(nightly, to, wiring))
     from orchestrator.reporting.reports.night import night_report
 
-    call.show(night_report(outcome.report))
+    call.show(night_report(report))
     for error in unwritten:
         typer.echo(f"error: {error}", err=True)
     # The verdict comes first: a regression must not hide behind a full disk.
-    leave(outcome.report.exit_code or (ExitCode.INFRASTRUCTURE if unwritten else ExitCode.FINE))
+    leave(report.exit_code or (ExitCode.INFRASTRUCTURE if unwritten else ExitCode.FINE))
 
 
 def _say(call: Call, words: str) -> None:
@@ -84,7 +83,7 @@ def _say(call: Call, words: str) -> None:
         typer.echo(words, err=True)
 
 
-def _complain_of(deliveries: Sequence[Delivery]) -> None:
+def _complain_of(deliveries: Iterable[Delivery]) -> None:
     for one in deliveries:
         # A lost message changes no exit code: the night's verdict stands.
         if one.failure is not None:

@@ -16,6 +16,7 @@ import pytest
 
 from orchestrator.domain.errors import ExitCode
 from tests.lab import Lab
+from tests.servers.processes import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -35,6 +36,7 @@ class Chat:
 
     url: str = ""
     status: int = 200
+    is_silent: bool = False
     heard: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -45,6 +47,9 @@ def chat() -> Iterator[Chat]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             found.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            if found.is_silent:
+                self.rfile.read()  # until the sender is gone
+                return
             self.send_response(found.status)
             self.end_headers()
 
@@ -110,6 +115,28 @@ def test_a_slower_program_is_told_once_and_shown_in_every_file(lab: Lab, chat: C
     assert [cell["verdict"] for cell in found["cells"]] == ["confirmed", "confirmed"]
     for cell in found["cells"]:
         assert len(lab.rows(cell["sql"])) >= 15, "the statement shows both sides' trials"
+
+
+def test_a_message_that_a_power_cut_kept_back_is_sent_by_the_next_command(lab: Lab, chat: Chat) -> None:
+    assert night(lab, chat, 1_000_000)[0] == ExitCode.FINE
+    chat.is_silent = True
+    lab.write("pace.sh", "latency=1100000\n")
+    controller = lab.start("nightly", "run", "nightly.yaml", "--again", environment={"TEAM": chat.url})
+    wait_until(lambda: bool(chat.heard), "the message is on its way", 200)
+    controller.kill()
+    controller.wait()
+    chat.is_silent = False
+
+    # Tomorrow's night, which measures the mended program, tells of the night before.
+    assert night(lab, chat, 1_000_000, "--again")[0] == ExitCode.FINE
+
+    cut, again, *_ = chat.heard
+    assert again == cut
+    assert again["title"].startswith("✗ shown, here: 2 cells regressed")
+    count = len(chat.heard)
+    assert night(lab, chat, 1_000_000)[0] == ExitCode.FINE
+    assert len(chat.heard) == count
+    assert not list(lab.directory.rglob("*.untold"))
 
 
 def test_a_message_that_is_refused_is_told_and_changes_no_exit_code(lab: Lab, chat: Chat) -> None:

@@ -20,6 +20,7 @@ from orchestrator.services.nights.folder import NightFolder, stem_of
 from orchestrator.services.nights.history import Past, read_past
 from orchestrator.services.nights.measure import Runner
 from orchestrator.services.nights.night import Night
+from orchestrator.services.nights.outbox import remember
 from orchestrator.services.nights.regressions import RegressionKeeper
 from orchestrator.services.nights.report import Reporter
 from orchestrator.services.nights.subjects import Subjects
@@ -48,17 +49,9 @@ class NightRequest:
     waits: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NightOutcome:
-    """Hold the report of a night. `is_new`: the night has ended just now, and no person has been told."""
-
-    report: NightReport
-    is_new: bool
-
-
 def run_night(
     request: NightRequest, wiring: NightWiring, shows: Shows, says: Callable[[str], None] = lambda _: None
-) -> NightOutcome:
+) -> NightReport:
     """Run a night to its end, and return the report. The night of the day is gone on with, or found at its end.
 
     `says` gets a line for each new measurement.
@@ -81,7 +74,7 @@ def run_night(
             if not is_rebuilt(stem, file, folder, wiring):
                 says(_ended(record, nightly))
                 past = read_past(wiring.store, nightly.name, record.id)
-                return NightOutcome(with_charts(from_document(record.report), past), is_new=False)
+                return with_charts(from_document(record.report), past)
             # A verdict of this morning is none on what was built since.
             says(f"the build has changed since night {record.id} ended: another night begins")
             record = begin(nightly, wiring.store, again=True)
@@ -92,8 +85,9 @@ def run_night(
         night = Night(record, nightly, devices, fixed, folder, runner, wiring, past, planned, values)
         report = replace(judge(night), notes=notes)
         assert report.exit_code is not None
+        remember(record, stem, folder)
         wiring.store.nights.end_night(record.id, report.exit_code, to_document(report))
-        return NightOutcome(with_charts(report, past), is_new=True)
+        return with_charts(report, past)
 
 
 def _ended(record: NightRecord, nightly: Nightly) -> str:

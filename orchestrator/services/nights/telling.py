@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +14,12 @@ from orchestrator.domain.night import NightReport
 from orchestrator.domain.nightly import Nightly
 from orchestrator.reporting.nights.files import HTML, refuse_unwritable, write_night
 from orchestrator.reporting.nights.messages import messages
+from orchestrator.services.nights.folder import NightFolder
+from orchestrator.services.nights.outbox import untold
 from orchestrator.specs.nightly import NIGHT_MARK
 
 if TYPE_CHECKING:
-    from orchestrator.services.base import TellingWiring
+    from orchestrator.services.base import NightWiring, TellingWiring
 
 
 def output_files(nightly: Nightly, night: str) -> Mapping[str, Path]:
@@ -70,7 +72,13 @@ def addresses(nightly: Nightly, wiring: TellingWiring) -> tuple[Recipient, ...]:
     return found
 
 
-def tell(report: NightReport, to: Sequence[Recipient], wiring: TellingWiring) -> Sequence[Delivery]:
-    """Send a message for each cause of a night, and return the deliveries."""
-    news = messages(report)
-    return wiring.messenger().send(news, to) if news and to else ()
+def tell(nightly: Nightly, to: Sequence[Recipient], wiring: NightWiring) -> Iterator[Delivery]:
+    """Send a message for each cause of each night that nobody has been told of, and yield the deliveries.
+
+    A night is told once the messages are sent, whatever becomes of the messages.
+    """
+    for night in untold(nightly.name, NightFolder(Path(nightly.folder), wiring.cache()), wiring.store):
+        news = messages(night.report)
+        if news and to:
+            yield from wiring.messenger().send(news, to)
+        night.is_told()
