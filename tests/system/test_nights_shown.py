@@ -15,6 +15,7 @@ import junitparser
 import pytest
 
 from orchestrator.domain.errors import ExitCode
+from tests.databases import PostgresDatabases
 from tests.lab import Lab
 from tests.servers.processes import wait_until
 
@@ -66,9 +67,20 @@ def chat() -> Iterator[Chat]:
     server.server_close()
 
 
+class ServerLab(Lab):
+    """A lab whose database is a PostgreSQL server's."""
+
+    url = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what the command sees."""
+        return {**super().environment, **({"BENCHFLEET_DB": self.url} if self.url else {})}
+
+
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    made = Lab(tmp_path)
+def lab(tmp_path: Path) -> ServerLab:
+    made = ServerLab(tmp_path)
     made.move_to_own_machine()
     made.add_local("here")
     runtime = {"exec": {"name": "shell", "command": ["sh", "sweep.sh"], "files": ["sweep.sh", "pace.sh"]}}
@@ -91,7 +103,10 @@ def night(lab: Lab, chat: Chat, latency: int, *flags: str) -> tuple[int, str, st
     return done.returncode, done.stdout, done.stderr
 
 
-def test_a_slower_program_is_told_once_and_shown_in_every_file(lab: Lab, chat: Chat) -> None:
+def test_a_slower_program_is_told_once_and_shown_in_every_file(
+    lab: ServerLab, chat: Chat, postgres_databases: PostgresDatabases
+) -> None:
+    lab.url = postgres_databases.migrated()
     assert night(lab, chat, 1_000_000)[0] == ExitCode.FINE
     assert chat.heard == []
     code, shown, _ = night(lab, chat, 1_100_000, "--again", "--html", "digest.html")
