@@ -1,10 +1,11 @@
-"""Draw all files that follow from the questions: `python -m dashboards`."""
+"""Draw all files that follow from the questions and the boards: `python -m dashboards`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+from dashboards.boards.files import files
 from dashboards.cookbook import cookbook
 from dashboards.datasette import datasette_metadata
 
@@ -13,11 +14,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 def main() -> None:
     """Write the files, and name them."""
-    for name, drawn in (
-        ("docs/sql-cookbook.md", cookbook),
-        ("dashboards/datasette.json", datasette_metadata),
-    ):
-        (REPOSITORY / name).write_text(drawn(), encoding="utf-8")
+    drawn = {"docs/sql-cookbook.md": cookbook(), "dashboards/datasette.json": datasette_metadata(), **files()}
+    for name, text in drawn.items():
+        file = REPOSITORY / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
         sys.stdout.write(f"{name}\n")
 
 

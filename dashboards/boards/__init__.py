@@ -1,0 +1,1 @@
+"""Draw Grafana boards for a lab on PostgreSQL."""
