@@ -63,7 +63,12 @@ def _is_there(path: Path, content: bytes) -> bool:
 def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:  # never "wb": the file may have appeared since the look
-            file.write(content)
+        file = path.open("xb")  # never "wb": the file may have appeared since the look
+        try:
+            with file:
+                file.write(content)
+        except OSError:
+            path.unlink(missing_ok=True)  # a part of a file would be in the way of the next try
+            raise
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
