@@ -55,7 +55,7 @@ def _cell(cell: CellInMetric) -> Iterator[RenderableType]:
         yield _Bars(cell.histogram)
     if cell.commands:
         yield Text()
-        yield Text("to measure the cell again:")
+        yield Text("to measure the cell again, here or by a bundle on any controller:")
     yield from map(_Command, cell.commands)
 
 

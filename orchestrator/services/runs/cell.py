@@ -75,7 +75,8 @@ def _in_metric(details: CellDetails, metric: Metric, records: Cells) -> CellInMe
     # Of the same run, and not of the sweep: the plan on record names the very bytes.
     again = shlex.join(["benchfleet", "runs", "resume", details.cell.run, "--trials", "+1", "--cells", rule])
     unsampled = None if found is not None else _unsampled(details, metric.name)
-    return CellInMetric(details, metric.name, metric.unit, found, unsampled, (again,))
+    elsewhere = shlex.join(["benchfleet", "replay", details.cell.run, "--cell", rule, "-o", "bundle"])
+    return CellInMetric(details, metric.name, metric.unit, found, unsampled, (again, elsewhere))
 
 
 def _histogram(details: CellDetails, metric: str, records: Cells) -> Histogram | None:

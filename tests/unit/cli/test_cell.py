@@ -73,11 +73,11 @@ def test_a_cell_has_every_attempt_and_the_samples_of_those_that_count(command: C
     assert (histogram["count"], histogram["trials"]) == (800, [1, 2]), "the hot attempt's samples do not count"
     assert sum(one["count"] for one in histogram["bins"]) == 800
     assert histogram["bins"][-1]["high"] == max(LATENCIES)
-    (again,) = cell["commands"]
-    assert again == (
-        "benchfleet runs resume run-1 --trials +1 "
-        "--cells device=pi-03,variant=fp32,runtime=tflite-runtime==2.14.0,threads=1"
-    )
+    rule = "device=pi-03,variant=fp32,runtime=tflite-runtime==2.14.0,threads=1"
+    assert cell["commands"] == [
+        f"benchfleet runs resume run-1 --trials +1 --cells {rule}",
+        f"benchfleet replay run-1 --cell {rule} -o bundle",
+    ]
     shown = command("runs", "show", "last", "--cell", cell["label"]).out
     assert "invalid: too-hot" in shown
     assert "800 samples of latency_ns in 2 trials" in shown
