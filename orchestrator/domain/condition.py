@@ -8,6 +8,14 @@ from dataclasses import dataclass, field
 BUSY_WORDS = frozenset({"cpu-pressure", "cpu-steal", "other-load"})
 """The words of conditions that other work breaks."""
 
+LIMITS = {
+    "too-hot": "temperature_c_max",
+    "cpu-pressure": "cpu_pressure_max_percent",
+    "cpu-steal": "cpu_steal_max_percent",
+    "other-load": "other_load_max_percent",
+}
+"""The limit behind the word of a condition, as inventories and sweeps name the limit. Throttling has no limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConditionUse:
@@ -22,6 +30,11 @@ class ConditionUse:
     invalid: int
     breaches: Mapping[str, int] = field(default_factory=dict)
     unjudged: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """Return the names of the limits that were broken."""
+        return tuple(LIMITS[word] for word in self.breaches if word in LIMITS)
 
     @property
     def was_busy(self) -> bool:

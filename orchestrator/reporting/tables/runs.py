@@ -181,7 +181,10 @@ def _condition_lines(use: ConditionUse) -> Iterator[str]:
         yield f"{use.device}: {use.invalid} {number} broke a condition and {verb} not count ({words})"
         if use.was_busy:
             yield f"hint: {use.device} was busy with other work: end that, and measure again what is missing"
-        yield "hint: limits: in the sweep or the inventory allows more, and null switches a condition off"
+        if use.limits:
+            off = ", ".join(f"{limit}: null" for limit in use.limits)
+            yield "hint: a sweep counts such trials too with this line, or with larger numbers than usual in it:"
+            yield f"  limits: {{{off}}}"
     if use.unjudged:
         reasons = ", ".join(f"{reading} ({reason})" for reading, reason in use.unjudged.items())
         yield f"{use.device}: nothing could judge {reasons}"

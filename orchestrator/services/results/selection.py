@@ -111,11 +111,16 @@ def _without_jobs(results: Results, run: str) -> IncompleteError:
 
 def check_measured(cells: Sequence[CellResult], run: str, name: str, measured: Sequence[str]) -> None:
     """Raise ConfigError for a metric without any value in the run."""
-    # A run without a single measured metric is not refused: the comparison then shows each cell's reason.
-    if any(cell.trial_values for cell in cells) or (is_registered(name) and not measured):
+    # A run without a single good trial is not refused: the comparison then shows each cell's reason.
+    is_silent = not measured or not any(cell.without_metric or not _has_lost_trials(cell) for cell in cells)
+    if any(cell.trial_values for cell in cells) or (is_registered(name) and is_silent):
         return
     hint = all_known(measured) if measured else did_you_mean(name, METRICS)
     raise ConfigError(f"no trial of run {run} measured {name!r}{_reasons(cells)}", hint=hint)
+
+
+def _has_lost_trials(cell: CellResult) -> bool:
+    return cell.invalid + cell.failed + cell.missing > 0
 
 
 def _reasons(cells: Sequence[CellResult]) -> str:

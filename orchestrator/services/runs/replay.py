@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -13,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.nearest import all_known
+from orchestrator.domain.expansion import rule_for
 from orchestrator.domain.written_file import WrittenFile
-from orchestrator.services.runs.cell import in_words, named_cells
+from orchestrator.services.runs.cell import named_cells
 from orchestrator.services.runs.replay_bundle import write_bundle
 from orchestrator.services.runs.replayed_cell import Contents, replayed_cell
 from orchestrator.services.runs.show import require_run
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 TAR_ENDING = ".tar"
 _ID_DIGITS_MAX = 18
 """A longer number is no id: ids have 64 bits."""
+_NAMED_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ def _job(request: ReplayRequest, store: Roles) -> int:
     else:
         cells = named_cells(named, request.cell, store)
     if len(cells) != 1:
-        hint = f"name one by --cell 'device=NAME,variant=NAME'; {all_known([in_words(one) for one in cells])}"
+        rules = ", ".join(f"--cell {shlex.quote(rule_for(one.device, one.label))}" for one in cells[:_NAMED_MAX])
+        hint = f"name one, such as {rules}" if cells else "benchfleet runs show RUN says what became of the run"
         raise ConfigError(f"a bundle has one cell, and {len(cells)} are named", hint)
     return cells[0].job
 

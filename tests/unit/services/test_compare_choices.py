@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -91,6 +92,16 @@ def test_a_metric_that_the_run_lacks_is_refused_with_those_it_has(metric: str) -
         compare(others, "r1", "variant", "fp32", CompareOptions(metric=metric))
 
     assert caught.value.hint == "known: latency_ns, rss_bytes_max"
+
+
+def test_a_run_whose_every_trial_was_invalid_is_shown_and_not_taken_for_a_mistyped_metric() -> None:
+    cells = [replace(result(variant, None), invalid=4) for variant in ("fp32", "int8")]
+    disturbed = FakeResults(cells, metrics=["accuracy_top1", "load_ns"])
+
+    row = only_row(compare(disturbed, "r1", "variant", "fp32"))
+
+    assert row.verdict is Verdict.NOT_COMPARABLE
+    assert row.side.invalid == 4
 
 
 def test_a_known_metric_that_nothing_measured_is_not_comparable() -> None:
