@@ -1,7 +1,8 @@
-"""Offer `benchfleet models`: list, verify and rebuild models."""
+"""Offer `benchfleet models`: add, list, verify and rebuild models."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from orchestrator.cli.ending import leave
 from orchestrator.cli.options import MODELS, NO_SETTINGS, Call, examples, shares
 from orchestrator.domain.errors import ExitCode
 
-app = typer.Typer(no_args_is_help=True, help="List, verify and rebuild models.")
+app = typer.Typer(no_args_is_help=True, help="Add, list, verify and rebuild models.")
 
 Directories = Annotated[
     list[Path] | None,
@@ -27,6 +28,30 @@ def list_(call: Call, directories: Directories = None) -> None:
     from orchestrator.services.models.find import models_in
 
     call.show(models_report(models_in(directories or [_folder(call)])))
+
+
+@app.command(epilog=examples("benchfleet models add face-fp32.tflite face-int8.tflite", "benchfleet models add face"))
+@shares(MODELS)
+def add(
+    call: Call,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="FILE|DIR…", help="Files (.tflite, .onnx) of one model, or folders of them.")
+    ],
+) -> None:
+    """Describe models: write model.yaml from what the files say.
+
+    Files are copied into a new folder in `models`, one variant each. A folder gets a model.yaml beside the files.
+    Nothing is ever overwritten.
+    """
+    from orchestrator.cli.reading import reading_shown
+    from orchestrator.reporting.reports.written_files import written_report
+    from orchestrator.services.models.add import add_models
+
+    with reading_shown(call):
+        written = add_models(paths, _folder(call))
+    call.show(written_report(written))
+    if call.for_people:
+        typer.echo(f"now: benchfleet run {shlex.quote(str(written[-1].path.parent))}", err=True)
 
 
 @app.command(epilog=examples("benchfleet models verify models/digits"))

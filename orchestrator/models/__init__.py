@@ -1,1 +1,1 @@
-"""Write model files, and run the recipes of models."""
+"""Read, describe and write model files, and run the recipes of models."""

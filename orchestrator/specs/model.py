@@ -38,13 +38,17 @@ def _is_inside(path: str) -> str:
 
 Sha256 = Annotated[str, AfterValidator(_is_sha256)]
 InsidePath = Annotated[str, AfterValidator(_is_inside)]
+Dtype = Literal[
+    "float32", "float16", "int8", "uint8", "int16", "int32", "int64", "float64", "bool", "uint16", "uint32", "uint64"
+]  # fmt: skip
+"""Name a type of inputs that random numbers can fill."""
 
 
 class InputSection(Section):
     """Declare the model's input."""
 
     shape: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
-    dtype: Literal["float32", "float16", "int8", "uint8", "int16", "int32", "int64"]
+    dtype: Dtype
     low: float
     high: float
 

@@ -25,7 +25,7 @@ MEMORY_BYTES = 768 << 20
 
 INPUTS_WORD = "inputs"
 _GROUPS = {
-    "files": ("inventory", "sweep", "model", "settings", "candidates", "selector", "known-hosts"),
+    "files": ("inventory", "sweep", "model", "tflite", "onnx", "settings", "candidates", "selector", "known-hosts"),
     "device": ("event-log", "ingest", "session"),
     "worker": ("plan", "messages", "conversation", "records", "samples", "trial-output", "bundle"),
 }

@@ -1,4 +1,4 @@
-"""The files that people write: inventories, sweeps, models, settings, selectors, known hosts."""
+"""The files that people bring: inventories, sweeps, models, settings, selectors, known hosts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.selector import select
 from orchestrator.inventory.files import load_inventory
+from orchestrator.models.described import described, sort_files
 from orchestrator.services.bisect.candidates import read_candidates
 from orchestrator.settings import load_settings, render_settings_file
 from orchestrator.specs.model import load_model
@@ -55,6 +56,8 @@ def targets(folder: Path) -> tuple[Target, ...]:
         Target("inventory", _of_file(inventory, lambda: load_inventory([inventory])), inventories, YAML_HAZARDS),
         Target("sweep", _of_file(sweep, lambda: load_sweep(sweep)), sweeps, YAML_HAZARDS),
         Target("model", _of_file(fuzzed_model, lambda: load_model(fuzzed_model.parent)), _models(), YAML_HAZARDS),
+        _model_file(folder / "fuzzed.tflite"),
+        _model_file(folder / "fuzzed.onnx"),
         Target("settings", _of_file(settings, lambda: load_settings({}, {}, settings)), _settings(), _TOML_HAZARDS),
         Target("candidates", _of_file(builds, lambda: read_candidates(builds, tflite, None)), _LISTS, _LIST_HAZARDS),
         Target("selector", _select, selectors, _SELECTOR_HAZARDS),
@@ -75,6 +78,16 @@ _LIST_HAZARDS = (
     b"models\n~nobody/x\n",
     b"==\n====\n",
     b"\xff\xfe",
+)
+_MODEL_HAZARDS = (
+    b"",
+    b"\x08\0\0\0TFL3" + b"\xff" * 1_000_000,
+    b"\x08\0\0\0TFL3" + b"\x01" * 1_000_000,
+    b"\x08\0\0\0TFL3" + b"\x04\0\0\0" * 500_000,
+    b":\x80\x80\x40" + b"\x62\0" * 524_288,  # a graph of outputs without a name
+    b":\x80\x80\x40" + b"\x2a\0" * 524_288,  # and one of weights
+    b":\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+    b"\x3a\x02" * 500_000,
 )
 _SELECTOR_HAZARDS = (b"(" * 100_000, b"not " * 100_000, b"*" * 5000 + b"b", b"*a" * 40 + b"b", b"a=b," * 50_000)
 _TOML_HAZARDS = (
@@ -109,6 +122,13 @@ def _of_file(path: Path, load: Callable[[], object]) -> Callable[[bytes], None]:
             check_said(error.message, str(path))
 
     return feed
+
+
+def _model_file(path: Path) -> Target:
+    """Return a target for model files of the format of a file's ending."""
+    files = sort_files([path])
+    corpus = [file.read_bytes() for file in sorted((REPOSITORY / "models" / "digits").glob(f"*{path.suffix}"))]
+    return Target(path.suffix[1:], _of_file(path, lambda: described(files, path.parent)), corpus, _MODEL_HAZARDS)
 
 
 def _yaml(folder: str, examples: str) -> list[bytes]:

@@ -56,6 +56,7 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "devices quarantine": QUARANTINED,
     "devices readmit": QUARANTINED,
     "devices enroll": ENROLL,
+    "models add": WRITTEN,
     "models list": MODELS,
     "models verify": VERIFIED,
     "models build": BUILT,

@@ -1,0 +1,172 @@
+"""Describe model files as the text of a model.yaml: what the files say themselves, with comments for people."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.interface import Interface, Tensor
+from orchestrator.domain.model import Format, format_of_file
+from orchestrator.domain.quoting import quoted
+from orchestrator.models.onnx import read_onnx
+from orchestrator.models.tflite import read_tflite
+from orchestrator.models.window import Malformed, Window
+from orchestrator.specs.document import BYTES_MAX, parse_document, reads_as_number
+from orchestrator.specs.hashing import sha256_of
+from orchestrator.specs.model import MODEL_FILE, Dtype, ModelSection
+from orchestrator.specs.paths import open_below
+from orchestrator.specs.schema import check_section
+
+_READERS: Mapping[Format, Callable[[Window], Interface]] = {Format.TFLITE: read_tflite, Format.ONNX: read_onnx}
+_BY_HAND = "for other formats write model.yaml by hand, as `benchfleet init` has an example of"
+_SEPARATORS = "-_. "
+_NAME_LENGTH_MAX = 63
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Hold files that are one model, by variant and format."""
+
+    name: str
+    files: Mapping[str, Mapping[Format, Path]]
+
+    @property
+    def paths(self) -> list[Path]:
+        """Return every file."""
+        return [path for one in self.files.values() for path in one.values()]
+
+    @property
+    def formats(self) -> set[Format]:
+        """Return the formats of all files."""
+        return {form for one in self.files.values() for form in one}
+
+
+def is_model_file(path: Path) -> bool:
+    """Say whether the name of a file promises a format that can be read."""
+    return format_of_file(path.name) in _READERS and not path.name.startswith(".")
+
+
+def sort_files(paths: Sequence[Path], name: str | None = None) -> ModelFiles:
+    """Return files as one model. Names of files say the variants, and without `name` the model's name too.
+
+    Raise ConfigError for a format that cannot be read, and for two files of one variant and format.
+    """
+    for path in paths:
+        if not is_model_file(path):
+            raise ConfigError(f"{path}: only .tflite and .onnx files can be described", hint=_BY_HAND)
+        if not path.name.isprintable():
+            raise ConfigError(f"{quoted(str(path))}: a name that no model.yaml can hold", hint="rename the file")
+    model = as_name(_common(list(dict.fromkeys(path.stem for path in paths))) if name is None else name)
+    sorted_: dict[str, dict[Format, Path]] = {}
+    for path in paths:
+        stem = as_name(path.stem)
+        rest = stem.removeprefix(model).lstrip(_SEPARATORS) if stem.startswith(model) else ""
+        variant = as_name(rest) if rest and stem[len(model)] in _SEPARATORS else stem
+        first = sorted_.setdefault(variant, {}).setdefault(format_of_file(path.name), path)
+        if first is not path:
+            raise ConfigError(f"{first} and {path} would both be the variant {variant}", hint="rename one of the files")
+    return ModelFiles(model, sorted_)
+
+
+def as_name(text: str) -> str:
+    """Return the nearest text that is a name in model.yaml and on a command line."""
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("._-")[:_NAME_LENGTH_MAX]
+    return words.rstrip("._-") or "model"
+
+
+def described(files: ModelFiles, folder: Path) -> str:
+    """Return the text of the model.yaml for files in `folder`. Errors name the files as `files` does.
+
+    Raise ConfigError for a file that is not what the ending says, or that random inputs cannot run.
+    """
+    lines: list[str] = []
+    chosen: Tensor | None = None
+    for variant, artifacts in files.files.items():
+        precision: str | None = None
+        body: list[str] = []
+        for form, path in artifacts.items():
+            interface, sha256 = _read(path, folder, form)
+            chosen = chosen or _random_input(interface, path)
+            precision = precision or interface.precision
+            body += [*_comments(interface), f"      {form.value}:"]
+            body += [f"        file: {json.dumps(path.name)}", f"        sha256: {sha256}"]
+        lines += [f"  {word(variant)}:", f"    precision: {precision}", "    made: not described yet", "    artifacts:"]
+        lines += body
+    assert chosen is not None  # `sort_files` is never asked for no files
+    shape = [max(1, size or 1) for size in chosen.shape or ()] or [1]
+    text = "\n".join([*_head(files.name), f"input: {{shape: {shape}, {_range_of(chosen)}}}", "", "variants:", *lines])
+    if len(text) > BYTES_MAX:
+        raise ConfigError(f"{files.paths[0]}: too many inputs and outputs for a model.yaml", hint=_BY_HAND)
+    # What is written must load: a mistake here would be met by whoever runs the model.
+    check_section(parse_document(text, str(folder / MODEL_FILE)), ModelSection)
+    return text + "\n"
+
+
+def word(text: str) -> str:
+    """Return a name as YAML that means text."""
+    plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/=-]*", text) is not None and not reads_as_number(text)
+    return text if plain and text.lower() not in {"null", "true", "false"} else json.dumps(text)
+
+
+def _common(stems: Sequence[str]) -> str:
+    """Return the words with which all stems begin, or else the first stem."""
+    short = min(stems, key=len)
+    end = next((end for end in range(len(short), 0, -1) if all(stem.startswith(short[:end]) for stem in stems)), 0)
+    prefix = short[:end]
+    if all(len(stem) == len(prefix) or stem[len(prefix)] in _SEPARATORS for stem in stems):
+        return prefix or stems[0]
+    # Not in the middle of a word: digits-fp16 and digits-fp32 are `digits`.
+    end = max(prefix.rfind(separator) for separator in _SEPARATORS)
+    return prefix[:end] if end > 0 else stems[0]
+
+
+def _read(path: Path, folder: Path, form: Format) -> tuple[Interface, str]:
+    try:
+        with open_below(folder, folder / path.name) as file:
+            return _READERS[form](Window(file)), sha256_of(file, path.name)
+    except Malformed as wrong:
+        raise ConfigError(
+            f"{path}: no {form.value} model: {wrong}", hint="was it cut off, or is it another format?"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _random_input(interface: Interface, path: Path) -> Tensor:
+    for tensor in interface.inputs:
+        if tensor.dtype in get_args(Dtype):
+            return tensor
+    raise ConfigError(f"{path}: the model has no input that random numbers can fill", hint=_BY_HAND)
+
+
+def _head(name: str) -> Iterator[str]:
+    yield "# Written by benchfleet from the files beside this one. `benchfleet models verify` hashes the files again."
+    yield f"model: {word(name)}"
+    yield ""
+    yield "# Change these two: what the model is, and what it does. Reports show both."
+    yield "description: not described yet"
+    yield "task: unknown"
+    yield ""
+    yield "# Every input of a file gets random numbers from low to high, in the file's own shape and type (see below)."
+    yield "# Change low and high to what the model expects: -1 and 1, 0 and 255, or 0 and the size of a vocabulary."
+
+
+def _range_of(tensor: Tensor) -> str:
+    return f"dtype: {tensor.dtype}, low: 0.0, high: 1.0"
+
+
+def _comments(interface: Interface) -> Iterator[str]:
+    for verb, tensors in (("takes", interface.inputs), ("gives", interface.outputs)):
+        for tensor in tensors:
+            yield f"      # {verb} {quoted(tensor.name)}: {tensor.dtype} {_shape(tensor)}"
+
+
+def _shape(tensor: Tensor) -> str:
+    if tensor.shape is None:
+        return "of any shape"
+    return f"[{', '.join('?' if size is None else str(size) for size in tensor.shape)}]"

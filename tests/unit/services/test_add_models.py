@@ -1,0 +1,157 @@
+"""Model files are described without a question, and nothing is ever overwritten."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.model import Format
+from orchestrator.models.described import sort_files
+from orchestrator.services.models.add import add_models
+from orchestrator.services.models.verify import verify_models
+from orchestrator.specs.model import load_model
+from tests.model_files import FLOAT32, onnx_of, sum_of
+
+DIGITS = Path(__file__).parents[3] / "models" / "digits"
+
+
+def bring(folder: Path, *names: str) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    return [Path(shutil.copy(DIGITS / name, folder / name)) for name in names]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_files_become_variants_of_one_model_with_what_the_files_say(tmp_path: Path) -> None:
+    given = bring(tmp_path / "build", "digits-fp32.tflite", "digits-int8.tflite", "digits-fp32.onnx")
+    (written,) = add_models(given, tmp_path / "models")
+    assert written.path == tmp_path / "models" / "digits" / "model.yaml"
+    model = load_model(written.path.parent)
+    assert (model.name, model.input.shape, model.input.dtype) == ("digits", (1, 8, 8, 1), "float32")
+    assert {name: (one.precision, list(one.formats)) for name, one in model.variants.items()} == {
+        "fp32": ("fp32", [Format.TFLITE, Format.ONNX]),
+        "int8": ("int8", [Format.TFLITE]),
+    }
+    assert all(check.ok for check in verify_models([model]))
+    assert "# takes 'serving_default_image:0': int8 [1, 8, 8, 1]\n" in written.path.read_text()
+    assert names_in(tmp_path / "models") == ["digits"]
+
+
+def test_a_folder_is_described_in_place(tmp_path: Path) -> None:
+    bring(tmp_path / "my face", "digits-fp32.tflite")
+    (written,) = add_models([tmp_path / "my face"], tmp_path / "models")
+    assert written.path == tmp_path / "my face" / "model.yaml"
+    model = load_model(tmp_path / "my face")
+    assert (model.name, list(model.variants)) == ("my-face", ["digits-fp32"])
+    assert names_in(tmp_path / "my face") == ["digits-fp32.tflite", "model.yaml"]
+
+
+def test_nothing_is_overwritten_and_the_same_again_is_no_mistake(tmp_path: Path) -> None:
+    given = bring(tmp_path / "build", "digits-fp32.tflite")
+    (first,) = add_models(given, tmp_path / "models")
+    assert add_models(given, tmp_path / "models") == (first,)
+    first.path.write_text(edited := first.path.read_text().replace("high: 1.0", "high: 255.0"))
+    for again in (given, [first.path.parent]):
+        with pytest.raises(ConfigError, match=r"model\.yaml is there already, with other content"):
+            add_models(again, tmp_path / "models")
+    assert first.path.read_text() == edited
+    assert names_in(tmp_path / "models") == ["digits-fp32"]
+
+
+def test_a_folder_without_a_description_is_not_filled_but_named(tmp_path: Path) -> None:
+    given = bring(tmp_path / "build", "digits-fp32.tflite")
+    (tmp_path / "models" / "digits-fp32").mkdir(parents=True)
+    (tmp_path / "models" / "digits-fp32" / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"digits-fp32 is there already, without a model\.yaml") as refused:
+        add_models(given, tmp_path / "models")
+    assert refused.value.hint is not None
+    assert "models add" in refused.value.hint
+    assert names_in(tmp_path / "models" / "digits-fp32") == ["notes.txt"]
+
+
+def test_every_input_of_a_model_of_several_stands_in_its_description(tmp_path: Path) -> None:
+    pytest.importorskip("flatbuffers")
+    (tmp_path / "sum.tflite").write_bytes(
+        sum_of([("a\n# b", (), FLOAT32), ("c", (-1, 4), FLOAT32)], ("d", (-1, 4), FLOAT32))
+    )
+    (written,) = add_models([tmp_path / "sum.tflite"], tmp_path / "models")
+    text = written.path.read_text()
+    assert (
+        "# takes 'a\\n# b': float32 []\n      # takes 'c': float32 [?, 4]\n      # gives 'd': float32 [?, 4]\n" in text
+    )
+    assert load_model(written.path.parent).input.shape == (1,)
+
+
+@pytest.mark.parametrize("name", ["null.onnx", "1e3.onnx", "déjà vu.onnx", ".-.onnx.onnx", "a" * 90 + ".onnx"])
+def test_a_file_of_any_name_gives_a_model_that_loads(name: str, tmp_path: Path) -> None:
+    if name.startswith("."):
+        name = name[1:]
+    (tmp_path / name).write_bytes(onnx_of([("x", (2,), 1)], ("y", (2,), 1)))
+    (written,) = add_models([tmp_path / name], tmp_path / "models")
+    assert len(load_model(written.path.parent).variants) == 1
+
+
+@pytest.mark.parametrize(
+    ("stems", "model", "variants"),
+    [
+        (["face"], "face", ["face"]),
+        (["digits-fp16", "digits-fp32"], "digits", ["fp16", "fp32"]),
+        (["my-face", "my-face-int8"], "my-face", ["my-face", "int8"]),
+        (["face1", "face2"], "face1", ["face1", "face2"]),
+        (["a", "b"], "a", ["a", "b"]),
+    ],
+)
+def test_names_of_files_say_model_and_variants(stems: list[str], model: str, variants: list[str]) -> None:
+    found = sort_files([Path(f"{stem}.tflite") for stem in stems])
+    assert (found.name, list(found.files)) == (model, variants)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.tflite", b"TFL3 this is no flat buffer" * 10, "no tflite model: it does not begin as"),
+        ("a.tflite", b"\x1c\0\0\0TFL3" + b"\xff" * 40, "no tflite model: a part lies outside of the file"),
+        ("a.tflite", b"", "no tflite model"),
+        ("a.onnx", b"\xff" * 100, "no onnx model: it is not written as"),
+        ("a.onnx", b"", "no onnx model: it has no graph"),
+        ("a.onnx", onnx_of([("words", (1,), 8)], ("y", (1,), 1)), "no input that random numbers can fill"),
+        ("a.pt", b"", "only .tflite and .onnx files can be described"),
+    ],
+)
+def test_what_cannot_be_described_is_named_and_nothing_is_left(
+    name: str, content: bytes, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as refused:
+        add_models([path], tmp_path / "models")
+    assert refused.value.message.startswith(f"{path}: ")
+    assert words in refused.value.message
+    assert refused.value.hint is not None
+    assert not list(tmp_path.glob("models/*"))
+
+
+def test_a_name_that_is_no_text_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"'a\\udcff\.tflite': a name that no model\.yaml can hold"):
+        sort_files([Path(os.fsdecode(b"a\xff.tflite"))])
+
+
+def test_two_files_of_one_variant_and_format_are_refused(tmp_path: Path) -> None:
+    (one,), (other,) = (bring(tmp_path / folder, "digits-fp32.tflite") for folder in ("a", "b"))
+    with pytest.raises(ConfigError, match="would both be the variant digits-fp32"):
+        add_models([one, other], tmp_path / "models")
+
+
+def test_a_missing_file_an_empty_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe.tflite")
+    for path in (tmp_path / "none.tflite", tmp_path / "empty", tmp_path / "pipe.tflite"):
+        with pytest.raises(ConfigError) as refused:
+            add_models([path], tmp_path / "models")
+        assert refused.value.message.startswith(f"{path}: ")
