@@ -1,0 +1,86 @@
+"""A model of one's own runs without any YAML, and docs/own-model.md says how."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.errors import ExitCode
+from tests.lab import REPOSITORY, Lab
+from tests.model_files import FLOAT32, sum_of
+
+pytestmark = [pytest.mark.system, pytest.mark.network, pytest.mark.timeout(400)]
+
+DIGITS = REPOSITORY / "models" / "digits"
+PAGE = (REPOSITORY / "docs" / "own-model.md").read_text(encoding="utf-8")
+LITERT = ("--runtimes", "ai-edge-litert==2.3.0")
+
+
+class OwnLab(Lab):
+    """Is a folder with nothing but an inventory of one device, and with a cache of runtimes."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        # The models of this checkout are none of this lab's.
+        return {name: value for name, value in super().environment.items() if name != "BENCHFLEET_MODELS"}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> OwnLab:
+    made = OwnLab(tmp_path)
+    made.add_local("local")
+    return made
+
+
+def test_a_file_alone_runs_to_a_table_and_the_saved_sweep_runs_the_same_plan(lab: OwnLab) -> None:
+    shutil.copy(DIGITS / "digits-fp32.tflite", lab.directory)
+    first = lab.run("run", "digits-fp32.tflite", "--trials", "2", timeout_s=300)
+    assert first.returncode == ExitCode.FINE, first.stderr
+    assert re.search(r"^local +digits-fp32 · ai-edge-litert==2\.3\.0 · threads=1 +2 ", first.stdout, re.MULTILINE)
+    assert "\nsweep: digits-fp32\n" in first.stderr
+    assert "--save sweeps/NAME.yaml" in first.stderr
+    assert not (lab.directory / "models").exists()
+
+    more = lab.run("runs", "resume", "last", "--trials", "+1", timeout_s=200)
+    assert more.returncode == ExitCode.FINE, more.stderr
+    assert lab.counts("local") == [1] * 6
+
+    saved = lab.run("run", "digits-fp32.tflite", "--trials", "2", "--save", "sweeps/own.yaml", timeout_s=200)
+    assert saved.returncode == ExitCode.FINE, saved.stderr
+    again = lab.run("run", "sweeps/own.yaml", timeout_s=200)
+    assert again.returncode == ExitCode.FINE, again.stderr
+    (lab.directory / "digits-fp32.tflite").unlink()
+    verified = lab.run("models", "verify")
+    assert verified.returncode == ExitCode.FINE, verified.stderr
+    plans = lab.rows("SELECT plan_sha256 FROM run_device ORDER BY id")
+    assert plans[1] == plans[2]
+    jobs = lab.rows("SELECT DISTINCT run_device_id, key FROM job")
+    keys = [
+        {row["key"] for row in jobs if row["run_device_id"] == one} for one in {row["run_device_id"] for row in jobs}
+    ]
+    assert keys == [keys[0]] * 3
+
+
+def test_a_model_of_several_inputs_runs_on_a_detached_device(lab: OwnLab) -> None:
+    pytest.importorskip("flatbuffers")
+    inputs = [("a", (1, 4), FLOAT32), ("b", (-1, 4), FLOAT32), ("c", (1, 4), FLOAT32)]
+    (lab.directory / "sum.tflite").write_bytes(sum_of(inputs, ("sum", (1, 4), FLOAT32)))
+    begun = lab.run("run", "sum.tflite", *LITERT, "--threads", "1,2", "--trials", "1", "--detach", timeout_s=200)
+    assert begun.returncode == ExitCode.FINE, begun.stderr
+    followed = lab.run("runs", "follow", "last", timeout_s=200)
+    assert followed.returncode == ExitCode.FINE, followed.stderr
+    assert lab.counts("local") == [1, 1]
+
+
+def test_every_command_of_the_page_works_in_a_folder_with_the_files(lab: OwnLab) -> None:
+    shutil.copy(DIGITS / "digits-fp32.tflite", lab.directory / "face.tflite")
+    shutil.copy(DIGITS / "digits-int8.tflite", lab.directory / "face-int8.tflite")
+    commands = re.findall(r"^    benchfleet (.+)$", PAGE, re.MULTILINE)
+    assert len(commands) >= 8
+    for command in commands:
+        done = lab.run(*shlex.split(command), timeout_s=300)
+        assert done.returncode == ExitCode.FINE, f"{command}\n{done.stderr}"

@@ -1,0 +1,67 @@
+"""`run` of model files, up to where devices come in, and `models add`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.errors import ExitCode
+from tests.unit.cli.conftest import Command
+from tests.unit.cli.processes import REPOSITORY
+
+DIGITS = REPOSITORY / "models" / "digits"
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    monkeypatch.setenv("BENCHFLEET_MODELS", str(tmp_path / "models"))
+    shutil.copy(DIGITS / "digits-fp32.tflite", tmp_path / "face.tflite")
+
+
+def test_without_an_inventory_nothing_is_written_and_the_next_step_is_said(command: Command, tmp_path: Path) -> None:
+    ended = command("run", "face.tflite", "--save", "sweeps/face.yaml")
+    assert ended.code == ExitCode.USAGE
+    assert ended.err == (
+        "error: inventory: no such inventory file or folder\n"
+        "hint: `benchfleet init DIR` writes an inventory; --inventory PATH names yours\n"
+    )
+    assert not (tmp_path / "sweeps").exists()
+    assert not (tmp_path / "models").exists()
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sweep.yaml", "--trials", "3"], "--trials is for model files, and sweep.yaml is a sweep"),
+        (["face.tflite", "--threads", "1,x"], "--threads 1,x: expected counts from 1 on, by commas"),
+        (["face.tflite", "--runtimes", "litert"], "unknown runtime 'litert'"),
+        (["face.tflite", "other.yaml"], "other.yaml: only .tflite and .onnx files can be described"),
+        (["none.tflite"], "none.tflite: cannot be read: No such file or directory"),
+        ([str(DIGITS), "face.tflite"], f"{DIGITS} is a model of its own"),
+    ],
+)
+def test_what_cannot_run_is_said_in_a_line(command: Command, words: list[str], message: str) -> None:
+    ended = command("run", *words, "--inventory", str(REPOSITORY / "inventory" / "local.yaml"))
+    assert ended.code == ExitCode.USAGE
+    assert ended.err.startswith(f"error: {message}\n")
+
+
+def test_a_sweep_in_the_way_is_left_alone_and_no_model_is_copied(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "face.yaml").write_text("mine")
+    local = str(REPOSITORY / "inventory" / "local.yaml")
+    ended = command("run", "face.tflite", "--save", "face.yaml", "--inventory", local)
+    assert ended.code == ExitCode.USAGE
+    assert ended.err.startswith("error: face.yaml is there already, with other content\n")
+    assert (tmp_path / "face.yaml").read_text() == "mine"
+    assert not (tmp_path / "models").exists()
+
+
+def test_models_add_says_what_it_wrote_and_what_to_do_next(command: Command, tmp_path: Path) -> None:
+    ended = command("models", "add", "face.tflite")
+    assert ended.code == ExitCode.FINE
+    assert f"{tmp_path}/models/face/model.yaml" in ended.out
+    assert ended.err == f"now: benchfleet run {tmp_path}/models/face\n"
+    assert command("models", "verify").code == ExitCode.FINE
