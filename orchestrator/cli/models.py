@@ -51,7 +51,11 @@ def add(
         written = add_models(paths, _folder(call))
     call.show(written_report(written))
     if call.for_people:
-        typer.echo(f"now: benchfleet run {shlex.quote(str(written[-1].path.parent))}", err=True)
+        model = written[-1].path.parent
+        # A sweep reaches models in the folder of models. For another folder, the person says so.
+        inside = model.resolve().is_relative_to(_folder(call).resolve())
+        shown = shlex.quote(str(model))
+        typer.echo(f"now: benchfleet run {shown}{'' if inside else f' --allow-files {shown}'}", err=True)
 
 
 @app.command(epilog=examples("benchfleet models verify models/digits"))

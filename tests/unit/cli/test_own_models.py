@@ -65,3 +65,10 @@ def test_models_add_says_what_it_wrote_and_what_to_do_next(command: Command, tmp
     assert f"{tmp_path}/models/face/model.yaml" in ended.out
     assert ended.err == f"now: benchfleet run {tmp_path}/models/face\n"
     assert command("models", "verify").code == ExitCode.FINE
+
+
+def test_a_folder_elsewhere_is_run_with_leave_to_send_its_files(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "build").mkdir()
+    shutil.copy(tmp_path / "face.tflite", tmp_path / "build")
+    ended = command("models", "add", "build")
+    assert ended.err == "now: benchfleet run build --allow-files build\n"
