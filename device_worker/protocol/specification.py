@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from device_worker.protocol.declarations import DeclaredInputs, DeclaredOutput
 from device_worker.protocol.fields import Fields
 from device_worker.protocol.vocabulary import TrialKind
 
@@ -20,18 +21,18 @@ _KINDS = (TrialKind.PREFLIGHT, TrialKind.MEASURE)
 
 
 class EngineJob:
-    """The part of a job for the engine. Random inputs lie between `input_low` and `input_high`."""
+    """The part of a job for the engine, with what the model's maker declares of inputs and of the judged output."""
 
-    __slots__ = ("accuracy_metric", "engine", "input_high", "input_low", "module", "settings")
+    __slots__ = ("accuracy_metric", "engine", "inputs", "module", "output", "settings")
 
     def __init__(self, fields: Fields) -> None:
         self.engine = fields.text("engine")
         self.module = fields.optional("module", fields.text)
         # Any names: an exec program has settings of its own, and each engine refuses those that it does not know.
         self.settings: dict[str, Setting] = fields.scalars("settings")
-        bounds = fields.optional("input", fields.section)
-        self.input_low = 0.0 if bounds is None else bounds.number("low")
-        self.input_high = 1.0 if bounds is None else bounds.number("high")
+        self.inputs = DeclaredInputs(fields)
+        output = fields.optional("output", fields.section)
+        self.output = None if output is None else DeclaredOutput(output)
         self.accuracy_metric = fields.optional("accuracy_metric", fields.text)
 
 

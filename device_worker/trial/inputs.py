@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
+
 from device_worker.trial.runtimes.base import LoadFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from device_worker.protocol.declarations import DeclaredInputs
     from device_worker.protocol.specification import Specification
     from device_worker.trial.runtimes.base import InputSlot
 
@@ -44,30 +47,35 @@ class DatasetInputs:
         """
         if len(slots) != 1:
             raise LoadFailure(f"a dataset feeds one input, and the model has {len(slots)}")
-        try:
-            return [self._rows[index].reshape(slots[0].shape)]
-        except ValueError:
-            shape = self._rows[index].shape
-            raise LoadFailure(f"the dataset's rows of {shape} do not fit the input of {slots[0].shape}") from None
+        slot, row = slots[0], self._rows[index]
+        # A flat row fits any shape of its size. Other rows would be scrambled: channels first is not channels last.
+        if row.size != _count(slot.shape) or (row.ndim > 1 and _without_ones(row.shape) != _without_ones(slot.shape)):
+            raise LoadFailure(f"the dataset's rows of {row.shape} do not fit the input of {slot.shape}")
+        if slot.is_whole:
+            _refuse_loss(row, slot)
+        return [row.reshape(slot.shape)]
 
 
 class RandomInputs:
-    """Uniform random numbers. The same seed gives every variant the same numbers."""
+    """Uniform random numbers in the declared range. The same seed gives every variant the same numbers."""
 
     # Not zeros, which would flatter a runtime.
     source = "random"
     labels = None
 
-    def __init__(self, seed: int, low: float, high: float) -> None:
+    def __init__(self, seed: int, declared: DeclaredInputs) -> None:
         self._seed = seed
-        self._low = low
-        self._high = high
+        self._declared = declared
 
     def __len__(self) -> int:
         return RANDOM_INPUTS
 
     def draw(self, index: int, slots: list[InputSlot]) -> list[Any]:
-        """Return the inputs of inference number `index`: an array of float32 for each input of the model."""
+        """Return the inputs of inference number `index`: an array for each input of the model.
+
+        Whole numbers are those from the declared low to below high. Where only one number is there, high is one too.
+        Raise LoadFailure for a range without two numbers of the input's dtype.
+        """
         import numpy
 
         source: Any
@@ -75,7 +83,25 @@ class RandomInputs:
             source = numpy.random.default_rng([self._seed, index])
         else:  # numpy before 1.17, such as in Debian 10
             source = numpy.random.RandomState([self._seed & 0xFFFFFFFF, index])
-        return [source.uniform(self._low, self._high, slot.shape).astype(numpy.float32) for slot in slots]
+        return [self._draw_one(source, slot) for slot in slots]
+
+    def _draw_one(self, source: Any, slot: InputSlot) -> Any:
+        import numpy
+
+        declared = self._declared.of(slot.name)
+        if not slot.is_whole:
+            return numpy.asarray(source.uniform(declared.low, declared.high, slot.shape), dtype=numpy.float32)
+        first, last = ceil(declared.low), ceil(declared.high) - 1
+        if last <= first:
+            last = floor(declared.high)
+        least, most = _limits(slot.dtype)
+        if not least <= first < last <= most:
+            raise LoadFailure(
+                f"input {slot.name!r} is {slot.dtype}, and has no two numbers from {declared.low:g} "
+                f"to {declared.high:g} to draw from; declare low and high in model.yaml for it"
+            )
+        numbers = numpy.floor(source.uniform(first, last + 1, slot.shape))
+        return numpy.minimum(numbers, last)  # rounding may give the bound itself
 
 
 def open_inputs(specification: Specification, rows_max: int | None = None) -> DatasetInputs | RandomInputs:
@@ -83,4 +109,35 @@ def open_inputs(specification: Specification, rows_max: int | None = None) -> Da
     job = specification.job
     if job.dataset_path is not None:
         return DatasetInputs(job.dataset_path, rows_max)
-    return RandomInputs(specification.seed, job.input_low, job.input_high)
+    return RandomInputs(specification.seed, job.inputs)
+
+
+def _refuse_loss(row: Any, slot: InputSlot) -> None:
+    """Raise LoadFailure for a row with numbers that the input's dtype cannot hold."""
+    import numpy
+
+    least, most = _limits(slot.dtype)
+    numbers = row.astype(numpy.float64)
+    if not (numpy.floor(numbers) == numbers).all() or numbers.min() < least or numbers.max() > most:
+        found = f"{numbers.min():g} to {numbers.max():g}"
+        raise LoadFailure(f"input {slot.name!r} is {slot.dtype}, and the dataset has other numbers, from {found}")
+
+
+def _limits(dtype: str) -> tuple[int, int]:
+    import numpy
+
+    if dtype == "bool":
+        return 0, 1
+    limits = numpy.iinfo(dtype)
+    return int(limits.min), int(limits.max)
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def _without_ones(shape: tuple[int, ...]) -> list[int]:
+    return [size for size in shape if size != 1]

@@ -13,6 +13,7 @@ from time import perf_counter_ns
 from device_worker.protocol.samples import encode_block
 from device_worker.protocol.specification import Specification
 from device_worker.protocol.vocabulary import FailureKind
+from device_worker.trial.declared import check_inputs, describe_outputs, find_output
 from device_worker.trial.inputs import open_inputs
 from device_worker.trial.measurement import StopRule, choose_batch, median, read_peak_bytes, reset_peak, time_calls
 from device_worker.trial.proof import OUTPUTS_MAX, Proof
@@ -98,6 +99,7 @@ class Trial:
         begin = perf_counter_ns()
         session = runtime.load()
         loaded = perf_counter_ns()
+        check_inputs(session.inputs, self._job.inputs)
         encoded = session.encode_inputs(inputs.draw(0, session.inputs))
         session.set_inputs(encoded)
         self.is_loaded = True
@@ -143,7 +145,7 @@ class Trial:
         for index in range(len(inputs) if metric else min(len(inputs), OUTPUTS_MAX)):
             session.set_inputs(session.encode_inputs(inputs.draw(index, session.inputs)))
             session.invoke()
-            proof.add(session.decode_outputs(session.get_outputs()))
+            proof.add(self._judged_outputs(session))
         self._peak_bytes = read_peak_bytes()
         if metric is not None:
             self._say(metric="accuracy_top1", value=proof.top1_accuracy(inputs.labels))
@@ -152,6 +154,25 @@ class Trial:
                 self._say(input_results=results)
         if proof.count:
             self._say(outputs=dict(proof.to_outputs(), inputs=inputs.source))
+
+    def _judged_outputs(self, session: LoadedModel) -> list[Any]:
+        """Return the declared or only output of an inference, or all outputs where the job asks for no accuracy.
+
+        Raise LoadFailure if nothing tells which of several outputs the accuracy is about.
+        """
+        outputs = session.decode_outputs(session.get_outputs())
+        place = find_output(self._job.output, session.output_names, outputs)
+        if place is not None:
+            return [outputs[place]]
+        if self._job.accuracy_metric is not None:
+            # Converters order outputs as they like: the first one may be another one in the next variant.
+            found = describe_outputs(session.output_names, outputs)
+            raise LoadFailure(
+                f"{self._job.accuracy_metric} of which output? The file has {found}; "
+                "declare it in model.yaml, such as output: {shape: [1, 10]}"
+            )
+        # By shape, so that two variants with their outputs in another order are compared output by output.
+        return sorted(outputs, key=lambda output: (output.ndim, output.shape))
 
 
 def _open_runtime(job: TrialJob) -> Runtime:

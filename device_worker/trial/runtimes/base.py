@@ -14,7 +14,7 @@ from device_worker.trial.runtimes.distribution import find_version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any, Callable, Sequence
 
     from device_worker.protocol.specification import TrialJob
 
@@ -28,14 +28,20 @@ class LoadFailure(Exception):
 
 
 class InputSlot:
-    """An input of a model: name, shape and the dtype's name."""
+    """An input of a model: name, shape and the dtype's name. `is_quantised` tells whether `encode_inputs` scales."""
 
-    __slots__ = ("dtype", "name", "shape")
+    __slots__ = ("dtype", "is_quantised", "name", "shape")
 
-    def __init__(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: str, is_quantised: bool = False) -> None:
         self.name = name
         self.shape = shape
         self.dtype = dtype
+        self.is_quantised = is_quantised
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the model takes whole numbers, or truth values, as they are."""
+        return not self.is_quantised and self.dtype.startswith(("int", "uint", "bool"))
 
 
 class LoadedModel(ABC):
@@ -44,6 +50,7 @@ class LoadedModel(ABC):
     # Called in the measured loop: bind the runtime's own function, since a wrapper would be measured too.
     invoke: Callable[[], object]
     inputs: list[InputSlot]
+    output_names: Sequence[str] = ()
 
     @abstractmethod
     def encode_inputs(self, values: list[Any]) -> list[Any]:
@@ -81,6 +88,7 @@ class Runtime(ABC):
         """Import the job's module. Raise LoadFailure for an unknown setting, a missing model or a failed import."""
         # An unknown setting would silently do nothing, and its figure would carry a wrong name.
         self._settings: dict[str, Any] = job.settings
+        self._declared = job.inputs
         unknown = sorted(set(self._settings) - self.settings)
         if unknown:
             known = ", ".join(sorted(self.settings))

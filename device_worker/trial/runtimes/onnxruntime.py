@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+from device_worker.trial.declared import settle_shape
 from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, Runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from device_worker.protocol.declarations import DeclaredInputs
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -55,21 +58,23 @@ class OnnxRuntime(Runtime):
             raise LoadFailure(f"{provider} did not start; the session would run on {session.get_providers()}")
         name, version = self._distribution()
         identity = {"name": name, "version": version, "module": self._module_name, "threads": threads}
-        return OnnxModel(session, identity)
+        inputs = [
+            InputSlot(given.name, _shape_of(given, self._declared), _dtype_name(given.name, given.type))
+            for given in session.get_inputs()
+        ]
+        return OnnxModel(session, inputs, identity)
 
 
 class OnnxModel(LoadedModel):
     """A session with bound tensors. The memory of the inputs is bound once, and inputs are copied into the memory."""
 
-    def __init__(self, session: Any, identity: dict[str, Any]) -> None:
+    def __init__(self, session: Any, inputs: list[InputSlot], identity: dict[str, Any]) -> None:
         import numpy
 
         self._session = session
         self._identity = identity
-        self.inputs = [
-            InputSlot(given.name, _fixed_shape(given), _dtype_name(given.name, given.type))
-            for given in session.get_inputs()
-        ]
+        self.inputs = inputs
+        self.output_names = [made.name for made in session.get_outputs()]
         self._binding = session.io_binding()
         self._buffers = [numpy.zeros(slot.shape, slot.dtype) for slot in self.inputs]
         for slot, buffer in zip(self.inputs, self._buffers):
@@ -117,15 +122,8 @@ class OnnxModel(LoadedModel):
         return found
 
 
-def _fixed_shape(given: Any) -> tuple[int, ...]:
-    """Return the shape of an input, with 1 for an open first dimension: the batch.
-
-    Raise LoadFailure for any other open dimension.
-    """
-    shape = [1 if axis == 0 and not isinstance(size, int) else size for axis, size in enumerate(given.shape)]
-    if not all(isinstance(size, int) for size in shape):
-        raise LoadFailure(f"input {given.name!r} has no fixed shape: {given.shape}; convert the model with one")
-    return tuple(shape)
+def _shape_of(given: Any, declared: DeclaredInputs) -> tuple[int, ...]:
+    return settle_shape(given.name, [size if isinstance(size, int) else None for size in given.shape], declared)
 
 
 def _dtype_name(name: str, given: str) -> str:
@@ -141,4 +139,4 @@ def _encode(value: Any, slot: InputSlot) -> Any:
     if dtype.kind in "iu":
         limits = numpy.iinfo(dtype)
         value = numpy.clip(numpy.round(value), limits.min, limits.max)
-    return numpy.ascontiguousarray(value, dtype=dtype)
+    return numpy.asarray(value, dtype=dtype, order="C")  # ascontiguousarray makes a row of a single number

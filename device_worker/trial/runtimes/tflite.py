@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 
+from device_worker.trial.declared import settle_shape
 from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, Runtime
 
 TYPE_CHECKING = False
@@ -42,6 +43,10 @@ class TfliteRuntime(Runtime):
         interpreter = self._module.Interpreter(
             model_path=self._model_path, num_threads=threads, experimental_delegates=delegates
         )
+        for detail in interpreter.get_input_details():
+            sizes = [None if size < 0 else int(size) for size in detail.get("shape_signature", detail["shape"])]
+            if None in sizes:  # the file has 1 for each open size, which is nobody's input
+                interpreter.resize_tensor_input(detail["index"], settle_shape(detail["name"], sizes, self._declared))
         interpreter.allocate_tensors()
         name, version = self._distribution()
         identity = {
@@ -64,9 +69,15 @@ class TfliteModel(LoadedModel):
         self._outputs = interpreter.get_output_details()
         self.invoke = interpreter.invoke
         self.inputs = [
-            InputSlot(detail["name"], tuple(int(size) for size in detail["shape"]), _dtype_name(detail))
+            InputSlot(
+                detail["name"],
+                tuple(int(size) for size in detail["shape"]),
+                _dtype_name(detail),
+                is_quantised=_dtype_name(detail).startswith(("int", "uint")) and bool(detail["quantization"][0]),
+            )
             for detail in self._inputs
         ]
+        self.output_names = [detail["name"] for detail in self._outputs]
 
     def encode_inputs(self, values: list[Any]) -> list[Any]:
         """Return inputs in the model's dtypes."""
@@ -132,7 +143,7 @@ def _quantise(value: Any, detail: dict[str, Any]) -> Any:
     if dtype.kind in "iu" and scale:
         limits = numpy.iinfo(dtype)
         value = numpy.clip(numpy.round(numpy.asarray(value) / scale) + zero_point, limits.min, limits.max)
-    return numpy.ascontiguousarray(value, dtype=dtype)
+    return numpy.asarray(value, dtype=dtype, order="C")  # ascontiguousarray makes a row of a single number
 
 
 def _dequantise(value: Any, detail: dict[str, Any]) -> Any:

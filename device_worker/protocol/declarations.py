@@ -1,0 +1,57 @@
+"""Read what a model's maker declares of inputs and outputs. Plans of older controllers declare ranges alone."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # importing typing costs a device milliseconds at every start
+if TYPE_CHECKING:
+    from typing import Callable
+
+    from device_worker.protocol.fields import Fields
+
+
+class DeclaredInput:
+    """An input: the range of random numbers, `shape` and `dtype`. None is undeclared."""
+
+    __slots__ = ("dtype", "high", "low", "shape")
+
+    def __init__(self, fields: Fields | None) -> None:
+        self.low = 0.0 if fields is None else fields.number("low")
+        self.high = 1.0 if fields is None else fields.number("high")
+        self.shape = None if fields is None else fields.optional("shape", _sizes_of(fields))
+        self.dtype = None if fields is None else fields.optional("dtype", fields.text)
+
+
+class DeclaredInputs:
+    """The declarations of inputs by name, with one for the inputs that no declaration names."""
+
+    __slots__ = ("by_name", "others")
+
+    def __init__(self, job: Fields) -> None:
+        self.others = DeclaredInput(job.optional("input", job.section))
+        named = job.optional("inputs", job.section)
+        self.by_name = {} if named is None else {name: DeclaredInput(named.section(name)) for name in named.names()}
+
+    def of(self, name: str) -> DeclaredInput:
+        """Return the declaration of an input."""
+        return self.by_name.get(name, self.others)
+
+
+class DeclaredOutput:
+    """The output that accuracy is about. `name` is None where the shape alone tells the output."""
+
+    __slots__ = ("name", "shape")
+
+    def __init__(self, fields: Fields) -> None:
+        self.name = fields.optional("name", fields.text)
+        self.shape: tuple[int, ...] = _sizes_of(fields)("shape")
+
+
+def _sizes_of(fields: Fields) -> Callable[[str], tuple[int, ...]]:
+    def take(key: str) -> tuple[int, ...]:
+        return tuple(fields.take(key, _are_sizes, "a list of whole numbers of at least 1"))
+
+    return take
+
+
+def _are_sizes(value: object) -> bool:
+    return isinstance(value, list) and all(type(size) is int and size >= 1 for size in value)

@@ -1,0 +1,90 @@
+"""Hold a model's file to what the model's maker declares. Whatever contradicts or stays open is a LoadFailure."""
+
+from __future__ import annotations
+
+from device_worker.trial.runtimes.base import LoadFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Sequence
+
+    from device_worker.protocol.declarations import DeclaredInputs, DeclaredOutput
+    from device_worker.trial.runtimes.base import InputSlot
+
+_FAMILIES = ("float", "uint", "int", "bool")
+
+
+def settle_shape(name: str, sizes: Sequence[int | None], declared: DeclaredInputs) -> tuple[int, ...]:
+    """Return the shape of an input, with the declared size for each open size (None) of the file.
+
+    An open first size, the batch, is 1 where nobody declares a shape. Raise LoadFailure for any other open size.
+    """
+    wanted = declared.of(name).shape
+    if wanted is not None:
+        if len(wanted) != len(sizes) or any(size not in (None, given) for size, given in zip(sizes, wanted)):
+            raise _contradiction(name, shape_words(sizes), shape_words(wanted))
+        return wanted
+    settled = [1 if axis == 0 and size is None and len(sizes) > 1 else size for axis, size in enumerate(sizes)]
+    fixed = tuple(size for size in settled if size is not None)
+    if len(fixed) < len(sizes):
+        words = f"input {name!r} has open sizes in the file: {shape_words(sizes)}"
+        raise LoadFailure(f"{words}; declare input.shape in model.yaml, with a number for each, and run the sweep anew")
+    return fixed
+
+
+def check_inputs(slots: Sequence[InputSlot], declared: DeclaredInputs) -> None:
+    """Compare inputs of a loaded model with the declarations. Raise LoadFailure for a contradiction."""
+    names = [slot.name for slot in slots]
+    strangers = sorted(set(declared.by_name) - set(names))
+    undeclared = [name for name in names if name not in declared.by_name]
+    if strangers and undeclared:
+        found = ", ".join(map(repr, names))
+        raise LoadFailure(f"model.yaml declares an input {strangers[0]!r}, and the file has {found}; name them there")
+    for slot in slots:
+        wanted = declared.of(slot.name)
+        if wanted.shape is not None and wanted.shape != slot.shape:
+            raise _contradiction(slot.name, shape_words(slot.shape), shape_words(wanted.shape))
+        # Quantised inputs take the declared numbers, and the widths of a family take the same numbers.
+        if wanted.dtype is not None and not slot.is_quantised and _family(wanted.dtype) != _family(slot.dtype):
+            raise _contradiction(slot.name, slot.dtype, wanted.dtype)
+
+
+def find_output(declared: DeclaredOutput | None, names: Sequence[str], outputs: Sequence[Any]) -> int | None:
+    """Return the place of the declared output, by name and shape, or by shape alone.
+
+    Return None where nothing is declared and the model has several outputs. Raise LoadFailure if no output fits, or
+    several fit.
+    """
+    if declared is None:
+        return 0 if len(outputs) == 1 else None
+    fitting = [place for place, output in enumerate(outputs) if tuple(output.shape) == declared.shape]
+    named = [place for place in fitting if declared.name in names[place : place + 1]]
+    if len(named) == 1 or len(fitting) == 1:
+        return (named or fitting)[0]
+    problem = "several outputs fit" if fitting else "no output fits"
+    raise LoadFailure(
+        f"{problem} the output {shape_words(declared.shape)} that model.yaml declares; "
+        f"the file has {describe_outputs(names, outputs)}; correct output.shape or output.name"
+    )
+
+
+def describe_outputs(names: Sequence[str], outputs: Sequence[Any]) -> str:
+    """Return names and shapes of outputs for a message."""
+    shapes = [shape_words(output.shape) for output in outputs]
+    return ", ".join(f"{name!r} {shape}" for name, shape in zip(names, shapes)) or ", ".join(shapes)
+
+
+def shape_words(sizes: Sequence[int | None]) -> str:
+    """Return a shape for a message, with ? for an open size."""
+    return "[" + ", ".join("?" if size is None else str(size) for size in sizes) + "]"
+
+
+def _family(dtype: str) -> str:
+    return next((family for family in _FAMILIES if dtype.startswith(family)), dtype)
+
+
+def _contradiction(name: str, found: str, wanted: str) -> LoadFailure:
+    return LoadFailure(
+        f"input {name!r} is {found} in the file, and model.yaml declares {wanted}; "
+        f"correct input there, or declare this input by its name under inputs"
+    )

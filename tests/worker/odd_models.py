@@ -1,0 +1,70 @@
+"""Build small real models: what goes in comes out doubled, in any shape and dtype."""
+
+import os
+
+import pytest
+
+
+def doubling_tflite(name, shape, signature, dtype):
+    """Return a .tflite file with an input of a shape, of which -1 in the signature leaves sizes open."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    tensors = []
+    for one in (name, "doubled"):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.shapeSignature = one, shape, signature
+        tensor.type, tensor.buffer = getattr(schema.TensorType, dtype.upper()), 0
+        tensors.append(tensor)
+    addition = schema.OperatorT()
+    addition.opcodeIndex, addition.inputs, addition.outputs = 0, [0, 0], [1]
+    addition.builtinOptionsType, addition.builtinOptions = schema.BuiltinOptions.AddOptions, schema.AddOptionsT()
+    graph = schema.SubGraphT()
+    graph.tensors, graph.inputs, graph.outputs, graph.operators = tensors, [0], [1], [addition]
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.ADD
+    code.version = 1
+    model = schema.ModelT()
+    model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [code], [graph], [schema.BufferT()]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def doubling_onnx(inputs):
+    """Return an .onnx file that doubles each input: name, shape with None for an open size, dtype."""
+    onnx = pytest.importorskip("onnx")
+    described = [(name, getattr(onnx.TensorProto, dtype.upper()), shape) for name, shape, dtype in inputs]
+    nodes = [onnx.helper.make_node("Add", [name, name], [name + "-doubled"]) for name, _, _ in described]
+    given = [onnx.helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in described]
+    made = [onnx.helper.make_tensor_value_info(name + "-doubled", kind, shape) for name, kind, shape in described]
+    return _onnx_bytes(onnx, nodes, given, made, [])
+
+
+def two_headed_onnx(order, features=16):
+    """Return an .onnx file with classes [1, 10], which the data set of `two_headed_data` labels, and with features."""
+    onnx = pytest.importorskip("onnx")
+    import numpy
+
+    random = numpy.random.RandomState(1)
+    weights = {"classes": random.randn(8, 10), "features": random.randn(8, features)}
+    nodes = [onnx.helper.make_node("MatMul", ["x", name + "-weights"], [name]) for name in order]
+    kept = [
+        onnx.numpy_helper.from_array(values.astype("float32"), name + "-weights") for name, values in weights.items()
+    ]
+    kind = onnx.TensorProto.FLOAT
+    given = [onnx.helper.make_tensor_value_info("x", kind, [1, 8])]
+    # Positions are all that a converter's names tell.
+    places = {name: "output-%d" % place for place, name in enumerate(order)}
+    for node in nodes:
+        node.output[0] = places[node.output[0]]
+    made = [onnx.helper.make_tensor_value_info(places[n], kind, [1, weights[n].shape[1]]) for n in order]
+    return _onnx_bytes(onnx, nodes, given, made, kept), weights["classes"]
+
+
+def _onnx_bytes(onnx, nodes, given, made, kept):
+    graph = onnx.helper.make_graph(nodes, "odd", given, made, initializer=kept)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)])
+    model.ir_version = 8
+    onnx.checker.check_model(model)
+    return model.SerializeToString()

@@ -1,0 +1,164 @@
+"""Real models whose files leave open, contradict or reorder what is declared, in real runtimes of bundles."""
+
+import base64
+import io
+import struct
+import sys
+
+import pytest
+
+from bundles import pack_bundle
+from odd_models import doubling_onnx, doubling_tflite, two_headed_onnx
+from worker_client import trials_of
+
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(not (3, 10) <= sys.version_info < (3, 12), reason="not both runtimes have a wheel"),
+]
+PACKAGES = {"tflite": ["tflite-runtime==2.14.0", "numpy<2"], "onnxruntime": ["onnxruntime==1.20.1"]}
+MODULES = {"tflite": "tflite_runtime.interpreter", "onnxruntime": "onnxruntime"}
+IMAGE = {"low": 0.0, "high": 1.0, "shape": [1, 32, 32, 3], "dtype": "float32"}
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory):
+    """A zip of each runtime, by engine."""
+    return {engine: pack_bundle(tmp_path_factory.mktemp(engine), packages) for engine, packages in PACKAGES.items()}
+
+
+@pytest.fixture
+def add_job(plans, bundles):
+    """A function that adds a job of a model for an engine, a preflight and a timed trial."""
+
+    def add(name, engine, model, **fields):
+        job = {
+            "engine": engine,
+            "module": MODULES[engine],
+            "settings": {"threads": 1},
+            "python_path": [plans.add_blob(bundles[engine], "bundle")],
+            "model": plans.add_file(name + ".model", model, "model"),
+        }
+        plans.add_job(name, **dict(job, **fields))
+        plans.add_trials(name, 1, preflight=True)
+
+    return add
+
+
+@pytest.fixture
+def run(device, plans):
+    """A function that runs the plan and returns its finished trials by name."""
+
+    def run_plan():
+        plans.plan["limits"]["trial_timeout_s"] = 60.0
+        return {event["trial"]: event for event in trials_of(device.execute("run-1", plans))}
+
+    return run_plan
+
+
+def values_of(finished):
+    assert finished["failure"] is None, finished["failure"]
+    data = base64.b64decode(finished["outputs"]["data"])
+    return struct.unpack("<%df" % (len(data) // 4), data)
+
+
+def image_models(shape, signature):
+    sizes = [None if size < 0 else size for size in signature]
+    return {
+        "tflite": doubling_tflite("x", shape, signature, "float32"),
+        "onnxruntime": doubling_onnx([("x", sizes, "float")]),
+    }
+
+
+def test_open_sizes_are_the_declared_ones(add_job, run):
+    for engine, model in image_models([1, 1, 1, 3], [1, -1, -1, 3]).items():
+        add_job(engine, engine, model, input=IMAGE)
+    finished = run()
+    for engine in PACKAGES:
+        assert finished[engine + ".0"]["outputs"]["values_per_output"] == 32 * 32 * 3
+        assert 1.5 < max(values_of(finished[engine + ".0"])) < 2
+        assert finished[engine + ".1"]["failure"] is None
+
+
+def test_open_sizes_that_nobody_declares_are_not_timed(add_job, run):
+    for engine, model in image_models([1, 1, 1, 3], [1, -1, -1, 3]).items():
+        add_job(engine, engine, model, input={"low": 0.0, "high": 1.0})
+    finished = run()
+    assert set(finished) == {"tflite.0", "onnxruntime.0"}
+    for event in finished.values():
+        assert event["failure"]["kind"] == "load-error"
+        assert "'x' has open sizes in the file: [1, ?, ?, 3]; declare input.shape" in event["failure"]["message"]
+
+
+def test_a_declaration_that_contradicts_the_file_is_refused_with_both(add_job, run):
+    for engine, model in image_models([1, 8, 8, 3], [1, 8, 8, 3]).items():
+        add_job(engine + "-shape", engine, model, input=IMAGE)
+        add_job(engine + "-dtype", engine, model, input=dict(IMAGE, shape=[1, 8, 8, 3], dtype="int32"))
+        add_job(engine + "-right", engine, model, input=dict(IMAGE, shape=[1, 8, 8, 3], dtype="float16"))
+    finished = run()
+    for engine in PACKAGES:
+        wrong = [finished["%s-%s.0" % (engine, what)]["failure"] for what in ("shape", "dtype")]
+        assert [failure["kind"] for failure in wrong] == ["load-error"] * 2
+        assert "'x' is [1, 8, 8, 3] in the file, and model.yaml declares [1, 32, 32, 3]" in wrong[0]["message"]
+        assert "'x' is float32 in the file, and model.yaml declares int32" in wrong[1]["message"]
+        assert finished[engine + "-right.1"]["failure"] is None
+        assert engine + "-shape.1" not in finished
+
+
+def test_whole_numbers_are_drawn_from_the_whole_declared_range(add_job, run):
+    flags = {"low": 0.0, "high": 1.0, "shape": [1, 64], "dtype": "int32"}
+    add_job("flags", "tflite", doubling_tflite("x", [1, 64], [1, 64], "int32"), input=flags)
+    words = dict(flags, high=1000.0)
+    model = doubling_onnx([("word", [1, 64], "int32"), ("mask", [1, 64], "int32"), ("scale", [], "float")])
+    scale = {"low": 3.0, "high": 4.0, "shape": [], "dtype": "float32"}
+    add_job("both", "onnxruntime", model, input=words, inputs={"mask": flags, "scale": scale})
+    add_job("none", "tflite", doubling_tflite("x", [], [], "float32"), input=scale)
+    finished = run()
+    assert set(values_of(finished["flags.0"])) == {0.0, 2.0}
+    values = values_of(finished["both.0"])
+    rows = [values[start : start + 129] for start in range(0, len(values), 129)]
+    assert all(6 <= row[0] < 8 for row in rows)  # sorted by shape: the single number comes first
+    words_drawn = {value / 2 for row in rows for value in row[1:65]}
+    assert words_drawn <= set(map(float, range(1000)))
+    assert len(words_drawn) > 300
+    assert {value for row in rows for value in row[65:]} == {0.0, 2.0}
+    assert all(6 <= value < 8 for value in values_of(finished["none.0"]))
+
+
+def two_headed_jobs(plans, add_job, **fields):
+    """Add the same network with its outputs in either order, and a data set that the network labels."""
+    numpy = pytest.importorskip("numpy")
+    rows = numpy.random.RandomState(2).randn(40, 8).astype("float32")
+    for name, order in (("one", ["classes", "features"]), ("other", ["features", "classes"])):
+        model, weights = two_headed_onnx(order)
+        packed = io.BytesIO()
+        numpy.savez(packed, x=rows, y=(rows @ weights).argmax(axis=1))
+        dataset = plans.add_file("labelled.npz", packed.getvalue(), "dataset")
+        add_job(name, "onnxruntime", model, dataset=dataset, **fields)
+
+
+def test_accuracy_is_about_the_declared_output_in_any_order(plans, add_job, run):
+    two_headed_jobs(plans, add_job, accuracy_metric="top1", output={"name": None, "shape": [1, 10]})
+    finished = run()
+    for name in ("one.0", "other.0"):
+        assert finished[name]["failure"] is None
+        top1 = [metric["value"] for metric in finished[name]["metrics"] if metric["name"] == "accuracy_top1"]
+        assert top1 == [1.0]
+        assert finished[name]["outputs"]["values_per_output"] == 10
+    assert finished["one.0"]["outputs"] == finished["other.0"]["outputs"]
+
+
+def test_accuracy_of_one_of_several_outputs_is_not_guessed(plans, add_job, run):
+    two_headed_jobs(plans, add_job, accuracy_metric="top1")
+    finished = run()
+    assert set(finished) == {"one.0", "other.0"}
+    for event in finished.values():
+        assert event["failure"]["kind"] == "load-error"
+        assert "top1 of which output?" in event["failure"]["message"]
+    assert "'output-0' [1, 16], 'output-1' [1, 10]" in finished["other.0"]["failure"]["message"]
+
+
+def test_outputs_in_another_order_are_kept_in_one_order(plans, add_job, run):
+    two_headed_jobs(plans, add_job)
+    finished = run()
+    assert values_of(finished["one.0"]) == values_of(finished["other.0"])
+    assert finished["one.0"]["outputs"]["values_per_output"] == 26
