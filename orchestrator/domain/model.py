@@ -102,7 +102,10 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class ModelInput:
-    """Describe a model's input. Random inputs are uniform in [low, high)."""
+    """Describe a model's input. Random inputs are uniform in [low, high).
+
+    Whole numbers include `high` where [low, high) has a single one.
+    """
 
     shape: tuple[int, ...]
     dtype: str
@@ -111,8 +114,20 @@ class ModelInput:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelOutput:
+    """Describe the output that accuracy and agreement are about. `name` tells outputs of one shape apart."""
+
+    shape: tuple[int, ...]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
-    """Describe a family of variants. `directory` is absolute. `recipe` is the script to rebuild the variants."""
+    """Describe a family of variants. `directory` is absolute. `recipe` is the script to rebuild the variants.
+
+    `inputs` describes inputs by their names in the files, `input` describes every other one. `output` is None where a
+    model has a single output.
+    """
 
     name: str
     directory: str
@@ -123,3 +138,5 @@ class Model:
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
     recipe: str | None = None
     license: str | None = None
+    inputs: Mapping[str, ModelInput] = field(default_factory=dict)
+    output: ModelOutput | None = None

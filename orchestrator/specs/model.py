@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.model import Artifact, Dataset, Format, Model, ModelInput, Variant, format_of_file
+from orchestrator.domain.model import Artifact, Dataset, Format, Model, ModelInput, ModelOutput, Variant, format_of_file
 from orchestrator.domain.nearest import did_you_mean
 from orchestrator.domain.quoting import quoted
 from orchestrator.specs.document import Place
@@ -44,13 +44,23 @@ Dtype = Literal[
 """Name a type of inputs that random numbers can fill."""
 
 
-class InputSection(Section):
-    """Declare the model's input."""
+Sizes = list[Annotated[int, Field(ge=1)]]
 
-    shape: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
+
+class InputSection(Section):
+    """Declare an input. The empty shape is a single number's."""
+
+    shape: Sizes
     dtype: Dtype
     low: float
     high: float
+
+
+class OutputSection(Section):
+    """Declare the output that accuracy and agreement are about."""
+
+    shape: Sizes
+    name: Text | None = None
 
 
 class DatasetSection(Section):
@@ -94,6 +104,8 @@ class ModelSection(Section):
     recipe: InsidePath | None = None
     license: Text | None = None
     input: InputSection
+    inputs: dict[Text, InputSection] = Field(default_factory=dict)
+    output: OutputSection | None = None
     datasets: dict[InsidePath, DatasetSection] = Field(default_factory=dict)
     variants: dict[Name, VariantSection] = Field(min_length=1)
 
@@ -140,8 +152,10 @@ def _models_in(directory: Path) -> tuple[Path, ...]:
 
 
 def _contradictions(section: ModelSection, directory: Path) -> Iterator[Complaint]:
-    if section.input.low >= section.input.high:
-        yield Complaint(("input", "low"), f"low {section.input.low:g} is not below high {section.input.high:g}")
+    declared: dict[Place, InputSection] = {("inputs", name): one for name, one in section.inputs.items()}
+    for place, one_input in {("input",): section.input, **declared}.items():
+        if one_input.low >= one_input.high:
+            yield Complaint((*place, "low"), f"low {one_input.low:g} is not below high {one_input.high:g}")
     for name, variant in section.variants.items():
         if variant.parent is not None:
             yield from _wrong_parent(name, section)
@@ -210,13 +224,19 @@ def _outside(directory: Path, file: str, place: Place) -> Iterator[Complaint]:
         yield Complaint(place, f"{quoted(file)} leads out of the model's folder")
 
 
+def _input(section: InputSection) -> ModelInput:
+    return ModelInput(tuple(section.shape), section.dtype, section.low, section.high)
+
+
 def _model(section: ModelSection, directory: Path) -> Model:
     return Model(
         name=section.model,
         directory=str(directory),
         description=section.description,
         task=section.task,
-        input=ModelInput(tuple(section.input.shape), section.input.dtype, section.input.low, section.input.high),
+        input=_input(section.input),
+        inputs={name: _input(one) for name, one in section.inputs.items()},
+        output=None if section.output is None else ModelOutput(tuple(section.output.shape), section.output.name),
         variants={
             name: Variant(
                 name=name,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain.model import Artifact, Model, Variant
+from orchestrator.domain.model import Artifact, Model, ModelInput, Variant
 from orchestrator.domain.runtime import RuntimeSpec
 from orchestrator.domain.sweep import Sweep
 
@@ -54,18 +54,27 @@ def model_text(model: Model) -> str:
         "model": model.name,
         "description": model.description,
         "task": model.task,
-        "input": {
-            "shape": list(model.input.shape),
-            "dtype": model.input.dtype,
-            "low": float(model.input.low),
-            "high": float(model.input.high),
-        },
+        "input": _input(model.input),
         "datasets": {one.name: {"sha256": one.sha256, "samples": one.samples} for one in model.datasets.values()},
         "variants": {name: _variant(variant, folder) for name, variant in model.variants.items()},
     }
+    if model.inputs:
+        document["inputs"] = {name: _input(one) for name, one in model.inputs.items()}
+    if model.output is not None:
+        name = {} if model.output.name is None else {"name": model.output.name}
+        document["output"] = {"shape": list(model.output.shape), **name}
     if model.license is not None:
         document["license"] = model.license
     return _text(document)
+
+
+def _input(declared: ModelInput) -> Mapping[str, Any]:
+    return {
+        "shape": list(declared.shape),
+        "dtype": declared.dtype,
+        "low": float(declared.low),
+        "high": float(declared.high),
+    }
 
 
 def _runtime(runtime: RuntimeSpec, folder: Path) -> str | Mapping[str, Any]:

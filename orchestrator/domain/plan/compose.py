@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.device import CONDITION_LIMITS
 from orchestrator.domain.errors import BlobError
+from orchestrator.domain.model import ModelInput
 from orchestrator.domain.plan.admit import admit, dataset_of, offer_of
 from orchestrator.domain.plan.document import (
     ShippedFile,
+    ShippedInput,
     ShippedJob,
     ShippedLimits,
     ShippedPlan,
@@ -80,10 +82,11 @@ class _JobPacker:
             command=program.command if program else None,
             model=self._file(job.artifact.file_name, job.artifact.path, job.artifact.sha256),
             files=tuple(self._file(name, path) for name, path in program.files) if program else (),
-            # Floats here and in the limits: 60 and 60.0 of a YAML file must give the same bytes.
-            inputs=(float(model.input.low), float(model.input.high)),
+            input=_shipped(model.input),
             dataset=self._file(dataset.name, dataset.path, dataset.sha256) if dataset else None,
             accuracy_metric=accuracy.metric if accuracy else None,
+            inputs={name: _shipped(one) for name, one in model.inputs.items()},
+            output=model.output,
         )
 
     def _file(self, name: str, path: str, sha256: str | None = None) -> ShippedFile:
@@ -100,6 +103,11 @@ class _JobPacker:
 
     def _take(self, blob: Blob) -> Blob:
         return self.blobs.setdefault(blob.sha256, blob)
+
+
+def _shipped(declared: ModelInput) -> ShippedInput:
+    # Floats here and in the limits: 60 and 60.0 of a YAML file must give the same bytes.
+    return ShippedInput(float(declared.low), float(declared.high), declared.shape, declared.dtype)
 
 
 def _limits(inputs: PlanInputs) -> ShippedLimits:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.device import CONDITION_LIMITS
 from orchestrator.domain.log_bounds import LogBounds
+from orchestrator.domain.model import ModelOutput
 from orchestrator.domain.plan.values import Trial, TrialKind
 from orchestrator.domain.sweep import MeasurePolicy, Retries
 
@@ -59,8 +60,21 @@ class ShippedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ShippedInput:
+    """Hold the declaration of an input. Plans of older controllers have the range alone."""
+
+    low: float
+    high: float
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ShippedJob:
-    """Hold a job as read by the device. `bundles` are hashes. `inputs` is the range of random inputs, low and high."""
+    """Hold a job as read by the device. `bundles` are hashes.
+
+    `inputs` declares inputs by name, `input` declares every other one, and `output` declares the judged output.
+    """
 
     key: str
     label: str
@@ -73,9 +87,11 @@ class ShippedJob:
     command: tuple[str, ...] | None
     model: ShippedFile
     files: tuple[ShippedFile, ...]
-    inputs: tuple[float, float]
+    input: ShippedInput
     dataset: ShippedFile | None
     accuracy_metric: str | None
+    inputs: Mapping[str, ShippedInput] = field(default_factory=dict)
+    output: ModelOutput | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +252,14 @@ def estimate_s(preflights: int, measure_trials: int, measure_s: float) -> float:
 
 
 def _write_job(job: ShippedJob) -> dict[str, Any]:
+    declared: dict[str, Any] = {}
+    # Absent where there is nothing to say, as in the plans of older controllers.
+    if job.inputs:
+        declared["inputs"] = {name: _write_input(one) for name, one in job.inputs.items()}
+    if job.output is not None:
+        declared["output"] = {"name": job.output.name, "shape": list(job.output.shape)}
     return {
+        **declared,
         "job": job.key,
         "label": job.label,
         "variant": job.variant,
@@ -248,14 +271,14 @@ def _write_job(job: ShippedJob) -> dict[str, Any]:
         "command": None if job.command is None else list(job.command),
         "model": _write_file(job.model),
         "files": [_write_file(file) for file in job.files],
-        "input": {"low": job.inputs[0], "high": job.inputs[1]},
+        "input": _write_input(job.input),
         "dataset": _write_file(job.dataset) if job.dataset else None,
         "accuracy_metric": job.accuracy_metric,
     }
 
 
 def _read_job(job: Mapping[str, Any]) -> ShippedJob:
-    command, dataset = job["command"], job["dataset"]
+    command, dataset, output = job["command"], job["dataset"], job.get("output")
     return ShippedJob(
         key=job["job"],
         label=job["label"],
@@ -268,9 +291,25 @@ def _read_job(job: Mapping[str, Any]) -> ShippedJob:
         command=None if command is None else tuple(command),
         model=_read_file(job["model"]),
         files=tuple(_read_file(file) for file in job["files"]),
-        inputs=(job["input"]["low"], job["input"]["high"]),
+        input=_read_input(job["input"]),
         dataset=_read_file(dataset) if dataset else None,
         accuracy_metric=job["accuracy_metric"],
+        inputs={name: _read_input(one) for name, one in job.get("inputs", {}).items()},
+        output=ModelOutput(tuple(output["shape"]), output["name"]) if output else None,
+    )
+
+
+def _write_input(declared: ShippedInput) -> dict[str, Any]:
+    document: dict[str, Any] = {"low": declared.low, "high": declared.high}
+    if declared.shape is not None:
+        document |= {"shape": list(declared.shape), "dtype": declared.dtype}
+    return document
+
+
+def _read_input(declared: Mapping[str, Any]) -> ShippedInput:
+    shape = declared.get("shape")
+    return ShippedInput(
+        declared["low"], declared["high"], None if shape is None else tuple(shape), declared.get("dtype")
     )
 
 

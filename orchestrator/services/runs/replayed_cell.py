@@ -11,8 +11,8 @@ from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.build import Environment, PlannedBuild
 from orchestrator.domain.cell_details import CellDetails
 from orchestrator.domain.errors import BlobError, ConfigError
-from orchestrator.domain.model import Artifact, Dataset, Format, Model, Variant, format_of_file
-from orchestrator.domain.plan.document import ShippedFile, ShippedJob, planned_blobs
+from orchestrator.domain.model import Artifact, Dataset, Format, Model, ModelInput, Variant, format_of_file
+from orchestrator.domain.plan.document import ShippedFile, ShippedInput, ShippedJob, planned_blobs
 from orchestrator.domain.run import RunHeader
 from orchestrator.domain.runtime import RuntimeSpec
 from orchestrator.domain.sweep import Sweep
@@ -184,11 +184,12 @@ class Contents:
             variants[name] = replace(ancestor, artifacts=held, parent=None)
             child, name = name, ancestor.parent
         datasets = {} if cell.job.dataset is None else {cell.job.dataset.name: self._dataset(cell, cell.job.dataset)}
-        low, high = cell.job.inputs
         return replace(
             cell.model,
             name=cell.details.cell.model,
-            input=replace(cell.model.input, low=low, high=high),
+            input=_input(cell.job.input, cell.model.input),
+            inputs={name: _input(one, cell.model.input) for name, one in cell.job.inputs.items()},
+            output=cell.job.output,
             variants=variants,
             datasets=datasets,
             recipe=None,
@@ -212,6 +213,15 @@ class Contents:
         from orchestrator.analysis.dataset import labels_in
 
         return labels_in(self.cache.path(self.blobs[file.sha256]))
+
+
+def _input(shipped: ShippedInput, otherwise: ModelInput) -> ModelInput:
+    return ModelInput(
+        otherwise.shape if shipped.shape is None else shipped.shape,
+        shipped.dtype or otherwise.dtype,
+        shipped.low,
+        shipped.high,
+    )
 
 
 def _blob(file: ShippedFile, kind: BlobKind) -> Blob:

@@ -13,9 +13,10 @@ from device_worker.sensing.conditions.table import CONDITIONS
 from orchestrator.domain.blob import BlobKind
 from orchestrator.domain.device import CONDITION_LIMITS, Device, Limits
 from orchestrator.domain.expansion import expand
+from orchestrator.domain.model import ModelInput, ModelOutput
 from orchestrator.domain.plan.admit import files_needed
 from orchestrator.domain.plan.compose import plan_device
-from orchestrator.domain.plan.document import PLAN_PROTOCOL
+from orchestrator.domain.plan.document import PLAN_PROTOCOL, ShippedInput, canonical, planned_jobs
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.sweep import MeasurePolicy, Order
 from tests.unit.domain.plan_documents import document, measured
@@ -56,7 +57,7 @@ def test_the_document_is_what_the_protocol_describes() -> None:
                 "command": None,
                 "model": model,
                 "files": [],
-                "input": {"low": 0.0, "high": 1.0},
+                "input": {"low": 0.0, "high": 1.0, "shape": [1, 8, 8, 1], "dtype": "float32"},
                 "dataset": dataset,
                 "accuracy_metric": "top1",
             }
@@ -101,8 +102,30 @@ def test_the_bytes_are_canonical_and_named_by_their_hash() -> None:
 def test_a_known_plan_keeps_its_bytes() -> None:
     """A change of this hash is a change of every job's identity or order: histories would fall apart."""
     plan = plan_device(inputs())
-    assert plan.sha256 == "18b00b310e0ce8143eedcd71ced48680e9ce1cc3dfad4689d343124cb00f67fc"
+    assert plan.sha256 == "fe7dccac381f49d8209031981688f80157d84a42e0d6c5256dec9ce29ed20410"
+    # Without what plans have gained since, the bytes are those of the first releases.
+    content = document(plan)
+    for job in content["jobs"]:
+        del job["input"]["shape"], job["input"]["dtype"]
+    assert sha256(canonical(content).decode()) == "18b00b310e0ce8143eedcd71ced48680e9ce1cc3dfad4689d343124cb00f67fc"
     assert [job.key for job in plan.jobs[:2]] == ["dcb1875ac6b4", "432ad2f7e557"]
+
+
+def test_inputs_and_the_output_declared_by_name_travel_and_are_read_back() -> None:
+    named = {"mask": ModelInput((1, 64), "bool", 0, 1)}
+    model = replace(MODEL, inputs=named, output=ModelOutput((1, 10), "classes"))
+    plan = plan_device(replace(inputs(), model=model))
+    job, read = document(plan)["jobs"][0], planned_jobs(plan.document)[0]
+    assert job["inputs"] == {"mask": {"low": 0.0, "high": 1.0, "shape": [1, 64], "dtype": "bool"}}
+    assert job["output"] == {"name": "classes", "shape": [1, 10]}
+    assert (read.input.shape, read.inputs["mask"].dtype, read.output) == ((1, 8, 8, 1), "bool", model.output)
+    # Plans of older controllers declare the range alone.
+    older = json.loads(plan.document)
+    for one in older["jobs"]:
+        one["input"] = {"low": 0.0, "high": 1.0}
+        del one["inputs"], one["output"]
+    before = planned_jobs(canonical(older))[0]
+    assert (before.input, before.inputs, before.output) == (ShippedInput(0.0, 1.0), {}, None)
 
 
 def test_the_worker_takes_the_plan() -> None:

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.blobs.cache import BlobCache
 from orchestrator.domain.bisection import Replaces
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.plan.document import ShippedFile, ShippedJob
+from orchestrator.domain.plan.document import ShippedFile, ShippedInput, ShippedJob
 from orchestrator.domain.series import Series
 from orchestrator.services.bisect.candidates import read_candidates
 from orchestrator.services.bisect.sides import CellUnderTest, Sides, StepFolder
@@ -46,7 +46,7 @@ def cell() -> CellUnderTest:
         command=None,
         model=shipped(artifact.path),
         files=(),
-        inputs=(0.0, 1.0),
+        input=ShippedInput(0.0, 1.0),
         dataset=None,
         accuracy_metric=None,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.model import Artifact, Format
+from orchestrator.domain.model import Artifact, Format, ModelInput, ModelOutput
 from orchestrator.domain.sweep import Accuracy, MeasurePolicy, Order, Retries, Sweep
 from orchestrator.specs.model import MODEL_FILE, load_model
 from orchestrator.specs.reach import Reach
@@ -19,7 +19,12 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 @pytest.mark.parametrize("name", ["digits", "mobilenet"])
 def test_a_model_is_read_back(name: str, tmp_path: Path) -> None:
-    model = replace(load_model(REPOSITORY / "models" / name, verify=False), recipe=None)
+    model = replace(
+        load_model(REPOSITORY / "models" / name, verify=False),
+        recipe=None,
+        inputs={"mask": ModelInput((), "bool", 0.0, 1.0)},
+        output=ModelOutput((1, 10), "classes"),
+    )
     (tmp_path / MODEL_FILE).write_text(model_text(model), encoding="utf-8")
 
     found = load_model(tmp_path, verify=False)
