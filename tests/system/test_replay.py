@@ -207,7 +207,7 @@ def test_what_cannot_be_written_is_said(lab: Controller) -> None:
         (
             ("last", "-o", "new"),
             "error: a bundle has one cell, and 4 are named",
-            "--cell device=here,variant=fp32,runtime=exec/reads,threads=1",
+            "--cell 'device=here,variant=fp32,runtime=exec/reads,threads=1,note=",
         ),
         (("last", "--cell", "variant=int8", "-o", "new"), "error: a bundle has one cell, and 2 are named", "--cell"),
         (("last", "--cell", "variant=int9", "-o", "new"), "error: --cell matches no cell of the run", "known: here"),

@@ -183,7 +183,7 @@ def _condition_lines(use: ConditionUse) -> Iterator[str]:
             yield f"hint: {use.device} was busy with other work: end that, and measure again what is missing"
         if use.limits:
             off = ", ".join(f"{limit}: null" for limit in use.limits)
-            yield "hint: a sweep counts such trials too with this line, or with larger numbers than usual in it:"
+            yield "hint: this line in a sweep lets such trials count, and a number in place of null allows more:"
             yield f"  limits: {{{off}}}"
     if use.unjudged:
         reasons = ", ".join(f"{reading} ({reason})" for reading, reason in use.unjudged.items())
