@@ -12,10 +12,10 @@
     if (event.key === "/") {
       const filter = document.getElementById("filter");
       if (filter) { event.preventDefault(); filter.focus(); filter.select(); }
-    } else if (going && Date.now() - going < 1500 && places[event.key]) {
+    } else if (going && event.timeStamp - going < 1500 && places[event.key]) {
       location.assign(places[event.key]);
     }
-    going = event.key === "g" && !going ? Date.now() : 0;
+    going = event.key === "g" && !going ? event.timeStamp : 0;
   });
 
   // A click on a heading sorts the rows that are there; the order is part of the address.
