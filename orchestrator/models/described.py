@@ -85,21 +85,20 @@ def described(files: ModelFiles, folder: Path) -> str:
     Raise ConfigError for a file that is not what the ending says, or that random inputs cannot run.
     """
     lines: list[str] = []
-    chosen: Tensor | None = None
+    inputs: dict[str, str] = {}
     for variant, artifacts in files.files.items():
         precision: str | None = None
         body: list[str] = []
         for form, path in artifacts.items():
             interface, sha256 = _read(path, folder, form)
-            chosen = chosen or _random_input(interface, path)
+            for name, one in _declared(interface, path).items():
+                inputs.setdefault(name, one)
             precision = precision or interface.precision
             body += [*_comments(interface), f"      {form.value}:"]
             body += [f"        file: {json.dumps(path.name)}", f"        sha256: {sha256}"]
         lines += [f"  {word(variant)}:", f"    precision: {precision}", "    made: not described yet", "    artifacts:"]
         lines += body
-    assert chosen is not None  # `sort_files` is never asked for no files
-    shape = [max(1, size or 1) for size in chosen.shape or ()] or [1]
-    text = "\n".join([*_head(files.name), f"input: {{shape: {shape}, {_range_of(chosen)}}}", "", "variants:", *lines])
+    text = "\n".join([*_head(files.name), *_inputs(inputs), "", "variants:", *lines])
     if len(text) > BYTES_MAX:
         raise ConfigError(f"{files.paths[0]}: too many inputs and outputs for a model.yaml", hint=_BY_HAND)
     # What is written must load: a mistake here would be met by whoever runs the model.
@@ -137,11 +136,33 @@ def _read(path: Path, folder: Path, form: Format) -> tuple[Interface, str]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _random_input(interface: Interface, path: Path) -> Tensor:
-    for tensor in interface.inputs:
-        if tensor.dtype in get_args(Dtype):
-            return tensor
-    raise ConfigError(f"{path}: the model has no input that random numbers can fill", hint=_BY_HAND)
+def _declared(interface: Interface, path: Path) -> dict[str, str]:
+    """Return the declaration of each input that random numbers can fill, by name."""
+    found = {one.name: _declaration(one, path) for one in interface.inputs if one.dtype in get_args(Dtype)}
+    if not found:
+        raise ConfigError(f"{path}: the model has no input that random numbers can fill", hint=_BY_HAND)
+    return found
+
+
+def _declaration(tensor: Tensor, path: Path) -> str:
+    """Return an input in the words of model.yaml. A batch of open size is 1."""
+    sizes = [1 if place == 0 and size is None else size for place, size in enumerate(tensor.shape or ())]
+    # A guess would be timed in place of the model: 1x1 pixels are a thousand times faster than an image.
+    if tensor.shape is None or not all(sizes):
+        raise ConfigError(
+            f"{path}: input {quoted(tensor.name)} takes {_shape(tensor)}, and only a person knows the open sizes",
+            hint="write a model.yaml with the sizes that you use, as in `input: {shape: [1, 224, 224, 3], …}`",
+        )
+    return f"{{shape: {sizes}, dtype: {tensor.dtype}, low: 0.0, high: 1.0}}"
+
+
+def _inputs(declared: Mapping[str, str]) -> Iterator[str]:
+    first = next(iter(declared.values()))
+    yield f"input: {first}"
+    if any(one != first for one in declared.values()):
+        yield "inputs:"
+        # model.yaml holds text without control characters. An input with another name is held against `input`.
+        yield from (f"  {json.dumps(name)}: {one}" for name, one in declared.items() if name.isprintable() and name)
 
 
 def _head(name: str) -> Iterator[str]:
@@ -154,10 +175,6 @@ def _head(name: str) -> Iterator[str]:
     yield ""
     yield "# Every input of a file gets random numbers from low to high, in the file's own shape and type (see below)."
     yield "# Change low and high to what the model expects: -1 and 1, 0 and 255, or 0 and the size of a vocabulary."
-
-
-def _range_of(tensor: Tensor) -> str:
-    return f"dtype: {tensor.dtype}, low: 0.0, high: 1.0"
 
 
 def _comments(interface: Interface) -> Iterator[str]:

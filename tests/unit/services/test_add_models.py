@@ -78,14 +78,30 @@ def test_a_folder_without_a_description_is_not_filled_but_named(tmp_path: Path) 
 def test_every_input_of_a_model_of_several_stands_in_its_description(tmp_path: Path) -> None:
     pytest.importorskip("flatbuffers")
     (tmp_path / "sum.tflite").write_bytes(
-        sum_of([("a\n# b", (), FLOAT32), ("c", (-1, 4), FLOAT32)], ("d", (-1, 4), FLOAT32))
+        sum_of([("a\n# b", (), FLOAT32), ("größe", (-1, 4), FLOAT32)], ("d", (-1, 4), FLOAT32))
     )
     (written,) = add_models([tmp_path / "sum.tflite"], tmp_path / "models")
     text = written.path.read_text()
     assert (
-        "# takes 'a\\n# b': float32 []\n      # takes 'c': float32 [?, 4]\n      # gives 'd': float32 [?, 4]\n" in text
+        "# takes 'a\\n# b': float32 []\n      # takes 'größe': float32 [?, 4]\n      # gives 'd': float32 [?, 4]\n"
+        in text
     )
-    assert load_model(written.path.parent).input.shape == (1,)
+    model = load_model(written.path.parent)
+    assert model.input.shape == ()
+    assert {name: one.shape for name, one in model.inputs.items()} == {"größe": (1, 4)}
+
+
+@pytest.mark.parametrize("shape", [(1, -1, -1, 3), (-1, -1), (1, 0, 3)])
+def test_sizes_that_the_file_leaves_open_are_asked_for_and_never_guessed(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    """At 1x1 pixels an image model was timed a thousand times too fast."""
+    (tmp_path / "image.onnx").write_bytes(onnx_of([("image", shape, 1)], ("y", (1,), 1)))
+    with pytest.raises(ConfigError, match=r"image\.onnx: input 'image' takes \[.*only a person knows") as refused:
+        add_models([tmp_path / "image.onnx"], tmp_path / "models")
+    assert refused.value.hint is not None
+    assert "input: {shape: [1, 224, 224, 3]" in refused.value.hint
+    assert not list(tmp_path.glob("models/*"))
 
 
 @pytest.mark.parametrize("name", ["null.onnx", "1e3.onnx", "déjà vu.onnx", ".-.onnx.onnx", "a" * 90 + ".onnx"])
