@@ -74,6 +74,7 @@ class CellDetails:
     """Hold a cell of a run. `job` and `series` are the database's ids.
 
     `skipped` says why trials were skipped. `earlier` and `later` are the jobs of the series' neighbouring runs.
+    `limits` are the plan's limits of conditions, by key.
     """
 
     job: int
@@ -91,6 +92,7 @@ class CellDetails:
     skipped: str | None
     earlier: int | None
     later: int | None
+    limits: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What every database knows of one cell: every attempt, fit or not, and the samples behind a value."""
 
+from orchestrator.domain.plan.document import condition_limits
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import number
 from tests.contract.planned_runs import LATENCIES, Planned
@@ -25,6 +26,7 @@ def test_attempts_are_told_with_conditions_and_values_counted_or_not(store: Stor
         (second, 1, False),
     ]
     assert hot.invalid == ("too-hot",)
+    assert cell.limits == condition_limits(planned.plan.document)
     assert (failed.outcome, failed.failure, failed.metrics) == ("failed", "timeout: after 120 s", {})
     assert (good.outcome, good.failure, good.metrics["latency_ns"].samples) == ("ok", None, 300)
     assert good.before["temperature_c"] == 48.5

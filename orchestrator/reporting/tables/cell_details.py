@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,11 +10,13 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.text import Text
 
 from orchestrator.domain.cell_details import AttemptDetails
-from orchestrator.domain.cell_distribution import AttemptValue, CellInMetric, Histogram
-from orchestrator.domain.metric import Unit, metric_named
+from orchestrator.domain.cell_distribution import AttemptValue, Bin, CellInMetric, Histogram
+from orchestrator.domain.condition import breach_in_words
+from orchestrator.domain.metric import metric_named
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.tables.columns import Column, plain_table
+from orchestrator.reporting.tables.commands import CommandLines
 from orchestrator.reporting.text import ABSENT, clean
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -47,7 +49,7 @@ def _cell(cell: CellInMetric) -> Iterator[RenderableType]:
     coordinates = cell.details.cell
     yield Text(clean(f"{coordinates.device} · {coordinates.model} · {cell.details.label}"), style="bold cyan")
     yield Text(clean(f"{cell.metric} of run {coordinates.run}"))
-    yield plain_table(_COLUMNS, (_attempt(one, cell.unit) for one in cell.attempts))
+    yield _attempts(cell)
     yield Text()
     if cell.histogram is None:
         yield Text(clean(f"no distribution: {cell.unsampled}"), style="dim")
@@ -56,16 +58,23 @@ def _cell(cell: CellInMetric) -> Iterator[RenderableType]:
     if cell.commands:
         yield Text()
         yield Text("to measure the cell again, here or by a bundle on any controller:")
-    yield from map(_Command, cell.commands)
+    yield from map(CommandLines, cell.commands)
 
 
-def _attempt(found: AttemptValue, unit: Unit) -> tuple[Text | str | None, ...]:
-    one, summary = found.attempt, found.summary
+def _attempts(cell: CellInMetric) -> RenderableType:
+    """Return the attempts. A column without any value is left out, so that the others have the room."""
+    rows = [_attempt(one, cell) for one in cell.attempts]
+    kept = [place for place in range(len(_COLUMNS)) if any(row[place] not in (None, ABSENT) for row in rows)]
+    return plain_table([_COLUMNS[place] for place in kept], ([row[place] for place in kept] for row in rows))
+
+
+def _attempt(found: AttemptValue, cell: CellInMetric) -> tuple[Text | str | None, ...]:
+    one, summary, unit = found.attempt, found.summary, cell.unit
     name = "preflight" if one.kind == TrialKind.PREFLIGHT.value else f"{one.trial_index}"
     return (
         name if one.ordinal == 1 else f"{name}, again {one.ordinal - 1}",
         str(one.id),
-        _outcome(one),
+        _outcome(one, cell.details.limits),
         numbers.quantity(found.value, unit),
         None if summary is None or summary.samples is None else str(summary.samples),
         numbers.quantity(None if summary is None else summary.p90, unit),
@@ -77,9 +86,10 @@ def _attempt(found: AttemptValue, unit: Unit) -> tuple[Text | str | None, ...]:
     )
 
 
-def _outcome(one: AttemptDetails) -> Text:
+def _outcome(one: AttemptDetails, limits: Mapping[str, float]) -> Text:
     if one.invalid:
-        return Text(clean(f"invalid: {', '.join(one.invalid)}"), style="yellow")
+        words = ", ".join(breach_in_words(word, one.before, one.after, limits) for word in one.invalid)
+        return Text(clean(f"invalid: {words}"), style="yellow")
     if one.failure is not None:
         return Text(clean(one.failure), style="red")
     if one.outcome is None:
@@ -101,22 +111,6 @@ def _number(conditions: Mapping[str, Any], name: str, decimals: int) -> str:
     return f"{value:.{decimals}f}"
 
 
-class _Command:
-    """Render a command that can be copied: what is too long for the console goes on behind a backslash."""
-
-    def __init__(self, command: str) -> None:
-        self._words = [shlex.quote(clean(word)) for word in shlex.split(command)]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        line = "  "
-        for word in self._words:
-            if len(line) + len(word) + 3 > options.max_width and line.strip():
-                yield Text(f"{line} \\", no_wrap=True)
-                line = "     "
-            line += f" {word}" if line.strip() else word
-        yield Text(line)
-
-
 class _Bars:
     """Render a histogram as wide as the console: a bar for each bin, and a small one for each trial."""
 
@@ -130,26 +124,48 @@ class _Bars:
 def bars(found: Histogram, width: int) -> list[str]:
     """Return the lines of a histogram, none wider than `width` characters from about 50 on."""
     unit = metric_named(found.metric).unit
+    trials = "1 trial" if len(found.trials) == 1 else f"{len(found.trials)} trials"
+    lines = textwrap.wrap(
+        f"{found.count} samples of {found.metric} in {trials}. A bar counts the samples from the value on its left to "
+        "the value below:",
+        width,
+    )
     lows = [numbers.quantity(one.low, unit) for one in found.bins]
-    margin, counts = max(map(len, lows)), [str(one.count) for one in found.bins]
+    high = numbers.quantity(found.bins[-1].high, unit)
+    margin, counts = max(map(len, (*lows, high))), [str(one.count) for one in found.bins]
     room = max(width - margin - max(map(len, counts)) - 4, 10)
     most = max(one.count for one in found.bins)
-    lines = [f"{found.count} samples of {found.metric} in {len(found.trials)} trials, from … on"]
     for low, count, one in zip(lows, counts, found.bins, strict=True):
         lines.append(f"{low:>{margin}} ┤{_bar(one.count / most, room)} {count}")
-    high = numbers.quantity(found.bins[-1].high, unit)
+    far = " (the last bar takes all that lie far off)" if _is_wider(found.bins) else ""
+    lines += textwrap.wrap(f"{high:>{margin}} ┘ the largest sample{far}", width, subsequent_indent=" " * (margin + 3))
     quantiles = ", ".join(
         f"{name} {numbers.quantity(value, unit)}"
         for name, value in (("p50", found.p50), ("p90", found.p90), ("p99", found.p99))
         if value is not None
     )
-    lines.append(f"{high:>{margin}} ┘ {quantiles}")
+    return [*lines, *filter(None, [quantiles]), *_trials(found, width)]
+
+
+def _is_wider(bins: Sequence[Bin]) -> bool:
+    """Return whether the last bin is wider than the others."""
+    return len(bins) > 1 and bins[-1].high - bins[-1].low > 1.5 * (bins[0].high - bins[0].low)
+
+
+def _trials(found: Histogram, width: int) -> Iterator[str]:
+    """Yield the distribution of each trial. A single trial is the distribution of all."""
+    if len(found.trials) == 1:
+        return
+    yield from textwrap.wrap(
+        "Each trial alone, with the lowest values at the left: a column for each bar above, as high as the trial's "
+        "share of samples there:",
+        width,
+    )
     names = [f"trial {number}" for number in found.trials]
-    margin = max(margin, max(map(len, names)))
+    margin = max(map(len, names))
     for place, name in enumerate(names):
         own = [one.counts[place] for one in found.bins]
-        lines.append(f"{name:>{margin}} {''.join(_HEIGHTS[-(-8 * count // max(own))] for count in own)}")
-    return lines
+        yield f"{name:>{margin}} {''.join(_HEIGHTS[-(-8 * count // max(own))] for count in own)}"
 
 
 def _bar(share: float, room: int) -> str:

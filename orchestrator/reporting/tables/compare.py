@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
@@ -25,6 +25,7 @@ from orchestrator.domain.sweep import setting_text
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.tables.aligned import Line, aligned, excess_width, natural_widths, remarks
 from orchestrator.reporting.tables.columns import Column
+from orchestrator.reporting.tables.commands import CommandLines
 from orchestrator.reporting.text import ABSENT, clean, shown
 
 STYLES: Mapping[Verdict, str] = {
@@ -166,7 +167,7 @@ class _Layout:
         )
 
 
-def conclusions(comparison: Comparison) -> Iterator[Text | Padding]:
+def conclusions(comparison: Comparison) -> Iterator[RenderableType]:
     """Yield the lines below all rows: reasons of a gate, warnings, and settling commands."""
     if comparison.reasons:
         yield Text("Reasons to fail (--fail-on-regression):", style="bold red")
@@ -178,8 +179,7 @@ def conclusions(comparison: Comparison) -> Iterator[Text | Padding]:
         yield Text()
     if comparison.commands:
         yield Text(f"What would probably settle the inconclusive {comparison.metric.name}:", style="bold")
-        # Each on one line, whatever its length: a folded command cannot be copied.
-        yield from (Text(f"  {clean(command)}", no_wrap=True, overflow="ignore") for command in comparison.commands)
+        yield from map(CommandLines, comparison.commands)
         yield Text()
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from orchestrator.domain.night import LostDevice, NightCell, NightGroup, NightReport, NightVerdict
 from orchestrator.reporting.nights import words
 from orchestrator.reporting.nights.words import Section, Tone
+from orchestrator.reporting.tables.commands import CommandLines
 from orchestrator.reporting.text import clean, shown
 
 _STYLES: Mapping[Tone, str] = {Tone.BAD: "bold red", Tone.DOUBT: "yellow", Tone.GOOD: "green", Tone.CALM: ""}
@@ -64,7 +65,7 @@ def _group(group: NightGroup) -> Iterator[RenderableType]:
     if first.estimate is not None:
         yield _indented(shown(" · ".join(words.figures(first)), style="dim"), 4)
     if first.rerun and first.verdict is not NightVerdict.QUARANTINED:
-        yield _indented(Text.assemble(("rerun: ", "bold"), clean(first.rerun)), 4)
+        yield CommandLines(first.rerun, "rerun: ", indent=4)
 
 
 def _cell(cell: NightCell) -> Text:

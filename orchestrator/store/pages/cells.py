@@ -12,6 +12,7 @@ from device_worker.protocol.samples import CorruptSamples
 from orchestrator.domain.cell_details import AttemptDetails, CellDetails, PowerAccount, RunJob, Summary, TrialSamples
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.measurement import Cell
+from orchestrator.domain.plan.document import condition_limits
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.run import TrialState
 from orchestrator.store.schema import tables as t
@@ -56,6 +57,7 @@ class CellTable:
             skipped=next((row.skip_reason for row in trials if row.skip_reason), None),
             earlier=earlier,
             later=later,
+            limits={} if found.plan_document is None else condition_limits(found.plan_document),
         )
 
     def job_of_attempt(self, attempt: int) -> int | None:
@@ -182,6 +184,7 @@ _JOB = (
         t.job.c.series_id,
         t.job.c.run_device_id,
         t.run_device.c.run_id,
+        t.run_device.c.plan_document,
         t.device.c.name.label("device"),
         t.model.c.name.label("model"),
         t.model_variant.c.name.label("variant"),

@@ -1,5 +1,7 @@
+import pytest
+
 from device_worker.sensing.conditions.table import CONDITIONS
-from orchestrator.domain.condition import BUSY_WORDS, LIMITS, ConditionUse
+from orchestrator.domain.condition import BUSY_WORDS, LIMITS, ConditionUse, breach_in_words
 
 
 def test_the_words_of_other_work_are_words_of_the_worker() -> None:
@@ -14,3 +16,32 @@ def test_heat_alone_is_no_other_work() -> None:
 def test_the_limits_are_those_of_the_worker() -> None:
     assert {kind.invalid: kind.limit for kind in CONDITIONS if kind.limit is not None} == LIMITS
     assert ConditionUse("pi-03", 2, {"throttled": 1, "other-load": 1}).limits == ("other_load_max_percent",)
+
+
+PLANNED = {"cpu_pressure_max_percent": 25.0, "temperature_c_max": 70.0}
+
+
+def test_each_word_with_a_limit_is_one_of_the_worker() -> None:
+    for condition in CONDITIONS:
+        limits = {} if condition.limit is None else {condition.limit: 5.0}
+        words = breach_in_words(condition.invalid, {}, {condition.reading: 9.0}, limits)
+        assert (words == condition.invalid) is (condition.limit is None)
+
+
+@pytest.mark.parametrize(
+    ("word", "before", "after", "expected"),
+    [
+        ("cpu-pressure", {}, {"cpu_pressure_percent": 96.04}, "cpu-pressure 96 % > 25 %"),
+        ("cpu-pressure", {}, {"cpu_pressure_percent": 25.004}, "cpu-pressure 25.004 % > 25 %"),
+        # The time before a trial is no part of the trial, and heat before a trial is.
+        ("cpu-pressure", {"cpu_pressure_percent": 96.0}, {"cpu_pressure_percent": 3.0}, "cpu-pressure"),
+        ("too-hot", {"temperature_c": 81.5}, {"temperature_c": 60.0}, "too-hot 81.5 °C > 70 °C"),
+        ("too-hot", {}, {"temperature_c": "hot"}, "too-hot"),
+        ("other-load", {}, {"other_load_percent": 40.0}, "other-load"),
+        ("cpu-pressure-unknown", {}, {}, "cpu-pressure-unknown"),
+    ],
+)
+def test_a_breach_says_reading_and_limit_where_both_are_on_record(
+    word: str, before: dict[str, object], after: dict[str, object], expected: str
+) -> None:
+    assert breach_in_words(word, before, after, PLANNED) == expected

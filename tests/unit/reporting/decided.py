@@ -195,6 +195,7 @@ _DETAILS = CellDetails(
     skipped=None,
     earlier=None,
     later=None,
+    limits={"temperature_c_max": 50.0, "cpu_pressure_max_percent": 25.0},
 )
 CELL = CellInMetric(
     _DETAILS,
@@ -218,4 +219,19 @@ UNSAMPLED = replace(
     histogram=None,
     unsampled="no trial counts",
     commands=(),
+)
+
+_PRESSED = replace(
+    _attempt(1, 1, ("cpu-pressure",)),
+    before={"cpu_pressure_percent": 3.0},
+    after={"cpu_pressure_percent": 96.04, "load_1m": 7.5, "cpu_mhz": 2400.0},
+    metrics={},
+)
+_BROKEN = "benchfleet runs resume 20240601-k3f9 --trials +1 --cells 'device=pi-03,variant=int8,runtime=exec/program'"
+PRESSED = replace(
+    UNSAMPLED,
+    details=replace(
+        _DETAILS, label="int8 · exec/program", attempts=(_PRESSED, replace(_PRESSED, id=12, ordinal=2, trial_index=1))
+    ),
+    commands=(_BROKEN,),
 )

@@ -95,6 +95,10 @@ def test_on_a_terminal_only_styles_are_escape_sequences(name: str) -> None:
     assert not re.search(r"\x1b(?!\[[0-9;]*m)", text)
 
 
+def test_attempts_beyond_a_limit_say_how_far_in_eighty_columns() -> None:
+    assert drawn(cells_view((decided.PRESSED,)), 80) == (GOLDEN / "cell-invalid.txt").read_text()
+
+
 def test_a_wide_console_shows_sizes_as_ratios_too() -> None:
     assert "6.91 kB ×0.337" in drawn(REPORTS["compare"], 120)
 
