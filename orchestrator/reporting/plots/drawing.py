@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from orchestrator.domain.errors import ConfigError
@@ -16,7 +17,10 @@ FORMATS = ("svg", "png")
 _WIDTH, _ROW, _LABEL_MAX = 9.0, 0.28, 70
 _NAMED_MAX, _ROWS_MAX = 40, 600
 """So many spots have a name: a front of more cannot be read in a picture."""
+_AROUND = timedelta(hours=12)
 _RULES: Any = {
+    # A machine's own file of settings may name another zone.
+    "timezone": "UTC",
     # Words of a device are words: a pair of $ is no formula.
     "text.parse_math": False,
     # Text stays text, which can be searched, and equal figures are equal bytes.
@@ -101,7 +105,14 @@ def _lines(axes: Any, figure: LinesFigure) -> None:
             axes.axvline(at, color=colour, linestyle=":", linewidth=1)
         if line.baseline is not None:
             axes.axhline(line.baseline, color=colour, linestyle="--", linewidth=0.8)
+    moments = {one.at for line in figure.lines for one in line.moments}
+    if len(moments) == 1:
+        # A single date would have years around it.
+        (at,) = moments
+        axes.set_xlim(at - _AROUND, at + _AROUND)
     axes.yaxis.set_major_formatter(_ticks(figure.unit))
+    axes.set_title(_short(figure.title), loc="left")
+    axes.set_xlabel("begin of the run (UTC)")
     axes.set_ylabel(f"{clean(figure.metric)}, 95 % interval")
     axes.tick_params(axis="x", rotation=30)
     axes.legend(fontsize=7, loc="best")

@@ -25,7 +25,7 @@ _COLUMNS = (
     Column("state"),
     Column("devices", right=True),
     Column("trials", right=True),
-    Column("began"),
+    Column("began", spare=2),  # most runs are named after the time
     Column("took", right=True, spare=True),
 )
 

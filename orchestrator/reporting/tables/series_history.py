@@ -96,7 +96,8 @@ def history_view(histories: Sequence[SeriesHistory]) -> RenderableType:
 def _series(history: SeriesHistory) -> Iterator[RenderableType]:
     yield Text(clean(f"{history.metric} · {history.series.label}"), style="bold cyan")
     yield Text(clean(f"series {history.series.id}, {_extent(history)}"))
-    yield _Drawing(history)
+    if sum(point.value is not None for point in history.points) > 1:
+        yield _Drawing(history)
     marks = marked(history)
     signs = {sign for sign, _, _ in marks}
     if signs:

@@ -8,7 +8,12 @@ from orchestrator.domain.written_file import WrittenFile
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.tables.columns import Column, PlainTable, plain_table
 
-_COLUMNS = (Column("written", fold=True), Column("format"), Column("size", right=True), Column("rows", right=True))
+_COLUMNS = (
+    Column("written", fold=True),
+    Column("format", spare=1),  # the name says as much
+    Column("size", right=True, spare=2),
+    Column("rows", right=True, spare=2),
+)
 
 
 def written_table(files: Sequence[WrittenFile]) -> PlainTable:

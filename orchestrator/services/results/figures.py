@@ -36,7 +36,8 @@ def history_figure(request: HistoryRequest, wiring: HasRecords) -> LinesFigure:
     """Return series over time. Raise the errors of `series_over_time`."""
     found = series_over_time(request, wiring)
     lines = tuple(_line(one) for one in found)
-    return LinesFigure(f"{len(found)} series" if len(found) > 1 else "", found[0].metric, found[0].unit, lines)
+    title = f"{len(found)} series over time" if len(found) > 1 else f"{found[0].series.label} over time"
+    return LinesFigure(title, found[0].metric, found[0].unit, lines)
 
 
 def _line(history: SeriesHistory) -> Line:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,7 +12,7 @@ import pytest
 
 from orchestrator.bootstrap import Wiring
 from orchestrator.domain.errors import ExitCode
-from orchestrator.domain.figure import Interval, IntervalsFigure
+from orchestrator.domain.figure import Interval, IntervalsFigure, Line, LinesFigure, Moment
 from orchestrator.domain.metric import Unit
 from orchestrator.reporting.plots.drawing import drawn
 from orchestrator.services.results.figures import intervals_figure, pareto_figure
@@ -60,6 +62,16 @@ def test_a_figure_has_the_values_of_the_tables(lab: Path) -> None:
         ("fp16", True),
         ("int8", True),
     ]
+
+
+def test_a_series_of_one_run_has_hours_around_the_run_and_a_title() -> None:
+    moment = Moment(datetime(2026, 11, 30, 9, 15, tzinfo=UTC), 1e6, 9e5, 2e6)
+    figure = LinesFigure("int8 over time", "latency_ns", Unit.NANOSECONDS, (Line("int8", (moment,), (), None),))
+    words = [text.strip() for text in ElementTree.fromstring(drawn(figure, "svg")).itertext()]
+    assert "int8 over time" in words
+    hours = [word for word in words if re.fullmatch(r"\d\d-\d\d \d\d", word)]
+    assert {hour[:5] for hour in hours} == {"11-30"}
+    assert not [word for word in words if re.fullmatch(r"\d{4}(-\d\d)?", word)], "no years and months"
 
 
 def test_words_of_a_device_are_words_and_equal_figures_equal_bytes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from orchestrator.domain.errors import ConfigError, Unreachable
 from orchestrator.domain.health import judge_health
 from orchestrator.domain.measurement import Cell, CellResult
 from orchestrator.domain.run_details import RunDetails
+from orchestrator.domain.written_file import WrittenFile
 from orchestrator.reporting.tables.bisection import bisection_view
 from orchestrator.reporting.tables.cell_details import cells_view
 from orchestrator.reporting.tables.cleaning import clean_report
@@ -27,6 +29,7 @@ from orchestrator.reporting.tables.run_difference import difference_view
 from orchestrator.reporting.tables.run_list import run_table
 from orchestrator.reporting.tables.runs import comparison_to_try, run_report
 from orchestrator.reporting.tables.series_history import history_view
+from orchestrator.reporting.tables.written_files import written_table
 from tests.unit.reporting import decided, samples
 from tests.unit.reporting.rendering import drawn
 
@@ -97,6 +100,18 @@ def test_on_a_terminal_only_styles_are_escape_sequences(name: str) -> None:
 
 def test_attempts_beyond_a_limit_say_how_far_in_eighty_columns() -> None:
     assert drawn(cells_view((decided.PRESSED,)), 80) == (GOLDEN / "cell-invalid.txt").read_text()
+
+
+def test_names_of_sweeps_are_whole_in_eighty_columns_beside_the_long_names_of_a_nights_runs() -> None:
+    night = [replace(samples.SUMMARIES[1], run=f"20240601-220001-1a2b3c4{number}") for number in (1, 2)]
+    runs = [replace(one, sweep="quickstart", model="digits-tiny") for one in night]
+    assert drawn(run_table(runs), 80) == (GOLDEN / "runs-night.txt").read_text()
+
+
+def test_paths_of_written_files_are_whole_in_eighty_columns() -> None:
+    folder = Path("labx/measurements/run=20240601-k3f9/device=pi-03")
+    files = [WrittenFile(folder / "measurements.parquet", "parquet", 20_512, 14_400)]
+    assert drawn(written_table(files), 80) == f"written{' ' * 67}size\n{folder}/measurements.parquet  20.5 kB\n"
 
 
 def test_a_wide_console_shows_sizes_as_ratios_too() -> None:
