@@ -51,6 +51,8 @@ class NightVerdict(StrEnum):
 
 REGRESSED = frozenset((NightVerdict.CONFIRMED, NightVerdict.MISSING, NightVerdict.DOES_NOT_LOAD))
 """The verdicts on cells that got worse."""
+NO_BASELINE = "no baseline to compare with"
+"""The reason why the accuracies of a first night are not judged."""
 
 
 class Basis(StrEnum):

@@ -149,7 +149,8 @@ def headline(report: RunReport) -> str:
         trials.update(one.trials)
     measured, planned = trials[TrialState.MEASURED], sum(trials.values())
     lost = sum(one.error is not None for one in devices)
-    words = f"{report.details.record.state.value}: {measured} of {planned} trials on {len(devices)} devices"
+    number = "1 device" if len(devices) == 1 else f"{len(devices)} devices"
+    words = f"{report.details.record.state.value}: {measured} of {planned} trials on {number}"
     return f"{words}, {lost} with an error" if lost else words
 
 

@@ -19,7 +19,7 @@ from orchestrator.domain.comparison import (
     Side,
     Verdict,
 )
-from orchestrator.domain.metric import Direction
+from orchestrator.domain.metric import SIZE_METRIC, Direction, is_accuracy
 from orchestrator.domain.policy import TRIALS_MAX
 from orchestrator.domain.sweep import setting_text
 from orchestrator.reporting.tables import numbers
@@ -132,13 +132,15 @@ class _Layout:
 
     def columns(self, comparison: Comparison) -> list[Column]:
         ratio = [Column("ratio")] if self.stacked else [Column("ratio"), Column("verdict")]
+        name = comparison.metric.name.partition("_")[0]
+        # A metric that is compared has its column already.
+        beside = (Column("size", right=not self.size_ratio), Column("accuracy", right=True))
         return [
             Column(clean(comparison.by), fold=True),
             Column("n", right=True),
-            Column(comparison.metric.name.partition("_")[0], right=True),
+            Column(name, right=True),
             *ratio,
-            Column("size", right=not self.size_ratio),
-            Column("accuracy", right=True),
+            *(column for column in beside if column.heading != name),
             Column("outputs", fold=True),
         ]
 
@@ -161,8 +163,8 @@ class _Layout:
             Text(str(side.trials)),
             Text(numbers.quantity(side.value, comparison.metric.unit)),
             *judged,
-            Text(size),
-            Text(_accuracy(side, row)),
+            *([Text(size)] if comparison.metric.name != SIZE_METRIC else []),
+            *([Text(_accuracy(side, row))] if not is_accuracy(comparison.metric.name) else []),
             _outputs(row.outputs) if row is not None else Text(),
         )
 

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from orchestrator.domain.night import LostDevice, NightCell, NightGroup, NightReport, NightVerdict
+from orchestrator.domain.night import NO_BASELINE, LostDevice, NightCell, NightGroup, NightReport, NightVerdict
 from orchestrator.reporting.nights import words
 from orchestrator.reporting.nights.words import Section, Tone
 from orchestrator.reporting.tables.commands import CommandLines
@@ -48,8 +48,17 @@ def _heading(wording: words.Wording, count: int) -> Text:
 
 def _section(section: Section) -> Iterator[RenderableType]:
     yield _heading(section.wording, section.cells)
+    first: dict[tuple[str, str], list[NightCell]] = {}
     for group in section.groups:
-        yield from _group(group)
+        if group.first.reason == NO_BASELINE:
+            first.setdefault((group.first.cell.device, group.first.metric), []).extend(group.cells)
+        else:
+            yield from _group(group)
+    # Of a first night every cell is without a baseline: the names say nothing.
+    for cells in first.values():
+        group = NightGroup(tuple(cells))
+        line = Text.assemble((clean(group.first.cell.device), "bold cyan"), " · ", clean(words.group_line(group)))
+        yield _indented(line.append(f": {NO_BASELINE}"))
 
 
 def _group(group: NightGroup) -> Iterator[RenderableType]:

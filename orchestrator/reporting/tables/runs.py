@@ -102,9 +102,11 @@ def run_report(details: RunDetails) -> RenderableType:
             names = ", ".join(map(clean, shared))
             parts.append(Text(f"measured on a machine that others could use (exclusive: false): {names}"))
     parts += [Text(clean(line)) for use in details.conditions for line in _condition_lines(use)]
-    if details.power:
+    measured = [use for use in details.power if use.source is not None]
+    if measured:
         heading = Text("how power was measured", style="bold cyan")
-        parts += [Text(), heading, plain_table(_POWER_COLUMNS, [_power_row(use) for use in details.power])]
+        parts += [Text(), heading, plain_table(_POWER_COLUMNS, map(_power_row, measured))]
+    parts += [Text(clean(line)) for line in dict.fromkeys(map(_no_power, details.power)) if line is not None]
     if details.excluded:
         rows = ((cell.device, cell.label, cell.reason) for cell in details.excluded)
         parts += [Text(), Text("cells that were not planned", style="bold cyan"), plain_table(_EXCLUDED_COLUMNS, rows)]
@@ -188,6 +190,11 @@ def _condition_lines(use: ConditionUse) -> Iterator[str]:
     if use.unjudged:
         reasons = ", ".join(f"{reading} ({reason})" for reading, reason in use.unjudged.items())
         yield f"{use.device}: nothing could judge {reasons}"
+
+
+def _no_power(use: PowerUse) -> str | None:
+    """Return the line for a device that measured no power. A device without power and reason has none."""
+    return f"no power of {use.device}: {use.reason}" if use.source is None and use.reason else None
 
 
 def _power_row(use: PowerUse) -> tuple[str | None, ...]:

@@ -10,6 +10,7 @@ from orchestrator.domain.night import REGRESSED, NightVerdict
 from orchestrator.services.nights.values import TonightCell
 
 V = NightVerdict
+DISTURBED = "every trial was disturbed"
 SAME_BYTES = "identical bytes: this points at the device, not the build"
 
 
@@ -61,7 +62,7 @@ def _without_value(subject: Subject, result: CellResult) -> Finding:
     if result.missing:
         return Finding(V.INCONCLUSIVE, "its trials have not run", undecided=True)
     if result.invalid:
-        return Finding(V.INCONCLUSIVE, "every trial was disturbed", undecided=True)
+        return Finding(V.INCONCLUSIVE, DISTURBED, undecided=True)
     if result.trial_values:
         # A metric that is 0 at times has no verdict on any night, and a baseline with a ratio had one.
         had = subject.baseline is not None and bool(subject.baseline.trials)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from orchestrator.analysis.nights.subjects import Finding, OpenRegression, Subject
 from orchestrator.domain.gate import GateTerms
 from orchestrator.domain.measurement import CellResult
-from orchestrator.domain.night import Basis, NightEstimate, NightVerdict
+from orchestrator.domain.night import NO_BASELINE, Basis, NightEstimate, NightVerdict
 
 _ROUNDING = 1e-9  # a drop of exactly the largest one passes, however the two shares were rounded
 
@@ -17,7 +17,7 @@ def judge_accuracy(subject: Subject, base: CellResult | None, tonight: CellResul
     """Return the conclusion on a cell's accuracy, or None for a cell without any accuracy."""
     had = None if base is None else base.accuracy
     if had is None or base is None:
-        return None if tonight.accuracy is None else Finding(NightVerdict.INCONCLUSIVE, "no baseline to compare with")
+        return None if tonight.accuracy is None else Finding(NightVerdict.INCONCLUSIVE, NO_BASELINE)
     if tonight.accuracy is None or tonight.accuracy_metric != base.accuracy_metric:
         words = f"{base.accuracy_metric} is missing, and the baseline has {had:.4g}"
         opened = subject.opened

@@ -16,6 +16,7 @@ from orchestrator.domain.night_record import NightRecord
 from orchestrator.domain.nightly import Nightly
 from orchestrator.services.nights.candidate import fix, is_rebuilt, refuse_changed
 from orchestrator.services.nights.contents import PlannedCells
+from orchestrator.services.nights.disturbance import disturbances
 from orchestrator.services.nights.folder import NightFolder, stem_of
 from orchestrator.services.nights.history import Past, read_past
 from orchestrator.services.nights.measure import Runner
@@ -83,7 +84,8 @@ def run_night(
         runner = Runner(record, wiring, shows, request.waits, says)
         planned, values = PlannedCells(wiring.store, {}), RunValues(wiring.store)
         night = Night(record, nightly, devices, fixed, folder, runner, wiring, past, planned, values)
-        report = replace(judge(night), notes=notes)
+        report = judge(night)
+        report = replace(report, notes=(*notes, *disturbances(report, wiring.store.conditions)))
         assert report.exit_code is not None
         remember(record, stem, folder)
         wiring.store.nights.end_night(record.id, report.exit_code, to_document(report))

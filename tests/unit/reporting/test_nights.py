@@ -17,7 +17,7 @@ import junitparser
 import pytest
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.night import LostDevice, NightCell, NightReport, NightStage, NightVerdict
+from orchestrator.domain.night import NO_BASELINE, LostDevice, NightCell, NightReport, NightStage, NightVerdict
 from orchestrator.reporting.formats import FORMATS
 from orchestrator.reporting.nights.digest import digest
 from orchestrator.reporting.nights.files import refuse_unwritable, write_night
@@ -136,6 +136,16 @@ def test_csv_has_a_row_for_each_cell_and_json_every_figure() -> None:
 
 def test_a_night_is_drawn_as_its_golden_file_shows() -> None:
     assert drawn(night_table(nights.REPORT), 80) == (GOLDEN / "night.txt").read_text(encoding="utf-8")
+
+
+def test_cells_without_a_baseline_are_a_line_with_their_number() -> None:
+    cells = tuple(
+        nights.cell(NightVerdict.INCONCLUSIVE, f"v{number}", metric="accuracy_top1", reason=NO_BASELINE)
+        for number in range(24)
+    )
+    text = drawn(night_table(dataclasses.replace(nights.REPORT, cells=cells, lost=())), 100)
+    assert "  pi-03 · 24 cells were not judged, accuracy_top1: no baseline to compare with\n" in text
+    assert "v7" not in text
 
 
 @pytest.mark.parametrize("width", [60, 80, 160])

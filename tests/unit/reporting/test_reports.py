@@ -14,6 +14,7 @@ from orchestrator.domain.device import Limits
 from orchestrator.domain.errors import ConfigError, Unreachable
 from orchestrator.domain.health import judge_health
 from orchestrator.domain.measurement import Cell, CellResult
+from orchestrator.domain.metric import METRICS
 from orchestrator.domain.run_details import RunDetails
 from orchestrator.domain.written_file import WrittenFile
 from orchestrator.reporting.tables.bisection import bisection_view
@@ -112,6 +113,19 @@ def test_paths_of_written_files_are_whole_in_eighty_columns() -> None:
     folder = Path("labx/measurements/run=20240601-k3f9/device=pi-03")
     files = [WrittenFile(folder / "measurements.parquet", "parquet", 20_512, 14_400)]
     assert drawn(written_table(files), 80) == f"written{' ' * 67}size\n{folder}/measurements.parquet  20.5 kB\n"
+
+
+def test_a_size_that_is_compared_has_one_column() -> None:
+    size = next(part for part in samples.IN_METRICS.in_each_metric())
+    view = CompareView(replace(size, metric=METRICS["size_bytes"]))
+    (head,) = (line for line in drawn(view, 120).splitlines() if line.startswith("variant "))
+    assert head.split() == ["variant", "n", "size", "ratio", "verdict", "accuracy", "outputs"]
+
+
+def test_a_device_that_measures_no_power_is_a_line_with_the_reason() -> None:
+    text = drawn(run_report(RunDetails(samples.RUN, (), (), power=samples.POWER[2:])))
+    assert "how power was measured" not in text
+    assert "no power of desk: rapl: this user may not read it" in text
 
 
 def test_a_wide_console_shows_sizes_as_ratios_too() -> None:
