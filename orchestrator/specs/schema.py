@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
@@ -70,13 +70,19 @@ def load_section(path: Path, schema: type[SectionT]) -> tuple[SectionT, Document
     return check_section(document, schema), document
 
 
-def check_section(document: Document, schema: type[SectionT]) -> SectionT:
-    """Return a document's data as values of the schema. Raise a single ConfigError with all complaints."""
+def check_section(
+    document: Document, schema: type[SectionT], further: Callable[[], Iterable[Complaint]] = tuple
+) -> SectionT:
+    """Return a document's data as values of the schema. Raise a single ConfigError with all complaints.
+
+    `further` finds what else is wrong with data that the schema refuses.
+    """
     try:
         return schema.model_validate(document.data)
     except ValidationError as error:
         complaints = [_translate(dict(detail), document, schema) for detail in error.errors(include_url=False)]
-        raise refuse(document, complaints) from None
+        told = {one.place for one in complaints}
+        raise refuse(document, [*complaints, *(one for one in further() if one.place not in told)]) from None
 
 
 def refuse(document: Document, complaints: Sequence[Complaint]) -> ConfigError:

@@ -19,7 +19,7 @@ from orchestrator.specs.paths import expanded, is_file, resolved
 from orchestrator.specs.reach import OWN_FOLDER, Reach
 from orchestrator.specs.runtime import parse_runtime
 from orchestrator.specs.schema import Complaint, check_section, refuse
-from orchestrator.specs.sweep_checks import contradictions
+from orchestrator.specs.sweep_checks import contradictions, unknown_variants
 from orchestrator.specs.sweep_schema import ExecEntry, ExecSection, MeasureSection, SweepSection
 
 
@@ -78,7 +78,7 @@ def _is_written_at(path: Path, text: str) -> bool:
 
 
 def _resolve(document: Document, path: Path, verify: bool, ground: _Ground) -> SweepFile:
-    section = check_section(document, SweepSection)
+    section = check_section(document, SweepSection, lambda: _unknown_variants(document, path, ground))
     found = _find_model(section.model, path.parent, document)
     if wrong := ground.reach.objection_to_model(found, ground.own):
         raise refuse(document, [Complaint(("model",), *wrong)])
@@ -88,6 +88,21 @@ def _resolve(document: Document, path: Path, verify: bool, ground: _Ground) -> S
     if complaints:
         raise refuse(document, complaints)
     return SweepFile(_sweep(section, runtimes, model.directory, path), model, document.text)
+
+
+def _unknown_variants(document: Document, path: Path, ground: _Ground) -> Iterator[Complaint]:
+    """Yield a complaint for each unknown variant of a sweep with other mistakes, if the sweep names a sound model."""
+    data = document.data
+    reference, names = (data.get("model"), data.get("variants")) if isinstance(data, dict) else (None, None)
+    if not isinstance(reference, str) or not isinstance(names, list):
+        return
+    try:
+        found = _find_model(reference, path.parent, document)
+        model = None if ground.reach.objection_to_model(found, ground.own) else load_model(found, verify=False)
+    except ConfigError:  # told once the sweep's own mistakes are mended
+        return
+    if model is not None:
+        yield from unknown_variants(names, model)
 
 
 def _find_model(reference: str, folder: Path, document: Document) -> Path:

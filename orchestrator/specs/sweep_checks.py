@@ -45,14 +45,19 @@ def _doubles(place: Place, values: Iterable[str]) -> Iterator[Complaint]:
 
 
 def _unknown_to_model(section: SweepSection, model: Model) -> Iterator[Complaint]:
-    for index, name in enumerate(section.variants):
-        if name not in model.variants:
-            message = f"model {quoted(model.name)} has no variant {quoted(name)}"
-            yield Complaint(("variants", index), message, did_you_mean(name, model.variants))
+    yield from unknown_variants(section.variants, model)
     if section.accuracy and section.accuracy.dataset not in model.datasets:
         name = section.accuracy.dataset
         message = f"model {quoted(model.name)} has no dataset {quoted(name)}"
         yield Complaint(("accuracy", "dataset"), message, did_you_mean(name, model.datasets))
+
+
+def unknown_variants(names: Sequence[object], model: Model) -> Iterator[Complaint]:
+    """Yield a complaint for each name that is no variant of the model. What is no text is no name."""
+    for index, name in enumerate(names):
+        if isinstance(name, str) and name not in model.variants:
+            message = f"model {quoted(model.name)} has no variant {quoted(name)}"
+            yield Complaint(("variants", index), message, did_you_mean(name, model.variants))
 
 
 def _wrong_settings(section: SweepSection, runtimes: Sequence[RuntimeSpec]) -> Iterator[Complaint]:

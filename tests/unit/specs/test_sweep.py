@@ -158,6 +158,15 @@ def test_every_complaint_of_a_file_is_told_in_the_order_of_its_lines(lab: Path) 
     assert caught.value.hint is None
 
 
+def test_an_unknown_variant_is_told_beside_a_misspelt_key(lab: Path) -> None:
+    text = LEAST.format(model="models/tiny").replace("[fp32]", "[fp23, 7]") + "trails: 5\n"
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(write(lab, text))
+    told = caught.value.message
+    assert "model 'tiny' has no variant 'fp23' (did you mean 'fp32'?)" in told
+    assert "unknown key 'trails' (did you mean 'trials'?)" in told
+
+
 MEGABYTE = "a" * 1_000_000
 
 
