@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class DrawnTrial:
     """Hold the samples of a trial: each `step`-th of `samples` samples, each the mean of `batch` calls.
 
-    `quantiles` are the values at equal shares from 0 to 1. `counts` are by bin, and `above` lies beyond the last bin.
+    `quantiles` are the values at equal shares from 0 to 1. `counts` are by bin.
     """
 
     attempt: int
@@ -20,12 +20,14 @@ class DrawnTrial:
     values: tuple[int, ...]
     quantiles: tuple[float, ...]
     counts: tuple[int, ...]
-    above: int
 
 
 @dataclass(frozen=True, slots=True)
 class CellSamples:
-    """Hold the samples of a cell's counted trials in a metric. `edges` are those of the bins, one more than bins."""
+    """Hold the samples of a cell's counted trials in a metric.
+
+    `edges` are those of the bins, one more than bins. The last bin is wider: it has the rest.
+    """
 
     job: int
     metric: str

@@ -50,6 +50,12 @@ class ConfigError(OrchestratorError):
     exit_code = ExitCode.USAGE
 
 
+class NothingToCompare(ConfigError):
+    """The question is well put, and the runs at hand hold no answer: a page says so instead of failing."""
+
+    code = "NothingToCompare"
+
+
 class IncompleteError(OrchestratorError):
     """Some trials have no result."""
 

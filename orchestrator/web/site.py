@@ -24,6 +24,7 @@ from orchestrator.services.pages.base import PageReader, PageWiring
 from orchestrator.services.pages.comparing import Comparisons
 from orchestrator.services.pages.watching import Watches
 from orchestrator.web.access import Access
+from orchestrator.web.readings import change, fact, reading
 
 FOLDER = Path(__file__).parent
 NAVIGATION = (
@@ -130,6 +131,9 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "signed": numbers.signed,
     "quantity": _quantity,
     "cell": _cell,
+    "reading": reading,
+    "change": change,
+    "fact": fact,
     "known": lambda value: "–" if value is None or value == "" else value,
     "settings": lambda settings: " · ".join(setting_texts(sorted(settings.items()))),
 }

@@ -158,7 +158,6 @@ _DRAWN = View[DrawnTrial](
         Key("values", ListOf(INTEGER), "Samples in their order, in the metric's unit.", lambda one: one.values),
         Key("quantiles", ListOf(NUMBER), "The values at equal shares from 0 to 1.", lambda one: one.quantiles),
         Key("counts", ListOf(INTEGER), "How many samples are in each bin.", lambda one: one.counts),
-        Key("above", INTEGER, "How many lie beyond the last bin.", lambda one: one.above),
     ),
 )
 _SAMPLES = View[CellSamples](
@@ -167,7 +166,12 @@ _SAMPLES = View[CellSamples](
     (
         Key("job", INTEGER, "The cell's id.", lambda one: one.job),
         Key("metric", TEXT, "The metric.", lambda one: one.metric),
-        Key("edges", ListOf(NUMBER), "The edges of the bins, one more than bins.", lambda one: one.edges),
+        Key(
+            "edges",
+            ListOf(NUMBER),
+            "The edges of the bins, one more than bins. The last bin is wider: it has the rest.",
+            lambda one: one.edges,
+        ),
         Key("trials", ListOf(_DRAWN), "The counted trials.", lambda one: one.trials),
     ),
 )

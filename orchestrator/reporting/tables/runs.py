@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from orchestrator.domain.condition import ConditionUse
 from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.metric import Unit, metric_named
 from orchestrator.domain.power import PowerUse
@@ -26,6 +25,7 @@ from orchestrator.domain.run_details import RunDetails
 from orchestrator.domain.sweep import setting_text, setting_texts
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.tables.columns import Column, plain_table
+from orchestrator.reporting.tables.conditions import condition_lines
 from orchestrator.reporting.tables.run_list import RUN_STYLES, took
 from orchestrator.reporting.text import clean, shown
 
@@ -101,7 +101,7 @@ def run_report(details: RunDetails) -> RenderableType:
         if shared:
             names = ", ".join(map(clean, shared))
             parts.append(Text(f"measured on a machine that others could use (exclusive: false): {names}"))
-    parts += [Text(clean(line)) for use in details.conditions for line in _condition_lines(use)]
+    parts += [Text(clean(line)) for use in details.conditions for line in condition_lines(use)]
     measured = [use for use in details.power if use.source is not None]
     if measured:
         heading = Text("how power was measured", style="bold cyan")
@@ -174,22 +174,6 @@ def _job_row(result: CellResult) -> tuple[str | None, ...]:
         numbers.size(result.size_bytes),
         None if result.accuracy is None else f"{result.accuracy:.3f}",
     )
-
-
-def _condition_lines(use: ConditionUse) -> Iterator[str]:
-    if use.invalid:
-        words = ", ".join(f"{count} {word}" for word, count in use.breaches.items())
-        verb, number = ("does", "attempt") if use.invalid == 1 else ("do", "attempts")
-        yield f"{use.device}: {use.invalid} {number} broke a condition and {verb} not count ({words})"
-        if use.was_busy:
-            yield f"hint: {use.device} was busy with other work: end that, and measure again what is missing"
-        if use.limits:
-            off = ", ".join(f"{limit}: null" for limit in use.limits)
-            yield "hint: this line in a sweep lets such trials count, and a number in place of null allows more:"
-            yield f"  limits: {{{off}}}"
-    if use.unjudged:
-        reasons = ", ".join(f"{reading} ({reason})" for reading, reason in use.unjudged.items())
-        yield f"{use.device}: nothing could judge {reasons}"
 
 
 def _no_power(use: PowerUse) -> str | None:

@@ -32,31 +32,26 @@ def cell_samples(job: int, metric: str, reader: PageReader) -> CellSamples:
     Raise ConfigError for an unknown cell, and StoreError for samples that do not read.
     """
     # Late: numpy takes a tenth of a second, and most pages show no samples.
-    from orchestrator.analysis.distribution import histogram, quantiles, thinned
+    from orchestrator.analysis.distribution import quantiles, thinned
+    from orchestrator.analysis.histogram import histogram
 
     blocks = reader.cells.samples(job, metric)
     # No samples, or no such cell: only the second is an error.
     if not blocks:
         require_cell(job, reader)
-    bins = histogram([one.samples for one in blocks])
+    # By place: the number of a trial is the device's word.
+    found = histogram(metric, dict(enumerate(one.samples for one in blocks)))
+    bins = found.bins if found else ()
+    columns = {place: at for at, place in enumerate(found.trials)} if found else {}
     drawn = []
     for place, one in enumerate(blocks):
         step, values = thinned(one.samples)
-        counts, above = (bins.counts[place], bins.above[place]) if bins else ((), 0)
-        drawn.append(
-            DrawnTrial(
-                one.attempt,
-                one.trial_index,
-                one.batch,
-                len(one.samples),
-                step,
-                values,
-                quantiles(one.samples),
-                counts,
-                above,
-            )
-        )
-    return CellSamples(job, metric, bins.edges if bins else (), tuple(drawn))
+        at = columns.get(place)
+        counts = tuple(0 if at is None else each.counts[at] for each in bins)
+        number, shares = len(one.samples), quantiles(one.samples)
+        drawn.append(DrawnTrial(one.attempt, one.trial_index, one.batch, number, step, values, shares, counts))
+    edges = (bins[0].low, *(each.high for each in bins)) if bins else ()
+    return CellSamples(job, metric, edges, tuple(drawn))
 
 
 def rerun_command(cell: CellDetails) -> str:
@@ -68,3 +63,10 @@ def rerun_command(cell: CellDetails) -> str:
 def reported(attempts: Sequence[AttemptDetails]) -> Mapping[str, object]:
     """Return what the runtime said of itself in the newest attempt that said anything."""
     return next((one.runtime for one in reversed(attempts) if one.runtime), {})
+
+
+def known_readings(attempts: Sequence[AttemptDetails]) -> Sequence[str]:
+    """Return the names of the conditions that are known of some attempt, in order."""
+    sides = (side for one in attempts for side in (one.before, one.after))
+    # "unknown" has the reasons of readings that are not there.
+    return sorted({name for side in sides for name, value in side.items() if value is not None and name != "unknown"})

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from orchestrator.domain.comparison import Comparison
+from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.measurement import RUN
 from orchestrator.domain.policy import HEADLINE_METRIC
 from orchestrator.domain.sweep import setting_text
 from orchestrator.services.pages.base import PageReader
 from orchestrator.services.pages.reading import Reading
 from orchestrator.services.results.request import CompareRequest, compare_run
+from orchestrator.services.results.selection import common_parent
 from orchestrator.services.runs.show import require_run
 
 ENDED_S, UNDER_WAY_S = 60.0, 5.0
@@ -75,9 +77,17 @@ class Comparisons:
         return found
 
     def _with_base(self, request: CompareRequest) -> CompareRequest:
-        if request.base is not None or request.by in (None, RUN, "variant"):
+        by = request.by or "variant"
+        if request.base is not None or request.against is not None or by == RUN:
             return request
         cells = self._reader.results.cell_results(request.run, HEADLINE_METRIC)
-        values = (cell.cell.at(str(request.by)) for cell in cells)
+        if by == "variant" and cells:
+            try:
+                common_parent(self._reader.results, request.run, by, cells)
+            except ConfigError:
+                pass  # the first value has to do: a reader of a page has named none
+            else:
+                return request
+        values = (cell.cell.at(by) for cell in cells)
         first = next((value for value in values if value is not None), None)
         return request if first is None else replace(request, base=setting_text(first))

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.comparison import Comparison
-from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.errors import ConfigError, NothingToCompare
 from orchestrator.domain.measurement import RUN
 from orchestrator.domain.nearest import all_known
 from orchestrator.domain.run import RunRecord
@@ -103,7 +103,7 @@ def other_run(record: RunRecord, against: str, store: Roles) -> str:
     if against == LAST_BEFORE:
         found = store.results.earlier_run(sweep, run, record.header.started_at, None)
         if found is None:
-            raise ConfigError(f"no run of sweep {sweep} with results began before {run} and has ended", _LIST)
+            raise NothingToCompare(f"no run of sweep {sweep} with results began before {run} and has ended", _LIST)
         return found
     day_after = _end_of(against)
     if day_after is not None:
@@ -120,7 +120,9 @@ def other_run(record: RunRecord, against: str, store: Roles) -> str:
         )
     other = found_run.header.run
     if other == run:
-        raise ConfigError(f"run {run} would be compared with itself", f"--against {LAST_BEFORE} takes the run before")
+        raise NothingToCompare(
+            f"run {run} would be compared with itself", f"--against {LAST_BEFORE} takes the run before"
+        )
     return other
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from orchestrator.domain.baseline import Baseline, level_of
-from orchestrator.domain.errors import ConfigError, IncompleteError
+from orchestrator.domain.errors import ConfigError, IncompleteError, NothingToCompare
 from orchestrator.domain.expansion import coordinates_of, is_by_rule
 from orchestrator.domain.measurement import Cell, CellResult
 from orchestrator.domain.metric import METRICS, SIZE_METRIC, is_registered, sampled_quantile
@@ -116,7 +116,9 @@ def check_measured(cells: Sequence[CellResult], run: str, name: str, measured: S
     if any(cell.trial_values for cell in cells) or (is_registered(name) and is_silent):
         return
     hint = all_known(measured) if measured else did_you_mean(name, METRICS)
-    raise ConfigError(f"no trial of run {run} measured {name!r}{_reasons(cells)}", hint=hint)
+    # A name that nothing registers may be misspelt.
+    kind = NothingToCompare if is_registered(name) else ConfigError
+    raise kind(f"no trial of run {run} measured {name!r}{_reasons(cells)}", hint=hint)
 
 
 def _has_lost_trials(cell: CellResult) -> bool:
@@ -141,7 +143,7 @@ def check_varies(cells: Sequence[CellResult], run: str, by: str) -> None:
         return
     varied = "; ".join(f"{name}: {', '.join(found)}" for name, found in values.items() if len(found) > 1)
     hint = f"what varies is {varied}" if varied else "every coordinate of it has one value"
-    raise ConfigError(f"nothing to compare: every cell of run {run} has {by} {values[by][0]}", hint=hint)
+    raise NothingToCompare(f"nothing to compare: every cell of run {run} has {by} {values[by][0]}", hint=hint)
 
 
 def _values(cells: Iterable[CellResult], name: str) -> list[str]:

@@ -9,7 +9,14 @@ from starlette.responses import Response
 
 from orchestrator.domain.policy import HEADLINE_METRIC
 from orchestrator.reporting.reports.cell import CELL_SHOWN, SAMPLES, cell_report, samples_report
-from orchestrator.services.pages.cell import cell_samples, reported, require_cell, rerun_command, sampled_metrics
+from orchestrator.services.pages.cell import (
+    cell_samples,
+    known_readings,
+    reported,
+    require_cell,
+    rerun_command,
+    sampled_metrics,
+)
 from orchestrator.web.answers import answered
 from orchestrator.web.openapi import shaped
 from orchestrator.web.routes.asking import Form, site_of
@@ -32,7 +39,7 @@ def cell_page(request: Request, job: Job, metric: str = HEADLINE_METRIC) -> Resp
         sampled=sampled_metrics(cell),
         samples=cell_samples(job, metric, site.reader),
         names=list(dict.fromkeys(name for one in cell.attempts for name in one.metrics)),
-        conditions=sorted({name for one in cell.attempts for name in {**one.before, **one.after} if name != "unknown"}),
+        conditions=known_readings(cell.attempts),
         runtime=reported(cell.attempts),
         command=rerun_command(cell),
     )

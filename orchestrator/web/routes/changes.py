@@ -7,9 +7,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.errors import ConfigError, NothingToCompare
 from orchestrator.domain.run_difference import RunDifference
 from orchestrator.reporting.reports.run_difference import DIFFERENCES, difference_report
+from orchestrator.services.pages.offers import run_to_begin_with
 from orchestrator.services.pages.reading import Reading
 from orchestrator.services.results.difference import DifferenceRequest, run_difference
 from orchestrator.web.answers import answered
@@ -26,16 +27,19 @@ def _differing(site: Site, before: str, after: str) -> RunDifference:
 
 
 @router.get("/changes", include_in_schema=False)
-def changes_page(request: Request, before: str = "last-before", after: str = "last", run: str = "") -> Response:
-    """Show what differs between two runs, device by device. `run` asks for what became of it in the newest run."""
+def changes_page(request: Request, before: str = "last-before", after: str = "", run: str = "") -> Response:
+    """Show what differs between two runs, device by device.
+
+    An empty `after` is the newest run with values. `run` asks for what became of it since.
+    """
     site = site_of(request)
-    before, after = (run, "last") if run else (before, after)
-    offered: dict[str, Any] = {
-        "runs": site.wiring.list_runs(_RUNS_OFFERED),
-        "asked": {"before": before, "after": after},
-    }
+    asked = {"before": run or before, "after": "" if run else after}
+    offered: dict[str, Any] = {"runs": site.wiring.list_runs(_RUNS_OFFERED), "asked": asked}
     try:
-        found = _differing(site, before, after)
+        asked["after"] = asked["after"] or run_to_begin_with(site.reader)
+        found = _differing(site, asked["before"], asked["after"])
+    except NothingToCompare as error:
+        return site.page(request, "changes.html.jinja", found=None, problem=error, **offered)
     except ConfigError as error:
         return site.page(request, "changes.html.jinja", 422, found=None, problem=error, **offered)
     return site.page(request, "changes.html.jinja", found=found, problem=None, **offered)

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from orchestrator.domain.errors import ConfigError, IncompleteError
+from orchestrator.domain.errors import ConfigError, IncompleteError, NothingToCompare
 from orchestrator.domain.measurement import COORDINATES, RUN
 from orchestrator.domain.metric import is_accuracy
 from orchestrator.reporting.reports.comparison import COMPARE, comparison_report
+from orchestrator.services.pages.offers import offers_of, run_to_begin_with
 from orchestrator.services.pages.pareto import pareto, pareto_metrics
 from orchestrator.services.results.request import CompareRequest
 from orchestrator.web.answers import answered
@@ -41,9 +42,12 @@ class Asked(BaseModel):
 
 
 class Shown(Asked):
-    """Hold what the page shows too: the run, and the two metrics against each other, of one device or of all."""
+    """Hold what the page shows too: the run, and the two metrics against each other, of one device or of all.
 
-    run: str = "last"
+    An empty run is the newest one with values.
+    """
+
+    run: str = ""
     x: str = ""
     y: str = ""
     device: str = ""
@@ -58,10 +62,16 @@ def compare_page(request: Request, shown: Annotated[Shown, Query()]) -> Response
         "coordinates": (*COORDINATES, RUN),
         "metrics": _USED,
         "asked": shown.model_dump(include={"run", "by", "base", "against", "metric"}),
+        "offers": None,
     }
     try:
-        found = site.comparisons.compared(shown.request(shown.run or "last"))
-    except (ConfigError, IncompleteError) as error:
+        offered["asked"]["run"] = run = shown.run or run_to_begin_with(site.reader)
+        found = site.comparisons.compared(shown.request(run))
+    except (NothingToCompare, IncompleteError) as error:
+        # The question is well put: the page says what the run offers instead.
+        offered["offers"] = offers_of(offered["asked"]["run"], site.reader)
+        return site.page(request, "compare.html.jinja", comparison=None, problem=error, **offered)
+    except ConfigError as error:
         # The form stays: most likely one word of it is wrong.
         return site.page(request, "compare.html.jinja", 422, comparison=None, problem=error, **offered)
     choices = pareto_metrics(found)

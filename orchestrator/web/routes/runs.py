@@ -17,6 +17,8 @@ from orchestrator.reporting.formats.plain_data import json_line
 from orchestrator.reporting.reports.run_details import RUN, run_details_report
 from orchestrator.reporting.reports.run_glance import GLANCE, glance_report
 from orchestrator.reporting.reports.run_list import RUN_LIST, run_list_report
+from orchestrator.reporting.tables.conditions import breaches, condition_lines
+from orchestrator.services.pages.offers import offers
 from orchestrator.services.pages.watching import LOOK_S
 from orchestrator.services.runs.show import require_run, show
 from orchestrator.web.answers import answered
@@ -57,6 +59,9 @@ def run_page(request: Request, run: str) -> Response:
         details=details,
         record=details.record,
         glance=site.watches.look(name),
+        breaches=breaches,
+        condition_lines=condition_lines,
+        offers=offers(details.record, details.results, site.reader),
         is_active=details.record.state is RunState.ACTIVE,
         job_of_series={one.series: one.job for one in jobs},
         job_of_label={(one.device, one.label): one.job for one in jobs},

@@ -36,12 +36,17 @@
     const label = name ? `${found.metric.replace(/_(ns|bytes)/, "")} in ${name}` : found.metric;
     const trials = found.trials;
 
-    const middles = found.edges.slice(1).map((edge, place) => (edge + found.edges[place]) / 2 / factor);
+    // A place for each bin, as wide as the others: the last one has the rest, and to scale would press all others together.
+    const edges = found.edges.map((edge) => String(Number((edge / factor).toPrecision(4))));
+    const bins = edges.length - 1;
     draw(document.getElementById("chart-histogram"), {
       scales: { x: { time: false } },
-      axes: [axis(label), axis("samples")],
-      series: [{ label: name || "value" }, ...trials.map((trial, place) => line(`trial ${trial.trial_index}`, place, { paths: uPlot.paths.stepped({ align: 0 }) }))],
-    }, [middles, ...trials.map((trial) => trial.counts)]);
+      axes: [axis(`${label}, from … on`, { values: (_, places) => places.map((place) => edges[place] ?? "") }), axis("samples")],
+      series: [
+        { label: name || "value", value: (_, place) => (place === null ? "--" : edges.slice(Math.min(place, bins - 1)).slice(0, 2).join(" to ")) },
+        ...trials.map((trial, place) => line(`trial ${trial.trial_index}`, place, { paths: uPlot.paths.stepped({ align: 1 }) })),
+      ],
+    }, [edges.map((_, place) => place), ...trials.map((trial) => [...trial.counts, trial.counts[bins - 1]])]);
 
     // A common axis of values: each trial's share is read off its quantiles.
     const values = [...new Set(trials.flatMap((trial) => trial.quantiles))].sort((a, b) => a - b);

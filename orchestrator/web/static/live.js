@@ -4,7 +4,7 @@
   const section = document.querySelector("[data-live]");
   if (!section) return;
   const note = document.getElementById("live-note");
-  const signs = { complete: "✓", running: "▶", planned: "…", failed: "✕", stopped: "■", cancelled: "■", invalid: "–" };
+  const signs = { complete: "✓", running: "▶", planned: "…", failed: "✕", stopped: "■", cancelled: "■", invalid: "–", incomplete: "◐" };
   const state = (word) => {
     const shown = document.createElement("span");
     shown.className = `state s-${word}`;
@@ -28,7 +28,8 @@
       const counts = device.trials;
       const total = Object.values(counts).reduce((sum, one) => sum + one, 0);
       const put = (key, ...content) => row.querySelector(`[data-key=${key}]`).replaceChildren(...content);
-      put("state", state(device.state));
+      const short = device.state === "complete" && (counts.measured ?? 0) < total;
+      put("state", state(short ? "incomplete" : device.state));
       put("measured", `${counts.measured ?? 0} of ${total}`);
       for (const key of ["invalid", "failed", "skipped"]) put(key, String(counts[key] ?? 0));
       put("open", String((counts.planned ?? 0) + (counts.running ?? 0)));
