@@ -165,7 +165,7 @@ def test_with_nothing_to_compare_the_page_says_so_and_leads_on(
 def test_nothing_to_compare_stays_an_error_for_programs(page: TestClient) -> None:
     answer = page.get("/api/v1/runs/1-variants/comparison?by=device")
     assert answer.status_code == 422
-    assert answer.json()["error"] == "ConfigError"
+    assert answer.json()["error"] == "NothingToCompare"
 
 
 def test_a_run_of_invalid_trials_alone_says_what_broke_and_what_to_do(page: TestClient) -> None:

@@ -232,6 +232,30 @@ def test_nothing_is_wider_than_a_phone(browser: Any, site: str) -> None:
             assert wide <= 390, (address, wide)
 
 
+def test_every_figure_is_on_the_screen_of_a_phone_and_a_table_that_goes_on_says_so(browser: Any, site: str) -> None:
+    """Rows stack where the figures would lie beyond the edge. Other tables have a shadow where they go on."""
+    with Watched(browser, site, viewport={"width": 390, "height": 800}) as seen:
+        for address in ("/runs", "/runs/last", "/compare?run=last", cell_of(site)):
+            seen.open(address)
+            assert seen.page.locator("table.labelled").count() >= 1, address
+            beyond = seen.page.evaluate(
+                "[...document.querySelectorAll('table.labelled :is(td, th)')].filter(one => one.offsetParent)"
+                ".filter(one => one.getBoundingClientRect().right > innerWidth).map(one => one.textContent)"
+            )
+            assert beyond == [], address
+            # Without its heading a figure needs a name of its own.
+            nameless = "table.labelled td.n:not([data-label])"
+            assert seen.page.locator(nameless).evaluate_all("all => all.filter(one => one.offsetParent).length") == 0
+        seen.open("/compare?run=last")
+        named = seen.page.locator(".matrix td[data-label]").first
+        assert (
+            named.evaluate("one => getComputedStyle(one, '::before').content")
+            == f'"{named.get_attribute("data-label")}"'
+        )
+        seen.open("/changes")
+        assert "gradient" in seen.page.locator(".scroll").first.evaluate("one => getComputedStyle(one).backgroundImage")
+
+
 def test_without_scripts_every_page_has_its_tables(browser: Any, site: str) -> None:
     with Watched(browser, site, java_script_enabled=False) as seen:
         for address in pages_of(site):

@@ -31,8 +31,8 @@
 
   const samples = async (host) => {
     const [found, cell] = await Promise.all([fetched(host.dataset.samples), fetched(host.dataset.cell)]);
-    const largest = Math.max(...found.edges);
-    const [factor, name] = unit(found.metric, largest);
+    // The unit of most samples: the last bin alone reaches further.
+    const [factor, name] = unit(found.metric, found.edges.at(-2) ?? 1);
     const label = name ? `${found.metric.replace(/_(ns|bytes)/, "")} in ${name}` : found.metric;
     const trials = found.trials;
 

@@ -43,8 +43,10 @@
     const rows = glance.failures.map((one) => {
       const row = document.createElement("tr");
       const when = one.at.replace("T", " ").slice(0, 16) + "Z";
-      for (const content of [when, one.device, cell(one.job, one.cell), state(one.outcome), one.reason]) {
+      const said = { When: when, Device: one.device, Cell: cell(one.job, one.cell), Outcome: state(one.outcome), Reason: one.reason };
+      for (const [label, content] of Object.entries(said)) {
         const place = document.createElement("td");
+        place.dataset.label = label;
         place.append(content);
         row.append(place);
       }
