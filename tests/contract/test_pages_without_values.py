@@ -177,7 +177,8 @@ def test_a_run_of_invalid_trials_alone_says_what_broke_and_what_to_do(page: Test
     conditions = shown[shown.index('id="conditions"') :]
     assert "pi-03: 4 attempts broke a condition and do not count (4 cpu-pressure)" in conditions
     assert "hint: pi-03 was busy with other work: end that, and measure again what is missing" in conditions
-    assert "hint: limits: in the sweep or the inventory allows more" in conditions
+    assert "hint: this line in a sweep lets such trials count" in conditions
+    assert "limits: {cpu_pressure_max_percent: null}" in conditions
     assert "s-complete" in text_of(page, "/runs/2-cell")
 
 
