@@ -27,10 +27,15 @@ def open_runtime(**fields):
     return TfliteRuntime(TrialJob(Fields(dict(JOB, **fields), "job")))
 
 
+PACKAGES = ("tflite_runtime", "ai_edge_litert", "tensorflow", "anything")
+
+
 @pytest.fixture
 def install(tmp_path, monkeypatch):
     """A function that installs packages of source text for one test."""
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
+        monkeypatch.delitem(sys.modules, name)  # another test's, and not to be found instead of the installed one
     before = set(sys.modules)
 
     def install_package(name, **modules):
@@ -41,7 +46,7 @@ def install(tmp_path, monkeypatch):
 
     yield install_package
     for name in set(sys.modules) - before:
-        if name.partition(".")[0] in ("tflite_runtime", "ai_edge_litert", "tensorflow", "anything"):
+        if name.partition(".")[0] in PACKAGES:
             del sys.modules[name]
 
 
