@@ -19,7 +19,7 @@ class Unit(Enum):
     BYTES = ("bytes", "bytes", "bytes")
     MEGABYTES = ("decmbytes", "MB", "MB")
     WATTS = ("watt", "W", "W")
-    JOULES = ("si:mJ", "J", "mJ")  # the m is the scale of the numbers, not of the drawing
+    MILLIJOULES = ("si:mJ", "J", "mJ")  # the m is the scale of the numbers, not of the drawing
     HERTZ = ("hertz", "Hz", "Hz")
     MEGAHERTZ = ("si:MHz", "Hz", "MHz")
     CELSIUS = ("celsius", "°C", "°C")

@@ -38,14 +38,14 @@ ENERGY = Board(
     (
         Panel(
             "Energy of an inference",
-            (Unit.JOULES,),
+            (Unit.MILLIJOULES,),
             cells_over_time("energy_mj", "energy_mj", name=_LINE),
             width=24,
             note=_RESTS,
         ),
         Panel("Mean power", (Unit.WATTS,), cells_over_time("power_mean_w", "power_mean_w", name=_LINE)),
         Panel("Idle power", (Unit.WATTS,), _IDLE, note="Measured once by each runner: the mean of a run's trials."),
-        Panel("Newest energy of an inference", (Unit.JOULES, Unit.COUNT), _NEWEST, Kind.TABLE, note=_RESTS),
+        Panel("Newest energy of an inference", (Unit.MILLIJOULES, Unit.COUNT), _NEWEST, Kind.TABLE, note=_RESTS),
         Panel(
             "Ratio of energy to the base variant",
             (Unit.RATIO,),

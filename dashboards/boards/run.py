@@ -86,14 +86,14 @@ RUN_BOARD = Board(
         Panel("Devices and their environment", (), _DEVICES, Kind.TABLE, 24),
         Panel(
             "Results",
-            (Unit.NANOSECONDS, Unit.BYTES, Unit.JOULES, Unit.WATTS, Unit.SHARE, Unit.COUNT),
+            (Unit.NANOSECONDS, Unit.BYTES, Unit.MILLIJOULES, Unit.WATTS, Unit.SHARE, Unit.COUNT),
             _RESULTS,
             Kind.TABLE,
             24,
             "The median of the trials of a cell, with the smallest and the largest trial. Energy is above idle.",
         ),
         Panel("Latency by cell", (Unit.NANOSECONDS,), cells_of_run("latency_ns", "latency_ns"), Kind.BARS),
-        Panel("Energy of an inference by cell", (Unit.JOULES,), cells_of_run("energy_mj", "energy_mj"), Kind.BARS),
+        Panel("Energy of an inference by cell", (Unit.MILLIJOULES,), cells_of_run("energy_mj", "energy_mj"), Kind.BARS),
         Panel("Memory at most by cell", (Unit.BYTES,), cells_of_run("rss_bytes_max", "memory_bytes"), Kind.BARS),
         Panel("Accuracy by cell", (Unit.SHARE,), cells_of_run("accuracy_top1", "accuracy", "preflight"), Kind.BARS),
         Panel(

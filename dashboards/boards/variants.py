@@ -52,7 +52,7 @@ VARIANTS = Board(
     (
         Panel(
             "Newest figures of each cell",
-            (Unit.NANOSECONDS, Unit.SHARE, Unit.BYTES, Unit.JOULES, Unit.COUNT),
+            (Unit.NANOSECONDS, Unit.SHARE, Unit.BYTES, Unit.MILLIJOULES, Unit.COUNT),
             _NEWEST,
             Kind.TABLE,
             24,

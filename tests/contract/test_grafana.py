@@ -53,7 +53,7 @@ COLUMNS: Mapping[str, Unit] = {
     r"\w+_bytes": Unit.BYTES,
     r"\w+_mb": Unit.MEGABYTES,
     r"\w+_w": Unit.WATTS,
-    r"\w+_mj": Unit.JOULES,
+    r"\w+_mj": Unit.MILLIJOULES,
     r"\w+_hz": Unit.HERTZ,
     r"\w+_mhz": Unit.MEGAHERTZ,
     r"\w+_c": Unit.CELSIUS,
