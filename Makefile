@@ -37,7 +37,7 @@ test: ## every test, on real servers: sshd, PostgreSQL, Ray, TensorFlow; the wor
 	@scripts/install-system-packages
 	@scripts/setup test
 	scripts/test-worker-on-floor
-	$(BIN)/pytest
+	scripts/test-in-halves
 
 fuzz: ## feed every parser nonsense for FUZZ_SECONDS (300), mutated by FUZZ_SEED (1)
 	@scripts/setup check
