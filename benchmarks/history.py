@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 
@@ -45,11 +45,13 @@ DEVICE_PAIRS = 11
 SAMPLES = 20
 COMMAND_RUNS = 50
 """How many runs a command stores. Some hundred commands would spend their time opening the database."""
+_RECORDS_OF_TRIAL = 2
 KERNELS = 8
 """How many kernels each device has seen in the end."""
 
 _OLDER = RuntimeSpec("ai-edge-litert==2.2.0", RuntimeSource.BUNDLE, "ai-edge-litert", "2.2.0")
 _SWEEP = sample_sweep(variants=VARIANTS, runtimes=(TFLITE, _OLDER, LITERT), matrix={"threads": (4,)}, trials=3)
+_LONG_SWEEP = replace(_SWEEP, trials=30)
 _RUN_INTERVAL = timedelta(minutes=40)
 
 
@@ -110,16 +112,41 @@ def store_run(store: Store, place: int, rng: random.Random, spent: Spent) -> Non
     run, model = run_name(place), _model(MODELS[place % len(MODELS)])
     pair = place // len(MODELS) % DEVICE_PAIRS
     parts = [_part(name, model.name) for name in device_names()[2 * pair : 2 * pair + 2]]
-    started_at = STARTED_AT + place * _RUN_INTERVAL
     logs = [_log(run, place, part, rng).arrived() for part in parts]
     with spent.counting():
-        store.runs.create_run(sample_header(run, _SWEEP, model, started_at), model, [part.device for part in parts])
-        snapshots = store.devices.save_snapshots([(part.device, _facts(place)) for part in parts], started_at)
-        prepared = [PreparedPlan(part.plan, int(snapshots[part.device.name]), WORKER_SHA256) for part in parts]  # type: ignore[arg-type]
-        for refused in store.plans.save_plans(run, prepared).values():
-            raise refused
+        _begin(store, place, model, parts)
         store.logs.ingest(logs)
     spent.attempts += sum(len(part.plan.trials) for part in parts)
+
+
+def follow_run(store: Store, place: int, rng: random.Random) -> Iterator[Spent]:
+    """Store the run at a place as a controller does that follows all devices: a trial of each device at a time.
+
+    Yield what each commit took. The run is a long one, of 30 trials a cell.
+    """
+    run, model = run_name(place), _model(MODELS[place % len(MODELS)])
+    parts = [_long_part(name, model.name) for name in device_names()]
+    logs = [_log(run, place, part, rng) for part in parts]
+    _begin(store, place, model, parts)
+    stored, last = 0, logs[0].last_seq
+    while stored < last:
+        # The log's opening and the runner's begin come with the first trial, the runner's end with the last.
+        upto = last if stored + _RECORDS_OF_TRIAL + 1 >= last else max(stored, 2) + _RECORDS_OF_TRIAL
+        arrived = [log.arrived(stored + 1, upto) for log in logs]
+        spent = Spent(len(logs))
+        with spent.counting():
+            store.logs.ingest(arrived)
+        stored = upto
+        yield spent
+
+
+def _begin(store: Store, place: int, model: Model, parts: Sequence[_Part]) -> None:
+    run, started_at = run_name(place), STARTED_AT + place * _RUN_INTERVAL
+    store.runs.create_run(sample_header(run, _SWEEP, model, started_at), model, [part.device for part in parts])
+    snapshots = store.devices.save_snapshots([(part.device, _facts(place)) for part in parts], started_at)
+    prepared = [PreparedPlan(part.plan, int(snapshots[part.device.name]), WORKER_SHA256) for part in parts]  # type: ignore[arg-type]
+    for refused in store.plans.save_plans(run, prepared).values():
+        raise refused
 
 
 @cache
@@ -131,6 +158,12 @@ def _model(name: str) -> Model:
 def _part(device: str, model: str) -> _Part:
     part = sample_device(device)
     return _Part(part, sample_plan(part, _SWEEP, _model(model)))
+
+
+@cache
+def _long_part(device: str, model: str) -> _Part:
+    part = sample_device(device)
+    return _Part(part, sample_plan(part, _LONG_SWEEP, _model(model)))
 
 
 def _facts(place: int) -> Facts:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # a run names no value of these, and waits for none of their imports
+    from datetime import datetime
+
     from orchestrator.domain.cell_details import CellDetails, RunJob, TrialSamples
     from orchestrator.domain.fleet_card import DeviceInRun, NoisePoint, Reading
     from orchestrator.domain.lineage import ModelRecord
@@ -20,6 +22,9 @@ class Fleet(Protocol):
 
     def last_runs(self) -> dict[str, DeviceInRun]:
         """Return by device the newest run. Devices without a run are left out."""
+
+    def asked_at(self) -> dict[str, datetime]:
+        """Return by device when the device last gave facts."""
 
     def last_readings(self) -> dict[str, Reading]:
         """Return by device the conditions after the newest attempt of the newest run with an attempt."""

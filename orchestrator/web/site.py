@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,13 +16,14 @@ from starlette.responses import HTMLResponse, Response
 
 from orchestrator import __version__
 from orchestrator.domain.metric import metric_named
+from orchestrator.domain.run import RunSummary
 from orchestrator.domain.sweep import setting_texts
 from orchestrator.reporting.formats.plain_data import cell_value
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.text import visible
 from orchestrator.services.pages.base import PageReader, PageWiring
 from orchestrator.services.pages.comparing import Comparisons
-from orchestrator.services.pages.watching import Watches
+from orchestrator.services.pages.kept import NOW_S, Kept
 from orchestrator.web.access import Access
 from orchestrator.web.readings import change, fact, reading
 
@@ -50,19 +51,23 @@ class Site:
     version: str = __version__
 
     @cached_property
-    def watches(self) -> Watches:
-        """Return the watcher of runs under way, shared by all readers."""
-        return Watches(self.reader)
+    def kept(self) -> Kept:
+        """Return what has just been read, shared by all readers."""
+        return Kept()
 
     @cached_property
     def comparisons(self) -> Comparisons:
         """Return the comparer of runs, shared by all readers."""
-        return Comparisons(self.reader)
+        return Comparisons(self.reader, self.kept)
 
     @property
     def reader(self) -> PageReader:
         """Return the database opened for reading."""
         return self.wiring.reader
+
+    def runs(self, limit: int) -> Sequence[RunSummary]:
+        """Return the newest runs first, as they were a moment ago."""
+        return self.kept.get(("runs", limit), NOW_S, lambda: self.wiring.list_runs(limit))
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """Return a page drawn by a template."""

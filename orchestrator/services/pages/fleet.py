@@ -37,7 +37,7 @@ def fleet_cards(request: FleetRequest, reader: PageReader) -> Sequence[FleetCard
     # Not in SQL: globs on tags have to mean here what they mean on the command line.
     known = [one for one in reader.fleet.known_devices() if selector.matches(_device(*one))]
     names = [name for name, _, _ in known]
-    facts, holdings = reader.devices.latest_facts(names), reader.leases.holdings(names)
+    asked_at, holdings = reader.fleet.asked_at(), reader.leases.holdings(names)
     quarantines, last, readings = (
         reader.recovery.quarantines(names),
         reader.fleet.last_runs(),
@@ -49,7 +49,7 @@ def fleet_cards(request: FleetRequest, reader: PageReader) -> Sequence[FleetCard
             device=name,
             transport=transport,
             tags=tags,
-            facts_at=facts[name][1] if name in facts else None,
+            facts_at=asked_at.get(name),
             last=last.get(name),
             reading=readings.get(name),
             holding=holdings.get(name),

@@ -15,7 +15,7 @@ from orchestrator.store.base import Roles, RunRecords
 
 def show(run: str, store: Roles) -> RunDetails:
     """Return a run in full. `run` is an id, a unique beginning, or "last". Raise ConfigError for an unknown run."""
-    return details_of(store, require_run(store.runs, run).header.run)
+    return _details(store, require_run(store.runs, run))
 
 
 def require_run(runs: RunRecords, run: str) -> RunRecord:
@@ -31,6 +31,11 @@ def details_of(store: Roles, run: str, taken_over: frozenset[str] = frozenset())
     """Return a run in full. `run` is a whole run id. `taken_over` names the devices lost to another controller."""
     record = store.runs.find_run(run)
     assert record is not None
+    return _details(store, record, taken_over)
+
+
+def _details(store: Roles, record: RunRecord, taken_over: frozenset[str] = frozenset()) -> RunDetails:
+    run = record.header.run
     results = tuple(store.results.cell_results(run, HEADLINE_METRIC))
     excluded = tuple(store.results.excluded_cells(run))
     recovery = tuple(store.recovery.recovery_events(run))

@@ -62,6 +62,17 @@ class FleetTable:
             for row in rows
         }
 
+    def asked_at(self) -> dict[str, datetime]:
+        """Return by device when the device last gave facts."""
+        # Not the facts themselves, which are kilobytes of JSON for each device.
+        statement = (
+            select(t.device.c.name, func.max(t.device_snapshot.c.taken_at).label("at"))
+            .join(t.device, t.device.c.id == t.device_snapshot.c.device_id)
+            .group_by(t.device.c.id, t.device.c.name)
+        )
+        with self._database.read() as connection:
+            return {row.name: row.at for row in connection.execute(statement)}
+
     def last_readings(self) -> dict[str, Reading]:
         """Return by device the conditions after the newest attempt of the newest run with an attempt."""
         # A run that has just begun has no reading yet: the run before has one.

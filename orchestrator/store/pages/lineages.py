@@ -77,7 +77,11 @@ def _by_ancestry(artifacts: Sequence[ArtifactRecord]) -> Iterator[ArtifactRecord
     yield from left
 
 
-_NEWEST_JOBS = select(t.job.c.variant_id, func.max(t.job.c.id).label("job")).group_by(t.job.c.variant_id)
+# A search in the index for each variant: grouping all jobs ever would read the whole index.
+_NEWEST_JOBS = select(
+    t.model_variant.c.id.label("variant_id"),
+    select(func.max(t.job.c.id)).where(t.job.c.variant_id == t.model_variant.c.id).scalar_subquery().label("job"),
+)
 _RUNS = (
     select(t.job.c.id, t.run_device.c.run_id, t.run.c.started_at)
     .join(t.run_device, t.run_device.c.id == t.job.c.run_device_id)

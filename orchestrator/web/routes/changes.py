@@ -10,6 +10,7 @@ from starlette.responses import Response
 from orchestrator.domain.errors import ConfigError, NothingToCompare
 from orchestrator.domain.run_difference import RunDifference
 from orchestrator.reporting.reports.run_difference import DIFFERENCES, difference_report
+from orchestrator.services.pages.kept import SETTLED_S
 from orchestrator.services.pages.offers import run_to_begin_with
 from orchestrator.services.pages.reading import Reading
 from orchestrator.services.results.difference import DifferenceRequest, run_difference
@@ -34,10 +35,11 @@ def changes_page(request: Request, before: str = "last-before", after: str = "",
     """
     site = site_of(request)
     asked = {"before": run or before, "after": "" if run else after}
-    offered: dict[str, Any] = {"runs": site.wiring.list_runs(_RUNS_OFFERED), "asked": asked}
+    offered: dict[str, Any] = {"runs": site.runs(_RUNS_OFFERED), "asked": asked}
     try:
         asked["after"] = asked["after"] or run_to_begin_with(site.reader)
-        found = _differing(site, asked["before"], asked["after"])
+        pair = asked["before"], asked["after"]
+        found = site.kept.get(("changes", *pair), SETTLED_S, lambda: _differing(site, *pair))
     except NothingToCompare as error:
         return site.page(request, "changes.html.jinja", found=None, problem=error, **offered)
     except ConfigError as error:

@@ -58,7 +58,7 @@ def compare_page(request: Request, shown: Annotated[Shown, Query()]) -> Response
     """Show a comparison: the matrix, the intervals, and two metrics against each other."""
     site = site_of(request)
     offered: dict[str, Any] = {
-        "runs": site.wiring.list_runs(_RUNS_OFFERED),
+        "runs": site.runs(_RUNS_OFFERED),
         "coordinates": (*COORDINATES, RUN),
         "metrics": _USED,
         "asked": shown.model_dump(include={"run", "by", "base", "against", "metric"}),

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from orchestrator.reporting.reports.fleet import FLEET, fleet_report
 from orchestrator.services.pages.fleet import ORDERS, FleetRequest, fleet_cards
+from orchestrator.services.pages.kept import NOW_S
 from orchestrator.web.answers import answered
 from orchestrator.web.drawing import spark
 from orchestrator.web.openapi import shaped
@@ -22,7 +23,8 @@ def fleet_page(
 ) -> Response:
     """Show every device as a card or as a row."""
     site = site_of(request)
-    cards = fleet_cards(FleetRequest(select, state or None, sort), site.reader)
+    asked = FleetRequest(select, state or None, sort)
+    cards = site.kept.get(("fleet", asked), NOW_S, lambda: fleet_cards(asked, site.reader))
     tags = sorted({f"{name}={value}" for card in cards for name, value in card.tags.items()})
     return site.page(
         request,

@@ -16,6 +16,7 @@ from orchestrator.domain.series_history import SeriesHistory
 from orchestrator.reporting.reports.series_history import HISTORIES, history_report
 from orchestrator.services.history.over_time import HistoryRequest, series_over_time
 from orchestrator.services.history.window import read_window
+from orchestrator.services.pages.kept import SETTLED_S
 from orchestrator.services.pages.reading import Reading
 from orchestrator.web.answers import answered
 from orchestrator.web.openapi import shaped
@@ -55,9 +56,10 @@ def history_page(request: Request, shown: Annotated[Shown, Query()]) -> Response
     site = site_of(request)
     offered: dict[str, Any] = {"asked": shown, "metrics": _METRICS}
     if not shown.series:
-        return site.page(request, "series.html.jinja", series=_series(site, shown.device), **offered)
+        series = site.kept.get(("series", shown.device), SETTLED_S, lambda: _series(site, shown.device))
+        return site.page(request, "series.html.jinja", series=series, **offered)
     try:
-        found = _over_time(site, shown)
+        found = site.kept.get(("history", shown.model_dump_json()), SETTLED_S, lambda: _over_time(site, shown))
     except ConfigError as error:
         return site.page(request, "history.html.jinja", 422, histories=(), problem=error, **offered)
     drawn = [(one, timeline(one)) for one in found]

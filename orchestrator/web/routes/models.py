@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from orchestrator.reporting.reports.lineages import LINEAGES, lineages_report
+from orchestrator.services.pages.kept import SETTLED_S
 from orchestrator.web.answers import answered
 from orchestrator.web.openapi import shaped
 from orchestrator.web.routes.asking import Form, site_of
@@ -17,7 +18,8 @@ router = APIRouter()
 def models_page(request: Request) -> Response:
     """Show models as trees of variants."""
     site = site_of(request)
-    return site.page(request, "models.html.jinja", models=site.reader.lineages.models())
+    models = site.kept.get("models", SETTLED_S, site.reader.lineages.models)
+    return site.page(request, "models.html.jinja", models=models)
 
 
 @router.get("/api/v1/models", **shaped("models", LINEAGES))

@@ -94,11 +94,11 @@ async def decided(request: Request, regression: Id) -> Response:
         raise ConfigError("the form is of an earlier start of the server", "reload the page, and send it again")
     try:
         await run_in_threadpool(_write, site, request, regression, given)
+        site.kept.forget()
     except ConfigError as error:
         # What was typed stays in the form: a reason may have taken minutes to write.
         return await run_in_threadpool(_shown, site, request, regression, problem=error, given=given)
     # Redirected, so that a reload of the answer decides nothing again.
-    # A redirect, so that a reload does not send the decision again.
     return RedirectResponse(f"/regressions/{regression}?done={_step_of(given)}", status_code=303)
 
 

@@ -6,20 +6,24 @@ import asyncio
 import statistics
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from orchestrator.domain.cell_details import RunJob
 from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.run import MissingTrial, RunState
+from orchestrator.domain.run_details import RunDetails
 from orchestrator.reporting.formats.plain_data import json_line
 from orchestrator.reporting.reports.run_details import RUN, run_details_report
 from orchestrator.reporting.reports.run_glance import GLANCE, glance_report
 from orchestrator.reporting.reports.run_list import RUN_LIST, run_list_report
 from orchestrator.reporting.tables.conditions import breaches, condition_lines
-from orchestrator.services.pages.offers import offers
-from orchestrator.services.pages.watching import LOOK_S
+from orchestrator.services.pages.kept import NOW_S
+from orchestrator.services.pages.offers import Offers, offers
+from orchestrator.services.pages.watching import LOOK_S, look
 from orchestrator.services.runs.show import require_run, show
 from orchestrator.web.answers import answered
 from orchestrator.web.openapi import shaped
@@ -37,7 +41,7 @@ _QUIET_LOOKS = 15
 def runs_page(request: Request, limit: Limit = 50) -> Response:
     """Show the newest runs."""
     site = site_of(request)
-    return site.page(request, "runs.html.jinja", runs=site.wiring.list_runs(limit), limit=limit)
+    return site.page(request, "runs.html.jinja", runs=site.runs(limit), limit=limit)
 
 
 @router.get("/api/v1/runs", **shaped("runs", RUN_LIST))
@@ -50,18 +54,17 @@ def runs(request: Request, limit: Limit = 50, form: Form = "json") -> Response:
 def run_page(request: Request, run: str) -> Response:
     """Show a run: progress, results, and the reasons of missing trials."""
     site = site_of(request)
-    details = show(run, site.reader)
-    name = details.record.header.run
-    jobs = site.reader.cells.jobs_of(name)
+    read = site.kept.get(("run", run), NOW_S, lambda: _read(run, site))
+    details, jobs = read.details, read.jobs
     return site.page(
         request,
         "run.html.jinja",
         details=details,
         record=details.record,
-        glance=site.watches.look(name),
+        glance=look(details.record.header.run, site.reader, site.kept),
         breaches=breaches,
         condition_lines=condition_lines,
-        offers=offers(details.record, details.results, site.reader),
+        offers=read.offers,
         is_active=details.record.state is RunState.ACTIVE,
         job_of_series={one.series: one.job for one in jobs},
         job_of_label={(one.device, one.label): one.job for one in jobs},
@@ -82,7 +85,7 @@ def glance(request: Request, run: str, form: Form = "json") -> Response:
     """Return where a run stands now."""
     site = site_of(request)
     name = require_run(site.reader.runs, run).header.run
-    return answered(glance_report(site.watches.look(name)), form, run)
+    return answered(glance_report(look(name, site.reader, site.kept)), form, run)
 
 
 @router.get("/api/v1/runs/{run}/events", operation_id="events", response_model=None)
@@ -111,7 +114,7 @@ async def _followed(request: Request, site: Site, run: str, streams: set[object]
     try:
         last, quiet = "", 0
         while not await request.is_disconnected():
-            seen = await run_in_threadpool(site.watches.look, run)
+            seen = await run_in_threadpool(look, run, site.reader, site.kept)
             text = json_line(GLANCE.json.plain(seen))
             quiet = quiet + 1 if text == last else 0
             if text != last:
@@ -132,6 +135,21 @@ def mean_of(result: CellResult) -> float | None:
     """Return the value of a cell as `runs show` has it: None where a trial is not above zero."""
     values = result.trial_values
     return statistics.geometric_mean(values) if values and min(values) > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Hold what a run's page reads."""
+
+    details: RunDetails
+    jobs: Sequence[RunJob]
+    offers: Offers
+
+
+def _read(run: str, site: Site) -> _Read:
+    details = show(run, site.reader)
+    jobs = site.reader.cells.jobs_of(details.record.header.run)
+    return _Read(details, jobs, offers(details.record, details.results, site.reader))
 
 
 def _grouped(missing: Sequence[MissingTrial]) -> Sequence[tuple[MissingTrial, int]]:
