@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.real_lab import DEVICES, Cell, RealLab, name_of
+from benchmarks.real_lab import Cell, RealLab, name_of
 from orchestrator.analysis.nightly import LOOKS, confirm
 
 MIN_EFFECT = 0.01
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def trials_of(lab: RealLab, run: str) -> dict[str, list[float]]:
-    """Return the trials of each cell, of all devices together: all are this machine."""
+    """Return the trials of each cell."""
     found: dict[str, list[float]] = {}
     for result in lab.results(run):
         found.setdefault(name_of(result.cell), []).extend(result.trial_values)
@@ -52,7 +52,7 @@ def confirm_changes(
 ) -> dict[str, Outcome]:
     """Measure both sides of each change until each is confirmed or given up, or until a time of the monotonic clock.
 
-    The devices share the trials of a look. `noise` is a variance by cell.
+    `noise` is a variance by cell.
     """
     open_changes, outcomes = list(changes), dict[str, Outcome]()
     trials: dict[str, list[float]] = {}
@@ -60,7 +60,7 @@ def confirm_changes(
         if not open_changes or (look and time.monotonic() > until_s):
             break
         cells = list(dict.fromkeys(cell for change in open_changes for cell in change.cells))
-        further = (wanted - (LOOKS[look - 1] if look else 0)) // len(DEVICES)
+        further = wanted - (LOOKS[look - 1] if look else 0)
         for name, values in trials_of(lab, lab.run(cells, further, seed + look)).items():
             trials.setdefault(name, []).extend(values)
         found = confirm(

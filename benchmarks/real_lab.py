@@ -1,4 +1,4 @@
-"""A lab on this very machine: real trials of small models and of small programs, on local devices side by side."""
+"""A lab on this very machine: real trials of small models and of small programs, one after another."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from orchestrator.services.devices.clean import CleaningScope, CleanRequest, cle
 from orchestrator.services.runs.start import StartRequest, start
 from orchestrator.settings import load_settings
 
-DEVICES = tuple(f"here-{number}" for number in range(1, 6))
-"""Devices that measure at the same time, each other's load."""
+DEVICE = "here"
+"""One device alone: several on one machine would be each other's load, and the usual limits refuse such trials."""
 NEW, OLD = "ai-edge-litert==2.3.0", "tflite-runtime==2.14.0"
 _SECONDS = 0.03
 _DIGITS = Path(__file__).parent.parent / "models" / "digits"
@@ -114,10 +114,7 @@ class RealLab:
         self._folder = folder
         self._state_dir = folder / "devices"
         self._sweeps = 0
-        devices = {
-            name: {"transport": "local", "state_dir": str(self._state_dir / name), "exclusive": False}
-            for name in DEVICES
-        }
+        devices = {DEVICE: {"transport": "local", "state_dir": str(self._state_dir), "exclusive": False}}
         self._write("inventory/lab.yaml", {"devices": devices})
         (folder / "work.py").write_text(_PROGRAM)
         self._write_model()
@@ -130,22 +127,16 @@ class RealLab:
     def __exit__(self, *_raised: object) -> None:
         self._wiring.__exit__(None, None, None)
 
-    def run(self, cells: Sequence[Cell], trials: int, seed: int, *, shared_out: bool = False) -> str:
-        """Run cells with so many trials on each device, and return the run's id.
-
-        `shared_out`: each device has some of the cells. Else each device has all.
-        """
+    def run(self, cells: Sequence[Cell], trials: int, seed: int) -> str:
+        """Run cells with so many trials each, and return the run's id."""
         self._sweeps += 1
-        rules = [
-            self._rule(cell, DEVICES[place % len(DEVICES)] if shared_out else "*") for place, cell in enumerate(cells)
-        ]
         sweep = {
             "sweep": "real",
             "model": "model",
             "variants": list(dict.fromkeys(cell.variant for cell in cells)),
             "runtimes": [self._runtime(runtime) for runtime in dict.fromkeys(cell.runtime for cell in cells)],
             "matrix": {"threads": list(dict.fromkeys(cell.threads for cell in cells))},
-            "only": rules,
+            "only": [self._rule(cell) for cell in cells],
             "accuracy": {"dataset": "digits-test.npz", "metric": "top1"},
             "trials": trials,
             "order": {"seed": seed},
@@ -185,7 +176,7 @@ class RealLab:
 
     def clean(self) -> None:
         """Remove models, runtimes and logs from the device, as `devices clean` does."""
-        answers = clean(CleanRequest(DEVICES, None, CleaningScope()), self._wiring, lambda _device, _item: True)
+        answers = clean(CleanRequest((DEVICE,), None, CleaningScope()), self._wiring, lambda _device, _item: True)
         if any(isinstance(answer, Exception) for answer in answers.values()):
             raise SystemExit(f"the device was not cleaned: {answers}")
 
@@ -198,9 +189,9 @@ class RealLab:
                 if dropped is not None:
                     dropped.close()
 
-    def _rule(self, cell: Cell, device: str) -> Mapping[str, Any]:
+    def _rule(self, cell: Cell) -> Mapping[str, Any]:
         runtime = cell.runtime if isinstance(cell.runtime, str) else f"exec/{cell.runtime.name}"
-        return {"variant": cell.variant, "runtime": runtime, "threads": cell.threads, "device": device}
+        return {"variant": cell.variant, "runtime": runtime, "threads": cell.threads}
 
     def _runtime(self, runtime: str | Program) -> Any:
         if isinstance(runtime, str):

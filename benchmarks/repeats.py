@@ -95,7 +95,7 @@ def _rounds(lab: RealLab, rounds: int, until_s: float) -> Iterator[str]:
             break
         if number:
             draw.choice((lab.clean, lab.drop, lambda: None))()
-        yield lab.run(IDENTICAL, TRIALS, SEED + number, shared_out=True)
+        yield lab.run(IDENTICAL, TRIALS, SEED + number)
 
 
 def _disturbances(lab: RealLab, runs: Sequence[str]) -> Iterator[Figure]:
