@@ -92,7 +92,8 @@ def postgres_databases(postgres_server: PostgresServer) -> PostgresDatabases:
     return PostgresDatabases(postgres_server)
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+# Of two kinds that keep one contract, the one without a server tells most: the quick loop leaves the other one out.
+@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])
 def databases(request: pytest.FixtureRequest) -> Databases:
     """Makes databases of one kind; a test that asks for it runs once for each kind, in any order."""
     named = "sqlite_databases" if request.param == "sqlite" else "postgres_databases"
