@@ -284,14 +284,19 @@ class Wiring:
         return AppriseMessenger()
 
     def journaled(self, run: str, display: RunDisplay) -> RunDisplay:
-        """Return the display. At log level info or debug each event is logged too."""
+        """Return the display. At log level info or debug, and into a log file, each event is logged too."""
         from orchestrator.settings import LogLevel
 
-        if self.settings.log_level not in (LogLevel.DEBUG, LogLevel.INFO):
+        level, file = self.settings.log_level, self.settings.log_file
+        is_told = level in (LogLevel.DEBUG, LogLevel.INFO)
+        if not is_told and file is None:
             return display
         from orchestrator.reporting.live.journal import JournalDisplay
 
-        return JournalDisplay(display, run, steps=self.settings.log_level is LogLevel.DEBUG)
+        steps = level is LogLevel.DEBUG
+        if file is not None:
+            display = JournalDisplay(display, run, steps=steps, file=file)
+        return JournalDisplay(display, run, steps=steps) if is_told else display
 
     def _sessions(self) -> DeviceSessions:
         from orchestrator.blobs.worker import loader_source, worker_archive

@@ -15,8 +15,8 @@ from typing import Any
 from orchestrator.domain.database_url import refuse_mistyped_url
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.nearest import did_you_mean
+from orchestrator.lab_folder import INVENTORY_FOLDER, SETTINGS_FILE, find_lab, from_here
 
-SETTINGS_FILE = "benchfleet.toml"
 CONFIG_VARIABLE = "BENCHFLEET_CONFIG"
 _PREFIX = "BENCHFLEET_"
 TOKEN_VARIABLE = "BENCHFLEET_TOKEN"  # noqa: S105 - the name of a variable
@@ -75,6 +75,7 @@ class Settings:
     heartbeat_s: float
     lease_s: float
     log_level: LogLevel
+    log_file: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +259,16 @@ OPTIONS = (
         _one_of(LogLevel),
         '"warning"',
     ),
+    Option(
+        "log_file",
+        "A file to log into as well, as JSON lines: commands, and the events of runs.",
+        None,
+        _path,
+        '"benchfleet.log"',
+    ),
 )
 _FILE_HEAD = """\
-# Settings of benchfleet for commands that are run in this folder, or with --config FILE.
+# Settings of benchfleet for commands that are run in this folder or below, or with --config FILE.
 # A flag comes before a BENCHFLEET_* variable, a variable before this file, and this file before the default.
 # Relative paths start from this file. A line that is commented out shows the default, or an example.
 """
@@ -276,11 +284,14 @@ def load_settings(
     """Return the settings of a command.
 
     `flags` maps keys to values, None for a flag not given. `config` is the settings file named by a flag. `folder` is
-    the working folder. Raise ConfigError, naming the flag, the variable or file:line, for a wrong value.
+    the working folder. Without a named file, defaults are relative to the lab. Raise ConfigError, naming the flag, the
+    variable or file:line, for a wrong value.
     """
     home = Path(environ.get("HOME") or Path.home())
     _check_variables(environ)
-    values = {**_defaults(environ, home, folder), **_from_file(config, environ, home, folder)}
+    named = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+    lab = folder if named is not None else find_lab(folder)
+    values = {**_defaults(environ, home, lab, folder), **_from_file(named, lab, home, folder)}
     for option in OPTIONS:
         if environ.get(option.variable):
             origin = _Origin(option.variable, folder, home)
@@ -310,11 +321,11 @@ def render_settings_file() -> str:
     return "\n".join(parts)
 
 
-def _defaults(environ: Mapping[str, str], home: Path, folder: Path) -> dict[str, Any]:
-    origin = _Origin("default", folder, home)
+def _defaults(environ: Mapping[str, str], home: Path, lab: Path, folder: Path) -> dict[str, Any]:
+    origin = _Origin("default", lab, home)
     values = {option.key: option.default and option.read(option.default, origin) for option in OPTIONS}
     # As people would write it: errors show this path.
-    values["inventory"] = (Path("inventory"),)
+    values["inventory"] = (from_here(lab, INVENTORY_FOLDER, folder),)
     values["allow_files"] = ()
     values["cache_dir"] = _xdg(environ, "XDG_CACHE_HOME", home / ".cache") / "benchfleet-controller"
     values["known_hosts"] = _xdg(environ, "XDG_CONFIG_HOME", home / ".config") / "benchfleet" / "known_hosts"
@@ -327,10 +338,9 @@ def _xdg(environ: Mapping[str, str], variable: str, otherwise: Path) -> Path:
     return path if path.is_absolute() else otherwise
 
 
-def _from_file(config: Path | None, environ: Mapping[str, str], home: Path, folder: Path) -> dict[str, Any]:
-    named = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
-    path = named or Path(SETTINGS_FILE)
-    full = folder / path
+def _from_file(named: Path | None, lab: Path, home: Path, folder: Path) -> dict[str, Any]:
+    path = named or from_here(lab, SETTINGS_FILE, folder)
+    full = folder / named if named is not None else lab / SETTINGS_FILE
     # The default file may be missing. A file named by a flag or a variable must exist.
     if named is None and not full.exists():
         return {}

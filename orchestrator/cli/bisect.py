@@ -60,7 +60,7 @@ def bisect(
 
     def on_step(found: Bisection) -> None:
         # For a program standard error has nothing but errors.
-        if call.for_people:
+        if call.is_watched:
             typer.echo(step_line(found) if found.steps else expectation(found), err=True)
 
     request = BisectRequest(regression, candidates, replaces, wait, reservation)

@@ -50,7 +50,7 @@ def add(
     with reading_shown(call):
         written = add_models(paths, _folder(call))
     call.show(written_report(written))
-    if call.for_people:
+    if call.is_watched:
         model = written[-1].path.parent
         # A sweep reaches models in the folder of models. For another folder, the person says so.
         inside = model.resolve().is_relative_to(_folder(call).resolve())

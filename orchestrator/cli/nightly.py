@@ -79,7 +79,7 @@ def run(
 
 
 def _say(call: Call, words: str) -> None:
-    if call.for_people:
+    if call.is_watched:
         typer.echo(words, err=True)
 
 

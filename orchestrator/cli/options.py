@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.command_log import logged
 from orchestrator.domain.errors import ConfigError
 from orchestrator.reporting.formats import FORMATS, formats_for
 
 if TYPE_CHECKING:
     from orchestrator.reporting.report import Report
     from orchestrator.settings import Settings
+
+_LOG_FILE = "log_file"
 
 SETTING_FLAGS: Mapping[str, Any] = {
     "executor": Annotated[
@@ -54,6 +57,10 @@ SETTING_FLAGS: Mapping[str, Any] = {
             show_default=False,
         ),
     ],
+    _LOG_FILE: Annotated[
+        str | None,
+        typer.Option("--log-file", metavar="FILE", help="Log into this file too, as JSON lines.", show_default=False),
+    ],
     "allow_files": Annotated[
         list[str] | None,
         typer.Option(
@@ -71,6 +78,11 @@ _CONFIG = Annotated[
     typer.Option("--config", metavar="FILE", help="Settings file.  [default: benchfleet.toml]", show_default=False),
 ]
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON, as --format json does.")]
+_VERBOSE = Annotated[
+    int,
+    typer.Option("--verbose", "-v", count=True, help="Log on standard error; -vv logs every step.", show_default=False),
+]
+_QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no advice: results and errors alone.")]
 
 # Groups of settings, by the parts that a command touches.
 NO_SETTINGS: tuple[str, ...] = ()
@@ -108,17 +120,34 @@ class Call:
     flags: Mapping[str, object]
     config: Path | None
     format: str
+    verbose: int = 0
+    quiet: bool = False
 
     @property
     def for_people(self) -> bool:
         """Say whether people read the result, rather than a program."""
         return self.format == "table"
 
+    @property
+    def is_watched(self) -> bool:
+        """Say whether somebody wants to see progress and advice."""
+        return self.for_people and not self.quiet
+
     def settings(self) -> Settings:
         """Return the settings: these flags over variables, file and defaults."""
-        from orchestrator.settings import load_settings
+        from orchestrator.settings import LogLevel, load_settings
 
-        return load_settings(self.flags, config=self.config)
+        level = None if not self.verbose else LogLevel.INFO if self.verbose == 1 else LogLevel.DEBUG
+        return load_settings({**self.flags, "log_level": level}, config=self.config)
+
+    def log_file(self) -> Path | None:
+        """Return the file to log into, None for no file. Wrong settings are for the command to tell."""
+        from orchestrator.domain.errors import OrchestratorError
+
+        try:
+            return self.settings().log_file
+        except OrchestratorError:
+            return None
 
     def show(self, report: Report) -> None:
         """Print a report in the format that was asked for.
@@ -151,10 +180,16 @@ def shares(
             flags = {key: given.pop(key) for key in SETTING_FLAGS if key in given}  # `given` keeps the command's own
             config = given.pop("config", None)
             form = _format(given.pop("form", None), given.pop("as_json", False), offered)
-            command(Call(flags, config, form), **given)
+            call = Call(flags, config, form, given.pop("verbose", 0), given.pop("quiet", False))
+            with logged(call.log_file()):
+                command(call, **given)
 
         offered = formats_for(has_cases=has_cases)
-        parameters = [*own, *(_option(key, SETTING_FLAGS[key], None) for key in SETTING_FLAGS if key in uses)]
+        parameters = [
+            *own,
+            *(_option(key, SETTING_FLAGS[key], None) for key in SETTING_FLAGS if key in (*uses, _LOG_FILE)),
+        ]
+        parameters += [_option("verbose", _VERBOSE, 0), _option("quiet", _QUIET, False)]
         if uses:
             parameters.append(_option("config", _CONFIG, None))
         if prints:

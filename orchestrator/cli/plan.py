@@ -40,7 +40,8 @@ def plan(
     from orchestrator.services.runs import plan as plans
 
     with Wiring(call.settings()) as wiring, reading_shown(call):
-        planned = plans.plan(plans.PlanRequest(sweep, select, probe), wiring, stderr_console().print)
+        on_progress = None if call.quiet else stderr_console().print
+        planned = plans.plan(plans.PlanRequest(sweep, select, probe), wiring, on_progress)
     planning = planned.planning
     found = SweepPlans(planned.sweep, planned.seed, planning.plans, planning.failures, planning.machines)
     call.show(plan_report(found))

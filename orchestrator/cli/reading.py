@@ -14,5 +14,5 @@ from orchestrator.specs.hashing import watching
 @contextmanager
 def reading_shown(call: Call) -> Iterator[None]:
     """Draw a bar for each large file hashed or copied, if people watch a terminal."""
-    with ReadingBar(stderr_console(), silent=not call.for_people) as bar, watching(bar):
+    with ReadingBar(stderr_console(), silent=not call.is_watched) as bar, watching(bar):
         yield

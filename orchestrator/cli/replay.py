@@ -58,6 +58,6 @@ def replay(
     with Wiring(call.settings()) as wiring:
         written = write(ReplayRequest(named, cell, out), wiring)
     call.show(written_report([written]))
-    if call.for_people:
+    if call.is_watched:
         unpack, folder = (f"tar xf {shlex.quote(out.name)} && ", out.stem) if written.format == "tar" else ("", out)
         typer.echo(f"in a lab's folder: {unpack}sh {shlex.quote(f'{folder}/run.sh')}", err=True)

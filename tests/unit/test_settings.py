@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 import tomllib
@@ -39,6 +40,7 @@ def test_without_anything_there_are_defaults(tmp_path: Path) -> None:
         heartbeat_s=15.0,
         lease_s=60.0,
         log_level=LogLevel.WARNING,
+        log_file=None,
     )
 
 
@@ -51,6 +53,41 @@ def test_flags_come_before_variables_before_the_file_before_defaults(tmp_path: P
     assert settings.executor is ExecutorKind.RAY
     assert settings.connect_timeout_s == 5.0
     assert settings.db == f"sqlite:///{tmp_path}/benchfleet.db"
+
+
+def test_settings_and_inventory_are_found_upwards(tmp_path: Path) -> None:
+    deep = tmp_path / "sweeps" / "old"
+    deep.mkdir(parents=True)
+    (tmp_path / "benchfleet.toml").write_text('known_hosts = "keys"\n')
+    settings = load(deep)
+    assert settings.known_hosts == tmp_path / "keys"
+    assert settings.inventory == (Path("../../inventory"),)
+    assert settings.db == f"sqlite:///{tmp_path}/benchfleet.db"
+
+
+def test_the_nearest_lab_counts_and_a_named_file_moves_no_default(tmp_path: Path) -> None:
+    (tmp_path / "benchfleet.toml").write_text('executor = "ray"\n')
+    (tmp_path / "lab" / "inventory").mkdir(parents=True)
+    (tmp_path / "lab" / "sweeps").mkdir()
+    assert load(tmp_path / "lab" / "sweeps").inventory == (Path("../inventory"),)
+    assert load(tmp_path / "lab" / "sweeps").executor is ExecutorKind.THREADS
+    assert load(tmp_path / "lab").db == f"sqlite:///{tmp_path}/lab/benchfleet.db"
+    named = load_settings({}, HOME, config=tmp_path / "benchfleet.toml", folder=tmp_path / "lab" / "sweeps")
+    assert named.executor is ExecutorKind.RAY
+    assert named.inventory == (Path("inventory"),)
+
+
+def test_a_settings_file_above_that_belongs_to_somebody_else_is_not_obeyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "benchfleet.toml").write_text('ssh_config = "evil"\n')
+    if os.getuid() == 0:
+        os.chown(tmp_path / "benchfleet.toml", 12_345, -1)
+    else:
+        me = os.getuid()
+        monkeypatch.setattr("os.getuid", lambda: me + 1)
+    assert load(tmp_path / "sweeps").ssh_config is None
 
 
 def test_an_empty_variable_or_flag_is_none(tmp_path: Path) -> None:
@@ -234,7 +271,7 @@ def test_the_commented_settings_are_valid_and_mostly_the_defaults(tmp_path: Path
     enabled = "".join(line[1:] if line[1:2].islower() else line for line in render_settings_file().splitlines(True))
     defaults, settings = load(tmp_path), load(tmp_path, enabled)
     differing = {option.key for option in OPTIONS if getattr(defaults, option.key) != getattr(settings, option.key)}
-    assert differing == {"inventory", "models", "allow_files", "ssh_config", "ray_address"}
+    assert differing == {"inventory", "models", "allow_files", "ssh_config", "ray_address", "log_file"}
 
 
 def test_settings_load_without_anything_heavy() -> None:

@@ -1,8 +1,9 @@
-"""Log the events of a run as well: a structured line per event, on standard error."""
+"""Log the events of a run as well: a structured line per event, on standard error or in a file."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -15,19 +16,25 @@ from orchestrator.reporting.text import clean
 
 
 class JournalDisplay:
-    """Wrap a display, and log each event. `steps`: log the steps of sessions too."""
+    """Wrap a display, and log each event. `steps`: log the steps of sessions too.
 
-    def __init__(self, inner: RunDisplay, run: str, *, steps: bool) -> None:
+    Into `file`, each event is a JSON object on a line.
+    """
+
+    def __init__(self, inner: RunDisplay, run: str, *, steps: bool, file: Path | None = None) -> None:
         self._inner = inner
         self._steps = steps
+        # By line: a reader of the file sees whole events, also of a controller that is killed.
+        self._file = None if file is None else file.open("a", encoding="utf-8", buffering=1)
+        as_words = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
         # A logger of its own: how the process logs is for whoever runs the process to configure.
         logger = structlog.wrap_logger(
-            structlog.PrintLogger(sys.stderr),
+            structlog.PrintLogger(self._file or sys.stderr),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 _cleaned,
-                structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+                as_words if file is None else structlog.processors.JSONRenderer(),
             ],
         )
         self._log = logger.bind(run=run)
@@ -68,6 +75,8 @@ class JournalDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._inner.__exit__(kind, error, traceback)
+        if self._file is not None:
+            self._file.close()
 
 
 def _cleaned(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

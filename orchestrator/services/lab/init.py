@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.domain.errors import ConfigError
+from orchestrator.lab_folder import SETTINGS_FILE
 from orchestrator.resources import shipped
-from orchestrator.settings import SETTINGS_FILE, render_settings_file
+from orchestrator.settings import render_settings_file
 
 SHIPPED_FILES = (
     "inventory/local.yaml",
