@@ -42,6 +42,16 @@ Metrics = Annotated[
         show_default=False,
     ),
 ]
+Cells = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cell",
+        metavar="RULE",
+        help="These cells alone, such as 'device=pi-03,variant=int8,threads=1'; may be repeated, and globs work. "
+        "Figures and verdicts are those of the whole comparison.",
+        show_default=False,
+    ),
+]
 MinEffect = Annotated[
     float | None,
     typer.Option(
@@ -105,6 +115,7 @@ def compare(
     ] = None,
     against: Against = None,
     metric: Metrics = None,
+    cell: Cells = None,
     details: Annotated[
         bool, typer.Option("--details", help="Of several metrics, each in a table of its own, with intervals.")
     ] = False,
@@ -139,8 +150,9 @@ def compare(
         raise ConfigError(f"{other} and --against {against}: with which is it?", "leave one of them out")
     terms = GateTerms(max_accuracy_drop, require_agreement, fail_on_environment_change)
     options = CompareOptions(min_effect=min_effect, tolerance=Tolerance(atol, rtol), terms=terms)
+    request = CompareRequest(run, base, by, options, other or against, metric or (), cell or ())
     with Wiring(call.settings()) as wiring:
-        comparison = compare_run(CompareRequest(run, base, by, options, other or against, metric or ()), wiring)
+        comparison = compare_run(request, wiring)
     call.show(comparison_report(comparison, details=details))
     # Shown first: a build that fails must still say why.
     gates = fail_on_regression or fail_on_environment_change

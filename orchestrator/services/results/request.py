@@ -15,6 +15,7 @@ from orchestrator.domain.nearest import all_known
 from orchestrator.domain.run import RunRecord
 from orchestrator.services.results.compare import CompareOptions, compare, compare_baseline, compare_runs
 from orchestrator.services.results.metrics import Ask, compare_named, compare_usual
+from orchestrator.services.results.picking import pick_cells
 from orchestrator.services.results.settling import settling_commands
 from orchestrator.services.runs.show import require_run
 
@@ -32,7 +33,7 @@ class CompareRequest:
     `base` is a value of the coordinate `by`, and None for the common parent. `by` is None for variants, or for runs
     where `against` is given. `against` names a run as `run` does, or is a baseline, a date, or "last-before".
     `metrics` are names or aliases. An empty sequence takes the usual metrics of the runs, and None the metric of
-    `options` alone.
+    `options` alone. `cells` are rules for the cells to keep, and an empty sequence keeps all.
     """
 
     run: str
@@ -41,6 +42,7 @@ class CompareRequest:
     options: CompareOptions = field(default_factory=CompareOptions)
     against: str | None = None
     metrics: Sequence[str] | None = None
+    cells: Sequence[str] = ()
 
 
 def compare_run(request: CompareRequest, wiring: HasRecords) -> Comparison:
@@ -68,11 +70,13 @@ def compare_run(request: CompareRequest, wiring: HasRecords) -> Comparison:
 def _compared(request: CompareRequest, results: Results, bases: Collection[str], ask: Ask) -> Comparison:
     """Compare in the metrics of a request. The metrics of the runs `bases` decide between the usual metrics."""
     if request.metrics is None:
-        return ask(request.options)
-    if request.metrics:
-        return compare_named(ask, request.metrics, request.options)
-    measured = {metric for base in bases for metric in results.measured_metrics(base)}
-    return compare_usual(ask, measured, request.options)
+        found = ask(request.options)
+    elif request.metrics:
+        found = compare_named(ask, request.metrics, request.options)
+    else:
+        measured = {metric for base in bases for metric in results.measured_metrics(base)}
+        found = compare_usual(ask, measured, request.options)
+    return pick_cells(found, request.cells)
 
 
 def _against(request: CompareRequest) -> str | None:
