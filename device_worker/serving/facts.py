@@ -48,6 +48,7 @@ def collect_facts(state_dir: str) -> dict[str, Any]:
         "python": ".".join(map(str, sys.version_info[:3])),
         "python_path": python_executable(),
         "cpu_count": len(os.sched_getaffinity(0)),
+        "cpu_count_online": os.cpu_count(),
         "memory_bytes": system_files.read_kib("/proc/meminfo", "MemTotal"),
         "disk_free_bytes": _read_disk_free_bytes(state_dir),
         "boot_id": read_boot_id() or None,
@@ -162,6 +163,7 @@ _SENSED = {
     "board_model": _read_board_model,
     "cpu_mhz_max": readings.read_cpu_mhz_max,
     "governor": readings.read_governor,
+    "load_1m": readings.read_load_1m,
     "temperature_c": read_temperature_c,
     "throttled": lambda: Throttling().read(),
 }

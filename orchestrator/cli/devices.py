@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -178,18 +179,30 @@ def readmit(call: Call, name: Name) -> None:
     call.show(readmission_report(ended))
 
 
-@app.command(epilog=ON_THE_DEVICE + examples("benchfleet devices enroll pi-03"))
+@app.command(
+    epilog=ON_THE_DEVICE
+    + examples("benchfleet devices enroll pi-03", "benchfleet devices enroll --select 'class=rpi'", title="Examples:")
+)
 @shares(INVENTORY)
 def enroll(
     call: Call,
-    name: Name,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A device of the inventory.")] = None,
+    select: Annotated[
+        str | None,
+        typer.Option("--select", metavar="EXPR", help="Instead of NAME, a shelf: a list of fingerprints, and one yes."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Record the key without asking.")] = False,
 ) -> None:
     """Show a device's host key, and record the key after a yes.
 
     A key other than the recorded key is always refused. Compare the fingerprint with the fingerprint printed by the
-    device.
+    device. With --select the exit code is 3 if a device is not enrolled, 4 if none is.
     """
+    if (name is None) == (select is None):
+        raise ConfigError("name one device, or a shelf by --select", "such as benchfleet devices enroll pi-03")
+    if select is not None:
+        _enroll_shelf(call, select, yes=yes)
+        return
     from orchestrator.bootstrap import Wiring
     from orchestrator.reporting.reports.enrollment import enrollment_report
     from orchestrator.services.devices import enroll as enrolling
@@ -200,9 +213,33 @@ def enroll(
         return yes or _confirmed("Is this the device's own key?")
 
     with Wiring(call.settings()) as wiring:
-        enrollment = enrolling.enroll(name, wiring, agreed)
+        enrollment = enrolling.enroll(str(name), wiring, agreed)
     call.show(enrollment_report(enrollment))
     leave(ExitCode.FINE if enrollment.recorded else ExitCode.USAGE)
+
+
+def _enroll_shelf(call: Call, select: str, *, yes: bool) -> None:
+    """Show the new keys of selected devices in a list, and record the keys after one yes."""
+    from orchestrator.bootstrap import Wiring
+    from orchestrator.domain.enrollment import Enrollment
+    from orchestrator.reporting.reports.enrollment import shelf_report
+    from orchestrator.services.devices import enroll as enrolling
+
+    def agreed(new: Sequence[Enrollment]) -> bool:
+        width = max(len(one.device) for one in new)
+        for one in new:
+            typer.echo(f"{one.device:<{width}}  {one.fingerprint}", err=True)
+        keys = "this key the device's own" if len(new) == 1 else f"each of these {len(new)} keys its device's own"
+        return yes or _confirmed(f"Is {keys}?")
+
+    with Wiring(call.settings()) as wiring:
+        found = enrolling.enroll_shelf(select, wiring, agreed)
+    call.show(shelf_report(found))
+    lacking = [one for one in found.values() if not (isinstance(one, Enrollment) and one.recorded)]
+    if any(isinstance(one, Enrollment) for one in lacking):
+        leave(ExitCode.USAGE)  # as for a single device: nobody has said yes
+    if lacking:
+        leave(ExitCode.INFRASTRUCTURE if len(lacking) == len(found) else ExitCode.INCOMPLETE)
 
 
 def _confirmed(question: str) -> bool:

@@ -19,6 +19,8 @@ CLOCK_OFFSET_KEY = "clock_offset_s"
 
 DISK_FREE_BYTES_WORRYING = 64 << 20
 FILES_FREE_WORRYING = 1000
+LOAD_PER_PROCESSOR_WORRYING = 1.5
+"""More than the last run's own threads leave behind in the mean of a minute."""
 CLOCK_OFFSET_S_WORRYING = 60.0
 
 _SURVIVORS_MAX = 3
@@ -44,6 +46,7 @@ def judge_health(facts: Facts, limits: Limits) -> tuple[Concern, ...]:
         *_of_disk(values, health, limits),
         *_of_clock(values, limits),
         *_of_heat(values, limits),
+        *_of_load(values),
         *_of_sensors(values),
         *_of_login(values, health),
         *_of_last_run(health),
@@ -103,6 +106,21 @@ def _of_heat(values: Mapping[str, Any], limits: Limits) -> Iterator[Concern]:
         yield Concern(f"it has {temperature:.1f} °C, and temperature_c_max is {most:g} °C: trials wait for it to cool")
     if values.get("throttled") is True:
         yield Concern("its CPU is being held back now, by heat or a weak supply", "check its cooling and its supply")
+
+
+def _of_load(values: Mapping[str, Any]) -> Iterator[Concern]:
+    load = _number(values.get("load_1m"))
+    counts = [_number(values.get("cpu_count")), _number(values.get("cpu_count_online"))]
+    # The load is that of the whole machine, and this process may not use every processor.
+    processors = max((count for count in counts if count is not None), default=None)
+    if load is None or not processors or load <= processors * LOAD_PER_PROCESSOR_WORRYING:
+        return
+    plural = "" if processors == 1 else "s"
+    yield Concern(
+        f"its load is {load:.1f} on {processors:.0f} processor{plural}: other work takes its time, and trials beside "
+        "other work do not count",
+        "stop what else runs there, or wait: the load is the mean of a minute",
+    )
 
 
 def _of_sensors(values: Mapping[str, Any]) -> Iterator[Concern]:

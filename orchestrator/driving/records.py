@@ -13,7 +13,8 @@ from typing import Any
 from orchestrator.domain.conversation import RecordsArrived, Step
 from orchestrator.domain.errors import CorruptLog, LeaseLost
 from orchestrator.domain.recovery import Rung
-from orchestrator.domain.run import PreparedRecords
+from orchestrator.domain.run import PreparedRecords, TrialChange
+from orchestrator.driving.invalid_streak import InvalidStreaks
 from orchestrator.driving.leases import DeviceLeases
 from orchestrator.driving.stages import orders as o
 from orchestrator.driving.stages.part import DevicePart
@@ -41,6 +42,7 @@ class Records:
         self._store = tools.store
         self._display = tools.display
         self._holder = tools.identity.holder
+        self._streaks = InvalidStreaks()
         self._open_rungs: dict[str, int] = {}  # ids of events, by device
         self.handlers: Mapping[type[Any], Handler] = {
             o.Record: self._record,
@@ -69,8 +71,7 @@ class Records:
                 continue
             last = {(report.device, report.log_id): report for report in batch}
             for result in ingested:
-                for change in result.changes:
-                    self._display.changed(change)
+                self._show_changes(result.changes)
                 if result.left:
                     report = last[result.device, result.offset.log_id or ""]
                     left.append(Left(replace(report, lines=result.left), result.left_is_long))
@@ -86,10 +87,16 @@ class Records:
             ingested = self._store.logs.ingest_prepared(prepared, self._leases.ids)
         except (LeaseLost, CorruptLog) as error:
             return error
-        for change in ingested.changes:
-            self._display.changed(change)
+        self._show_changes(ingested.changes)
         self._note_stored(report.device, len(report.lines))
         return None
+
+    def _show_changes(self, changes: Sequence[TrialChange]) -> None:
+        for change in changes:
+            self._display.changed(change)
+            concern = self._streaks.hear(change)
+            if concern is not None:
+                self._display.warned(change.device, concern.message, concern.hint)
 
     def _record(self, part: DevicePart, order: o.Record) -> None:
         leases = self._leases.ids

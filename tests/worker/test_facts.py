@@ -34,6 +34,8 @@ KEYS = {
     "python_path",
     "cpu_model",
     "cpu_count",
+    "cpu_count_online",
+    "load_1m",
     "cpu_mhz_max",
     "governor",
     "memory_bytes",
@@ -139,6 +141,7 @@ def test_a_device_that_says_nothing_has_nulls(replay, tmp_path):
     replay({})
     found = collect(tmp_path)
     always = {"hostname", "machine", "kernel", "libc_name", "libc_version", "python", "python_path", "cpu_count"}
+    always |= {"cpu_count_online"}
     always |= {
         "disk_free_bytes",
         "boot_id",

@@ -14,7 +14,7 @@ from orchestrator.reporting.reports.cleaning import CLEAN
 from orchestrator.reporting.reports.comparison import COMPARE
 from orchestrator.reporting.reports.database import DATABASE, DEMO
 from orchestrator.reporting.reports.devices import DEVICES
-from orchestrator.reporting.reports.enrollment import ENROLL
+from orchestrator.reporting.reports.enrollment import ENROLL, SHELF
 from orchestrator.reporting.reports.fleet import FLEET
 from orchestrator.reporting.reports.lab import LAB
 from orchestrator.reporting.reports.leases import RESERVED
@@ -56,6 +56,7 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "devices quarantine": QUARANTINED,
     "devices readmit": QUARANTINED,
     "devices enroll": ENROLL,
+    "devices enroll --select": SHELF,
     "models add": WRITTEN,
     "models list": MODELS,
     "models verify": VERIFIED,

@@ -83,6 +83,18 @@ _ROW = View[Probed](
             "The room in the state folder.",
             lambda probed: _single(probed.fact("disk_free_bytes")),
         ),
+        Key("kernel", OrNull(TEXT), "The kernel's release.", lambda probed: probed.fact_text("kernel")),
+        Key("governor", OrNull(TEXT), "The frequency governor.", lambda probed: probed.fact_text("governor")),
+        Key("load_1m", OrNull(FREE), "The mean load of a minute.", lambda probed: _single(probed.fact("load_1m"))),
+        Key(
+            "throttled", OrNull(FREE), "Whether the CPU is held back.", lambda probed: _single(probed.fact("throttled"))
+        ),
+        Key(
+            "power_sensors",
+            OrNull(TEXT),
+            "The power sensors, the preferred one first.",
+            lambda probed: _power_sensors(probed.fact("power_sources")),
+        ),
         Key(
             "concerns",
             TEXT,
@@ -122,6 +134,12 @@ def probe_report(
 def _concerns(facts: Facts, limits: Limits, before: Facts | None) -> tuple[Concern, ...]:
     exchange = find_exchange(before, facts) if before else None
     return (*judge_health(facts, limits), *([exchange] if exchange else ()))
+
+
+def _power_sensors(said: object) -> str | None:
+    from orchestrator.reporting.tables.fleet import power_sensors
+
+    return power_sensors(said)
 
 
 def _single(value: object) -> object:

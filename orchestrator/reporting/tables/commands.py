@@ -13,6 +13,12 @@ from orchestrator.reporting.text import clean
 _FURTHER = "   "
 _WORD = re.compile(r"""(?:'[^']*'|"[^"]*"|\\.|\S)+""")
 """A word of a shell, as written: blanks inside quotes end no word."""
+_VERBS = (
+    "shows|says|lists|has|waits|makes|describes|plans|names|goes|collects|removes|ends|takes|writes|tells|clears|"
+    "runs (?:them|it|the)|gives|and|or|once|in"
+)
+_COMMAND = re.compile(rf"benchfleet(?: (?!(?:{_VERBS})\b)(?:'[^']*'|[^\s,;:`'])+)+")
+"""A command in a sentence: up to a sign that ends the clause, or the clause's verb."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,27 @@ class CommandLines:
             else:
                 line = f"{line} {word}" if line else word
         yield _whole(lead, line)
+
+
+@dataclass(frozen=True, slots=True)
+class HintLines:
+    """Render a hint. Where the hint has no room in one line, a command in the hint has a line of its own."""
+
+    hint: str
+    device: str | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        hint = clean(self.hint)
+        lead = Text.assemble(("hint: ", "bold"), "" if self.device is None else f"{clean(self.device)}: ")
+        found = _COMMAND.search(hint)
+        if found is None or lead.cell_len + Text(hint).cell_len <= options.max_width:
+            yield lead.append(hint)
+            return
+        before, after = hint[: found.start()].strip(" `:;,"), hint[found.end() :].strip(" `:;,")
+        yield lead.append(f"{before}:" if before else "")
+        yield CommandLines(found[0])
+        if after:
+            yield Text(f"  {after}")
 
 
 def _whole(lead: Text, line: str) -> Text:

@@ -18,6 +18,7 @@ from orchestrator.domain.model import Model, Variant
 from orchestrator.domain.recovery import Quarantine
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.tables.columns import Column, PlainTable, plain_table
+from orchestrator.reporting.tables.commands import HintLines
 from orchestrator.reporting.text import ABSENT, clean
 
 _DEVICE_COLUMNS = (
@@ -27,10 +28,10 @@ _DEVICE_COLUMNS = (
     Column("machine", fold=True, spare=True),
     Column("probed", spare=True),
 )
-_HOLDER_COLUMN = Column("held by", fold=True)
+_HOLDER_COLUMN = Column("held by", prose=True)
 _PROBE_COLUMNS = (
     Column("device"),
-    Column("board", fold=True),
+    Column("board", prose=True),
     Column("machine"),
     Column("CPUs", right=True, spare=True),
     Column("memory", right=True),
@@ -39,6 +40,14 @@ _PROBE_COLUMNS = (
     Column("temp", right=True),
     Column("free disk", right=True, spare=True),
 )
+_SURROUNDING_COLUMNS = (
+    Column("device"),
+    Column("kernel", fold=True),
+    Column("governor", fold=True),
+    Column("load", right=True),
+    Column("throttled"),
+    Column("power sensors", fold=True),
+)
 _MODEL_COLUMNS = (
     Column("model"),
     Column("variant"),
@@ -46,7 +55,7 @@ _MODEL_COLUMNS = (
     Column("precision"),
     Column("parent"),
     Column("accuracy", fold=True),
-    Column("made", fold=True),
+    Column("made", prose=True),
 )
 
 
@@ -76,31 +85,34 @@ def probe_report(
     parts: list[RenderableType] = []
     if results:
         parts.append(plain_table(_PROBE_COLUMNS, (_probe_row(name, answer) for name, answer in results.items())))
+        answered = [(name, answer) for name, answer in results.items() if isinstance(answer, Facts)]
+        if answered:
+            parts += [Text(), plain_table(_SURROUNDING_COLUMNS, (_surroundings(*one) for one in answered)), Text()]
     for name, answer in results.items():
         if isinstance(answer, OrchestratorError):
             if answer.hint:
-                parts.append(Text.assemble(("hint: ", "bold"), f"{clean(name)}: {clean(answer.hint)}"))
+                parts.append(HintLines(answer.hint, name))
         else:
             parts += [line for concern in concerns.get(name, ()) for line in _concern_lines(name, concern)]
     return Group(*parts)
 
 
-def _concern_lines(name: str, concern: Concern) -> Iterator[Text]:
+def _concern_lines(name: str, concern: Concern) -> Iterator[RenderableType]:
     """Yield a concern and the hint. A refusal to measure on the device is marked."""
     label = ("would be refused: ", "bold red") if concern.is_refusal else ("warning: ", "bold yellow")
     yield Text.assemble(label, f"{clean(name)}: {clean(concern.message)}")
     if concern.hint:
-        yield Text.assemble(("hint: ", "bold"), clean(concern.hint))
+        yield HintLines(concern.hint)
 
 
-def error_lines(error: OrchestratorError, device: str | None = None) -> Iterator[Text]:
+def error_lines(error: OrchestratorError, device: str | None = None) -> Iterator[RenderableType]:
     """Yield an error and the hint. `device` is named unless the error names the device."""
     message = clean(error)
     # The error of a device that never had a session does not name the device.
     where = f"{clean(device)}: " if device and not message.startswith(f"{clean(device)}: ") else ""
     yield Text.assemble(("error: ", "bold red"), where + message)
     if error.hint:
-        yield Text.assemble(("hint: ", "bold"), clean(error.hint))
+        yield HintLines(error.hint)
 
 
 def reservation_line(lease: Lease) -> Text:
@@ -201,6 +213,20 @@ def _probe_row(name: str, answer: Facts | OrchestratorError) -> tuple[Text | str
     )
 
 
+def _surroundings(name: str, facts: Facts) -> tuple[str | None, ...]:
+    """Return what a figure depends on beside the board: kernel, governor, load, throttling, power sensors."""
+    values = facts.values
+    load, throttled = _number(values.get("load_1m")), values.get("throttled")
+    return (
+        name,
+        _text(values.get("kernel")),
+        _text(values.get("governor")),
+        None if load is None else f"{load:.2f}",
+        {True: "yes", False: "no"}.get(throttled) if isinstance(throttled, bool) else None,
+        power_sensors(values.get("power_sources")),
+    )
+
+
 def _model_rows(model: Model) -> Iterator[tuple[str | None, ...]]:
     for position, variant in enumerate(model.variants.values()):
         yield (
@@ -220,6 +246,15 @@ def _accuracy(variant: Variant) -> str:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def power_sensors(said: object) -> str | None:
+    """Return the power sensors of a device's facts, the preferred one first; None where the device has said nothing."""
+    if not isinstance(said, list):
+        return None
+    known = [one for one in said if isinstance(one, Mapping)]
+    names = [f"{one.get('name')}" + ("" if one.get("readable") is True else " (not readable)") for one in known]
+    return ", ".join(names) or "none"
 
 
 def _number(value: object) -> float | None:

@@ -45,6 +45,11 @@ WARNINGS: Mapping[str, tuple[Mapping[str, Any], Limits, str]] = {
     "clock behind": ({"clock_offset_s": -7200.0}, Limits(), "at least 7200.0 s behind"),
     "hot": ({"temperature_c": 75.5}, Limits(temperature_c_max=75.0), "75.5 °C"),
     "throttled": ({"throttled": True}, Limits(), "held back"),
+    "loaded": (
+        {"load_1m": 21.3, "cpu_count": 2},
+        Limits(),
+        "load is 21.3 on 2 processors",
+    ),
     "hanging": (
         {"unknown": {"governor": "no answer within 3 s"}},
         Limits(),
@@ -75,6 +80,11 @@ NOTHING: Mapping[str, tuple[Mapping[str, Any], Limits]] = {
     "enough room": ({"disk_free_bytes": 2 * GIB}, Limits(disk_free_bytes_min=2 * GIB)),
     "little room that the inventory allows": ({"disk_free_bytes": 65 << 20}, Limits(disk_free_bytes_min=1 << 20)),
     "a clock within the limit": ({"clock_offset_s": 120.0}, Limits(clock_offset_s_max=300.0)),
+    "all processors at work": ({"load_1m": 2.9, "cpu_count": 2}, Limits()),
+    "a load of processors that the worker may not use": (
+        {"load_1m": 7.0, "cpu_count": 2, "cpu_count_online": 8},
+        Limits(),
+    ),
     "hot without a limit": ({"temperature_c": 95.0}, Limits()),
     "a logout that does not reach the worker": ({**KILLS, "health": {"in_login_session": False}}, Limits()),
     "a device that says nothing": (dict.fromkeys(SOUND), Limits(disk_free_bytes_min=1, clock_offset_s_max=1.0)),
