@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -36,8 +37,11 @@ def following(call: Call, goes_on_by: str | None = None) -> Iterator[tuple[Wirin
         nonlocal run
         run = name
         settle()  # here, since most modules have been imported by now
+        # A night's report has no failures of single cells, and a report in a file is not seen on the terminal.
+        is_reported = goes_on_by is None and sys.stdout.isatty()
         # For a program the display is silent: standard error then has nothing but errors.
-        return wiring.journaled(name, run_display(stderr_console(), silent=not call.for_people))
+        display = run_display(stderr_console(), silent=not call.is_watched, is_reported=is_reported)
+        return wiring.journaled(name, display)
 
     with Wiring(call.settings()) as wiring, reading_shown(call):
         try:

@@ -78,13 +78,16 @@ def run(
         sweep = what[0] if own is None else _own_sweep(own, select, wiring, call).path
         request = StartRequest(sweep, select, detach, wait, reservation)
         details = start(request, wiring, shows)
-    show_run(details, call)
     code = request.exit_code(details)
-    if detach and code is ExitCode.FINE:
-        typer.echo(f"detached; follow it with: benchfleet runs follow {details.record.header.run}", err=True)
+    left = detach and code is ExitCode.FINE
+    # Whoever detaches has no results yet: a person reads the line below instead of an empty report.
+    if not (left and call.for_people):
+        show_run(details, call)
+    if left:
+        typer.echo(_detached(details), err=True)
     leave(code)
     # Only for somebody at a terminal: a log or a pipe has no use for advice.
-    if not detach and call.for_people and sys.stderr.isatty():
+    if not detach and call.is_watched and sys.stderr.isatty():
         _say_what_next(details)
 
 
@@ -120,13 +123,19 @@ def _own_sweep(request: OwnSweepRequest, select: str, wiring: Wiring, call: Call
     # Before anything is written: without devices there is nothing to run.
     wiring.inventory().select(select)
     made = own_sweep(request, wiring.settings.models or MODELS_FOLDER, wiring.settings.cache_dir)
-    if call.for_people:
+    if call.is_watched:
         typer.echo(f"{made.text}\nsweep: {made.path}\nmodel: {made.model}", err=True)
         if request.save is None:
             typer.echo("keep both, to edit them: the same command with --save sweeps/NAME.yaml", err=True)
         else:
             typer.echo(f"again: benchfleet run {shlex.quote(str(made.path))}", err=True)
     return made
+
+
+def _detached(details: RunDetails) -> str:
+    devices = len(details.record.devices)
+    where = "1 device" if devices == 1 else f"{devices} devices"
+    return f"detached, on {where}; follow it with: benchfleet runs follow {details.record.header.run}"
 
 
 def _say_what_next(details: RunDetails) -> None:

@@ -12,6 +12,7 @@ ABSENT = "–"
 
 # Beyond rich's own care: C1 controls act like escape sequences, format characters reorder or hide what is shown.
 _BLANKS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")
+_PREFLIGHT = re.compile(r"^its preflight \S+ failed")
 _HARMFUL_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -24,6 +25,12 @@ def clean(value: object) -> str:
         return text.strip()
     text = _BLANKS.sub(" ", text).strip()
     return "".join(_visible(character) for character in text)
+
+
+def short_reason(failure: str | None) -> str:
+    """Return the first line of a failure, without the key of a preflight, which says nothing to people."""
+    lines = (failure or "").strip().splitlines()
+    return clean(_PREFLIGHT.sub("its preflight failed", lines[0])) if lines else ""
 
 
 def clean_lines(text: str) -> str:

@@ -87,7 +87,9 @@ def _intervals(axes: Any, figure: IntervalsFigure) -> None:
     axes.set_yticks(range(len(figure.rows)), [_short(row.label) for row in figure.rows])
     axes.invert_yaxis()  # the first row on top, as in a table
     axes.xaxis.set_major_formatter(_ticks(figure.unit))
-    axes.set_xlabel(f"{clean(figure.metric)}, geometric mean over trials, 95 % interval")
+    axes.set_xlabel(
+        f"{clean(figure.metric)}, geometric mean over trials, 95 % interval with the noise of the device's cells"
+    )
     axes.set_title(_remark(figure.title, figure.left_out), loc="left")
 
 
@@ -113,7 +115,7 @@ def _lines(axes: Any, figure: LinesFigure) -> None:
     axes.yaxis.set_major_formatter(_ticks(figure.unit))
     axes.set_title(_short(figure.title), loc="left")
     axes.set_xlabel("begin of the run (UTC)")
-    axes.set_ylabel(f"{clean(figure.metric)}, 95 % interval")
+    axes.set_ylabel(f"{clean(figure.metric)}, 95 % interval with the noise of the series")
     axes.tick_params(axis="x", rotation=30)
     axes.legend(fontsize=7, loc="best")
 

@@ -34,6 +34,10 @@ SIGNS: Mapping[Verdict, tuple[str, str]] = {
 }
 """A sign and a tone for each verdict: colour never stands alone."""
 _MOODS = {RunState.COMPLETE: ("✓", "good"), RunState.ACTIVE: ("…", "calm")}
+_FIGURES = (
+    "geometric means over trials, far trials set aside; intervals hold the true value 95 times in 100, with the noise "
+    "usual among the cells of a device in view (history: in the series)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ def page_of(report: RunReport, budget: Budget) -> Page:
             ("sweep", short(record.header.sweep_source)),
             ("seed", str(record.header.seed)),
             ("controller", short(record.header.controller)),
-            ("figures", "geometric means over trials; intervals hold the true value 95 times in 100"),
+            ("figures", _FIGURES),
             ("in the terminal", f"benchfleet runs show {record.header.run}"),
         ),
     )

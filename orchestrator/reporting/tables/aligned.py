@@ -14,6 +14,8 @@ from orchestrator.reporting.text import shown
 
 Line = tuple[Text, ...]
 
+_INDENT = 2
+
 
 def natural_widths(columns: Sequence[Column], lines: Sequence[Line]) -> list[int]:
     """Return the width in characters of each column's longest heading or cell."""
@@ -43,6 +45,36 @@ def aligned(columns: Sequence[Column], widths: Sequence[int], cells: Line, conso
             line.append(" " * GAP)
         line.rstrip()
         yield line
+
+
+def drawn_line(columns: Sequence[Column], widths: Sequence[int], cells: Line, console: Console) -> list[Text]:
+    """Return cells side by side, or, without widths, below each other."""
+    return [*(aligned(columns, widths, cells, console) if widths else packed(columns, cells, console))]
+
+
+def packed(columns: Sequence[Column], cells: Line, console: Console) -> Iterator[Text]:
+    """Yield the first cell, and below that cell the others behind their headings, in as few lines as have room.
+
+    A figure is broken only where the figure alone is wider than the console.
+    """
+    width = console.width - _INDENT
+    name, *figures = cells
+    yield from name.wrap(console, console.width, overflow="fold")
+    line = Text()
+    for column, cell in zip(columns[1:], figures, strict=True):
+        if not cell.plain:
+            continue
+        figure = Text.assemble((f"{column.heading} ", "dim"), Text(" ").join(cell.split("\n")))
+        if line and line.cell_len + GAP + figure.cell_len > width:
+            yield from _indented(line, width, console)
+            line = Text()
+        line = Text.assemble(line, " " * GAP, figure) if line else figure
+    yield from _indented(line, width, console)
+
+
+def _indented(line: Text, width: int, console: Console) -> Iterator[Text]:
+    for part in line.wrap(console, width, overflow="fold"):
+        yield Text.assemble(" " * _INDENT, part)
 
 
 def remarks(notes: Sequence[str]) -> Iterator[Padding]:

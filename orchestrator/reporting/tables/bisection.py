@@ -20,7 +20,7 @@ _COLUMNS = (
     Column("ratio"),
     Column("n", right=True),
     Column("run", spare=True),
-    Column("reason", fold=True),
+    Column("reason", prose=True),
 )
 
 

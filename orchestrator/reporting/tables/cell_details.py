@@ -24,7 +24,7 @@ _HEIGHTS = " ▁▂▃▄▅▆▇█"
 _COLUMNS = (
     Column("trial"),
     Column("id", right=True),
-    Column("outcome", fold=True),
+    Column("outcome", prose=True),
     Column("value", right=True),
     Column("n", right=True),
     Column("p90", right=True),

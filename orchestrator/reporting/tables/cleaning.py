@@ -24,8 +24,8 @@ def clean_report(results: Mapping[str, Cleaning | OrchestratorError], *, dry_run
     columns = (
         Column("device"),
         Column("would free" if dry_run else "freed", right=True),
-        Column("would remove" if dry_run else "removed", fold=True),
-        Column("kept", fold=True),
+        Column("would remove" if dry_run else "removed", prose=True),
+        Column("kept", prose=True),
     )
     parts: list[RenderableType] = []
     if done:

@@ -24,15 +24,21 @@ FOLDED_WIDTH = 16
 class Column:
     """Describe a column: heading, side, and behaviour on a narrow console.
 
-    `fold`: a long value goes on in the next line. `shorten`: a long value ends in "…". `spare`: the column is left out,
-    a column of 1 before a column of 2.
+    `fold`: a long value goes on in the next line, between words. `prose`: also within a long word, such as a path in a
+    message. A name or number of any other column is never broken. `spare`: the column is left out, a column of 1 before
+    a column of 2.
     """
 
     heading: str
     right: bool = False
     fold: bool = False
-    shorten: bool = False
+    prose: bool = False
     spare: int = 0
+
+    @property
+    def folds(self) -> bool:
+        """Say whether a long value goes on in the next line."""
+        return self.fold or self.prose
 
     @property
     def justify(self) -> Literal["left", "right"]:
@@ -45,23 +51,27 @@ class Column:
 class PlainTable:
     """Render rows in columns. On a narrow console spare columns go, the last column first.
 
-    A word is broken only where no spare column is left to make room for the word.
+    Where columns have no room for whole names and numbers, each row is drawn as lines, a line for each column.
     """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Text, ...], ...]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        kept = self._fitting(options.max_width)
+        least = self._fitting(options.max_width)
+        if least is None:
+            yield from self._records(console, options.max_width)
+            return
+        kept = list(least)
         widths = [self._naturals[index] for index in kept]
-        if sum(widths) + GAP * (len(kept) - 1) <= options.max_width and not self._has_lines(kept):
-            # Nothing is folded or cut: rich's own table would take a second for the cells of 2,000 runs.
+        if _sum(widths) <= options.max_width and not self._has_lines(kept):
+            # Nothing is folded: rich's own table would take a second for the cells of 2,000 runs.
             yield from self._drawn(console, kept, widths)
         else:
-            yield self.folding(kept, self._shares(kept, options.max_width))
+            yield self.folding(kept, self._shares(least, options.max_width))
 
     def folding(self, kept: Sequence[int], widths: Mapping[int, int] | None = None) -> Table:
-        """Return the kept columns as a table of rich, for folding and shortening long values.
+        """Return the kept columns as a table of rich, for folding long values.
 
         Columns without a width of `widths` are as wide as rich finds good.
         """
@@ -71,8 +81,8 @@ class PlainTable:
             table.add_column(
                 Text(column.heading),
                 justify=column.justify,
-                overflow="ellipsis" if column.shorten else "fold",
-                no_wrap=not column.fold,
+                overflow="fold",
+                no_wrap=not column.folds,
                 width=None if widths is None else widths[index],
             )
         for row in self.rows:
@@ -95,47 +105,64 @@ class PlainTable:
                 blanks = GAP + (0 if column.right else spare)
             yield Segment.line()
 
-    def width(self) -> int:
-        """Return the least readable width of the console for every column."""
-        return _sum(map(self._readable, range(len(self.columns))))
+    def _records(self, console: Console, width: int) -> Iterator[Text]:
+        """Yield each row as lines. A value that would be broken beside the heading stands below the heading."""
+        margin = max((_width(column.heading) for column in self.columns), default=0) + GAP
+        for place, row in enumerate(self.rows):
+            if place:
+                yield Text()
+            for column, cell in zip(self.columns, row, strict=True):
+                heading = Text(column.heading, style="bold")
+                longest = max(map(_width, cell.plain.split()), default=0)
+                if longest > width - margin and column.heading:
+                    yield heading
+                    yield from cell.wrap(console, width, overflow="fold")
+                    continue
+                heading.append(" " * (margin - _width(column.heading)))
+                room = max(width - margin, 1)
+                is_short = _width(cell.plain) <= room and "\n" not in cell.plain
+                # A wrap takes rich a hundred times as long as a look at the length.
+                for line in [cell] if is_short else cell.wrap(console, room, overflow="fold"):
+                    yield heading + line
+                    heading = Text(" " * margin)
 
-    def _fitting(self, width: int) -> list[int]:
-        """Return the columns to draw: with whole words, or else with broken words."""
-        kept = list(range(len(self.columns)))
+    def _fitting(self, width: int) -> Mapping[int, int] | None:
+        """Return the columns to draw, with the least width of each; None where columns have no room."""
         for needed in (self._whole, self._readable):
             kept = list(range(len(self.columns)))
             for index in sorted(kept, key=lambda index: (self.columns[index].spare, -index)):
                 if _sum(map(needed, kept)) <= width:
-                    return kept
+                    return {one: needed(one) for one in kept}
                 if self.columns[index].spare:
                     kept.remove(index)
-        return kept
+            if _sum(map(needed, kept)) <= width:
+                return {one: needed(one) for one in kept}
+        return None
 
-    def _shares(self, kept: Sequence[int], width: int) -> Mapping[int, int] | None:
-        """Return the width of each column where words stay whole, the longest values giving way first."""
-        least = {index: self._whole(index) for index in kept}
-        if _sum(least.values()) > width:
-            return None
-        most = max(self._naturals[index] for index in kept)
+    def _shares(self, least: Mapping[int, int], width: int) -> Mapping[int, int]:
+        """Return the width of each column, the longest values giving way first."""
+        most = max(self._naturals[index] for index in least)
         for level in range(most, 0, -1):
-            shares = {index: max(least[index], min(self._naturals[index], level)) for index in kept}
+            shares = {index: max(least[index], min(self._naturals[index], level)) for index in least}
             if _sum(shares.values()) <= width:
                 return shares
         return least
 
     def _readable(self, index: int) -> int:
-        column, natural = self.columns[index], self._naturals[index]
-        return min(natural, FOLDED_WIDTH) if column.fold or column.shorten else natural
+        if not self.columns[index].prose:
+            return self._whole(index)
+        return min(self._naturals[index], FOLDED_WIDTH)
 
     def _whole(self, index: int) -> int:
-        return max(self._readable(index), self._words[index])
+        natural = self._naturals[index]
+        return max(min(natural, FOLDED_WIDTH), self._words[index]) if self.columns[index].folds else natural
 
     @cached_property
     def _words(self) -> Sequence[int]:
         """Return the width of the longest word of each folded column."""
         return [
             max((_width(word) for row in self.rows for word in row[index].plain.split()), default=0)
-            if column.fold
+            if column.folds
             else 0
             for index, column in enumerate(self.columns)
         ]

@@ -23,7 +23,7 @@ from orchestrator.domain.metric import SIZE_METRIC, Direction, is_accuracy
 from orchestrator.domain.policy import TRIALS_MAX
 from orchestrator.domain.sweep import setting_text
 from orchestrator.reporting.tables import numbers
-from orchestrator.reporting.tables.aligned import Line, aligned, excess_width, natural_widths, remarks
+from orchestrator.reporting.tables.aligned import Line, aligned, drawn_line, excess_width, natural_widths, remarks
 from orchestrator.reporting.tables.columns import Column
 from orchestrator.reporting.tables.commands import CommandLines
 from orchestrator.reporting.text import ABSENT, clean, shown
@@ -43,7 +43,7 @@ BETTER: Mapping[Direction, str] = {
     Direction.HIGHER: "higher is better",
     Direction.NONE: "neither more nor less is better",
 }
-_SHORTEST_NAME, _SHORTEST_OUTPUTS = 8, 9
+_SHORTEST_OUTPUTS = 9
 _FAIR_OUTPUTS = 18
 """Width in characters for most outputs. Longer outputs are folded, before every verdict takes a line more."""
 
@@ -61,14 +61,14 @@ class CompareView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield self._title()
         columns, widths, lines = self._layout(options.max_width)
-        yield Text()
-        headings = tuple(Text(column.heading, style="bold") for column in columns)
-        yield from aligned(columns, widths, headings, console)
+        if widths:
+            yield Text()
+            headings = tuple(Text(column.heading, style="bold") for column in columns)
+            yield from aligned(columns, widths, headings, console)
         for group, group_lines in zip(self.comparison.groups, lines, strict=True):
             yield Text()
             yield group_title(group)
-            drawn = ([*aligned(columns, widths, line, console)] for line in group_lines)
-            yield from _group(group, drawn)
+            yield from _group(group, (drawn_line(columns, widths, line, console) for line in group_lines))
         yield Text()
         if not self.is_part:
             yield from conclusions(self.comparison)
@@ -82,7 +82,7 @@ class CompareView:
         return title.append(f" ({BETTER[comparison.metric.direction]})")
 
     def _layout(self, width: int) -> tuple[list[Column], list[int], list[list[Line]]]:
-        """Return the first fitting layout, or the narrowest layout with folded texts."""
+        """Return the first fitting layout. Without widths no layout fits, and each line is drawn as several."""
         for layout in (_Layout(size_ratio=True), _Layout(), _Layout(stacked=True)):
             columns = layout.columns(self.comparison)
             lines = [list(layout.lines(group, self.comparison)) for group in self.comparison.groups]
@@ -90,21 +90,19 @@ class CompareView:
             excess = excess_width(widths, width)
             if excess <= 0 or (not layout.size_ratio and excess <= widths[-1] - _FAIR_OUTPUTS):
                 break
-        # Outputs give way before names: a row whose name is cut cannot be told from the next.
-        for index, shortest in ((len(widths) - 1, _SHORTEST_OUTPUTS), (0, _SHORTEST_NAME)):
-            if excess > 0 and widths[index] > shortest:
-                cut = min(excess, widths[index] - shortest)
-                widths[index] -= cut
-                excess -= cut
-        return columns, widths, lines
+        # Outputs give way, names do not: a row whose name is cut cannot be told from the next.
+        cut = min(max(excess, 0), max(widths[-1] - _SHORTEST_OUTPUTS, 0))
+        widths[-1] -= cut
+        return columns, widths if excess <= cut else [], lines
 
     def legend(self) -> Iterator[Text]:
         """Yield the meaning of the figures."""
         comparison = self.comparison
         smallest = numbers.percent(comparison.min_effect)
         yield Text(
-            f"n: trials. {comparison.metric.name}: geometric mean over trials. "
-            f"ratio: with its {numbers.percent(comparison.confidence)} interval over trials.",
+            f"n: trials. {comparison.metric.name}: geometric mean over trials, far trials set aside (SQL's v_latest: "
+            f"median). ratio: with its {numbers.percent(comparison.confidence)} interval over trials, the noise of all "
+            "cells of a device in view.",
             style="dim",
         )
         yield Text(
@@ -112,6 +110,7 @@ class CompareView:
             f"equivalent: surely less than {smallest} apart. inconclusive: neither is sure.",
             style="dim",
         )
+        yield from noisy_legend(comparison)
         yield Text(
             "accuracy: of the base, then the difference from it (±0.000: the same). "
             f"outputs: agree where {comparison.tolerance} for every value; then the largest |Δ|, and for how many "
@@ -166,6 +165,20 @@ class _Layout:
             *([Text(size)] if comparison.metric.name != SIZE_METRIC else []),
             *([Text(_accuracy(side, row))] if not is_accuracy(comparison.metric.name) else []),
             _outputs(row.outputs) if row is not None else Text(),
+        )
+
+
+def noisy_legend(comparison: Comparison) -> Iterator[Text]:
+    """Yield the meaning of the verdict noisy, and what to do, where a row has the verdict."""
+    verdicts = {row.verdict for row in comparison.rows} | {
+        one.verdict for row in comparison.rows for one in row.metrics
+    }
+    if Verdict.NOISY in verdicts:
+        yield Text(
+            "noisy: the trials of a side agree too little to be judged, and more trials alone seldom help. runs show "
+            "RUN --cell RULE shows what each trial met: quiet the device (other work, heat, governor), and measure "
+            "again.",
+            style="dim",
         )
 
 

@@ -20,9 +20,9 @@ from orchestrator.domain.comparison import (
 from orchestrator.domain.metric import SIZE_METRIC, Metric, is_accuracy
 from orchestrator.domain.sweep import setting_text
 from orchestrator.reporting.tables import numbers
-from orchestrator.reporting.tables.aligned import Line, aligned, excess_width, natural_widths, remarks
+from orchestrator.reporting.tables.aligned import Line, aligned, drawn_line, excess_width, natural_widths, remarks
 from orchestrator.reporting.tables.columns import Column
-from orchestrator.reporting.tables.compare import STYLES, CompareView, conclusions, group_title, row_notes
+from orchestrator.reporting.tables.compare import STYLES, CompareView, conclusions, group_title, noisy_legend, row_notes
 from orchestrator.reporting.text import ABSENT, clean, shown
 
 SIZE, ACCURACY = "size", "accuracy"
@@ -46,7 +46,8 @@ _ACCURACIES: Mapping[Verdict, str] = {
     Verdict.EQUIVALENT: "same",
     Verdict.INCONCLUSIVE: "unsure",
 }
-_SHORTEST_NAME = 8
+_LONG_NAME = 24
+"""Width in characters of names that leave no room for columns on a narrow console."""
 _FIRST_TO_GO = ("latency_ns_p90",)
 """Between the median and the 99th percentile, the 90th says least that the others do not."""
 
@@ -76,8 +77,9 @@ class MetricsView:
         left_out = [metric.name for metric in comparison.metrics if _short(metric) not in columns]
         drawn_columns = [Column(clean(comparison.by), fold=True), Column("n", right=True)]
         drawn_columns += [Column(name, right=True) for name in columns]
-        headings = tuple(Text(column.heading, style="bold") for column in drawn_columns)
-        yield from aligned(drawn_columns, widths, headings, console)
+        if widths:
+            headings = tuple(Text(column.heading, style="bold") for column in drawn_columns)
+            yield from aligned(drawn_columns, widths, headings, console)
         for group, lines in zip(comparison.groups, groups, strict=True):
             yield Text()
             yield group_title(group)
@@ -85,7 +87,7 @@ class MetricsView:
             if group.base is None:
                 yield from remarks(group.notes)
             for line, said in zip(lines, notes, strict=True):
-                yield from aligned(drawn_columns, widths, line, console)
+                yield from drawn_line(drawn_columns, widths, line, console)
                 yield from remarks(said)
         yield Text()
         if left_out:
@@ -101,22 +103,24 @@ class MetricsView:
     def _fitted(self, width: int) -> tuple[list[str], list[int], list[list[Line]]]:
         """Return the fitting columns of metrics, with the widths and the lines of each group.
 
-        The 90th percentile gives way first, then the last of the further metrics, and names are folded.
+        The 90th percentile gives way first, then the last of the further metrics. Beside long names nothing gives way:
+        without widths, each line is drawn as several.
         """
         comparison = self.comparison
-        kept = list(range(len(comparison.metrics)))
+        kept = every = list(range(len(comparison.metrics)))
         while True:
             lines = [list(_group_lines(group, comparison, kept)) for group in comparison.groups]
             names = [_short(comparison.metrics[place]) for place in kept] + _beside(comparison)
             columns = [Column(clean(comparison.by)), Column("n"), *map(Column, names)]
             widths = natural_widths(columns, [line for group in lines for line in group])
-            excess = excess_width(widths, width)
-            folded = min(excess, max(widths[0] - _SHORTEST_NAME, 0))
-            if excess <= folded or len(kept) == 1:
+            if excess_width(widths, width) <= 0:
+                return names, widths, lines
+            if len(kept) == 1 or widths[0] > _LONG_NAME:
                 break
-            kept.remove(next((place for place in kept if comparison.metrics[place].name in _FIRST_TO_GO), kept[-1]))
-        widths[0] -= max(folded, 0)
-        return names, widths, lines
+            first = next((place for place in kept if comparison.metrics[place].name in _FIRST_TO_GO), kept[-1])
+            kept = [place for place in kept if place != first]
+        lines = [list(_group_lines(group, comparison, every)) for group in comparison.groups]
+        return [_short(metric) for metric in comparison.metrics] + _beside(comparison), [], lines
 
     def _legend(self) -> Iterator[Text]:
         comparison = self.comparison
@@ -130,6 +134,7 @@ class MetricsView:
             "n: trials. same: surely less apart than counts. unsure: neither is sure. --details has the intervals.",
             style="dim",
         )
+        yield from noisy_legend(comparison)
         yield Text(f"A difference counts from: {', '.join(effects)}.", style="dim")
         yield Text(
             f"Of 1,000 identical pairs, at most 1 is called different in one metric, and at most {count} in any of "

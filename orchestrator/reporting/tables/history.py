@@ -29,7 +29,7 @@ _LEVELS = (
     Column("run"),
     Column("cells", fold=True),
     Column("kind"),
-    Column("reason", fold=True),
+    Column("reason", prose=True),
     Column("by", fold=True, spare=True),
     Column("since", spare=True),
     Column("until", spare=True),
@@ -43,11 +43,11 @@ _REGRESSIONS = (
     Column("nightly", fold=True, spare=True),
     Column("since", spare=True),
 )
-_EVENTS = (Column("when"), Column("state"), Column("who", fold=True), Column("reason", fold=True), Column("night"))
+_EVENTS = (Column("when"), Column("state"), Column("who", fold=True), Column("reason", prose=True), Column("night"))
 _ANNOTATIONS = (
     Column("day"),
     Column("about", fold=True),
-    Column("text", fold=True),
+    Column("text", prose=True),
     Column("who", fold=True, spare=True),
 )
 

@@ -27,7 +27,7 @@ _DEVICE_COLUMNS = (
     Column("needs", right=True),
     Column("estimate", right=True),
 )
-_EXCLUDED_COLUMNS = (Column("devices", fold=True), Column("cell", fold=True), Column("reason", fold=True))
+_EXCLUDED_COLUMNS = (Column("devices", fold=True), Column("cell", fold=True), Column("reason", prose=True))
 _ORDER_COLUMNS = (Column("", right=True), Column("trial"), Column("cell", fold=True))
 
 

@@ -3,50 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
 from rich.text import Text
 
 from orchestrator.reporting.formats.plain_data import cell_value
-from orchestrator.reporting.tables.columns import GAP, Column, PlainTable, plain_table
+from orchestrator.reporting.tables.columns import Column, PlainTable, plain_table
 from orchestrator.reporting.text import ABSENT, clean
 
 _NUMBERS = (int, float, Decimal)
 
 
-@dataclass(frozen=True, slots=True)
-class RowTable:
-    """Render rows as a table, or on a narrow console each row as lines, a line for each column."""
-
-    table: PlainTable
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if self.table.width() <= options.max_width:
-            yield self.table
-            return
-        for place, row in enumerate(self.table.rows):
-            if place:
-                yield Text()
-            record = Table.grid(padding=(0, GAP, 0, 0))
-            record.add_column(style="bold", overflow="fold")
-            record.add_column(overflow="fold")
-            for column, cell in zip(self.table.columns, row, strict=True):
-                record.add_row(Text(column.heading), cell)
-            yield record
-
-
-def row_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> RowTable:
-    """Return rows as a table."""
+def row_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> PlainTable:
+    """Return rows as a table, or on a narrow console as lines. A value is not broken."""
     # Numbers are not scaled: the author of the statement chose the units.
     # All rows at once, unlike in other formats: the width of a column depends on every value.
     lines = [list(row) for row in rows]
     right = [_is_numeric([line[index] for line in lines]) for index in range(len(columns))]
-    headings = (Column(clean(name), right=is_right, fold=True) for name, is_right in zip(columns, right, strict=True))
-    return RowTable(plain_table(headings, ([_cell(value) for value in line] for line in lines)))
+    headings = (
+        Column(clean(name), right=is_right, fold=not is_right) for name, is_right in zip(columns, right, strict=True)
+    )
+    return plain_table(headings, ([_cell(value) for value in line] for line in lines))
 
 
 def _is_numeric(values: Sequence[object]) -> bool:

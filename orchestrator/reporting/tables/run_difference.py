@@ -13,7 +13,7 @@ from orchestrator.reporting.tables.columns import Column, plain_table
 from orchestrator.reporting.text import clean
 
 _HASH = 12
-_COLUMNS = (Column(""), Column("what", fold=True), Column("before", fold=True), Column("after", fold=True))
+_COLUMNS = (Column(""), Column("what", fold=True), Column("before", prose=True), Column("after", prose=True))
 _CELLS_SHOWN = 3
 
 

@@ -25,9 +25,13 @@ from orchestrator.domain.run_details import RunDetails
 from orchestrator.domain.sweep import setting_text, setting_texts
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.tables.columns import Column, plain_table
+from orchestrator.reporting.tables.commands import HintLines
 from orchestrator.reporting.tables.conditions import condition_lines
 from orchestrator.reporting.tables.run_list import RUN_STYLES, took
-from orchestrator.reporting.text import clean, shown
+from orchestrator.reporting.text import clean, short_reason, shown
+
+SCATTER_WORRYING = 1.2
+"""The ratio of a cell's highest trial to the lowest, from which on the value is doubtful."""
 
 _DEVICE_STYLES: Mapping[DeviceRunState, str] = {
     DeviceRunState.COMPLETE: "green",
@@ -44,7 +48,7 @@ _DEVICE_COLUMNS = (
     Column("failed", right=True),
     Column("skipped", right=True),
     Column("open", right=True),
-    Column("error", fold=True),
+    Column("error", prose=True),
 )
 _JOB_COLUMNS = (
     Column("device"),
@@ -63,22 +67,26 @@ _POWER_COLUMNS = (
     Column("rate", right=True),
     Column("idle", right=True),
     Column("cost", right=True, spare=True),
-    Column("remarks", fold=True),
+    Column("remarks", prose=True),
 )
-_EXCLUDED_COLUMNS = (Column("device"), Column("cell", fold=True), Column("reason", fold=True))
+_VALUES = (
+    "lowest and highest are trials. compare sets far trials aside and gives intervals; v_latest and v_cell (SQL) give "
+    "medians of trials."
+)
+_EXCLUDED_COLUMNS = (Column("device"), Column("cell", fold=True), Column("reason", prose=True))
 _RECOVERY_COLUMNS = (
     Column("device"),
     Column("at", spare=True),
     Column("rung"),
     Column("helped"),
-    Column("because", fold=True),
+    Column("because", prose=True),
 )
 _MISSING_COLUMNS = (
     Column("device"),
     Column("cell", fold=True),
     Column("trials", right=True),
     Column("state"),
-    Column("reason", fold=True),
+    Column("reason", prose=True),
 )
 
 
@@ -92,11 +100,11 @@ def run_report(details: RunDetails) -> RenderableType:
     ]
     for device in record.devices:
         if device.hint:
-            parts.append(Text.assemble(("hint: ", "bold"), f"{clean(device.device)}: {clean(device.hint)}"))
+            parts.append(HintLines(device.hint, device.device))
     if details.results:
         metric = details.results[0].metric
         heading = Text(f"{clean(metric)}, geometric mean over trials", style="bold cyan")
-        parts += [Text(), heading, plain_table(_JOB_COLUMNS, [_job_row(result) for result in details.results])]
+        parts += [Text(), heading, *_jobs(details.results)]
         shared = sorted({result.cell.device for result in details.results if result.shared})
         if shared:
             names = ", ".join(map(clean, shared))
@@ -118,8 +126,7 @@ def run_report(details: RunDetails) -> RenderableType:
         parts += [Text(), heading, plain_table(_MISSING_COLUMNS, [*_missing_rows(details.missing)])]
         # While the run is active its own controller may retry: a second command would take the devices from it.
         if any(trial.state in _RETRIED for trial in details.missing) and record.state is not RunState.ACTIVE:
-            remedy = f"benchfleet runs resume {clean(record.header.run)} --retry-failed runs them again"
-            parts.append(Text.assemble(("hint: ", "bold"), remedy))
+            parts.append(HintLines(f"benchfleet runs resume {record.header.run} --retry-failed runs them again"))
     return Group(*parts)
 
 
@@ -158,6 +165,32 @@ def _device_row(device: DeviceRun) -> tuple[Text | str | None, ...]:
         # The line begins with the device already.
         shown(device.error.removeprefix(f"{device.device}: ") if device.error else ""),
     )
+
+
+def _jobs(results: Sequence[CellResult]) -> Iterator[RenderableType]:
+    """Yield the table of cells. Cells whose trials scatter widely are marked, with a remark below the table."""
+    rows = [_job_row(result) for result in results]
+    scatters = [scatter if (scatter := _scatter(result)) > SCATTER_WORRYING else None for result in results]
+    if not any(scatters):
+        yield plain_table(_JOB_COLUMNS, rows)
+        yield Text(_VALUES, style="dim")
+        return
+    place = 4  # behind the value
+    columns = (*_JOB_COLUMNS[:place], Column("scatter", right=True), *_JOB_COLUMNS[place:])
+    marks = (Text("" if one is None else numbers.factor(one), "yellow") for one in scatters)
+    yield plain_table(columns, ((*row[:place], mark, *row[place:]) for row, mark in zip(rows, marks, strict=True)))
+    yield Text(_VALUES, style="dim")
+    yield Text(
+        f"scatter: the highest trial over the lowest, where beyond {SCATTER_WORRYING:g}. Such a value is doubtful: "
+        "runs show --cell has each trial's conditions, and runs resume --trials +5 adds trials.",
+        style="dim",
+    )
+
+
+def _scatter(result: CellResult) -> float:
+    """Return the highest trial over the lowest; 1 where there is no such ratio."""
+    values = result.trial_values
+    return max(values) / min(values) if len(values) > 1 and min(values) > 0 else 1.0
 
 
 def _job_row(result: CellResult) -> tuple[str | None, ...]:
@@ -205,7 +238,8 @@ def _missing_rows(missing: Sequence[MissingTrial]) -> Iterator[tuple[str, ...]]:
     """Yield a line for all trials of a cell with the same state and reason."""
     counts: dict[tuple[str, str, str, str], int] = {}
     for trial in missing:
-        reason = trial.reason.removeprefix(f"{trial.device}: ")  # the line begins with the device already
+        # The line begins with the device already.
+        reason = short_reason(trial.reason.removeprefix(f"{trial.device}: "))
         key = (trial.device, trial.label, trial.state.value, reason)
         counts[key] = counts.get(key, 0) + 1
     for (device, label, state, reason), count in counts.items():

@@ -33,7 +33,12 @@ _RUNS = (
     Column("n", right=True),
     Column("night", fold=True, spare=True),
 )
-_WHAT = (Column(""), Column("when"), Column("what", fold=True))
+_LEGEND = (
+    "value: geometric mean over the trials of a run, far trials set aside (n: 5-1). interval: 95 %, over trials, with "
+    "the noise usual in this series. report and plot learn the usual noise from the run's other cells on the device "
+    "instead, and their intervals differ a little."
+)
+_WHAT = (Column(""), Column("when"), Column("what", prose=True))
 
 
 class _Drawing:
@@ -90,7 +95,7 @@ def history_view(histories: Sequence[SeriesHistory]) -> RenderableType:
     for history in histories:
         parts += [Text()] * bool(parts)
         parts += _series(history)
-    return Group(*parts)
+    return Group(*parts, *([Text(_LEGEND, style="dim")] if parts else []))
 
 
 def _series(history: SeriesHistory) -> Iterator[RenderableType]:

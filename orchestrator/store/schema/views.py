@@ -118,7 +118,9 @@ source            The power source of the value: `rapl`, `hwmon …`; NULL for a
 V_LATEST = _view(
     "v_latest",
     3,
-    "The newest value of each cell and metric, from the newest run with a value.",
+    "The newest value of each cell and metric, from the newest run with a value: the median over counted trials. "
+    "`benchfleet compare`, `runs show`, `history` and `report` give the geometric mean of the trials instead, and all "
+    "but `runs show` set far trials aside. With few or scattered trials the two differ.",
     f"{_CELL.strip()}\n{_RUN.strip()}\n{_VALUES.strip()}"
     """
 model_sha256    Hash of the artifact.

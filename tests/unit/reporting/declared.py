@@ -29,7 +29,7 @@ from orchestrator.reporting.reports.cleaning import cleaning_report
 from orchestrator.reporting.reports.comparison import comparison_report
 from orchestrator.reporting.reports.database import demo_report, schema_report
 from orchestrator.reporting.reports.devices import devices_report
-from orchestrator.reporting.reports.enrollment import enrollment_report
+from orchestrator.reporting.reports.enrollment import enrollment_report, shelf_report
 from orchestrator.reporting.reports.lab import NewLab, lab_report
 from orchestrator.reporting.reports.leases import reservation_report
 from orchestrator.reporting.reports.model_files import build_report, checks_report
@@ -125,6 +125,9 @@ REPORTS: Mapping[str, Report] = {
     "reserve": reservation_report(RESERVATION),
     "quarantined": quarantine_report(samples.QUARANTINED["pi-03"]),
     "enroll": enrollment_report(Enrollment("pi-03", "[1.2.3.4]:22", "ED25519 SHA256:abc", "/h/known_hosts:3")),
+    "shelf": shelf_report(
+        {"pi-03": Enrollment("pi-03", "[1.2.3.4]:22", "ED25519 SHA256:abc", "/h/known_hosts:3"), "x": BAD}
+    ),
     "models": models_report([samples.MODEL]),
     "verify": checks_report(
         (

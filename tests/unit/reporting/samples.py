@@ -177,6 +177,11 @@ PI_FACTS = Facts(
         "libc_version": "2.36",
         "temperature_c": 51.2,
         "disk_free_bytes": 20_900_000_000,
+        "kernel": "6.6.31+rpt-rpi-2712",
+        "governor": "ondemand",
+        "load_1m": 0.31,
+        "throttled": False,
+        "power_sources": [{"name": "hwmon ina3221 VDD_IN", "readable": True, "reason": None}],
     }
 )
 CLEANED: dict[str, Cleaning | OrchestratorError] = {

@@ -9,14 +9,9 @@ from rich.console import Console
 
 from orchestrator.domain.conversation import Step
 from orchestrator.domain.run import DeviceRunState, TrialChange, TrialState
-from orchestrator.reporting.live.progress import (
-    REPEAT_S,
-    LineDisplay,
-    LiveDisplay,
-    RunDisplay,
-    SilentDisplay,
-    run_display,
-)
+from orchestrator.reporting.live.lines import REPEAT_S, LineDisplay
+from orchestrator.reporting.live.progress import RunDisplay, SilentDisplay, run_display
+from orchestrator.reporting.live.terminal import LiveDisplay
 from tests.unit.reporting.rendering import drawn
 
 LABEL = "int8 · tflite-runtime==2.14.0 · threads=1"
@@ -122,8 +117,72 @@ def test_a_trial_that_is_tried_again_counts_once() -> None:
 
     assert printed(on).splitlines()[1:] == [
         f"pi-03  1/2  {LABEL}  invalid: throttled",
-        f"pi-03  1/2  {LABEL}  p50 41.9 µs",
+        f"pi-03  1/2, 1 tried again  {LABEL}  p50 41.9 µs",
     ]
+
+
+def test_a_reason_is_told_once_for_each_cell_and_a_skip_not_by_the_number_of_its_preflight() -> None:
+    on = console()
+    display = LineDisplay(on)
+    display.changed(failed("pi-03", 1, "load-error: no op"))
+    display.changed(failed("pi-03", 2, "load-error: no op"))
+    display.changed(failed("pi-03", 3, "timeout"))
+    skipped = "its preflight 2df1bdab5959.0 failed: load-error: no op"
+    display.changed(TrialChange("pi-03", "j.4", LABEL, TrialState.SKIPPED, "measure", failure=skipped))
+    display.changed(TrialChange("pi-03", "k.1", "fp32", TrialState.SKIPPED, "measure", failure=skipped))
+
+    assert [line.partition("  ")[2].split("  ")[-1] for line in printed(on).splitlines()] == [
+        "failed: load-error: no op",
+        "failed: as before",
+        "failed: timeout",
+        "skipped: as before",
+        "skipped: its preflight failed: load-error: no op",
+    ]
+
+
+def test_a_lost_link_is_told_as_such_while_the_device_goes_on() -> None:
+    on = console()
+    display = LineDisplay(on)
+    for step, detail in (
+        (Step.CONNECT, ""),
+        (Step.FOLLOW, ""),
+        (Step.CONNECT, "attempt 1"),
+        (Step.RECOVER, "reconnect: it was lost"),
+        (Step.FOLLOW, ""),
+        (Step.RECOVER, "reboot: no answer"),
+        (Step.CONNECT, "attempt 1"),
+    ):
+        display.step("pi-03", step, detail)
+
+    assert [line.removeprefix("pi-03  ") for line in printed(on).splitlines()] == [
+        "connect",
+        "follow",
+        "link lost, device goes on: connect  attempt 1",
+        "recover  reconnect: it was lost",
+        "follow",
+        "recover  reboot: no answer",
+        "connect  attempt 1",
+    ]
+
+
+def test_the_last_value_of_another_cell_does_not_stand_beside_a_cell(clock: FakeClock) -> None:
+    display = LiveDisplay(console(terminal=True), clock)
+    display.changed(measured("pi-03", 1))
+    display.changed(TrialChange("pi-03", "k.1", "fp32 · tflite-runtime==2.14.0 · threads=1", TrialState.RUNNING, "m"))
+    (line,) = (line for line in drawn(display.render()).splitlines() if line.startswith("pi-03"))
+    assert "fp32" in line
+    assert "µs" not in line
+
+
+def test_progress_stands_at_its_total_while_trials_are_tried_again(clock: FakeClock) -> None:
+    display = LiveDisplay(console(terminal=True), clock)
+    display.planned("pi-03", 3, 0)
+    for number in range(3):
+        display.changed(TrialChange("pi-03", f"j.{number}", LABEL, TrialState.INVALID, "measure", failure="other-load"))
+    display.changed(running("pi-03", 0))
+    text = drawn(display.render())
+    assert "retrying    3/3" in text
+    assert "3/3 trials, 1 tried again (2 invalid)" in text
 
 
 def test_before_its_plan_is_known_a_device_has_no_total() -> None:
@@ -185,8 +244,8 @@ def test_live_shows_the_latest_devices_of_many_and_counts_the_rest(clock: FakeCl
     lines = drawn(display.render()).splitlines()
 
     assert len(lines) <= 10
-    assert [line[:5] for line in lines[1:6]] == ["pi-07", "pi-56", "pi-57", "pi-58", "pi-59"]
-    assert lines[-2] == "… and 55 more devices"
+    assert [line[:5] for line in lines[1:7]] == ["pi-07", "pi-55", "pi-56", "pi-57", "pi-58", "pi-59"]
+    assert lines[-2] == "… and 54 more devices: 54 planned"
     assert lines[-1] == "60 busy · 1/600 trials · 59 s"
 
 
@@ -226,11 +285,24 @@ def test_live_leaves_on_the_terminal_what_went_wrong_and_how_it_ended() -> None:
     play(display)
     text = printed(on)
 
-    assert f"3/3  {LABEL}  " in text
-    assert "failed: killed-by-signal: SIGSEGV \\x1b" in text
+    assert f"pi-03  {LABEL}  failed: killed-by-signal: SIGSEGV \\x1b" in text
+    assert "c  failed: connect: refused [red]" in text
     assert "hint: is it on?" in text
     assert "1 complete · 1 failed · 3/3 trials (1 failed)" in text.splitlines()[-1]
     assert "\x1b[2J" not in text
+
+
+def test_live_leaves_failures_to_the_report_that_follows_unless_somebody_interrupts() -> None:
+    on = console(terminal=True)
+    with contextlib.suppress(KeyboardInterrupt), LiveDisplay(on, is_reported=True) as display:
+        display.device_ended("c", DeviceRunState.FAILED, "c: connect: refused", "is it on?")
+    assert "is it on?" not in printed(on)
+
+    on = console(terminal=True)
+    with contextlib.suppress(KeyboardInterrupt), LiveDisplay(on, is_reported=True) as display:
+        display.device_ended("c", DeviceRunState.FAILED, "c: connect: refused", "is it on?")
+        raise KeyboardInterrupt
+    assert "is it on?" in printed(on)
 
 
 def test_live_shows_nothing_of_a_command_that_is_refused_before_it_begins() -> None:

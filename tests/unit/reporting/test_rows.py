@@ -132,8 +132,8 @@ def test_rows_that_are_too_wide_for_the_console_take_a_line_for_each_column() ->
 
     assert drawn(table, 38) == (
         "device        pi-03\n"
-        "model_sha256  0123456789abcdef01234567\n"
-        "              89abcdef\n"
+        "model_sha256\n"
+        "0123456789abcdef0123456789abcdef\n"
         "board         Raspberry Pi 5\n"
         "\n"
         "device        –\n"
