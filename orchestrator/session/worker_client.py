@@ -30,6 +30,8 @@ from orchestrator.domain.errors import (
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import StartLease
 from orchestrator.session import answers
+from orchestrator.session.start_failures import explain_start, too_much_printed
+from orchestrator.session.start_line import start_line
 from orchestrator.session.waiting import AnswerTime, RecordTime
 from orchestrator.transport.base import Stream, Transport
 
@@ -40,6 +42,7 @@ CHUNK_BYTES = 4 << 20
 READ_BYTES = 64 << 10
 LOADER_PREFIX = b"benchfleet-loader "
 BANNER_BYTES_MAX = 64 << 10
+PRINTED_BYTES_MAX = 4 << 10
 PYTHON_OLDEST = (3, 7)
 SILENT_HEARTBEATS_MAX = 3  # a single late heartbeat is no lost link
 
@@ -93,12 +96,15 @@ class ReadAhead:
         return data
 
     def read_line(self, bytes_max: int, time: AnswerTime) -> bytes:
-        """Return the next line, or b"" at the end. A line longer than `bytes_max` comes in pieces without a newline."""
+        """Return the next line, or b"" at the end.
+
+        A line longer than `bytes_max` comes in pieces without a newline, and so does what stands behind the last one.
+        """
         line = b""
         while len(line) < bytes_max and not line.endswith(b"\n"):
             piece = time.read(self.read, READ_BYTES)
             if not piece:
-                return b""
+                break
             end = piece.find(b"\n") + 1 or len(piece)
             line += piece[:end]
             self._ahead = piece[end:] + self._ahead
@@ -122,8 +128,7 @@ class WorkerClient:
         """
         python = device.interpreter
         size = str(len(worker.archive))
-        # -E and -s: no variable and no package of the device's user may change what the worker imports.
-        argv = [python, "-E", "-s", "-c", worker.loader, device.state_dir, worker.sha256, size]
+        argv = start_line(python, worker.loader, (device.state_dir, worker.sha256, size))
         stream = ReadAhead(transport.stream(argv))
         try:
             answer = _read_loader_line(stream, python)
@@ -289,33 +294,16 @@ class WorkerClient:
 def _read_loader_line(stream: ReadAhead, python: str) -> dict[str, Any]:
     """Skip the output of login scripts and return the loader's line."""
     left, time = BANNER_BYTES_MAX, AnswerTime(START_TIMEOUT_S)  # a login script may print without end
+    printed = b""
     while left > 0:
         line = stream.read_line(left, time)
         if not line:
-            raise _no_loader(stream, python)
+            raise explain_start(stream.end(), python, printed)
         if line.startswith(LOADER_PREFIX) and line.endswith(b"\n"):
             return answers.loader_answer(line[len(LOADER_PREFIX) :])
+        printed = (printed + line)[-PRINTED_BYTES_MAX:]
         left -= len(line)
-    raise WorkerFailed(
-        "the login shell prints without end",
-        "keep the profile scripts on the device quiet for non-interactive shells",
-    )
-
-
-def _no_loader(stream: ReadAhead, python: str) -> DeviceError:
-    completed = stream.end()
-    words = _last_line(completed.stderr)
-    if completed.exit_status in (126, 127):
-        return NoPython(
-            f"no {python} on the device" + (f" ({words})" if words else ""),
-            "install Python 3.7 or newer there, or set python: to its path in the inventory",
-        )
-    if completed.exit_status > 0:
-        return WorkerFailed(
-            f"{python} ended with {completed.exit_status}" + (f": {words}" if words else ""),
-            f"run {python} --version on the device, or set python: to another interpreter in the inventory",
-        )
-    return LinkLost("the connection ended before the worker answered" + (f": {words}" if words else ""))
+    raise too_much_printed()
 
 
 def _check_loader(answer: dict[str, Any], python: str) -> None:

@@ -29,8 +29,9 @@ READ_BYTES = 64 * 1024
 
 
 def command_line(argv: Sequence[str]) -> bytes:
-    """Return `argv` as one command line that a POSIX shell on the device splits into the same arguments.
+    """Return `argv` as one command line that a shell on the device splits into the same arguments.
 
+    Every POSIX shell and fish do so for all arguments, csh for those without a newline.
     No other function makes a shell's command of data. File names beyond UTF-8 pass unchanged, as `os.fsdecode` reads
     them. Raise ValueError for an empty program and for a NUL.
     """
@@ -38,7 +39,8 @@ def command_line(argv: Sequence[str]) -> bytes:
         raise ValueError("a command needs a program to run")
     if any("\0" in argument for argument in argv):
         raise ValueError("no argument of a command can hold a NUL")
-    return shlex.join(argv).encode("utf-8", "surrogateescape")
+    # csh looks for its history within quotes too. An apostrophe closes the quoted part, and another opens the next.
+    return shlex.join(argv).replace("!", "'\\!'").encode("utf-8", "surrogateescape")
 
 
 class Tail:

@@ -40,6 +40,7 @@ class SshServer:
     its options. `max_startups` says how many connections may not be logged in before sshd drops some, as sshd_config
     has it; sshd's own default is STOCK_MAX_STARTUPS. With `all_of_loopback` the server answers at every address of
     127.0.0.0/8, and lets nobody in who comes from elsewhere. `other_users` are let in by their own authorized_keys.
+    With `use_pam` the machine's PAM judges the accounts, such as expired passwords.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class SshServer:
         max_startups: str = "1000:30:2000",
         all_of_loopback: bool = False,
         other_users: Sequence[str] = (),
+        use_pam: bool = False,
     ) -> None:
         self.host = host
         self.port = free_port(host)
@@ -66,6 +68,7 @@ class SshServer:
         self._shell = shell
         self._environment = {**(environment or {}), _MARK: self._mark}
         self._prefix = list(prefix)
+        self._use_pam = use_pam or _locked_root()
         self._max_startups = max_startups
         self._listens_at = "0.0.0.0" if all_of_loopback else host  # it takes no range
         self._allowed_users = f"{self.user}@127.0.0.0/8" if all_of_loopback else " ".join((self.user, *other_users))
@@ -200,7 +203,7 @@ AllowUsers {self._allowed_users}
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
-UsePAM {"yes" if _locked_root() else "no"}
+UsePAM {"yes" if self._use_pam else "no"}
 StrictModes no
 UseDNS no
 PrintMotd no
