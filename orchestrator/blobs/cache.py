@@ -97,7 +97,9 @@ class BlobCache:
                     hint="start the run again with the same sweep: planning it stores every file that it needs",
                 ) from None
             except OSError as error:
-                raise BlobError(f"cannot read {file}: {error.strerror}", hint="check who owns the folder") from error
+                raise BlobError(
+                    f"cannot read {file}: {error.strerror}", hint="check its permissions, and its disk"
+                ) from error
         if stamp[1] != blob.size:
             raise BlobError(f"{blob.kind} {blob.name} has {stamp[1]} bytes where the plan says {blob.size}")
         return file

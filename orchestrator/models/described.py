@@ -130,7 +130,8 @@ def _read(path: Path, folder: Path, form: Format) -> tuple[Interface, str]:
             return _READERS[form](Window(file)), sha256_of(file, path.name)
     except Malformed as wrong:
         raise ConfigError(
-            f"{path}: no {form.value} model: {wrong}", hint="was it cut off, or is it another format?"
+            f"{path}: no {form.value} model: {wrong}",
+            hint="was it cut off, is it another format, or a pointer of Git LFS (git lfs pull)?",
         ) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None

@@ -19,7 +19,23 @@ EXPECTED = (OSError, EOFError, SSHException, *_NONSENSE)
 
 _SILENCE = (ConnectionError, TimeoutError)
 
-_DROPS_HINT = "is that port an ssh server? one that is busy drops connections: raise MaxStartups in its sshd_config"
+_DROPS_HINT = (
+    "is that port an ssh server? one that is busy drops connections: raise MaxStartups in its sshd_config; "
+    "one that bans this address (fail2ban, hosts.deny) does so too"
+)
+
+_SILENCE_HINT = "is the device on, and does this machine reach its network (cable, VPN, firewall)?"
+
+_OWN_SIDE = {
+    # Errors that the kernel of this machine gives before a packet has left.
+    errno.ENETUNREACH: "this machine has no way into that network: is its own link, or its VPN, up?",
+    errno.ENETDOWN: "the network of this machine is down",
+    errno.EADDRNOTAVAIL: "this machine has no address, or no free port, for the connection",
+    errno.EMFILE: "this process may not open more files: ulimit -n",
+    errno.ENFILE: "this machine has too many files open",
+    errno.EPERM: "a firewall of this machine forbids the connection",
+    errno.EACCES: "a firewall of this machine forbids the connection",
+}
 
 _WORDS_MAX = 200
 
@@ -58,6 +74,8 @@ def words(error: BaseException | None) -> str:
 
 def _reason(hop: Hop, error: BaseException, *, timed_out: bool, timeout_s: float) -> tuple[str, str]:
     where = hop.address
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+        return f"{hop.host} cannot be looked up now ({words(error)})", "does this machine's own network and DNS work?"
     if isinstance(error, socket.gaierror):
         return f"{hop.host} is no known host name ({words(error)})", "correct host: in the inventory, or the DNS"
     if isinstance(error, ConnectionRefusedError):
@@ -70,12 +88,13 @@ def _reason(hop: Hop, error: BaseException, *, timed_out: bool, timeout_s: float
             "can the jump host itself reach it, and may it forward?",
         )
     if isinstance(error, TimeoutError) or timed_out:
-        return f"{where} did not answer within {timeout_s:g} s", "is the device on, and on this network?"
+        return f"{where} did not answer within {timeout_s:g} s", _SILENCE_HINT
     if _was_closed(error) or was_dropped(error):
         return f"{where} took the connection and closed it", _DROPS_HINT
     if isinstance(error, _NONSENSE):
         return f"{where} does not speak SSH: {words(error)}", "is that port an ssh server?"
-    return f"no connection to {where}: {words(error) or type(error).__name__}", "is the device on, and on this network?"
+    reason = f"no connection to {where}: {words(error) or type(error).__name__}"
+    return reason, _OWN_SIDE.get(getattr(error, "errno", None) or 0, _SILENCE_HINT)
 
 
 def _was_closed(error: BaseException) -> bool:

@@ -126,7 +126,9 @@ class Login:
                 return False
             if refused:
                 raise self._failed([*refused, offer.name], "and the device ended the connection") from error
-            raise Unreachable("the device ended the connection while we logged in, or did not answer") from error
+            raise Unreachable(
+                "the device ended the connection while we logged in, or did not answer", hint=_CLOSED_HINT
+            ) from error
         if missing:
             raise AuthenticationFailed(
                 f"{who} needs more than a key: {_listed(missing)}",
@@ -142,7 +144,7 @@ class Login:
             return AuthenticationFailed(
                 " ".join(filter(None, (f"{who} refuses the keys offered ({keys})", then))) + also,
                 hint="put the public key into that user's ~/.ssh/authorized_keys, or set user: or identity_file: "
-                "in the inventory" + (" to the one key to offer" if len(refused) > 1 else ""),
+                "in the inventory" + (" to the one key to offer" if len(refused) > 1 else "") + _REFUSED_HINT,
             )
         if self._unusable:
             first = self._unusable[0]
@@ -151,6 +153,15 @@ class Login:
             f"no key to log in as {who}: the agent has none, and there is none in ~/.ssh",
             hint="ssh-add a key, or set identity_file: in the inventory",
         )
+
+
+_REFUSED_HINT = (
+    "; where the key is there already, sshd's log on the device says why: a locked or expired account, a shell that "
+    "does not exist, AllowUsers, or a home that others may write"
+)
+_CLOSED_HINT = (
+    "sshd's log on the device says why: an expired account and /etc/nologin end a login so, and so does a ban"
+)
 
 
 class _NoAgent:
