@@ -57,6 +57,20 @@ def install(data, home):
             raise
 
 
+AGAIN = """import sys
+sys.dont_write_bytecode, sys.path = True, [sys.argv[4]] + [entry for entry in sys.path if entry]
+from device_worker.main import main
+sys.exit(main(["serve", sys.argv[1], sys.argv[2]]))  # benchfleet-loader"""
+
+
+def speak_utf8(state_dir, digest, size, home):
+    # type: (str, str, int, str) -> None
+    """Begin again in UTF-8 if the locale of the device has another encoding, which cannot write all names of files."""
+    if sys.getfilesystemencoding() != "utf-8" and sys.executable:
+        words = [state_dir, digest, str(size), home]
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", "-E", "-s", "-c", AGAIN] + words)  # noqa: RUF005, S606
+
+
 def become_worker(state_dir, digest, size):
     # type: (str, str, int) -> int
     """Fetch the worker if missing, then hold a conversation. Return the exit code."""
@@ -86,6 +100,7 @@ def become_worker(state_dir, digest, size):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         message = "%s: %s" % (error.filename or state_dir, error.strerror or error)
         return say(state_dir, error="disk-full" if full else "state-dir-unusable", message=message)
+    speak_utf8(state_dir, digest, size, home)
     sys.dont_write_bytecode = True  # until main() guards its writes
     sys.path.insert(0, home)
     from device_worker.main import main

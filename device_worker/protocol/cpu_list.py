@@ -1,6 +1,12 @@
-"""Read lists of CPUs in the format of Linux: "0", "0-1,3" (cpuset(7), List format)."""
+"""Read and write lists of CPUs in the format of Linux: "0", "0-1,3" (cpuset(7), List format)."""
 
 from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable
+
+_CPU_MAX = 4095
 
 
 class BadCpuList(ValueError):
@@ -18,14 +24,18 @@ def parse_cpu_list(text: object) -> frozenset[int] | None:
             begin, end = int(first), int(last if dash else first)
         except ValueError:
             raise BadCpuList(f"not a list of CPUs: {text!r}") from None
-        if not 0 <= begin <= end < 4096:  # bounded, since the range below is written out
+        if not 0 <= begin <= end <= _CPU_MAX:  # bounded, since the range below is written out
             raise BadCpuList(f"not a list of CPUs: {text!r}")
         cpus.update(range(begin, end + 1))
     return frozenset(cpus)
 
 
-def check_cpus(cpus: frozenset[int] | None, available: frozenset[int]) -> None:
-    """Raise BadCpuList if `cpus` has a CPU outside `available`."""
-    absent = sorted((cpus or frozenset()) - available)
-    if absent:
-        raise BadCpuList(f"no CPU {absent[0]} here, only {', '.join(map(str, sorted(available)))}")
+def format_cpu_list(cpus: Iterable[int]) -> str:
+    """Return CPUs as a list in the format of Linux."""
+    ranges: list[list[int]] = []
+    for cpu in sorted(cpus):
+        if ranges and ranges[-1][1] == cpu - 1:
+            ranges[-1][1] = cpu
+        else:
+            ranges.append([cpu, cpu])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)

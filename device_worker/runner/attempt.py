@@ -7,7 +7,7 @@ import os
 import sys
 
 import device_worker
-from device_worker.protocol.cpu_list import BadCpuList, check_cpus, parse_cpu_list
+from device_worker.protocol.cpu_list import BadCpuList, parse_cpu_list
 from device_worker.protocol.errors import BadBundle, Interrupted
 from device_worker.protocol.vocabulary import FailureKind, Outcome
 from device_worker.runner import failures
@@ -19,6 +19,7 @@ from device_worker.runner.workspace import MissingFile, Workspace
 from device_worker.sensing.readings import read_memory_available_bytes
 from device_worker.system.leftovers import MARKER_VARIABLE
 from device_worker.system.process_identity import python_executable
+from device_worker.system.processors import refuse_unusable
 from device_worker.trial.runtimes import ENGINES
 
 TYPE_CHECKING = False
@@ -157,7 +158,7 @@ class Attempts:
         launch.timeout_s = self._plan.limits.trial_timeout_s
         launch.memory_bytes = self._memory_bytes()
         launch.cpus = parse_cpu_list(job.settings.get("cpus"))
-        check_cpus(launch.cpus, frozenset(os.sched_getaffinity(0)))
+        refuse_unusable(launch.cpus)
         return launch, placement
 
     def _place(self, job: Job, workspace: Workspace, wakeups: SignalWakeups) -> dict[str, Any]:
@@ -233,11 +234,13 @@ def _argv(job: Job) -> list[str]:
 
 def _isolation(is_bundled: bool) -> list[str]:
     """Return Python's options for a trial."""
+    # Names of files are UTF-8, whatever the locale of the device is.
+    utf8 = ["-X", "utf8"] if sys.flags.utf8_mode else []
     if is_bundled:
-        return ["-I"]  # no package and no variable of the device's user may get between a bundle's modules
+        return [*utf8, "-I"]  # no package and no variable of the device's user may get between a bundle's modules
     # A runtime of the system must be found in the same places as when the facts reported the runtime.
     flags = (("-E", sys.flags.ignore_environment), ("-s", sys.flags.no_user_site))
-    return [option for option, is_set in flags if is_set]
+    return utf8 + [option for option, is_set in flags if is_set]
 
 
 def _variable_name(name: str) -> str:

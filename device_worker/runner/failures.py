@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 from device_worker.protocol.printable import printable
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 _MEMORY_WORDS = ("MemoryError", "bad_alloc", "Cannot allocate memory", "out of memory", "Out of memory")
 _WORDS_MAX = 200
+_RETURN_IN_WORD = b"\r(?=[:'\"]|\xe2\x80\x99)"
+_RETURN_REMARK = " (\\r is a carriage return, as Windows writes lines: save the file with Unix line ends)"
+_LED_TO = (
+    r"\n(?:The above exception was the direct cause of the following exception"
+    r"|During handling of the above exception, another exception occurred):\n"
+)
 _OWN_WORDS = (FailureKind.LOAD, FailureKind.INFERENCE, FailureKind.OUT_OF_MEMORY)
 
 
@@ -90,8 +97,22 @@ def _reason_of_exit(ending: Ending, output: TrialOutput, launch: TrialCommand) -
 
 def _last_words(ending: Ending) -> str:
     """Return ": " and the program's last line on standard error, or "" if there is none."""
-    lines = [line.strip() for line in printable(ending.stderr_tail).split("\n") if line.strip()]
-    return f": {lines[-1][:_WORDS_MAX]}" if lines else ""
+    tail = bytes(ending.stderr_tail)
+    # A shell that names a word with a carriage return at its end: the file was written with the line ends of Windows.
+    shown = re.sub(_RETURN_IN_WORD, rb"\\r", tail)
+    text = printable(shown)
+    last = _last_line(text)
+    remark = _RETURN_REMARK if shown != tail else ""
+    # Of a chain of exceptions, Python prints the first cause first, and the last may be a library's own words.
+    chain = re.split(_LED_TO, text, maxsplit=1)
+    first = _last_line(chain[0]) if len(chain) > 1 else ""
+    said = f"{first}, which led to {last}" if first else last
+    return f": {said}{remark}" if said else ""
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return lines[-1][:_WORDS_MAX] if lines else ""
 
 
 def _speaks_of_memory(ending: Ending) -> bool:

@@ -15,6 +15,7 @@ import time
 
 from device_worker.system import system_files
 from device_worker.system.containment import Containment
+from device_worker.system.executables import explain_refusal, find_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +89,14 @@ def run_process(
     begin = time.monotonic_ns()
     try:
         process = _spawn(launch, containment)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
+    except OSError as error:
+        path = find_program(launch.argv[0], launch.cwd, launch.environment)
+        reason = explain_refusal(path, error)
+        ending.start_error = (
+            f"{launch.argv[0]}: {reason} ({error.strerror})" if reason else f"{launch.argv[0]}: {error}"
+        )
+        return ending
+    except (subprocess.SubprocessError, ValueError) as error:
         ending.start_error = f"{launch.argv[0]}: {error}"
         return ending
     supervision = _Supervision(process, launch, wakeups, containment, ending)

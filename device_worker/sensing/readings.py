@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from device_worker.sensing.plausible import FREQUENCY_MHZ, sift
 from device_worker.system import system_files
 
 TYPE_CHECKING = False
@@ -11,20 +12,25 @@ if TYPE_CHECKING:
 _CPUS = "/sys/devices/system/cpu"
 
 
-def read_cpu_mhz() -> float | None:
-    """Return the present clock of the fastest CPU in MHz, or None."""
-    khz = [value for value in map(system_files.read_int, _cpufreq_files("scaling_cur_freq")) if value]
-    if khz:
-        return max(khz) / 1000.0
+def read_cpu_mhz(discarded: list[str] | None = None) -> float | None:
+    """Return the present clock of the fastest CPU in MHz, or None. Implausible clocks go to `discarded`."""
+    mhz = _read_mhz("scaling_cur_freq", discarded)
+    if mhz:
+        return max(mhz)
     lines = (system_files.read_text("/proc/cpuinfo") or "").split("\n")  # an x86 kernel without cpufreq
-    mhz = [system_files.parse_float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
-    return max((value for value in mhz if value), default=None)
+    values = [system_files.parse_float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
+    return max(sift((("/proc/cpuinfo", value or None) for value in values), FREQUENCY_MHZ, discarded), default=None)
 
 
-def read_cpu_mhz_max() -> float | None:
-    """Return the highest clock of any CPU's hardware in MHz, or None."""
-    khz = [value for value in map(system_files.read_int, _cpufreq_files("cpuinfo_max_freq")) if value]
-    return max(khz) / 1000.0 if khz else None
+def read_cpu_mhz_max(discarded: list[str] | None = None) -> float | None:
+    """Return the highest clock of any CPU's hardware in MHz, or None. Implausible clocks go to `discarded`."""
+    return max(_read_mhz("cpuinfo_max_freq", discarded), default=None)
+
+
+def _read_mhz(name: str, discarded: list[str] | None) -> list[float]:
+    khz = ((path, system_files.read_int(path)) for path in _cpufreq_files(name))
+    # 0 is the clock of a CPU that is offline
+    return sift(((path, value / 1000.0 if value else None) for path, value in khz), FREQUENCY_MHZ, discarded)
 
 
 def read_governor() -> str | None:
@@ -43,13 +49,17 @@ def read_memory_available_bytes() -> int | None:
     return system_files.read_kib("/proc/meminfo", "MemAvailable")
 
 
-SURROUNDINGS: dict[str, Callable[[], float | str | None]] = {
-    "cpu_mhz": read_cpu_mhz,
-    "governor": read_governor,
-    "load_1m": read_load_1m,
-    "memory_available_bytes": read_memory_available_bytes,
-}
-"""The readings without a limit of their own, by key in the log's conditions."""
+def surroundings(discarded: list[str]) -> dict[str, Callable[[], float | str | None]]:
+    """Return the readings without a limit of their own, by key in the log's conditions.
+
+    Implausible clocks go to `discarded`.
+    """
+    return {
+        "cpu_mhz": lambda: read_cpu_mhz(discarded),
+        "governor": read_governor,
+        "load_1m": read_load_1m,
+        "memory_available_bytes": read_memory_available_bytes,
+    }
 
 
 def _cpufreq_files(name: str) -> list[str]:

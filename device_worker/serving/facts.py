@@ -14,11 +14,12 @@ from device_worker.serving import health
 from device_worker.system import login_session, mounts, system_files
 from device_worker.system.patient_reader import PatientReader
 from device_worker.system.process_identity import python_executable, read_boot_id
+from device_worker.system.processors import PROCESSOR_LISTS, read_processors
 from device_worker.trial.runtimes import ENGINES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
 _MACHINES_OF_32_BIT = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}
 _PROGRAM_S_MAX = 8.0  # a program ends itself after 5 s, if it can be ended
@@ -28,13 +29,16 @@ _CPU_NAME_FIELDS = ("Model", "Hardware", "model name", "cpu model", "Processor")
 def collect_facts(state_dir: str) -> dict[str, Any]:
     """Return the facts as a JSON object. A value is None if the device does not tell, never 0.
 
-    `unknown` gives the reason for each fact that a hanging sensor or driver has cost.
+    `unknown` gives the reason for each fact that a hanging sensor or driver has cost, `discarded` the reasons for
+    sensors that were left out as implausible.
     """
     system = os.uname()
     release = _read_os_release()
     libc_name, libc_version = _read_libc()
     reader = PatientReader()
-    sensed, unknown = reader.read(_SENSED)
+    discarded: dict[str, list[str]] = {"temperature_c": [], "cpu_mhz_max": []}
+    sensed, unknown = reader.read(_sensed(discarded))
+    processors = sensed.pop("processors") or dict.fromkeys(PROCESSOR_LISTS)
     gpus, silent = PatientReader(_PROGRAM_S_MAX).read({"gpus": _read_gpus})
     unknown.update(silent)
     return {
@@ -62,6 +66,8 @@ def collect_facts(state_dir: str) -> dict[str, Any]:
         "power_sources": power.describe_sources(reader),
         "health": health.collect_health(state_dir),
         "unknown": unknown,
+        "discarded": {fact: "; ".join(reasons) for fact, reasons in discarded.items() if reasons},
+        **processors,
         **sensed,
         **gpus,
     }
@@ -158,13 +164,15 @@ def _read_gpus() -> list[str] | None:
     return [line.partition(" (UUID")[0] for line in lines]
 
 
-_SENSED = {
-    "cpu_model": _read_cpu_model,
-    "board_model": _read_board_model,
-    "cpu_mhz_max": readings.read_cpu_mhz_max,
-    "governor": readings.read_governor,
-    "load_1m": readings.read_load_1m,
-    "temperature_c": read_temperature_c,
-    "throttled": lambda: Throttling().read(),
-}
-"""The facts from sensors and drivers, which may hang."""
+def _sensed(discarded: dict[str, list[str]]) -> dict[str, Callable[[], Any]]:
+    """Return the facts from sensors and drivers, which may hang. Implausible readings go to `discarded`."""
+    return {
+        "cpu_model": _read_cpu_model,
+        "board_model": _read_board_model,
+        "cpu_mhz_max": lambda: readings.read_cpu_mhz_max(discarded["cpu_mhz_max"]),
+        "governor": readings.read_governor,
+        "load_1m": readings.read_load_1m,
+        "temperature_c": lambda: read_temperature_c(discarded["temperature_c"]),
+        "throttled": lambda: Throttling().read(),
+        "processors": read_processors,
+    }

@@ -31,6 +31,7 @@ def collect_health(state_dir: str) -> dict[str, Any]:
     return {
         "file_system": mounts.file_system_of(state_dir),
         "read_only": mounts.is_read_only(state_dir),
+        "noexec": mounts.is_noexec(state_dir),
         "files_free": _files_free(state_dir),
         "holder": _brief(holder) if is_held else None,
         "previous_crash": None if left is None else _crash(state, holder, left),

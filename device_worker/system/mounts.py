@@ -1,4 +1,4 @@
-"""Find the file system of a folder: type, free bytes, read-only or not, local or network."""
+"""Find the file system of a folder: type, free bytes, mount options, local or network."""
 
 from __future__ import annotations
 
@@ -53,16 +53,25 @@ def is_network(file_system: str | None) -> bool:
 
 def is_read_only(path: str) -> bool:
     """Return True if a path's file system is mounted read-only."""
-    try:
-        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
-    except OSError:
-        return False
+    return _has_flag(path, os.ST_RDONLY)
+
+
+def is_noexec(path: str) -> bool:
+    """Return True if no program of a path's file system can be run, and no library be loaded: mount(8), noexec."""
+    return _has_flag(path, os.ST_NOEXEC)
 
 
 def free_bytes(path: str) -> int:
     """Return the free bytes of a path's file system for an ordinary user (not root)."""
     status = os.statvfs(path)
     return status.f_bavail * status.f_frsize
+
+
+def _has_flag(path: str, flag: int) -> bool:
+    try:
+        return bool(os.statvfs(path).f_flag & flag)
+    except OSError:
+        return False
 
 
 def _unescaped(word: str) -> str:

@@ -13,6 +13,7 @@ from time import perf_counter_ns
 from device_worker.protocol.samples import encode_block
 from device_worker.protocol.specification import Specification
 from device_worker.protocol.vocabulary import FailureKind
+from device_worker.trial.causes import describe, is_caused
 from device_worker.trial.declared import check_inputs, describe_outputs, find_output
 from device_worker.trial.inputs import open_inputs
 from device_worker.trial.measurement import StopRule, choose_batch, median, read_peak_bytes, reset_peak, time_calls
@@ -44,13 +45,15 @@ def run_trial() -> int:
         trial.execute()
         say(done=True)
     except LoadFailure as error:
+        if is_caused(error):  # whoever looks closer finds where a library's own loading failed
+            traceback.print_exc()
         say(failure={"kind": FailureKind.LOAD, "message": str(error)})
     except MemoryError as error:
         say(failure={"kind": FailureKind.OUT_OF_MEMORY, "message": f"out of memory: {error}"})
     except Exception as error:  # noqa: BLE001 the border of the attempt: whatever a runtime raises costs this attempt
         traceback.print_exc()
         kind = FailureKind.INFERENCE if trial.is_loaded else FailureKind.LOAD
-        say(failure={"kind": kind, "message": f"{type(error).__name__}: {error}"})
+        say(failure={"kind": kind, "message": describe(error)})
     sys.stderr.flush()
     os._exit(0)  # the result is out: a runtime that crashes while being torn down must not spoil the result
 

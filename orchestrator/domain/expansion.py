@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from orchestrator.domain.cpus import parse_cpus
 from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.processors import Processors
 from orchestrator.domain.runtime import RuntimeSpec
 from orchestrator.domain.sweep import Setting, Sweep, setting_text, setting_texts
 
@@ -105,20 +106,18 @@ def coordinates_of(label: str) -> tuple[str, str, dict[str, Setting]]:
     return variant, runtime, dict(setting.partition("=")[::2] for setting in settings)
 
 
-def hardware_against(settings: Mapping[str, Setting], cpu_count: int | None) -> str | None:
-    """Return the reason why a device cannot honour the settings, or None if there is no known reason.
-
-    `cpu_count` is the number of the device's processors, or None if unknown.
-    """
+def hardware_against(settings: Mapping[str, Setting], processors: Processors) -> str | None:
+    """Return the reason why a device cannot honour the settings, or None if there is no known reason."""
     threads, listed = settings.get("threads"), settings.get("cpus")
     # YAML reads `cpus: 3` as a number.
-    cpus = parse_cpus(str(listed)) if listed is not None else ()
-    if cpu_count is not None and isinstance(threads, int) and threads > cpu_count:
-        return f"{threads} threads on a device of {_processors(cpu_count)}"
+    cpus = frozenset(parse_cpus(str(listed))) if listed is not None else frozenset()
     if cpus and isinstance(threads, int) and threads > len(cpus):
-        return f"{threads} threads pinned to {_processors(len(cpus))} (cpus={listed})"
-    if cpu_count is not None and cpus and cpus[-1] >= cpu_count:  # processors are numbered from 0
-        return f"cpus={listed} on a device of {_processors(cpu_count)}"
+        return f"{threads} threads pinned to {_count(len(cpus))} (cpus={listed})"
+    if cpus:  # pinned threads may use what an unpinned trial may not
+        against = processors.against_pinning(cpus)
+        return None if against is None else f"cpus={listed}: {against}"
+    if processors.count is not None and isinstance(threads, int) and threads > processors.count:
+        return f"{threads} threads on a device of {_count(processors.count)}"
     return None
 
 
@@ -131,5 +130,5 @@ def _fits(wanted: Setting, value: Setting) -> bool:
     )
 
 
-def _processors(count: int) -> str:
+def _count(count: int) -> str:
     return f"{count} processor{'' if count == 1 else 's'}"

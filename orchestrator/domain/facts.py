@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.domain.processors import Processors
+
 # A change of either list changes the hashes of all devices, as if every device had been exchanged.
 IDENTITY_KEYS = ("machine", "cpu_model", "cpu_count", "memory_bytes", "board_model", "gpus")
 ENVIRONMENT_KEYS = (
@@ -70,10 +72,9 @@ class Facts:
         return {"system_runtimes": {name: modules for name, modules in found.items() if modules or name == "tflite"}}
 
     @property
-    def cpu_count(self) -> int | None:
-        """Return the number of processors usable by the worker, or None."""
-        count = self.values.get("cpu_count")
-        return count if isinstance(count, int) else None
+    def processors(self) -> Processors:
+        """Return the processors, by the kernel's numbers."""
+        return Processors.of_facts(self.values)
 
     @property
     def platform(self) -> Platform:

@@ -23,6 +23,7 @@ LOAD_PER_PROCESSOR_WORRYING = 1.5
 """More than the last run's own threads leave behind in the mean of a minute."""
 CLOCK_OFFSET_S_WORRYING = 60.0
 
+_ROOM_HINT = "benchfleet devices clean, or free space on the device"
 _SURVIVORS_MAX = 3
 _SENSORS_MAX = 5
 _LINGER_HINT = "loginctl enable-linger USER on the device, or KillUserProcesses=no in its /etc/systemd/logind.conf"
@@ -74,16 +75,26 @@ def _of_disk(values: Mapping[str, Any], health: Mapping[str, Any], limits: Limit
         hint = refused.get("hint")
         yield Concern(str(refused.get("message")), None if hint is None else str(hint), True)
     if health.get("read_only") is True:
-        yield Concern(f"{state_dir} can only be read", "is the disk damaged? check it, or set another state_dir", True)
+        yield Concern(
+            f"{state_dir} can only be read",
+            "is it meant to be? else check the disk and remount it; or set another state_dir",
+            True,
+        )
+    if health.get("noexec") is True:
+        # No refusal: runtimes and programs of the device's own run all the same. The plan leaves the rest out.
+        yield Concern(
+            f"{state_dir} is on a file system mounted noexec: no bundle and no program of a sweep can run there",
+            "set state_dir: in the inventory to a folder on another file system, or remount this one exec",
+        )
     free, least = _number(values.get("disk_free_bytes")), limits.disk_free_bytes_min
     if free is not None and least is not None and free < least:
         message = f"{_mb(free)} MB are free in {state_dir}, and disk_free_bytes_min is {_mb(least)} MB"
-        yield Concern(message, "benchfleet devices clean, or free space on the device", True)
+        yield Concern(message, _ROOM_HINT, True)
     elif free is not None and free < DISK_FREE_BYTES_WORRYING:
-        yield Concern(f"only {_mb(free)} MB are free in {state_dir}", "benchfleet devices clean")
+        yield Concern(f"only {_mb(free)} MB are free in {state_dir}", _ROOM_HINT)
     files = _number(health.get("files_free"))
     if files is not None and files < FILES_FREE_WORRYING:
-        yield Concern(f"only {files:.0f} more files fit on the disk of {state_dir}", "benchfleet devices clean")
+        yield Concern(f"only {files:.0f} more files fit on the disk of {state_dir}", _ROOM_HINT)
 
 
 def _of_clock(values: Mapping[str, Any], limits: Limits) -> Iterator[Concern]:
@@ -129,6 +140,13 @@ def _of_sensors(values: Mapping[str, Any]) -> Iterator[Concern]:
     for fact in sorted(unknown, key=str)[:_SENSORS_MAX]:
         yield Concern(
             f"{fact} is unknown: {unknown[fact]}", "read the kernel's log on the device; a reboot often helps"
+        )
+    left_out = values.get("discarded")
+    discarded = left_out if isinstance(left_out, Mapping) else {}
+    for fact in sorted(discarded, key=str)[:_SENSORS_MAX]:
+        yield Concern(
+            f"{fact} leaves a sensor out: {discarded[fact]}",
+            "does the kernel's driver fit the board? nothing is measured by that sensor",
         )
 
 

@@ -29,9 +29,11 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import CorruptLog, StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan.values import DevicePlan, TrialKind
+from orchestrator.domain.processors import Processors
 from orchestrator.power.command_switch import CommandSwitch
 from orchestrator.session.device_session import DeviceSession, DeviceSessions
 from orchestrator.session.link import LinkPolicy
+from orchestrator.session.start_failures import explain_start
 from orchestrator.session.worker_client import WorkerProgram
 from orchestrator.store.ingest.log_reader import LogKey, read_records
 from orchestrator.store.store import Store, open_store
@@ -71,6 +73,8 @@ def targets(folder: Path) -> tuple[Target, ...]:
         Target("event-log", _feed_log, [*logs, *bodies], JSON_HAZARDS),
         Target("ingest", _Ingest(folder / "fuzz.db", plan), bodies, JSON_HAZARDS),
         Target("session", _Conversation(folder), list(_conversations(logs[0])), _wire_hazards()),
+        Target("account", _feed_account, _ACCOUNTS, [b"\n" * 100_000, b"python3: " * 20_000, b"\x1b[2J\xff"]),
+        Target("processors", _feed_processors, [b"0-3,5", b"0", b"4095"], [b"0-99999999", b"1," * 9000, b"\xb2"]),
     )
 
 
@@ -245,6 +249,30 @@ class _Conversation:
                 _check_types(report.log_id, str, report.first_seq, int, report.last_seq, int)
             if isinstance(report, FollowEnded):
                 _check_types(report.state, str, report.log_id or "", str, report.last_seq or 0, int)
+
+
+_ACCOUNTS = [
+    b"This account is currently not available.\n",
+    b"WARNING: Your password has expired.\nPassword change required but no TTY available.\n",
+    b"sh: 1: python3: not found\n",
+    b"Unmatched '''.\n",
+]
+
+
+def _feed_account(data: bytes) -> None:
+    """Tell why no worker started, by what an account printed on both outputs."""
+    for status in (-1, 0, 1, 127):
+        error = explain_start(Completed(status, b"", data), "python3", data)
+        check_said(str(error))
+        if not str(error).isprintable():
+            raise Defect(f"a terminal would obey {str(error)!r:.200}")
+
+
+def _feed_processors(data: bytes) -> None:
+    """Judge a cell by processors that are nonsense."""
+    text = data.decode("utf-8", "replace")
+    found = Processors.of_facts({"cpus_present": text, "cpus_online": text, "cpus_usable": text, "cpu_count": text})
+    check_said(found.against_pinning(frozenset([0, 7])) or "")
 
 
 def _check_types(*pairs: object) -> None:

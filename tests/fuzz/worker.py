@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import sys
 import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from device_worker.protocol.cpu_list import parse_cpu_list
 from device_worker.protocol.errors import BadBundle, WorkerError
 from device_worker.protocol.limits import INTEGER_MAX
 from device_worker.protocol.messages import BadMessage, MessageReader, encode_message
@@ -18,10 +21,16 @@ from device_worker.protocol.records import CorruptRecord, decode_record, split_r
 from device_worker.protocol.samples import CorruptSamples, decode_block, encode_block
 from device_worker.protocol.vocabulary import Message
 from device_worker.runner.trial_output import TrialOutput
+from device_worker.sensing.conditions.temperature import read_temperature_c
+from device_worker.sensing.power import hwmon, l4t
+from device_worker.sensing.power.base import Unreadable
+from device_worker.sensing.readings import read_cpu_mhz
 from device_worker.serving.conversation import Conversation
 from device_worker.state.bundles import BundleStore
 from device_worker.state.event_log import EventLog
 from device_worker.state.state_dir import StateDir
+from device_worker.system.executables import explain_refusal
+from device_worker.system.processors import read_processors
 from orchestrator.blobs.archive import Member, archive_bytes
 from orchestrator.store.values.codec import load_block
 from orchestrator.testing import event_logs as made
@@ -47,7 +56,70 @@ def targets(folder: Path) -> tuple[Target, ...]:
         Target("samples", _feed_samples, [block, json.dumps(encode_block([1 << 40, 7])).encode()], _sample_hazards()),
         Target("trial-output", _feed_output, [_printed(), _printed().replace(b"\n", b"\r\n")], _printed_hazards()),
         Target("bundle", _Unpack(folder), [_bundle(), _bundle(level=0)], zip_hazards()),
+        Target("executable", _Program(folder / "program"), _programs(), _program_hazards()),
+        Target("sensors", _Sensors(folder / "board"), [b"5000", b"-8", b"0-3,5", b"255000"], _sensor_hazards()),
     )
+
+
+class _Program:
+    """Asks why the kernel refuses a file, for each reason that the kernel gives."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, data: bytes) -> None:
+        self._path.write_bytes(data)
+        for number in (errno.ENOENT, errno.EACCES, errno.ENOEXEC):
+            check_said(explain_refusal(str(self._path), OSError(number, os.strerror(number))) or "")
+
+
+def _programs() -> list[bytes]:
+    head = Path(os.path.realpath(sys.executable)).read_bytes()[:4096]
+    return [head, b"#!/bin/sh\r\n", b"#! /usr/bin/env python3\n", b"\xef\xbb\xbf#!/bin/sh\n"]
+
+
+def _program_hazards() -> list[bytes]:
+    wide = b"\x7fELF\x02\x01" + b"\xff" * 58
+    return [wide, b"\x7fELF\x01\x02" + b"\xff" * 46, b"\x7fELF", b"#!", b"#!" + b"x" * 100_000, b"#!/\x1b[2J\r\n"]
+
+
+class _Sensors:
+    """Lets every file of a board hold the same nonsense: sensors, rails, labels, lists of processors."""
+
+    def __init__(self, root: Path) -> None:
+        chip, rails = "sys/class/hwmon/hwmon1", "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0"
+        self._root = root
+        self._names = {f"{chip}/name": b"ina238", f"{rails}/rail_name_0": b"VDD_IN"}
+        self._files = [f"{chip}/{name}" for name in ("label", "in1_input", "curr1_input", "power1_input", "in1_enable")]
+        self._files += [f"{rails}/in_power0_input", "sys/class/thermal/thermal_zone0/temp"]
+        self._files += [f"sys/devices/system/cpu/{name}" for name in ("present", "online")]
+        self._files += ["sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq"]
+        self._names["sys/class/thermal/thermal_zone0/type"] = b"cpu-thermal"
+
+    def __call__(self, data: bytes) -> None:
+        for name in (*self._files, *self._names):
+            file = self._root / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(self._names.get(name, data))
+        os.environ["BENCHFLEET_SYSFS_ROOT"] = str(self._root)
+        try:
+            for opener in (hwmon.open_source, l4t.open_source):
+                with contextlib.suppress(Unreadable):
+                    source = opener()
+                    if source is not None and not 0 <= (source.read() or 0) <= 20_000 * 10**6:
+                        raise Defect("a power that no device takes")
+            said: list[str] = []
+            read_temperature_c(said)
+            read_cpu_mhz(said)
+            check_said(" ".join(said))
+            for cpus in read_processors().values():
+                parse_cpu_list(cpus)
+        finally:
+            del os.environ["BENCHFLEET_SYSFS_ROOT"]
+
+
+def _sensor_hazards() -> list[bytes]:
+    return [b"9" * 5000, b"-" + b"9" * 300, b"0-4095", b"0-99999999", b"1," * 9000, b"nan", b"\xb2", b"", b"\0" * 4096]
 
 
 def _feed_plan(data: bytes) -> None:

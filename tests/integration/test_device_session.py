@@ -57,7 +57,7 @@ def test_a_plan_is_shipped_run_followed_and_forgotten(bench: Bench, talks: list[
     talk = Talk(bench)
     talks.append(talk)
     facts = talk.until(FactsReported).facts
-    assert facts.cpu_count
+    assert facts.processors.count
     talk.post(bench.assignment(OK))
     started = talk.until(PlanStarted)
     ended = talk.until(FollowEnded)
@@ -98,7 +98,7 @@ def test_a_session_that_closes_in_the_queue_leaves_another_runs_session_with_the
     closing.end()
     gate.leave(ahead, succeeded=True)
 
-    assert staying.until(FactsReported).facts.cpu_count
+    assert staying.until(FactsReported).facts.processors.count
 
 
 def test_a_second_session_ships_nothing_and_runs_nothing_again(bench: Bench, talks: list[Talk]) -> None:

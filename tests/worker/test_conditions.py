@@ -5,6 +5,7 @@ import time
 import pytest
 
 from device_worker.protocol.errors import WorkerError
+from device_worker.sensing.conditions import temperature
 from device_worker.sensing.conditions.base import Condition
 from device_worker.sensing.conditions.cpu_pressure import CpuPressure
 from device_worker.sensing.conditions.table import CONDITIONS, ConditionWatch, refuse_unknown_limits
@@ -148,3 +149,60 @@ def test_a_limit_that_no_condition_has_is_refused():
     with pytest.raises(WorkerError, match=r"limits\.humidity_percent_max: this worker does not support") as refused:
         refuse_unknown_limits({"temperature_c_max": 70.0, "humidity_percent_max": 60.0})
     assert refused.value.kind == "plan-invalid"
+
+
+ZONE = "sys/class/thermal/thermal_zone0"
+
+
+@pytest.mark.parametrize(
+    ("said", "celsius"),
+    [
+        ("48686", 48.686),
+        ("48", 48.0),  # kernels of vendors: whole degrees
+        ("-12000", -12.0),
+        ("149", 149.0),
+        ("14", 0.014),
+    ],
+)
+def test_a_temperature_is_in_degrees_whatever_the_kernel_counts(replay, said, celsius):
+    replay({f"{ZONE}/type": "cpu-thermal\n", f"{ZONE}/temp": f"{said}\n"})
+    assert temperature.read_temperature_c() == celsius
+
+
+@pytest.mark.parametrize("said", ["-273150", "255000", "-2147483648", "4294967295"])
+def test_an_implausible_temperature_is_left_out_and_its_reason_is_on_record(replay, said):
+    tree = {f"{ZONE}/type": "cpu-thermal\n", f"{ZONE}/temp": f"{said}\n"}
+    replay(tree)
+    found = ConditionWatch({"temperature_c_max": 70.0}).read()
+    assert found["temperature_c"] is None
+    assert "thermal_zone0 (cpu-thermal) says" in found["unknown"]["temperature_c"]
+    assert "outside of -40 to 150 °C" in found["discarded"]["temperature_c"]
+
+
+def test_a_plausible_sensor_beside_an_implausible_one_is_read(replay):
+    other = {"sys/class/thermal/thermal_zone1/type": "cpu-thermal\n", "sys/class/thermal/thermal_zone1/temp": "61000\n"}
+    replay(dict(other, **{f"{ZONE}/type": "cpu-thermal\n", f"{ZONE}/temp": "255000\n"}))
+    found = ConditionWatch({}).read()
+    assert found["temperature_c"] == 61.0
+    assert "temperature_c" not in found["unknown"]
+    assert "thermal_zone0" in found["discarded"]["temperature_c"]
+
+
+def test_a_clock_in_another_unit_is_left_out(replay):
+    policy = "sys/devices/system/cpu/cpufreq/policy0"
+    replay({f"{policy}/scaling_cur_freq": "1800000000\n", f"{policy}/cpuinfo_max_freq": "1800000\n"})
+    found = ConditionWatch({}).read()
+    assert found["cpu_mhz"] is None
+    assert "says 1.8e+06 MHz, outside of 1 to 10000 MHz" in found["discarded"]["cpu_mhz"]
+
+
+def test_a_device_whose_sensors_all_make_sense_has_nothing_on_record(replay):
+    replay(RASPBERRY_PI_4)
+    assert "discarded" not in ConditionWatch({}).read()
+
+
+def test_a_sensor_that_is_switched_off_is_not_asked(replay):
+    place = "sys/class/hwmon/hwmon1"
+    tree = {f"{place}/name": "k10temp\n", f"{place}/temp1_input": "45000\n", f"{place}/temp2_input": "99000\n"}
+    replay(dict(tree, **{f"{place}/temp2_enable": "0\n"}))
+    assert temperature.read_temperature_c() == 45.0

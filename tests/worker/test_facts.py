@@ -23,6 +23,7 @@ from fixture_trees import (
 
 KEYS = {
     "unknown",
+    "discarded",
     "hostname",
     "machine",
     "kernel",
@@ -36,6 +37,10 @@ KEYS = {
     "cpu_count",
     "cpu_count_online",
     "load_1m",
+    "cpus_present",
+    "cpus_online",
+    "cpus_allowed",
+    "cpus_usable",
     "cpu_mhz_max",
     "governor",
     "memory_bytes",
@@ -151,6 +156,9 @@ def test_a_device_that_says_nothing_has_nulls(replay, tmp_path):
         "power_sources",
         "health",
         "unknown",
+        "discarded",
+        "cpus_allowed",
+        "cpus_usable",
     }
     assert {key for key, value in found.items() if value is None} == KEYS - always
     before = ConditionWatch({}).read()

@@ -124,4 +124,5 @@ def test_a_python_too_old_says_its_version_and_leaves_no_trace(python, fresh_dir
 
 
 def test_the_loader_stays_small_enough_for_a_command_line():
-    assert len(worker_client.loader_source()) < 4096
+    # Dropbear takes 9,000 bytes, and the loader travels as Base64: tests/unit/session/test_start_line.py.
+    assert len(worker_client.loader_source()) < 5600

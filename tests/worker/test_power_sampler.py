@@ -6,7 +6,7 @@ import pytest
 
 from device_worker.protocol.vocabulary import SourceKind
 from device_worker.sensing.power import sampler as sampler_module
-from device_worker.sensing.power.base import PowerSource
+from device_worker.sensing.power.base import Implausible, PowerSource
 from device_worker.sensing.power.meter import Meter
 from device_worker.sensing.power.sampler import Sampler
 from device_worker.system.patient_reader import PatientReader
@@ -238,3 +238,69 @@ def test_a_window_that_is_none_gets_no_figures(gauge, window):
     sampler = recorded(meter, gauge)
     assert meter.judge(sampler, window, 4)[0] == []
     assert meter.judge(sampler, window, 4)[1]["reason"] == "the trial reported no window"
+
+
+class Offset(ScriptedGauge):
+    """A gauge whose offset shows as a negative reading, once in so many."""
+
+    def __init__(self, every):
+        super().__init__()
+        self._every = every
+
+    def read(self):
+        value = super().read() + self.asked % 7  # no real sensor stands still
+        if self.asked % self._every == 0:
+            raise Implausible("curr1_input is negative")
+        return value
+
+
+def test_a_negative_reading_now_and_then_costs_itself_alone():
+    gauge = Offset(every=40)
+    meter = Meter(gauge, idle_s=0.0)
+    sampler = recorded(meter, gauge, readings=130)
+    metrics, account = meter.judge(sampler, window_of(sampler), 4)
+    found = {metric["name"]: metric["value"] for metric in metrics}
+    assert found["power_mean_w"] == pytest.approx(5.0, rel=1e-5)
+    assert account["reason"] is None
+    assert account["caution"] == "1 to 10% of the readings were left out: curr1_input is negative"
+    assert sum(sampler.trace.discarded.values()) == gauge.asked - len(sampler.trace)
+
+
+def test_a_sensor_that_is_often_negative_gives_no_figure():
+    gauge = Offset(every=3)
+    meter = Meter(gauge, idle_s=0.0)
+    sampler = recorded(meter, gauge, readings=130)
+    metrics, account = meter.judge(sampler, window_of(sampler), 4)
+    assert metrics == []
+    assert account["reason"] == "more than 10% of the readings are nonsense: curr1_input is negative"
+
+
+def test_a_nonsense_at_the_border_of_a_trial_does_not_cut_the_recording():
+    gauge = Offset(every=2)
+    sampler = Meter(gauge, idle_s=0.0).new_sampler()
+    gauge.asked = 1
+    assert len(sampler.trace) == 1
+    sampler.end()
+    other = Meter(Offset(every=1), idle_s=0.0).new_sampler()
+    assert (len(other.trace), other.trace.lost) == (0, None)
+
+
+def test_a_sensor_that_stands_still_idle_and_busy_gives_no_figure(gauge):
+    meter = Meter(gauge, 5.0)
+    meter.measure_idle(Wakeups(gauge))
+    gauge.asked = 0
+    sampler = recorded(meter, gauge)
+    metrics, account = meter.judge(sampler, window_of(sampler), 4)
+    assert metrics == []
+    assert account["reason"] == (
+        "scripted has given 5000000 microwatts in every reading, idle and busy: the sensor stands still"
+    )
+
+
+def test_a_power_that_no_device_takes_is_no_figure(gauge):
+    gauge.value = 90000 * 1000000
+    meter = Meter(gauge, idle_s=0.0)
+    sampler = recorded(meter, gauge)
+    metrics, account = meter.judge(sampler, window_of(sampler), 4)
+    assert metrics == []
+    assert account["reason"] == "scripted says 90000 W, outside of 0 to 20000 W"

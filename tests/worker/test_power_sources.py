@@ -8,7 +8,7 @@ import pytest
 
 from device_worker.protocol.vocabulary import SourceKind
 from device_worker.sensing import power
-from device_worker.sensing.power import hwmon, rapl
+from device_worker.sensing.power import hwmon, rails, rapl
 from device_worker.sensing.power.base import PowerSource, Unreadable
 from device_worker.serving.facts import collect_facts
 from device_worker.system.patient_reader import PatientReader
@@ -190,3 +190,106 @@ def test_a_gauge_that_says_nonsense_is_refused(replay, content, reason):
     replay(dict(FAKE_JETSON_INA3221, **{f"{HWMON}/hwmon1/curr1_input": content}))
     assert power.open_source() is None
     assert power.describe_sources(PatientReader())[0]["reason"].endswith(reason)
+
+
+def rail(monitor, number, label, millivolts, milliamperes, enable=1):
+    place = f"{HWMON}/{monitor}"
+    return {
+        f"{place}/in{number}_label": f"{label}\n",
+        f"{place}/in{number}_input": f"{millivolts}\n",
+        f"{place}/curr{number}_input": f"{milliamperes}\n",
+        f"{place}/in{number}_enable": f"{enable}\n",
+    }
+
+
+@pytest.mark.parametrize("nothing", ["NC", "nc", "N/C", "not connected"])
+def test_a_rail_that_is_not_connected_is_none(replay, nothing):
+    tree = {f"{HWMON}/hwmon3/name": "ina3221\n", **rail("hwmon3", 1, nothing, 0, 0), **rail("hwmon3", 3, nothing, 0, 0)}
+    replay(tree)
+    assert hwmon.open_source() is None
+    replay(dict(tree, **rail("hwmon3", 2, "VDD_BOARD", 12000, 500)))
+    source = hwmon.open_source()
+    assert (source.name, source.read()) == ("hwmon ina3221 VDD_BOARD", 6000000)
+
+
+SUPPLY_BY_DEVICE = {
+    f"{HWMON}/hwmon1/name": "ina238\n",
+    f"{HWMON}/hwmon1/label": "VIN\n",
+    f"{HWMON}/hwmon1/in1_input": "20000\n",
+    f"{HWMON}/hwmon1/curr1_input": "1500\n",
+    f"{HWMON}/hwmon1/power1_input": "30000000\n",
+    f"{HWMON}/hwmon2/name": "ina3221\n",
+    **rail("hwmon2", 1, "VDD_GPU", 20000, 300),
+    **rail("hwmon2", 2, "VDD_CPU", 20000, 200),
+}
+
+
+def test_the_label_of_a_device_names_its_only_channel(replay):
+    replay(SUPPLY_BY_DEVICE)
+    source = hwmon.open_source()
+    assert (source.name, source.read()) == ("hwmon ina238 VIN", 30000000)
+
+
+def test_the_label_of_a_device_names_none_of_several_channels(replay):
+    tree = {f"{HWMON}/hwmon2/name": "ina3221\n", f"{HWMON}/hwmon2/label": "VIN\n"}
+    channels = {**rail("hwmon2", 1, "VDD_GPU", 20000, 300), **rail("hwmon2", 2, "VDD_CPU", 20000, 200)}
+    replay(dict(tree, **channels))
+    assert power.open_source() is None
+
+
+@pytest.mark.parametrize("switch", ["in1_enable", "curr1_enable", "power1_enable"])
+def test_a_channel_that_is_switched_off_by_any_of_its_switches_is_none(replay, switch):
+    replay(dict(SUPPLY_BY_DEVICE, **{f"{HWMON}/hwmon1/{switch}": "0\n"}))
+    assert power.open_source() is None
+    assert "ina238" not in power.describe_sources(PatientReader())[0]["reason"]
+
+
+def test_a_vendors_milliwatts_are_told_by_volts_and_amperes(replay):
+    replay(dict(FAKE_INA219, **{f"{HWMON}/hwmon0/power1_input": "3120\n"}))
+    assert hwmon.open_source().read() == 3120000
+
+
+def test_a_power_that_contradicts_volts_and_amperes_is_refused(replay):
+    replay(dict(FAKE_INA219, **{f"{HWMON}/hwmon0/power1_input": "312000\n"}))
+    assert power.open_source() is None
+    assert "in which unit is the power?" in power.describe_sources(PatientReader())[0]["reason"]
+
+
+def test_a_power_that_no_device_takes_is_refused(replay):
+    wild = {f"{HWMON}/hwmon0/name": "ina219\n", f"{HWMON}/hwmon0/power1_input": "99000000000\n"}
+    replay(wild)
+    assert power.open_source() is None
+    assert "says 99000 W, outside of 0 to 20000 W" in power.describe_sources(PatientReader())[0]["reason"]
+
+
+L4T = "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0"
+JETSON_NANO_OF_L4T = {
+    "sys/bus/i2c/drivers/ina3221x/uevent": "\n",
+    f"{L4T}/rail_name_0": "POM_5V_IN\n",
+    f"{L4T}/in_power0_input": "2512\n",
+    f"{L4T}/rail_name_1": "POM_5V_GPU\n",
+    f"{L4T}/in_power1_input": "82\n",
+    f"{L4T}/rail_name_2": "POM_5V_CPU\n",
+    f"{L4T}/in_power2_input": "701\n",
+}
+
+
+def test_a_jetson_of_older_vendor_kernels_names_rails_and_counts_milliwatts(replay):
+    replay(JETSON_NANO_OF_L4T)
+    source = power.open_source()
+    assert (source.name, source.kind, source.read()) == (
+        "ina3221x ina3221 POM_5V_IN", SourceKind.POWER_GAUGE, 2512000,
+    )  # fmt: skip
+
+
+def test_an_offset_below_zero_at_the_first_look_is_no_reason_to_refuse(replay):
+    root = replay(dict(FAKE_JETSON_INA3221, **{f"{HWMON}/hwmon1/curr1_input": "-8\n"}))
+    looks = []
+
+    def wait(_seconds):
+        looks.append(write_file(root, f"{HWMON}/hwmon1/curr1_input", "300\n"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rails.time, "sleep", wait)
+        assert hwmon.open_source().read() == 1500000
+    assert len(looks) == 1

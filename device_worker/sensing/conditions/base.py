@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Union
+    from typing import Sequence, Union
 
     Reading = Union[bool, float, str, None]
 
@@ -33,6 +33,9 @@ class Condition(ABC):
 
     is_waited_for = False
     """Whether the runner waits before a trial, up to `cooldown_s_max`, for a reading within the limit."""
+
+    discarded: Sequence[str] = ()
+    """The reasons for sensors that the last reading left out as implausible."""
 
     @abstractmethod
     def read(self) -> Reading:

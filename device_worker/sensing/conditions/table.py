@@ -7,7 +7,7 @@ import time
 from device_worker.protocol.errors import WorkerError
 from device_worker.protocol.vocabulary import ErrorKind
 from device_worker.sensing.conditions import cpu_pressure, cpu_steal, other_load, temperature, throttling
-from device_worker.sensing.readings import SURROUNDINGS
+from device_worker.sensing.readings import surroundings
 from device_worker.system.patient_reader import PatientReader
 
 TYPE_CHECKING = False
@@ -54,14 +54,21 @@ class ConditionWatch:
         """Return all present readings in the form of the log.
 
         `unknown` gives the reason for each condition of None, and for each reading that a hanging sensor has cost.
+        `discarded`, if there is any, gives the reasons for sensors that were left out as implausible.
         """
-        values, unknown = self._reader.read(dict(SURROUNDINGS, **_sources(self._conditions)))
+        clocks: list[str] = []
+        values, unknown = self._reader.read(dict(surroundings(clocks), **_sources(self._conditions)))
         self._present.update(unknown)
         for condition in self._conditions:
             if values[condition.reading] is not None:
                 self._present.add(condition.reading)
             else:
                 unknown.setdefault(condition.reading, condition.explain_unknown())
+        discarded = {one.reading: "; ".join(one.discarded) for one in self._conditions if one.discarded}
+        if clocks:
+            discarded["cpu_mhz"] = "; ".join(clocks)
+        if discarded:
+            values["discarded"] = discarded
         return dict(values, clock_unix_ns=time.time_ns(), unknown=unknown)
 
     def find_breaches(self, before: Readings, after: Readings) -> list[str]:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from device_worker.sensing.conditions.base import Condition
+from device_worker.sensing.plausible import TEMPERATURE_C, sift
 from device_worker.system import system_files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator
 
 _CPU_ZONE_WORDS = ("cpu", "soc", "pkg", "core", "k10temp", "bcm2835", "mpu")
 _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "scpi_sensors")
+_WHOLE_DEGREES_MIN = 15
 
 
 class Temperature(Condition):
@@ -20,24 +26,44 @@ class Temperature(Condition):
 
     def read(self) -> float | None:
         """Return the present temperature."""
-        return read_temperature_c()
+        discarded: list[str] = []
+        self.discarded = discarded
+        return read_temperature_c(discarded)
 
     def explain_unknown(self) -> str:
         """Return the reason for a missing temperature."""
-        return "no sensor in /sys/class/thermal or /sys/class/hwmon gives a plausible temperature of a CPU"
+        found = "; ".join(self.discarded)
+        nowhere = "no sensor in /sys/class/thermal or /sys/class/hwmon gives a plausible temperature of a CPU"
+        return f"{nowhere}: {found}" if found else nowhere
 
 
-def read_temperature_c() -> float | None:
-    """Return the temperature of the hottest CPU sensor in degrees Celsius, or None without a plausible sensor."""
-    millidegrees = []
+def read_temperature_c(discarded: list[str] | None = None) -> float | None:
+    """Return the temperature of the hottest CPU sensor in degrees Celsius, or None without a plausible sensor.
+
+    Implausible temperatures go to `discarded`.
+    """
+    plausible = sift(_zones(), TEMPERATURE_C, discarded) or sift(_sensors(), TEMPERATURE_C, discarded)
+    return max(plausible, default=None)
+
+
+def _zones() -> Iterator[tuple[str, float | None]]:
     for zone in system_files.list_folder("/sys/class/thermal", "thermal_zone"):
-        kind = (system_files.read_text(f"{zone}/type") or "").lower()
-        if any(word in kind for word in _CPU_ZONE_WORDS):
-            millidegrees.append(system_files.read_int(f"{zone}/temp"))
-    if not millidegrees:
-        for sensor in system_files.list_folder("/sys/class/hwmon", "hwmon"):
-            if system_files.read_text(f"{sensor}/name") in _CPU_SENSORS:
-                inputs = system_files.list_folder(sensor, "temp")
-                millidegrees += [system_files.read_int(path) for path in inputs if path.endswith("_input")]
-    plausible = [value for value in millidegrees if value is not None and -40000 < value < 150000]
-    return max(plausible) / 1000.0 if plausible else None
+        kind = system_files.read_text(f"{zone}/type") or ""
+        if any(word in kind.lower() for word in _CPU_ZONE_WORDS):
+            yield f"{zone} ({kind})", _celsius(system_files.read_int(f"{zone}/temp"))
+
+
+def _sensors() -> Iterator[tuple[str, float | None]]:
+    for sensor in system_files.list_folder("/sys/class/hwmon", "hwmon"):
+        if system_files.read_text(f"{sensor}/name") in _CPU_SENSORS:
+            for path in system_files.list_folder(sensor, "temp"):
+                if path.endswith("_input") and system_files.read_int(f"{path[:-6]}_enable") != 0:
+                    yield path, _celsius(system_files.read_int(path))
+
+
+def _celsius(value: int | None) -> float | None:
+    """Return a reading in degrees. The kernel gives thousandths, and kernels of vendors have given whole degrees."""
+    if value is None:
+        return None
+    # A CPU that runs is at 15 to 150 degrees a thousand times as likely as within those of a thousandth.
+    return float(value) if _WHOLE_DEGREES_MIN <= value <= TEMPERATURE_C.high else value / 1000.0

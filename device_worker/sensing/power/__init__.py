@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from device_worker.sensing.power import hwmon, rapl
+from device_worker.sensing.power import hwmon, l4t, rapl
 from device_worker.sensing.power.base import Unreadable
 from device_worker.system.patient_reader import PatientReader
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from device_worker.sensing.power.base import PowerSource
 
-SOURCES = (("rapl", rapl.open_source), ("hwmon", hwmon.open_source))
+SOURCES = (("rapl", rapl.open_source), ("hwmon", hwmon.open_source), ("ina3221x", l4t.open_source))
 """Name and opener of each source, in order of preference.
 
 An opener returns None without the hardware, and raises Unreadable if the hardware cannot be used.

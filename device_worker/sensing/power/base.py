@@ -14,6 +14,10 @@ class Unreadable(Exception):
     """The hardware is present, but cannot be read or used. The message says why."""
 
 
+class Implausible(Exception):
+    """The reading is nonsense, and the next one may be fine. The message says why, in the same words each time."""
+
+
 class PowerSource(ABC):
     """An opened source, to be read by a single thread at a time.
 
@@ -32,7 +36,7 @@ class PowerSource(ABC):
     def read(self) -> int | None:
         """Return microjoules of an energy counter, or microwatts of a power gauge, or None for a failed reading.
 
-        Microjoules never fall between two readings of an opened source.
+        Raise Implausible for a reading to be discarded. Microjoules of an opened source never fall.
         """
 
 

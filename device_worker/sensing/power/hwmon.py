@@ -1,98 +1,82 @@
-"""Read the power monitors of boards: INA2xx, and the INA3221 of Jetsons.
+"""Read the power monitors of boards by the kernel's hwmon: INA2xx, and the INA3221 of Jetsons.
 
-A board has several rails, and some rails feed others. The sum of all rails would count energy twice. Only the channel
-of the board's supply is therefore read: the only channel, or the channel with a supply's label (VDD_IN, POM_5V_IN).
-Source: Documentation/hwmon/ina2xx.rst and ina3221.rst of the kernel.
+Source: Documentation/hwmon/{sysfs-interface,ina2xx,ina3221,ina238}.rst of the kernel: millivolts, milliamperes and
+microwatts. A channel is named by its own label, or by the label of the device.
 """
 
 from __future__ import annotations
 
-from device_worker.protocol.vocabulary import SourceKind
-from device_worker.sensing.power.base import PowerSource, Unreadable, explain_unreadable
+from device_worker.sensing.power.base import Unreadable
+from device_worker.sensing.power.rails import Rail, RailSource, open_supply
 from device_worker.system import system_files
 
 _CLASS = "/sys/class/hwmon"
-_CHANNELS = (1, 2, 3)
-_SUPPLY_LABELS = ("_IN", "VIN")
+_CHANNELS = (1, 2, 3, 4)
+_ENABLES = ("in", "curr", "power")
+_UW_PER_MW = 1000
+_UNITS_TELL_UW = 100000
+_UNIT_TOLERANCE = 0.5
 
 
-class Channel:
-    """A channel of a monitor, with the files to multiply for microwatts: power, or millivolts and milliamperes."""
-
-    def __init__(self, monitor: str, chip: str, number: int) -> None:
-        power_path = f"{monitor}/power{number}_input"
-        volts_and_amperes = (f"{monitor}/in{number}_input", f"{monitor}/curr{number}_input")
-        self.paths = (power_path,) if system_files.exists(power_path) else volts_and_amperes
-        self.is_there = all(map(system_files.exists, self.paths)) and (
-            system_files.read_int(f"{monitor}/in{number}_enable") != 0  # 0: the channel is switched off
-        )
-        self.label = system_files.read_text(f"{monitor}/in{number}_label")
-        self.name = f"{chip} {self.label}" if self.label else chip
-        self.update_s = (system_files.read_int(f"{monitor}/update_interval") or 0) / 1000.0
-
-    @property
-    def is_supply(self) -> bool:
-        """Whether the label names the rail that feeds the whole board."""
-        return (self.label or "").upper().endswith(_SUPPLY_LABELS)
-
-    def read(self) -> int | None:
-        """Return microwatts, or None for a failed reading."""
-        power_uw = 1
-        for path in self.paths:
-            value = system_files.read_int(path)
-            if value is None or value < 0:  # a supply takes no power back: a negative reading is a wrong sensor
-                return None
-            power_uw *= value
-        return power_uw
-
-
-class HwmonSource(PowerSource):
-    """The power of the board's supply."""
-
-    kind = SourceKind.POWER_GAUGE
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self.name = f"hwmon {channel.name}"
-        self.period_s = max(PowerSource.period_s, channel.update_s)
-        self.is_mean = channel.update_s >= self.period_s  # between two updates, the chip averages its conversions
-
-    def read(self) -> int | None:
-        """Return the present microwatts, or None for a failed reading."""
-        return self._channel.read()
-
-
-def open_source() -> HwmonSource | None:
+def open_source() -> RailSource | None:
     """Return the source for the board's supply, or None without a monitor.
 
-    Raise Unreadable if no channel, or more than one, has a supply's label, or if the channel cannot be read.
+    Raise Unreadable if no rail, or more than one, can be the supply, or if the supply cannot be read.
     """
-    channels = _find_channels()
-    if not channels:
-        return None
-    supplies = [channel for channel in channels if channel.is_supply] if len(channels) > 1 else channels
-    if len(supplies) != 1:
-        names = ", ".join(channel.name for channel in channels)
-        raise Unreadable(f"none of these rails is known to be the board's only supply: {names}")
-    if supplies[0].read() is None:
-        raise Unreadable(_explain(supplies[0]))
-    return HwmonSource(supplies[0])
+    return open_supply("hwmon", _find_rails())
 
 
-def _find_channels() -> list[Channel]:
-    found = []
+def _find_rails() -> list[Rail]:
+    found: list[Rail] = []
     for monitor in system_files.list_folder(_CLASS, "hwmon"):
         chip = system_files.read_text(f"{monitor}/name") or ""
         if chip.startswith("ina"):
-            found += [Channel(monitor, chip, number) for number in _CHANNELS]
-    return [channel for channel in found if channel.is_there]
+            numbers = [number for number in _CHANNELS if _is_there(monitor, number)]
+            found += [_rail(monitor, chip, number, is_only=len(numbers) == 1) for number in numbers]
+    return found
 
 
-def _explain(channel: Channel) -> str:
-    for path in channel.paths:
-        value = system_files.read_int(path)
-        if value is None:
-            return explain_unreadable(path)
-        if value < 0:
-            return f"{path} is negative"
-    return f"{channel.paths[0]} could not be read a moment ago"
+def _is_there(monitor: str, number: int) -> bool:
+    # 0: the channel is switched off, and shows what was measured last
+    enabled = all(system_files.read_int(f"{monitor}/{kind}{number}_enable") != 0 for kind in _ENABLES)
+    return enabled and all(map(system_files.exists, _files(monitor, number)))
+
+
+def _files(monitor: str, number: int) -> tuple[str, ...]:
+    power = f"{monitor}/power{number}_input"
+    return (power,) if system_files.exists(power) else _volts_and_amperes(monitor, number)
+
+
+def _volts_and_amperes(monitor: str, number: int) -> tuple[str, str]:
+    return f"{monitor}/in{number}_input", f"{monitor}/curr{number}_input"
+
+
+def _rail(monitor: str, chip: str, number: int, *, is_only: bool) -> Rail:
+    own = (system_files.read_text(f"{monitor}/{kind}{number}_label") for kind in ("in", "power", "curr"))
+    label = next(filter(None, own), None)
+    device = system_files.read_text(f"{monitor}/label")
+    if label is None and is_only:  # the label of a device with several channels names none of them
+        label = device
+    paths = _files(monitor, number)
+    rail = Rail(chip, label, paths, _unit_uw(monitor, number) if len(paths) == 1 else 1)
+    rail.update_s = (system_files.read_int(f"{monitor}/update_interval") or 0) / 1000.0
+    return rail
+
+
+def _unit_uw(monitor: str, number: int) -> int:
+    """Return the microwatts of a unit of the power file. Raise Unreadable if volts and amperes say something else.
+
+    The kernel's drivers give microwatts, and drivers of vendors have given milliwatts.
+    """
+    power = system_files.read_int(f"{monitor}/power{number}_input")
+    millivolts, milliamperes = map(system_files.read_int, _volts_and_amperes(monitor, number))
+    product_uw = (millivolts or 0) * (milliamperes or 0)
+    if not power or power < 0 or product_uw < _UNITS_TELL_UW:  # next to no load: rounding hides the unit
+        return 1
+    for unit_uw in (1, _UW_PER_MW):
+        if abs(power * unit_uw / product_uw - 1.0) <= _UNIT_TOLERANCE:
+            return unit_uw
+    raise Unreadable(
+        f"{monitor}/power{number}_input says {power}, and volts times amperes are {product_uw} microwatts: "
+        "in which unit is the power?"
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from device_worker.sensing import power
-from device_worker.sensing.power.trace import NoFigure, TooFewReadings
+from device_worker.sensing.plausible import POWER_W
+from device_worker.sensing.power.trace import NoFigure, TooFewReadings, describe_share
 from device_worker.sensing.power.window import (
     MEANS_WANTED,
     explain_early_end,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from device_worker.protocol.specification import MeasureRule
     from device_worker.sensing.power.base import PowerSource
     from device_worker.sensing.power.sampler import Sampler
+    from device_worker.sensing.power.trace import Trace
     from device_worker.system.wakeups import SignalWakeups
 
 _IDLE_S_MAX = 60.0
@@ -50,6 +52,7 @@ class Meter:
         if source is not None and idle_s:
             self._idle_s = min(max(idle_s, window_s_min(source)), _IDLE_S_MAX)  # a slow source needs longer
         self._idle_reason = _NO_IDLE_POWER
+        self._idle_standstill: int | None = None  # the one reading of an idle power that never moved
         self._shortness: str | None = None
         self._measure: MeasureRule | None = None  # as told to the trials
         self._is_idle_measured = False
@@ -112,11 +115,13 @@ class Meter:
         account = self._account(sampler, None)
         try:
             begin_ns, end_ns = _borders(window)
+            self._refuse_standstill(sampler)
             energy_uj = sampler.trace.energy_uj(begin_ns, end_ns)
+            _refuse_implausible(sampler.source_name, energy_uj / (end_ns - begin_ns) * _W_PER_UJ_NS)
         except NoFigure as error:
             account["reason"] = sampler.trace.lost or self._explain(error, window, runs)
             return [], account
-        account["caution"] = self._caution(sampler.trace.count_within(begin_ns, end_ns))
+        account["caution"] = self._caution(sampler.trace, sampler.trace.count_within(begin_ns, end_ns))
         found, account["energy_reason"] = self._figures(energy_uj, end_ns - begin_ns, inferences)
         source = sampler.source_name
         return [{"name": name, "value": value, "source": source} for name, value in found.items()], account
@@ -152,9 +157,20 @@ class Meter:
         figures["energy_mj"] = above_idle_uj / _UJ_PER_MJ / inferences
         return figures, None
 
+    def _refuse_standstill(self, sampler: Sampler) -> None:
+        """Raise NoFigure if the trial has not moved a sensor that never moved while the device was idle."""
+        # Two moments of a device take exactly the same power by chance, but not each of dozens, idle and busy.
+        trace = sampler.trace
+        if self._idle_standstill is not None and trace.is_stuck and trace.values[0] == self._idle_standstill:
+            raise NoFigure(
+                f"{sampler.source_name} has given {trace.values[0]} microwatts in every reading, idle and busy: "
+                "the sensor stands still"
+            )
+
     def _judge_idle(self, sampler: Sampler) -> None:
         """Set idle power to the mean power of a whole recording, or set the reason for having none."""
         stamps_ns = sampler.trace.stamps_ns
+        self._idle_standstill = sampler.trace.values[0] if sampler.trace.is_stuck else None
         try:
             begin_ns, end_ns = (stamps_ns[0], stamps_ns[-1]) if stamps_ns else (0, 0)
             self.idle_w = sampler.trace.energy_uj(begin_ns, end_ns) / (end_ns - begin_ns) * _W_PER_UJ_NS
@@ -171,14 +187,24 @@ class Meter:
             shortness = explain_early_end(self._measure, runs, (end_ns - begin_ns) / _NS_PER_S)
         return str(error) if shortness is None else f"{error}: {shortness}"
 
-    def _caution(self, readings: int) -> str | None:
-        source = self._source
-        if source is None or not source.is_mean or readings >= MEANS_WANTED:
-            return None
-        return (
-            f"the window holds {readings} readings, fewer than {MEANS_WANTED}: each is the mean of the "
-            f"{source.period_s:g} s before it, so that a figure may be off by some per cent"
-        )
+    def _caution(self, trace: Trace, readings: int) -> str | None:
+        source, words = self._source, []
+        if trace.discarded:
+            words.append(
+                f"{describe_share(trace.discarded_ratio)} of the readings were left out: {trace.why_discarded()}"
+            )
+        if source is not None and source.is_mean and readings < MEANS_WANTED:
+            words.append(
+                f"the window holds {readings} readings, fewer than {MEANS_WANTED}: each is the mean of the "
+                f"{source.period_s:g} s before it, so that a figure may be off by some per cent"
+            )
+        return "; ".join(words) or None
+
+
+def _refuse_implausible(source: str, watts: float) -> None:
+    """Raise NoFigure for a mean power that no device takes: of a counter, a unit other than the kernel's."""
+    if watts not in POWER_W:
+        raise NoFigure(POWER_W.objection(source, watts))
 
 
 def _borders(window: dict[str, Any] | None) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 
+from device_worker.sensing.power.base import Implausible
 from device_worker.sensing.power.trace import Trace
 from device_worker.system.patient_reader import stand_aside
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _READINGS_MAX = 2000000
 _VALUE_MAX = (1 << 63) - 1
 _END_S_MAX = 5.0
+_BORDER_READINGS = 5
 
 
 class Sampler:
@@ -35,7 +37,7 @@ class Sampler:
         self._source = source
         self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
-        _nothing, reasons = reader.read({source.name: self._take})
+        _nothing, reasons = reader.read({source.name: self._take_border})
         if reasons:
             self._give_up(reasons[source.name])
 
@@ -68,18 +70,33 @@ class Sampler:
         while self.trace.lost is None:
             due = max(due + self._source.period_s, time.monotonic())  # no burst of readings after a late reading
             is_last = self._is_over.wait(due - time.monotonic())
-            self._take()
             if is_last:
+                self._take_border()
                 break
+            self._take()
         self.overhead_cpu_ns = time.thread_time_ns()
 
     def _give_up(self, reason: str) -> None:
         self.is_stuck = True
         self.trace.lost = f"{self.source_name}: {reason}"
 
+    def _take_border(self) -> None:
+        """Take a reading before or after the trial. Where the reading is nonsense, take the next."""
+        # The trace must cover the window, which one nonsense at its border would cut.
+        for _attempt in range(_BORDER_READINGS):
+            known = len(self.trace)
+            self._take()
+            if len(self.trace) > known or self.trace.lost is not None:
+                break
+            time.sleep(self._source.period_s)
+
     def _take(self) -> None:
         before = time.monotonic_ns()
-        value = self._source.read()
+        try:
+            value = self._source.read()
+        except Implausible as error:
+            self.trace.discard(str(error))
+            return
         after = time.monotonic_ns()
         if value is None or value > _VALUE_MAX:
             self.trace.lost = f"{self.source_name} could not be read any more"

@@ -12,7 +12,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
 
+DISCARDED_RATIO_MAX = 0.1
+"""The share of readings that may be nonsense. Energy is interpolated over each, and the rest would be guesswork."""
+
 _UWNS_PER_UJ = 1e9
+_REASONS_MAX = 3
+_OTHER_REASONS = "other reasons"
 
 
 class NoFigure(ValueError):
@@ -26,7 +31,8 @@ class TooFewReadings(NoFigure):
 class Trace:
     """Readings with times of CLOCK_MONOTONIC in ns. `lost` is the reason for giving up the source, or None.
 
-    Values are microjoules of an energy counter, or microwatts of a power gauge.
+    `discarded` counts the readings that were nonsense, by reason. Values are microjoules of an energy counter, or
+    microwatts of a power gauge.
     """
 
     def __init__(self, kind: str) -> None:
@@ -34,6 +40,7 @@ class Trace:
         self.stamps_ns = array("q")
         self.values = array("q")
         self.lost: str | None = None
+        self.discarded: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self.stamps_ns)
@@ -53,6 +60,24 @@ class Trace:
         self.values.append(value)
         self.stamps_ns.append(stamp_ns)
 
+    def discard(self, reason: str) -> None:
+        """Count a reading that was nonsense."""
+        # A reason with a number in it could be a new one each time.
+        known = reason if reason in self.discarded or len(self.discarded) < _REASONS_MAX else _OTHER_REASONS
+        self.discarded[known] = self.discarded.get(known, 0) + 1
+
+    @property
+    def discarded_ratio(self) -> float:
+        """The share of the readings that were discarded."""
+        count = sum(self.discarded.values())
+        return count / (count + len(self)) if count else 0.0
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether all readings of a gauge are one and the same, and enough for a figure."""
+        is_gauge = self.kind == SourceKind.POWER_GAUGE
+        return is_gauge and len(self) >= READINGS_MIN and min(self.values) == max(self.values)
+
     def energy_uj(self, begin_ns: int, end_ns: int) -> float:
         """Return the energy of a window in microjoules.
 
@@ -61,6 +86,10 @@ class Trace:
         # A wrong figure would be worse than none.
         if self.lost is not None:
             raise NoFigure(self.lost)
+        if self.discarded_ratio > DISCARDED_RATIO_MAX:
+            raise NoFigure(
+                f"{describe_share(self.discarded_ratio)} of the readings are nonsense: {self.why_discarded()}"
+            )
         if not self.stamps_ns or begin_ns < self.stamps_ns[0] or end_ns > self.stamps_ns[-1]:
             raise NoFigure("the window is not within the time that was watched")
         if end_ns <= begin_ns:
@@ -68,6 +97,10 @@ class Trace:
         if self.kind == SourceKind.ENERGY_COUNTER:
             return self._counted(begin_ns, end_ns)
         return self._integrated(begin_ns, end_ns)
+
+    def why_discarded(self) -> str:
+        """Return the reasons for discarded readings."""
+        return "; ".join(self.discarded)
 
     def _counted(self, begin_ns: int, end_ns: int) -> float:
         """Return the rise of a counter within a window, in microjoules."""
@@ -91,6 +124,13 @@ class Trace:
             for index in range(len(stamps_ns) - 1)
         )
         return sum(areas) / _UWNS_PER_UJ
+
+
+def describe_share(ratio: float) -> str:
+    """Return a share in words of a few classes, so that equal trouble has equal words."""
+    if ratio > DISCARDED_RATIO_MAX:
+        return f"more than {DISCARDED_RATIO_MAX:.0%}"
+    return "fewer than 1%" if ratio < 0.01 else f"1 to {DISCARDED_RATIO_MAX:.0%}"
 
 
 def _keep_ticks(stamps_ns: Sequence[int], values: Sequence[int]) -> tuple[list[int], list[int]]:

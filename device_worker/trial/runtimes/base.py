@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 
+from device_worker.trial.causes import describe
 from device_worker.trial.runtimes import ENGINES
 from device_worker.trial.runtimes.distribution import find_version
 
@@ -101,13 +102,14 @@ class Runtime(ABC):
     def _import(self, name: str) -> tuple[str, Any]:
         """Import the engine's module, and return name and module. `auto` imports the first installed module."""
         candidates = ENGINES[self.engine].distributions if name == AUTO else (name,)
-        errors = []
+        errors: list[ImportError] = []
         for candidate in candidates:
             try:
                 return candidate, self._import_module(candidate)
             except ImportError as error:
-                errors.append(f"{candidate}: {error}")
-        raise LoadFailure("; ".join(errors))
+                errors.append(error)
+        words = "; ".join(f"{candidate}: {describe(error)}" for candidate, error in zip(candidates, errors))
+        raise LoadFailure(words) from errors[-1]
 
     def _import_module(self, name: str) -> Any:
         return importlib.import_module(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 
+from device_worker.trial.causes import describe
 from device_worker.trial.declared import settle_shape
 from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, Runtime
 
@@ -124,7 +125,7 @@ def _load_delegate(module: Any, library: str) -> Any:
     try:
         return load(library)
     except (OSError, ValueError) as error:
-        raise LoadFailure(f"the delegate {library}: {error}") from error
+        raise LoadFailure(f"the delegate {library}: {describe(error)}") from error
 
 
 def _dtype_name(detail: dict[str, Any]) -> str:

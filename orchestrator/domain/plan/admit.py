@@ -90,7 +90,8 @@ def _objection(cell: GridCell, inputs: PlanInputs) -> str | None:
         rule_against(inputs.sweep, inputs.device.name, cell)
         or offer_of(cell.runtime, inputs).unavailable
         or _missing_on_device(cell.runtime, inputs.facts)
-        or hardware_against(cell.settings, inputs.facts.cpu_count)
+        or _not_runnable_there(cell.runtime, inputs.facts)
+        or hardware_against(cell.settings, inputs.facts.processors)
     )
 
 
@@ -103,6 +104,19 @@ def _missing_on_device(runtime: RuntimeSpec, facts: Facts) -> str | None:
     if known.get(runtime.name, True):
         return None
     return f"the device has no {runtime.name} runtime of its own"
+
+
+def _not_runnable_there(runtime: RuntimeSpec, facts: Facts) -> str | None:
+    """Return the reason why a device can run nothing that was sent there, or None for a runtime of the device's own."""
+    health = facts.values.get("health")
+    if not isinstance(health, Mapping) or health.get("noexec") is not True:
+        return None
+    program = runtime.program
+    is_sent = program is not None and any(name == program.command[0] for name, _ in program.files)
+    if runtime.source is not RuntimeSource.BUNDLE and not is_sent:
+        return None
+    what = "no program that is sent" if is_sent else "no library of a bundle"
+    return f"{facts.values.get('state_dir')} is mounted noexec, and {what} runs there: set state_dir: in the inventory"
 
 
 def _job(cell: GridCell, artifact: Artifact, inputs: PlanInputs) -> Job:

@@ -11,6 +11,9 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.expansion import rule_for
 from orchestrator.services.pages.base import PageReader
 
+_REASONS = {"unknown", "discarded"}
+"""Conditions that hold the reasons for readings that are not there, or were left out."""
+
 
 def require_cell(job: int, reader: PageReader) -> CellDetails:
     """Return a cell by the id of its job. Raise ConfigError for an unknown id."""
@@ -68,5 +71,4 @@ def reported(attempts: Sequence[AttemptDetails]) -> Mapping[str, object]:
 def known_readings(attempts: Sequence[AttemptDetails]) -> Sequence[str]:
     """Return the names of the conditions that are known of some attempt, in order."""
     sides = (side for one in attempts for side in (one.before, one.after))
-    # "unknown" has the reasons of readings that are not there.
-    return sorted({name for side in sides for name, value in side.items() if value is not None and name != "unknown"})
+    return sorted({name for side in sides for name, value in side.items() if value is not None} - _REASONS)

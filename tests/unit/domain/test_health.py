@@ -66,6 +66,8 @@ WARNINGS: Mapping[str, tuple[Mapping[str, Any], Limits, str]] = {
         "process 4711 of root (stress 1), left by a trial, still runs there",
     ),
     "damaged": ({"health": {"damaged_logs": ["run-1"]}}, Limits(), "set aside as damaged there, of run-1"),
+    "noexec": ({"health": {"noexec": True}}, Limits(), "is on a file system mounted noexec"),
+    "a sensor left out": ({"discarded": {"temperature_c": "zone0 says 255 °C"}}, Limits(), "zone0 says 255 °C"),
 }
 REFUSALS: Mapping[str, tuple[Mapping[str, Any], Limits, str]] = {
     "read-only": ({"health": {"read_only": True}}, Limits(), "can only be read"),
@@ -96,12 +98,14 @@ NOTHING: Mapping[str, tuple[Mapping[str, Any], Limits]] = {
             "temperature_c": True,
             "throttled": "yes",
             "unknown": ["governor"],
+            "discarded": ["temperature_c"],
             "health": {
                 "files_free": [],
                 "holder": "me",
                 "previous_crash": 7,
                 "damaged_logs": {},
                 "read_only": "no",
+                "noexec": "yes",
                 "survivors": [7],
             },
         },

@@ -14,6 +14,7 @@ from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan.admit import files_needed
 from orchestrator.domain.plan.compose import plan_device
 from orchestrator.domain.plan.values import RuntimeOffer
+from orchestrator.domain.runtime import ExecProgram, RuntimeSpec
 from orchestrator.domain.sweep import Setting
 from tests.unit.domain.plan_documents import reasons
 from tests.unit.domain.planning import MODEL, NEW, OLD, PROGRAM, SWEEP, SYSTEM, inputs, offer, sha256
@@ -44,17 +45,38 @@ def test_a_runtime_that_cannot_be_had_is_excluded_for_its_own_reason() -> None:
     assert set(reasons(plan).values()) == {"no wheel of ai-edge-litert 2.3.0 for armv7l, Python 3.11"}
 
 
+EVERY = {"cpus_present": "0-3", "cpus_online": "0-3"}
+ISOLATED = {**EVERY, "cpu_count": 1, "cpus_allowed": "1", "cpus_usable": "0-3"}
+"""A login under isolcpus: the kernel keeps three processors from it, and it may pin itself to each."""
+
+CPUSET = {**EVERY, "cpu_count": 2, "cpus_allowed": "2-3", "cpus_usable": "2-3"}
+OUTSIDE = "the cpuset of its container, service or slice leaves the others out"
+OFFLINE = {**EVERY, "cpu_count": 3, "cpus_online": "0-1,3", "cpus_usable": "0-1,3"}
+
+
 @pytest.mark.parametrize(
     ("matrix", "facts", "reason"),
     [
         ({"threads": (8,)}, {"cpu_count": 4}, "8 threads on a device of 4 processors"),
         ({"threads": (2,)}, {"cpu_count": 1}, "2 threads on a device of 1 processor"),
-        ({"cpus": ("2-5",)}, {"cpu_count": 4}, "cpus=2-5 on a device of 4 processors"),
+        ({"cpus": ("2-5",)}, {"cpus_present": "0-3"}, "cpus=2-5: processor 4-5 is not there, only 0-3"),
+        ({"cpus": ("2",)}, OFFLINE, "cpus=2: processor 2 is offline, online are 0-1,3"),
+        (
+            {"cpus": ("1,3",)},
+            CPUSET,
+            f"cpus=1,3: the device's user may not use processor 1, only 2-3: {OUTSIDE}",
+        ),
         ({"threads": (4,), "cpus": ("0-1",)}, {"cpu_count": 4}, "4 threads pinned to 2 processors (cpus=0-1)"),
         ({"threads": (4,), "cpus": ("0-1",)}, {}, "4 threads pinned to 2 processors (cpus=0-1)"),
         ({"threads": (8,)}, {}, None),
         ({"cpus": ("63",)}, {"cpu_count": None}, None),
         ({"threads": (4,), "cpus": ("0-3",)}, {"cpu_count": 4}, None),
+        ({"cpus": ("0", "1")}, ISOLATED, None),
+        ({"threads": (2,), "cpus": ("0-1",)}, ISOLATED, None),
+        ({"threads": (2,)}, ISOLATED, "2 threads on a device of 1 processor"),
+        ({"cpus": ("2-3",)}, CPUSET, None),
+        ({"cpus": ("5",)}, {"cpu_count": 2}, None),
+        ({"cpus": ("5",)}, {"cpus_present": ["0-3"], "cpus_online": "9" * 9000, "cpus_usable": "all"}, None),
     ],
 )
 def test_what_the_processors_cannot_do_is_excluded(
@@ -62,6 +84,21 @@ def test_what_the_processors_cannot_do_is_excluded(
 ) -> None:
     plan = plan_device(inputs(replace(SWEEP, matrix=matrix), facts=Facts(facts)))
     assert set(reasons(plan).values()) == ({reason} if reason else set())
+
+
+NOEXEC = {"state_dir": "/home/pi/bf", "health": {"noexec": True}}
+SENT = replace(PROGRAM, program=ExecProgram(("bench.sh",), (("bench.sh", "/sweeps/bench.sh"),)))
+
+
+@pytest.mark.parametrize(
+    ("runtime", "what"),
+    [(OLD, "no library of a bundle"), (SENT, "no program that is sent"), (SYSTEM, None), (PROGRAM, None)],
+)
+def test_what_a_noexec_mount_cannot_run_is_excluded_and_nothing_else(runtime: RuntimeSpec, what: str | None) -> None:
+    """`sh bench.sh` reads the program that was sent, and runs the device's own sh."""
+    plan = plan_device(inputs(replace(SWEEP, runtimes=(runtime,)), facts=Facts(NOEXEC)))
+    reason = f"/home/pi/bf is mounted noexec, and {what} runs there: set state_dir: in the inventory"
+    assert set(reasons(plan).values()) == ({reason} if what else set())
 
 
 @pytest.mark.parametrize(
