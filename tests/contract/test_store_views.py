@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -280,6 +281,24 @@ def plan_of(store: Store, question: str, with_statistics: bool) -> str:
         rows = connection.execute(text(f"{explain} SELECT * FROM {question}")).all()
         connection.rollback()
     return "\n".join(str(row[-1]) for row in rows)
+
+
+def test_a_lineage_declared_anew_holds_for_earlier_runs_too(store: Store) -> None:
+    measure(store, "run", {("fp32", 1): (10, 20, 30), ("fp16", 1): (5, 5, 5), ("int8", 1): (4, 4, 4)})
+    asked = (
+        "SELECT parent, parent_value, base, base_value, first_runtime_value FROM v_variant_compare "
+        "WHERE variant = 'int8' AND metric = 'latency_ns'"
+    )
+    assert query(store, asked) == [("fp16", 5.0, "fp32", 20.0, 4.0)]
+    for parent, expected in (
+        ("fp32", ("fp32", 20.0, "fp32", 20.0, 4.0)),
+        (None, (None, None, "int8", 4.0, 4.0)),
+        ("gone", ("gone", None, "int8", 4.0, 4.0)),
+    ):
+        int8 = replace(MODEL.variants["int8"], parent=parent)
+        changed = replace(MODEL, variants={**MODEL.variants, "int8": int8})
+        store.runs.create_run(sample_header(f"of {parent}", SWEEP, changed), changed, [sample_device()])
+        assert query(store, asked) == [expected]
 
 
 def test_a_parent_of_nothing_gives_no_ratio(store: Store) -> None:

@@ -122,6 +122,7 @@ def cells_of(database: Database) -> list[list[str]]:
             f"SELECT job.id, {series}, {first} FROM job JOIN series ON series.id = job.series_id "
             "JOIN series AS first ON first.id = job.first_series_id"
         ),
+        "SELECT id, parent_job_id, base_job_id, first_job_id FROM job",
         "SELECT * FROM cell_value",
         (
             f"SELECT {series}, kind, metric, job_id, run_id, run_started_at FROM latest_value "

@@ -28,16 +28,28 @@ def open_console(url: str, timeout_s: float = TIMEOUT_S, *, own: bool = False) -
     if file is not None:
         refuse_other_than_file(file)
         return of_file(file, timeout_s)
+    from orchestrator.store.sql.postgres_url import plain_conninfo, require_psycopg
+
+    plain = plain_conninfo(url)
+    if plain is not None:
+        require_psycopg()
+    conninfo, shown = plain or _parsed(url)
+    if conninfo is None:
+        return of_file(Path(shown), timeout_s)
+    from orchestrator.store.console.postgres_console import PostgresConsole
+
+    return PostgresConsole(conninfo, shown, timeout_s)
+
+
+def _parsed(url: str) -> tuple[str | None, str]:
+    """Return libpq's URL of a PostgreSQL database with the URL for people to see, or None with the path of a file."""
     # Imported late, because SQLAlchemy's import takes longer than a whole query of a file.
     from orchestrator.store.sql.engine import parse_url, redacted, with_defaults
 
     parsed = parse_url(url)
     if parsed.drivername == "sqlite":
-        return of_file(Path(str(parsed.database)), timeout_s)
-    from orchestrator.store.console.postgres_console import PostgresConsole
-
-    conninfo = with_defaults(parsed).set(drivername="postgresql").render_as_string(hide_password=False)
-    return PostgresConsole(conninfo, redacted(parsed), timeout_s)
+        return None, str(parsed.database)
+    return with_defaults(parsed).set(drivername="postgresql").render_as_string(hide_password=False), redacted(parsed)
 
 
 def sqlite_file(url: str) -> Path | None:

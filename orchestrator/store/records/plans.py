@@ -16,6 +16,7 @@ from orchestrator.domain.plan.extend import ExtendedPlan
 from orchestrator.domain.plan.values import DevicePlan, Job, PreparedPlan, Trial
 from orchestrator.domain.run import DeviceRunState, TrialState
 from orchestrator.store.records.fencing import fenced_off
+from orchestrator.store.records.relatives import relate_jobs_of_plans
 from orchestrator.store.records.run_states import NewState, change_device_states
 from orchestrator.store.records.runs import of_device
 from orchestrator.store.records.series import first_series, remember_series
@@ -146,6 +147,7 @@ class _PlanWriter:
             for job in plan.jobs
         ]
         keys = insert_with_ids(self._connection, t.job, rows)
+        relate_jobs_of_plans(self._connection, [run_device.id])
         jobs = {job.key: key for job, key in zip(plan.jobs, keys, strict=True)}
         self._record_trials(run_device.id, plan, jobs)
 

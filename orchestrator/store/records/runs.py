@@ -25,6 +25,7 @@ from orchestrator.domain.run import (
 )
 from orchestrator.store.records.devices import remember_device
 from orchestrator.store.records.fencing import fenced_off
+from orchestrator.store.records.relatives import relate_jobs_of_variants
 from orchestrator.store.records.run_states import NewState, change_device_states
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.engine import Database
@@ -148,6 +149,12 @@ def _remember_sweep(connection: Connection, header: RunHeader) -> int:
 def _remember_model(connection: Connection, model: Model) -> int:
     described = {"task": model.task, "description": model.description, "license": model.license}
     key = upsert(connection, t.model, {"name": model.name}, described)
+    _remember_variants(connection, key, model)
+    return key
+
+
+def _remember_variants(connection: Connection, key: int, model: Model) -> None:
+    """Record the model's variants. A variant of another lineage than before has other relatives, in all runs."""
     rows = [
         {
             "model_id": key,
@@ -163,8 +170,13 @@ def _remember_model(connection: Connection, model: Model) -> int:
         for variant in model.variants.values()
         for artifact in variant.artifacts
     ]
-    upsert_all(connection, t.model_variant, ("model_id", "name", "sha256"), rows)
-    return key
+    known = {(row.name, row.sha256): row for row in connection.execute(_VARIANTS, {"model": key})}
+    before = [(row, known.get((row["name"], row["sha256"]))) for row in rows]
+    # Nearly every run begins with the variants of an earlier run: known rows are only read.
+    changed = [row for row, found in before if found is None or any(row[name] != getattr(found, name) for name in row)]
+    upsert_all(connection, t.model_variant, ("model_id", "name", "sha256"), changed)
+    moved = [found.id for row, found in before if found and (row["parent"], row["base"]) != (found.parent, found.base)]
+    relate_jobs_of_variants(connection, moved)
 
 
 def _base(model: Model, name: str) -> str:
@@ -183,6 +195,7 @@ def of_device(statement: Select[Any], run: str, device: str) -> Select[Any]:
     )
 
 
+_VARIANTS = select(t.model_variant).where(t.model_variant.c.model_id == bindparam("model"))
 _STANDINGS = (
     select(
         t.device.c.name,

@@ -130,7 +130,7 @@ size_bytes      Size of the artifact.
 )
 V_VARIANT_COMPARE = _view(
     "v_variant_compare",
-    6,
+    7,
     "Each variant beside parent and base on the same runtime, and beside itself on the sweep's first runtime, with the "
     "same run, device, settings and metric. Ratios are of medians, without intervals. If trials scatter, a ratio may "
     "even point the other way than the ratio of geometric means. `benchfleet compare` judges.",

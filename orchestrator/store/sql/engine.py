@@ -12,28 +12,16 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from orchestrator.domain.credentials import HIDDEN, without_credentials
 from orchestrator.domain.database_url import refuse_mistyped_url
-from orchestrator.domain.errors import BadDatabaseUrl, StoreError
+from orchestrator.domain.errors import BadDatabaseUrl
 from orchestrator.store.sql.column_types import canonical_json
 from orchestrator.store.sql.database_clock import CLOCK, Clock
 from orchestrator.store.sql.errors import from_driver, refuse_other_than_file
+from orchestrator.store.sql.postgres_url import BUSY_TIMEOUT_S, DEFAULTS, NAMES, require_psycopg
 
-BUSY_TIMEOUT_S = 30
-CONNECT_TIMEOUT_S = 10
-_POSTGRES_DEFAULTS = {
-    "application_name": "benchfleet",
-    "connect_timeout": str(CONNECT_TIMEOUT_S),
-    "options": f"-clock_timeout={BUSY_TIMEOUT_S}s",
-    "keepalives_idle": "10",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "30000",
-}
-"""Bounds on waiting: neither a silent server nor a lock never given back may hold up a run for ever."""
-_PLAIN_QUERY = frozenset({"host", "port", "user", "dbname", "service", "sslmode", *_POSTGRES_DEFAULTS}) - {"options"}
+_PLAIN_QUERY = frozenset({"host", "port", "user", "dbname", "service", "sslmode", *DEFAULTS}) - {"options"}
 _WRITE = "benchfleet_write"
 READERS = 8
 """Connections of a database opened for reading: more would wait for the interpreter, not for the database."""
-_POSTGRES_NAMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
 def parse_url(text: str) -> URL:
@@ -56,8 +44,8 @@ def parse_url(text: str) -> URL:
         file = url.database or ""
         refuse_mistyped_url(f"sqlite:///{file}")
         return _sqlite_url(file)
-    if url.drivername in _POSTGRES_NAMES:
-        _require_psycopg()
+    if url.drivername in NAMES:
+        require_psycopg()
         return url.set(drivername="postgresql+psycopg")
     raise BadDatabaseUrl(
         f"unknown kind of database: {url.drivername}",
@@ -73,15 +61,6 @@ def _sqlite_url(path: str) -> URL:
     return URL.create("sqlite", database=str(file))
 
 
-def _require_psycopg() -> None:
-    try:
-        import psycopg  # noqa: F401
-    except ImportError as error:
-        raise StoreError(
-            f"PostgreSQL needs psycopg, which cannot be imported: {error}", "pip install 'benchfleet[postgres]'"
-        ) from None
-
-
 def redacted(url: URL) -> str:
     """Return the URL for people to see. Of the query only harmless keys are shown."""
     hidden = {key: HIDDEN for key in url.query if key not in _PLAIN_QUERY}
@@ -90,7 +69,7 @@ def redacted(url: URL) -> str:
 
 def with_defaults(url: URL) -> URL:
     """Return a PostgreSQL URL completed by our application name and time limits. The URL's own values come first."""
-    return url.set(query={**_POSTGRES_DEFAULTS, **url.query})
+    return url.set(query={**DEFAULTS, **url.query})
 
 
 class Database:

@@ -12,8 +12,9 @@ from orchestrator.domain.credentials import without_credentials
 from orchestrator.domain.errors import BadDatabaseUrl, StoreError
 from orchestrator.settings import load_settings
 from orchestrator.store.console.readonly import open_console
-from orchestrator.store.sql.engine import Database, parse_url, redacted
+from orchestrator.store.sql.engine import Database, parse_url, redacted, with_defaults
 from orchestrator.store.sql.errors import from_driver
+from orchestrator.store.sql.postgres_url import plain_conninfo
 from orchestrator.store.store import open_store
 from tests import durability
 
@@ -38,6 +39,49 @@ def test_a_file_is_named_by_url_or_path(text: str, path: Path | str) -> None:
 def test_postgresql_is_reached_by_psycopg(scheme: str) -> None:
     pytest.importorskip("psycopg")
     assert parse_url(f"{scheme}://user@host/lab").drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://lab",
+        "postgresql://db/lab",
+        "postgres://ann@db.lab:5433/lab-2",
+        "postgresql+psycopg://ann:hunter2@127.0.0.1/lab",
+        "postgresql+psycopg://ann:h-u.n~2@db:1/lab",
+        "postgresql://ann:token@db/password",
+        "postgresql://ann:a%40b@db/lab",
+        "postgresql://ann@db/lab?sslmode=require",
+        "postgresql://ann@[::1]/lab",
+        "postgresql:///lab",
+        "postgresql://ann:@db/lab",
+        "postgresql://db/lab\n",
+        "mysql://db/lab",
+        "lab.db",
+    ],
+)
+def test_a_plain_url_of_postgresql_means_the_same_without_sqlalchemy(text: str) -> None:
+    pytest.importorskip("psycopg")
+    plain = plain_conninfo(text)
+    if plain is None:
+        assert "@db.lab" not in text
+        return
+    url = parse_url(text)
+    assert plain == (with_defaults(url).set(drivername="postgresql").render_as_string(False), redacted(url))
+
+
+def test_a_list_of_runs_on_postgresql_waits_for_no_sqlalchemy(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
+    code = (
+        "import sys\n"
+        "from orchestrator.domain.errors import StoreError\n"
+        "from orchestrator.store.console.run_list import list_runs\n"
+        "try:\n    list_runs('postgresql://ann@127.0.0.1:1/lab', 1)\n"
+        "except StoreError as error:\n    print(error)\n"
+        "assert 'psycopg' in sys.modules and 'sqlalchemy' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "nothing answers there" in done.stdout
 
 
 @pytest.mark.parametrize("text", ["", ":memory:", "sqlite://", "sqlite:///:memory:"])
