@@ -165,9 +165,16 @@ class _PlanWriter:
         return None
 
     @cached_property
+    def _variant_rows(self) -> Sequence[Row[int, str, str, int | None]]:
+        return self._connection.execute(_VARIANTS, {"run": self._run}).all()
+
+    @cached_property
     def _variants(self) -> Mapping[tuple[str, str], int]:
-        rows = self._connection.execute(_VARIANTS, {"run": self._run})
-        return {(row.name, row.sha256): row.id for row in rows}
+        return {(row.name, row.sha256): row.id for row in self._variant_rows}
+
+    @cached_property
+    def _stored_sizes(self) -> Mapping[str, int | None]:
+        return {row.sha256: row.size_bytes for row in self._variant_rows}
 
     def _variant(self, device: str, job: Job, shipped: ShippedJob) -> int:
         variant = self._variants.get((job.variant, shipped.model.sha256))
@@ -181,7 +188,9 @@ class _PlanWriter:
     def _record_sizes(self, plan: DevicePlan) -> None:
         # The plan knows an artifact's size. The model file, from which variants were recorded, does not.
         models = {blob.sha256: blob.size for blob in plan.blobs if blob.kind is BlobKind.MODEL}
-        new = [{"hash": sha256, "size": size} for sha256, size in models.items() if sha256 not in self._sizes]
+        # Nearly every run measures artifacts of an earlier run: known sizes are only read.
+        known = {**self._stored_sizes, **self._sizes}
+        new = [{"hash": sha256, "size": size} for sha256, size in models.items() if known.get(sha256) != size]
         if new:
             self._connection.execute(_SET_SIZE, new)
             self._sizes |= models
@@ -246,7 +255,7 @@ _SET_EXTENDED = (
 )
 _JOBS = select(t.job.c.id, t.job.c.key).where(t.job.c.run_device_id == bindparam("run_device"))
 _VARIANTS = (
-    select(t.model_variant.c.id, t.model_variant.c.name, t.model_variant.c.sha256)
+    select(t.model_variant.c.id, t.model_variant.c.name, t.model_variant.c.sha256, t.model_variant.c.size_bytes)
     .join(t.run, t.run.c.model_id == t.model_variant.c.model_id)
     .where(t.run.c.id == bindparam("run"))
 )
