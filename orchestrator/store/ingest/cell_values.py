@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, bindparam, text
@@ -24,16 +25,10 @@ class CountedTrial(NamedTuple):
     metrics: Sequence[MetricReport]
 
 
-class _Key(NamedTuple):
-    job_id: int
-    kind: str
-    metric: str
-
-
-class _Value(NamedTuple):
-    value: float
-    unit: str | None
-    source: str | None
+_Key = tuple[int, str, str]
+"""Job, kind of trial, and metric."""
+_Value = tuple[float, str | None, str | None]
+"""A value with unit and power source: a plain tuple, because a run makes some thousands."""
 
 
 def refresh_cells(connection: Connection, counted: Collection[CountedTrial]) -> None:
@@ -46,40 +41,40 @@ def refresh_cells(connection: Connection, counted: Collection[CountedTrial]) -> 
     if not jobs:
         return
     # RETURNING tells in the same statement which cells were there.
-    before = {_Key(*row) for row in connection.execute(_FORGET, {"jobs": jobs})}
-    begun = {key.job_id for key in before}
+    before: set[_Key] = {tuple(row) for row in connection.execute(_FORGET, {"jobs": jobs})}
+    begun = {job for job, _kind, _metric in before}
     values: dict[_Key, list[_Value]] = defaultdict(list)
     # A job without a value so far has no counted measurement but these. The others are read: a median needs them all.
     for trial in counted:
         if trial.job_id not in begun:
+            job, kind = trial.job_id, trial.kind
             for one in trial.metrics:
-                values[_Key(trial.job_id, trial.kind, one.name)].append(_Value(one.value, one.unit, one.source))
-    for job, kind, metric, *value in connection.execute(_MEASURED, {"jobs": sorted(begun)}) if begun else ():
-        values[_Key(job, kind, metric)].append(_Value(*value))
+                values[job, kind, one.name].append((one.value, one.unit, one.source))
+    for job, kind, metric, value, unit, source in (
+        connection.execute(_MEASURED, {"jobs": sorted(begun)}) if begun else ()
+    ):
+        values[job, kind, metric].append((value, unit, source))
     insert_rows(connection, t.cell_value, [_cell(key, found) for key, found in values.items()])
-    new = sorted({key.job_id for key in values.keys() - before})
+    new = sorted({job for job, _kind, _metric in values.keys() - before})
     if new:
         connection.execute(_POINT_TO_NEWEST, {"jobs": new})
 
 
 def _cell(key: _Key, found: Sequence[_Value]) -> dict[str, Any]:
-    ordered = sorted(found, key=_number)
-    sources = {one.source for one in found}
+    ordered = sorted(found, key=_NUMBER)
+    sources = {source for _value, _unit, source in found}
+    lowest, highest, count = ordered[0], ordered[-1], len(ordered)
     return {
-        "job_id": key.job_id,
-        "kind": key.kind,
-        "metric": key.metric,
-        "unit": ordered[0].unit,
-        "trials": len(ordered),
-        "value": _middle(ordered[(len(ordered) - 1) // 2].value, ordered[len(ordered) // 2].value),
-        "value_min": ordered[0].value,
-        "value_max": ordered[-1].value,
+        "job_id": key[0],
+        "kind": key[1],
+        "metric": key[2],
+        "unit": lowest[1],
+        "trials": count,
+        "value": _middle(ordered[(count - 1) // 2][0], ordered[count // 2][0]),
+        "value_min": lowest[0],
+        "value_max": highest[0],
         "source": sources.pop() if len(sources) == 1 else "several",
     }
-
-
-def _number(one: _Value) -> float:
-    return one.value
 
 
 def _middle(low: float, high: float) -> float:
@@ -87,6 +82,7 @@ def _middle(low: float, high: float) -> float:
     return low if low == high else (low + high) / 2 if abs(high) < _HALF and abs(low) < _HALF else low / 2 + high / 2
 
 
+_NUMBER = itemgetter(0)
 _HALF = 2.0**1023  # the sum of two smaller numbers is below the largest float
 _JOBS: BindParameter[Sequence[int]] = bindparam("jobs", expanding=True)
 _FORGET = text("DELETE FROM cell_value WHERE job_id IN :jobs RETURNING job_id, kind, metric").bindparams(_JOBS)

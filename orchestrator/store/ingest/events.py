@@ -6,13 +6,14 @@ known field raises Unfit, because storing half an event would be a silent loss.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from device_worker.protocol import PROTOCOL_VERSION
-from device_worker.protocol.limits import INT32_MAX, METRICS_MAX, NAME_CHARACTERS_MAX
+from device_worker.protocol.limits import INT32_MAX, INTEGER_MAX, METRICS_MAX, NAME_CHARACTERS_MAX
 from device_worker.protocol.samples import CODECS, SAMPLES_MAX, CorruptSamples
 from device_worker.protocol.vocabulary import Event, FailureKind, Outcome, RunOutcome
 from orchestrator.domain.metric import POWER_METRICS, unit_named
@@ -296,6 +297,10 @@ def _metrics(fields: Fields, power_source: str | None) -> tuple[MetricReport, ..
     refuse_heavy(items)
     reports: dict[str, MetricReport | None] = {}
     for item in items:
+        number = _plain_number(item, power_source)
+        if number is not None and number.name not in reports:
+            reports[number.name] = number
+            continue
         metric = Fields(item, "a metric")
         name = metric.name("name")
         if name in reports:
@@ -305,6 +310,20 @@ def _metrics(fields: Fields, power_source: str | None) -> tuple[MetricReport, ..
         except (Unfit, CorruptSamples) as error:
             raise Unfit(f"metric {name}: {error}") from None
     return tuple(report for report in reports.values() if report is not None)
+
+
+def _plain_number(item: object, power_source: str | None) -> MetricReport | None:
+    """Return the report of a metric of one good number, as nearly all are. Return None for any other metric."""
+    if type(item) is not dict or item.get("samples") is not None or item.get("source") is not None:
+        return None
+    name, value = item.get("name"), item.get("value")
+    if type(value) is int:
+        value = float(value) if -INTEGER_MAX <= value <= INTEGER_MAX else None
+    if type(value) is not float or not -math.inf < value < math.inf:
+        return None
+    if type(name) is not str or not 0 < len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
+        return None
+    return MetricReport(name, value, None, None, power_source if name in POWER_METRICS else None)
 
 
 def _metric(name: str, fields: Fields, power_source: str | None) -> MetricReport | None:

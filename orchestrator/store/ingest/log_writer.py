@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, func, select, tuple_, update
 
 from device_worker.protocol.vocabulary import RunOutcome
 from orchestrator.domain.plan.extend import extensions
@@ -32,6 +32,7 @@ from orchestrator.store.ingest.log_reader import BadLog, LogKey, NewRecords
 from orchestrator.store.ingest.replay import Attempt, KnownTrial, Replay
 from orchestrator.store.records.run_states import NewState, change_device_states
 from orchestrator.store.schema import tables as t
+from orchestrator.store.sql.bulk import insert_rows
 from orchestrator.store.sql.database_clock import controller_time
 from orchestrator.store.values.hygiene import Unfit
 
@@ -52,6 +53,7 @@ class _Log:
     last_seq: int = 0
     worker_sha256: str = ""
     outcome: str | None = None
+    opened: bool = False
     new: Sequence[LogEvent] = ()
     changes: list[TrialChange] = field(default_factory=list)
 
@@ -71,7 +73,6 @@ class LogWriter:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._now = controller_time(connection)
-        self._opened: list[dict[str, Any]] = []
         self._states: dict[int, NewState] = {}
         self._counted: list[CountedTrial] = []
 
@@ -164,14 +165,7 @@ class LogWriter:
         if opened.plan_sha256 != log.plan_sha256 and not self._was_extended(log, opened.plan_sha256):
             raise Unfit(f"it follows plan {opened.plan_sha256[:12]}, not the one of this run")
         log.worker_sha256 = opened.worker_sha256
-        self._opened.append(
-            {
-                "run_device_id": log.run_device,
-                "log_id": log.key.log_id,
-                "last_seq": 1,
-                "worker_sha256": opened.worker_sha256,
-            }
-        )
+        log.opened = True
 
     def _was_extended(self, log: _Log, plan_sha256: str) -> bool:
         """Say whether the device's plan extends the plan with the given hash, and so has the same trials."""
@@ -179,16 +173,17 @@ class LogWriter:
         return document is not None and plan_sha256 in (one.extended_sha256 for one in extensions(document.encode()))
 
     def _advance(self, logs: Sequence[_Log]) -> None:
-        if self._opened:
-            self._connection.execute(_OPEN_LOG, self._opened)
         for log in logs:
             log.last_seq = log.new[-1].seq
-        if logs:
-            rows = [
-                {"device": log.run_device, "log": log.key.log_id, "seq": log.last_seq, "ended": log.outcome}
-                for log in logs
-            ]
-            self._connection.execute(_SET_OFFSET, rows)
+        # A log that begins here is written once, with the last record.
+        insert_rows(self._connection, t.event_offset, [_offset_row(log) for log in logs if log.opened])
+        rows = [
+            {"device": log.run_device, "log": log.key.log_id, "seq": log.last_seq, "ended": log.outcome} for log in logs
+        ]
+        begun = [row for log, row in zip(logs, rows, strict=True) if not log.opened]
+        if begun:
+            self._connection.execute(_SET_OFFSET, begun)
+        if rows:
             self._connection.execute(_SET_LOG, rows)
 
     def _load(self, piece: _Piece) -> dict[int, Replay]:
@@ -228,6 +223,16 @@ class LogWriter:
             attempt = Attempt(by_id[row.trial_id], row.log_attempt, id=row.id, conditions_before=row.conditions_before)
             found.setdefault((row.trial_id, row.log_id), []).append(attempt)
         return found
+
+
+def _offset_row(log: _Log) -> dict[str, Any]:
+    return {
+        "run_device_id": log.run_device,
+        "log_id": log.key.log_id,
+        "last_seq": log.last_seq,
+        "worker_sha256": log.worker_sha256,
+        "outcome": log.outcome,
+    }
 
 
 def _names(keys: Sequence[LogKey]) -> dict[str, list[str]]:
@@ -293,7 +298,6 @@ _LOCKED_DEVICES = (
 )
 _OFFSETS_OF = select(t.event_offset).where(t.event_offset.c.run_device_id.in_(bindparam("run_devices", expanding=True)))
 _DOCUMENT = select(t.run_device.c.plan_document).where(t.run_device.c.id == bindparam("run_device"))
-_OPEN_LOG = insert(t.event_offset)
 _SET_OFFSET = (
     update(t.event_offset)
     .where(t.event_offset.c.run_device_id == bindparam("device"), t.event_offset.c.log_id == bindparam("log"))

@@ -44,7 +44,7 @@ def work_of(line: bytes, event: Mapping[str, Any] | None) -> Work:
 
 def refuse_heavy(metrics: Sequence[Any]) -> None:
     """Raise Unfit for more samples in a report than the protocol allows, before any is unpacked."""
-    counts = _claimed_samples(list(metrics))
+    counts = _claimed_samples(metrics)
     if len(counts) > SAMPLED_METRICS_MAX:
         raise Unfit(f"{len(counts)} metrics with samples, more than {SAMPLED_METRICS_MAX}")
     if sum(counts) > ATTEMPT_SAMPLES_MAX:
@@ -56,8 +56,10 @@ def _claimed_samples(metrics: Any) -> list[int]:
     counts = []
     for item in metrics if isinstance(metrics, list) else ():
         # Most metrics are a single number, without samples.
-        block = item.get("samples") if isinstance(item, dict) else None
-        count = block.get("count") if isinstance(block, dict) else None
+        block = item.get("samples") if type(item) is dict else None
+        if type(block) is not dict:
+            continue
+        count = block.get("count")
         if type(count) is int and 0 <= count <= SAMPLES_MAX:
             counts.append(count)
     return counts

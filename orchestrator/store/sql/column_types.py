@@ -54,7 +54,7 @@ class UtcTime(TypeDecorator[datetime]):
         if dialect.name == "postgresql":
             return moment
         # Always with microseconds: texts of different lengths would not sort as time.
-        return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+        return f"{moment.isoformat(timespec='microseconds').removesuffix('+00:00')}Z"
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Return a stored moment as a datetime in UTC."""
