@@ -21,6 +21,7 @@ from pathlib import Path
 SSH_PORT = 22
 _HASHED = "|1|"
 _REVOKED = "@revoked"
+_AUTHORITY = "@cert-authority"
 _SHORT_NAMES = {"ssh-ed25519": "ED25519", "ssh-rsa": "RSA", "ssh-dss": "DSA"}
 
 
@@ -67,12 +68,13 @@ class HostKey:
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """A key on record for a host, with file and line."""
+    """A key on record for a host, with file and line. An authority's key signs the certificates of hosts."""
 
     key: HostKey
     path: Path
     line: int
     revoked: bool = False
+    authority: bool = False
 
     @property
     def place(self) -> str:
@@ -92,8 +94,35 @@ class HostName:
 
 
 def find(host: HostName, files: Iterable[Path]) -> tuple[KnownKey, ...]:
-    """Return the keys on record for a host, in the order of the files. A missing file counts as empty."""
-    return tuple(_find(str(host), files))
+    """Return the keys on record for a host, in the order of the files. A missing file counts as empty.
+
+    The keys of certificate authorities are left to `find_authorities`.
+    """
+    return tuple(known for known in _find(str(host), files) if not known.authority)
+
+
+def find_authorities(host: HostName, files: Iterable[Path]) -> tuple[KnownKey, ...]:
+    """Return the keys of the certificate authorities for a host, in the order of the files."""
+    return tuple(known for known in _find(str(host), files) if known.authority)
+
+
+def find_printed(host: HostName, text: str, command: Path) -> tuple[KnownKey, ...]:
+    """Return the keys for a host, and those of authorities, in the lines that a command has printed."""
+    return tuple(_matching(str(host), _parsed(text), command))
+
+
+def read_keys(text: str) -> tuple[HostKey, ...] | None:
+    """Return the public keys of a list, a key a line, or None for a list that is not of text."""
+    keys: list[HostKey] = []
+    for line in text.splitlines():
+        fields = line.split()
+        if not fields or fields[0].startswith("#"):
+            continue
+        try:
+            keys.append(HostKey(fields[0], base64.b64decode(fields[1], validate=True)))
+        except (ValueError, IndexError):
+            return None
+    return tuple(keys)
 
 
 def append(host: HostName, key: HostKey, path: Path) -> KnownKey:
@@ -117,9 +146,13 @@ def append(host: HostName, key: HostKey, path: Path) -> KnownKey:
 def _find(name: str, paths: Iterable[Path]) -> Iterator[KnownKey]:
     for path in paths:
         with suppress(OSError):  # as in ssh: an unreadable file holds no key
-            for number, marker, patterns, key in _lines(path, _stamp(path)):
-                if _matches(name.lower(), patterns):
-                    yield KnownKey(key, path, number, revoked=marker == _REVOKED)
+            yield from _matching(name, _lines(path, _stamp(path)), path)
+
+
+def _matching(name: str, lines: Iterable[tuple[int, str, str, HostKey]], path: Path) -> Iterator[KnownKey]:
+    for number, marker, patterns, key in lines:
+        if _matches(name.lower(), patterns):
+            yield KnownKey(key, path, number, revoked=marker == _REVOKED, authority=marker == _AUTHORITY)
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -131,20 +164,21 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 def _lines(path: Path, _version: tuple[int, int, int]) -> tuple[tuple[int, str, str, HostKey], ...]:
     """Return the lines with a key, by number. `_version` makes the cache read a changed file again."""
     # Cached, since all connections of many devices read the same file.
-    lines = enumerate(path.read_text("utf-8", "replace").splitlines(), 1)
+    return _parsed(path.read_text("utf-8", "replace"))
+
+
+def _parsed(text: str) -> tuple[tuple[int, str, str, HostKey], ...]:
+    lines = enumerate(text.splitlines(), 1)
     return tuple((number, *found) for number, line in lines if (found := _parse(line)) is not None)
 
 
 def _parse(line: str) -> tuple[str, str, HostKey] | None:
-    """Split a line into marker, host patterns and key, or return None for a line without a host's key.
-
-    The key of a certificate authority is not a host's key.
-    """
+    """Split a line into marker, host patterns and key, or return None for a line without a key."""
     fields = line.split()
     if not fields or fields[0].startswith("#"):
         return None
     marker = fields.pop(0) if fields[0].startswith("@") else ""
-    if len(fields) < 3 or marker not in {"", _REVOKED}:
+    if len(fields) < 3 or marker not in {"", _REVOKED, _AUTHORITY}:
         return None
     patterns, algorithm, data = fields[:3]
     try:
@@ -158,7 +192,7 @@ def _matches(name: str, patterns: str) -> bool:
         return _matches_hash(name, patterns)
     matched = False
     for pattern in patterns.lower().split(","):
-        if _matches_pattern(name, pattern.removeprefix("!")):
+        if matches_pattern(name, pattern.removeprefix("!")):
             if pattern.startswith("!"):
                 return False
             matched = True
@@ -173,8 +207,10 @@ def _matches_hash(name: str, hashed: str) -> bool:
     return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), digest)
 
 
-def _matches_pattern(name: str, pattern: str) -> bool:
+def matches_pattern(name: str, pattern: str) -> bool:
     """Return True if a name matches a pattern with `*` and `?`."""
+    if "*" not in pattern and len(pattern) != len(name):  # most names, in files of many hosts
+        return False
     # No regular expression, which could take forever for a pattern of many stars. Steps grow with both lengths only.
     at = place = 0
     star, resume = -1, 0

@@ -1,146 +1,102 @@
-"""Read the ssh configuration of the user and of the system for a host, in the way of ssh itself."""
+"""Look hosts up in the ssh configuration of the user and of the system: by the ssh program, or without one."""
 
 from __future__ import annotations
 
-import glob
-import re
 import shlex
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from io import StringIO
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
-
-import paramiko.config
-from paramiko import SSHConfig
-from paramiko.ssh_exception import SSHException
 
 from orchestrator.domain.errors import Unreachable
+from orchestrator.transport.ssh import program
+from orchestrator.transport.ssh.algorithms import SUPPORTED
+from orchestrator.transport.ssh.answers import Answer, Question
+from orchestrator.transport.ssh.parser import SYSTEM_DIRECTORY, Source
+from orchestrator.transport.ssh.resolved import CannotHonour, Resolved, resolve
+from orchestrator.transport.ssh.tokens import account_home, home
+from orchestrator.transport.ssh.walk import Walk
 
-_SYSTEM_DIRECTORY = Path("/etc/ssh")
-_USER_DIRECTORY = "~/.ssh"
-_INCLUDES_DEEP_MAX = 16
-_FOR_SHELLS = re.compile(r"[^\w.:%@\[\]-]")
-_LISTS_OF_FILES = ("userknownhostsfile", "globalknownhostsfile")
-
-
-class _Commands:
-    """Runs the commands of `Match exec`, in place of invoke."""
-
-    # Invoke sets up the terminal for each command and restores the terminal afterwards. With many devices at once, the
-    # shell was left without echo.
-
-    @staticmethod
-    def run(command: str, **_options: object) -> SimpleNamespace:
-        """Run a command of the user's own configuration. `ok` of the result is True for exit status 0."""
-        # By a shell, as ssh does.
-        discard = subprocess.DEVNULL
-        done = subprocess.run(command, shell=True, stdin=discard, stdout=discard, check=False)  # noqa: S602
-        return SimpleNamespace(ok=done.returncode == 0)
-
-
-paramiko.config.invoke = _Commands  # type: ignore[attr-defined]
+_NOTHING: Mapping[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class SshConfig:
-    """The configuration files, read at each lookup. `path`, if given, replaces the files of user and system."""
+    """The configuration files, read at each lookup. `path`, if given, replaces the files of user and system.
+
+    The reader is the ssh program. benchfleet's own parser reads where there is no program, where ssh refuses the files
+    for a line of another host, and where HOME is not the home of the account, which ssh would look into.
+    """
 
     path: Path | None = None
 
-    def lookup(self, host: str, overrides: Mapping[str, object]) -> Mapping[str, object]:
-        """Return the options for `host`, by names in lower case. `overrides` win over every file.
-
-        Raise Unreachable if a file cannot be used.
-        """
-        # First of all files, so that the overrides also count inside other options, such as `ProxyCommand … %p`.
-        given = "".join(f"{name} {value}\n" for name, value in overrides.items() if value is not None)
-        config = SSHConfig()
+    def lookup(self, question: Question) -> Resolved:
+        """Return what the configuration says of a host. Raise Unreachable if a file cannot be used for the host."""
         try:
-            config.parse(StringIO(given))
-            for path, directory in self._files():
-                lines = list(_lines(path, directory))
-                _refuse_for_shells(lines, (host, *map(str, overrides.values())))
-                config.parse(StringIO("\n".join(lines)))
-            return dict(config.lookup(host))
-        except (SSHException, OSError, ValueError, KeyError) as error:
-            raise Unreachable(
-                f"the ssh configuration cannot be used: {error}",
-                hint=f"see what ssh itself makes of it: ssh -G {shlex.quote(host)}",
-            ) from error
+            program.refuse_unfit(question)
+            ssh = program.find_program()
+            if ssh is None or (self.path is None and account_home() != home()):
+                return self._by_parser(question)
+            return self._by_program(ssh, question)
+        except (OSError, ValueError) as error:
+            raise self._unusable(question, str(error)) from error
 
-    def _files(self) -> Iterator[tuple[Path, Path]]:
-        """Yield each file with the directory of its relative includes."""
-        user_directory = Path(_USER_DIRECTORY).expanduser()
+    def _by_program(self, ssh: str, question: Question) -> Resolved:
+        try:
+            usual = program.usual(ssh)
+            answer = program.ask(ssh, self.path, question)
+        except program.Refused as refused:
+            return self._refused(question, str(refused))
+        try:
+            resolved = resolve(answer, usual)
+        except CannotHonour:
+            return resolve(self._with_places(answer), usual)
+        if resolved.manner.algorithms:  # a server may refuse them, and then the line is wanted
+            resolved = resolve(self._with_places(answer), usual)
+        return self._with_whole_names(resolved)
+
+    def _refused(self, question: Question, said: str) -> Resolved:
+        """Return what the parser makes of files that ssh refuses: a line of one host is no reason to lose all hosts."""
+        try:
+            return self._by_parser(question)
+        except (OSError, ValueError) as error:
+            raise self._unusable(question, f"{error}; ssh says: {said}") from error
+
+    def _by_parser(self, question: Question) -> Resolved:
+        return resolve(self._parsed(question), _NOTHING)
+
+    def _parsed(self, question: Question) -> Answer:
+        return Walk(question, SUPPORTED).answer(self._sources())
+
+    def _with_places(self, answer: Answer) -> Answer:
+        """Return an answer with the lines of its options, as far as the parser finds the lines."""
+        try:
+            return replace(answer, places=self._parsed(answer.question).places)
+        except (OSError, ValueError):
+            return answer
+
+    def _with_whole_names(self, resolved: Resolved) -> Resolved:
+        """Return an answer of ssh with the names of files that have blanks, which ssh prints without quotes."""
+        if not any(" " in str(file) for file in resolved.known_hosts):
+            return resolved
+        try:
+            files = self._by_parser(resolved.question).known_hosts
+        except (OSError, ValueError):
+            return resolved
+        same = " ".join(map(str, files)) == " ".join(map(str, resolved.known_hosts))
+        return replace(resolved, known_hosts=files) if same else resolved
+
+    def _sources(self) -> list[Source]:
         if self.path is not None:
-            yield self.path, user_directory
-            return
-        for path, directory in (
-            (user_directory / "config", user_directory),
-            (_SYSTEM_DIRECTORY / "ssh_config", _SYSTEM_DIRECTORY),
-        ):
-            if path.is_file():
-                yield path, directory
+            return [Source(self.path, of_user=True, guarded=False)]
+        sources = (
+            Source(home() / ".ssh" / "config", of_user=True, guarded=True),
+            Source(SYSTEM_DIRECTORY / "ssh_config", of_user=False, guarded=False),
+        )
+        return [source for source in sources if source.path.is_file()]
 
-
-def words(value: object) -> list[str]:
-    """Split an option's value at spaces, except in quotes, as ssh does."""
-    return shlex.split(str(value)) if value is not None else []
-
-
-def at_home(file: str) -> Path:
-    """Return a path with `~` written out. The `~name` of an unknown user stays as written."""
-    try:
-        return Path(file).expanduser()
-    except RuntimeError:
-        return Path(file)
-
-
-def _lines(path: Path, directory: Path, depth: int = 0) -> Iterator[str]:
-    """Yield the lines of a file, with the lines of included files in place.
-
-    After an included file, the including block goes on. From a file included inside a block for some hosts only, the
-    lines before the file's first block are taken.
-    """
-    # Paramiko does not follow `Include`.
-    if depth > _INCLUDES_DEEP_MAX:
-        raise ValueError(f"{path}: files include each other")
-    block = "Host *"
-    for line in path.read_text("utf-8", "replace").splitlines():
-        keyword, value = _option(line)
-        if keyword in {"host", "match"}:
-            block = line
-        if keyword in _LISTS_OF_FILES:
-            yield f'{keyword} "{value}"'  # paramiko takes the outermost quotes for those of a single value
-            continue
-        if keyword != "include":
-            yield line
-            continue
-        everywhere = _option(block) == ("host", "*")
-        for included in _included(words(value), directory):
-            for inner in _lines(included, directory, depth + 1):
-                if not everywhere and _option(inner)[0] in {"host", "match"}:
-                    break
-                yield inner
-        yield block
-
-
-def _included(patterns: Sequence[str], directory: Path) -> Iterator[Path]:
-    for pattern in patterns:
-        for name in sorted(glob.glob(str(directory / at_home(pattern)))):  # noqa: PTH207 - may be absolute
-            yield Path(name)
-
-
-def _refuse_for_shells(lines: Sequence[str], names: Sequence[str]) -> None:
-    """Raise ValueError if `Match exec` would give a shell a name of more than plain characters."""
-    # A host name of the inventory goes into the command as %h. ssh itself refuses such names since 9.6.
-    runs_commands = any(keyword == "match" and "exec" in value.lower() for keyword, value in map(_option, lines))
-    unfit = next((name for name in names if _FOR_SHELLS.search(name)), None)
-    if runs_commands and unfit is not None:
-        raise ValueError(f"Match exec would give {unfit!r} to a shell")
-
-
-def _option(line: str) -> tuple[str, str]:
-    keyword, _, value = line.strip().replace("=", " ", 1).partition(" ")
-    return keyword.lower(), value.strip()
+    def _unusable(self, question: Question, reason: str) -> Unreachable:
+        file = f"-F {shlex.quote(str(self.path))} " if self.path is not None else ""
+        return Unreachable(
+            f"the ssh configuration cannot be used: {reason}",
+            hint=f"see what ssh itself makes of it: ssh -G {file}{shlex.quote(question.host)}",
+        )

@@ -10,6 +10,7 @@ from cryptography.exceptions import InvalidTag
 from paramiko.ssh_exception import ChannelException, IncompatiblePeer, SSHException
 
 from orchestrator.domain.errors import NoAnswer, Unreachable
+from orchestrator.transport.ssh.algorithms import BY_REQUEST, NothingInCommon
 from orchestrator.transport.ssh.route import Hop
 
 _NONSENSE = (ValueError, LookupError, struct.error, InvalidTag)
@@ -38,6 +39,8 @@ _OWN_SIDE = {
 }
 
 _WORDS_MAX = 200
+
+_LIST_MAX = 1000
 
 
 def unreachable(hop: Hop, error: BaseException, waited_s: float, timeout_s: float) -> Unreachable:
@@ -80,6 +83,8 @@ def _reason(hop: Hop, error: BaseException, *, timed_out: bool, timeout_s: float
         return f"{hop.host} is no known host name ({words(error)})", "correct host: in the inventory, or the DNS"
     if isinstance(error, ConnectionRefusedError):
         return f"{where} refuses connections", "is sshd running there, and is the port right?"
+    if isinstance(error, NothingInCommon):
+        return _nothing_in_common(hop, error)
     if isinstance(error, IncompatiblePeer):
         return f"{where} and we have no algorithm in common: {words(error)}", "update the ssh server there"
     if isinstance(error, ChannelException):
@@ -95,6 +100,27 @@ def _reason(hop: Hop, error: BaseException, *, timed_out: bool, timeout_s: float
         return f"{where} does not speak SSH: {words(error)}", "is that port an ssh server?"
     reason = f"no connection to {where}: {words(error) or type(error).__name__}"
     return reason, _OWN_SIDE.get(getattr(error, "errno", None) or 0, _SILENCE_HINT)
+
+
+def _nothing_in_common(hop: Hop, error: NothingInCommon) -> tuple[str, str]:
+    """Return reason and hint with the lists of both sides, and the line that keeps our list short."""
+    keyword, option = error.option.lower(), error.option
+    place = hop.manner.places.get(keyword, "the ssh configuration")
+    ours = f"{option} of {place} leaves us" if keyword in hop.manner.algorithms else "benchfleet has"
+    reason = f"{hop.address} offers no {option} that we may use: {_listed(error.theirs)}; {ours} {_listed(error.ours)}"
+    old = [name for name in error.theirs if name in BY_REQUEST.get(keyword, ())]
+    if old:
+        return reason, f"update the ssh server there, or allow what is old: {option} +{old[0]} in the ssh configuration"
+    if keyword in hop.manner.algorithms:
+        return reason, f"allow one of the server's in {option} of the ssh configuration, or another on the server"
+    server = {"HostKeyAlgorithms": "HostKey"}.get(option, option)
+    return reason, f"allow one of benchfleet's as well in the sshd_config there: {server}"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """Return names for a message. The names may be the other side's own, with anything in the names."""
+    text = ", ".join("".join(char if char.isprintable() else "?" for char in name) for name in names)
+    return text[:_LIST_MAX] or "nothing"
 
 
 def _was_closed(error: BaseException) -> bool:

@@ -16,12 +16,14 @@ from paramiko.packet import Packetizer
 from orchestrator.domain.errors import DeviceError, NoAnswer, Unreachable
 from orchestrator.transport.admission import Gate, Turn
 from orchestrator.transport.known_hosts import HostKey
+from orchestrator.transport.ssh.algorithms import NamingTransport
+from orchestrator.transport.ssh.certificates import SUFFIX
 from orchestrator.transport.ssh.failures import EXPECTED, unreachable, was_dropped
 from orchestrator.transport.ssh.login import Login
 from orchestrator.transport.ssh.persistence import Dropped, again_while_dropped
 from orchestrator.transport.ssh.route import Hop
 from orchestrator.transport.ssh.sockets import Carrier, GuardedCarrier, ProxyProcess, open_tcp
-from orchestrator.transport.ssh.trust import check, known_keys
+from orchestrator.transport.ssh.trust import check, records
 
 Result = TypeVar("Result")
 
@@ -33,7 +35,12 @@ _NEVER_S = 86_400.0
 _PROXY_WAS_DROPPED = ("connection closed", "connection reset")
 """The words of ssh, as a proxy command, about a jump host that dropped the connection."""
 
-_RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
+_RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
+
+_COMPRESSION = ("zlib@openssh.com", "none")
+
+_SECURITY_OPTIONS = {"ciphers": "ciphers", "macs": "digests", "kexalgorithms": "kex", "hostkeyalgorithms": "key_types"}
+"""Paramiko's names of the lists of algorithms, by the keyword of the ssh configuration."""
 
 # The libraries log every raised error with its traceback, and all settings. Users get the error alone.
 for _library in ("paramiko", "fabric", "invoke"):
@@ -121,9 +128,9 @@ class Links:
                 raise self._unreachable(hop, error, turn) from error
 
     def _unreachable(self, hop: Hop, error: BaseException, turn: Turn) -> Unreachable | Dropped:
-        waited_s = turn.own_s()
-        failure = unreachable(hop, error, waited_s, self._patience.connect_s)
-        dropped = was_dropped(error) and waited_s < self._patience.connect_s
+        waited_s, limit_s = turn.own_s(), self._connect_s(hop)
+        failure = unreachable(hop, error, waited_s, limit_s)
+        dropped = was_dropped(error) and waited_s < limit_s
         if hop.proxy_command and self._proxies:
             proxy = self._proxies.pop()
             said = proxy.last_words()
@@ -143,7 +150,8 @@ class Links:
             carrier.close()
             raise
         carrier.be_patient()
-        connection.transport.set_keepalive(self._patience.keepalive_s)
+        silence_s = min(self._patience.keepalive_s, hop.manner.silence_s or self._patience.keepalive_s)
+        connection.transport.set_keepalive(int(silence_s))
         connection.transport.sock.settimeout(_IDLE_WAKE_S)
         with self._lock:
             if not self._closed:
@@ -190,18 +198,22 @@ class Links:
         """Return an open carrier to a hop, and tell the turn. The carrier closes when the device is overdue."""
         carrier = self._open_carrier(hop)
         turn.opened()
-        connect_s = self._patience.connect_s
+        connect_s = self._connect_s(hop)
         return GuardedCarrier(carrier, self._patience.stall_s, lambda: turn.own_s() >= connect_s)
 
     def _open_carrier(self, hop: Hop) -> Carrier:
         if self._connections:
             there, here = (hop.host, hop.port), ("", 0)  # fabric's own gateway says nothing of this side either
-            return self.transport.open_channel("direct-tcpip", there, here, timeout=self._patience.connect_s)
+            return self.transport.open_channel("direct-tcpip", there, here, timeout=self._connect_s(hop))
         if hop.proxy_command is None:
-            return open_tcp(hop, self._patience.connect_s)
+            return open_tcp(hop, self._connect_s(hop))
         proxy = ProxyProcess(hop.proxy_command)
         self._proxies.append(proxy)
-        return proxy.socket
+        return proxy.receive(self._connect_s(hop)) if hop.manner.passes_socket else proxy.socket
+
+    def _connect_s(self, hop: Hop) -> float:
+        """Return the time limit of connecting to a hop: the longer one of the settings' and the configuration's."""
+        return max(self._patience.connect_s, hop.manner.connect_timeout_s or 0.0)
 
     @staticmethod
     def _new_transport(hop: Hop, carrier: GuardedCarrier, **options: Any) -> Transport:
@@ -209,11 +221,19 @@ class Links:
 
         Otherwise a server with several types would show a key that is not enrolled.
         """
-        transport = Transport(cast(socket.socket, carrier), packetizer_class=_UntimedPacketizer, **options)
+        transport = NamingTransport(cast(socket.socket, carrier), packetizer_class=_UntimedPacketizer, **options)
         security = transport.get_security_options()
-        wanted = [name for known in known_keys(hop) for name in _signatures(known.key.algorithm)]
-        order = dict.fromkeys([*(name for name in wanted if name in security.key_types), *security.key_types])
-        security.key_types = tuple(order)
+        allowed = hop.manner.algorithms
+        for keyword, name in _SECURITY_OPTIONS.items():
+            if keyword in allowed:
+                setattr(security, name, allowed[keyword])
+        if hop.manner.compression:
+            security.compression = _COMPRESSION
+        on_record = records(hop)
+        wanted = [name for known in on_record.trusted for name in _signatures(known.key.algorithm)]
+        certificates = [f"{name}{SUFFIX}" for name in security.key_types if on_record.authorities and name != "ssh-rsa"]
+        order = [*certificates, *(name for name in wanted if name in security.key_types), *security.key_types]
+        security.key_types = tuple(dict.fromkeys(order))
         return transport
 
 
@@ -233,10 +253,13 @@ class _KnownKeysOnly(MissingHostKeyPolicy):
 
     def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:
         """Raise HostKeyUnknown or HostKeyChanged unless the key is on record."""
-        check(self._hop, _host_key(key))
+        certificate = getattr(key, "public_blob", None)
+        shown = _host_key(key) if certificate is None else HostKey(certificate.key_type, certificate.key_blob)
+        check(self._hop, shown)
 
 
 def _host_key(key: PKey) -> HostKey:
+    """Return a host's key, without its certificate if there is one."""
     return HostKey(key.get_name(), key.asbytes())
 
 

@@ -21,6 +21,7 @@ from orchestrator.transport.ssh.route import Hop
 _SILENCE_MS_MAX = 45_000
 _PROXY_END_S = 0.5
 _STDERR_BYTES_MAX = 2048
+_FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 
 class Carrier(Protocol):
@@ -105,7 +106,7 @@ class GuardedCarrier:
 def open_tcp(hop: Hop, timeout_s: float) -> socket.socket:
     """Connect to a hop over TCP. Raise OSError."""
     try:
-        connected = socket.create_connection((hop.host, hop.port), timeout_s)
+        connected = _connect(hop, timeout_s)
     except UnicodeError as error:
         raise socket.gaierror(socket.EAI_NONAME, "names are not made like that") from error
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small messages must not wait for more data
@@ -113,6 +114,28 @@ def open_tcp(hop: Hop, timeout_s: float) -> socket.socket:
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # notice a vanished peer within a minute
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MS_MAX)
     return connected
+
+
+def _connect(hop: Hop, timeout_s: float) -> socket.socket:
+    """Connect to the first address of a hop that answers, from where the configuration says. Raise OSError."""
+    manner = hop.manner
+    failure: OSError | None = None
+    family = _FAMILIES[manner.address_family]
+    for kind, _type, protocol, _name, address in socket.getaddrinfo(hop.host, hop.port, family, socket.SOCK_STREAM):
+        connecting = socket.socket(kind, socket.SOCK_STREAM, protocol)
+        try:
+            connecting.settimeout(timeout_s)
+            if manner.bind_interface is not None:
+                connecting.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, manner.bind_interface.encode() + b"\0")
+            if manner.bind_address is not None:
+                connecting.bind(socket.getaddrinfo(manner.bind_address, 0, kind, socket.SOCK_STREAM)[0][4])
+            connecting.connect(address)
+        except OSError as error:
+            connecting.close()
+            failure = error
+        else:
+            return connecting
+    raise failure or OSError(errno.EHOSTUNREACH, "no address to connect to")
 
 
 class ProxyProcess:
@@ -130,6 +153,14 @@ class ProxyProcess:
                 stderr=self._stderr,
                 start_new_session=True,
             )
+
+    def receive(self, timeout_s: float) -> socket.socket:
+        """Return the connected socket that the command passes (ProxyUseFdpass). Raise OSError."""
+        self.socket.settimeout(timeout_s)
+        _data, passed, _flags, _address = socket.recv_fds(self.socket, 1, 1)
+        if not passed:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the proxy command passes no connection")
+        return socket.socket(fileno=passed[0])
 
     def last_words(self) -> str:
         """Return the last line of the command's stderr, or "" if the command still runs."""

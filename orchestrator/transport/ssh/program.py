@@ -1,0 +1,166 @@
+"""Ask the ssh program for the options of a host: `ssh -G` reads the configuration, and prints what comes of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+
+from orchestrator.domain.errors import Unreachable
+from orchestrator.transport.ssh.answers import Answer, Question
+
+AT_ONCE_MAX = 16
+"""How many programs run at a time: one costs a processor some milliseconds, and a `Match exec` may wait for long."""
+
+FRESH_S = 60.0
+"""For how long an answer is given again: a jump host is asked for once for all devices behind the host."""
+
+_LATE_S = 60.0
+_REMEMBERED_MAX = 10_000
+_LOOP = "jumphost loop"
+_NOT_IN_NAMES = re.compile(r"""['"`$\\;&<>|(){}\s\0-\x1f\x7f]""")
+_NOT_IN_USERS = re.compile(r"""['"`;&<>|(){}\0-\x1f\x7f]|\s-|\\\Z""")
+
+_turns = threading.BoundedSemaphore(AT_ONCE_MAX)
+_answers: dict[tuple[object, ...], tuple[float, Future[Answer]]] = {}
+_lock = threading.Lock()
+
+
+class Refused(Exception):
+    """The ssh program does not answer. The message has the program's own words."""
+
+
+def find_program() -> str | None:
+    """Return the path of the ssh program, or None."""
+    return shutil.which("ssh")
+
+
+def refuse_unfit(question: Question) -> None:
+    """Raise Unreachable for a name that a shell would take for more than a word, or ssh for an option.
+
+    A name of the inventory goes into the commands of `Match exec` and ProxyCommand.
+    """
+    # The rules of OpenSSH 9.6. Earlier releases give any name to the shell.
+    if question.host.startswith("-") or _NOT_IN_NAMES.search(question.host) or not question.host:
+        printable = "".join(char if char.isprintable() else "?" for char in question.host)
+        raise Unreachable(
+            f"{printable} is no known host name (a shell would take it for more than a name)",
+            hint="correct host: in the inventory",
+        )
+    if question.user is not None and (question.user.startswith("-") or _NOT_IN_USERS.search(question.user)):
+        raise Unreachable(
+            f"{question.user!r} is no name of a user: a shell would take it for more",
+            hint="correct user: in the inventory",
+        )
+
+
+def ask(program: str, config: Path | None, question: Question) -> Answer:
+    """Return ssh's answer, at most FRESH_S old. Raise Refused, or Unreachable if ssh does not come to an end."""
+    key = (program, config, *_stamps(config), question)
+    with _lock:
+        began, future = _answers.get(key, (0.0, None))
+        if future is not None and time.monotonic() - began < FRESH_S:
+            mine = False
+        else:
+            mine, future = True, Future()
+            _forget_old()
+            _answers[key] = (time.monotonic(), future)
+    if mine:
+        _fulfil(future, lambda: _ask(program, config, question))
+    try:
+        return future.result()
+    except BaseException:
+        with _lock:
+            if _answers.get(key, (0.0, None))[1] is future:
+                del _answers[key]
+        raise
+
+
+def usual(program: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the options that ssh has without any configuration."""
+    return ask(program, Path(os.devnull), Question("localhost")).lines
+
+
+def _fulfil(future: Future[Answer], work: Callable[[], Answer]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - whoever waits for the answer raises the error
+        future.set_exception(error)
+
+
+def _forget_old() -> None:
+    if len(_answers) < _REMEMBERED_MAX:
+        return
+    now = time.monotonic()
+    for key in [key for key, (began, _) in _answers.items() if now - began >= FRESH_S]:
+        del _answers[key]
+
+
+def _stamps(config: Path | None) -> tuple[object, ...]:
+    """Return what changes with the files that ssh begins with. Included files may change unseen for FRESH_S."""
+    files = (config,) if config is not None else (Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config"))
+    stamps: list[object] = []
+    for file in files:
+        with suppress(OSError):
+            info = file.stat()
+            stamps += [str(file), info.st_ino, info.st_size, info.st_mtime_ns]
+    return tuple(stamps)
+
+
+def _ask(program: str, config: Path | None, question: Question) -> Answer:
+    command = [program, "-G"]
+    command += [] if config is None else ["-F", str(config.absolute())]
+    command += [] if question.user is None else ["-l", question.user]
+    command += [] if question.port is None else ["-p", str(question.port)]
+    command += ["-o", "ControlPath=%C"]  # ssh alone knows how the present release makes %C
+    try:
+        text = _run([*command, question.host])
+    except Refused as refused:
+        if _LOOP not in str(refused):
+            raise
+        # A ProxyJump for all hosts is not for the jump host.
+        text = _run([*command, "-o", "ProxyJump=none", question.host])
+    return Answer(question, options_in(text), by_ssh=True)
+
+
+def _run(command: list[str]) -> str:
+    """Return what a command prints. Raise Refused with the last words of a command that fails."""
+    with _turns:
+        # In a session of its own, so that no command of a `Match exec` finds the terminal.
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+        try:
+            out, err = process.communicate(timeout=_LATE_S)
+        except subprocess.TimeoutExpired:
+            raise Unreachable(
+                f"the ssh configuration is not read within {_LATE_S:g} s", hint="does a command of Match exec wait?"
+            ) from None
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+    if process.returncode:
+        said = err.decode("utf-8", "replace").strip().splitlines() or [f"ssh ended with status {process.returncode}"]
+        raise Refused(said[0].strip())
+    return out.decode("utf-8", "surrogateescape")
+
+
+def options_in(text: str) -> dict[str, tuple[str, ...]]:
+    """Return the values of each option, by keyword in lower case."""
+    lines: dict[str, tuple[str, ...]] = {}
+    for line in text.split("\n"):
+        keyword, _, value = line.partition(" ")
+        if keyword:
+            keyword = keyword.lower()
+            lines[keyword] = (*lines.get(keyword, ()), value)
+    return lines
