@@ -249,8 +249,14 @@ def test_a_vendors_milliwatts_are_told_by_volts_and_amperes(replay):
     assert hwmon.open_source().read() == 3120000
 
 
+@pytest.mark.parametrize("power_uw", [9000000, 800000])
+def test_a_load_that_changes_between_the_files_is_no_contradiction(replay, power_uw):
+    replay(dict(FAKE_INA219, **{f"{HWMON}/hwmon0/power1_input": f"{power_uw}\n"}))
+    assert hwmon.open_source().read() == power_uw
+
+
 def test_a_power_that_contradicts_volts_and_amperes_is_refused(replay):
-    replay(dict(FAKE_INA219, **{f"{HWMON}/hwmon0/power1_input": "312000\n"}))
+    replay(dict(FAKE_INA219, **{f"{HWMON}/hwmon0/power1_input": "60000\n"}))
     assert power.open_source() is None
     assert "in which unit is the power?" in power.describe_sources(PatientReader())[0]["reason"]
 

@@ -15,7 +15,7 @@ _CHANNELS = (1, 2, 3, 4)
 _ENABLES = ("in", "curr", "power")
 _UW_PER_MW = 1000
 _UNITS_TELL_UW = 100000
-_UNIT_TOLERANCE = 0.5
+_UNIT_TOLERANCE = 10.0
 
 
 def open_source() -> RailSource | None:
@@ -73,8 +73,9 @@ def _unit_uw(monitor: str, number: int) -> int:
     product_uw = (millivolts or 0) * (milliamperes or 0)
     if not power or power < 0 or product_uw < _UNITS_TELL_UW:  # next to no load: rounding hides the unit
         return 1
+    # Wide, since the load may change between the readings of the files. The units are a factor of 1,000 apart.
     for unit_uw in (1, _UW_PER_MW):
-        if abs(power * unit_uw / product_uw - 1.0) <= _UNIT_TOLERANCE:
+        if 1.0 / _UNIT_TOLERANCE < power * unit_uw / product_uw < _UNIT_TOLERANCE:
             return unit_uw
     raise Unreadable(
         f"{monitor}/power{number}_input says {power}, and volts times amperes are {product_uw} microwatts: "
