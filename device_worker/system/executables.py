@@ -159,7 +159,7 @@ def _loader_of(head: bytes) -> bytes | None:
             if segment[0] == _INTERPRETER_SEGMENT:
                 at, length = segment[places[0]], segment[places[1]]
                 return head[at : at + min(length, _LINE_BYTES_MAX)].rstrip(b"\0") or None
-    except struct.error:  # cut, or nonsense
+    except (struct.error, OverflowError):  # cut, or nonsense
         pass
     return None
 

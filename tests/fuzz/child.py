@@ -27,8 +27,18 @@ INPUTS_WORD = "inputs"
 _GROUPS = {
     "files": ("inventory", "sweep", "model", "tflite", "onnx", "settings", "candidates", "selector", "known-hosts"),
     "ssh": ("ssh-config", "ssh-answer", "known-hosts-command", "ssh-words"),
-    "device": ("event-log", "ingest", "session"),
-    "worker": ("plan", "messages", "conversation", "records", "samples", "trial-output", "bundle"),
+    "device": ("event-log", "ingest", "session", "account", "processors"),
+    "worker": (
+        "plan",
+        "messages",
+        "conversation",
+        "records",
+        "samples",
+        "trial-output",
+        "bundle",
+        "executable",
+        "sensors",
+    ),
 }
 
 

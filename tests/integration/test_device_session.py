@@ -261,7 +261,11 @@ def test_a_device_that_is_never_reached_is_reported_at_once(bench: Bench, talks:
 
 @pytest.mark.parametrize(
     ("python", "words"),
-    [("/nowhere/python3", "no /nowhere/python3"), ("/bin/false", "ended with 1"), ("/etc/passwd", "no /etc/passwd")],
+    [
+        ("/nowhere/python3", "no /nowhere/python3"),
+        ("/bin/false", "ended with 1"),
+        ("/etc/passwd", "/etc/passwd cannot be run"),
+    ],
 )
 def test_a_device_without_a_fit_python_says_so(tmp_path: Path, talks: list[Talk], python: str, words: str) -> None:
     bench = Bench(tmp_path)
