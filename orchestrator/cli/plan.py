@@ -43,7 +43,7 @@ def plan(
         on_progress = None if call.quiet else stderr_console().print
         planned = plans.plan(plans.PlanRequest(sweep, select, probe), wiring, on_progress)
     planning = planned.planning
-    found = SweepPlans(planned.sweep, planned.seed, planning.plans, planning.failures, planning.machines)
+    found = SweepPlans(planned.sweep, planned.seed, planning.plans, planning.failures, planning.machines, planned.sent)
     call.show(plan_report(found))
     # After the plan, and on standard error: a plan for such a device is right, only the run would leave it out.
     for quarantine in planned.quarantines.values():

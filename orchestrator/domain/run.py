@@ -152,6 +152,17 @@ class RunSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class RunEffort:
+    """Hold the time in which a run has measured, in seconds, and how many commands have worked at the run.
+
+    Each is that of the device with the most. The time between two commands is no measuring time.
+    """
+
+    measuring_s: float | None = None
+    sessions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class MissingTrial:
     """Name a trial without a usable result, with the reason."""
 

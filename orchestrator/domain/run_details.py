@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.domain.allowed_failures import is_lacking
 from orchestrator.domain.condition import ConditionUse
@@ -11,7 +11,7 @@ from orchestrator.domain.errors import ExitCode
 from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.power import PowerUse
 from orchestrator.domain.recovery import RecoveryEvent
-from orchestrator.domain.run import DeviceRunState, ExcludedCell, MissingTrial, RunRecord
+from orchestrator.domain.run import DeviceRunState, ExcludedCell, MissingTrial, RunEffort, RunRecord
 from orchestrator.domain.sweep import Setting
 
 
@@ -32,6 +32,7 @@ class RunDetails:
     taken_over: frozenset[str] = frozenset()
     allowed: tuple[Mapping[str, Setting], ...] = ()
     conditions: tuple[ConditionUse, ...] = ()
+    effort: RunEffort = field(default_factory=RunEffort)
 
     @property
     def exit_code(self) -> ExitCode:

@@ -30,6 +30,7 @@ from orchestrator.domain.run import (
     MissingTrial,
     Offset,
     PreparedRecords,
+    RunEffort,
     RunHeader,
     RunRecord,
     Standing,
@@ -55,10 +56,7 @@ class DeviceRecords(Protocol):
     def save_snapshots(
         self, taken: Sequence[tuple[Device, Facts]], taken_at: datetime
     ) -> Mapping[str, int | StoreError]:
-        """Record a snapshot of each device's facts, unchanged facts too, because a snapshot is dated.
-
-        Return by device the snapshot's id, or the reason why the facts cannot be stored.
-        """
+        """Record dated facts of devices. Return by device the snapshot's id, or the reason of a refusal."""
 
     def latest_facts(self, names: Sequence[str]) -> Mapping[str, tuple[Facts, datetime]]:
         """Return the newest facts of each named device with the date. Devices without a snapshot are left out."""
@@ -124,6 +122,9 @@ class PlanRecords(Protocol):
     def plan_document(self, run: str, device: str) -> bytes | None:
         """Return the bytes of a device's plan exactly as shipped, or None before there is a plan."""
 
+    def sent_blobs(self, devices: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return by device the hashes of the blobs of its newest plans that ran. Devices without one are left out."""
+
 
 class DeviceLogs(Protocol):
     """Store the records of device logs: the only way in for results."""
@@ -174,6 +175,9 @@ class RunProgress(Protocol):
 
     def rejected_jobs(self, run: str) -> Mapping[str, frozenset[str]]:
         """Return by device the keys of the jobs with a failed preflight."""
+
+    def effort(self, run: str) -> RunEffort:
+        """Return how long the trials of a run have taken, and how many commands have worked at the run."""
 
     def missing_trials(self, run: str) -> Sequence[MissingTrial]:
         """Return every measure trial without a usable result, with the reason, in the order of the plans.

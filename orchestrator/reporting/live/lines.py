@@ -42,7 +42,7 @@ class LineDisplay:
         progress.enter(step, detail, self._clock())
         words = f"{step}  {detail}"
         if progress.lost_at is not None and not was_lost:
-            words = f"link lost, device goes on: {step}  {detail}"
+            words = f"{step}  {detail}: link lost, device goes on"
         self._print(device, clean(words))
         self._tell_coming()
 

@@ -56,6 +56,12 @@ SWEEP_PLANS = View["SweepPlans"](
             "Devices that are one machine, as far as facts are known: the run measures them one after the other.",
             lambda planned: planned.machines,
         ),
+        Key(
+            "to_send_bytes",
+            MapOf(INTEGER, "device"),
+            "How much of models, data sets and runtimes the newest runs have not sent to the device.",
+            lambda planned: {plan.device: planned.bytes_to_send(plan) for plan in planned.plans},
+        ),
     ),
 )
 
@@ -67,6 +73,7 @@ class _PlanLine:
     device: str
     plan: DevicePlan | None
     error: OrchestratorError | None
+    to_send_bytes: int | None = None
 
 
 _ROW = View[_PlanLine](
@@ -94,6 +101,12 @@ _ROW = View[_PlanLine](
             lambda line: line.plan and sum(blob.size for blob in line.plan.blobs),
         ),
         Key(
+            "to_send_bytes",
+            OrNull(INTEGER),
+            "How much of that the newest runs have not sent to the device.",
+            lambda line: line.to_send_bytes,
+        ),
+        Key(
             "estimate_s",
             OrNull(NUMBER),
             "About how long the plan takes.",
@@ -107,7 +120,7 @@ _ROW = View[_PlanLine](
 
 def _lines(planned: SweepPlans) -> Iterator[_PlanLine]:
     for plan in planned.plans:
-        yield _PlanLine(plan.device, plan, None)
+        yield _PlanLine(plan.device, plan, None, planned.bytes_to_send(plan))
     for device, error in planned.failures.items():
         yield _PlanLine(device, None, error)
 

@@ -223,6 +223,18 @@ RUN_DETAILS = View[RunDetails](
         Key("recovery", ListOf(RECOVERY_EVENT), "What was tried for devices.", lambda details: details.recovery),
         Key("power", ListOf(POWER_USE), "How power was measured.", lambda details: details.power),
         Key("conditions", ListOf(CONDITION_USE), "What conditions found.", lambda details: details.conditions),
+        Key(
+            "measuring_s",
+            OrNull(NUMBER),
+            "How long the trials of the device with the most have taken together; null before the first.",
+            lambda details: details.effort.measuring_s,
+        ),
+        Key(
+            "sessions",
+            INTEGER,
+            "How many commands have measured: the time between two of them is no measuring time.",
+            lambda details: details.effort.sessions,
+        ),
     ),
 )
 

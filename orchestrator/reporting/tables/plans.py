@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from rich.console import Group, RenderableType
@@ -25,17 +25,22 @@ _DEVICE_COLUMNS = (
     Column("trials", right=True),
     Column("excluded", right=True),
     Column("needs", right=True),
+    Column("to send", right=True),
     Column("estimate", right=True),
 )
 _EXCLUDED_COLUMNS = (Column("devices", fold=True), Column("cell", fold=True), Column("reason", prose=True))
 _ORDER_COLUMNS = (Column("", right=True), Column("trial"), Column("cell", fold=True))
 
 
+_TO_SEND = "to send: what the newest runs have not sent to the device; what was removed there since is sent again."
+
+
 @dataclass(frozen=True, slots=True)
 class SweepPlans:
     """Hold the plans of a sweep by device, and the errors of devices without a plan.
 
-    `machines`: the names of each machine with several names, measured in turn.
+    `machines`: the names of each machine with several names, measured in turn. `sent`: the hashes of the blobs that
+    earlier runs have sent, by device.
     """
 
     sweep: str
@@ -43,13 +48,25 @@ class SweepPlans:
     plans: Sequence[DevicePlan]
     failures: Mapping[str, OrchestratorError]
     machines: Sequence[Sequence[str]] = ()
+    sent: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def bytes_to_send(self, plan: DevicePlan) -> int:
+        """Return the bytes of a plan's blobs that no earlier run has sent to the device."""
+        known = self.sent.get(plan.device, frozenset())
+        return sum(blob.size for blob in plan.blobs if blob.sha256 not in known)
 
 
 def plan_report(planned: SweepPlans) -> RenderableType:
     """Return cells and trials for each device, excluded cells with reasons, and the begin of the order."""
     parts: list[RenderableType] = []
     if planned.plans:
-        parts += [_title(planned), Text(), plain_table(_DEVICE_COLUMNS, map(_device_row, planned.plans))]
+        parts += [
+            _title(planned),
+            Text(),
+            plain_table(_DEVICE_COLUMNS, [_device_row(one, planned) for one in planned.plans]),
+        ]
+        if planned.sent:
+            parts.append(Text(_TO_SEND, style="dim"))
     for names in planned.machines:
         parts.append(Text(f"one machine, one after the other: {', '.join(map(clean, names))}"))
     excluded = list(_excluded_rows(planned.plans))
@@ -90,13 +107,14 @@ def _longest_s(planned: SweepPlans) -> float:
     return max(machines.values())
 
 
-def _device_row(plan: DevicePlan) -> tuple[str, ...]:
+def _device_row(plan: DevicePlan, planned: SweepPlans) -> tuple[str, ...]:
     return (
         plan.device,
         str(len(plan.jobs)),
         str(len(plan.trials)),
         str(len(plan.excluded)),
         numbers.size(sum(blob.size for blob in plan.blobs)),
+        numbers.size(planned.bytes_to_send(plan)),
         numbers.duration(plan.estimate_s),
     )
 

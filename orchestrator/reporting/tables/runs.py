@@ -17,6 +17,7 @@ from orchestrator.domain.run import (
     DeviceRun,
     DeviceRunState,
     MissingTrial,
+    RunEffort,
     RunRecord,
     RunState,
     TrialState,
@@ -94,7 +95,7 @@ def run_report(details: RunDetails) -> RenderableType:
     """Return a run in full."""
     record = details.record
     parts: list[RenderableType] = [
-        _title(record),
+        _title(record, details.effort),
         Text(),
         plain_table(_DEVICE_COLUMNS, [_device_row(device) for device in record.devices]),
     ]
@@ -141,17 +142,18 @@ def comparison_to_try(results: Sequence[CellResult]) -> str | None:
     return None
 
 
-def _title(record: RunRecord) -> Text:
+def _title(record: RunRecord, effort: RunEffort) -> Text:
     header = record.header
     title = Text.assemble(("run ", "bold"), (clean(header.run), "bold"), " · ")
     title.append(record.state.value, style=RUN_STYLES[record.state])
     facts = (clean(header.sweep), clean(header.model), f"seed {header.seed}", f"began {numbers.utc(header.started_at)}")
     title.append("".join(f" · {fact}" for fact in facts))
-    return (
+    if record.finished_at is not None:
         title.append(f" · took {took(header.started_at, record.finished_at)}")
-        if record.finished_at is not None
-        else title
-    )
+    # Of a run that was taken up again, the whole time counts the gap.
+    if effort.sessions > 1 and effort.measuring_s is not None:
+        title.append(f", {numbers.duration(effort.measuring_s)} of it in trials, in {effort.sessions} sessions")
+    return title
 
 
 def _device_row(device: DeviceRun) -> tuple[Text | str | None, ...]:

@@ -58,12 +58,16 @@ class Planning:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """Hold the plans of a sweep. `quarantines` names the devices to be left out of a run, with the reasons."""
+    """Hold the plans of a sweep. `quarantines` names the devices to be left out of a run, with the reasons.
+
+    `sent` are the hashes of the blobs that earlier runs have sent, by device.
+    """
 
     sweep: str
     seed: int
     planning: Planning
     quarantines: Mapping[str, Quarantine]
+    sent: Mapping[str, frozenset[str]]
 
 
 def plan(request: PlanRequest, wiring: RunWiring, on_progress: Callable[[str], None] | None = None) -> Planned:
@@ -76,8 +80,9 @@ def plan(request: PlanRequest, wiring: RunWiring, on_progress: Callable[[str], N
     file = wiring.sweep_file(request.sweep)
     planner = wiring.planner(file, on_progress)
     planning = plan_sweep(devices, planner, wiring.store.devices, wiring.executor, probe_all=request.probe_all)
-    quarantines = wiring.store.recovery.quarantines([device.name for device in devices])
-    return Planned(file.sweep.name, file.sweep.order.seed, planning, quarantines)
+    names = [device.name for device in devices]
+    quarantines, sent = wiring.store.recovery.quarantines(names), wiring.store.plans.sent_blobs(names)
+    return Planned(file.sweep.name, file.sweep.order.seed, planning, quarantines, sent)
 
 
 def plan_sweep(

@@ -43,4 +43,5 @@ def _details(store: Roles, record: RunRecord, taken_over: frozenset[str] = froze
     conditions = tuple(store.conditions.condition_uses(run))
     allowed = allowed_failures(record.header.sweep_document, record.header.sweep_source)
     missing = tuple(store.progress.missing_trials(run))
-    return RunDetails(record, missing, results, excluded, recovery, power, taken_over, allowed, conditions)
+    effort = store.progress.effort(run)
+    return RunDetails(record, missing, results, excluded, recovery, power, taken_over, allowed, conditions, effort)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from orchestrator.domain.blob import BlobKind
 from orchestrator.domain.errors import StoreError
-from orchestrator.domain.plan.document import ShippedJob, planned_jobs
+from orchestrator.domain.plan.document import ShippedJob, planned_blobs, planned_jobs
 from orchestrator.domain.plan.extend import ExtendedPlan
 from orchestrator.domain.plan.values import DevicePlan, Job, PreparedPlan, Trial
 from orchestrator.domain.run import DeviceRunState, TrialState
@@ -50,6 +50,15 @@ class PlanTable:
                 except StoreError as error:
                     refused[prepared.plan.device] = error
         return refused
+
+    def sent_blobs(self, devices: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return by device the hashes of the blobs of its newest plans that ran. Devices without one are left out."""
+        sent: dict[str, frozenset[str]] = {}
+        with self._database.read() as connection:
+            for row in connection.execute(_RAN, {"names": list(devices)}):
+                blobs = frozenset(blob.sha256 for blob in planned_blobs(row.plan_document.encode()))
+                sent[row.name] = sent.get(row.name, frozenset()) | blobs
+        return sent
 
     def extend_plans(self, run: str, plans: Sequence[ExtendedPlan]) -> None:
         """Record extended plans with the added trials, all in a single transaction. Complete devices become `stopped`.
@@ -238,6 +247,24 @@ _RUN_DEVICE = (
     .where(t.run_device.c.run_id == bindparam("run"), t.device.c.name == bindparam("device"))
     .with_for_update(of=t.run_device)
 )
+_PLANS_READ = 3
+"""A device's newest plans: what older ones sent may have made room for these."""
+_RANKED = (
+    select(
+        t.device.c.name,
+        t.run_device.c.plan_document,
+        func.row_number().over(partition_by=t.run_device.c.device_id, order_by=t.run_device.c.id.desc()).label("age"),
+    )
+    .join(t.device, t.device.c.id == t.run_device.c.device_id)
+    # Only a runner writes a log, and starts once every blob of the plan has arrived.
+    .where(
+        t.device.c.name.in_(bindparam("names", expanding=True)),
+        t.run_device.c.log_id.is_not(None),
+        t.run_device.c.plan_document.is_not(None),
+    )
+    .subquery()
+)
+_RAN = select(_RANKED.c.name, _RANKED.c.plan_document).where(_RANKED.c.age <= _PLANS_READ)
 _SET_PLAN = (
     update(t.run_device)
     .where(t.run_device.c.id == bindparam("run_device"))

@@ -10,7 +10,7 @@ from sqlalchemy import Row, and_, case, func, select
 from device_worker.protocol.vocabulary import FailureKind, Outcome
 from orchestrator.domain.plan.document import granted_retries
 from orchestrator.domain.plan.values import TrialKind
-from orchestrator.domain.run import DeviceRunState, MissingTrial, TrialState
+from orchestrator.domain.run import DeviceRunState, MissingTrial, RunEffort, TrialState
 from orchestrator.domain.sweep import Retries
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.engine import Database
@@ -80,6 +80,26 @@ class ProgressTable:
             for row in connection.execute(statement):
                 rejected.setdefault(row.name, set()).add(row.key)
         return {device: frozenset(jobs) for device, jobs in rejected.items()}
+
+    def effort(self, run: str) -> RunEffort:
+        """Return how long the trials of a run have taken, and how many commands have worked at the run."""
+        measured = (
+            select(func.sum(t.attempt.c.duration_ns).label("ns"))
+            .join(t.trial, t.trial.c.id == t.attempt.c.trial_id)
+            .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
+            .where(t.run_device.c.run_id == run)
+            .group_by(t.run_device.c.id)
+        )
+        # A command that only collects has a lease beside the others, and measures nothing.
+        leased = (
+            select(func.count())
+            .where(t.lease.c.run_id == run, t.lease.c.exclusive, t.lease.c.token.is_not(None))
+            .group_by(t.lease.c.device_id)
+        )
+        with self._database.read() as connection:
+            times = [float(ns) for ns in connection.scalars(measured) if ns is not None]
+            sessions = connection.scalars(leased).all()
+        return RunEffort(max(times) / 1e9 if times else None, max(sessions, default=0))
 
     def missing_trials(self, run: str) -> Sequence[MissingTrial]:
         """Return every measure trial without a usable result, with the reason."""

@@ -78,6 +78,7 @@ REPORTS: Mapping[str, Report] = {
                 "x": ConfigError("bad"),
             },
             (("pi-03", "pi-04"),),
+            {"pi-03": frozenset({"b" * 64})},
         )
     ),
     "run": run_details_report(

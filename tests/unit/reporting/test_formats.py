@@ -293,7 +293,7 @@ LEFT_OUT: Mapping[type, set[str]] = {
     Comparison: {"overall"},
     # what becomes of these devices is another controller's to say
     # and what may fail is in the sweep's document
-    RunDetails: {"taken_over", "allowed"},
+    RunDetails: {"taken_over", "allowed", "effort"},  # printed as measuring_s and sessions
     # printed as `retries`, the word of the inventory file
     Recovery: {"connect_retries"},
 }

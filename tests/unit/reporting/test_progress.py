@@ -157,7 +157,7 @@ def test_a_lost_link_is_told_as_such_while_the_device_goes_on() -> None:
     assert [line.removeprefix("pi-03  ") for line in printed(on).splitlines()] == [
         "connect",
         "follow",
-        "link lost, device goes on: connect  attempt 1",
+        "connect  attempt 1: link lost, device goes on",
         "recover  reconnect: it was lost",
         "follow",
         "recover  reboot: no answer",

@@ -55,7 +55,11 @@ REPORTS: dict[str, RenderableType] = {
     ),
     "clean": clean_report(samples.CLEANED, dry_run=False),
     "models": model_table([samples.MODEL]),
-    "plan": plan_report(SweepPlans("digits-variants", 7, samples.PLANS, {"coral-01": UNREACHABLE})),
+    "plan": plan_report(
+        SweepPlans(
+            "digits-variants", 7, samples.PLANS, {"coral-01": UNREACHABLE}, sent={"pi-03": frozenset({"b" * 64})}
+        )
+    ),
     "runs": run_table(samples.SUMMARIES),
     "run": run_report(RunDetails(samples.RUN, samples.MISSING, samples.RESULTS)),
     "power": run_report(RunDetails(samples.RUN, (), (), power=samples.POWER)),
