@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from importlib.machinery import SourceFileLoader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
+
+_importing: Any = importlib._bootstrap_external  # importlib.util has the same, and imports more
+MAGIC_NUMBER: bytes = _importing.MAGIC_NUMBER
+"""Python's mark of bytecode. Interpreters with equal marks load each other's bytecode."""
+
+cache_from_source: Callable[[str], str] = _importing.cache_from_source
 
 
 def keep_whole_bytecode() -> None:

@@ -5,6 +5,7 @@ class Message:
     """Types of the conversation's messages. A question and the answer to the question share a type."""
 
     HELLO = "hello"
+    BYTECODE = "bytecode"
     FACTS = "facts"
     BLOBS = "blobs"
     BLOB_PUT = "blob-put"

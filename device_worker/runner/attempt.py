@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from device_worker.protocol.plan import Job, Plan, PlannedTrial
     from device_worker.runner.placement import Placement
     from device_worker.runner.trial_process import Ending
-    from device_worker.sensing.power.meter import Meter
+    from device_worker.sensing.power.opening import AnyMeter
     from device_worker.sensing.power.sampler import Sampler
     from device_worker.state.blobs import BlobStore
     from device_worker.state.bundles import BundleStore
@@ -91,7 +91,7 @@ class Attempts:
         work_dir: str,
         *,
         marker: str,
-        meter: Meter,
+        meter: AnyMeter,
         machine_fd: int,
     ) -> None:
         self._plan = plan

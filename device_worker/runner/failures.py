@@ -8,7 +8,6 @@ import signal
 from device_worker.protocol.printable import printable
 from device_worker.protocol.vocabulary import FailureKind
 from device_worker.runner.trial_process import STDOUT_BYTES_MAX, EndedBy
-from device_worker.system.leftovers import name_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,11 +53,18 @@ def _reason_of_runner(ending: Ending, launch: TrialCommand) -> tuple[str, str] |
     if ending.ended_by == EndedBy.STOP:
         return FailureKind.CANCELLED, "the run was cancelled"
     if ending.ended_by == EndedBy.TIMEOUT:
-        outlived = f", and after the kill: {name_all(ending.survivors)}" if ending.survivors else ""
-        return FailureKind.TIMEOUT, f"still running after {launch.timeout_s:g} s{outlived}"
+        return FailureKind.TIMEOUT, f"still running after {launch.timeout_s:g} s{_outlived(ending)}"
     if ending.ended_by == EndedBy.OUTPUT:
         return FailureKind.GARBAGE, f"printed more than {STDOUT_BYTES_MAX >> 20} MiB"
     return None
+
+
+def _outlived(ending: Ending) -> str:
+    if not ending.survivors:
+        return ""
+    from device_worker.system.survivors import name_all  # a survivor is rare, and a start is not
+
+    return f", and after the kill: {name_all(ending.survivors)}"
 
 
 def _reason_of_signal(ending: Ending, launch: TrialCommand) -> tuple[str, str] | None:

@@ -13,7 +13,6 @@ from device_worker.protocol.vocabulary import Event, FailureKind, Outcome, RunOu
 from device_worker.runner.failures import failure
 from device_worker.sensing.conditions.table import ConditionWatch
 from device_worker.state.log_reserve import RECORD_BYTES, LogReserve, log_bytes, result_bytes
-from device_worker.system.leftovers import refusal_for
 from device_worker.system.runner_log import log, log_exception
 
 TYPE_CHECKING = False
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from device_worker.state.event_log import EventLog
     from device_worker.state.state_dir import RunDir
     from device_worker.system.containment import Containment
-    from device_worker.system.leftovers import Leftover
     from device_worker.system.process_identity import ProcessIdentity
+    from device_worker.system.survivors import Leftover
     from device_worker.system.wakeups import SignalWakeups
 
 _COOLDOWN_POLL_S = 0.5
@@ -120,6 +119,8 @@ class Runner:
 
     def _stop_beside(self, survivors: list[Leftover]) -> None:
         """Record why the runner stops before the plan's end. The next runner goes on once the survivors are gone."""
+        from device_worker.system.survivors import refusal_for  # a survivor is rare, and a start is not
+
         found = refusal_for(survivors)
         log(str(found))
         self._reserve.release()

@@ -13,7 +13,7 @@ from device_worker.state.device_lock import DeviceLock, describe_run
 from device_worker.state.event_log import EventLog
 from device_worker.state.leases import LeaseBook
 from device_worker.state.machine_lock import MachineLock
-from device_worker.system.leftovers import end_all, end_leftovers, outlast, refusal_beside, refusal_for
+from device_worker.system.leftovers import end_all, end_leftovers, outlast
 from device_worker.system.process_identity import ProcessIdentity
 from device_worker.system.trial_mark import find_orphans
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from device_worker.protocol.start import StartOrder
     from device_worker.state.state_dir import RunDir, StateDir
     from device_worker.system.detachment import StartReport
+    from device_worker.system.survivors import Leftover
 
 
 def run_plan(state: StateDir, run_dir: RunDir, request: StartOrder, plan: Plan, report: StartReport) -> None:
@@ -33,7 +34,7 @@ def run_plan(state: StateDir, run_dir: RunDir, request: StartOrder, plan: Plan, 
     """
     from device_worker.runner.attempt import Attempts
     from device_worker.runner.runner import Runner
-    from device_worker.sensing.power.meter import Meter
+    from device_worker.sensing.power.opening import open_meter
     from device_worker.state.bundles import BundleStore
     from device_worker.system.containment import Containment
     from device_worker.system.login_session import leave_login_session
@@ -51,7 +52,7 @@ def run_plan(state: StateDir, run_dir: RunDir, request: StartOrder, plan: Plan, 
         wakeups = SignalWakeups()
         wake_fd = _open_wake(run_dir)
         log, progress = _open_log(run_dir, request, plan)
-        meter = Meter.open(plan.idle_s)
+        meter = open_meter(plan.idle_s)
         # Before the reserve is laid: longer measurements bring more samples into the log.
         plan.measure = meter.lengthen(plan.measure, plan.limits.trial_timeout_s)
         runner = Runner(run_dir, plan, progress, log, wake_fd, exclusive=request.exclusive)
@@ -90,7 +91,7 @@ def _take_device(state: StateDir, run_dir: RunDir, request: StartOrder, identity
     try:
         survivors = end_leftovers(state.path, ProcessIdentity.from_json(lock.previous))
         if survivors:
-            raise refusal_for(survivors)
+            raise _refusal_for(survivors)
         if request.lease is not None:  # again: a newer lease may have come between the first check and the lock
             LeaseBook(state).admit(request.lease)
     except WorkerError:
@@ -108,11 +109,19 @@ def _end_strangers(machine: MachineLock) -> None:
     if machine.is_whole:
         survivors = end_all(lambda: find_orphans(None))
         if survivors:
-            raise refusal_for(survivors)
+            raise _refusal_for(survivors)
         return
     strangers = outlast(lambda: [pid for pid in find_orphans(None) if machine.may_hold(pid)])
     if strangers:
+        from device_worker.system.survivors import refusal_beside  # a survivor is rare, and a start is not
+
         raise refusal_beside(strangers)
+
+
+def _refusal_for(survivors: list[Leftover]) -> WorkerError:
+    from device_worker.system.survivors import refusal_for  # a survivor is rare, and a start is not
+
+    return refusal_for(survivors)
 
 
 def _open_wake(run_dir: RunDir) -> int:

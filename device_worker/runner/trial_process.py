@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Callable
 
     from device_worker.sensing.power.sampler import Sampler
-    from device_worker.system.leftovers import Leftover
+    from device_worker.system.survivors import Leftover
     from device_worker.system.wakeups import SignalWakeups
 
 STDOUT_BYTES_MAX = 64 << 20

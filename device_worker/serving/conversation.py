@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from device_worker.bytecode import MAGIC_NUMBER
 from device_worker.protocol import PROTOCOL_VERSION
 from device_worker.protocol.errors import WorkerError, from_os_error, is_disk_full
 from device_worker.protocol.fields import BadField, Fields
@@ -50,6 +51,7 @@ class Conversation:
         self._reader = MessageReader(lambda size: os.read(in_fd, size))
         self._cache_bytes_max: int | None = None
         self._answers: dict[str, Callable[[Fields, bytes], None]] = {
+            Message.BYTECODE: self._bytecode,
             Message.FACTS: self._facts,
             Message.BLOBS: self._blobs,
             Message.BLOB_PUT: self._blob_put,
@@ -75,6 +77,7 @@ class Conversation:
             pid=os.getpid(),
             boot_id=read_boot_id(),
             python=".".join(map(str, sys.version_info[:3])),
+            bytecode=MAGIC_NUMBER.hex(),
         )
         while True:
             try:
@@ -110,6 +113,12 @@ class Conversation:
         data = memoryview(encode_message(dict(fields, type=message_type), payload))
         while data:
             data = data[os.write(self._out_fd, data) :]
+
+    def _bytecode(self, message: Fields, payload: bytes) -> None:
+        from device_worker.serving.compiled import keep_compiled
+
+        home = os.path.join(self._state.worker, self._worker_sha256)
+        self._send(Message.BYTECODE, modules=keep_compiled(home, message, payload))
 
     def _facts(self, _message: Fields, _payload: bytes) -> None:
         from device_worker.serving.facts import collect_facts

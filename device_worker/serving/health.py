@@ -9,7 +9,7 @@ from device_worker.state.file_lock import is_locked
 from device_worker.state.state_dir import StateDir
 from device_worker.state.state_guard import refusal_of
 from device_worker.system import login_session, mounts
-from device_worker.system.leftovers import Leftover, find_leftovers, listed
+from device_worker.system.leftovers import find_leftovers
 from device_worker.system.process_identity import ProcessIdentity, read_boot_id
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ def collect_health(state_dir: str) -> dict[str, Any]:
     # The lock knows better than /proc, which may not show a living runner: of another container, or hidden from us.
     is_held = identity is not None and (identity.is_alive or is_locked(state.lock))
     left = None if identity is None or is_held else identity
-    leftovers = [] if is_held else [Leftover(pid) for pid in find_leftovers(state_dir, left)]
+    leftovers = [] if is_held else find_leftovers(state_dir, left)
     return {
         "file_system": mounts.file_system_of(state_dir),
         "read_only": mounts.is_read_only(state_dir),
@@ -36,12 +36,21 @@ def collect_health(state_dir: str) -> dict[str, Any]:
         "holder": _brief(holder) if is_held else None,
         "previous_crash": None if left is None else _crash(state, holder, left),
         "leftover_processes": len(leftovers),
-        "survivors": listed([one for one in leftovers if one.is_foreign]),
+        "survivors": _foreign(leftovers),
         "damaged_logs": [run_dir.run for run_dir in state.known_runs() if damaged_logs(run_dir)],
         "in_login_session": login_session.is_in_login_session(os.getpid()),
         "login_lingers": login_session.lingers() if login_session.kills_processes() else None,
         "state_dir_refused": _refusal(state_dir),
     }
+
+
+def _foreign(pids: list[int]) -> list[dict[str, Any]]:
+    """Return the processes that are not ours to end, as JSON objects."""
+    if not pids:
+        return []
+    from device_worker.system.survivors import Leftover, listed  # a process left behind is rare, and a start is not
+
+    return listed([one for one in map(Leftover, pids) if one.is_foreign])
 
 
 def damaged_logs(run_dir: RunDir) -> list[str]:

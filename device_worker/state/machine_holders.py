@@ -12,7 +12,7 @@ import pwd
 
 from device_worker.protocol.errors import WorkerError
 from device_worker.protocol.vocabulary import ErrorKind
-from device_worker.system.leftovers import Leftover
+from device_worker.system.survivors import Leftover
 from device_worker.system.trial_mark import all_processes, is_dead, is_runner
 
 TYPE_CHECKING = False
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 _COMMAND_BYTES_MAX = 1 << 16
 _PATH_CHARACTERS_MAX = 200
-_INODES = 10**12
-"""The kernel keeps 15 characters of a process's name."""
 
 _WAIT = "wait for the end (--wait); devices that are meant to share a machine have exclusive: false in the inventory"
 _END = "end that process, or reboot the device"
@@ -31,13 +29,14 @@ _END = "end that process, or reboot the device"
 class MachineHolders:
     """The holders of a file's lock. `surely` hold the lock, and `perhaps` may: /proc does not tell.
 
-    `took` are all processes that took the lock and held it at the kernel's last word, dead ones included.
+    A holder shows itself by `name`. `took` are all processes that took the lock and held it at the kernel's last word,
+    dead ones included.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, name: str) -> None:
         self._file = _id_of(fd)
         self.took = _read_takers(self._file)
-        verdicts = {pid: _holds(pid, self._file, _name_for(fd)) for pid in self.took}
+        verdicts = {pid: _holds(pid, self._file, name) for pid in self.took}
         self.surely = [pid for pid in self.took if verdicts[pid]]
         self.perhaps = [pid for pid in self.took if verdicts[pid] is None]
 
@@ -59,15 +58,6 @@ class MachineHolders:
         return _busy(
             "another container of this machine, or a process that /proc does not show, is measuring", _WAIT, []
         )
-
-
-def show_as_holder(fd: int) -> None:
-    """Name the calling process after the lock that it has taken, for other users to read in /proc/PID/comm."""
-    try:
-        with open("/proc/self/comm", "w") as file:
-            file.write(_name_for(fd))
-    except OSError:  # a read-only /proc: other users are then told that nobody can tell
-        pass
 
 
 def _read_takers(file_id: str) -> list[int]:
@@ -117,10 +107,6 @@ def _id_of(fd: int) -> str:
     """Return a file as /proc writes the file beside a lock."""
     status = os.fstat(fd)
     return f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-
-
-def _name_for(fd: int) -> str:
-    return f"bf-{os.fstat(fd).st_ino % _INODES}"
 
 
 def _busy(who: str, hint: str, holders: list[dict[str, Any]]) -> WorkerError:

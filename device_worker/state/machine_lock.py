@@ -12,7 +12,6 @@ import time
 
 from device_worker.protocol.errors import WorkerError
 from device_worker.protocol.vocabulary import ErrorKind
-from device_worker.state.machine_holders import MachineHolders, show_as_holder
 from device_worker.system.process_identity import BOOT_ID_PATH
 
 _NAMESPACES = tuple(f"/proc/self/ns/{kind}" for kind in ("time", "user", "mnt"))
@@ -20,6 +19,9 @@ _NAMESPACES = tuple(f"/proc/self/ns/{kind}" for kind in ("time", "user", "mnt"))
 
 Before, containers with users of their own find another file than the host. `mnt` differs per systemd sandbox too.
 """
+
+_INODES = 10**12
+"""The kernel keeps 15 characters of a process's name."""
 
 _LAST_BREATH_S = 2.0
 _PAUSE_S = 0.01
@@ -43,10 +45,12 @@ class MachineLock:
         while True:
             try:
                 fcntl.flock(self.fd, operation | fcntl.LOCK_NB)
-                show_as_holder(self.fd)
+                _show_as_holder(self.fd)
                 return
             except BlockingIOError:
-                holders = MachineHolders(self.fd)
+                from device_worker.state.machine_holders import MachineHolders  # a busy machine is rare, a start is not
+
+                holders = MachineHolders(self.fd, _name_for(self.fd))
                 # The processes of a killed runner need a moment to end, and hold the lock until then.
                 if holders.surely or time.monotonic() > deadline:
                     refusal = holders.refusal()
@@ -105,3 +109,16 @@ def _is_played(root: str = "") -> bool:
         return own.st_dev != os.stat(root + "/proc").st_dev and own.st_nlink > 0
     except OSError:
         return False
+
+
+def _show_as_holder(fd: int) -> None:
+    """Name the calling process after the lock that it has taken, for other users to read in /proc/PID/comm."""
+    try:
+        with open("/proc/self/comm", "w") as file:
+            file.write(_name_for(fd))
+    except OSError:  # a read-only /proc: other users are then told that nobody can tell
+        pass
+
+
+def _name_for(fd: int) -> str:
+    return f"bf-{os.fstat(fd).st_ino % _INODES}"

@@ -16,7 +16,7 @@ from device_worker.system.process_identity import SIGKILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from device_worker.system.leftovers import Leftover
+    from device_worker.system.survivors import Leftover
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36

@@ -30,6 +30,7 @@ from orchestrator.domain.errors import (
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import StartLease
 from orchestrator.session import answers
+from orchestrator.session.compiled_worker import MAGIC, compiled_modules
 from orchestrator.session.start_failures import explain_start, too_much_printed
 from orchestrator.session.start_line import start_line
 from orchestrator.session.waiting import AnswerTime, RecordTime
@@ -133,11 +134,14 @@ class WorkerClient:
         try:
             answer = _read_loader_line(stream, python)
             _check_loader(answer, python)
-            if not answer.get("have"):
+            is_new = not answer.get("have")
+            if is_new:
                 stream.write(worker.archive)
                 _check_loader(_read_loader_line(stream, python), python)
             client = cls(stream, worker.sha256)
-            client._expect_hello()
+            hello = client._expect_hello()
+            if is_new and hello.get("bytecode") == MAGIC:
+                client._send_bytecode(worker.archive)
         except BaseException:  # nobody else knows the stream yet
             stream.end()
             raise
@@ -246,12 +250,18 @@ class WorkerClient:
         """End the worker by closing its input. A runner goes on."""
         self._stream.end()
 
-    def _expect_hello(self) -> None:
+    def _send_bytecode(self, archive: bytes) -> None:
+        """Spare a device with the bytecode of this Python the compiling of a worker that was just shipped."""
+        modules, packed = compiled_modules(archive)
+        self._ask({"type": Message.BYTECODE, "modules": modules}, packed, UPLOAD_TIMEOUT_S)
+
+    def _expect_hello(self) -> dict[str, Any]:
         self._time = AnswerTime(START_TIMEOUT_S)
         message, _ = self._receive()
         if message["type"] != Message.HELLO or message.get("protocol") != PROTOCOL_VERSION:
             said = answers.words(message.get("protocol"))
             raise WorkerFailed(f"the worker speaks protocol {said}, not {PROTOCOL_VERSION}")
+        return message
 
     def _ask(
         self, message: dict[str, Any], payload: bytes = b"", timeout_s: float = ANSWER_TIMEOUT_S

@@ -101,6 +101,7 @@ TAKE = f"""
 import os, sys
 sys.path.insert(0, {REPOSITORY!r})
 from device_worker.protocol.errors import WorkerError
+import device_worker.state.machine_holders  # before the root and the user change: the library is not there then
 from device_worker.state.machine_lock import MachineLock
 def take(path=None):
     try:

@@ -8,6 +8,7 @@ from device_worker.protocol.vocabulary import SourceKind
 from device_worker.sensing.power import sampler as sampler_module
 from device_worker.sensing.power.base import Implausible, PowerSource
 from device_worker.sensing.power.meter import Meter
+from device_worker.sensing.power.opening import AbsentMeter
 from device_worker.sensing.power.sampler import Sampler
 from device_worker.system.patient_reader import PatientReader
 from worker_client import wait_until
@@ -170,9 +171,16 @@ def test_idle_power_of_too_few_readings_is_unknown(gauge):
 
 def test_nothing_is_waited_for_without_a_source():
     wakeups = Wakeups(None)
-    meter = Meter(None, 5.0)
+    meter = AbsentMeter("none there")
     assert meter.measure_idle(wakeups) is False
     assert (meter.new_sampler(), wakeups.waits) == (None, [])
+
+
+def test_an_account_without_a_source_has_the_keys_of_one_with_a_source_and_the_reason(gauge):
+    absent = AbsentMeter("none there").explain_absence()
+    assert list(absent) == list(Meter(gauge, 5.0).explain_absence())
+    assert {key: value for key, value in absent.items() if value} == {"reason": "none there"}
+    assert AbsentMeter("none there").judge(None, None, 1) == ([], absent)
 
 
 def test_a_runner_that_is_told_to_stop_meanwhile_hears_of_it(gauge):

@@ -6,6 +6,7 @@ from device_worker.protocol.fields import Fields
 from device_worker.protocol.specification import MeasureRule
 from device_worker.sensing.power.base import PowerSource
 from device_worker.sensing.power.meter import Meter
+from device_worker.sensing.power.opening import AbsentMeter
 from device_worker.sensing.power.window import explain_early_end, explain_shortness, lengthen, window_s_min
 from worker_plans import MEASURE
 
@@ -87,7 +88,7 @@ def test_a_window_that_ended_at_runs_max_is_told_from_others(runs, window_s, rea
 
 def test_a_meter_without_a_source_leaves_the_rule_alone():
     measure = rule()
-    assert Meter(None, 5.0, "none there").lengthen(measure, TIMEOUT_S) is measure
+    assert AbsentMeter("none there").lengthen(measure, TIMEOUT_S) is measure
 
 
 def test_idle_power_is_watched_for_as_long_as_the_source_needs():

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import worker_client
-from device_worker.system import leftovers, trial_mark
+from device_worker.system import leftovers, survivors, trial_mark
 from hanging_file_system import HangingZone
 from unprivileged import AS_NOBODY, make_home
 from worker_client import PATIENCE_S, Refused, read_log, runner_of, trials_of, wait_until
@@ -228,18 +228,18 @@ def test_a_trial_that_forks_without_end_is_no_orphan_under_its_runner():
 
 def test_a_process_is_named_on_one_line_whatever_its_command_says(marked):
     long = marked(950, "sleep", "600")
-    assert str(leftovers.Leftover(long.pid)) == f"process {long.pid} of {leftovers._user_of(os.getpid())} (sleep 600)"
+    assert str(survivors.Leftover(long.pid)) == f"process {long.pid} of {survivors._user_of(os.getpid())} (sleep 600)"
     odd = marked(950, "sh", "-c", "kill -STOP $$; : '\n\x1b[31m" + "x" * 500 + "'")
-    command = leftovers.Leftover(odd.pid).command
+    command = survivors.Leftover(odd.pid).command
     assert command.startswith("sh -c kill -STOP $$; : ' xxx")
     assert command.isprintable()
     assert len(command) == 120
 
 
 def test_many_survivors_are_counted():
-    many = [leftovers.Leftover(os.getpid()) for _ in range(25)]
-    assert leftovers.name_all(many).endswith("and 22 more")
-    error = leftovers.refusal_for(many)
+    many = [survivors.Leftover(os.getpid()) for _ in range(25)]
+    assert survivors.name_all(many).endswith("and 22 more")
+    error = survivors.refusal_for(many)
     assert (error.hint.startswith("reboot the device"), len(error.details["processes"])) == (True, 20)
 
 
@@ -247,18 +247,18 @@ def test_a_process_of_our_own_that_dies_late_is_no_survivor(tmp_path):
     """A read that hangs in the kernel stands for a sync to a worn card."""
     zone = tmp_path / "zone"
     zone.mkdir()
-    survivors = []
+    found = []
     with HangingZone(zone) as served:
         if served.reason is not None:
             pytest.skip(served.reason)
         stuck = subprocess.Popen(["cat", str(zone / "temp")])
         served.wait_for_reader()
         ending = threading.Thread(
-            target=lambda: survivors.append(leftovers.end_all(lambda: [] if stuck.poll() else [stuck.pid]))
+            target=lambda: found.append(leftovers.end_all(lambda: [] if stuck.poll() else [stuck.pid]))
         )
         ending.start()
         ending.join(leftovers._SWEEP_S_MAX + 1)
         assert stuck.poll() is None
     ending.join(PATIENCE_S)
-    assert survivors == [[]]
+    assert found == [[]]
     stuck.wait()

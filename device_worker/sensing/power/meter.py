@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from device_worker.sensing import power
 from device_worker.sensing.plausible import POWER_W
+from device_worker.sensing.power.opening import blank_account
 from device_worker.sensing.power.trace import NoFigure, TooFewReadings, describe_share
 from device_worker.sensing.power.window import (
     MEANS_WANTED,
@@ -33,23 +33,16 @@ _NO_IDLE_POWER = "idle power was not measured"
 
 
 class Meter:
-    """The power source of a runner, if any, and the idle power in watts once measured.
+    """The power source of a runner, and the idle power in watts once measured.
 
-    `idle_s` is the time for measuring idle power, 0 for none. `absence` is the reason for a missing source.
+    `idle_s` is the time for measuring idle power, 0 for none.
     """
 
-    def __init__(
-        self,
-        source: PowerSource | None,
-        idle_s: float,
-        absence: str | None = None,
-        reader: PatientReader | None = None,
-    ) -> None:
+    def __init__(self, source: PowerSource, idle_s: float, reader: PatientReader | None = None) -> None:
         self.idle_w: float | None = None
         self._source = source
-        self._absence = absence
         self._idle_s = idle_s
-        if source is not None and idle_s:
+        if idle_s:
             self._idle_s = min(max(idle_s, window_s_min(source)), _IDLE_S_MAX)  # a slow source needs longer
         self._idle_reason = _NO_IDLE_POWER
         self._idle_standstill: int | None = None  # the one reading of an idle power that never moved
@@ -59,17 +52,8 @@ class Meter:
         self._last_sampler: Sampler | None = None
         self._reader = reader or PatientReader(in_runner=True)
 
-    @classmethod
-    def open(cls, idle_s: float) -> Meter:
-        """Return the meter of the device, with `idle_s` seconds for measuring idle power."""
-        reader = PatientReader(in_runner=True)
-        source, absence = power.find_source(reader)
-        return cls(source, idle_s, absence, reader)
-
     def lengthen(self, measure: MeasureRule, trial_timeout_s: float) -> MeasureRule:
-        """Return the measuring rule, with a window long enough for the source's readings if there is a source."""
-        if self._source is None:
-            return measure
+        """Return the measuring rule, with a window long enough for the source's readings."""
         self._shortness = explain_shortness(measure, self._source, trial_timeout_s)
         self._measure = lengthen(measure, self._source, trial_timeout_s)
         return self._measure
@@ -88,9 +72,9 @@ class Meter:
         return wakeups.is_stopping
 
     def new_sampler(self) -> Sampler | None:
-        """Return a sampler after a first reading, or None without a source that answers."""
+        """Return a sampler after a first reading, or None if the source does not answer."""
         # A stuck source still blocks the thread of the last sampler, and would block another thread for each trial.
-        if self._source is None or (self._last_sampler is not None and self._last_sampler.is_stuck):
+        if self._last_sampler is not None and self._last_sampler.is_stuck:
             return None
         from device_worker.sensing.power.sampler import Sampler
 
@@ -99,10 +83,8 @@ class Meter:
 
     def explain_absence(self) -> dict[str, Any]:
         """Return the account of a trial without a sampler, with the reason."""
-        reason = self._absence
-        if self._last_sampler is not None and self._last_sampler.is_stuck:
-            reason = self._last_sampler.trace.lost
-        return self._account(None, reason)
+        sampler = self._last_sampler
+        return self._account(None, sampler.trace.lost if sampler is not None and sampler.is_stuck else None)
 
     def judge(
         self, sampler: Sampler, window: dict[str, Any] | None, inferences: int, runs: int = 0
@@ -128,18 +110,13 @@ class Meter:
 
     def _account(self, sampler: Sampler | None, reason: str | None) -> dict[str, Any]:
         source = self._source
-        return {
-            "source": None if source is None else source.name,
-            "kind": None if source is None else source.kind,
-            "period_s": None if source is None else source.period_s,
-            "samples": 0 if sampler is None else len(sampler.trace),
-            "rate_hz": None if sampler is None else sampler.trace.rate_hz,
-            "idle_w": self.idle_w,
-            "overhead_cpu_ns": 0 if sampler is None else sampler.overhead_cpu_ns,
-            "reason": reason,
-            "energy_reason": None,
-            "caution": None,
-        }
+        account = blank_account(reason)
+        account.update(source=source.name, kind=source.kind, period_s=source.period_s, idle_w=self.idle_w)
+        if sampler is not None:
+            account.update(
+                samples=len(sampler.trace), rate_hz=sampler.trace.rate_hz, overhead_cpu_ns=sampler.overhead_cpu_ns
+            )
+        return account
 
     def _figures(self, energy_uj: float, duration_ns: int, inferences: int) -> tuple[dict[str, float], str | None]:
         """Return the figures by metric, and the reason if there is no energy above idle."""
@@ -193,7 +170,7 @@ class Meter:
             words.append(
                 f"{describe_share(trace.discarded_ratio)} of the readings were left out: {trace.why_discarded()}"
             )
-        if source is not None and source.is_mean and readings < MEANS_WANTED:
+        if source.is_mean and readings < MEANS_WANTED:
             words.append(
                 f"the window holds {readings} readings, fewer than {MEANS_WANTED}: each is the mean of the "
                 f"{source.period_s:g} s before it, so that a figure may be off by some per cent"
