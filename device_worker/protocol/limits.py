@@ -10,6 +10,9 @@ INTEGER_MAX = 2**63 - 1
 NAME_CHARACTERS_MAX = 200
 """The longest name of a metric. A name is printable and not empty."""
 
+REASON_CHARACTERS_MAX = 500
+"""The longest reason for an absent metric."""
+
 METRICS_MAX = 1000
 """The most metrics of an attempt, including the runner's own metrics."""
 
@@ -21,6 +24,9 @@ Zeros deflate a thousandfold. Without the bounds, 6 MB of a log would take the c
 """
 
 OUTPUT_BYTES_MAX = 64 << 10
+
+OPERATORS_MAX = 2000
+"""The most operators of a profile."""
 
 JSON_DEPTH_MAX = 12
 JSON_VALUES_MAX = 20000

@@ -92,6 +92,11 @@ class PlannedTrial:
         """Whether the trial is timed. Conditions matter for timed trials only."""
         return self.kind == TrialKind.MEASURE
 
+    @property
+    def is_preflight(self) -> bool:
+        """Whether the trial proves its job, so that the job's other trials may run."""
+        return self.kind == TrialKind.PREFLIGHT
+
 
 class Limits:
     """The limits of all trials. `conditions` maps the keys of condition limits to numbers, without unset limits.

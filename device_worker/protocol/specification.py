@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Setting = Union[int, float, str, bool]
 
-_KINDS = (TrialKind.PREFLIGHT, TrialKind.MEASURE)
+_KINDS = (TrialKind.PREFLIGHT, TrialKind.MEASURE, TrialKind.PROFILE)
 
 
 class EngineJob:
@@ -37,15 +37,19 @@ class EngineJob:
 
 
 class TrialJob(EngineJob):
-    """A job with ready files: paths in the device's file system, or None for no model or no dataset."""
+    """A job with ready files: paths in the device's file system, or None for no model or no dataset.
 
-    __slots__ = ("dataset_path", "model_path", "python_path")
+    The trial may write into the folder `files_dir`.
+    """
+
+    __slots__ = ("dataset_path", "files_dir", "model_path", "python_path")
 
     def __init__(self, fields: Fields) -> None:
         super().__init__(fields)
         self.python_path = fields.texts("python_path")
         self.model_path = fields.nullable("model_path", fields.text)
         self.dataset_path = fields.nullable("dataset_path", fields.text)
+        self.files_dir = fields.text("files_dir")
 
 
 class MeasureRule:
@@ -78,11 +82,13 @@ class MeasureRule:
 class Specification:
     """The work of a trial process. `seed` is the seed of random inputs."""
 
-    __slots__ = ("is_preflight", "job", "measure", "seed")
+    __slots__ = ("is_preflight", "is_profile", "job", "measure", "seed")
 
     def __init__(self, fields: Fields) -> None:
         self.job = TrialJob(fields.section("job"))
-        self.is_preflight = take_kind(fields) == TrialKind.PREFLIGHT
+        kind = take_kind(fields)
+        self.is_preflight = kind == TrialKind.PREFLIGHT
+        self.is_profile = kind == TrialKind.PROFILE
         self.seed = fields.integer("seed")
         self.measure = MeasureRule(fields.section("measure"))
 

@@ -72,11 +72,12 @@ class SourceKind:
 class TrialKind:
     """Kinds of a trial. A preflight proves that a cell works, by loading, inference, outputs and accuracy.
 
-    A measure trial times the cell.
+    A measure trial times the cell. A profile trial tells operators apart, and is never timed.
     """
 
     PREFLIGHT = "preflight"
     MEASURE = "measure"
+    PROFILE = "profile"
 
 
 class Outcome:
@@ -108,3 +109,7 @@ class RunOutcome:
     COMPLETE = "complete"
     CANCELLED = "cancelled"
     DISK_FULL = "disk-full"
+
+
+STARTED_VARIABLE = "BENCHFLEET_STARTED_MONO_NS"
+"""The variable of a trial's environment that says when the runner began to start the trial, by CLOCK_MONOTONIC."""

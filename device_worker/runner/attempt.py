@@ -53,6 +53,7 @@ class AttemptResult:
         "outputs",
         "placement",
         "power",
+        "profile",
         "runtime",
         "was_stopped",
         "window",
@@ -67,6 +68,7 @@ class AttemptResult:
         self.input_results: dict[str, Any] | None = None
         self.window: dict[str, Any] | None = None
         self.power: dict[str, Any] | None = None
+        self.profile: dict[str, Any] | None = None
         self.placement: Placement | None = None
         self.was_stopped = False
 
@@ -274,4 +276,5 @@ def _result_of(ending: Ending, output: TrialOutput, launch: TrialCommand) -> Att
     if result.failure is None:
         result.metrics = output.metrics()
         result.outputs = output.outputs
+        result.profile = output.profile
     return result

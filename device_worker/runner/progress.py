@@ -63,7 +63,7 @@ class Progress:
         self._tallies = {trial.key: TrialTally() for trial in plan.trials}
         self._preflights: dict[str, list[str]] = {}
         for trial in plan.trials:
-            if not trial.is_measured:
+            if trial.is_preflight:
                 self._preflights.setdefault(trial.job, []).append(trial.key)
         self.outcome: str | None = None
 
@@ -132,7 +132,7 @@ class Progress:
         return tally.failed > self._plan.retries.failed or tally.invalid > self._plan.retries.invalid
 
     def _reason_to_skip(self, trial: PlannedTrial) -> str | None:
-        if not trial.is_measured:
+        if trial.is_preflight:
             return None
         for name in self._preflights.get(trial.job, ()):
             if name not in self._skip and not self._tallies[name].is_good:

@@ -15,6 +15,7 @@ from device_worker.protocol.limits import (
     JSON_DEPTH_MAX,
     JSON_VALUES_MAX,
     NAME_CHARACTERS_MAX,
+    OPERATORS_MAX,
     OUTPUT_BYTES_MAX,
     RUNNER_SHARE,
 )
@@ -99,6 +100,26 @@ def check_input_results(results: dict[str, Any]) -> None:
     dataset = results.get("dataset_sha256")
     if dataset is not None and not is_sha256(dataset):
         raise BadReport("dataset_sha256 is not a SHA-256 in lower-case hex")
+
+
+def check_profile(profile: dict[str, Any]) -> None:
+    """Raise BadReport for a profile unless each operator has names, calls, a time and a share."""
+    _whole(profile.get("runs"), "runs", 1, INT32_MAX)
+    operators = profile.get("operators")
+    if not isinstance(operators, list) or not 0 < len(operators) <= OPERATORS_MAX:
+        raise BadReport(f"operators is not a list of 1 to {OPERATORS_MAX}")
+    for one in operators:
+        if not isinstance(one, dict):
+            raise BadReport("an operator is not an object")
+        for key in ("operator", "name"):
+            check_name(one.get(key))
+        if one.get("placed_on") is not None:
+            check_name(one["placed_on"])
+        _whole(one.get("calls"), "calls", 1, INT32_MAX)
+        for key in ("mean_ns", "share"):
+            if type(one.get(key)) not in (int, float) or one[key] < 0:
+                raise BadReport(f"{key} of an operator is not a number from 0")
+            _check_finite(one[key])
 
 
 def _decode(data: Any) -> bytes:

@@ -196,11 +196,14 @@ class Runner:
                 input_results=result.input_results,
                 window=result.window,
                 power=result.power,
+                profile=result.profile,
                 **fields,
             )
         except ValueError as error:  # the record is too long, or has a NaN or an infinity, which JSON lacks
             reason = failure(FailureKind.GARBAGE, f"the result cannot be kept: {error}")
-            nothing: dict[str, Any] = dict.fromkeys(("runtime", "outputs", "input_results", "window", "power"))
+            nothing: dict[str, Any] = dict.fromkeys(
+                ("runtime", "outputs", "input_results", "window", "power", "profile")
+            )
             nothing["metrics"] = []
             self.append(Event.TRIAL_FINISHED, outcome=Outcome.FAILED, failure=reason, **nothing, **fields)
 

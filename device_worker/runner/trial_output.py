@@ -10,6 +10,7 @@ from device_worker.protocol.limits import (
     ATTEMPT_SAMPLES_MAX,
     INTEGER_MAX,
     METRICS_MAX,
+    REASON_CHARACTERS_MAX,
     RUNNER_SHARE,
     SAMPLED_METRICS_MAX,
 )
@@ -22,6 +23,7 @@ from device_worker.runner.report_limits import (
     check_input_results,
     check_name,
     check_outputs,
+    check_profile,
 )
 
 TYPE_CHECKING = False
@@ -33,6 +35,7 @@ LINE_BYTES_MAX = 32 << 20
 _SAMPLE_BYTES = 160
 _CONTAINERS_MAX = 100000  # an empty object takes thirty times as much memory as its text
 _METRICS_MAX = METRICS_MAX - RUNNER_SHARE
+_NUMBER, _SAMPLES, _ABSENT = "a number", "samples", "absent"
 
 
 class Garbage(ValueError):
@@ -50,18 +53,22 @@ class TrialOutput:
         self.window: dict[str, Any] | None = None
         self.outputs: dict[str, Any] | None = None
         self.input_results: dict[str, Any] | None = None
+        self.profile: dict[str, Any] | None = None
         self.failure: dict[str, Any] | None = None
         self.is_done = False
         self.garbage: str | None = None
         self._values: dict[str, float] = {}
+        self._reasons: dict[str, str] = {}
+        self._kinds: dict[str, str] = {}
         self._samples: dict[str, array[int]] = {}
         self._batches: dict[str, int] = {}
         self._sample_count = 0
         self._read_lines(stdout)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return the metrics in the form of the event log, with raw samples packed."""
+        """Return the metrics in the form of the event log, with raw samples packed. Absent metrics have a reason."""
         metrics: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in self._values.items()]
+        metrics += [{"name": name, "value": None, "reason": reason} for name, reason in self._reasons.items()]
         for name, samples in self._samples.items():
             metrics.append({"name": name, "batch": self._batches[name], "samples": encode_block(samples)})
         return metrics
@@ -112,7 +119,7 @@ class TrialOutput:
             raise Garbage("not a JSON object")
         if "metric" in said:
             self._read_metric(said)
-        for key in ("runtime", "window", "outputs", "input_results", "failure"):
+        for key in ("runtime", "window", "outputs", "input_results", "profile", "failure"):
             if key in said:
                 setattr(self, key, _checked_part(key, said[key]))
         self.is_done = said.get("done") is True
@@ -123,12 +130,15 @@ class TrialOutput:
             batch = check_batch(said.get("batch", 1))
         except BadReport as unfit:
             raise Garbage(f"a metric that cannot be stored ({unfit})") from None
-        is_number = "value" in said
-        if name in (self._samples if is_number else self._values):
-            raise Garbage("a metric that is both a number and samples")
-        if name not in self._values and name not in self._samples and self._count >= _METRICS_MAX:
+        kind = _kind_of(said)
+        if name not in self._kinds and len(self._kinds) >= _METRICS_MAX:
             raise Garbage(f"more than {_METRICS_MAX} metrics")
-        if is_number:
+        if self._kinds.setdefault(name, kind) != kind:
+            raise Garbage("a metric that is both " + " and ".join(sorted((kind, self._kinds[name]))))
+        if kind == _ABSENT:
+            self._reasons[name] = _checked_reason(said.get("reason"))
+            return
+        if kind == _NUMBER:
             self._values[name] = _checked_value(said["value"])
             return
         if self._batches.setdefault(name, batch) != batch:
@@ -144,10 +154,6 @@ class TrialOutput:
             raise Garbage(f"more than {ATTEMPT_SAMPLES_MAX} samples of all metrics")
         collected.extend(samples)
 
-    @property
-    def _count(self) -> int:
-        return len(self._values) + len(self._samples)
-
 
 def _checked_part(key: str, part: Any) -> dict[str, Any]:
     """Return a part of a line, or raise Garbage if the part is no object or cannot be stored."""
@@ -160,11 +166,26 @@ def _checked_part(key: str, part: Any) -> dict[str, Any]:
             check_outputs(part)
         elif key == "input_results":
             check_input_results(part)
+        elif key == "profile":
+            check_profile(part)
         elif key != "failure":  # only two texts of a failure are kept, whatever else it holds
             check_document(part)
     except BadReport as unfit:
         raise Garbage(f"its {key} cannot be stored ({unfit})") from None
     return part
+
+
+def _kind_of(said: dict[str, Any]) -> str:
+    """Return the kind of a metric's line. A value of null is an absent metric."""
+    if "value" not in said:
+        return _SAMPLES
+    return _ABSENT if said["value"] is None else _NUMBER
+
+
+def _checked_reason(reason: Any) -> str:
+    if not isinstance(reason, str) or not 0 < len(reason) <= REASON_CHARACTERS_MAX:
+        raise Garbage(f"a metric without a value and without a reason of 1 to {REASON_CHARACTERS_MAX} characters")
+    return reason
 
 
 def _refuse_constant(name: str) -> None:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 
+from device_worker.protocol.vocabulary import STARTED_VARIABLE
 from device_worker.system import system_files
 from device_worker.system.containment import Containment
 from device_worker.system.executables import explain_refusal, find_program
@@ -123,6 +124,7 @@ def read_oom_kills() -> int:
 
 def _spawn(launch: TrialCommand, containment: Containment) -> subprocess.Popen[bytes]:
     with open(launch.stdin_path, "rb") as stdin:
+        started = {STARTED_VARIABLE: str(time.monotonic_ns())}
         return subprocess.Popen(
             launch.argv,
             stdin=stdin,
@@ -130,7 +132,7 @@ def _spawn(launch: TrialCommand, containment: Containment) -> subprocess.Popen[b
             stderr=subprocess.PIPE,
             bufsize=0,
             cwd=launch.cwd,
-            env=launch.environment,
+            env=dict(launch.environment, **started),
             start_new_session=True,
             # The machine stays locked until the last trial of a killed runner has ended.
             pass_fds=launch.kept_fds,

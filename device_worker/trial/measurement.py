@@ -120,28 +120,6 @@ def median(values: array[int]) -> float:
     return float(ordered[half]) if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
-def reset_peak() -> bool:
-    """Reset the peak memory of the calling process, and return True if the kernel allows the reset."""
-    try:
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")  # resets VmHWM: proc(5), since Linux 4.0
-    except OSError:
-        return False
-    return True
-
-
-def read_peak_bytes() -> int | None:
-    """Return the peak memory of the calling process since the last reset in bytes, or None if unknown."""
-    try:
-        with open("/proc/self/status") as file:
-            for line in file:  # not ru_maxrss, which a process inherits from its parent at the fork
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return None
-
-
 def _is_enough(runs: int, ns: int, rule: StopRule) -> bool:
     if runs == 0:
         return False

@@ -8,15 +8,17 @@ import json
 import os
 import sys
 import traceback
-from time import perf_counter_ns
+from time import monotonic_ns, perf_counter_ns
 
 from device_worker.protocol.samples import encode_block
 from device_worker.protocol.specification import Specification
-from device_worker.protocol.vocabulary import FailureKind
+from device_worker.protocol.vocabulary import STARTED_VARIABLE, FailureKind
 from device_worker.trial.causes import describe, is_caused
 from device_worker.trial.declared import check_inputs, describe_outputs, find_output
 from device_worker.trial.inputs import open_inputs
-from device_worker.trial.measurement import StopRule, choose_batch, median, read_peak_bytes, reset_peak, time_calls
+from device_worker.trial.measurement import StopRule, choose_batch, median, time_calls
+from device_worker.trial.memory import MemoryStages
+from device_worker.trial.profile import RUNS_MAX, RUNS_WARMUP, SECONDS_MAX, ProfileUnavailable
 from device_worker.trial.proof import OUTPUTS_MAX, Proof
 from device_worker.trial.runtimes import ENGINES
 from device_worker.trial.runtimes.base import LoadFailure
@@ -25,13 +27,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from device_worker.protocol.specification import TrialJob
     from device_worker.trial.inputs import DatasetInputs, RandomInputs
     from device_worker.trial.runtimes.base import LoadedModel, Runtime
 
     Say = Callable[..., None]
 
 _COPY_RULE = StopRule(runs_min=30, seconds_min=0.0, runs_max=30, seconds_max=1.0)
+_SETTLE_RUNS = 4
+_SETTLE_NS_MAX = 200000000
 
 
 def run_trial() -> int:
@@ -39,8 +42,9 @@ def run_trial() -> int:
 
     The process ends here with exit code 0, even after a failure, which is a line of the interface.
     """
+    process_start_ns = _since_start_ns()
     say = _take_over_stdout()
-    trial = Trial(Specification.parse(sys.stdin.read()), say)
+    trial = Trial(Specification.parse(sys.stdin.read()), say, process_start_ns)
     try:
         trial.execute()
         say(done=True)
@@ -71,37 +75,67 @@ def _take_over_stdout() -> Say:
     return say
 
 
-class Trial:
-    """A trial. `is_loaded` is True once the model is loaded, and tells a load error from an inference error."""
+def _since_start_ns() -> int | None:
+    """Return the time since the runner began to start this process, or None if no runner said when."""
+    try:
+        started = int(os.environ.get(STARTED_VARIABLE, ""))
+    except ValueError:
+        return None
+    return max(0, monotonic_ns() - started)
 
-    def __init__(self, specification: Specification, say: Say) -> None:
+
+class Trial:
+    """A trial. `is_loaded` is True once the model is loaded, and tells a load error from an inference error.
+
+    `process_start_ns` is how long the start of the process took, or None if unknown.
+    """
+
+    def __init__(self, specification: Specification, say: Say, process_start_ns: int | None = None) -> None:
         self._specification = specification
         self._job = specification.job
         self._say = say
+        self._cold_ns: dict[str, int | None] = {"process_start_ns": process_start_ns}
+        self._memory: MemoryStages
         self.is_loaded = False
-        self._peak_bytes: int | None = None  # read before samples are sorted and packed, which takes memory too
 
     def execute(self) -> None:
         """Load the model, prove or time the model, and report the results through `say`."""
         sys.path[:0] = self._job.python_path
-        runtime = _open_runtime(self._job)
+        runtime = self._open_runtime()
+        if self._specification.is_profile:
+            self._profile(runtime)
+            return
         inputs = open_inputs(self._specification, None if self._specification.is_preflight else 1)
-        reset_peak()  # a peak during the imports does not count
         session, encoded = self._load(runtime, inputs)
+        self._say_cold_start(session)
+        self._settle(session)
         if self._specification.is_preflight:
             self._prove(session, inputs)
         else:
             self._measure(session, encoded)
         self._say(runtime=session.identity())
-        if self._peak_bytes is not None:
-            self._say(metric="rss_bytes_max", value=self._peak_bytes)
+        for metric, value, reason in self._memory.figures():
+            self._say_figure(metric, value, reason)
+
+    def _open_runtime(self) -> Runtime:
+        """Import the job's runtime."""
+        module, _, name = ENGINES[self._job.engine].place.partition(":")
+        make = getattr(importlib.import_module(module), name)  # the worker's own module, which is no runtime
+        self._memory = MemoryStages()
+        begin = perf_counter_ns()
+        runtime: Runtime = make(self._job)
+        self._cold_ns["import_ns"] = perf_counter_ns() - begin
+        self._memory.end("rss_import_bytes")
+        return runtime
 
     def _load(self, runtime: Runtime, inputs: DatasetInputs | RandomInputs) -> tuple[LoadedModel, list[Any]]:
-        """Load the model, run the first inference and report both times: the cold start without imports."""
+        """Load the model and run the first inference. Return the model with the encoded inputs."""
         gc.collect()
+        self._memory.begin_model()
         begin = perf_counter_ns()
         session = runtime.load()
         loaded = perf_counter_ns()
+        self._memory.end("rss_load_bytes")
         check_inputs(session.inputs, self._job.inputs)
         encoded = session.encode_inputs(inputs.draw(0, session.inputs))
         session.set_inputs(encoded)
@@ -109,9 +143,54 @@ class Trial:
         before = perf_counter_ns()
         session.invoke()
         after = perf_counter_ns()
-        self._say(metric="load_ns", value=loaded - begin)
-        self._say(metric="first_inference_ns", value=after - before)
+        self._cold_ns.update(load_ns=loaded - begin, first_inference_ns=after - before)
         return session, encoded
+
+    def _say_cold_start(self, session: LoadedModel) -> None:
+        """Report the pieces of the cold start, and the sum of the pieces."""
+        unknown = "no runner said when the process began"
+        for metric, piece_ns in self._cold_ns.items():
+            self._say_figure(metric, piece_ns, unknown)
+        known = [piece_ns for piece_ns in self._cold_ns.values() if piece_ns is not None]
+        self._say_figure("cold_start_ns", sum(known) if len(known) == len(self._cold_ns) else None, unknown)
+        self._say_figure("allocate_ns", session.allocate_ns, session.allocate_reason)
+
+    def _profile(self, runtime: Runtime) -> None:
+        """Report the operators of the model, or the reason why the runtime tells nothing of them."""
+        inputs = open_inputs(self._specification, 1)
+        try:
+            profiled = runtime.load_profiled(self._job.files_dir)
+            session = profiled.model
+            check_inputs(session.inputs, self._job.inputs)
+            session.set_inputs(session.encode_inputs(inputs.draw(0, session.inputs)))
+            self.is_loaded = True
+            runs = time_calls(session.invoke, StopRule(RUNS_MAX, 0.0, RUNS_MAX, SECONDS_MAX))
+            profile = profiled.read_profile(min(RUNS_WARMUP, len(runs.samples) - 1))
+        except ProfileUnavailable as unavailable:
+            self._say(metric="profile_runs", value=0)
+            self._say_figure("operator_ns", None, str(unavailable))
+            return
+        self._say(metric="profile_runs", value=profile.runs)
+        self._say(profile=profile.to_json())
+        self._say(runtime=session.identity())
+
+    def _settle(self, session: LoadedModel) -> None:
+        """Run a few inferences, and keep the memory of the model before the timing takes any."""
+        # The samples of the timing take memory: the more, the faster the model is.
+        first_ns = self._cold_ns["first_inference_ns"] or 1
+        for _ in range(min(_SETTLE_RUNS, _SETTLE_NS_MAX // first_ns)):  # none of a model that takes seconds
+            session.invoke()
+        session.get_outputs()
+        self._memory.end("rss_run_bytes")
+        self._memory.end("rss_steady_bytes", is_whole=True)
+        self._memory.end_model()
+
+    def _say_figure(self, metric: str, value: float | None, reason: str | None) -> None:
+        """Report a figure, or the reason for a missing figure."""
+        if value is None:
+            self._say(metric=metric, value=None, reason=reason)
+        else:
+            self._say(metric=metric, value=value)
 
     def _measure(self, session: LoadedModel, encoded: list[Any]) -> None:
         measure = self._specification.measure
@@ -123,7 +202,7 @@ class Trial:
         timing = time_calls(session.invoke, StopRule.of_measurement(measure), batch)
         gets = time_calls(session.get_outputs, _COPY_RULE)
         sets = time_calls(lambda: session.set_inputs(encoded), _COPY_RULE)
-        self._peak_bytes = read_peak_bytes()
+        self._memory.end_peak()  # before samples are sorted and packed, which takes memory too
         gc.enable()
         self._say(metric="latency_ns", packed=encode_block(timing.samples), batch=timing.batch)
         self._say(window={"begin_mono_ns": timing.begin_ns, "end_mono_ns": timing.end_ns})
@@ -149,7 +228,7 @@ class Trial:
             session.set_inputs(session.encode_inputs(inputs.draw(index, session.inputs)))
             session.invoke()
             proof.add(self._judged_outputs(session))
-        self._peak_bytes = read_peak_bytes()
+        self._memory.end_peak()
         if metric is not None:
             self._say(metric="accuracy_top1", value=proof.top1_accuracy(inputs.labels))
             results = proof.to_input_results(inputs.labels)
@@ -176,9 +255,3 @@ class Trial:
             )
         # By shape, so that two variants with their outputs in another order are compared output by output.
         return sorted(outputs, key=lambda output: (output.ndim, output.shape))
-
-
-def _open_runtime(job: TrialJob) -> Runtime:
-    module, _, name = ENGINES[job.engine].place.partition(":")
-    runtime: Runtime = getattr(importlib.import_module(module), name)(job)
-    return runtime

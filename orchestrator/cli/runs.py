@@ -99,6 +99,58 @@ def _show_cells(call: Call, run: str, cell: str, metric: str) -> None:
     call.show(cells_report(found))
 
 
+@app.command(
+    epilog=examples(
+        "benchfleet runs profile last --cell variant=int8,device=pi-03 --against variant=fp32,device=pi-03",
+        title="Two cells, kind by kind:",
+    )
+    + "\n\n"
+    + examples("benchfleet runs profile last --cell variant=int8,device=pi-03")
+)
+@shares(DATABASE)
+def profile(
+    call: Call,
+    run: RunName,
+    cell: Annotated[
+        str,
+        typer.Option(
+            "--cell",
+            metavar="RULE",
+            help="Which cells, such as 'device=pi-03,variant=int8'; globs work.",
+            show_default=False,
+        ),
+    ],
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="RULE",
+            help="Set the cell beside this one, by kind of operator. Each rule names a single cell.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, metavar="N", help="Print so many operators of a cell at most.")
+    ] = 15,
+) -> None:
+    """Show which operators of a model take the time, and where each ran.
+
+    The sweep asks for profiles by `profile: operators`. A profile is a trial of its own that is never timed. Where a
+    runtime tells nothing of its operators, the reason stands in place of the profile. docs/measuring.md
+    """
+    from orchestrator.bootstrap import Wiring
+    from orchestrator.reporting.reports.operator_profile import profile_pair_report, profiles_report
+    from orchestrator.services.runs.profile import ProfileRequest, compare_profiles, show_profiles
+
+    request = ProfileRequest(run, cell)
+    with Wiring(call.settings()) as wiring:
+        if against is not None:
+            report = profile_pair_report(compare_profiles(request, against, wiring))
+        else:
+            report = profiles_report(show_profiles(request, wiring), limit)
+    call.show(report)
+
+
 @app.command(epilog=examples("benchfleet runs follow last"))
 @shares(SESSIONS, has_cases=True)
 def follow(call: Call, run: RunName, select: Select = "all") -> None:

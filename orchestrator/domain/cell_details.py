@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +44,8 @@ class AttemptDetails:
     """Hold an attempt at a trial. `before` and `after` are the conditions, as docs/worker-protocol.md names them.
 
     `failure` has kind and words of a failed attempt. `started_at` and `finished_at` are by the device's clock.
-    `metrics` are by name. `stderr` is the end of a failed trial's standard error.
+    `metrics` are by name, and so are the reasons of `absent` metrics. `stderr` is the end of a failed trial's
+    standard error.
     """
 
     id: int
@@ -67,6 +68,7 @@ class AttemptDetails:
     runtime: Mapping[str, Any]
     metrics: Mapping[str, Summary]
     power: PowerAccount | None
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

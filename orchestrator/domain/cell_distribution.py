@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.domain.cell_details import AttemptDetails, CellDetails, Summary
+from orchestrator.domain.cell_figures import CellFigure, cell_figures
 from orchestrator.domain.metric import Unit, sampled_quantile
 
 
@@ -61,6 +62,11 @@ class CellInMetric:
     histogram: Histogram | None
     unsampled: str | None
     commands: tuple[str, ...]
+
+    @property
+    def figures(self) -> tuple[CellFigure, ...]:
+        """Return every metric of the cell."""
+        return cell_figures(self.details.attempts)
 
     @property
     def attempts(self) -> tuple[AttemptValue, ...]:

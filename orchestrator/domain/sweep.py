@@ -81,6 +81,7 @@ class Sweep:
     `source` is the path of the file. `allow_failures` are rules for cells whose failure leaves a run clean.
     With `only`, a cell fitting none of the rules is no part of the grid.
     `limits` are limits of conditions, and come before the devices' limits. None is no limit.
+    `profile` is `operators` for a profile of each cell's operators, or None.
     """
 
     name: str
@@ -99,3 +100,4 @@ class Sweep:
     allow_failures: tuple[Mapping[str, Setting], ...] = ()
     only: tuple[Mapping[str, Setting], ...] = ()
     limits: Mapping[str, float | None] = field(default_factory=dict)
+    profile: str | None = None

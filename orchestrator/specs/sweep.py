@@ -179,6 +179,7 @@ def _sweep(section: SweepSection, runtimes: tuple[RuntimeSpec, ...], directory: 
         allow_failures=tuple(section.allow_failures),
         only=tuple(section.only),
         limits=section.limits.model_dump(exclude_unset=True),
+        profile=section.profile,
     )
 
 

@@ -171,3 +171,4 @@ class SweepSection(Section):
     retries: RetriesSection = RetriesSection()
     timeouts: TimeoutsSection = TimeoutsSection()
     limits: ConditionsSection = ConditionsSection()
+    profile: Literal["operators"] | None = None

@@ -44,6 +44,8 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
     }
     if sweep.accuracy is not None:
         document["accuracy"] = {"dataset": sweep.accuracy.dataset, "metric": sweep.accuracy.metric}
+    if sweep.profile is not None:
+        document["profile"] = sweep.profile
     return _text(document)
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # a run names no value of these, and waits for none of their 
     from orchestrator.domain.cell_details import CellDetails, RunJob, TrialSamples
     from orchestrator.domain.fleet_card import DeviceInRun, NoisePoint, Reading
     from orchestrator.domain.lineage import ModelRecord
+    from orchestrator.domain.operator_profile import OperatorTime
     from orchestrator.domain.run_glance import RunGlance
 
 
@@ -47,6 +48,9 @@ class Cells(Protocol):
 
     def jobs_of(self, run: str) -> Sequence[RunJob]:
         """Return the cells of a run, in the order of the plans."""
+
+    def operators(self, job: int) -> Sequence[OperatorTime]:
+        """Return the operators of a cell's counted profile trial, the largest share first; none without a profile."""
 
     def samples(self, job: int, metric: str) -> Sequence[TrialSamples]:
         """Return the raw samples of the counted measure trials, in the order of trials.

@@ -169,6 +169,11 @@ def number(name: str, value: float) -> dict[str, Any]:
     return {"name": name, "value": value}
 
 
+def absent(name: str, reason: str) -> dict[str, Any]:
+    """Return a metric that the worker could not measure."""
+    return {"name": name, "value": None, "reason": reason}
+
+
 def power_figure(name: str, value: float, source: str = "rapl") -> dict[str, Any]:
     """Return a metric of a power source."""
     return {"name": name, "value": value, "source": source}
@@ -189,6 +194,25 @@ def power_account(source: str | None = "rapl", **said: Any) -> dict[str, Any]:
         "caution": None,
     }
     return {**account, **said}
+
+
+def profile(*operators: tuple[str, str, float], runs: int = 20, placed_on: str | None = None) -> dict[str, Any]:
+    """Return an operator profile. `operators` are kinds, names and times in ns, one call an inference."""
+    total_ns = sum(mean_ns for _, _, mean_ns in operators)
+    return {
+        "runs": runs,
+        "operators": [
+            {
+                "operator": operator,
+                "name": name,
+                "placed_on": placed_on,
+                "calls": runs,
+                "mean_ns": mean_ns,
+                "share": mean_ns / total_ns,
+            }
+            for operator, name, mean_ns in operators
+        ],
+    }
 
 
 def outputs(values: Sequence[Sequence[float]]) -> dict[str, Any]:

@@ -27,11 +27,13 @@ from orchestrator.testing.event_logs import (
     WORKER_SHA256,
     EventLog,
     Sampled,
+    absent,
     input_results,
     number,
     outputs,
     power_account,
     power_figure,
+    profile,
     sample_device,
     sample_header,
     sample_model,
@@ -113,7 +115,7 @@ def measure(store: Store) -> None:
             log.started(trial.key).finished(trial.key, [SAMPLES], invalid=["too-hot"])
             log.started(trial.key, 2).finished(
                 trial.key,
-                [SAMPLES, power_figure("power_mean_w", 4.5)],
+                [SAMPLES, power_figure("power_mean_w", 4.5), absent("allocate_ns", "in one step")],
                 attempt=2,
                 window={"begin_mono_ns": 1_000, "end_mono_ns": 2_000},
                 power=power_account(idle_w=2.5, reason="none", energy_reason="idle", caution="means"),
@@ -124,6 +126,7 @@ def measure(store: Store) -> None:
                 [number("accuracy_top1", 1.0)],
                 outputs=outputs([[0.1, 0.9]]),
                 input_results=input_results([True]),
+                profile=profile(("Conv", "c1", 5.0), placed_on="CPU"),
             )
         else:
             failure = {"kind": FailureKind.SIGNAL, "message": "killed", "signal": "SIGSEGV", "exit_code": 1}

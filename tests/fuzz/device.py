@@ -43,9 +43,11 @@ from orchestrator.testing.event_logs import (
     WORKER_SHA256,
     EventLog,
     Sampled,
+    absent,
     input_results,
     number,
     outputs,
+    profile,
     sample_device,
     sample_header,
     sample_model,
@@ -89,7 +91,12 @@ def _logs(plan: DevicePlan) -> Iterable[EventLog]:
         input_results=input_results([True, False]),
     )
     for trial in measures[:2]:
-        ok.started(trial).finished(trial, [Sampled("latency_ns", range(1000, 1300)), number("rss_bytes_max", 12)])
+        told: list[Sampled | dict[str, Any]] = [
+            Sampled("latency_ns", range(1000, 1300)),
+            number("rss_bytes_max", 12),
+            absent("load_ns", "no"),
+        ]
+        ok.started(trial).finished(trial, told, profile=profile(("Conv", "c1", 5.0)))
     yield ok.run_finished()
     bad = EventLog(RUN, plan).runner_started().started(preflight).failed(preflight)
     yield bad.skipped(measures[0]).append("of-the-future", anything=[1, {"a": None}]).run_finished("cancelled")

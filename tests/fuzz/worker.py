@@ -20,6 +20,7 @@ from device_worker.protocol.plan import Plan
 from device_worker.protocol.records import CorruptRecord, decode_record, split_records
 from device_worker.protocol.samples import CorruptSamples, decode_block, encode_block
 from device_worker.protocol.vocabulary import Message
+from device_worker.runner.report_limits import check_profile
 from device_worker.runner.trial_output import TrialOutput
 from device_worker.sensing.conditions.temperature import read_temperature_c
 from device_worker.sensing.power import hwmon, l4t
@@ -31,6 +32,8 @@ from device_worker.state.event_log import EventLog
 from device_worker.state.state_dir import StateDir
 from device_worker.system.executables import explain_refusal
 from device_worker.system.processors import read_processors
+from device_worker.trial.profile import ProfileUnavailable, read_chrome_trace
+from device_worker.trial.runtimes.onnxruntime import read_kernels
 from orchestrator.blobs.archive import Member, archive_bytes
 from orchestrator.store.values.codec import load_block
 from orchestrator.testing import event_logs as made
@@ -55,6 +58,7 @@ def targets(folder: Path) -> tuple[Target, ...]:
         Target("records", _Log(folder / "log"), [lines, lines[:-7]], _framed_hazards()),
         Target("samples", _feed_samples, [block, json.dumps(encode_block([1 << 40, 7])).encode()], _sample_hazards()),
         Target("trial-output", _feed_output, [_printed(), _printed().replace(b"\n", b"\r\n")], _printed_hazards()),
+        Target("operator-trace", _Trace(folder / "trace.json"), [_trace()], JSON_HAZARDS),
         Target("bundle", _Unpack(folder), [_bundle(), _bundle(level=0)], zip_hazards()),
         Target("executable", _Program(folder / "program"), _programs(), _program_hazards()),
         Target("sensors", _Sensors(folder / "board"), [b"5000", b"-8", b"0-3,5", b"255000"], _sensor_hazards()),
@@ -260,6 +264,8 @@ def _printed() -> bytes:
         {"window": {"begin_mono_ns": 1, "end_mono_ns": 2}},
         {"outputs": made.outputs([[0.1, 0.9]])},
         {"input_results": made.input_results([True, False, True])},
+        {"metric": "allocate_ns", "value": None, "reason": "in one step"},
+        {"profile": made.profile(("Conv", "c1", 5.0), ("Gemm", "d1", 2.0))},
         {"failure": {"kind": "load-error", "message": "no such op"}},
         {"done": True},
     ]
@@ -279,10 +285,33 @@ def _feed_output(data: bytes) -> None:
     output = TrialOutput(data)
     for metric in output.metrics():
         json.dumps(metric, allow_nan=False)
-    for part in (output.runtime, output.window, output.outputs, output.input_results):
+    for part in (output.runtime, output.window, output.outputs, output.input_results, output.profile):
         json.dumps(part, allow_nan=False)
     if output.garbage is not None:
         check_said(output.garbage)
+
+
+def _trace() -> bytes:
+    kernel = {"cat": "Node", "name": "c1_kernel_time", "ts": 5, "dur": 3, "tid": 1}
+    kernel["args"] = {"op_name": "Conv", "provider": "CPUExecutionProvider"}
+    run = {"cat": "Session", "name": "model_run", "ts": 1, "dur": 9, "tid": 1}
+    return json.dumps([run, kernel, dict(run, ts=11), dict(kernel, ts=15)]).encode()
+
+
+class _Trace:
+    """Reads a runtime's trace into a profile that the protocol takes, or says why there is none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, data: bytes) -> None:
+        self._path.write_bytes(data)
+        try:
+            profile = read_kernels(read_chrome_trace(str(self._path)), 0)
+        except ProfileUnavailable as error:
+            check_said(str(error))
+            return
+        check_profile(json.loads(json.dumps(profile.to_json(), allow_nan=False)))
 
 
 def _bundle(level: int = 5) -> bytes:

@@ -76,8 +76,28 @@ def test_a_real_model_is_proved_and_measured(plans, add_job, run):
     finished = run()
     assert {name: event["failure"] for name, event in finished.items()} == dict.fromkeys(["o.0", "o.1"])
     assert metrics_of(finished["o.0"])["accuracy_top1"]["value"] == pytest.approx(0.9833, abs=1e-4)
-    expected = {"load_ns", "first_inference_ns", "warmup_runs", "set_input_ns", "get_output_ns", "rss_bytes_max"}
-    assert expected | {"latency_ns", "involuntary_switches", "steady_ratio"} == set(metrics_of(finished["o.1"]))
+    measured = metrics_of(finished["o.1"])
+    assert {"load_ns", "cold_start_ns", "rss_model_bytes_max", "latency_ns", "steady_ratio"} <= set(measured)
+    assert measured["cold_start_ns"]["value"] > measured["import_ns"]["value"] > measured["load_ns"]["value"] > 0
+    assert {name for name, one in measured.items() if one.get("value", 0) is None} == {"allocate_ns"}
+    assert measured["allocate_ns"]["reason"] == "the runtime allocates while it loads, in one step"
+
+
+def test_operators_are_profiled_in_a_trial_that_is_not_timed(plans, add_job, run):
+    add_job("o")
+    plans.plan["trials"].append({"trial": "o.profile", "job": "o", "kind": "profile", "index": 0})
+    found = run()["o.profile"]
+    assert found["failure"] is None
+    assert set(metrics_of(found)) == {"profile_runs"}
+    profile = found["profile"]
+    assert profile["runs"] == metrics_of(found)["profile_runs"]["value"] == 27
+    kinds = {one["operator"] for one in profile["operators"]}
+    assert any("Conv" in kind for kind in kinds)
+    assert any("Gemm" in kind for kind in kinds)
+    assert {one["placed_on"] for one in profile["operators"]} == {"CPUExecutionProvider"}
+    assert {one["calls"] for one in profile["operators"]} == {27}
+    assert sum(one["share"] for one in profile["operators"]) == pytest.approx(1)
+    assert (found["power"], found["window"], found["invalid"]) == (None, None, [])
 
 
 def test_what_executed_is_told_with_its_providers(add_job, run):

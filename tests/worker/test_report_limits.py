@@ -121,11 +121,51 @@ def test_so_many_samples_of_all_metrics_and_no_more():
     [
         ({"value": 1}, {"samples": [1]}, "both a number and samples"),
         ({"samples": [1]}, {"value": 1}, "both a number and samples"),
+        ({"value": None, "reason": "no"}, {"value": 1}, "both a number and absent"),
+        ({"samples": [1]}, {"value": None, "reason": "no"}, "both absent and samples"),
         ({"samples": [1]}, {"samples": [1], "batch": 2}, "batches of two sizes"),
     ],
 )
 def test_a_metric_that_stands_there_twice_is_garbage(first, second, reason):
     assert reason in heard(dict(first, metric="m"), dict(second, metric="m")).garbage
+
+
+def test_an_absent_metric_keeps_its_reason():
+    said = heard({"metric": "latency_ns", "value": 1}, {"metric": "rss_bytes_max", "value": None, "reason": "no /proc"})
+    assert said.garbage is None
+    assert said.metrics() == [
+        {"name": "latency_ns", "value": 1},
+        {"name": "rss_bytes_max", "value": None, "reason": "no /proc"},
+    ]
+    assert not heard({"metric": "rss_bytes_max", "value": None, "reason": "no /proc"}).has_metrics
+
+
+@pytest.mark.parametrize("reason", [None, "", 5, "x" * 501])
+def test_an_absent_metric_without_a_reason_is_garbage(reason):
+    assert "without a value and without a reason" in heard({"metric": "m", "value": None, "reason": reason}).garbage
+
+
+OPERATOR = {"operator": "Conv", "name": "c1", "placed_on": None, "calls": 3, "mean_ns": 1.5, "share": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"runs": 0}, "runs is not a whole number"),
+        ({"operators": []}, "operators is not a list"),
+        ({"operators": [OPERATOR] * 2001}, "operators is not a list"),
+        ({"operators": ["Conv"]}, "an operator is not an object"),
+        ({"operators": [dict(OPERATOR, name="")]}, "not a name"),
+        ({"operators": [dict(OPERATOR, placed_on=7)]}, "not a name"),
+        ({"operators": [dict(OPERATOR, calls=0)]}, "calls is not a whole number"),
+        ({"operators": [dict(OPERATOR, mean_ns=-1)]}, "mean_ns of an operator"),
+        ({"operators": [dict(OPERATOR, share="all")]}, "share of an operator"),
+    ],
+)
+def test_a_profile_that_cannot_be_stored_is_garbage(changes, words):
+    good = {"runs": 3, "operators": [OPERATOR]}
+    assert heard({"profile": good}).profile == good
+    assert words in heard({"profile": dict(good, **changes)}).garbage
 
 
 def test_inferences_are_counted_with_their_batch():

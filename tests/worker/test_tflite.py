@@ -61,6 +61,11 @@ def run(device, plans):
     return run_plan
 
 
+COLD_START = ("process_start_ns", "import_ns", "load_ns", "first_inference_ns")
+STAGES = ("rss_interpreter_bytes", "rss_import_bytes", "rss_load_bytes", "rss_run_bytes")
+MEMORY = (*STAGES, "rss_steady_bytes", "rss_model_bytes_max", "rss_bytes_max")
+
+
 def metrics_of(finished):
     return {metric["name"]: metric for metric in finished["metrics"]}
 
@@ -96,10 +101,13 @@ def test_variants_of_a_real_model_are_proved_and_measured(plans, add_job, run):
     window = finished["f.1"]["window"]
     assert len(latencies) >= 50
     assert window["end_mono_ns"] - window["begin_mono_ns"] >= sum(latencies) * measured["latency_ns"]["batch"] * 0.5
-    expected = {"load_ns", "first_inference_ns", "warmup_runs", "set_input_ns", "get_output_ns", "rss_bytes_max"}
-    assert expected | {"latency_ns", "involuntary_switches", "steady_ratio"} == set(measured)
+    expected = {*COLD_START, *MEMORY, "cold_start_ns", "warmup_runs", "set_input_ns", "get_output_ns"}
+    assert expected | {"latency_ns", "involuntary_switches", "steady_ratio", "allocate_ns"} == set(measured)
     assert 10e6 < measured["rss_bytes_max"]["value"] < 500e6
-    assert measured["load_ns"]["value"] > 0
+    assert 0 < measured["allocate_ns"]["value"] < measured["load_ns"]["value"]
+    assert measured["cold_start_ns"]["value"] == sum(measured[name]["value"] for name in COLD_START)
+    assert 0 < measured["cold_start_ns"]["value"] < finished["f.1"]["duration_ns"]
+    assert all(measured[name]["value"] > 1e6 for name in ("process_start_ns", "import_ns"))
     runtime = finished["f.1"]["runtime"]
     assert runtime["name"] == "tflite-runtime"
     assert f"tflite-runtime=={runtime['version']}" == PACKAGES[0]
@@ -107,6 +115,47 @@ def test_variants_of_a_real_model_are_proved_and_measured(plans, add_job, run):
     assert runtime["nodes"] == runtime["delegated_nodes"] == 8
     assert finished["i.1"]["runtime"]["input_dtypes"] == ["int8"]
     assert finished["i.1"]["runtime"]["delegated_nodes"] < 8
+
+
+def test_the_model_has_memory_of_its_own(plans, add_job, run):
+    """The interpreter and the runtime take tens of megabytes, and a model of 21 kB no more than a few."""
+    add_job("f", "fp32", trials=1)
+    measured = {name: one["value"] for name, one in metrics_of(run()["f.1"]).items() if name.startswith("rss_")}
+    stages = [measured[f"rss_{stage}_bytes"] for stage in ("interpreter", "import", "load", "run")]
+    assert sum(stages) == pytest.approx(measured["rss_steady_bytes"], rel=0.05)
+    assert measured["rss_interpreter_bytes"] > 5e6
+    assert measured["rss_import_bytes"] > 5e6
+    assert 0 < measured["rss_load_bytes"] < 8e6
+    assert measured["rss_load_bytes"] <= measured["rss_model_bytes_max"] + 1e6 < 10e6
+    assert measured["rss_steady_bytes"] <= measured["rss_bytes_max"] + 1e6
+
+
+def test_operators_are_profiled_by_the_interpreters_own_library(plans, add_job, run):
+    for name, variant in (("f", "fp32"), ("i", "int8")):
+        add_job(name, variant)
+        plans.plan["trials"].append({"trial": f"{name}.profile", "job": name, "kind": "profile", "index": 0})
+    finished = run()
+    profiles = [finished[name]["profile"] for name in ("f.profile", "i.profile")]
+    if sys.version_info < (3, 8):  # the library of 2.11 exports less
+        assert profiles == [None, None]
+        assert "profiler" in metrics_of(finished["f.profile"])["operator_ns"]["reason"]
+        return
+    delegated, plain = profiles
+    assert {profile["runs"] for profile in profiles} == {27}
+    assert len(delegated["operators"]) == len(plain["operators"]) == 8
+    assert {one["placed_on"] for one in delegated["operators"]} == {"XNNPACK"}
+    assert {one["placed_on"] for one in plain["operators"]} == {"interpreter"}
+    assert sorted(one["operator"] for one in plain["operators"]) == [
+        *["CONV_2D"] * 2,
+        *["FULLY_CONNECTED"] * 2,
+        *["MAX_POOL_2D"] * 2,
+        "RESHAPE",
+        "SOFTMAX",
+    ]
+    assert {one["calls"] for profile in profiles for one in profile["operators"]} == {27}
+    assert sum(one["share"] for one in plain["operators"]) == pytest.approx(1)
+    assert all(one["mean_ns"] > 0 for one in plain["operators"])
+    assert any("conv2d" in one["name"] for one in plain["operators"])
 
 
 def test_random_inputs_are_the_same_for_every_variant(add_job, run):

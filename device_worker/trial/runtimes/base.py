@@ -10,6 +10,7 @@ import importlib
 from abc import ABC, abstractmethod
 
 from device_worker.trial.causes import describe
+from device_worker.trial.profile import ProfileUnavailable
 from device_worker.trial.runtimes import ENGINES
 from device_worker.trial.runtimes.distribution import find_version
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Sequence
 
     from device_worker.protocol.specification import TrialJob
+    from device_worker.trial.profile import Profile
 
 
 AUTO = "auto"
@@ -46,12 +48,17 @@ class InputSlot:
 
 
 class LoadedModel(ABC):
-    """A loaded model. `invoke` runs a single inference, and `inputs` describes the inputs."""
+    """A loaded model. `invoke` runs a single inference, and `inputs` describes the inputs.
+
+    `allocate_ns` is the part of loading that allocated the tensors. `allocate_reason` says why the part is unknown.
+    """
 
     # Called in the measured loop: bind the runtime's own function, since a wrapper would be measured too.
     invoke: Callable[[], object]
     inputs: list[InputSlot]
     output_names: Sequence[str] = ()
+    allocate_ns: int | None = None
+    allocate_reason = "the runtime allocates while it loads, in one step"
 
     @abstractmethod
     def encode_inputs(self, values: list[Any]) -> list[Any]:
@@ -81,6 +88,9 @@ class Runtime(ABC):
     """A runtime imported for a job of a plan. `engine` is the name in the table of engines."""
 
     engine: str
+
+    profile_absence: str | None = "this worker has no profiler for the engine"
+    """Why `load_profiled` is missing, or None."""
 
     settings: frozenset[str]
     """The keys of a sweep's matrix for the engine, the same as in the controller's table of runtimes."""
@@ -122,3 +132,17 @@ class Runtime(ABC):
     @abstractmethod
     def load(self) -> LoadedModel:
         """Make the job's model ready for the first inference. Raise LoadFailure."""
+
+    def load_profiled(self, folder: str) -> ProfiledModel:
+        """Make the model ready, with a profiler that writes into a folder. Raise LoadFailure or ProfileUnavailable."""
+        raise ProfileUnavailable(self.profile_absence or "")
+
+
+class ProfiledModel(ABC):
+    """A loaded model whose operators are timed. `model` runs inferences as usual, and more slowly."""
+
+    model: LoadedModel
+
+    @abstractmethod
+    def read_profile(self, warmup: int) -> Profile:
+        """End the profile, and return the operators of all inferences but the first ones. Raise ProfileUnavailable."""

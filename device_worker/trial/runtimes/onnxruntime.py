@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
 from device_worker.trial.declared import settle_shape
-from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, Runtime
+from device_worker.trial.profile import Operator, Profile, ProfileUnavailable, own_times_ns, read_chrome_trace
+from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ _DTYPES = {
 }
 _CPU = "CPUExecutionProvider"
 _ERRORS_ONLY = 3
+_SESSION, _RUN, _NODE, _KERNEL = "Session", "model_run", "Node", "_kernel_time"
 
 
 class OnnxRuntime(Runtime):
@@ -39,16 +42,26 @@ class OnnxRuntime(Runtime):
     """
 
     engine = "onnxruntime"
+    profile_absence = None
     settings = frozenset(("threads", "cpus", "provider"))
 
     def load(self) -> LoadedModel:
         """Create the session on the job's provider. Raise LoadFailure if the provider is missing or cannot start."""
+        return self._load(self._module.SessionOptions())
+
+    def load_profiled(self, folder: str) -> ProfiledModel:
+        """Create the session with ONNX Runtime's own profiler, which writes its trace into a folder."""
+        options = self._module.SessionOptions()
+        options.enable_profiling = True
+        options.profile_file_prefix = os.path.join(folder, "profile")
+        return ProfiledOnnxModel(self._load(options))
+
+    def _load(self, options: Any) -> OnnxModel:
         threads = self._settings.get("threads", 1)
         provider = self._settings.get("provider", _CPU)
         available = self._module.get_available_providers()
         if provider not in available:
             raise LoadFailure(f"this onnxruntime has no provider {provider!r}; it has {', '.join(available)}")
-        options = self._module.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1  # operators run one after the other, so that `threads` counts them all
         options.log_severity_level = _ERRORS_ONLY
@@ -65,13 +78,55 @@ class OnnxRuntime(Runtime):
         return OnnxModel(session, inputs, identity)
 
 
+class ProfiledOnnxModel(ProfiledModel):
+    """A session with ONNX Runtime's profiler. The profiler keeps all events in memory until the end."""
+
+    def __init__(self, model: OnnxModel) -> None:
+        self.model: OnnxModel = model
+
+    def read_profile(self, warmup: int) -> Profile:
+        """Return the kernels of all inferences but the first ones, by node. Raise ProfileUnavailable."""
+        path = self.model.session.end_profiling()
+        try:
+            return read_kernels(read_chrome_trace(path), warmup)
+        finally:
+            os.remove(path)
+
+
+def read_kernels(events: list[dict[str, Any]], warmup: int) -> Profile:
+    """Return the kernel times of a trace. Raise ProfileUnavailable for a trace without any, or without inferences."""
+    runs = [event for event in events if event.get("cat") == _SESSION and event.get("name") == _RUN]
+    begins = sorted(event["ts"] for event in runs if isinstance(event.get("ts"), (int, float)))[warmup:]
+    if not begins:
+        raise ProfileUnavailable("the runtime's trace has no inference after the warm-up")
+    kernels = [event for event in events if event.get("cat") == _NODE and str(event.get("name")).endswith(_KERNEL)]
+    found: dict[tuple[str, str, str | None], Operator] = {}
+    for event, own_ns in own_times_ns(kernels):
+        if not isinstance(event.get("ts"), (int, float)) or event["ts"] < begins[0]:
+            continue
+        told = event.get("args")
+        told = told if isinstance(told, dict) else {}
+        provider = told.get("provider")
+        key = (
+            str(told.get("op_name") or "unknown"),
+            str(event["name"])[: -len(_KERNEL)],
+            None if provider is None else str(provider),
+        )
+        operator = found.setdefault(key, Operator(*key))
+        operator.calls += 1
+        operator.total_ns += own_ns
+    if not found:
+        raise ProfileUnavailable("the runtime's trace names no kernel")
+    return Profile(list(found.values()), len(begins))
+
+
 class OnnxModel(LoadedModel):
     """A session with bound tensors. The memory of the inputs is bound once, and inputs are copied into the memory."""
 
     def __init__(self, session: Any, inputs: list[InputSlot], identity: dict[str, Any]) -> None:
         import numpy
 
-        self._session = session
+        self.session = session
         self._identity = identity
         self.inputs = inputs
         self.output_names = [made.name for made in session.get_outputs()]
@@ -113,9 +168,9 @@ class OnnxModel(LoadedModel):
 
         found = {
             "numpy": numpy.__version__,
-            "providers": list(self._session.get_providers()),
+            "providers": list(self.session.get_providers()),
             "input_dtypes": [slot.dtype for slot in self.inputs],
-            "output_dtypes": [_DTYPES.get(made.type, made.type) for made in self._session.get_outputs()],
+            "output_dtypes": [_DTYPES.get(made.type, made.type) for made in self.session.get_outputs()],
             "kernels": None,
         }
         found.update(self._identity)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib
+from time import perf_counter_ns
 
 from device_worker.trial.causes import describe
 from device_worker.trial.declared import settle_shape
-from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, Runtime
+from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from device_worker.trial.profile import Profile
+    from device_worker.trial.runtimes.tflite_profiler import InterpreterProfiler
 
 _NO_DELEGATE = "none"
 _DELEGATE_OP = "DELEGATE"
@@ -24,6 +28,7 @@ class TfliteRuntime(Runtime):
     """
 
     engine = "tflite"
+    profile_absence = None
     settings = frozenset(("threads", "cpus", "delegate"))
 
     def _import_module(self, name: str) -> Any:
@@ -37,6 +42,18 @@ class TfliteRuntime(Runtime):
 
     def load(self) -> LoadedModel:
         """Create the interpreter and allocate the tensors. Raise LoadFailure if the delegate cannot be loaded."""
+        return self._allocate(self._create())
+
+    def load_profiled(self, folder: str) -> ProfiledModel:
+        """Create the interpreter with a profiler. Raise ProfileUnavailable for a package without one."""
+        from device_worker.trial.runtimes.tflite_profiler import InterpreterProfiler
+
+        interpreter = self._create()
+        profiler = InterpreterProfiler(interpreter)
+        profiler.attach()  # before the tensors are allocated: XNNPACK asks there whether to time its operators
+        return ProfiledTfliteModel(self._allocate(interpreter), profiler)
+
+    def _create(self) -> Any:
         threads = self._settings.get("threads", 1)
         named = self._settings.get("delegate", _NO_DELEGATE)
         delegate = None if named == _NO_DELEGATE else named
@@ -44,26 +61,47 @@ class TfliteRuntime(Runtime):
         interpreter = self._module.Interpreter(
             model_path=self._model_path, num_threads=threads, experimental_delegates=delegates
         )
-        for detail in interpreter.get_input_details():
-            sizes = [None if size < 0 else int(size) for size in detail.get("shape_signature", detail["shape"])]
-            if None in sizes:  # the file has 1 for each open size, which is nobody's input
-                interpreter.resize_tensor_input(detail["index"], settle_shape(detail["name"], sizes, self._declared))
-        interpreter.allocate_tensors()
-        name, version = self._distribution()
-        identity = {
-            "name": name,
-            "version": version,
+        self._identity = {
             "module": self._module_name,
             "threads": threads,
             "delegates": [delegate] if delegate else None,
         }
-        return TfliteModel(interpreter, identity)
+        return interpreter
+
+    def _allocate(self, interpreter: Any) -> TfliteModel:
+        for detail in interpreter.get_input_details():
+            sizes = [None if size < 0 else int(size) for size in detail.get("shape_signature", detail["shape"])]
+            if None in sizes:  # the file has 1 for each open size, which is nobody's input
+                interpreter.resize_tensor_input(detail["index"], settle_shape(detail["name"], sizes, self._declared))
+        begin = perf_counter_ns()
+        interpreter.allocate_tensors()
+        allocate_ns = perf_counter_ns() - begin
+        name, version = self._distribution()
+        return TfliteModel(interpreter, dict(self._identity, name=name, version=version), allocate_ns)
+
+
+class ProfiledTfliteModel(ProfiledModel):
+    """An interpreter with a profiler attached."""
+
+    def __init__(self, model: TfliteModel, profiler: InterpreterProfiler) -> None:
+        self.model: TfliteModel = model
+        self._profiler = profiler
+        model.invoke = profiler.counting(model.invoke)
+
+    def read_profile(self, warmup: int) -> Profile:
+        """Return the operators of all inferences but the first ones. Raise ProfileUnavailable."""
+        self._profiler.detach()
+        delegates = self.model.identity()["delegates"] or []
+        # Of several delegates nobody says which one has timed an operator.
+        delegate = delegates[0] if len(delegates) == 1 else None
+        return self._profiler.recorder.to_profile(warmup, self.model.node_names(), delegate)
 
 
 class TfliteModel(LoadedModel):
     """An interpreter with allocated tensors."""
 
-    def __init__(self, interpreter: Any, identity: dict[str, Any]) -> None:
+    def __init__(self, interpreter: Any, identity: dict[str, Any], allocate_ns: int) -> None:
+        self.allocate_ns = allocate_ns
         self._interpreter = interpreter
         self._identity = identity
         self._inputs = interpreter.get_input_details()
@@ -79,6 +117,12 @@ class TfliteModel(LoadedModel):
             for detail in self._inputs
         ]
         self.output_names = [detail["name"] for detail in self._outputs]
+
+    def node_names(self) -> list[str]:
+        """Return the name of each node's first output, by the node's number."""
+        from device_worker.trial.runtimes.tflite_profiler import node_names
+
+        return node_names(self._interpreter)
 
     def encode_inputs(self, values: list[Any]) -> list[Any]:
         """Return inputs in the model's dtypes."""

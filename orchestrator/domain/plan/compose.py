@@ -127,6 +127,6 @@ def _limits(inputs: PlanInputs) -> ShippedLimits:
 
 
 def _estimate_s(trials: Sequence[Trial], policy: MeasurePolicy) -> float:
-    preflights = sum(trial.kind is TrialKind.PREFLIGHT for trial in trials)
+    measured = sum(trial.kind is TrialKind.MEASURE for trial in trials)
     # The minima, which fast models take. A slow model takes longer, and only the device learns how long.
-    return estimate_s(preflights, len(trials) - preflights, policy.warmup_seconds_min + policy.seconds_min)
+    return estimate_s(len(trials) - measured, measured, policy.warmup_seconds_min + policy.seconds_min)

@@ -24,7 +24,7 @@ PROCESS_START_S = 1.0
 """Cost in seconds of a trial's start: interpreter, runtime and model. A value between a PC and a Pi."""
 
 PREFLIGHT_S = 1.0
-"""Cost in seconds of a preflight beyond its start: one inference, and the data set for accuracy."""
+"""Cost in seconds of a preflight, or of a profile, beyond its start: inferences, and the data set for accuracy."""
 
 
 IDLE_S_MAX = 60.0
@@ -200,9 +200,9 @@ def remaining_s(document: bytes, done: Collection[str]) -> float:
     """Return an estimate of a plan's duration on the device, in seconds, without the trials named in `done`."""
     plan = json.loads(document)
     kinds = [trial["kind"] for trial in plan["trials"] if trial["trial"] not in done]
-    preflights = kinds.count(TrialKind.PREFLIGHT.value)
+    measured = kinds.count(TrialKind.MEASURE.value)
     measure = plan["measure"]
-    return estimate_s(preflights, len(kinds) - preflights, measure["warmup_seconds_min"] + measure["seconds_min"])
+    return estimate_s(len(kinds) - measured, measured, measure["warmup_seconds_min"] + measure["seconds_min"])
 
 
 def longest_s(document: bytes, done: Collection[str]) -> float:
@@ -244,11 +244,14 @@ def _longest_placing_s(plan: Mapping[str, Any]) -> float:
     return max((placing_s(job) for job in plan["jobs"]), default=0.0)
 
 
-def estimate_s(preflights: int, measure_trials: int, measure_s: float) -> float:
-    """Return an estimate of the duration of trials, in seconds, with `measure_s` of measuring in each."""
-    trials = preflights + measure_trials
+def estimate_s(others: int, measure_trials: int, measure_s: float) -> float:
+    """Return an estimate of the duration of trials, in seconds, with `measure_s` in each measure trial.
+
+    `others` are preflights and profiles.
+    """
+    trials = others + measure_trials
     # Rounded: the sum of floats would show digits that mean nothing.
-    return round(trials * PROCESS_START_S + preflights * PREFLIGHT_S + measure_trials * measure_s, 3)
+    return round(trials * PROCESS_START_S + others * PREFLIGHT_S + measure_trials * measure_s, 3)
 
 
 def _write_job(job: ShippedJob) -> dict[str, Any]:

@@ -12,15 +12,22 @@ from orchestrator.domain.sweep import Sweep
 
 
 def order_trials(jobs: Sequence[Job], sweep: Sweep, device: str) -> tuple[Trial, ...]:
-    """Return every trial in the order of execution, preflights first."""
-    # Preflights first: judging a data set heats the device, and must not colour a measured trial.
-    return (*_preflights(jobs), *_measure_trials(jobs, sweep, device))
+    """Return every trial in the order of execution, preflights first and profiles last."""
+    # Judging a data set, and profiling, heat the device, and must not colour a measured trial.
+    profiles = _profiles(jobs) if sweep.profile is not None else ()
+    return (*_preflights(jobs), *_measure_trials(jobs, sweep, device), *profiles)
 
 
 def _preflights(jobs: Iterable[Job]) -> Iterator[Trial]:
     for job in jobs:
         if job.runtime.source is not RuntimeSource.EXEC:  # a foreign program is opaque, and cannot be asked for outputs
             yield _trial(job, TrialKind.PREFLIGHT, 0)
+
+
+def _profiles(jobs: Iterable[Job]) -> Iterator[Trial]:
+    for job in jobs:
+        if job.runtime.source is not RuntimeSource.EXEC:  # nobody asks a foreign program for its operators
+            yield Trial(f"{job.key}.{TrialKind.PROFILE.value}", job.key, TrialKind.PROFILE, 0)
 
 
 def _measure_trials(jobs: Sequence[Job], sweep: Sweep, device: str) -> Iterator[Trial]:

@@ -15,10 +15,14 @@ from orchestrator.domain.sweep import Setting, Sweep
 
 
 class TrialKind(StrEnum):
-    """Tell the two kinds of trial apart. A preflight proves a cell. A measure trial times the cell."""
+    """Tell the kinds of trial apart. A preflight proves a cell. A measure trial times the cell.
+
+    A profile trial tells the operators of the cell apart, is never timed, and counts for nothing else.
+    """
 
     PREFLIGHT = "preflight"
     MEASURE = "measure"
+    PROFILE = "profile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Hold a process launch of a job. Index 0 is the preflight."""
+    """Hold a process launch of a job. Measure trials count from 1, and all others have index 0."""
 
     key: str
     job: str

@@ -76,6 +76,7 @@ class Progress:
     lost_at: float | None = None
     outcomes: dict[str, TrialState] = field(default_factory=dict)
     preflights: set[str] = field(default_factory=set)
+    timed: set[str] = field(default_factory=set)
     again: set[str] = field(default_factory=set)
     retries: bool = False
     p50_ns: dict[str, float] = field(default_factory=dict)
@@ -98,11 +99,11 @@ class Progress:
 
     @property
     def tally(self) -> Counter[TrialState]:
-        """Return the number of trials by state. A successful preflight is no measured trial."""
+        """Return the number of trials by state. A successful preflight or profile is no measured trial."""
         return Counter(
             state
             for trial, state in self.outcomes.items()
-            if state not in UNFINISHED and not (state is TrialState.MEASURED and trial in self.preflights)
+            if state not in UNFINISHED and (state is not TrialState.MEASURED or trial in self.timed)
         )
 
     @property
@@ -164,6 +165,8 @@ class Progress:
         self.outcomes[change.trial] = change.state
         if change.kind == TrialKind.PREFLIGHT:
             self.preflights.add(change.trial)
+        elif change.kind == TrialKind.MEASURE:
+            self.timed.add(change.trial)
         self.label = change.label
         if change.p50_ns is not None:
             self.p50_ns[change.label] = change.p50_ns

@@ -27,7 +27,7 @@ def outcome(change: TrialChange, *, is_known: bool = False) -> Text:
         return Text(f"{state}: {reason}" if reason else state, STYLES.get(change.state, ""))
     if change.p50_ns is not None:
         return Text(f"p50 {numbers.nanoseconds(change.p50_ns)}")
-    return Text(f"{change.kind} ok" if change.kind == TrialKind.PREFLIGHT else "measured")
+    return Text("measured" if change.kind == TrialKind.MEASURE else f"{change.kind} ok")
 
 
 def ending(device: str, progress: Progress, error: str | None) -> Text:

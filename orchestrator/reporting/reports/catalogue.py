@@ -23,6 +23,7 @@ from orchestrator.reporting.reports.model_files import BUILT, VERIFIED
 from orchestrator.reporting.reports.models import MODELS
 from orchestrator.reporting.reports.night import NIGHT
 from orchestrator.reporting.reports.night_list import NIGHT_LIST
+from orchestrator.reporting.reports.operator_profile import PROFILE_PAIR, PROFILES
 from orchestrator.reporting.reports.plans import PLAN
 from orchestrator.reporting.reports.probes import PROBE
 from orchestrator.reporting.reports.quarantines import QUARANTINED
@@ -64,6 +65,8 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "runs list": RUN_LIST,
     "runs show": RUN,
     "runs show --cell": CELLS,
+    "runs profile": PROFILES,
+    "runs profile --against": PROFILE_PAIR,
     "runs follow": RUN,
     "runs resume": RUN,
     "runs cancel": RUN,

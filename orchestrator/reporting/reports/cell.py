@@ -63,8 +63,8 @@ _ATTEMPT = View[AttemptDetails](
     (
         Key("id", INTEGER, "The attempt's id.", lambda one: one.id),
         Key("trial", TEXT, "The trial's key.", lambda one: one.trial),
-        Key("kind", TEXT, "preflight or measure.", lambda one: one.kind),
-        Key("trial_index", INTEGER, "1, 2, 3 …; 0 for the preflight.", lambda one: one.trial_index),
+        Key("kind", TEXT, "preflight, measure or profile.", lambda one: one.kind),
+        Key("trial_index", INTEGER, "1, 2, 3 … for measure trials, 0 for others.", lambda one: one.trial_index),
         Key("ordinal", INTEGER, "1, 2, 3 … within the trial.", lambda one: one.ordinal),
         Key("outcome", OrNull(TEXT), "ok or failed; null while running or interrupted.", lambda one: one.outcome),
         Key("counted", BOOLEAN, "Whether the attempt is the one that counts.", lambda one: one.counted),
@@ -120,7 +120,7 @@ _ROW = View[_Line](
     (
         Key("attempt", INTEGER, "The attempt's id.", lambda line: line.attempt.id),
         Key("trial", TEXT, "The trial's key.", lambda line: line.attempt.trial),
-        Key("kind", TEXT, "preflight or measure.", lambda line: line.attempt.kind),
+        Key("kind", TEXT, "preflight, measure or profile.", lambda line: line.attempt.kind),
         Key("trial_state", OneOf(TrialState), "Where the trial stands.", lambda line: line.attempt.trial_state),
         Key("ordinal", INTEGER, "1, 2, 3 … within the trial.", lambda line: line.attempt.ordinal),
         Key("outcome", OrNull(TEXT), "ok or failed.", lambda line: line.attempt.outcome),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.cell_distribution import AttemptValue, Bin, CellInMetric, Histogram
-from orchestrator.domain.metric import Unit
+from orchestrator.domain.cell_figures import CellFigure
+from orchestrator.domain.metric import Direction, Unit
 from orchestrator.reporting.report import Report
 from orchestrator.reporting.shape import (
     BOOLEAN,
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 _SINGLE: tuple[Key[AttemptValue], ...] = (
     Key("attempt", INTEGER, "The attempt's id in the database.", lambda one: one.attempt.id),
     Key("trial", TEXT, "The trial's key.", lambda one: one.attempt.trial),
-    Key("kind", TEXT, "`measure` or `preflight`.", lambda one: one.attempt.kind),
-    Key("trial_index", INTEGER, "1, 2, 3 … for measure trials, 0 for preflights.", lambda one: one.attempt.trial_index),
+    Key("kind", TEXT, "`measure`, `preflight` or `profile`.", lambda one: one.attempt.kind),
+    Key("trial_index", INTEGER, "1, 2, 3 … for measure trials, 0 for others.", lambda one: one.attempt.trial_index),
     Key("ordinal", INTEGER, "1, 2, 3 … within the trial.", lambda one: one.attempt.ordinal),
     Key("outcome", OrNull(TEXT), "`ok` or `failed`; null without an end.", lambda one: one.attempt.outcome),
     Key("counted", BOOLEAN, "Whether the attempt counts for its trial.", lambda one: one.attempt.counted),
@@ -88,6 +89,21 @@ HISTOGRAM = View[Histogram](
         Key("bins", ListOf(BIN), "The bins, the lowest first.", lambda one: one.bins),
     ),
 )
+FIGURE = View[CellFigure](
+    "cell-figure",
+    "A metric of a cell over its counted trials.",
+    (
+        Key("metric", TEXT, "The metric.", lambda one: one.metric.name),
+        Key("unit", OneOf(Unit), "The unit of the values.", lambda one: one.metric.unit),
+        Key("direction", OneOf(Direction), "Which values are better.", lambda one: one.metric.direction),
+        Key("kind", TEXT, "`measure`, or `preflight` for a metric of preflights alone.", lambda one: one.kind.value),
+        Key("trials", INTEGER, "How many trials have a value.", lambda one: one.trials),
+        Key("value", OrNull(NUMBER), "The median over trials.", lambda one: one.value),
+        Key("lowest", OrNull(NUMBER), "The lowest trial's value.", lambda one: one.lowest),
+        Key("highest", OrNull(NUMBER), "The highest trial's value.", lambda one: one.highest),
+        Key("reason", OrNull(TEXT), "Why no trial has a value.", lambda one: one.reason),
+    ),
+)
 CELL = View[CellInMetric](
     "cell-details",
     "A cell of a run in full.",
@@ -99,6 +115,7 @@ CELL = View[CellInMetric](
         Key("metric", TEXT, "The metric.", lambda cell: cell.metric),
         Key("unit", OneOf(Unit), "The unit of all values.", lambda cell: cell.unit),
         Key("attempts", ListOf(ATTEMPT), "Every attempt, preflights first.", lambda cell: cell.attempts),
+        Key("figures", ListOf(FIGURE), "Every metric of the cell.", lambda cell: cell.figures),
         Key("histogram", OrNull(HISTOGRAM), "The distribution of the samples.", lambda cell: cell.histogram),
         Key("unsampled", OrNull(TEXT), "Why there is no distribution.", lambda cell: cell.unsampled),
         Key("commands", ListOf(TEXT), "Commands that measure the cell again.", lambda cell: cell.commands),

@@ -11,8 +11,9 @@ from rich.text import Text
 
 from orchestrator.domain.cell_details import AttemptDetails
 from orchestrator.domain.cell_distribution import AttemptValue, Bin, CellInMetric, Histogram
+from orchestrator.domain.cell_figures import CellFigure
 from orchestrator.domain.condition import breach_in_words
-from orchestrator.domain.metric import metric_named
+from orchestrator.domain.metric import Direction, metric_named
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.tables.columns import Column, plain_table
@@ -34,6 +35,15 @@ _COLUMNS = (
     Column("load", right=True, spare=True),
     Column("source", spare=True),
 )
+_FIGURE_COLUMNS = (
+    Column("metric"),
+    Column("value", right=True),
+    Column("lowest", right=True, spare=True),
+    Column("highest", right=True, spare=True),
+    Column("trials", right=True),
+    Column("better", spare=True),
+    Column("missing because", fold=True),
+)
 
 
 def cells_view(cells: Sequence[CellInMetric]) -> RenderableType:
@@ -50,6 +60,10 @@ def _cell(cell: CellInMetric) -> Iterator[RenderableType]:
     yield Text(clean(f"{coordinates.device} · {coordinates.model} · {cell.details.label}"), style="bold cyan")
     yield Text(clean(f"{cell.metric} of run {coordinates.run}"))
     yield _attempts(cell)
+    if cell.figures:
+        yield Text()
+        yield Text("every metric, median over trials", style="bold cyan")
+        yield plain_table(_FIGURE_COLUMNS, map(_figure, cell.figures))
     yield Text()
     if cell.histogram is None:
         yield Text(clean(f"no distribution: {cell.unsampled}"), style="dim")
@@ -70,7 +84,7 @@ def _attempts(cell: CellInMetric) -> RenderableType:
 
 def _attempt(found: AttemptValue, cell: CellInMetric) -> tuple[Text | str | None, ...]:
     one, summary, unit = found.attempt, found.summary, cell.unit
-    name = "preflight" if one.kind == TrialKind.PREFLIGHT.value else f"{one.trial_index}"
+    name = f"{one.trial_index}" if one.kind == TrialKind.MEASURE.value else one.kind
     return (
         name if one.ordinal == 1 else f"{name}, again {one.ordinal - 1}",
         str(one.id),
@@ -83,6 +97,20 @@ def _attempt(found: AttemptValue, cell: CellInMetric) -> tuple[Text | str | None
         _both(one, "cpu_mhz", 0),
         _both(one, "load_1m", 2),
         None if summary is None else summary.source,
+    )
+
+
+def _figure(one: CellFigure) -> tuple[str | None, ...]:
+    unit = one.metric.unit
+    better = None if one.metric.direction is Direction.NONE else one.metric.direction.value
+    return (
+        one.metric.name,
+        numbers.quantity(one.value, unit),
+        numbers.quantity(one.lowest, unit),
+        numbers.quantity(one.highest, unit),
+        str(one.trials),
+        better,
+        one.reason,
     )
 
 

@@ -133,5 +133,5 @@ def _excluded_rows(plans: Sequence[DevicePlan]) -> Iterator[tuple[str, str, str]
 def _order_rows(plan: DevicePlan) -> Iterator[tuple[str, str, str]]:
     labels = {job.key: job.label for job in plan.jobs}
     for position, trial in enumerate(islice(plan.trials, ORDER_HEAD), start=1):
-        kind = "preflight" if trial.kind is TrialKind.PREFLIGHT else f"trial {trial.index}"
+        kind = f"trial {trial.index}" if trial.kind is TrialKind.MEASURE else trial.kind.value
         yield str(position), kind, labels.get(trial.job, trial.job)

@@ -108,6 +108,7 @@ class StepFolder:
             only=(),
             allow_failures=(),
             accuracy=None,
+            profile=None,
             # Later looks extend the run, so that no trial of an earlier look is measured again.
             trials=LOOKS[0],
             order=Order(seed=cell.sweep.order.seed),

@@ -208,6 +208,7 @@ def _sweep(
         allow_failures=(),
         only=tuple(rules),
         accuracy=None,
+        profile=None,
         trials=trials,
         order=Order(interleave=True, seed=seed_of(name)),
     )

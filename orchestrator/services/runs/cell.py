@@ -90,4 +90,7 @@ def _histogram(details: CellDetails, metric: str, records: Cells) -> Histogram |
 def _unsampled(details: CellDetails, metric: str) -> str:
     if not any(one.counted and one.kind == TrialKind.MEASURE.value for one in details.attempts):
         return "no trial counts"
+    reason = next((one.absent[metric] for one in details.attempts if metric in one.absent), None)
+    if reason is not None:
+        return f"no value of {metric}: {reason}"
     return f"no raw samples of {metric}: trials report one number of it, or none"

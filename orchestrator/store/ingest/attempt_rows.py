@@ -39,6 +39,8 @@ _BINS: Shape = (t.sample_hist, "")
 _OUTPUT: Shape = (t.preflight_output, "")
 _RESULTS: Shape = (t.input_result, "")
 _ACCOUNT: Shape = (t.power_account, "")
+_ABSENT: Shape = (t.absent_metric, "")
+_OPERATOR: Shape = (t.operator_profile, "")
 
 ROWS_AT_ONCE = 5_000
 """Insert at most this many rows of an attempt's tables at a time, so that memory is bounded."""
@@ -205,11 +207,25 @@ def _power_account(one: LogAttempt, finished: TrialFinished) -> Rows:
         )
 
 
+def _absent_metrics(one: LogAttempt, finished: TrialFinished) -> Rows:
+    for absent in finished.absent:
+        yield _ABSENT, {"attempt_id": one.attempt.id, "metric": absent.name, "reason": absent.reason}
+
+
+def _operators(one: LogAttempt, finished: TrialFinished) -> Rows:
+    profile = finished.profile
+    for position, operator in enumerate(profile.operators if profile else (), start=1):
+        key = {"attempt_id": one.attempt.id, "position": position}
+        yield _OPERATOR, {**key, "runs": profile.runs if profile else 0, **operator._asdict()}
+
+
 PART_WRITERS: Mapping[str, Callable[[LogAttempt, TrialFinished], Rows]] = {
     "metrics": _measurements,
     "outputs": _preflight_output,
     "input_results": _input_results,
     "power": _power_account,
+    "absent": _absent_metrics,
+    "profile": _operators,
 }
 """The writer of each part of a finished attempt with tables of its own, by the part's name in `TrialFinished`.
 

@@ -13,11 +13,19 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from device_worker.protocol import PROTOCOL_VERSION
-from device_worker.protocol.limits import INT32_MAX, INTEGER_MAX, METRICS_MAX, NAME_CHARACTERS_MAX
+from device_worker.protocol.limits import (
+    INT32_MAX,
+    INTEGER_MAX,
+    METRICS_MAX,
+    NAME_CHARACTERS_MAX,
+    REASON_CHARACTERS_MAX,
+)
 from device_worker.protocol.samples import CODECS, SAMPLES_MAX, CorruptSamples
 from device_worker.protocol.vocabulary import Event, FailureKind, Outcome, RunOutcome
 from orchestrator.domain.metric import POWER_METRICS, unit_named
 from orchestrator.store.ingest.outputs import InputResults, Outputs, read_input_results, read_outputs
+from orchestrator.store.ingest.power import PowerAccount, read_power, words
+from orchestrator.store.ingest.profile import Profile, read_profile
 from orchestrator.store.ingest.work import refuse_heavy
 from orchestrator.store.values.fields import Fields
 from orchestrator.store.values.hygiene import Unfit, clean_tail, clean_text
@@ -95,35 +103,19 @@ class MetricReport(NamedTuple):
         return unit_named(self.name)
 
 
+class AbsentMetric(NamedTuple):
+    """Hold a metric that an attempt could not measure, with the reason."""
+
+    name: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Hold the begin and the end of the measured part of a trial, by the device's CLOCK_MONOTONIC."""
 
     begin_mono_ns: int
     end_mono_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class PowerAccount:
-    """Hold how the power of an attempt was measured, or the reason for no figure. See docs/worker-protocol.md."""
-
-    source: str | None
-    kind: str | None
-    period_s: float | None
-    samples: int
-    rate_hz: float | None
-    idle_w: float | None
-    overhead_cpu_ns: int
-    reason: str | None
-    energy_reason: str | None
-    caution: str | None
-
-    @property
-    def source_of_metrics(self) -> str | None:
-        """Return the source of power metrics without a named source, or None for an unknown source."""
-        # An account with a kind comes from a worker whose metrics name their source. An account with a reason comes
-        # without a figure of the source: a metric of power beside the account was measured by the trial's program.
-        return self.source if self.kind is None and self.reason is None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +138,8 @@ class TrialFinished:
     power: PowerAccount | None
     exclusive: bool | None
     input_results: InputResults | None = None
+    absent: tuple[AbsentMetric, ...] = ()
+    profile: Profile | None = None
 
     @property
     def usable(self) -> bool:
@@ -250,8 +244,9 @@ def _trial_finished(fields: Fields) -> TrialFinished:
     outputs = fields.optional("outputs", fields.inner)
     results = fields.optional("input_results", fields.inner)
     window = fields.optional("window", fields.inner)
+    profile = fields.optional("profile", fields.inner)
     power = fields.optional("power", fields.inner)
-    account = None if power is None else _power(power)
+    account = None if power is None else read_power(power)
     return TrialFinished(
         trial=fields.name("trial"),
         job=fields.name("job"),
@@ -265,6 +260,8 @@ def _trial_finished(fields: Fields) -> TrialFinished:
         invalid=_reasons(fields),
         runtime=fields.optional("runtime", fields.document),
         metrics=_metrics(fields, None if account is None else account.source_of_metrics),
+        absent=_absent(fields),
+        profile=None if profile is None else read_profile(profile),
         outputs=None if outputs is None else read_outputs(outputs),
         window=None if window is None else _window(window),
         power=account,
@@ -326,12 +323,26 @@ def _plain_number(item: object, power_source: str | None) -> MetricReport | None
     return MetricReport(name, value, None, None, power_source if name in POWER_METRICS else None)
 
 
+def _absent(fields: Fields) -> tuple[AbsentMetric, ...]:
+    """Return the metrics without a value that have a reason. Older workers say nothing of absent metrics."""
+    told = []
+    for item in fields.items("metrics", METRICS_MAX):
+        # Most metrics have a value: no object is made for those.
+        if type(item) is not dict or item.get("value") is not None or item.get("samples") is not None:
+            continue
+        metric = Fields(item, "a metric")
+        reason = words(metric, "reason", REASON_CHARACTERS_MAX)
+        if reason is not None:
+            told.append(AbsentMetric(metric.name("name"), reason))
+    return tuple(told)
+
+
 def _metric(name: str, fields: Fields, power_source: str | None) -> MetricReport | None:
     """Return the report of a metric, or None for an empty report: a metric not measured is not stored."""
     if not fields.has("samples"):
         if not fields.has("value"):
             return None
-        told = _words(fields, "source", NAME_CHARACTERS_MAX) if fields.has("source") else None
+        told = words(fields, "source", NAME_CHARACTERS_MAX) if fields.has("source") else None
         return MetricReport(name, fields.number("value"), source=told or power_source)
     samples = fields.inner("samples")
     block = Block(
@@ -359,26 +370,6 @@ def _window(fields: Fields) -> Window | None:
     except Unfit:
         return None
     return window if window.begin_mono_ns <= window.end_mono_ns else None
-
-
-def _power(fields: Fields) -> PowerAccount:
-    return PowerAccount(
-        source=_words(fields, "source", NAME_CHARACTERS_MAX),
-        kind=_words(fields, "kind", NAME_CHARACTERS_MAX),
-        period_s=fields.optional("period_s", fields.number),
-        samples=fields.optional_integer("samples", 0, INT32_MAX) or 0,
-        rate_hz=fields.optional("rate_hz", fields.number),
-        idle_w=fields.optional("idle_w", fields.number),
-        overhead_cpu_ns=fields.optional("overhead_cpu_ns", fields.integer) or 0,
-        reason=_words(fields, "reason", _MESSAGE_MAX),
-        energy_reason=_words(fields, "energy_reason", _MESSAGE_MAX),
-        caution=_words(fields, "caution", _MESSAGE_MAX),
-    )
-
-
-def _words(fields: Fields, field: str, limit: int) -> str | None:
-    """Return a clean text from the worker, or None for a missing or empty field."""
-    return clean_text(fields.text(field), limit) or None
 
 
 def _trial_skipped(fields: Fields) -> TrialSkipped:

@@ -39,7 +39,13 @@ def work_of(line: bytes, event: Mapping[str, Any] | None) -> Work:
     counts = _claimed_samples(metrics)
     # A measurement for each metric, and with samples a block and a histogram.
     rows = (len(metrics) if isinstance(metrics, list) else 0) + sum(1 + min(count, BINS_MAX) for count in counts)
-    return Work(len(line), sum(counts), rows)
+    return Work(len(line), sum(counts), rows + _claimed_operators(event))
+
+
+def _claimed_operators(event: Mapping[str, Any] | None) -> int:
+    profile = None if event is None else event.get("profile")
+    operators = profile.get("operators") if isinstance(profile, dict) else None
+    return len(operators) if isinstance(operators, list) else 0
 
 
 def refuse_heavy(metrics: Sequence[Any]) -> None:

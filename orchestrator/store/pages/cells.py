@@ -12,6 +12,7 @@ from device_worker.protocol.samples import CorruptSamples
 from orchestrator.domain.cell_details import AttemptDetails, CellDetails, PowerAccount, RunJob, Summary, TrialSamples
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.measurement import Cell
+from orchestrator.domain.operator_profile import OperatorTime
 from orchestrator.domain.plan.document import condition_limits
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.run import TrialState
@@ -38,6 +39,7 @@ class CellTable:
             rows = connection.execute(_ATTEMPTS, {"job": job}).all()
             summaries = _by_attempt(connection.execute(_SUMMARIES, {"job": job}))
             powers = {row.attempt_id: _power(row) for row in connection.execute(_POWERS, {"job": job})}
+            reasons = _reasons_by_attempt(connection.execute(_ABSENT, {"job": job}))
             trials = connection.execute(_TRIALS, {"job": job}).all()
             earlier, later = _neighbours(connection, found)
         measures = [row for row in trials if row.kind == TrialKind.MEASURE.value]
@@ -52,7 +54,9 @@ class CellTable:
             precision=found.precision,
             made=found.made,
             parent=found.parent,
-            attempts=tuple(_attempt(row, summaries.get(row.id, {}), powers.get(row.id)) for row in rows),
+            attempts=tuple(
+                _attempt(row, summaries.get(row.id, {}), powers.get(row.id), reasons.get(row.id, {})) for row in rows
+            ),
             trials=Counter(TrialState(row.state) for row in measures),
             skipped=next((row.skip_reason for row in trials if row.skip_reason), None),
             earlier=earlier,
@@ -82,6 +86,17 @@ class CellTable:
         )
         with self._database.read() as connection:
             return [RunJob(row.id, row.series_id, row.name, row.label) for row in connection.execute(statement)]
+
+    def operators(self, job: int) -> Sequence[OperatorTime]:
+        """Return the operators of a cell's counted profile trial, the largest share first; none without a profile."""
+        with self._database.read() as connection:
+            rows = connection.execute(_OPERATORS, {"job": job}).all()
+        return [
+            OperatorTime(
+                row.position, row.operator, row.name, row.placed_on, row.calls, row.runs, row.mean_ns, row.share
+            )
+            for row in rows
+        ]
 
     def samples(self, job: int, metric: str) -> Sequence[TrialSamples]:
         """Return the raw samples of the counted measure trials, in the order of trials."""
@@ -134,7 +149,16 @@ def _by_attempt(rows: Any) -> dict[int, dict[str, Summary]]:
     return found
 
 
-def _attempt(row: AnyRow, metrics: Mapping[str, Summary], power: PowerAccount | None) -> AttemptDetails:
+def _reasons_by_attempt(rows: Any) -> dict[int, dict[str, str]]:
+    found: dict[int, dict[str, str]] = {}
+    for row in rows:
+        found.setdefault(row.attempt_id, {})[row.metric] = row.reason
+    return found
+
+
+def _attempt(
+    row: AnyRow, metrics: Mapping[str, Summary], power: PowerAccount | None, absent: Mapping[str, str]
+) -> AttemptDetails:
     return AttemptDetails(
         id=row.id,
         trial=row.key,
@@ -156,6 +180,7 @@ def _attempt(row: AnyRow, metrics: Mapping[str, Summary], power: PowerAccount | 
         runtime=row.runtime_reported or {},
         metrics=metrics,
         power=power,
+        absent=absent,
     )
 
 
@@ -207,6 +232,12 @@ _TRIALS = select(t.trial.c.kind, t.trial.c.state, t.trial.c.skip_reason).where(t
 _ATTEMPTS = _of_job(t.attempt, t.trial.c.key, t.trial.c.kind, t.trial.c.trial_index, t.trial.c.state)
 _SUMMARIES = _of_job(t.measurement, further=t.measurement)
 _POWERS = _of_job(t.power_account, further=t.power_account)
+_OPERATORS = (
+    _of_job(t.operator_profile, further=t.operator_profile)
+    .where(t.attempt.c.counted, t.trial.c.kind == TrialKind.PROFILE.value)
+    .order_by(t.operator_profile.c.position)
+)
+_ABSENT = _of_job(t.absent_metric, further=t.absent_metric)
 _BLOCKS = _of_job(
     t.sample_block.c.attempt_id,
     t.sample_block.c.codec,

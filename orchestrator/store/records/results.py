@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class _Tally:
     """Collect the values of a job's trials, and count the trials without a value by reason.
 
-    For a metric of power, collect the names of the power sources, and the reasons for missing and doubtful figures.
+    Collect the reasons for missing figures, and for a metric of power the sources and the reasons for doubtful figures.
     """
 
     is_of_power: bool
@@ -65,9 +65,7 @@ class _Tally:
             self.shared += row.exclusive is False  # None: a worker of an older release, which did not say
             self._add_source(row)
         elif state is TrialState.MEASURED:
-            self.without_metric += 1
-            if self.is_of_power:
-                self.unmeasured[row.reason or row.energy_reason or NO_ACCOUNT] = None
+            self._add_unmeasured(row)
         elif state is TrialState.SKIPPED:
             self.rejected = self.rejected or row.skip_reason or "its preflight failed"
         elif state is TrialState.INVALID:
@@ -76,6 +74,14 @@ class _Tally:
             self._add_failure(row)
         else:
             self.missing += 1
+
+    def _add_unmeasured(self, row: Row[Any]) -> None:
+        """Count a good trial without the metric, and note the reason, if the worker gave one."""
+        self.without_metric += 1
+        if row.absence is not None:
+            self.unmeasured[row.absence] = None
+        elif self.is_of_power:
+            self.unmeasured[row.reason or row.energy_reason or NO_ACCOUNT] = None
 
     def _add_build(self, row: Row[Any]) -> None:
         """Note the bytes behind a value."""
@@ -125,7 +131,7 @@ class ResultTable:
             .join(t.attempt, and_(t.attempt.c.id == t.measurement.c.attempt_id, t.attempt.c.counted))
             .join(t.trial, t.trial.c.id == t.attempt.c.trial_id)
             .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
-            .where(t.run_device.c.run_id == run)
+            .where(t.run_device.c.run_id == run, t.trial.c.kind != TrialKind.PROFILE.value)
         )
         with self._database.read() as connection:
             return sorted(connection.execute(statement).scalars())
@@ -300,6 +306,7 @@ def _trials(run: str, metric: str) -> Select[Any]:
             t.power_account.c.reason,
             t.power_account.c.energy_reason,
             t.power_account.c.caution,
+            t.absent_metric.c.reason.label("absence"),
             failed.c.failure_kind,
             failed.c.failure_message,
         )
@@ -308,10 +315,13 @@ def _trials(run: str, metric: str) -> Select[Any]:
         .outerjoin(t.measurement, and_(t.measurement.c.attempt_id == counted.c.id, t.measurement.c.metric == name))
         .outerjoin(t.power_account, t.power_account.c.attempt_id == counted.c.id)
         .outerjoin(
+            t.absent_metric, and_(t.absent_metric.c.attempt_id == counted.c.id, t.absent_metric.c.metric == metric)
+        )
+        .outerjoin(
             failed,
             and_(failed.c.trial_id == t.trial.c.id, t.trial.c.state == TrialState.FAILED.value, is_last),
         )
-        .where(t.run_device.c.run_id == run)
+        .where(t.run_device.c.run_id == run, t.trial.c.kind != TrialKind.PROFILE.value)
         .order_by(t.trial.c.job_id, t.trial.c.trial_index)
     )
     if quantile is None:

@@ -27,6 +27,20 @@ def test_the_plan_speaks_the_workers_protocol() -> None:
     assert PLAN_PROTOCOL == PROTOCOL_VERSION
 
 
+def test_profiles_come_last_once_a_cell_and_are_absent_unless_asked_for() -> None:
+    plain, profiled = plan_device(inputs(SWEEP)), plan_device(inputs(replace(SWEEP, profile="operators")))
+    added = profiled.trials[len(plain.trials) :]
+    assert profiled.trials[: len(plain.trials)] == plain.trials
+    assert {trial.kind for trial in added} == {TrialKind.PROFILE}
+    # A program is not asked for operators, as it is not asked for outputs.
+    asked = [trial.job for trial in plain.trials if trial.kind is TrialKind.PREFLIGHT]
+    assert [trial.job for trial in added] == asked
+    assert profiled.estimate_s == plain.estimate_s + 2 * len(added)
+    assert [(one.key, one.kind) for one in WorkerPlan.parse(profiled.document).trials] == [
+        (trial.key, trial.kind.value) for trial in profiled.trials
+    ]
+
+
 def test_the_document_is_what_the_protocol_describes() -> None:
     sweep = replace(SWEEP, variants=("int8",), runtimes=(OLD,), matrix={"threads": (1,)}, trials=1)
     device = replace(DEVICE, limits=Limits(temperature_c_max=75, memory_bytes_max=1 << 30))

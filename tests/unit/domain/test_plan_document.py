@@ -85,7 +85,7 @@ def test_a_runner_that_dies_and_fails_as_often_as_it_can_keeps_to_the_bound_of_r
     """The worker's own bookkeeping decides how often a trial is tried: nothing here repeats it."""
     for failed, invalid in itertools.product((0, 2), (0, 3)):
         planned = {"failed": failed, "invalid": invalid}
-        trials = [SimpleNamespace(key=str(n), job="a", is_measured=True) for n in range(30)]
+        trials = [SimpleNamespace(key=str(n), job="a", is_measured=True, is_preflight=False) for n in range(30)]
         retries = SimpleNamespace(**planned)
         progress = Progress(cast("Plan", SimpleNamespace(trials=trials, retries=retries)), ())
         document = {

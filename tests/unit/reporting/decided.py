@@ -13,6 +13,7 @@ from orchestrator.domain.cell_details import AttemptDetails, CellDetails, Summar
 from orchestrator.domain.cell_distribution import Bin, CellInMetric, Histogram
 from orchestrator.domain.measurement import Cell
 from orchestrator.domain.metric import Unit
+from orchestrator.domain.operator_profile import CellProfile, OperatorTime, pair_profiles
 from orchestrator.domain.regression import Direction, Figures, Regression, RegressionEvent, RegressionState
 from orchestrator.domain.regression_details import RegressionDetails
 from orchestrator.domain.run import TrialState
@@ -171,6 +172,7 @@ def _attempt(index: int, ordinal: int, invalid: tuple[str, ...] = (), failure: s
         runtime={},
         metrics={"latency_ns": summary} if good and index else {},
         power=None,
+        absent={"rss_bytes_max": "no reset " + HOSTILE} if good and index else {},
     )
 
 
@@ -220,6 +222,27 @@ UNSAMPLED = replace(
     unsampled="no trial counts",
     commands=(),
 )
+
+FP32_PROFILE = CellProfile(
+    "20240601-k3f9",
+    "pi-03",
+    "fp32 · onnxruntime==1.20.1",
+    (
+        OperatorTime(1, "Conv", "conv1", "CPUExecutionProvider", 27, 27, 6_000.0, 0.6),
+        OperatorTime(2, "Gemm", "dense " + HOSTILE, None, 54, 27, 2_000.0, 0.4),
+    ),
+)
+INT8_PROFILE = CellProfile(
+    "20240601-k3f9",
+    "pi-03",
+    "int8 · onnxruntime==1.20.1",
+    (
+        OperatorTime(1, "QLinearConv", "conv1_quant", "CPUExecutionProvider", 27, 27, 3_000.0, 0.75),
+        OperatorTime(2, "Gemm", "dense", "CPUExecutionProvider", 27, 27, 1_000.0, 0.25),
+    ),
+)
+NO_PROFILE = CellProfile("20240601-k3f9", "pi-03", "fp32 · exec/" + HOSTILE, (), "no profiler " + HOSTILE)
+PROFILE_PAIR = pair_profiles(FP32_PROFILE, INT8_PROFILE)
 
 _PRESSED = replace(
     _attempt(1, 1, ("cpu-pressure",)),

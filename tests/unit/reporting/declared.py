@@ -36,6 +36,7 @@ from orchestrator.reporting.reports.model_files import build_report, checks_repo
 from orchestrator.reporting.reports.models import models_report
 from orchestrator.reporting.reports.night import night_report
 from orchestrator.reporting.reports.night_list import night_list_report
+from orchestrator.reporting.reports.operator_profile import profile_pair_report, profiles_report
 from orchestrator.reporting.reports.plans import plan_report
 from orchestrator.reporting.reports.probes import probe_report
 from orchestrator.reporting.reports.quarantines import quarantine_report
@@ -102,6 +103,8 @@ REPORTS: Mapping[str, Report] = {
     ),
     "compare": comparison_report(samples.COMPARISON),
     "cell": cells_report((decided.CELL, decided.UNSAMPLED)),
+    "profile": profiles_report((decided.FP32_PROFILE, decided.NO_PROFILE), limit=1),
+    "profile-pair": profile_pair_report(decided.PROFILE_PAIR),
     "written": written_report(
         (WrittenFile(Path("out/run.html"), "html", 49_854), WrittenFile(Path(f"e {samples.HOSTILE}"), "csv", 7, 3))
     ),

@@ -24,6 +24,7 @@ from orchestrator.reporting.tables.compare import CompareView
 from orchestrator.reporting.tables.compare_metrics import MetricsView
 from orchestrator.reporting.tables.fleet import device_table, model_table, probe_report
 from orchestrator.reporting.tables.history import annotation_table, level_table, regression_table, regression_view
+from orchestrator.reporting.tables.operator_profile import pair_view, profiles_view
 from orchestrator.reporting.tables.plans import SweepPlans, plan_report
 from orchestrator.reporting.tables.rows import row_table
 from orchestrator.reporting.tables.run_difference import difference_view
@@ -71,6 +72,8 @@ REPORTS: dict[str, RenderableType] = {
     "regression": regression_view(decided.LIFE),
     "cell": cells_view((decided.CELL, decided.UNSAMPLED)),
     "env-diff": difference_view(decided.DIFFERENCE),
+    "profile": profiles_view((decided.FP32_PROFILE, decided.NO_PROFILE), 1),
+    "profile-pair": pair_view(decided.PROFILE_PAIR),
     "history": history_view((decided.HISTORY, decided.SHORT)),
     "bisect": bisection_view(decided.BISECTION),
     "bisect-cut-off": bisection_view(decided.CUT_OFF),

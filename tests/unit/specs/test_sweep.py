@@ -49,6 +49,7 @@ accuracy: {dataset: tiny-test.npz, metric: top1}
 order: {interleave: false, seed: 7}
 retries: {failed: 1, invalid: 2}
 timeouts: {trial_s: 121}
+profile: operators
 """,
     )
     loaded = load_sweep(path)
@@ -69,12 +70,13 @@ timeouts: {trial_s: 121}
     assert sweep.accuracy == Accuracy("tiny-test.npz", "top1")
     assert sweep.order == Order(interleave=False, seed=7)
     assert sweep.retries == Retries(1, 2)
+    assert sweep.profile == "operators"
 
 
 def test_what_a_file_does_not_say_has_the_defaults_of_the_domain(lab: Path) -> None:
     sweep = load_sweep(write(lab, LEAST.format(model="models/tiny"))).sweep
     assert (sweep.measure, sweep.order, sweep.retries) == (MeasurePolicy(), Order(), Retries())
-    assert (sweep.trials, sweep.trial_timeout_s, sweep.accuracy) == (5, 120.0, None)
+    assert (sweep.trials, sweep.trial_timeout_s, sweep.accuracy, sweep.profile) == (5, 120.0, None, None)
 
 
 @pytest.mark.parametrize("reference", ["../models/tiny", "models/tiny", "{lab}/models/tiny"])

@@ -55,6 +55,7 @@ def test_a_sweep_is_read_back(path: Path, tmp_path: Path) -> None:
         matrix={"threads": (1, 99)},
         limits={"temperature_c_max": None, "cpu_pressure_max_percent": 12.5},
         accuracy=Accuracy("digits-test.npz") if sweep.accuracy else None,
+        profile="operators",
     )
     # A field that a sweep gains later must be written too, or a night would measure by other terms.
     usual = Sweep(changed.name, changed.model, changed.variants, changed.runtimes)

@@ -18,11 +18,13 @@ from orchestrator.store.schema.tables.nights import night as night
 from orchestrator.store.schema.tables.nights import night_run as night_run
 from orchestrator.store.schema.tables.nights import regression as regression
 from orchestrator.store.schema.tables.nights import regression_event as regression_event
+from orchestrator.store.schema.tables.results import absent_metric as absent_metric
 from orchestrator.store.schema.tables.results import attempt as attempt
 from orchestrator.store.schema.tables.results import cell_value as cell_value
 from orchestrator.store.schema.tables.results import input_result as input_result
 from orchestrator.store.schema.tables.results import latest_value as latest_value
 from orchestrator.store.schema.tables.results import measurement as measurement
+from orchestrator.store.schema.tables.results import operator_profile as operator_profile
 from orchestrator.store.schema.tables.results import power_account as power_account
 from orchestrator.store.schema.tables.results import preflight_output as preflight_output
 from orchestrator.store.schema.tables.results import sample_block as sample_block

@@ -93,6 +93,19 @@ measurement = Table(
     info={"doc": "The summary of one metric over one attempt. Percentiles interpolate linearly between samples."},
 )
 
+absent_metric = Table(
+    "absent_metric",
+    metadata,
+    attempt_key(),
+    metric_key(),
+    text("reason", "Why the attempt has no value of the metric."),
+    sqlite_with_rowid=False,
+    info={
+        "doc": "The metrics that an attempt could not measure, with the reasons. An older worker gives no reason: its "
+        "metric has a row neither here nor in `measurement`."
+    },
+)
+
 cell_value = Table(
     "cell_value",
     metadata,
@@ -182,6 +195,25 @@ input_result = Table(
     info={
         "doc": "What an attempt got for each input of a data set. None for attempts of workers that reported the share "
         "alone."
+    },
+)
+
+operator_profile = Table(
+    "operator_profile",
+    metadata,
+    attempt_key(),
+    Column("position", Integer, primary_key=True, autoincrement=False, doc="1, 2, 3 …, the largest share first."),
+    text("operator", "The kind of operator: Conv, CONV_2D …"),
+    text("name", "The operator's name in the model, unique or not."),
+    text("placed_on", "The execution provider or delegate; NULL where the runtime does not say.", nullable=True),
+    Column("calls", Integer, nullable=False, doc="Number of calls in all profiled inferences."),
+    Column("runs", Integer, nullable=False, doc="Number of profiled inferences."),
+    number("mean_ns", "Mean time of a call, without operators inside."),
+    number("share", "The share of the time of all operators, from 0 to 1."),
+    sqlite_with_rowid=False,
+    info={
+        "doc": "The operators of a model, from a profile trial. Profiling costs time of its own: these times are to be "
+        "compared with each other, and never with `latency_ns`."
     },
 )
 

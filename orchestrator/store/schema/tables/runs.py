@@ -195,8 +195,8 @@ trial = Table(
     reference("run_device_id", "run_device"),
     reference("job_id", "job"),
     text("key", "The trial's name in the plan."),
-    text("kind", "preflight or measure."),
-    Column("trial_index", Integer, nullable=False, doc="0 for the preflight, 1, 2, 3 … for measure trials."),
+    text("kind", "preflight, measure or profile."),
+    Column("trial_index", Integer, nullable=False, doc="1, 2, 3 … for measure trials, 0 for any other."),
     Column("position", Integer, nullable=False, doc="The trial's place in the plan's order, from 0."),
     text(
         "state", "planned, running, measured, invalid, failed or skipped: the counted attempt, else the last, decides."
