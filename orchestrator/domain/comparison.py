@@ -17,7 +17,7 @@ class Verdict(StrEnum):
 
     `different` is for metrics without a better direction. `noisy` is for a side with trials too far apart to stand
     for the cell. `environment-changed` is for a difference of the same bytes over time: no build has changed.
-    `not-comparable` is for a side without a value.
+    `not-comparable` is for a side without a value, and for a better value bought with accuracy.
     """
 
     IMPROVED = "improved"
@@ -175,6 +175,7 @@ class MetricRow:
     word: str
     notes: tuple[str, ...] = ()
     reasons: tuple[GateReason, ...] = ()
+    bought: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,8 @@ class ComparisonRow:
     `accuracy_test` is None where a side has no accuracy, or another metric of accuracy.
     `word` is the verdict in a word for the metric, such as slower. `trials_more` further trials per side would
     probably settle an inconclusive verdict: the upper end of `trials_total`, less the present trials. `reasons` are
-    a gate's reasons against the side, and `warnings` a gate's warnings.
+    a gate's reasons against the side, and `warnings` a gate's warnings. `bought` says why a better value does not
+    count, since more accuracy was lost than allowed.
     """
 
     side: Side
@@ -202,6 +204,7 @@ class ComparisonRow:
     reasons: tuple[GateReason, ...] = ()
     warnings: tuple[GateReason, ...] = ()
     metrics: tuple[MetricRow, ...] = ()
+    bought: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +312,7 @@ def _as_row(row: ComparisonRow, one: MetricRow) -> ComparisonRow:
         word=one.word,
         notes=one.notes,
         reasons=one.reasons,
+        bought=one.bought,
         warnings=(),
         metrics=(),
     )

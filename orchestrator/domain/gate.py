@@ -10,6 +10,9 @@ ACCURACY_DROP = 0.01
 ACCURACY_DROPS: Mapping[str, float] = {"accuracy_top1": 0.01, "accuracy_top5": 0.005}
 """The largest drop in accuracy that a gate lets pass, by metric. Other metrics have `ACCURACY_DROP`."""
 
+ACCURACY_LOSS = 0.02
+"""The largest loss of accuracy beside which a better value counts, unless somebody names another."""
+
 
 class GateKind(StrEnum):
     """Name the reasons of a gate. `nothing-compared` is about the whole comparison, all others about a single cell."""
@@ -37,8 +40,9 @@ class GateReason:
 
 @dataclass(frozen=True, slots=True)
 class GateTerms:
-    """Hold the demands of a gate. `accuracy_drop` is a difference of shares. None takes each metric's default.
+    """Hold the demands of a gate, and of a comparison. `accuracy_drop` is a difference of shares; None: the defaults.
 
+    Beyond it a gate refuses, and a better value is not comparable. By default the gate is the stricter of the two.
     Unless `needs_environment`, a change of the environment is a warning rather than a reason.
     """
 
@@ -51,3 +55,8 @@ class GateTerms:
         if self.accuracy_drop is not None:
             return self.accuracy_drop
         return ACCURACY_DROPS.get(metric or "", ACCURACY_DROP)
+
+    @property
+    def largest_loss(self) -> float:
+        """Return the largest loss of accuracy beside which a better value counts."""
+        return ACCURACY_LOSS if self.accuracy_drop is None else self.accuracy_drop

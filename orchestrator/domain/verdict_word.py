@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from orchestrator.domain.comparison import Kind, Verdict
 from orchestrator.domain.metric import Direction, Metric, Unit, is_accuracy
 
+LESS_ACCURATE = "less accurate"
+"""The word for a worse accuracy, and for a better value that was bought with accuracy."""
+
 _TIME, _ENERGY = ("slower", "faster"), ("hungrier", "thriftier")
 _WORSE_AND_BETTER: Mapping[Unit, tuple[str, str]] = {
     Unit.NANOSECONDS: _TIME,
@@ -28,7 +31,7 @@ def verdict_word(verdict: Verdict, metric: Metric, kind: Kind) -> str:
 
 def _words(metric: Metric) -> tuple[str, str]:
     if is_accuracy(metric.name):
-        return "less accurate", "more accurate"
+        return LESS_ACCURATE, "more accurate"
     # A metric in seconds of which more is better is no duration.
     if metric.direction is Direction.LOWER and metric.unit in _WORSE_AND_BETTER:
         return _WORSE_AND_BETTER[metric.unit]

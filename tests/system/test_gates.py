@@ -121,7 +121,7 @@ def test_an_accuracy_that_fell(lab: Lab) -> None:
         ((kind, text),) = refused(lab, *words)
         assert kind == "less-accurate"
         assert "accuracy_top1 fell from 0.98 to 0.1: more than 0.01 (the default for accuracy_top1)" in text
-    assert lab.run(*BEFORE, *GATE, "--max-accuracy-drop", "0.9").returncode == ExitCode.FINE
+    assert lab.run(*BEFORE, *GATE, "--max-accuracy-loss", "0.9").returncode == ExitCode.FINE
 
 
 def test_a_cell_that_is_no_longer_planned(lab: Lab) -> None:

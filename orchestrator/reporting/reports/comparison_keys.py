@@ -181,6 +181,12 @@ METRIC_ROW = View[MetricRow](
         Key("trials_total", OrNull(TRIALS_RANGE), "As in the row.", lambda row: row.trials_total),
         Key("word", TEXT, "The verdict in a word.", lambda row: row.word),
         Key("notes", ListOf(TEXT), "What the figures do not say by themselves.", lambda row: row.notes),
+        Key(
+            "bought",
+            OrNull(TEXT),
+            "Why a better value is `not-comparable`: more accuracy was lost than allowed.",
+            lambda row: row.bought,
+        ),
         Key("reasons", ListOf(GATE_REASON), "Why the metric fails a gate.", lambda row: row.reasons),
     ),
 )
@@ -206,6 +212,12 @@ COMPARISON_ROW = View[ComparisonRow](
         ),
         Key("outputs", OUTPUTS, "Whether the outputs agree with the base's.", lambda row: row.outputs),
         Key("notes", ListOf(TEXT), "What the figures do not say by themselves.", lambda row: row.notes),
+        Key(
+            "bought",
+            OrNull(TEXT),
+            "Why a better value is `not-comparable`: more accuracy was lost than allowed.",
+            lambda row: row.bought,
+        ),
         Key("word", TEXT, "The verdict in a word that suits the metric, such as slower.", lambda row: row.word),
         Key(
             "trials_total",

@@ -184,6 +184,11 @@ def noisy_legend(comparison: Comparison) -> Iterator[Text]:
 
 def conclusions(comparison: Comparison) -> Iterator[RenderableType]:
     """Yield the lines below all rows: reasons of a gate, warnings, and settling commands."""
+    bought = [f"{setting_text(row.side.at)}: {text}" for row in comparison.rows for text in losses(row)]
+    if bought:
+        yield Text("Better values that do not count, since accuracy was lost for them:", style="bold red")
+        yield from (Padding(shown(text), (0, 0, 0, 2)) for text in dict.fromkeys(bought))
+        yield Text()
     if comparison.reasons:
         yield Text("Reasons to fail (--fail-on-regression):", style="bold red")
         yield from (Padding(shown(str(reason)), (0, 0, 0, 2)) for reason in comparison.reasons)
@@ -196,6 +201,11 @@ def conclusions(comparison: Comparison) -> Iterator[RenderableType]:
         yield Text(f"What would probably settle the inconclusive {comparison.metric.name}:", style="bold")
         yield from map(CommandLines, comparison.commands)
         yield Text()
+
+
+def losses(row: ComparisonRow) -> tuple[str, ...]:
+    """Return why better values of a row do not count, in any metric."""
+    return tuple(text for text in (row.bought, *(one.bought for one in row.metrics)) if text is not None)
 
 
 def row_notes(row: ComparisonRow) -> tuple[str, ...]:

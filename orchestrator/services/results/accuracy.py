@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.analysis.accuracy import accuracy_test, share_right
-from orchestrator.domain.comparison import AccuracyMethod, AccuracyTest
+from orchestrator.domain.comparison import AccuracyMethod, AccuracyTest, Verdict
 from orchestrator.domain.gate import GateTerms
 from orchestrator.domain.input_results import CellInputResults
 from orchestrator.domain.measurement import CellResult
+from orchestrator.domain.metric import is_accuracy
 from orchestrator.services.results.pairing import Pair, identity
+
+ROUNDING = 1e-12
+"""The difference of two shares has rounding errors, and a loss of exactly the largest one passes."""
 
 _ROUNDING = 1e-6
 """The difference that a share may have from the count of its inputs: programs may report few digits."""
@@ -31,6 +35,22 @@ def compare_accuracy(pair: Pair, results: Mapping[object, CellInputResults], ter
     if reason is not None:
         return _unpaired(reason)
     return accuracy_test(base, other, terms.largest_drop(pair.base.accuracy_metric))
+
+
+def bought(verdict: Verdict, metric: str, pair: Pair, terms: GateTerms) -> str | None:
+    """Return why a better value does not count: the side lost more accuracy than allowed. Return None if it counts."""
+    base, other = pair.base, pair.other
+    if verdict is not Verdict.IMPROVED or is_accuracy(metric) or base is None:
+        return None
+    if base.accuracy is None or other.accuracy is None or base.accuracy_metric != other.accuracy_metric:
+        return None
+    if base.accuracy - other.accuracy <= terms.largest_loss + ROUNDING:
+        return None
+    name = base.accuracy_metric or "accuracy"
+    return (
+        f"{metric} was bought with accuracy: {name} fell from {base.accuracy:.4g} to {other.accuracy:.4g}, "
+        f"more than {terms.largest_loss:g} (--max-accuracy-loss)"
+    )
 
 
 def _unpaired(reason: str) -> AccuracyTest:

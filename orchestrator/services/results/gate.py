@@ -15,9 +15,7 @@ from orchestrator.domain.comparison import (
 )
 from orchestrator.domain.gate import GateKind, GateReason, GateTerms
 from orchestrator.domain.metric import SIZE_METRIC, is_accuracy
-
-_ROUNDING = 1e-12
-"""The difference of two shares has rounding errors, and a drop of exactly the largest one passes."""
+from orchestrator.services.results.accuracy import ROUNDING
 
 
 def reasons(row: ComparisonRow, base: Side | None, cell: str, metric: str, terms: GateTerms) -> tuple[GateReason, ...]:
@@ -101,8 +99,8 @@ def _of_accuracy(side: Side, base: Side, terms: GateTerms) -> Iterator[tuple[Gat
     elif side.accuracy_metric != base.accuracy_metric:
         yield GateKind.MISSING, f"{metric} is missing: the preflight measured {side.accuracy_metric}"
     # Not the other way round: a drop that is not a number must not pass.
-    elif not base.accuracy - side.accuracy <= (largest := terms.largest_drop(metric)) + _ROUNDING:
-        whose = f"the default for {metric}" if terms.accuracy_drop is None else "--max-accuracy-drop"
+    elif not base.accuracy - side.accuracy <= (largest := terms.largest_drop(metric)) + ROUNDING:
+        whose = f"the default for {metric}" if terms.accuracy_drop is None else "--max-accuracy-loss"
         yield (
             GateKind.LESS_ACCURATE,
             f"{metric} fell from {base.accuracy:.4g} to {side.accuracy:.4g}: more than {largest:g} ({whose})",

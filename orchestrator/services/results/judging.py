@@ -27,8 +27,8 @@ from orchestrator.domain.measurement import COORDINATES, CellOutputs, CellResult
 from orchestrator.domain.metric import SIZE_METRIC, Metric, is_accuracy
 from orchestrator.domain.policy import TRIALS_MAX, VERDICT_LEVEL
 from orchestrator.domain.sweep import setting_text, setting_texts
-from orchestrator.domain.verdict_word import verdict_word
-from orchestrator.services.results.accuracy import compare_accuracy
+from orchestrator.domain.verdict_word import LESS_ACCURATE, verdict_word
+from orchestrator.services.results.accuracy import bought, compare_accuracy
 from orchestrator.services.results.environment import blamed, environment_notes, mixed_environments
 from orchestrator.services.results.gate import reasons, warnings
 from orchestrator.services.results.pairing import Estimates, Pair, Pairing, identity
@@ -95,6 +95,9 @@ class Judging:
         verdict = Verdict.NOT_COMPARABLE
         if estimate is not None:
             verdict = blamed(self._verdict(estimate, pair, accuracy), pair, self.kind)
+        loss = bought(verdict, self.metric.name, pair, self.terms)
+        if loss is not None:
+            verdict = Verdict.NOT_COMPARABLE
         base_size = pair.base.size_bytes if pair.base else None
         base_accuracy = pair.base.accuracy if pair.base else None
         total = trials_to_settle(estimate, self.min_effect) if estimate and verdict is Verdict.INCONCLUSIVE else None
@@ -117,9 +120,10 @@ class Judging:
                 *apart(pair),
                 *(remarks(estimate, verdict, self.min_effect) if self._has_trials(accuracy) else ()),
             ),
-            verdict_word(verdict, self.metric, self.kind),
+            LESS_ACCURATE if loss is not None else verdict_word(verdict, self.metric, self.kind),
             total,
             accuracy,
+            bought=loss,
         )
 
     def _has_trials(self, accuracy: AccuracyTest | None) -> bool:

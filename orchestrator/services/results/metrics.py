@@ -89,7 +89,7 @@ class _Table:
         return self._row(base, row, tuple(one for one in row.reasons if _is_news(one, first))), row.warnings
 
     def _row(self, base: Side | None, row: ComparisonRow, reasons: tuple[GateReason, ...]) -> MetricRow:
-        is_known = row.verdict is not Verdict.NOT_COMPARABLE
+        is_known = row.verdict is not Verdict.NOT_COMPARABLE or row.bought is not None
         return MetricRow(
             metric=self._comparison.metric,
             min_effect=self._comparison.min_effect,
@@ -102,6 +102,7 @@ class _Table:
             word=row.word if is_known else NOT_COMPARABLE,
             notes=row.notes,
             reasons=reasons,
+            bought=row.bought,
         )
 
 

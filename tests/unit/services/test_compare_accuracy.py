@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from orchestrator.domain.comparison import AccuracyMethod, AccuracyTest, Verdict
-from orchestrator.domain.gate import GateKind
+from orchestrator.domain.comparison import AccuracyMethod, AccuracyTest, Comparison, Verdict
+from orchestrator.domain.gate import GateKind, GateTerms
 from orchestrator.domain.input_results import CellInputResults, InputEncoding
 from orchestrator.domain.measurement import CellResult
-from orchestrator.services.results.compare import compare, compare_runs
+from orchestrator.services.results.compare import CompareOptions, compare, compare_runs
 from tests.unit.services.cell_results import FakeResults, only_row, result
 
 INPUTS = 200
@@ -94,3 +95,58 @@ def test_the_gate_bounds_the_drop_whatever_the_inputs_say() -> None:
     assert row.accuracy_test is not None
     assert row.accuracy_test.verdict is Verdict.INCONCLUSIVE
     assert [reason.kind for reason in row.reasons] == [GateKind.LESS_ACCURATE]
+
+
+def traded(accuracy: float, drop: float | None = None, **options: Any) -> Comparison:
+    """Compare fp32 with a clearly faster int8 of an accuracy."""
+    fp32 = replace(result("fp32", 40.0), accuracy=0.983, accuracy_metric="accuracy_top1")
+    int8 = replace(result("int8", 20.0), accuracy=accuracy, accuracy_metric="accuracy_top1")
+    terms = GateTerms(drop)
+    return compare(FakeResults([fp32, int8]), "r1", "variant", "fp32", CompareOptions(terms=terms, **options))
+
+
+def test_speed_that_was_bought_with_accuracy_does_not_count_and_says_so() -> None:
+    row = only_row(traded(0.773))
+    assert (row.verdict, row.word) == (Verdict.NOT_COMPARABLE, "less accurate")
+    assert row.ratio is not None, "the figure stays for who wants it"
+    assert row.bought == (
+        "latency_ns was bought with accuracy: accuracy_top1 fell from 0.983 to 0.773, more than 0.02 "
+        "(--max-accuracy-loss)"
+    )
+    assert [reason.kind for reason in row.reasons] == [GateKind.LESS_ACCURATE]
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "drop", "counts"),
+    [
+        (0.983, None, True),
+        (0.963, None, True),  # exactly the largest loss
+        (0.9629, None, False),
+        (0.963, 0.01, False),
+        (0.773, 0.5, True),
+        (0.99, 0.0, True),
+    ],
+)
+def test_a_loss_counts_from_the_largest_one_on(accuracy: float, drop: float | None, counts: bool) -> None:
+    row = only_row(traded(accuracy, drop))
+    assert row.verdict is (Verdict.IMPROVED if counts else Verdict.NOT_COMPARABLE)
+    assert (row.bought is None) is counts
+
+
+def test_between_the_two_defaults_the_value_counts_and_the_gate_fails() -> None:
+    row = only_row(traded(0.968))
+    assert (row.verdict, row.bought) == (Verdict.IMPROVED, None)
+    assert [reason.kind for reason in row.reasons] == [GateKind.LESS_ACCURATE]
+
+
+def test_a_slower_side_is_slower_whatever_its_accuracy() -> None:
+    fp32 = replace(result("fp32", 20.0), accuracy=0.983, accuracy_metric="accuracy_top1")
+    int8 = replace(result("int8", 40.0), accuracy=0.5, accuracy_metric="accuracy_top1")
+    row = only_row(compare(FakeResults([fp32, int8]), "r1", "variant", "fp32"))
+    assert (row.verdict, row.bought) == (Verdict.REGRESSED, None)
+
+
+def test_accuracies_of_two_metrics_buy_nothing() -> None:
+    fp32 = replace(result("fp32", 40.0), accuracy=0.983, accuracy_metric="accuracy_top1")
+    int8 = replace(result("int8", 20.0), accuracy=0.5, accuracy_metric="accuracy_miou")
+    assert only_row(compare(FakeResults([fp32, int8]), "r1", "variant", "fp32")).bought is None
