@@ -21,6 +21,7 @@ from tests.machines import played_machine
 
 pytestmark = [pytest.mark.system, pytest.mark.network, pytest.mark.timeout(900)]
 
+PACKAGES = {"benchfleet", "orchestrator", "device_worker"}
 SHIPPED = ("inventory", "migrations", "models", "sweeps")
 JUNK = (
     "tests/",
@@ -102,7 +103,7 @@ def _uv(*words: str) -> None:
 
 def test_the_wheel_holds_the_packages_and_every_file_that_is_shipped(built: Distribution) -> None:
     names = set(zipfile.ZipFile(built.wheel).namelist())
-    for package in ("orchestrator", "device_worker"):
+    for package in PACKAGES:
         for path in (REPOSITORY / package).rglob("*"):  # the page's scripts and templates too
             if path.is_file() and path.suffix != ".pyc":
                 assert str(path.relative_to(REPOSITORY)) in names
@@ -115,7 +116,7 @@ def test_the_wheel_holds_the_packages_and_every_file_that_is_shipped(built: Dist
 
 def test_neither_archive_holds_anything_else(built: Distribution) -> None:
     names = zipfile.ZipFile(built.wheel).namelist()
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"orchestrator", "device_worker"}
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == PACKAGES
     with tarfile.open(built.sdist) as archive:
         names += archive.getnames()
     assert [name for name in names if any(junk in name for junk in JUNK)] == []
@@ -159,8 +160,9 @@ def test_it_runs_from_its_own_files(installed: Installed, tmp_path: Path) -> Non
     place = installed.run(tmp_path, "python", "-c", "import orchestrator, device_worker; print(orchestrator.__file__)")
     assert Path(place.stdout.strip()).is_relative_to(installed.environment)
     by_name = installed.run(tmp_path, "benchfleet", "--version")
-    as_module = installed.run(tmp_path, "python", "-m", "orchestrator", "--version")
-    assert by_name.stdout == as_module.stdout == f"benchfleet {__version__}\n"
+    for package in ("orchestrator", "benchfleet"):
+        as_module = installed.run(tmp_path, "python", "-m", package, "--version")
+        assert by_name.stdout == as_module.stdout == f"benchfleet {__version__}\n"
 
 
 def test_a_new_lab_measures_and_compares_on_sqlite(installed: Installed, tmp_path: Path) -> None:
