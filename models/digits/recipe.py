@@ -6,9 +6,9 @@ names each file with its measured accuracy. `model.yaml`, beside this file, reco
 The float32 network is written as ONNX operators too (`to_onnx.py`), with the same weights.
 
 The family is small enough to train in seconds, and real: a CNN on scikit-learn's 8x8 digits, then the same
-trained weights converted four ways. One thread, deterministic ops and plain Eigen kernels make a rebuild with
-the same package versions give the same bytes on one kind of CPU; elsewhere expect the same accuracy, not the
-same hash.
+trained weights converted five ways, one of them broken on purpose. One thread, deterministic ops and plain Eigen
+kernels make a rebuild with the same package versions give the same bytes on one kind of CPU; elsewhere expect the
+same accuracy, not the same hash.
 """
 
 import contextlib
@@ -36,7 +36,9 @@ EPOCHS = 30
 TEST_SAMPLES = 360
 TEST_FILE = "digits-test.npz"
 ONNX_FILE = "digits-fp32.onnx"
-VARIANTS = ("fp32", "fp16", "dynamic", "int8")
+VARIANTS = ("fp32", "fp16", "dynamic", "int8", "int8-badcal")
+BAD_BRIGHTNESS = 0.25
+"""How bright the images of the broken calibration are: what a wrong scaling of calibration data makes of them."""
 
 
 class Samples(NamedTuple):
@@ -93,8 +95,10 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray) -> bytes:
         # Per-channel weights would make the dense layer FULLY_CONNECTED version 12,
         # which tflite-runtime up to 2.14 refuses to load.
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    if variant == "int8":
-        converter.representative_dataset = lambda: batches_of_one(calibration)
+    if variant in ("int8", "int8-badcal"):
+        # Ranges learnt from images too dark cut off what the true images make of them.
+        brightness = BAD_BRIGHTNESS if variant == "int8-badcal" else 1.0
+        converter.representative_dataset = lambda: batches_of_one(calibration * np.float32(brightness))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.int8
         converter.inference_output_type = tf.int8
