@@ -44,6 +44,8 @@ class SshConfig:
         try:
             usual = program.usual(ssh)
             answer = program.ask(ssh, self.path, question)
+        except program.Late as late:
+            raise Unreachable(str(late), hint="does a command of Match exec wait?") from late
         except program.Refused as refused:
             return self._refused(question, str(refused))
         try:

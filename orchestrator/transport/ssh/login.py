@@ -84,7 +84,7 @@ class Login:
 
     def _offers(self, agent_keys: Sequence[PKey]) -> Iterator[_Offer]:
         # By public half: the key of a file that the agent holds must not be offered twice, since sshd counts attempts.
-        of_agent = {key.asbytes(): _Offer(key, _agent_name(key)) for key in agent_keys}
+        of_agent = dict(map(_offer_of_agent, agent_keys))
         keys = self._hop.keys
         named = keys.files
         paths = named if named is not None else tuple(Path(usual).expanduser() for usual in _USUAL_FILES)
@@ -307,6 +307,14 @@ def _blob_of(certificate: SSHCertificate) -> bytes:
     """Return the public half of the key that a certificate is for."""
     text = certificate.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     return base64.b64decode(text.split()[1])
+
+
+def _offer_of_agent(key: PKey) -> tuple[bytes, _Offer]:
+    """Return a key of the agent with its public half. A certificate has a public half of its own."""
+    blob = getattr(key, "blob", b"")
+    if not key.get_name().endswith(_CERTIFICATE):
+        return key.asbytes(), _Offer(key, _agent_name(key))
+    return blob, _Offer(_Certified(key, PublicBlob(key.get_name(), blob)), _agent_name(key))
 
 
 def _agent_name(key: PKey) -> str:

@@ -38,6 +38,10 @@ class Refused(Exception):
     """The ssh program does not answer. The message has the program's own words."""
 
 
+class Late(Refused):
+    """The ssh program does not come to an end: a command of a `Match exec` may wait."""
+
+
 def find_program() -> str | None:
     """Return the path of the ssh program, or None."""
     return shutil.which("ssh")
@@ -63,7 +67,7 @@ def refuse_unfit(question: Question) -> None:
 
 
 def ask(program: str, config: Path | None, question: Question) -> Answer:
-    """Return ssh's answer, at most FRESH_S old. Raise Refused, or Unreachable if ssh does not come to an end."""
+    """Return ssh's answer, at most FRESH_S old. Raise Refused, or Late if ssh does not come to an end."""
     key = (program, config, *_stamps(config), question)
     with _lock:
         began, future = _answers.get(key, (0.0, None))
@@ -135,15 +139,20 @@ def _run(command: list[str]) -> str:
     """Return what a command prints. Raise Refused with the last words of a command that fails."""
     with _turns:
         # In a session of its own, so that no command of a `Match exec` finds the terminal.
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-        )
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Refused(f"{command[0]} cannot be started: {error.strerror}") from error
         try:
             out, err = process.communicate(timeout=_LATE_S)
         except subprocess.TimeoutExpired:
-            raise Unreachable(
-                f"the ssh configuration is not read within {_LATE_S:g} s", hint="does a command of Match exec wait?"
-            ) from None
+            raise Late(f"the ssh configuration is not read within {_LATE_S:g} s") from None
         finally:
             if process.returncode is None:
                 with suppress(ProcessLookupError):

@@ -101,7 +101,8 @@ class _Resolver:
         self._usual = usual
         host, port = self._given("hostname") or answer.question.host, int(self._given("port") or 22)
         alias = self._given("hostkeyalias")
-        jumps = jumps_of(self._given("proxyjump") or "") if self._given("proxyjump") else ()
+        written = self._given("proxyjump") or _NONE
+        jumps = () if written.lower() == _NONE else jumps_of(written)
         self._jumps = jumps
         self._target = Target(
             answer.question.host,

@@ -241,6 +241,8 @@ class Walk:
             values = _READERS[option.reads](option, statement)
         except ValueError as error:
             raise NotUnderstood(f"{statement.place}: {error}") from error
+        if not values:
+            return
         if option.reads is Reads.NAMES:
             values = [changed(values[0], self._usual.get(option.keyword, ()))]
         if option.reads is Reads.WORDS:
@@ -306,8 +308,8 @@ def _choice(option: Option, statement: Statement) -> list[str]:
 
 def _time(option: Option, statement: Statement) -> list[str]:
     (word,) = _word(option, statement)
-    if word == _NONE:
-        return [_NONE]
+    if word == _NONE:  # as if the line were not there: a later line may set a time
+        return []
     parts = _TIME.findall(word)
     seconds = sum(int(number) * _SECONDS[unit.lower()] for number, unit in parts)
     if "".join(map("".join, parts)) != word or seconds > _SECONDS_MAX:

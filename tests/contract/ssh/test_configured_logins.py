@@ -18,7 +18,7 @@ BOARD = Device("board", TransportKind.SSH)
 Reach = Callable[[str], SshConnector]
 
 
-@pytest.fixture(params=["by ssh", "by the parser"])
+@pytest.fixture(params=["by ssh", pytest.param("by the parser", marks=pytest.mark.system)])
 def reach(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Reach:
     """Returns a connector for a configuration, which ssh reads, or our own parser: HOME is not the account's home."""
 
@@ -139,6 +139,17 @@ class TestKeys:
             text = block(ssh_server, known, more=f"  CertificateFile {certificate}\n")
             text = text.replace(str(ssh_server.identity_file), str(key)).replace(str(ssh_server.port), str(port))
             assert logs_in(reach(text), BOARD)
+
+    def test_a_certificate_of_the_agent_is_offered(
+        self, ssh_server: SshServer, known: Path, reach: Reach, tmp_path: Path, agent: Callable[..., None]
+    ) -> None:
+        authority, key = make_key(tmp_path / "authority"), make_key(tmp_path / "key")
+        sign(authority, key, "-n", ssh_server.user)
+        agent(key)
+        with sshd_with(ssh_server, f"TrustedUserCAKeys {authority}.pub\nAuthorizedKeysFile none\n") as port:
+            known.write_text(ssh_server.known_hosts_line.replace(str(ssh_server.port), str(port)) + "\n")
+            text = block(ssh_server, known).replace(str(ssh_server.port), str(port))
+            assert logs_in(reach(text.replace(f"  IdentityFile {ssh_server.identity_file}\n", "")), BOARD)
 
     def test_what_allows_no_key_is_refused(self, ssh_server: SshServer, known: Path, reach: Reach, home: Path) -> None:
         error = failure(reach(block(ssh_server, known, more="  PubkeyAuthentication no\n")), BOARD)

@@ -90,6 +90,10 @@ def test_other_lines_are_about_what_they_say(tmp_path: Path) -> None:
     assert str(read("FooBar x\n", tmp_path)).startswith(f"{tmp_path}/config:1: foobar is no option")
 
 
+def test_no_time_leaves_the_next_line_its_say(tmp_path: Path) -> None:
+    assert read("ConnectTimeout none\nConnectTimeout 0\n", tmp_path) == read("ConnectTimeout 0\n", tmp_path)
+
+
 def test_no_option_is_twice_in_the_table() -> None:
     names = [option.keyword for option in (*HONOURED, *NOT_HONOURED)]
     assert len(names) == len(set(names))
