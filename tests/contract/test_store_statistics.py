@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from orchestrator.store.schema.statistics import ROWS_MIN, keep_statistics
 from orchestrator.store.sql.engine import Database, parse_url
 from orchestrator.store.store import open_store
 from tests.databases import Databases, PostgresDatabases
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
 
 INSERT = "INSERT INTO sweep (name, sha256, document) SELECT {0!r} || n, '', '' FROM generate_series(1, {1}) AS n"
 
@@ -24,8 +28,14 @@ def url(postgres_databases: PostgresDatabases) -> str:
     return url
 
 
+def connect(url: str, *, autocommit: bool = False) -> Connection[TupleRow]:
+    import psycopg  # the quick loop has no test of PostgreSQL, and would import the driver in vain
+
+    return psycopg.connect(url, autocommit=autocommit)
+
+
 def tell(url: str, *statements: str) -> None:
-    with psycopg.connect(plain(url), autocommit=True) as connection:
+    with connect(plain(url), autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement.encode())
         # Counts of changes else wait for the session's end, and for somebody to notice.
@@ -40,7 +50,7 @@ def looks(url: str, changed: int) -> int:
     """Return how often PostgreSQL has looked at the table, once the count of changes since then is at least this."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        with psycopg.connect(plain(url)) as connection:
+        with connect(plain(url)) as connection:
             row = connection.execute(
                 "SELECT analyze_count, n_mod_since_analyze FROM pg_stat_user_tables WHERE relname = 'sweep'"
             ).fetchone()
@@ -83,7 +93,7 @@ def test_neither_a_lock_nor_a_reader_without_rights_is_in_the_way(url: str) -> N
         "GRANT SELECT ON sweep TO reader",
     )
     looks(url, 2 * ROWS_MIN)
-    with psycopg.connect(plain(url)) as other:
+    with connect(plain(url)) as other:
         other.execute("LOCK TABLE sweep IN SHARE UPDATE EXCLUSIVE MODE")
         keep(url)
         assert looks(url, 2 * ROWS_MIN) == 0

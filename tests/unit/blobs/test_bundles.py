@@ -337,6 +337,7 @@ def resolve(folder: Path) -> tuple[RuntimeOffer, int]:
     return offer, len(index.requests)
 
 
+@pytest.mark.system  # interpreters that import all of this again: the quick loop asks from threads, above
 def test_processes_that_ask_at_once_get_one_bundle_made_once(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         results = pool.map(resolve, [tmp_path, tmp_path], chunksize=1)

@@ -206,6 +206,7 @@ def add_all(cache: BlobCache, contents: list[bytes]) -> list[Blob]:
     return [cache.add(content, BlobKind.FILE, "f") for content in contents]
 
 
+@pytest.mark.system  # interpreters that import all of this again: the quick loop adds from threads, above
 def test_many_processes_may_add_at_once(cache: BlobCache, tmp_path: Path) -> None:
     contents = [bytes([number]) * 50_000 for number in range(5)]
 
