@@ -32,7 +32,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     program, *applet = request.param.split()
     shell = shutil.which(program)
     if shell is None:
-        pytest.skip(f"{program} is not installed: scripts/install-system-packages has those that are small")
+        pytest.skip(f"{program} is not installed: apt-get install tcsh csh busybox zsh ksh fish")
     words = " ".join((shell, *applet))
     with SshServer(tmp_path_factory.mktemp("sshd"), environment=NO_STARTUP_FILES, shell=words) as started:
         yield started

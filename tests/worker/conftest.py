@@ -1,6 +1,8 @@
 """Real worker processes over real pipes; this suite runs on Python 3.7 and imports nothing of the orchestrator."""
 
 import os
+import shutil
+import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -73,3 +75,19 @@ def device(connect):
 def plans():
     """A builder of plans of `exec` programs."""
     return worker_plans.PlanBuilder()
+
+
+@pytest.fixture
+def noexec(tmp_path):
+    """A folder on a real file system that is mounted noexec."""
+    folder = tmp_path / "noexec"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "noexec,size=400m,mode=0700", "tmpfs", str(folder)]
+    if (
+        os.geteuid() != 0
+        or shutil.which("mount") is None
+        or subprocess.run(command, stderr=subprocess.DEVNULL).returncode
+    ):
+        pytest.skip("this machine does not let us mount a disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

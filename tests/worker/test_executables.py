@@ -96,22 +96,6 @@ def explain(content, number, tmp="/tmp"):
         os.remove(path)
 
 
-@pytest.fixture
-def noexec(tmp_path):
-    """A folder on a real file system that is mounted noexec."""
-    folder = tmp_path / "noexec"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "noexec,size=64m,mode=0700", "tmpfs", str(folder)]
-    if (
-        os.geteuid() != 0
-        or shutil.which("mount") is None
-        or subprocess.run(command, stderr=subprocess.DEVNULL).returncode
-    ):
-        pytest.skip("this machine does not let us mount a disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_a_noexec_mount_is_a_fact_and_the_reason_of_a_failure(connect, plans, noexec):
     device = connect(state_dir=str(noexec / "state"))
     assert device.ask("facts")["facts"]["health"]["noexec"] is True

@@ -182,3 +182,16 @@ def test_what_cannot_be_loaded_fails_its_preflight_in_words(plans, add_job, run)
     words = {"module.0": "no_such_runtime", "setting.0": "'thread'", "delegate.0": "libnothing", "metric.0": "'bleu'"}
     for name, word in words.items():
         assert word in finished[name]["failure"]["message"]
+
+
+def test_a_library_that_cannot_be_loaded_is_told_before_numpys_own_words(connect, plans, add_job, noexec):
+    """On a file system mounted noexec, numpy says not to import it from its source directory."""
+    device = connect(state_dir=str(noexec / "state"))
+    add_job("job")
+    plans.plan["limits"]["trial_timeout_s"] = 60.0
+    failure = trials_of(device.execute("run-1", plans))[0]["failure"]
+    assert failure["kind"] == "load-error"
+    first, _, others = failure["message"].partition(", which led to ")
+    assert "failed to map segment from shared object" in first
+    assert "numpy" in others
+    assert "The above exception was the direct cause" in failure["stderr_tail"]
