@@ -35,6 +35,7 @@ _COLUMNS = (
     Column("load", right=True, spare=True),
     Column("source", spare=True),
 )
+_WORDS_LINES_MAX = 12
 _FIGURE_COLUMNS = (
     Column("metric"),
     Column("value", right=True),
@@ -60,6 +61,7 @@ def _cell(cell: CellInMetric) -> Iterator[RenderableType]:
     yield Text(clean(f"{coordinates.device} · {coordinates.model} · {cell.details.label}"), style="bold cyan")
     yield Text(clean(f"{cell.metric} of run {coordinates.run}"))
     yield _attempts(cell)
+    yield from _last_words(cell)
     if cell.figures:
         yield Text()
         yield Text("every metric, median over trials", style="bold cyan")
@@ -73,6 +75,16 @@ def _cell(cell: CellInMetric) -> Iterator[RenderableType]:
         yield Text()
         yield Text("to measure the cell again, here or by a bundle on any controller:")
     yield from map(CommandLines, cell.commands)
+
+
+def _last_words(cell: CellInMetric) -> Iterator[RenderableType]:
+    """Yield the end of standard error of the newest attempt that failed with words there."""
+    spoke = [value.attempt for value in cell.attempts if value.attempt.failure is not None and value.attempt.stderr]
+    if spoke:
+        lines = [clean(line) for line in (spoke[-1].stderr or "").splitlines() if line.strip()]
+        yield Text()
+        yield Text(f"standard error of attempt {spoke[-1].id}, the end", style="bold cyan")
+        yield from (Text(line) for line in lines[-_WORDS_LINES_MAX:])
 
 
 def _attempts(cell: CellInMetric) -> RenderableType:

@@ -110,6 +110,17 @@ def test_attempts_beyond_a_limit_say_how_far_in_eighty_columns() -> None:
     assert drawn(cells_view((decided.PRESSED,)), 80) == (GOLDEN / "cell-invalid.txt").read_text()
 
 
+def test_the_end_of_a_failed_attempts_standard_error_is_shown() -> None:
+    first, *others = decided.CELL.details.attempts
+    words = "\n".join(f"line {number}" for number in range(30)) + "\nImportError: libx.so.1\x1b[2J\n"
+    details = replace(decided.CELL.details, attempts=(*others, replace(first, failure="load-error", stderr=words)))
+    text = drawn(cells_view((replace(decided.CELL, details=details),)), 120)
+    told = text.partition(f"standard error of attempt {first.id}, the end\n")[2]
+    assert told.splitlines()[0] == "line 19"
+    assert "ImportError: libx.so.1" in told
+    assert "\x1b" not in text
+
+
 def test_names_of_sweeps_are_whole_in_eighty_columns_beside_the_long_names_of_a_nights_runs() -> None:
     night = [replace(samples.SUMMARIES[1], run=f"20240601-220001-1a2b3c4{number}") for number in (1, 2)]
     runs = [replace(one, sweep="quickstart", model="digits-tiny") for one in night]
