@@ -17,6 +17,8 @@ SECONDS_MAX = 5.0
 """How many inferences a profile leaves out at its beginning, has at most, and how long the inferences may take."""
 
 TRACE_BYTES_MAX = 64 << 20
+_US_MAX = 1e15
+"""About thirty years: no trace lasts so long."""
 _REST = "other operators"
 
 
@@ -112,8 +114,8 @@ def own_times_ns(events: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any],
         if inside:
             own[inside[-1]] -= _us(events[place], "dur")
         inside.append(place)
-    for event, microseconds in zip(events, own):
-        yield event, round(max(0.0, microseconds) * 1000)
+    for event, own_us in zip(events, own):
+        yield event, round(max(0.0, own_us) * 1000)
 
 
 def _named(text: str) -> str:
@@ -122,6 +124,13 @@ def _named(text: str) -> str:
     return words or "(no name)"
 
 
-def _us(event: dict[str, Any], key: str) -> float:
+def microseconds(event: dict[str, Any], key: str) -> float | None:
+    """Return a time of an event, or None for what no clock says."""
     value = event.get(key)
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -_US_MAX < value < _US_MAX:
+        return None  # NaN is in no range
+    return float(value)
+
+
+def _us(event: dict[str, Any], key: str) -> float:
+    return microseconds(event, key) or 0.0

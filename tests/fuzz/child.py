@@ -35,6 +35,7 @@ _GROUPS = {
         "records",
         "samples",
         "trial-output",
+        "operator-trace",
         "bundle",
         "executable",
         "sensors",

@@ -55,6 +55,13 @@ def test_an_operator_with_a_body_keeps_its_own_time_alone():
     }
 
 
+@pytest.mark.parametrize("duration", [10**400, float("inf"), float("nan"), -5, "long", None])
+def test_a_duration_that_no_clock_says_is_none(duration):
+    assert times_of(read_kernels([run(0), kernel("c1", 1, duration)], 0)) == {
+        ("Conv", "c1", "CPUExecutionProvider"): (1, 0)
+    }
+
+
 def test_events_of_another_thread_are_inside_nothing():
     outer, other = kernel("outer", 10, 50), dict(kernel("other", 20, 30), tid=2)
     assert [own for _, own in own_times_ns([outer, other])] == [50000, 30000]
@@ -68,6 +75,9 @@ def test_events_of_another_thread_are_inside_nothing():
         ([run(100), kernel("early", 1, 1)], "names no kernel"),
         ([kernel("c1", 1, 1)], "no inference"),
         ([dict(run(0), ts="soon"), kernel("c1", 1, 1)], "no inference"),
+        ([dict(run(0), ts=10**400), kernel("c1", 1, 1)], "no inference"),
+        ([dict(run(0), ts=float("nan")), kernel("c1", 1, 1)], "no inference"),
+        ([run(0), kernel("c1", True, 1)], "names no kernel"),
     ],
 )
 def test_a_trace_without_kernels_is_no_profile(events, words):

@@ -6,7 +6,14 @@ import os
 from functools import partial
 
 from device_worker.trial.declared import settle_shape
-from device_worker.trial.profile import Operator, Profile, ProfileUnavailable, own_times_ns, read_chrome_trace
+from device_worker.trial.profile import (
+    Operator,
+    Profile,
+    ProfileUnavailable,
+    microseconds,
+    own_times_ns,
+    read_chrome_trace,
+)
 from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
 
 TYPE_CHECKING = False
@@ -96,13 +103,14 @@ class ProfiledOnnxModel(ProfiledModel):
 def read_kernels(events: list[dict[str, Any]], warmup: int) -> Profile:
     """Return the kernel times of a trace. Raise ProfileUnavailable for a trace without any, or without inferences."""
     runs = [event for event in events if event.get("cat") == _SESSION and event.get("name") == _RUN]
-    begins = sorted(event["ts"] for event in runs if isinstance(event.get("ts"), (int, float)))[warmup:]
+    begins = sorted(at for at in (microseconds(event, "ts") for event in runs) if at is not None)[warmup:]
     if not begins:
         raise ProfileUnavailable("the runtime's trace has no inference after the warm-up")
     kernels = [event for event in events if event.get("cat") == _NODE and str(event.get("name")).endswith(_KERNEL)]
     found: dict[tuple[str, str, str | None], Operator] = {}
     for event, own_ns in own_times_ns(kernels):
-        if not isinstance(event.get("ts"), (int, float)) or event["ts"] < begins[0]:
+        at = microseconds(event, "ts")
+        if at is None or at < begins[0]:
             continue
         told = event.get("args")
         told = told if isinstance(told, dict) else {}
