@@ -67,11 +67,11 @@ class Wiring:
 
         return load_inventory(self.settings.inventory)
 
-    def sweep_file(self, path: Path) -> SweepFile:
+    def sweep_file(self, path: Path, overrides: Sequence[str] = ()) -> SweepFile:
         """Load a sweep with the model, and compare the hash of every artifact."""
         from orchestrator.specs.sweep import load_sweep
 
-        return load_sweep(path, reach=self.reach())
+        return load_sweep(path, reach=self.reach(), overrides=overrides)
 
     def nightly_file(self, path: Path) -> NightlyFile:
         """Load a nightly file."""
@@ -222,7 +222,8 @@ class Wiring:
         """Return the sweep of a recorded run, with the model as the files are now."""
         from orchestrator.specs.sweep import parse_sweep
 
-        return parse_sweep(header.sweep_document, Path(header.sweep_path), reach=self.reach())
+        path, reach = Path(header.sweep_path), self.reach()
+        return parse_sweep(header.sweep_document, path, reach=reach, overrides=header.overrides)
 
     def reach(self) -> Reach:
         """Return the folders whose files may be sent to devices."""

@@ -176,11 +176,7 @@ OPTIONS = (
         '"sqlite:///benchfleet.db"',
     ),
     Option(
-        "inventory",
-        "Inventory files, or folders of them; several are merged.",
-        "inventory",
-        _paths,
-        '["inventory"]',
+        "inventory", "Inventory files, or folders of them; several are merged.", "inventory", _paths, '["inventory"]'
     ),
     Option(
         "models",
@@ -268,6 +264,7 @@ OPTIONS = (
     ),
 )
 _FILE_HEAD = """\
+#:schema schemas/settings.schema.json
 # Settings of benchfleet for commands that are run in this folder or below, or with --config FILE.
 # A flag comes before a BENCHFLEET_* variable, a variable before this file, and this file before the default.
 # Relative paths start from this file. A line that is commented out shows the default, or an example.

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _INPUTS = ("dataset", "random")
 _BITS, _SCORES = "bits", "f4"
 _FLOAT_BYTES = 4
+_REASON_CHARACTERS_MAX = 2000
+_LAYOUT_MAX = 1000
 
 
 class BadReport(ValueError):
@@ -78,6 +80,10 @@ def check_outputs(outputs: dict[str, Any]) -> None:
     size = 0 if data is None else len(_decode(data))
     if size > OUTPUT_BYTES_MAX or size != _FLOAT_BYTES * count * values_per_output:
         raise BadReport(f"{size} bytes do not hold {count} x {values_per_output} numbers")
+    _check_layout(outputs.get("layout"), values_per_output if count else None)
+    reason = outputs.get("reason")
+    if reason is not None and (not isinstance(reason, str) or len(reason) > _REASON_CHARACTERS_MAX):
+        raise BadReport(f"reason is not a text of at most {_REASON_CHARACTERS_MAX} characters")
     indices = outputs.get("top1")
     if indices is None:
         return
@@ -85,6 +91,29 @@ def check_outputs(outputs: dict[str, Any]) -> None:
         raise BadReport(f"top1 is not a list of at most {OUTPUT_BYTES_MAX}")
     for index in indices:
         _whole(index, "an index in top1", 0, INT32_MAX)
+
+
+def _check_layout(layout: Any, values: int | None) -> None:
+    """Raise BadReport for names and shapes of outputs that are none, or that do not hold the number of values."""
+    if layout is None or layout == []:
+        return
+    held = 0
+    if not isinstance(layout, list) or len(layout) > _LAYOUT_MAX:
+        raise BadReport(f"layout is not a list of at most {_LAYOUT_MAX}")
+    for one in layout:
+        shape = one.get("shape") if isinstance(one, dict) else None
+        if (
+            not isinstance(shape, list)
+            or len(shape) > _LAYOUT_MAX
+            or not isinstance(one.get("name"), (str, type(None)))
+        ):
+            raise BadReport("layout is not of names and shapes")
+        count = 1
+        for size in shape:
+            count *= _whole(size, "a size in layout", 1, INT32_MAX)
+        held += count
+    if values is not None and held != values:
+        raise BadReport(f"the shapes of layout hold {held} numbers, not {values}")
 
 
 def check_input_results(results: dict[str, Any]) -> None:

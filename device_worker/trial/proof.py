@@ -21,26 +21,48 @@ def pack_bits(flags: list[bool]) -> bytes:
     return bytes(packed)
 
 
+class Unprovable(Exception):
+    """The outputs cannot be kept and compared. The message says why. The model can be timed all the same."""
+
+
 class Proof:
     """The outputs of the first inputs, within 64 KiB, and the best class of every input."""
 
     def __init__(self) -> None:
         self._kept: list[bytes] = []
-        self._values_per_output = 0
+        self._values_per_output: int | None = None
         self._top1: list[int] = []
+        self._layout: list[dict[str, Any]] = []
 
     @property
     def count(self) -> int:
         """The number of kept outputs, 0 if a single output is too large to keep."""
         return len(self._kept)
 
-    def add(self, outputs: list[Any]) -> None:
-        """Add the float32 outputs of the next input. The class is the index of the highest value in `outputs[0]`."""
+    @property
+    def unkept(self) -> str | None:
+        """Why no output is kept, or None."""
+        if self._kept or not self._values_per_output:
+            return None
+        return f"the outputs of one input are {4 * self._values_per_output} bytes, of which {_BYTES_MAX} are kept"
+
+    def add(self, named: list[tuple[str | None, Any]]) -> None:
+        """Add the float32 outputs of the next input. The class is the index of the highest value in the first output.
+
+        Raise Unprovable for outputs without a value, and where the number of values varies.
+        """
         import numpy
 
-        self._top1.append(int(outputs[0].argmax()))
+        outputs = [output for _, output in named]
+        if not outputs or not all(output.size for output in outputs):
+            raise Unprovable("an output is empty")
+        self._layout = [{"name": name, "shape": [int(size) for size in output.shape]} for name, output in named]
         flat = numpy.concatenate([output.reshape(-1) for output in outputs]).astype("<f4")
+        if self._values_per_output not in (None, len(flat)):
+            words = f"{self._values_per_output} for one input, {len(flat)} for another"
+            raise Unprovable(f"the number of output values varies: {words}")
         self._values_per_output = len(flat)
+        self._top1.append(int(outputs[0].argmax()))
         if len(self._kept) < min(OUTPUTS_MAX, _BYTES_MAX // max(1, flat.nbytes)):
             self._kept.append(flat.tobytes())
 
@@ -61,8 +83,22 @@ class Proof:
         """Return the kept outputs in the form of the trial interface."""
         return {
             "count": self.count,
-            "values_per_output": self._values_per_output,
+            "values_per_output": self._values_per_output or 0,
             "dtype": "f4",
             "data": base64.b64encode(b"".join(self._kept)).decode("ascii"),
             "top1": self._top1[: self.count],
+            "layout": self._layout,
         }
+
+
+def without_outputs(reason: str, inputs: str) -> dict[str, Any]:
+    """Return the form of the trial interface for outputs that are not kept."""
+    return {
+        "count": 0,
+        "values_per_output": 0,
+        "dtype": "f4",
+        "data": "",
+        "top1": [],
+        "reason": reason,
+        "inputs": inputs,
+    }

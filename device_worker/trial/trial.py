@@ -14,12 +14,13 @@ from device_worker.protocol.samples import encode_block
 from device_worker.protocol.specification import Specification
 from device_worker.protocol.vocabulary import STARTED_VARIABLE, FailureKind
 from device_worker.trial.causes import describe, is_caused
-from device_worker.trial.declared import check_inputs, describe_outputs, find_output
+from device_worker.trial.declared import check_inputs
 from device_worker.trial.inputs import open_inputs
+from device_worker.trial.judged import READ_ERRORS, judged_outputs
 from device_worker.trial.measurement import StopRule, choose_batch, median, time_calls
 from device_worker.trial.memory import MemoryStages
 from device_worker.trial.profile import RUNS_MAX, RUNS_WARMUP, SECONDS_MAX, ProfileUnavailable
-from device_worker.trial.proof import OUTPUTS_MAX, Proof
+from device_worker.trial.proof import OUTPUTS_MAX, Proof, Unprovable, without_outputs
 from device_worker.trial.runtimes import ENGINES
 from device_worker.trial.runtimes.base import LoadFailure
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
     from device_worker.trial.inputs import DatasetInputs, RandomInputs
+    from device_worker.trial.measurement import Timing
     from device_worker.trial.runtimes.base import LoadedModel, Runtime
 
     Say = Callable[..., None]
@@ -200,7 +202,7 @@ class Trial:
         warmup = time_calls(session.invoke, StopRule.of_warmup(measure))
         batch = choose_batch(session.invoke, warmup)
         timing = time_calls(session.invoke, StopRule.of_measurement(measure), batch)
-        gets = time_calls(session.get_outputs, _COPY_RULE)
+        gets = _time_reading(session)
         sets = time_calls(lambda: session.set_inputs(encoded), _COPY_RULE)
         self._memory.end_peak()  # before samples are sorted and packed, which takes memory too
         gc.enable()
@@ -208,7 +210,8 @@ class Trial:
         self._say(window={"begin_mono_ns": timing.begin_ns, "end_mono_ns": timing.end_ns})
         self._say(metric="warmup_runs", value=len(warmup.samples))
         self._say(metric="set_input_ns", value=median(sets.samples))
-        self._say(metric="get_output_ns", value=median(gets.samples))
+        if gets is not None:
+            self._say(metric="get_output_ns", value=median(gets.samples))
         self._say(metric="involuntary_switches", value=timing.involuntary_switches)
         if timing.steady_ratio is not None:
             self._say(metric="steady_ratio", value=timing.steady_ratio)
@@ -216,7 +219,8 @@ class Trial:
     def _prove(self, session: LoadedModel, inputs: DatasetInputs | RandomInputs) -> None:
         """Run the inputs in order, keep the first outputs, and report the accuracy if the job asks for a metric.
 
-        Raise LoadFailure for an unknown metric, or for a metric without labels.
+        Outputs that cannot be kept are left out, with the reason: timing needs no proof. Raise LoadFailure for an
+        unknown metric, or for a metric without labels.
         """
         metric = self._job.accuracy_metric
         if metric not in (None, "top1"):
@@ -224,34 +228,30 @@ class Trial:
         if metric is not None and inputs.labels is None:
             raise LoadFailure(f"{metric} needs a dataset with labels, an array y")
         proof = Proof()
-        for index in range(len(inputs) if metric else min(len(inputs), OUTPUTS_MAX)):
-            session.set_inputs(session.encode_inputs(inputs.draw(index, session.inputs)))
-            session.invoke()
-            proof.add(self._judged_outputs(session))
+        try:
+            for index in range(len(inputs) if metric else min(len(inputs), OUTPUTS_MAX)):
+                session.set_inputs(session.encode_inputs(inputs.draw(index, session.inputs)))
+                session.invoke()
+                proof.add(judged_outputs(session, self._job))
+        except Unprovable as reason:
+            self._memory.end_peak()
+            self._say(outputs=without_outputs(str(reason), inputs.source))
+            return
         self._memory.end_peak()
         if metric is not None:
             self._say(metric="accuracy_top1", value=proof.top1_accuracy(inputs.labels))
             results = proof.to_input_results(inputs.labels)
             if results is not None:
                 self._say(input_results=results)
-        if proof.count:
+        if proof.unkept is not None:
+            self._say(outputs=without_outputs(proof.unkept, inputs.source))
+        elif proof.count:
             self._say(outputs=dict(proof.to_outputs(), inputs=inputs.source))
 
-    def _judged_outputs(self, session: LoadedModel) -> list[Any]:
-        """Return the declared or only output of an inference, or all outputs where the job asks for no accuracy.
 
-        Raise LoadFailure if nothing tells which of several outputs the accuracy is about.
-        """
-        outputs = session.decode_outputs(session.get_outputs())
-        place = find_output(self._job.output, session.output_names, outputs)
-        if place is not None:
-            return [outputs[place]]
-        if self._job.accuracy_metric is not None:
-            # Converters order outputs as they like: the first one may be another one in the next variant.
-            found = describe_outputs(session.output_names, outputs)
-            raise LoadFailure(
-                f"{self._job.accuracy_metric} of which output? The file has {found}; "
-                "declare it in model.yaml, such as output: {shape: [1, 10]}"
-            )
-        # By shape, so that two variants with their outputs in another order are compared output by output.
-        return sorted(outputs, key=lambda output: (output.ndim, output.shape))
+def _time_reading(session: LoadedModel) -> Timing | None:
+    """Time the copies of outputs, or return None for outputs of a kind that the runtime cannot copy."""
+    try:
+        return time_calls(session.get_outputs, _COPY_RULE)
+    except READ_ERRORS:
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.analysis.output_order import in_order_of
 from orchestrator.domain.comparison import Agreement, OutputsAgreement, Tolerance
 from orchestrator.domain.measurement import CellOutputs
 
@@ -12,13 +13,19 @@ from orchestrator.domain.measurement import CellOutputs
 def agreement(base: CellOutputs | None, other: CellOutputs | None, tolerance: Tolerance) -> OutputsAgreement:
     """Compare the outputs of two preflights, value by value.
 
-    Return UNKNOWN if a side has no outputs, or if inputs or shapes differ. Infinities of the same sign agree. NaN
-    agrees with nothing, not even with NaN, because a model with NaN outputs is broken.
+    Return UNKNOWN if a side has no outputs, or none for a reason, if inputs or shapes differ, or if outputs cannot be
+    matched. Infinities of the same sign agree. NaN agrees with nothing, not even with NaN, because a model with NaN
+    outputs is broken.
     """
     if base is None or other is None:
         return OutputsAgreement(Agreement.UNKNOWN)
+    for side in (base, other):
+        if side.reason is not None:
+            return _unknown(f"{side.cell.variant}: {side.reason}")
     if base.inputs != other.inputs:
         return _unknown(f"inputs differ: {base.inputs} and {other.inputs}")
+    if base.layout and other.layout and base.count == other.count and len(base.layout) + len(other.layout) > 2:
+        return _matched(base, other, tolerance)
     shapes = [(outputs.count, outputs.values_per_output) for outputs in (base, other)]
     if shapes[0] != shapes[1]:
         described = " and ".join(f"{count} x {values}" for count, values in shapes)
@@ -27,6 +34,19 @@ def agreement(base: CellOutputs | None, other: CellOutputs | None, tolerance: To
     if base_values is None or other_values is None:
         return _unknown("stored outputs are not what their shape says")
     return _compare(base_values, other_values, tolerance)
+
+
+def _matched(base: CellOutputs, other: CellOutputs, tolerance: Tolerance) -> OutputsAgreement:
+    """Compare outputs of models with several, in whatever order the files have them."""
+    base_values, other_values = _values(base), _values(other)
+    if base_values is None or other_values is None:
+        return _unknown("stored outputs are not what their shape says")
+
+    def agrees(one: NDArray[np.float64], another: NDArray[np.float64]) -> bool:
+        return _compare(one, another, tolerance).agreement is Agreement.AGREE
+
+    ordered = in_order_of(base_values, other_values, (base.layout, other.layout), agrees)
+    return _unknown(ordered) if isinstance(ordered, str) else _compare(base_values, ordered, tolerance)
 
 
 def _compare(base: NDArray[np.float64], other: NDArray[np.float64], tolerance: Tolerance) -> OutputsAgreement:

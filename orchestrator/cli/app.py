@@ -33,6 +33,7 @@ from orchestrator.cli import (
     report,
     run,
     runs,
+    schema,
     serve,
     sql,
 )
@@ -70,6 +71,7 @@ annotate.add_to(app)
 app.add_typer(nightly.app, name="nightly")
 serve.add_to(app)
 sql.add_to(app)
+schema.add_to(app)
 app.add_typer(plot.app, name="plot")
 app.add_typer(db.app, name="db")
 

@@ -9,13 +9,14 @@ import typer
 
 from orchestrator.cli.ending import leave
 from orchestrator.cli.options import FLEET, SWEEP_FILES, Call, Select, examples, shares
+from orchestrator.cli.overriding import Runtimes, Sets, Threads, Trials, Variants, overrides_of
 
 SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the tree."""
-    app.command(epilog=examples("benchfleet plan sweeps/quickstart.yaml --select local"))(plan)
+    app.command(epilog=examples("benchfleet plan sweeps/quickstart.yaml --select local --set trials=10"))(plan)
 
 
 @shares((*FLEET, *SWEEP_FILES))
@@ -24,6 +25,11 @@ def plan(
     sweep: SweepPath,
     select: Select = "all",
     probe: Annotated[bool, typer.Option("--probe", help="Ask every device anew, even where facts are known.")] = False,
+    variants: Variants = None,
+    runtimes: Runtimes = None,
+    threads: Threads = None,
+    trials: Trials = None,
+    sets: Sets = None,
 ) -> None:
     """Print what a sweep would run, and how long it takes.
 
@@ -39,9 +45,10 @@ def plan(
     from orchestrator.reporting.tables.plans import SweepPlans
     from orchestrator.services.runs import plan as plans
 
+    request = plans.PlanRequest(sweep, select, probe, overrides_of(sets, variants, runtimes, threads, trials))
     with Wiring(call.settings()) as wiring, reading_shown(call):
         on_progress = None if call.quiet else stderr_console().print
-        planned = plans.plan(plans.PlanRequest(sweep, select, probe), wiring, on_progress)
+        planned = plans.plan(request, wiring, on_progress)
     planning = planned.planning
     found = SweepPlans(planned.sweep, planned.seed, planning.plans, planning.failures, planning.machines, planned.sent)
     call.show(plan_report(found))

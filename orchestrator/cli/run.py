@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.ending import leave
 from orchestrator.cli.following import following, show_run
 from orchestrator.cli.options import SESSIONS, SWEEP_FILES, Call, Reservation, Select, Wait, examples, shares
+from orchestrator.cli.overriding import Runtimes, Sets, Threads, Trials, Variants, overrides_of
 from orchestrator.domain.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -25,20 +25,6 @@ What = Annotated[
     list[Path],
     typer.Argument(metavar="SWEEP|FILE…", help="A sweep file; or model files (.tflite, .onnx), or folders of them."),
 ]
-Runtimes = Annotated[
-    str | None,
-    typer.Option("--runtimes", metavar="NAMES", help="Of model files: runtimes, by commas.  [default: the usual ones]"),
-]
-Threads = Annotated[
-    str | None, typer.Option("--threads", metavar="COUNTS", help="Of model files: threads, such as 1,2.  [default: 1]")
-]
-Trials = Annotated[
-    int | None,
-    typer.Option(
-        "--trials", min=1, max=1000, metavar="N", help="Of model files: trials of each cell.  [default: 5]",
-        show_default=False,
-    ),
-]  # fmt: skip
 Save = Annotated[
     Path | None,
     typer.Option("--save", metavar="FILE", help="Of model files: keep the sweep here, and the model in models."),
@@ -49,7 +35,8 @@ def add_to(app: typer.Typer) -> None:
     """Add the command to the tree."""
     of_sweep = "benchfleet run sweeps/quickstart.yaml --select 'class=rpi'"
     of_files = "benchfleet run face.tflite --threads 1,2 --save sweeps/face.yaml"
-    app.command(epilog=examples(of_sweep, of_files, title="Examples:"))(run)
+    other = "benchfleet run sweeps/quickstart.yaml --variants int8 --set measure.seconds_max=5"
+    app.command(epilog=examples(of_sweep, of_files, other, title="Examples:"))(run)
 
 
 @shares((*SESSIONS, *SWEEP_FILES), has_cases=True)
@@ -60,9 +47,11 @@ def run(
     detach: Annotated[bool, typer.Option("--detach", help="Leave as soon as every device runs.")] = False,
     wait: Wait = False,
     reservation: Reservation = None,
+    variants: Variants = None,
     runtimes: Runtimes = None,
     threads: Threads = None,
     trials: Trials = None,
+    sets: Sets = None,
     save: Save = None,
 ) -> None:
     """Run a sweep on devices and follow it to its end.
@@ -70,13 +59,18 @@ def run(
     Of model files, a sweep is made first, and printed. Devices run by themselves: Ctrl-C leaves devices running, and
     `benchfleet runs follow last` picks them up.
     """
+    from orchestrator.services.runs.own import OwnSweepRequest, is_own
     from orchestrator.services.runs.start import StartRequest, start
 
-    options = {"--runtimes": runtimes, "--threads": threads, "--trials": trials, "--save": save}
-    own = _own_request(what, {name: value for name, value in options.items() if value is not None})
+    overrides = overrides_of(sets, variants, runtimes, threads, trials)
+    own = OwnSweepRequest(what, overrides, save) if is_own(what) else None
+    if own is None and save is not None:
+        raise ConfigError(f"--save is for model files, and {what[0]} is a sweep", hint="copy the file")
     with following(call) as (wiring, shows):
-        sweep = what[0] if own is None else _own_sweep(own, select, wiring, call).path
-        request = StartRequest(sweep, select, detach, wait, reservation)
+        request = StartRequest(what[0], select, detach, wait, reservation, overrides)
+        if own is not None:
+            # What was asked for is in the made sweep.
+            request = replace(request, sweep=_own_sweep(own, select, wiring, call).path, overrides=())
         details = start(request, wiring, shows)
     code = request.exit_code(details)
     left = detach and code is ExitCode.FINE
@@ -89,30 +83,6 @@ def run(
     # Only for somebody at a terminal: a log or a pipe has no use for advice.
     if not detach and call.is_watched and sys.stderr.isatty():
         _say_what_next(details)
-
-
-def _own_request(what: Sequence[Path], options: Mapping[str, Any]) -> OwnSweepRequest | None:
-    """Return the request for a sweep of model files, None for a sweep file."""
-    from orchestrator.services.runs.own import OwnSweepRequest, is_own
-
-    if not is_own(what):
-        if options:
-            name = next(iter(options))
-            raise ConfigError(f"{name} is for model files, and {what[0]} is a sweep", hint="write it into the sweep")
-        return None
-    wanted = OwnSweepRequest(what, save=options.get("--save"))
-    if "--runtimes" in options:
-        wanted = replace(wanted, runtimes=[name.strip() for name in options["--runtimes"].split(",")])
-    if "--threads" in options:
-        wanted = replace(wanted, threads=_counts(options["--threads"]))
-    return replace(wanted, trials=options.get("--trials", wanted.trials))
-
-
-def _counts(text: str) -> list[int]:
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and 0 < len(word) < 5 and int(word) for word in words):
-        raise ConfigError(f"--threads {text}: expected counts from 1 on, by commas", hint="such as --threads 1,2,4")
-    return [int(word) for word in words]
 
 
 def _own_sweep(request: OwnSweepRequest, select: str, wiring: Wiring, call: Call) -> OwnSweep:

@@ -32,8 +32,7 @@ class GridCell:
     @property
     def label(self) -> str:
         """Return the cell in words: `int8 · tflite-runtime==2.14.0 · threads=1`."""
-        settings = setting_texts(self.settings.items())
-        return _BETWEEN.join((self.variant, self.runtime.label, *settings))
+        return label_of(self.variant, self.runtime.label, self.settings)
 
 
 def expand(sweep: Sweep) -> Iterator[GridCell]:
@@ -98,6 +97,11 @@ def _matches(rule: Mapping[str, Setting], values: Mapping[str, Setting]) -> bool
 def is_by_rule(reason: str) -> bool:
     """Say whether a cell was left out because the sweep says so, rather than because a device cannot run the cell."""
     return reason.startswith(_RULE)
+
+
+def label_of(variant: str, runtime: str, settings: Mapping[str, Setting]) -> str:
+    """Return a cell in words, from its coordinates."""
+    return _BETWEEN.join((variant, runtime, *setting_texts(settings.items())))
 
 
 def coordinates_of(label: str) -> tuple[str, str, dict[str, Setting]]:

@@ -80,11 +80,20 @@ class CellResult:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputPart:
+    """Hold name and shape of an output. A runtime without names has None."""
+
+    name: str | None
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CellOutputs:
     """Hold the outputs of a job's preflight for the first `count` inputs.
 
     `data` has `values_per_output` little-endian float32 values for each input. `inputs` is "dataset", or "random" for
-    inputs drawn from the plan's seed.
+    inputs drawn from the plan's seed. `reason` says why there are none. `layout` has name and shape of each output, in
+    the order of the values, and is empty where a worker did not tell.
     """
 
     cell: Cell
@@ -92,3 +101,5 @@ class CellOutputs:
     values_per_output: int
     data: bytes
     inputs: str
+    reason: str | None = None
+    layout: tuple[OutputPart, ...] = ()

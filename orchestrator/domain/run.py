@@ -10,6 +10,9 @@ from typing import Any
 
 from orchestrator.domain.device import TransportKind
 
+OVERRIDES = "set"
+"""The key among a run's settings for what flags laid over the sweep file."""
+
 
 class RunState(StrEnum):
     """Name the states of a whole run, derived from the states of all devices."""
@@ -69,7 +72,10 @@ class TrialState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunHeader:
-    """Hold the fixed parts of a run. `sweep_document` is the text of the sweep file. `settings` are given by flags."""
+    """Hold the fixed parts of a run. `settings` are given by flags.
+
+    `sweep_document` is the text of the sweep file, with the values that flags laid over the file.
+    """
 
     run: str
     sweep: str
@@ -81,6 +87,11 @@ class RunHeader:
     started_at: datetime
     controller: str
     settings: Mapping[str, Any]
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """Return the settings `KEY=VALUE` that flags laid over the sweep file."""
+        return tuple(self.settings.get(OVERRIDES, ()))
 
     @property
     def sweep_path(self) -> str:

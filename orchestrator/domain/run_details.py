@@ -11,13 +11,15 @@ from orchestrator.domain.errors import ExitCode
 from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.power import PowerUse
 from orchestrator.domain.recovery import RecoveryEvent
+from orchestrator.domain.remark import CellRemark
 from orchestrator.domain.run import DeviceRunState, ExcludedCell, MissingTrial, RunEffort, RunRecord
 from orchestrator.domain.sweep import Setting
 
 
 @dataclass(frozen=True, slots=True)
 class RunDetails:
-    """Hold the present standing of a run: results, missing trials, cells left out, recoveries, power, conditions.
+    """Hold the present standing of a run: results, missing trials, cells left out, recoveries, power, conditions,
+    remarks on cells.
 
     `taken_over` names the devices now held by another controller, with an end unknown here. `allowed` are the sweep's
     rules `allow_failures`.
@@ -33,6 +35,7 @@ class RunDetails:
     allowed: tuple[Mapping[str, Setting], ...] = ()
     conditions: tuple[ConditionUse, ...] = ()
     effort: RunEffort = field(default_factory=RunEffort)
+    remarks: tuple[CellRemark, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from orchestrator.domain.device import TransportKind
 from orchestrator.domain.nearest import did_you_mean
@@ -13,7 +13,7 @@ from orchestrator.domain.quoting import quoted
 from orchestrator.domain.selector import BUILT_IN_KEYS, KEYWORDS
 from orchestrator.specs.conditions import ConditionsSection
 from orchestrator.specs.schema import Refused, Section
-from orchestrator.specs.words import Bytes, Name, Text
+from orchestrator.specs.words import Bytes, Name, Text, pattern
 
 # Inventories are committed and shared. `advice` of a section answers keys that people try by habit.
 _NO_SECRETS = "no secret belongs in an inventory: use a key (identity_file), an agent or the ssh config"
@@ -79,12 +79,16 @@ def _or_empty(value: Any) -> Any:
 
 
 Argument = Annotated[str, AfterValidator(_is_argument)]
-Word = Annotated[str, AfterValidator(_is_word)]
+Word = Annotated[str, AfterValidator(_is_word), pattern(r"[^-\s]\S*")]
 DeviceName = Annotated[Name, AfterValidator(_is_device_name)]
 TagKey = Annotated[Name, AfterValidator(_is_tag_key)]
-Tag = Annotated[Any, PlainValidator(_is_tag)]
-DevicePath = Annotated[str, AfterValidator(_is_device_path)]
-Transport = Annotated[str, AfterValidator(_is_transport)]
+Tag = Annotated[Any, PlainValidator(_is_tag), WithJsonSchema({"type": ["string", "number", "boolean"], "minLength": 1})]
+DevicePath = Annotated[str, AfterValidator(_is_device_path), pattern(r"(?:/|~/)(?!(?:.*/)?\.\.(?:/|$)).*")]
+Transport = Annotated[
+    str,
+    AfterValidator(_is_transport),
+    WithJsonSchema({"type": "string", "enum": [kind.value for kind in TransportKind]}),
+]
 Argv = Annotated[list[Argument], BeforeValidator(_is_argv), Field(min_length=1, max_length=100)]
 
 
@@ -92,19 +96,28 @@ class LimitsSection(ConditionsSection):
     """Bound the conditions of a device and its trials. Units stand in the names."""
 
     trial_timeout_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    """The longest time of a trial, in seconds, in place of the one of the sweep."""
     memory_bytes_max: Bytes | None = None
+    """The most memory of a trial; beyond it the trial fails as out of memory."""
     cooldown_s_max: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    """How long to wait until the device has cooled down, in seconds."""
     cache_bytes_max: Bytes | None = None
+    """The most room for models, data sets and runtimes kept for later runs."""
     disk_free_bytes_min: Bytes | None = None
+    """With less room on the disk no run begins."""
     clock_offset_s_max: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    """With the clock further off, in seconds, no run begins."""
 
 
 class PowerCycleSection(Section):
     """Name the controller's commands to switch a device's supply. `off_s` is the pause between them, in seconds."""
 
     on: Argv
+    """The command that switches the supply on, as words."""
     off: Argv | None = None
+    """The command that switches the supply off. Without it, `on` does both."""
     off_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    """The pause between the commands, in seconds."""
 
 
 class RecoverySection(Section):
@@ -118,12 +131,19 @@ class RecoverySection(Section):
     }
 
     retries: Annotated[int, Field(ge=0, le=100)] | None = None
+    """How often a first connection is tried again."""
     reconnect_s_max: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    """For how long a lost connection is sought, in seconds."""
     restarts_max: Annotated[int, Field(ge=0, le=100)] | None = None
+    """How often a runner that ended before its plan is started anew."""
     reboot: Argv | None = None
+    """A command on the device that boots it, as words."""
     power_cycle: PowerCycleSection | None = None
+    """Commands on the controller that switch the device's supply."""
     boot_s_max: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    """Until when the device must answer after a boot, in seconds."""
     quarantine: bool | None = None
+    """Keep runs from a device that nothing has helped, until a person readmits it."""
 
 
 class DefaultsSection(Section):
@@ -141,28 +161,44 @@ class DefaultsSection(Section):
     }
 
     transport: Transport | None = None
+    """How the device is reached."""
     user: Word | None = None
+    """The login. Without it, the ssh config decides."""
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """The port of the ssh server."""
     identity_file: Text | None = None
+    """The key on this machine, relative to this file."""
     jump: Word | None = None
+    """The way there: a device, an ssh host, several with commas, or none."""
     python: Text | None = None
+    """The interpreter on the device: a path, or a name on its PATH."""
     state_dir: DevicePath | None = None
+    """The only folder that benchfleet writes on the device."""
     exclusive: bool | None = None
+    """Whether nobody else may measure on its machine meanwhile."""
     tags: dict[TagKey, Tag] = Field(default_factory=dict)
+    """Words of yours, for --select and for comparisons."""
     limits: LimitsSection = LimitsSection()
+    """Bounds of the device and of trials there."""
     recovery: RecoverySection = RecoverySection()
+    """What to try when the device fails."""
 
 
 class DeviceSection(DefaultsSection):
     """Declare one device. The key above the section is the device's name."""
 
     host: Word | None = None
+    """The address, or an alias of the ssh config. Without it, the name of the device."""
     disabled: bool = False
+    """Whether selectors never pick the device. Others may be reached through it."""
 
 
 class InventorySection(Section):
     """Declare a whole inventory file. `disabled` switches off all devices of the file."""
 
     defaults: DefaultsSection = DefaultsSection()
+    """What holds for every device of this file that does not say otherwise."""
     devices: dict[DeviceName, Annotated[DeviceSection, BeforeValidator(_or_empty)]]
+    """The devices, by name."""
     disabled: bool = False
+    """Whether no device of this file is ever used."""

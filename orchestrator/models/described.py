@@ -79,9 +79,10 @@ def as_name(text: str) -> str:
     return words.rstrip("._-") or "model"
 
 
-def described(files: ModelFiles, folder: Path) -> str:
+def described(files: ModelFiles, folder: Path, head: str | None = None) -> str:
     """Return the text of the model.yaml for files in `folder`. Errors name the files as `files` does.
 
+    `head` is a first line, for editors.
     Raise ConfigError for a file that is not what the ending says, or that random inputs cannot run.
     """
     lines: list[str] = []
@@ -98,7 +99,7 @@ def described(files: ModelFiles, folder: Path) -> str:
             body += [f"        file: {json.dumps(path.name)}", f"        sha256: {sha256}"]
         lines += [f"  {word(variant)}:", f"    precision: {precision}", "    made: not described yet", "    artifacts:"]
         lines += body
-    text = "\n".join([*_head(files.name), *_inputs(inputs), "", "variants:", *lines])
+    text = "\n".join([*([] if head is None else [head]), *_head(files.name), *_inputs(inputs), "", "variants:", *lines])
     if len(text) > BYTES_MAX:
         raise ConfigError(f"{files.paths[0]}: too many inputs and outputs for a model.yaml", hint=_BY_HAND)
     # What is written must load: a mistake here would be met by whoever runs the model.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -73,8 +73,11 @@ class FleetWiring(HasRecords, Protocol):
 class RunWiring(FleetWiring, Protocol):
     """Offer sweeps and planners too."""
 
-    def sweep_file(self, path: Path) -> SweepFile:
-        """Load a sweep with its model. Raise ConfigError, with file and line, for a bad file."""
+    def sweep_file(self, path: Path, overrides: Sequence[str] = ()) -> SweepFile:
+        """Load a sweep with its model. Raise ConfigError, with file and line, for a bad file.
+
+        `overrides` are settings `KEY=VALUE` laid over the file.
+        """
 
     def planner(self, file: SweepFile, on_progress: Callable[[str], None] | None = None) -> SweepPlanner:
         """Return the planner of a sweep. `on_progress` gets a line for each runtime to be resolved or packed."""

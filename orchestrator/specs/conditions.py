@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, create_model
@@ -12,6 +13,14 @@ from orchestrator.specs.schema import Section
 _CONDITIONS: dict[str, Any] = {
     key: (Annotated[float, Field(gt=0, le=most)] | None, None) for key, most in CONDITION_LIMITS.items()
 }
+
+ABOUT: Mapping[str, str] = {
+    "temperature_c_max": "Trials that begin or end hotter are invalid, in degrees Celsius.",
+    "cpu_pressure_max_percent": "Trials in which tasks waited for a CPU for more of the time are invalid.",
+    "cpu_steal_max_percent": "Trials in which the host of a virtual machine took more of the time are invalid.",
+    "other_load_max_percent": "Trials beside other work that took more of the time of all CPUs are invalid.",
+}
+"""What each condition's limit means."""
 
 
 class ConditionsSection(create_model("_ConditionsSection", __base__=Section, **_CONDITIONS)):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ class Document:
     """Hold a parsed file. `source` is the file's name for people, `data` has plain values.
 
     `lines` maps every key and list entry to a line number from 1, `scalars` every scalar to the text as written.
+    `origins` names the option behind each place whose value does not come from the file.
     """
 
     source: str
@@ -66,10 +67,13 @@ class Document:
     data: Any
     lines: Mapping[Place, int]
     scalars: Mapping[Place, str]
+    origins: Mapping[Place, str] = field(default_factory=dict)
 
     def where(self, place: Sequence[str | int] = ()) -> str:
-        """Return `file:line` of a place. For a missing place, the nearest existing place around counts."""
-        return f"{self.source}:{self.lines.get(self.existing(place), 1)}"
+        """Return `file:line` of a place, or the option behind it. Of a missing place, the nearest one around counts."""
+        found = self.existing(place)
+        options = (self.origins.get(found[:end]) for end in range(len(found), 0, -1))
+        return next(filter(None, options), f"{self.source}:{self.lines.get(found, 1)}")
 
     def existing(self, place: Sequence[str | int]) -> Place:
         """Return a place without the steps that the document does not have."""

@@ -17,7 +17,7 @@ from orchestrator.specs.hashing import sha256_of
 from orchestrator.specs.paths import is_file, is_folder, open_below, resolved
 from orchestrator.specs.reach import MODELS_FOLDER
 from orchestrator.specs.schema import Complaint, Refused, Section, load_section, refuse, words_of
-from orchestrator.specs.words import FormatName, Name, Text
+from orchestrator.specs.words import FormatName, Name, Text, pattern
 
 MODEL_FILE = "model.yaml"
 ARTIFACTS_FORM = "write file: and sha256:, or artifacts: {tflite: {file: …, sha256: …}, onnx: {…}}"
@@ -36,8 +36,8 @@ def _is_inside(path: str) -> str:
     return path
 
 
-Sha256 = Annotated[str, AfterValidator(_is_sha256)]
-InsidePath = Annotated[str, AfterValidator(_is_inside)]
+Sha256 = Annotated[str, AfterValidator(_is_sha256), pattern("[0-9a-f]{64}")]
+InsidePath = Annotated[str, AfterValidator(_is_inside), pattern(r"(?![/~])(?!(?:.*/)?\.\.(?:/|$)).+")]
 Dtype = Literal[
     "float32", "float16", "int8", "uint8", "int16", "int32", "int64", "float64", "bool", "uint16", "uint32", "uint64"
 ]  # fmt: skip
@@ -51,23 +51,31 @@ class InputSection(Section):
     """Declare an input. The empty shape is a single number's."""
 
     shape: Sizes
+    """The sizes of the input. They settle the sizes that a file leaves open."""
     dtype: Dtype
+    """The type of the input."""
     low: float
+    """The least random number."""
     high: float
+    """The bound of random numbers, which is left out."""
 
 
 class OutputSection(Section):
     """Declare the output that accuracy and agreement are about."""
 
     shape: Sizes
+    """The sizes of the output."""
     name: Text | None = None
+    """The name of the output, where shapes are equal."""
 
 
 class DatasetSection(Section):
     """Declare a held-out set. The set's name is the name of the file."""
 
     sha256: Sha256
+    """The hash of the file."""
     samples: Annotated[int, Field(ge=1)]
+    """The number of inputs in the file."""
 
 
 class ArtifactSection(Section):
@@ -76,8 +84,11 @@ class ArtifactSection(Section):
     advice: ClassVar[Mapping[str, str]] = {"path": "did you mean 'file'?"}
 
     file: InsidePath
+    """The file, inside of the folder of the model."""
     sha256: Sha256
+    """The hash of the file."""
     made: Text | None = None
+    """How this artifact was made, if not as the variant says."""
 
 
 class VariantSection(Section):
@@ -86,28 +97,46 @@ class VariantSection(Section):
     advice: ClassVar[Mapping[str, str]] = {"path": "did you mean 'file'?"}
 
     file: InsidePath | None = None
+    """The only file of the variant, inside of the folder of the model."""
     sha256: Sha256 | None = None
+    """The hash of the file."""
     format: FormatName | None = None
+    """The format, where the ending of the file does not tell."""
     artifacts: dict[FormatName, ArtifactSection] | None = Field(default=None, min_length=1)
+    """A file for each format, in place of `file` and `sha256`."""
     precision: Text
+    """The precision, in words of yours: fp32, int8 …."""
     made: Text
+    """How the variant was made."""
     parent: str | None = None
+    """The variant that it was made from."""
     accuracy: dict[str, float] = Field(default_factory=dict)
+    """The maker's accuracy, by metric."""
 
 
 class ModelSection(Section):
     """Declare a whole model.yaml."""
 
     model: Name
+    """The name of the model. Its history hangs on it."""
     description: Text
+    """What the model is. Reports show it."""
     task: Text
+    """What the model does. Reports show it."""
     recipe: InsidePath | None = None
+    """A script that builds the variants anew: `benchfleet models build`."""
     license: Text | None = None
+    """The licence of the model."""
     input: InputSection
+    """Every input that `inputs` does not name. Random numbers are drawn from low to below high."""
     inputs: dict[Text, InputSection] = Field(default_factory=dict)
+    """Inputs by their names in the file, where they differ."""
     output: OutputSection | None = None
+    """The output that accuracy and agreement are about, where there are several."""
     datasets: dict[InsidePath, DatasetSection] = Field(default_factory=dict)
+    """Held-out sets: .npz files with inputs `x` and labels `y`, by the name of the file."""
     variants: dict[Name, VariantSection] = Field(min_length=1)
+    """The variants, by name."""
 
 
 def find_models(directory: Path) -> tuple[Path, ...]:

@@ -12,10 +12,14 @@ from orchestrator.domain.runtimes import ENGINES, RUNTIMES
 
 EXEC_FORM = "write a program of yours as: - exec: {name: shell-demo, command: [sh, bench.sh], files: [bench.sh]}"
 
-_PINNED = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*(?P<version>\S+)")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PINNED_NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
+_PINNED = re.compile(rf"(?P<name>{_PINNED_NAME})\s*==\s*(?P<version>\S+)")
+_NAME = re.compile(_PINNED_NAME)
 # One release, as PEP 440 writes releases: `1.*` or `2.0,<3` is no pin.
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*((a|b|rc)[0-9]+)?(\.post[0-9]+)?(\.dev[0-9]+)?(\+[a-z0-9]+([._-][a-z0-9]+)*)?")
+
+RUNTIME_PATTERN = rf"\s*(?:{_PINNED_NAME}\s*==\s*{_VERSION.pattern}|system/(?:{'|'.join(ENGINES)}))\s*"
+"""What editors know of the name of a runtime. Which names are known, `parse_runtime` alone says."""
 
 
 def parse_runtime(text: str) -> RuntimeSpec:

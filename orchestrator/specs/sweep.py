@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os.path import normpath
 from pathlib import Path
@@ -15,6 +15,7 @@ from orchestrator.domain.runtimes import artifact_for
 from orchestrator.domain.sweep import Accuracy, MeasurePolicy, Order, Retries, Setting, Sweep
 from orchestrator.specs.document import Document, Place, parse_document, read_document
 from orchestrator.specs.model import MODEL_FILE, load_model, suggest_model
+from orchestrator.specs.overrides import overridden
 from orchestrator.specs.paths import expanded, is_file, resolved
 from orchestrator.specs.reach import OWN_FOLDER, Reach
 from orchestrator.specs.runtime import parse_runtime
@@ -25,30 +26,42 @@ from orchestrator.specs.sweep_schema import ExecEntry, ExecSection, MeasureSecti
 
 @dataclass(frozen=True, slots=True)
 class SweepFile:
-    """Hold a sweep with its model, and the text of the file."""
+    """Hold a sweep with its model, and the text of the file. `overrides` are laid over the file, and in the text."""
 
     sweep: Sweep
     model: Model
     text: str
+    overrides: tuple[str, ...] = ()
 
 
-def load_sweep(path: Path, verify: bool = True, reach: Reach = OWN_FOLDER) -> SweepFile:
+def load_sweep(path: Path, verify: bool = True, reach: Reach = OWN_FOLDER, overrides: Sequence[str] = ()) -> SweepFile:
     """Read a sweep file. Raise a single ConfigError with all complaints. `verify` hashes the model's files.
 
-    `reach` names the folders, besides the sweep file's own folder, whose files may be sent to devices.
+    `reach` names the folders, besides the sweep file's own folder, whose files may be sent to devices. `overrides` are
+    settings `KEY=VALUE` laid over the file.
     """
-    return _resolve(read_document(path), path, verify, _Ground(reach, path.parent))
+    document = overridden(read_document(path), overrides)
+    file = _resolve(document, path, verify, _Ground(reach, path.parent))
+    return replace(file, overrides=tuple(overrides))
 
 
-def parse_sweep(text: str, path: Path, verify: bool = True, reach: Reach = OWN_FOLDER) -> SweepFile:
-    """Read a sweep from its text, as if the text stood at `path`. A recorded run knows both."""
+def parse_sweep(
+    text: str, path: Path, verify: bool = True, reach: Reach = OWN_FOLDER, overrides: Sequence[str] = ()
+) -> SweepFile:
+    """Read a sweep from its text, as if the text stood at `path`. A recorded run knows both.
+
+    `overrides` are in the text already.
+    """
     # Whoever may write into the database may record any path there. The folder counts only with the file in it.
-    own = path.parent if _is_written_at(path, text) else None
+    own = path.parent if _is_written_at(path, text, overrides) else None
     return _resolve(parse_document(text, str(path)), path, verify, _Ground(reach, own))
 
 
 def declared_sweep(text: str, path: Path, model_directory: str) -> Sweep:
-    """Return the sweep of a recorded run from the text alone, as if the text stood at `path`. No file is looked for."""
+    """Return the sweep of a recorded run from the text alone, as if the text stood at `path`. No file is looked for.
+
+    A sweep of all variants names none.
+    """
     document = parse_document(text, str(path))
     section = check_section(document, SweepSection)
     return _sweep(section, _runtimes(section, document, path.parent), model_directory, path)
@@ -70,9 +83,9 @@ class _Ground:
     own: Path | None
 
 
-def _is_written_at(path: Path, text: str) -> bool:
+def _is_written_at(path: Path, text: str, overrides: Sequence[str]) -> bool:
     try:
-        return read_document(path).text == text
+        return overridden(read_document(path), overrides).text == text
     except ConfigError:
         return False
 
@@ -87,7 +100,8 @@ def _resolve(document: Document, path: Path, verify: bool, ground: _Ground) -> S
     complaints = (*contradictions(section, runtimes, model), *_wrong_files(runtimes, section, model, ground))
     if complaints:
         raise refuse(document, complaints)
-    return SweepFile(_sweep(section, runtimes, model.directory, path), model, document.text)
+    sweep = _sweep(section, runtimes, model.directory, path)
+    return SweepFile(replace(sweep, variants=sweep.variants or tuple(model.variants)), model, document.text)
 
 
 def _unknown_variants(document: Document, path: Path, ground: _Ground) -> Iterator[Complaint]:
@@ -146,7 +160,7 @@ def _runtime(entry: str | ExecEntry, folder: Path) -> RuntimeSpec:
 def _wrong_files(
     runtimes: tuple[RuntimeSpec, ...], section: SweepSection, model: Model, ground: _Ground
 ) -> Iterator[Complaint]:
-    variants = [model.variants[name] for name in section.variants if name in model.variants]
+    variants = [model.variants[name] for name in section.variants or model.variants if name in model.variants]
     for index, runtime in enumerate(runtimes):
         chosen = (artifact_for(variant, runtime) for variant in variants)
         names = {artifact.file_name for artifact in chosen if artifact is not None}

@@ -33,7 +33,7 @@ def contradictions(section: SweepSection, runtimes: Sequence[RuntimeSpec], model
     yield from _wrong_settings(section, runtimes)
     yield from _wrong_rules(section, runtimes, model)
     yield from _wrong_policies(section)
-    yield from _too_many(section)
+    yield from _too_many(section, len(section.variants or model.variants))
 
 
 def _doubles(place: Place, values: Iterable[str]) -> Iterator[Complaint]:
@@ -138,7 +138,7 @@ def _wrong_rules(section: SweepSection, runtimes: Sequence[RuntimeSpec], model: 
             # Variants of the whole model: a rule may stay while a sweep leaves a variant out for a day.
             elif key == "variant" and not _any_fits(pattern, (*section.variants, *model.variants)):
                 message = f"no variant fits {quoted(pattern)}"
-                yield Complaint(place, message, did_you_mean(pattern, section.variants))
+                yield Complaint(place, message, did_you_mean(pattern, section.variants or model.variants))
             elif key == "runtime" and not _is_plausible_runtime(pattern, runtimes):
                 message = f"no runtime fits {quoted(pattern)}"
                 yield Complaint(place, message, did_you_mean(pattern, [runtime.label for runtime in runtimes]))
@@ -176,9 +176,9 @@ def _wrong_policies(section: SweepSection) -> Iterator[Complaint]:
         )
 
 
-def _too_many(section: SweepSection) -> Iterator[Complaint]:
+def _too_many(section: SweepSection, variants: int) -> Iterator[Complaint]:
     # Counted, not expanded: a few short lines can mean billions of cells.
-    cells = len(section.variants) * len(section.runtimes) * math.prod(map(len, section.matrix.values()))
+    cells = variants * len(section.runtimes) * math.prod(map(len, section.matrix.values()))
     if cells > CELLS_MAX:
         yield Complaint((), f"{cells} cells; a sweep has at most {CELLS_MAX}", "split it")
     elif cells * section.trials > TRIALS_MAX:

@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
 
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import RuntimeSource
 from orchestrator.domain.sweep import Setting
 from orchestrator.specs.conditions import ConditionsSection
-from orchestrator.specs.runtime import EXEC_FORM, parse_runtime
+from orchestrator.specs.runtime import EXEC_FORM, RUNTIME_PATTERN, parse_runtime
 from orchestrator.specs.schema import Refused, Section, refusing
-from orchestrator.specs.words import FormatName, Name, Text
+from orchestrator.specs.words import FormatName, Name, Text, pattern
 
 _SETTING_CHARACTERS_MAX = 1_000
 _ARGUMENT_BYTES_MAX = 100_000
@@ -56,10 +56,14 @@ def _form_of_runtime(value: Any) -> str:
     return RuntimeSource.EXEC.value if isinstance(value, dict) else RuntimeSource.BUNDLE.value
 
 
-SettingValue = Annotated[Setting, PlainValidator(_is_setting)]
-SettingKey = Annotated[str, AfterValidator(_is_key)]
+SettingValue = Annotated[
+    Setting,
+    PlainValidator(_is_setting),
+    WithJsonSchema({"type": ["number", "string", "boolean"], "maxLength": _SETTING_CHARACTERS_MAX}),
+]
+SettingKey = Annotated[str, AfterValidator(_is_key), pattern("[a-z_][a-z0-9_]*")]
 Argument = Annotated[str, AfterValidator(_is_argument)]
-RuntimeText = Annotated[str, AfterValidator(refusing(_is_runtime))]
+RuntimeText = Annotated[str, AfterValidator(refusing(_is_runtime)), pattern(RUNTIME_PATTERN)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Runs = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
@@ -68,15 +72,20 @@ class ExecSection(Section):
     """Declare a user's program: name, command, files, and the format of the model to read."""
 
     name: Name
+    """The name of the program. Its cells have the runtime `exec/NAME`."""
     command: list[Argument] = Field(min_length=1)
+    """The words of the command, run in the folder of the trial without a shell."""
     files: list[Text] = Field(default_factory=list)
+    """Files of the controller that are laid beside the model, relative to the sweep file."""
     format: FormatName | None = None
+    """The format of the model that the program reads. Without it, the first artifact of a variant."""
 
 
 class ExecEntry(Section):
     """Declare a program among the `runtimes`."""
 
     exec_: ExecSection = Field(alias="exec")
+    """A program of yours, as docs/worker-protocol.md describes."""
 
     @model_validator(mode="before")
     @classmethod
@@ -98,7 +107,9 @@ class WarmupSection(Section):
     """Declare the end of a warm-up: both minima are reached."""
 
     runs_min: Runs = 5
+    """The least number of inferences before the measurement."""
     seconds_min: Seconds = 0.3
+    """The least time before the measurement, in seconds."""
 
 
 class MeasureSection(Section):
@@ -111,37 +122,49 @@ class MeasureSection(Section):
     }
 
     warmup: WarmupSection = WarmupSection()
+    """When a trial has warmed up."""
     runs_min: Annotated[int, Field(ge=1, le=1_000_000_000)] = 50
+    """The least number of inferences."""
     seconds_min: Seconds = 1.0
+    """The least time, in seconds."""
     seconds_max: Annotated[float, Field(gt=0, le=86_400)] = 20.0
+    """The longest time, in seconds; measuring ends there in any case."""
     runs_max: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000_000
+    """The largest number of inferences; measuring ends there in any case."""
 
 
 class AccuracySection(Section):
     """Declare the data set and the metric to judge outputs by."""
 
     dataset: Text
+    """The name of a data set of the model."""
     metric: Literal["top1"] = "top1"
+    """How outputs are judged."""
 
 
 class OrderSection(Section):
     """Declare the order of trials."""
 
     interleave: bool = True
+    """Whether trials of all cells take turns, so that drift hits all cells alike."""
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+    """The seed of the order of trials and of random inputs."""
 
 
 class RetriesSection(Section):
     """Declare the further attempts of a trial."""
 
     failed: Annotated[int, Field(ge=0, le=10)] = 0
+    """Further attempts of a failed trial, at once."""
     invalid: Annotated[int, Field(ge=0, le=10)] = 1
+    """Further attempts of a trial beside a broken condition, at the end of the run."""
 
 
 class TimeoutsSection(Section):
     """Declare the timeouts, in seconds."""
 
     trial_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
+    """The longest time of a trial, in seconds."""
 
 
 class SweepSection(Section):
@@ -157,18 +180,34 @@ class SweepSection(Section):
     }
 
     sweep: Name
+    """The name of the sweep. Runs of one name are compared with each other."""
     model: Text
-    variants: list[Name] = Field(min_length=1)
+    """The folder of the model, relative to the sweep file or else to the working folder."""
+    variants: list[Name] = Field(default_factory=list, min_length=1)
+    """Variants of the model. Without it, all."""
     runtimes: list[RuntimeEntry] = Field(min_length=1)
+    """What runs the model: a pinned package, `system/ENGINE` of the device, or a program (`exec`)."""
     matrix: dict[SettingKey, Annotated[list[SettingValue], Field(min_length=1)]] = Field(default_factory=dict)
+    """Settings of the cells, each with its values; every combination is a cell."""
     exclude: list[Annotated[dict[str, SettingValue], Field(min_length=1)]] = Field(default_factory=list)
+    """Rules of cells that are left out: each key a name, a glob or a value."""
     only: list[Annotated[dict[str, SettingValue], Field(min_length=1)]] = Field(default_factory=list)
+    """Rules of the cells that are measured. Without it, all."""
     allow_failures: list[Annotated[dict[str, SettingValue], Field(min_length=1)]] = Field(default_factory=list)
+    """Rules of cells whose failure leaves a run clean."""
     measure: MeasureSection = MeasureSection()
+    """When a trial has measured enough."""
     trials: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Trials of each cell. Each is a fresh process."""
     accuracy: AccuracySection | None = None
+    """What outputs are judged by. Without it, outputs are only compared."""
     order: OrderSection = OrderSection()
+    """The order of trials."""
     retries: RetriesSection = RetriesSection()
+    """Further attempts of trials."""
     timeouts: TimeoutsSection = TimeoutsSection()
+    """When trials are given up."""
     limits: ConditionsSection = ConditionsSection()
+    """Limits of conditions in place of those of the devices. Null is no limit."""
     profile: Literal["operators"] | None = None
+    """Whether the operators of each cell are profiled, in a trial of its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from orchestrator.domain.model import Format
 from orchestrator.domain.nearest import did_you_mean
@@ -52,7 +52,25 @@ def _to_bytes(value: Any) -> Any:
     return int(size[1]) * _UNITS[size[2]]
 
 
-Name = Annotated[str, AfterValidator(_is_name)]
-FormatName = Annotated[str, AfterValidator(_is_format)]
-Text = Annotated[str, AfterValidator(_is_text)]
-Bytes = Annotated[int, BeforeValidator(_to_bytes), Field(ge=1)]
+def pattern(expression: str) -> WithJsonSchema:
+    """Return what editors know of a text: the whole text matches."""
+    return WithJsonSchema({"type": "string", "pattern": f"^(?:{expression})$"})
+
+
+Name = Annotated[str, AfterValidator(_is_name), pattern(_NAME.pattern)]
+FormatName = Annotated[
+    str, AfterValidator(_is_format), WithJsonSchema({"type": "string", "enum": [known.value for known in Format]})
+]
+Text = Annotated[
+    str,
+    AfterValidator(_is_text),
+    WithJsonSchema({"type": "string", "pattern": r"\S", "maxLength": _TEXT_CHARACTERS_MAX}),
+]
+Bytes = Annotated[
+    int,
+    BeforeValidator(_to_bytes),
+    Field(ge=1),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": rf"^\s*{_SIZE.pattern}\s*$"}]}
+    ),
+]

@@ -23,6 +23,7 @@ from orchestrator.domain.plan.extend import ExtendedPlan
 from orchestrator.domain.plan.values import PreparedPlan
 from orchestrator.domain.power import PowerUse
 from orchestrator.domain.recovery import Quarantine, RecoveryEvent, Rung
+from orchestrator.domain.remark import CellRemark
 from orchestrator.domain.run import (
     DeviceRunState,
     ExcludedCell,
@@ -285,16 +286,16 @@ class Results(Protocol):
         """Return the id of the newest run with a measured trial, or None."""
 
     def earlier_run(self, sweep: str, but: str, started: datetime | None, ended: datetime | None) -> str | None:
-        """Return the id of the newest ended run of a sweep with a measured trial, or None.
-
-        The run `but` is left out, and so are runs not begun before `started`, or not over before `ended`.
-        """
+        """Return the newest run of a sweep with a measured trial, but `but`: begun and over before two moments."""
 
     def variant_parents(self, run: str) -> Mapping[str, str | None]:
         """Return the parent of each variant of the run's model. The first variant has None."""
 
     def excluded_cells(self, run: str) -> Sequence[ExcludedCell]:
         """Return the cells left out of the devices' plans, with the reasons."""
+
+    def unkept_outputs(self, run: str) -> Sequence[CellRemark]:
+        """Return the cells whose preflight kept no outputs, with the reasons."""
 
     def cell_input_results(self, run: str) -> Sequence[CellInputResults]:
         """Return the results by input of a run's jobs: the preflight's, or else the first trial's with any."""

@@ -112,7 +112,12 @@ def measure(store: Store) -> None:
         if trial.job == bad.key and trial.kind is TrialKind.MEASURE:
             log.skipped(trial.key)
         elif trial.kind is TrialKind.MEASURE:
-            log.started(trial.key).finished(trial.key, [SAMPLES], invalid=["too-hot"])
+            log.started(trial.key).finished(
+                trial.key,
+                [SAMPLES],
+                invalid=["too-hot"],
+                outputs={**outputs([[0.1]]), "count": 0, "data": "", "reason": "strings"},
+            )
             log.started(trial.key, 2).finished(
                 trial.key,
                 [SAMPLES, power_figure("power_mean_w", 4.5), absent("allocate_ns", "in one step")],
@@ -124,7 +129,7 @@ def measure(store: Store) -> None:
             log.started(trial.key).finished(
                 trial.key,
                 [number("accuracy_top1", 1.0)],
-                outputs=outputs([[0.1, 0.9]]),
+                outputs={**outputs([[0.1, 0.9]]), "layout": [{"name": "scores", "shape": [1, 2]}]},
                 input_results=input_results([True]),
                 profile=profile(("Conv", "c1", 5.0), placed_on="CPU"),
             )

@@ -4,13 +4,16 @@ import pytest
 
 from device_worker.protocol.vocabulary import FailureKind, RunOutcome
 from orchestrator.domain.input_results import InputEncoding
+from orchestrator.domain.measurement import OutputPart
 from orchestrator.domain.plan.values import TrialKind
+from orchestrator.domain.remark import RemarkKind
 from orchestrator.domain.run import DeviceRunState, TrialState
 from orchestrator.domain.sweep import Retries
 from orchestrator.store.store import Store
-from orchestrator.testing.event_logs import Sampled, input_results, number
+from orchestrator.testing.event_logs import Sampled, input_results, number, outputs
 from tests.contract.planned_runs import LATENCIES, Planned, plan_run
 
+NO_OUTPUTS = {"count": 0, "values_per_output": 0, "dtype": "f4", "data": "", "inputs": "random", "top1": []}
 RIGHT = input_results([True, False, True])
 
 
@@ -157,6 +160,23 @@ class TestCellResults:
         )  # fmt: skip
         assert found.data == bytes([0b101])
         assert store.results.cell_input_results("no-run") == []
+
+    def test_a_preflight_without_outputs_keeps_the_reason_and_one_with_them_names_and_shapes(
+        self, store: Store, planned: Planned
+    ) -> None:
+        first, second = planned.preflights
+        reason = "output 'label' is of strings, not of real numbers"
+        layout = [{"name": "boxes", "shape": [1, 2]}, {"name": None, "shape": [1]}]
+        log = planned.log().finished(first, outputs={**NO_OUTPUTS, "reason": reason})
+        log.finished(second, outputs={**outputs([[1.0, 2.0, 3.0]]), "layout": layout})
+        store.logs.ingest([log.arrived()])
+        (remark,) = store.results.unkept_outputs("run")
+        assert (remark.device, remark.label, remark.kind, remark.text) == (
+            "pi-03", planned.plan.jobs[0].label, RemarkKind.OUTPUTS_NOT_KEPT, reason,
+        )  # fmt: skip
+        without, kept = store.results.cell_outputs("run")
+        assert (without.count, without.reason, without.layout) == (0, reason, ())
+        assert (kept.reason, kept.layout) == (None, (OutputPart("boxes", (1, 2)), OutputPart(None, (1,))))
 
     def test_of_several_trials_with_results_by_input_the_first_that_counts_stands(
         self, store: Store, planned: Planned

@@ -73,6 +73,8 @@ def some_outputs(draw: st.DrawFn) -> dict[str, Any]:
         "data": base64.b64encode(draw(st.binary(min_size=4 * count * values, max_size=4 * count * values))).decode(),
         "inputs": draw(st.sampled_from(["dataset", "random"])),
         "top1": draw(st.none() | st.lists(st.integers(0, 9), max_size=4)),
+        "reason": draw(st.none() | st.text(max_size=4)),
+        "layout": draw(st.none() | st.just([{"name": "a", "shape": [1, values]}]) | st.just([])),
     }
     if draw(st.integers(0, 3)) == 0:
         fields[draw(st.sampled_from(sorted(fields)))] = draw(JSON)

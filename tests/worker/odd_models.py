@@ -62,6 +62,19 @@ def two_headed_onnx(order, features=16):
     return _onnx_bytes(onnx, nodes, given, made, kept), weights["classes"]
 
 
+def behind_relu_onnx(operator, attributes, dtype):
+    """Return an .onnx file of an operator behind a ReLU of eight numbers, with an output `y` of a dtype."""
+    onnx = pytest.importorskip("onnx")
+    nodes = [
+        onnx.helper.make_node("Relu", ["x"], ["positive"]),
+        onnx.helper.make_node(operator, ["positive"], ["y"], **attributes),
+    ]
+    given = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 8])
+    kind = getattr(onnx.TensorProto, dtype.upper())
+    made = onnx.helper.make_tensor_value_info("y", kind, [1, 8] if operator == "Cast" else [2, None])
+    return _onnx_bytes(onnx, nodes, [given], [made], [])
+
+
 def _onnx_bytes(onnx, nodes, given, made, kept):
     graph = onnx.helper.make_graph(nodes, "odd", given, made, initializer=kept)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)])

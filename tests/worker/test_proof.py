@@ -4,7 +4,9 @@ import base64
 
 import pytest
 
-from device_worker.trial.proof import Proof, pack_bits
+from device_worker.trial.judged import judged_outputs
+from device_worker.trial.proof import Proof, Unprovable, pack_bits
+from device_worker.trial.runtimes.base import LoadFailure
 
 
 @pytest.mark.parametrize("flags", [[], [True], [False], [True] * 8, [False] * 8 + [True], [True, False, True] * 7])
@@ -34,3 +36,76 @@ def test_more_inputs_than_the_log_takes_are_left_out():
     assert proof.to_input_results([0] * len(proof._top1)) is None
     del proof._top1[-1]
     assert proof.to_input_results([0] * len(proof._top1))["count"] == 8 * 65536
+
+
+class Answers:
+    """Is a loaded model with some outputs."""
+
+    output_names = ("a", "b")
+
+    def __init__(self, *outputs):
+        self.outputs = outputs
+
+    def get_outputs(self):
+        if isinstance(self.outputs[0], Exception):
+            raise self.outputs[0]
+        return list(self.outputs)
+
+    def decode_outputs(self, outputs):
+        return [output.astype("float32") if output.dtype.kind in "fiub" else output for output in outputs]
+
+
+class Asked:
+    """Is what a job says of outputs."""
+
+    def __init__(self, shape=None, accuracy_metric=None):
+        self.accuracy_metric = accuracy_metric
+        self.output = None
+        if shape is not None:
+            self.output = Asked()
+            self.output.shape, self.output.name = shape, None
+
+
+def test_outputs_that_are_no_real_numbers_cannot_be_proven():
+    numpy = pytest.importorskip("numpy")
+    numbers = numpy.zeros((1, 3), "float32")
+    for strange, words in (
+        (numpy.zeros((1, 3), "complex64"), "output 'b' is of complex numbers, not of real numbers"),
+        (numpy.array([b"left"]), "output 'b' is of strings, not of real numbers"),
+        (numpy.array(["left", 1], dtype=object), "output 'b' is of strings, not of real numbers"),
+        ([[1.0], [1.0, 2.0]], "output 'b' is no array: a list"),
+    ):
+        with pytest.raises(Unprovable, match=words):
+            judged_outputs(Answers(numbers, strange), Asked())
+    with pytest.raises(Unprovable, match="the runtime cannot read the outputs: sequences"):
+        judged_outputs(Answers(RuntimeError("sequences")), Asked())
+
+
+def test_a_declared_output_of_numbers_is_judged_beside_a_strange_one():
+    numpy = pytest.importorskip("numpy")
+    scores, label = numpy.ones((1, 3), "int8"), numpy.array([b"left"])
+    ((name, found),) = judged_outputs(Answers(label, scores), Asked((1, 3), "top1"))
+    assert name == "b"
+    assert (found.dtype, found.shape) == (numpy.float32, (1, 3))
+    with pytest.raises(LoadFailure, match="no output fits"):
+        judged_outputs(Answers(label, scores), Asked((1, 4), "top1"))
+
+
+def test_outputs_too_large_to_keep_are_left_out_with_the_reason():
+    numpy = pytest.importorskip("numpy")
+    proof = Proof()
+    assert proof.unkept is None
+    proof.add([(None, numpy.zeros(16385, "float32"))])
+    assert proof.unkept == "the outputs of one input are 65540 bytes, of which 65536 are kept"
+
+
+def test_a_varying_number_of_values_and_none_at_all_are_no_proof():
+    numpy = pytest.importorskip("numpy")
+    proof = Proof()
+    proof.add([("a", numpy.zeros(3))])
+    with pytest.raises(Unprovable, match="varies: 3 for one input, 5 for another"):
+        proof.add([("a", numpy.zeros(5))])
+    with pytest.raises(Unprovable, match="an output is empty"):
+        Proof().add([("a", numpy.zeros((0, 4)))])
+    with pytest.raises(Unprovable, match="an output is empty"):
+        Proof().add([])

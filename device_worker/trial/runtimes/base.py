@@ -74,7 +74,7 @@ class LoadedModel(ABC):
 
     @abstractmethod
     def decode_outputs(self, outputs: list[Any]) -> list[Any]:
-        """Return outputs as float32 arrays, dequantised if quantised."""
+        """Return outputs as float32 arrays, dequantised if quantised. Strings and complex numbers stay."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:

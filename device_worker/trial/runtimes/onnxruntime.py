@@ -162,10 +162,10 @@ class OnnxModel(LoadedModel):
         return outputs
 
     def decode_outputs(self, outputs: list[Any]) -> list[Any]:
-        """Return outputs as float32."""
+        """Return outputs as float32. Whatever is no real number stays as it is."""
         import numpy
 
-        return [numpy.asarray(value).astype(numpy.float32) for value in outputs]
+        return [value.astype(numpy.float32) if value.dtype.kind in "fiub" else value for value in outputs]
 
     def identity(self) -> dict[str, Any]:
         """Return the runtime's identity.

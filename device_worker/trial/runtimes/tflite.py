@@ -138,7 +138,7 @@ class TfliteModel(LoadedModel):
         return [self._interpreter.get_tensor(detail["index"]) for detail in self._outputs]
 
     def decode_outputs(self, outputs: list[Any]) -> list[Any]:
-        """Return outputs as float32."""
+        """Return outputs as float32. Whatever is no real number stays as it is."""
         return [_dequantise(value, detail) for value, detail in zip(outputs, self._outputs)]
 
     def identity(self) -> dict[str, Any]:
@@ -194,6 +194,8 @@ def _quantise(value: Any, detail: dict[str, Any]) -> Any:
 def _dequantise(value: Any, detail: dict[str, Any]) -> Any:
     import numpy
 
+    if value.dtype.kind not in "fiub":
+        return value
     scale, zero_point = detail["quantization"]
     plain = value.astype(numpy.float32)
     return (plain - numpy.float32(zero_point)) * numpy.float32(scale) if value.dtype.kind in "iu" and scale else plain

@@ -42,7 +42,7 @@ def admit(inputs: PlanInputs) -> tuple[tuple[Job, ...], tuple[Excluded, ...]]:
         artifact = artifact_for(variant, cell.runtime)
         if artifact is None:
             excluded.append(Excluded(cell.label, _no_artifact(variant, cell.runtime)))
-        elif reason := _objection(cell, inputs):
+        elif reason := _objection(cell, artifact, inputs):
             excluded.append(Excluded(cell.label, reason))
         else:
             jobs.append(_job(cell, artifact, inputs))
@@ -84,7 +84,7 @@ def _no_artifact(variant: Variant, runtime: RuntimeSpec) -> str:
     return f"{engine_of(runtime).name} loads {loads}, and {variant.name} has {' and '.join(variant.formats)} alone"
 
 
-def _objection(cell: GridCell, inputs: PlanInputs) -> str | None:
+def _objection(cell: GridCell, artifact: Artifact, inputs: PlanInputs) -> str | None:
     # The sweep's own rule first: a cell left out on purpose needs no other reason.
     return (
         rule_against(inputs.sweep, inputs.device.name, cell)
@@ -92,7 +92,13 @@ def _objection(cell: GridCell, inputs: PlanInputs) -> str | None:
         or _missing_on_device(cell.runtime, inputs.facts)
         or _not_runnable_there(cell.runtime, inputs.facts)
         or hardware_against(cell.settings, inputs.facts.processors)
+        or _contradicted(cell.runtime, artifact, inputs)
     )
+
+
+def _contradicted(runtime: RuntimeSpec, artifact: Artifact, inputs: PlanInputs) -> str | None:
+    # The worker's own runtimes find that out on the device, where the cell fails with the same words.
+    return inputs.contradictions.get(artifact.path) if runtime.source is RuntimeSource.EXEC else None
 
 
 def _missing_on_device(runtime: RuntimeSpec, facts: Facts) -> str | None:

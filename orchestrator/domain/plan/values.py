@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from orchestrator.domain.blob import Blob
@@ -93,7 +93,10 @@ class PreparedPlan:
 
 @dataclass(frozen=True, slots=True)
 class PlanInputs:
-    """Hold the inputs of a device's plan. `files` maps each path of `files_needed` to a blob."""
+    """Hold the inputs of a device's plan. `files` maps each path of `files_needed` to a blob.
+
+    `contradictions` says of the paths of artifacts what model.yaml declares otherwise. A program gets none of these.
+    """
 
     sweep: Sweep
     model: Model
@@ -101,3 +104,4 @@ class PlanInputs:
     facts: Facts
     offers: Sequence[RuntimeOffer]
     files: Mapping[str, Blob]
+    contradictions: Mapping[str, str] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from orchestrator.domain.device import TransportKind
 from orchestrator.domain.measurement import Cell, CellResult
 from orchestrator.domain.power import PowerUse
 from orchestrator.domain.recovery import RecoveryEvent, Rung
+from orchestrator.domain.remark import CellRemark, RemarkKind
 from orchestrator.domain.run import (
     DeviceRun,
     DeviceRunState,
@@ -164,6 +165,16 @@ EXCLUDED_CELL = View[ExcludedCell](
         Key("reason", TEXT, "Why the cell was not planned.", lambda cell: cell.reason),
     ),
 )
+CELL_REMARK = View[CellRemark](
+    "cell-remark",
+    "What a person should know of a measured cell. It is no failure.",
+    (
+        Key("device", TEXT, "The device's name.", lambda one: one.device),
+        Key("label", TEXT, "The cell, for people.", lambda one: one.label),
+        Key("kind", OneOf(RemarkKind), "What it is about.", lambda one: one.kind),
+        Key("text", TEXT, "The remark.", lambda one: one.text),
+    ),
+)
 RECOVERY_EVENT = View[RecoveryEvent](
     "recovery-event",
     "Something that was tried for a device that failed.",
@@ -235,6 +246,7 @@ RUN_DETAILS = View[RunDetails](
             "How many commands have measured: the time between two of them is no measuring time.",
             lambda details: details.effort.sessions,
         ),
+        Key("remarks", ListOf(CELL_REMARK), "Warnings about measured cells.", lambda details: details.remarks),
     ),
 )
 

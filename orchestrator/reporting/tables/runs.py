@@ -13,6 +13,7 @@ from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.metric import Unit, metric_named
 from orchestrator.domain.power import PowerUse
 from orchestrator.domain.recovery import RecoveryEvent, Rung
+from orchestrator.domain.remark import CellRemark
 from orchestrator.domain.run import (
     DeviceRun,
     DeviceRunState,
@@ -40,6 +41,7 @@ _DEVICE_STYLES: Mapping[DeviceRunState, str] = {
     DeviceRunState.STOPPED: "red",
     DeviceRunState.FAILED: "red",
 }
+_NAMED_MAX = 3
 _RETRIED = (TrialState.FAILED, TrialState.INVALID)
 _DEVICE_COLUMNS = (
     Column("device"),
@@ -110,6 +112,7 @@ def run_report(details: RunDetails) -> RenderableType:
         if shared:
             names = ", ".join(map(clean, shared))
             parts.append(Text(f"measured on a machine that others could use (exclusive: false): {names}"))
+    parts += [Text(clean(line)) for line in _remark_lines(details.remarks)]
     parts += [Text(clean(line)) for use in details.conditions for line in condition_lines(use)]
     measured = [use for use in details.power if use.source is not None]
     if measured:
@@ -142,11 +145,25 @@ def comparison_to_try(results: Sequence[CellResult]) -> str | None:
     return None
 
 
+def _remark_lines(remarks: Sequence[CellRemark]) -> Iterator[str]:
+    """Yield each remark once, with the cells that it is about."""
+    cells: dict[tuple[str, str], list[str]] = {}
+    for one in remarks:
+        cells.setdefault((one.kind.value, one.text), []).append(f"{one.device} · {one.label}")
+    for (kind, text), names in cells.items():
+        shown_names = ", ".join(names[:_NAMED_MAX]) + (
+            f" and {len(names) - _NAMED_MAX} more" * (len(names) > _NAMED_MAX)
+        )
+        yield f"warning ({kind}): {shown_names}: {text}"
+
+
 def _title(record: RunRecord, effort: RunEffort) -> Text:
     header = record.header
     title = Text.assemble(("run ", "bold"), (clean(header.run), "bold"), " · ")
     title.append(record.state.value, style=RUN_STYLES[record.state])
-    facts = (clean(header.sweep), clean(header.model), f"seed {header.seed}", f"began {numbers.utc(header.started_at)}")
+    given = (f"--set {clean(one)}" for one in header.overrides)
+    seed, began = f"seed {header.seed}", f"began {numbers.utc(header.started_at)}"
+    facts = (clean(header.sweep), *given, clean(header.model), seed, began)
     title.append("".join(f" · {fact}" for fact in facts))
     if record.finished_at is not None:
         title.append(f" · took {took(header.started_at, record.finished_at)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.lab_folder import SETTINGS_FILE
-from orchestrator.resources import shipped
+from orchestrator.resources import KINDS, SCHEMAS, shipped
 from orchestrator.settings import render_settings_file
 
 SHIPPED_FILES = (
@@ -16,7 +16,11 @@ SHIPPED_FILES = (
     "sweeps/quickstart.yaml",
     "sweeps/digits-variants.yaml",
     "sweeps/runtimes.yaml",
+    "sweeps/own-model.yaml",
+    "sweeps/exec/shell.yaml",
+    "sweeps/exec/read-model.sh",
     "sweeps/canary.yaml",
+    *(f"{SCHEMAS}/{kind}.schema.json" for kind in KINDS),
 )
 SHIPPED_NIGHTLY = "nightly.yaml"
 SHIPPED_MODEL = "models/digits"

@@ -12,9 +12,12 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.written_file import WrittenFile
 from orchestrator.models.described import ModelFiles, described, is_model_file, sort_files
 from orchestrator.models.new_file import refuse_other, write_new
+from orchestrator.resources import schema_line
 from orchestrator.specs.hashing import chunks_of
 from orchestrator.specs.model import MODEL_FILE
 from orchestrator.specs.paths import is_file, is_folder, open_regular, resolved
+
+_SAVED_MODEL = "saved_model.pb"
 
 
 def add_models(paths: Sequence[Path], home: Path) -> tuple[WrittenFile, ...]:
@@ -27,7 +30,8 @@ def add_models(paths: Sequence[Path], home: Path) -> tuple[WrittenFile, ...]:
     written = [_describe_folder(path) for path in paths if is_folder(path)]
     if files:
         model = sort_files(files)
-        written.append(take_model(model, home, lambda _text: model.name) / MODEL_FILE)
+        line = schema_line(home / model.name, "model")
+        written.append(take_model(model, home, lambda _text: model.name, line) / MODEL_FILE)
     return tuple(WrittenFile(path, "yaml", path.stat().st_size) for path in written)
 
 
@@ -37,16 +41,21 @@ def files_in(folder: Path) -> ModelFiles:
         found = sorted(path for path in folder.iterdir() if is_model_file(path) and is_file(path))
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be read: {error.strerror}") from None
+    if is_file(folder / _SAVED_MODEL):
+        raise ConfigError(
+            f"{folder}: a SavedModel, which no runtime here loads",
+            hint="convert it to .tflite or .onnx; or pack it into one file, and write model.yaml for an exec program",
+        )
     if not found:
         raise ConfigError(f"{folder}: no .tflite or .onnx file in this folder", hint="name the files, or their folder")
     return sort_files(found, resolved(folder).name)
 
 
-def take_model(files: ModelFiles, home: Path, name: Callable[[str], str]) -> Path:
+def take_model(files: ModelFiles, home: Path, name: Callable[[str], str], head: str | None = None) -> Path:
     """Copy files into a new folder below `home`, with a model.yaml, and return the folder.
 
-    `name` makes the folder's name from the text of model.yaml. The folder is complete or absent. The very same model
-    being there counts as taken. Raise ConfigError for another.
+    `name` makes the folder's name from the text of model.yaml, whose first line is `head`. The folder is complete or
+    absent. The very same model being there counts as taken. Raise ConfigError for another.
     """
     names = [path.name for path in files.paths]
     if twice := next((one for one in names if names.count(one) > 1), None):
@@ -59,7 +68,7 @@ def take_model(files: ModelFiles, home: Path, name: Callable[[str], str]) -> Pat
             incoming.mkdir()
             for path in files.paths:
                 _copy(path, incoming / path.name)
-            text = described(files, incoming)
+            text = described(files, incoming, head)
             (incoming / MODEL_FILE).write_text(text, encoding="utf-8")
             folder = home / name(text)
             if not refuse_other(folder / MODEL_FILE, text):
@@ -86,7 +95,7 @@ def _put(incoming: Path, folder: Path, text: str) -> None:
 
 def _describe_folder(folder: Path) -> Path:
     file = folder / MODEL_FILE
-    write_new(file, described(files_in(folder), folder))
+    write_new(file, described(files_in(folder), folder, schema_line(folder, "model")))
     return file
 
 

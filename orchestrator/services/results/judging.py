@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.analysis.outputs import agreement
@@ -25,7 +25,8 @@ from orchestrator.domain.gate import GateTerms
 from orchestrator.domain.input_results import CellInputResults
 from orchestrator.domain.measurement import COORDINATES, CellOutputs, CellResult
 from orchestrator.domain.metric import SIZE_METRIC, Metric, is_accuracy
-from orchestrator.domain.policy import TRIALS_MAX, VERDICT_LEVEL
+from orchestrator.domain.policy import HEADLINE_METRIC, TRIALS_MAX, VERDICT_LEVEL
+from orchestrator.domain.remark import RemarkKind, implausible
 from orchestrator.domain.sweep import setting_text, setting_texts
 from orchestrator.domain.verdict_word import LESS_ACCURATE, verdict_word
 from orchestrator.services.results.accuracy import bought, compare_accuracy
@@ -118,6 +119,7 @@ class Judging:
                 *environment_notes(pair, verdict, self.kind),
                 *notes(pair.other),
                 *apart(pair),
+                *self._implausible(pair, estimate),
                 *(remarks(estimate, verdict, self.min_effect) if self._has_trials(accuracy) else ()),
             ),
             LESS_ACCURATE if loss is not None else verdict_word(verdict, self.metric, self.kind),
@@ -125,6 +127,14 @@ class Judging:
             accuracy,
             bought=loss,
         )
+
+    def _implausible(self, pair: Pair, estimate: RatioEstimate | None) -> Iterator[str]:
+        """Warn of a variant that is too fast to be the same model."""
+        if estimate is None or pair.base is None or self.by != "variant" or self.metric.name != HEADLINE_METRIC:
+            return
+        words = implausible(estimate.ratio, 1.0, str(pair.base.cell.at(self.by)))
+        if words is not None:
+            yield f"{RemarkKind.IMPLAUSIBLY_FAST}: {words}"
 
     def _has_trials(self, accuracy: AccuracyTest | None) -> bool:
         """Say whether trials decide, rather than the size of a file, or the inputs of an accuracy."""

@@ -14,11 +14,12 @@ from orchestrator.domain.model import Format
 from orchestrator.domain.runtimes import RUNTIMES
 from orchestrator.models.described import ModelFiles, as_name, is_model_file, sort_files, word
 from orchestrator.models.new_file import refuse_other, write_new
+from orchestrator.resources import schema_line
 from orchestrator.services.models.add import files_in, take_model
 from orchestrator.specs.document import parse_document
 from orchestrator.specs.model import MODEL_FILE, load_model
+from orchestrator.specs.overrides import overridden
 from orchestrator.specs.paths import is_file, is_folder, resolved
-from orchestrator.specs.runtime import parse_runtime
 from orchestrator.specs.schema import check_section
 from orchestrator.specs.sweep_schema import SweepSection
 
@@ -30,15 +31,13 @@ _USUAL = {Format.TFLITE: ("tflite-runtime", "ai-edge-litert"), Format.ONNX: ("on
 
 @dataclass(frozen=True, slots=True)
 class OwnSweepRequest:
-    """Ask for a sweep of model files, or of a model's folder. Without `runtimes` the usual ones of the formats count.
+    """Ask for a sweep of model files, or of a model's folder. `overrides` are settings `KEY=VALUE` of the sweep.
 
     `save` is the place of the sweep file. Without it, the sweep lies in the controller's cache.
     """
 
     paths: Sequence[Path]
-    runtimes: Sequence[str] = ()
-    threads: Sequence[int] = (1,)
-    trials: int = 5
+    overrides: tuple[str, ...] = ()
     save: Path | None = None
 
 
@@ -75,7 +74,8 @@ def own_sweep(request: OwnSweepRequest, models: Path, cache: Path) -> OwnSweep:
     name = as_name(request.save.stem)
     # Before the model is copied: a refusal must not leave half of what was asked for.
     refuse_other(request.save, _text(request, grid, models / name, request.save.parent))
-    return _write(request, grid, take_model(files, models, lambda _text: name), cache)
+    taken = take_model(files, models, lambda _text: name, schema_line(models / name, "model"))
+    return _write(request, grid, taken, cache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,31 +113,36 @@ def _write(request: OwnSweepRequest, grid: _Grid, model: Path, cache: Path) -> O
         folder = model if inside else cache / OWN_FOLDER
         text = _text(request, grid, model, folder)
         path = folder / f"sweep-{_digest(text)}.yaml"
-    check_section(parse_document(text, str(path)), SweepSection)
     write_new(path, text)
     return OwnSweep(path, text, model)
 
 
 def _text(request: OwnSweepRequest, grid: _Grid, model: Path, folder: Path) -> str:
-    runtimes = request.runtimes or [
+    labels = [
         f"{name}=={RUNTIMES[name].example}" for form, names in _USUAL.items() if form in grid.formats for name in names
     ]
-    if not runtimes:
+    if not labels and not any(one.startswith("runtimes=") for one in request.overrides):
         raise ConfigError(f"no runtime is known for the formats of {grid.name}", hint="name some by --runtimes")
-    labels = dict.fromkeys(parse_runtime(runtime).label for runtime in runtimes)
     reference = os.path.relpath(resolved(model), resolved(folder))
+    # What lies in the cache is not edited, and is named by the hash of its text.
+    head = [] if request.save is None else [schema_line(folder, "sweep")]
     lines = [
+        *head,
         "# Written by `benchfleet run` from model files. `benchfleet init` has sweeps with every key explained.",
         f"sweep: {word(grid.name)}",
         f"model: {json.dumps(reference, ensure_ascii=False)}",
         f"variants: [{', '.join(map(word, grid.variants))}]",
         f"runtimes: [{', '.join(map(word, labels))}]",
-        f"matrix: {{threads: {list(dict.fromkeys(request.threads))}}}",
-        f"trials: {request.trials}",
+        "matrix: {threads: [1]}",
+        "trials: 5",
         "# A trial beside other work does not count. At the end of the run it gets this many more tries.",
         "retries: {invalid: 2}",
     ]
-    return "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    document = overridden(parse_document(text, "the sweep of these models"), request.overrides)
+    # Here, where complaints still name the options.
+    check_section(document, SweepSection)
+    return document.text
 
 
 def _digest(text: str) -> str:

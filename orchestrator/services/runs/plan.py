@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """Ask for the plans of a sweep on selected devices. `probe_all` probes devices with known facts too."""
+    """Ask for the plans of a sweep on selected devices. `probe_all` probes devices with known facts too.
+
+    `overrides` are settings `KEY=VALUE` laid over the sweep file.
+    """
 
     sweep: Path
     select: str = "all"
     probe_all: bool = False
+    overrides: tuple[str, ...] = ()
 
 
 class DevicePlanner(Protocol):
@@ -77,7 +81,7 @@ def plan(request: PlanRequest, wiring: RunWiring, on_progress: Callable[[str], N
     inventory. A device without a plan is a failure in the result.
     """
     devices = wiring.inventory().select(request.select)
-    file = wiring.sweep_file(request.sweep)
+    file = wiring.sweep_file(request.sweep, request.overrides)
     planner = wiring.planner(file, on_progress)
     planning = plan_sweep(devices, planner, wiring.store.devices, wiring.executor, probe_all=request.probe_all)
     names = [device.name for device in devices]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
@@ -19,8 +19,10 @@ from orchestrator.domain.model import Model
 from orchestrator.domain.plan.admit import files_needed
 from orchestrator.domain.plan.compose import plan_device
 from orchestrator.domain.plan.values import DevicePlan, PlanInputs, RuntimeOffer
-from orchestrator.domain.runtime import RuntimeSpec
+from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
+from orchestrator.domain.runtimes import artifact_for
 from orchestrator.domain.sweep import Sweep
+from orchestrator.models.contradictions import contradiction
 from orchestrator.specs.paths import open_below, open_regular
 
 PLAN_NAME = "plan.json"
@@ -42,6 +44,7 @@ class SweepPlanner:
     files: Mapping[str, Blob]
     resolver: RuntimeResolver
     keeper: BlobKeeper
+    contradictions: Mapping[str, str] = field(default_factory=dict)
 
     def plan(self, device: Device, facts: Facts) -> DevicePlan:
         """Return the device's plan, with each runtime resolved for the device's platform. May take minutes.
@@ -50,7 +53,8 @@ class SweepPlanner:
         """
         platform = facts.platform
         offers = tuple(self._offer(runtime, platform) for runtime in self.sweep.runtimes)
-        return plan_device(PlanInputs(self.sweep, self.model, device, facts, offers, self.files))
+        inputs = PlanInputs(self.sweep, self.model, device, facts, offers, self.files, self.contradictions)
+        return plan_device(inputs)
 
     def _offer(self, runtime: RuntimeSpec, platform: Platform) -> RuntimeOffer:
         try:
@@ -70,7 +74,17 @@ def make_planner(sweep: Sweep, model: Model, resolver: RuntimeResolver, keeper: 
     Raise ConfigError for a missing file, or for a link made after the sweep was checked.
     """
     files = {path: _take(keeper, Path(path), kind, model) for path, kind in files_needed(sweep, model).items()}
-    return SweepPlanner(sweep, model, files, resolver, keeper)
+    return SweepPlanner(sweep, model, files, resolver, keeper, _contradictions(sweep, model))
+
+
+def _contradictions(sweep: Sweep, model: Model) -> Mapping[str, str]:
+    """Return what model.yaml declares otherwise than the files that programs get, by path."""
+    programs = [one for one in sweep.runtimes if one.source is RuntimeSource.EXEC]
+    variants = [model.variants[name] for name in sweep.variants]
+    chosen = (artifact_for(variant, program) for variant in variants for program in programs)
+    artifacts = {one.path: one for one in chosen if one is not None}
+    found = {path: contradiction(model, one) for path, one in artifacts.items()}
+    return {path: words for path, words in found.items() if words is not None}
 
 
 def _take(keeper: BlobKeeper, path: Path, kind: BlobKind, model: Model) -> Blob:

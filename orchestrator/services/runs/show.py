@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.policy import HEADLINE_METRIC
+from orchestrator.domain.remark import implausibly_fast
 from orchestrator.domain.run import RunRecord
 from orchestrator.domain.run_details import RunDetails
 from orchestrator.specs.sweep import allowed_failures
@@ -44,4 +45,7 @@ def _details(store: Roles, record: RunRecord, taken_over: frozenset[str] = froze
     allowed = allowed_failures(record.header.sweep_document, record.header.sweep_source)
     missing = tuple(store.progress.missing_trials(run))
     effort = store.progress.effort(run)
-    return RunDetails(record, missing, results, excluded, recovery, power, taken_over, allowed, conditions, effort)
+    remarks = (*store.results.unkept_outputs(run), *implausibly_fast(results, store.results.variant_parents(run)))
+    return RunDetails(
+        record, missing, results, excluded, recovery, power, taken_over, allowed, conditions, effort, remarks
+    )

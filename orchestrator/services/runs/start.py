@@ -14,7 +14,7 @@ from orchestrator import __version__
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ExitCode
 from orchestrator.domain.model import Model
-from orchestrator.domain.run import DeviceRunState, RunHeader
+from orchestrator.domain.run import OVERRIDES, DeviceRunState, RunHeader
 from orchestrator.domain.run_details import RunDetails
 from orchestrator.domain.sweep import Sweep
 from orchestrator.driving.driver import Driver, DriverTools, Intent
@@ -30,7 +30,7 @@ class StartRequest:
     """Ask for a run of a sweep on selected devices.
 
     `detach`: return as soon as every device runs. `waits`: queue for busy devices. `reservation`: the id of a
-    reservation for the run, of any holder.
+    reservation for the run, of any holder. `overrides` are settings `KEY=VALUE` laid over the sweep file.
     """
 
     sweep: Path
@@ -38,6 +38,7 @@ class StartRequest:
     detach: bool = False
     waits: bool = False
     reservation: int | None = None
+    overrides: tuple[str, ...] = ()
 
     @property
     def intent(self) -> Intent:
@@ -60,8 +61,9 @@ def start(request: StartRequest, wiring: RunWiring, shows: Shows) -> RunDetails:
     value in the result. KeyboardInterrupt leaves the devices running.
     """
     devices = wiring.inventory().select(request.select)
-    file = wiring.sweep_file(request.sweep)
-    header = new_run(file.sweep, file.text, file.model, {"select": request.select})
+    file = wiring.sweep_file(request.sweep, request.overrides)
+    given = {OVERRIDES: list(file.overrides)} if file.overrides else {}
+    header = new_run(file.sweep, file.text, file.model, {"select": request.select, **given})
     identity = wiring.identity(waits=request.waits, reservation=request.reservation)
     store = wiring.store
     # Before the display: reading large files has a progress of its own.

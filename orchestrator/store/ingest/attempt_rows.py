@@ -166,6 +166,8 @@ def _preflight_output(one: LogAttempt, finished: TrialFinished) -> Rows:
                 "values_per_output": outputs.values_per_output,
                 "data": outputs.data,
                 "top1": outputs.top1,
+                "reason": outputs.reason,
+                "layout": outputs.layout,
             },
         )
 

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from device_worker.protocol.limits import INT32_MAX, OUTPUT_BYTES_MAX
 from orchestrator.domain.input_results import InputEncoding, input_bytes
 from orchestrator.store.values.fields import Fields
-from orchestrator.store.values.hygiene import Unfit
+from orchestrator.store.values.hygiene import Unfit, clean_text
 
 _SHA256 = re.compile("[0-9a-f]{64}")
+_REASON_MAX = 500
+_NAME_MAX = 200
+_OUTPUTS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Hold the outputs of a preflight: `count` times `values_per_output` float32 values, little-endian."""
+    """Hold the outputs of a preflight: `count` times `values_per_output` float32 values, little-endian.
+
+    `reason` says why there are none. `layout` has name and shape of each output in the order of values.
+    """
 
     inputs: str
     count: int
     values_per_output: int
     data: bytes
     top1: list[int] | None
+    reason: str | None = None
+    layout: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,26 @@ def read_outputs(fields: Fields) -> Outputs:
     # Not isinstance, because True is an int.
     if any(type(index) is not int or not 0 <= index <= INT32_MAX for index in top1):
         raise Unfit("outputs: top1 is not a list of indices")
-    return Outputs(fields.one_of("inputs", ("dataset", "random")), count, values_per_output, data, top1 or None)
+    inputs, said = fields.one_of("inputs", ("dataset", "random")), fields.optional("reason", fields.text)
+    reason = None if said is None or count else clean_text(said, _REASON_MAX)
+    layout = _layout(fields, values_per_output) if count else None
+    return Outputs(inputs, count, values_per_output, data, top1 or None, reason, layout)
+
+
+def _layout(fields: Fields, values: int) -> list[dict[str, Any]] | None:
+    """Return names and shapes of outputs, None from older workers. Raise Unfit unless the shapes hold the values."""
+    entries = fields.items("layout", _OUTPUTS_MAX)
+    found = [one for one in entries if isinstance(one, dict) and isinstance(one.get("shape"), list)]
+    sizes = [size for one in found for size in one["shape"]]
+    if len(found) != len(entries) or any(type(size) is not int or not 0 < size <= INT32_MAX for size in sizes):
+        raise Unfit("outputs: layout is not of names and shapes")
+    if found and sum(math.prod(one["shape"]) for one in found) != values:
+        raise Unfit("outputs: the shapes of layout do not hold the values of an output")
+    names = [one.get("name") for one in found]
+    return [
+        {"name": clean_text(name, _NAME_MAX) if isinstance(name, str) else None, "shape": one["shape"]}
+        for name, one in zip(names, found, strict=True)
+    ] or None
 
 
 def read_input_results(fields: Fields) -> InputResults:

@@ -17,9 +17,11 @@ from orchestrator.domain.measurement import Cell, CellOutputs, CellResult
 from orchestrator.domain.metric import POWER_METRICS, sampled_quantile
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.power import NO_ACCOUNT, OWN_SOURCE, UNRECORDED_SOURCE
+from orchestrator.domain.remark import CellRemark
 from orchestrator.domain.run import ExcludedCell, TrialState
 from orchestrator.domain.runtime import RuntimeSource
 from orchestrator.store.records.environments import environments_of
+from orchestrator.store.records.unkept import outputs_of, unkept_outputs
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.engine import Database
 from orchestrator.store.values.wording import describe_failure
@@ -148,6 +150,11 @@ class ResultTable:
         with self._database.read() as connection:
             return [ExcludedCell(*row) for row in connection.execute(statement)]
 
+    def unkept_outputs(self, run: str) -> Sequence[CellRemark]:
+        """Return the cells whose preflight kept no outputs, with the reasons."""
+        with self._database.read() as connection:
+            return unkept_outputs(connection, run)
+
     def newest_run_with_results(self) -> str | None:
         """Return the id of the newest run with a measured trial, or None."""
         return self._newest(select(t.run.c.id))
@@ -205,11 +212,7 @@ class ResultTable:
         )
         with self._database.read() as connection:
             rows = connection.execute(statement).all()
-        return [
-            # `row.count` is a method of the row.
-            CellOutputs(_cell(row), row._mapping["count"], row.values_per_output, row.data, row.inputs)
-            for row in rows
-        ]
+        return [outputs_of(_cell(row), row) for row in rows]
 
     def cell_input_results(self, run: str) -> Sequence[CellInputResults]:
         """Return the results by input of a run's jobs: the preflight's, or else the first trial's with any."""

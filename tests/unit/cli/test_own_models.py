@@ -35,9 +35,11 @@ def test_without_an_inventory_nothing_is_written_and_the_next_step_is_said(comma
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["sweep.yaml", "--trials", "3"], "--trials is for model files, and sweep.yaml is a sweep"),
+        (["sweep.yaml", "--save", "3.yaml"], "--save is for model files, and sweep.yaml is a sweep"),
+        (["face.tflite", "--trials", "0"], "--set trials=0: trials: must be at least 1, not 0"),
+        (["face.tflite", "--variants", "a,,b"], "--variants a,,b: expected names, by commas"),
         (["face.tflite", "--threads", "1,x"], "--threads 1,x: expected counts from 1 on, by commas"),
-        (["face.tflite", "--runtimes", "litert"], "unknown runtime 'litert'"),
+        (["face.tflite", "--runtimes", "litert"], "--set runtimes=[\"litert\"]: runtimes[0]: unknown runtime 'litert'"),
         (["face.tflite", "other.yaml"], "other.yaml: only .tflite and .onnx files can be described"),
         (["none.tflite"], "none.tflite: cannot be read: No such file or directory"),
         ([str(DIGITS), "face.tflite"], f"{DIGITS} is a model of its own"),

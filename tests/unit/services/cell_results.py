@@ -11,6 +11,7 @@ from orchestrator.domain.comparison import Comparison, ComparisonRow
 from orchestrator.domain.input_results import CellInputResults
 from orchestrator.domain.measurement import Cell, CellOutputs, CellResult
 from orchestrator.domain.power import PowerUse
+from orchestrator.domain.remark import CellRemark
 from orchestrator.domain.run import ExcludedCell
 from orchestrator.domain.sweep import Setting
 
@@ -49,6 +50,9 @@ class FakeResults:
 
     def variant_parents(self, run: str) -> Mapping[str, str | None]:
         return self.parents
+
+    def unkept_outputs(self, run: str) -> Sequence[CellRemark]:
+        return ()
 
     def power_uses(self, run: str) -> Sequence[PowerUse]:
         return ()

@@ -52,6 +52,29 @@ def test_a_folder_is_described_in_place(tmp_path: Path) -> None:
     assert names_in(tmp_path / "my face") == ["digits-fp32.tflite", "model.yaml"]
 
 
+SCHEMA_LINE = "# yaml-language-server: $schema="
+
+
+def test_the_description_names_its_schema_by_a_path_that_exists(tmp_path: Path) -> None:
+    given = bring(tmp_path / "build", "digits-fp32.tflite")
+    (shipped,) = add_models(given, tmp_path / "elsewhere" / "models")
+    named = Path(shipped.path.read_text().split("\n")[0].removeprefix(SCHEMA_LINE))
+    assert named.is_absolute()
+    assert named.is_file()
+    # In a lab its own copy is named, by a path that means the same on every machine.
+    (tmp_path / "schemas").mkdir()
+    shutil.copy(named, tmp_path / "schemas")
+    (own,) = add_models(given, tmp_path / "models")
+    assert own.path.read_text().startswith(f"{SCHEMA_LINE}../../schemas/model.schema.json\n")
+
+
+def test_a_saved_model_is_refused_in_its_own_words(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(ConfigError, match="net: a SavedModel, which no runtime here loads"):
+        add_models([tmp_path / "net"], tmp_path / "models")
+
+
 def test_nothing_is_overwritten_and_the_same_again_is_no_mistake(tmp_path: Path) -> None:
     given = bring(tmp_path / "build", "digits-fp32.tflite")
     (first,) = add_models(given, tmp_path / "models")

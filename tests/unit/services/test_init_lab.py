@@ -18,7 +18,7 @@ def test_a_new_lab_works_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path / "labs" / "mine")
     settings = load_settings(environ={"HOME": "/home/ann"})
     assert [device.name for device in load_inventory(settings.inventory).select()] == ["local"]
-    for sweep in ("quickstart", "digits-variants", "runtimes", "canary"):
+    for sweep in ("quickstart", "digits-variants", "runtimes", "canary", "own-model", "exec/shell"):
         assert load_sweep(Path(f"sweeps/{sweep}.yaml")).model.directory == str(Path("models/digits").absolute())
     nightly = load_nightly(Path("nightly.yaml")).nightly
     assert [Path(path).name for path in (*nightly.sweeps, *nightly.canaries)] == ["quickstart.yaml", "canary.yaml"]
@@ -28,6 +28,7 @@ def test_a_new_lab_works_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "inventory",
         "sweeps",
         "models",
+        "schemas",
     }
     assert sorted(written) == sorted(path for path in Path.cwd().rglob("*") if path.is_file())
 

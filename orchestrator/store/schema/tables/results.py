@@ -180,6 +180,8 @@ preflight_output = Table(
     Column("values_per_output", Integer, nullable=False, doc="Number of output values per input."),
     Column("data", LargeBinary, nullable=False, doc="The output values as little-endian float32, dequantised."),
     Column("top1", Json, doc="Index of the largest value of each output, if that has a meaning."),
+    text("reason", "Why no output is kept: strings, a varying number of values …; NULL where some are.", nullable=True),
+    Column("layout", Json, doc="Name and shape of each output, in the order of the values; NULL from older workers."),
     info={"doc": "The outputs of a preflight for the first inputs."},
 )
 

@@ -1,0 +1,58 @@
+"""Choose the outputs that accuracy and agreement are about. What cannot be compared is Unprovable, never a failure."""
+
+from __future__ import annotations
+
+from device_worker.trial.declared import describe_outputs, find_output
+from device_worker.trial.proof import Unprovable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from device_worker.protocol.specification import TrialJob
+    from device_worker.trial.runtimes.base import LoadedModel
+
+READ_ERRORS = (RuntimeError, TypeError, ValueError)
+"""What runtimes raise for outputs of a kind that the runtime cannot copy, such as sequences of tensors."""
+
+_REAL_KINDS = "fiub"
+
+
+def judged_outputs(session: LoadedModel, job: TrialJob) -> list[tuple[str | None, Any]]:
+    """Return the declared or only output of an inference as float32, or all outputs if the job asks for no accuracy.
+
+    Each output has its name in the file. Several are ordered by shape: the controller matches those of two variants.
+    Raise Unprovable for outputs that are not real numbers, and if nothing tells which output the accuracy is about.
+    Raise LoadFailure for a declared output that the file lacks.
+    """
+    try:
+        outputs = session.get_outputs()
+    except READ_ERRORS as error:
+        raise Unprovable(f"the runtime cannot read the outputs: {error}") from error
+    names = session.output_names
+    strange = next((place for place, one in enumerate(outputs) if not hasattr(one, "dtype")), None)
+    if strange is not None:
+        raise Unprovable(f"output {_name(names, strange)} is no array: a {type(outputs[strange]).__name__}")
+    place = find_output(job.output, names, outputs)
+    if place is None and job.accuracy_metric is not None:
+        # Converters order outputs as they like: the first one may be another one in the next variant.
+        raise Unprovable(
+            f"{job.accuracy_metric} of which output? The file has {describe_outputs(names, outputs)}; "
+            "declare it in model.yaml, such as output: {shape: [1, 10]}"
+        )
+    chosen = range(len(outputs)) if place is None else [place]
+    for one in chosen:
+        # Strings have no difference, and a complex number would lose its imaginary part.
+        if outputs[one].dtype.kind not in _REAL_KINDS:
+            raise Unprovable(f"output {_name(names, one)} is of {_words_of(outputs[one].dtype)}, not of real numbers")
+    decoded = session.decode_outputs(outputs)
+    found = [(names[one] if one < len(names) else None, decoded[one]) for one in chosen]
+    return sorted(found, key=lambda output: (output[1].ndim, output[1].shape))
+
+
+def _name(names: Any, place: int) -> str:
+    return repr(names[place]) if place < len(names) else f"number {place}"
+
+
+def _words_of(dtype: Any) -> str:
+    return {"O": "strings", "S": "strings", "U": "strings", "c": "complex numbers"}.get(dtype.kind, str(dtype))
