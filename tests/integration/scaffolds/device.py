@@ -46,11 +46,11 @@ POWER_SOURCE = Scaffold(
     files={"device_worker/sensing/power/battery.py": BATTERY},
     edits={
         "device_worker/sensing/power/__init__.py": lambda text: text.replace(
-            "import hwmon, rapl", "import battery, hwmon, rapl"
+            "import hwmon, l4t, rapl", "import battery, hwmon, l4t, rapl"
         ).replace('("hwmon", hwmon.open_source)', '("hwmon", hwmon.open_source), ("battery", battery.open_source)'),
         "tests/worker/test_power_sources.py": lambda text: text.replace(
-            "from device_worker.sensing.power import hwmon, rapl",
-            "from device_worker.sensing.power import battery, hwmon, rapl",
+            "from device_worker.sensing.power import hwmon, rails, rapl",
+            "from device_worker.sensing.power import battery, hwmon, rails, rapl",
         ).replace(
             "SOURCES = [\n",
             "SOURCES = [\n"
