@@ -29,6 +29,7 @@ COPIED = (
     "inventory",
     "sweeps",
     "models",
+    "schemas",
     "nightly.yaml",
     "pyproject.toml",
 )
