@@ -144,7 +144,12 @@ class OnnxModel(LoadedModel):
             self._binding.bind_cpu_input(slot.name, buffer)
         for made in session.get_outputs():
             self._binding.bind_output(made.name)
-        self.invoke = partial(session.run_with_iobinding, self._binding)
+        # A bound output keeps the memory of the first inference, which another number of rows does not fit.
+        self._open_outputs = [made.name for made in session.get_outputs() if not _is_settled(made.shape)]
+        self._copies: list[Any] = []
+        # Text cannot be bound: a copy of bound text ends the process.
+        self._is_bound = all(made.type in _DTYPES for made in session.get_outputs())
+        self.invoke = partial(session.run_with_iobinding, self._binding) if self._is_bound else self._invoke_unbound
 
     def encode_inputs(self, values: list[Any]) -> list[Any]:
         """Return inputs in the model's dtypes. Values for a dtype of whole numbers are rounded."""
@@ -155,11 +160,17 @@ class OnnxModel(LoadedModel):
         """Copy inputs into the session's bound memory."""
         for buffer, value in zip(self._buffers, encoded):
             buffer[...] = value
+        for name in self._open_outputs:
+            self._binding.bind_output(name)
 
     def get_outputs(self) -> list[Any]:
         """Return copies of the outputs."""
-        outputs: list[Any] = self._binding.copy_outputs_to_cpu()
+        outputs: list[Any] = self._binding.copy_outputs_to_cpu() if self._is_bound else list(self._copies)
         return outputs
+
+    def _invoke_unbound(self) -> None:
+        given = {slot.name: buffer for slot, buffer in zip(self.inputs, self._buffers)}
+        self._copies = self.session.run(None, given)
 
     def decode_outputs(self, outputs: list[Any]) -> list[Any]:
         """Return outputs as float32. Whatever is no real number stays as it is."""
@@ -180,9 +191,14 @@ class OnnxModel(LoadedModel):
             "input_dtypes": [slot.dtype for slot in self.inputs],
             "output_dtypes": [_DTYPES.get(made.type, made.type) for made in self.session.get_outputs()],
             "kernels": None,
+            "outputs_bound": self._is_bound,
         }
         found.update(self._identity)
         return found
+
+
+def _is_settled(shape: Any) -> bool:
+    return isinstance(shape, (list, tuple)) and all(isinstance(size, int) for size in shape)
 
 
 def _shape_of(given: Any, declared: DeclaredInputs) -> tuple[int, ...]:
