@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.blobs.cache import BlobCache
     from orchestrator.domain.inventory import Inventory
     from orchestrator.domain.run import RunHeader, RunSummary
+    from orchestrator.domain.run_filter import RunFilter
     from orchestrator.domain.schema_status import Relation, SchemaStatus
     from orchestrator.driving.identity import ControllerIdentity
     from orchestrator.execution.base import Executor
@@ -162,11 +163,11 @@ class Wiring:
 
         return relations()
 
-    def list_runs(self, limit: int) -> Sequence[RunSummary]:
+    def list_runs(self, limit: int, wanted: RunFilter | None = None) -> Sequence[RunSummary]:
         """Return the newest runs first, without the cost of opening the whole store."""
         from orchestrator.store.console.run_list import list_runs
 
-        return list_runs(self.settings.db, limit)
+        return list_runs(self.settings.db, limit, wanted)
 
     def upgrade_database(self) -> SchemaStatus:
         """Upgrade the schema to the revision of this release, and return the schema's status."""

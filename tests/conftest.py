@@ -1,7 +1,9 @@
 """Real servers that several suites share."""
 
 import gc
+import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.sshd import NO_STARTUP_FILES, SshServer
 
 leave_machine()
+os.environ["TZ"] = "UTC"  # people read local times: what is drawn must not depend on where the tests run
+time.tzset()
 tests.durability.do_without()
 _ALLOCATIONS_BETWEEN_SEARCHES = 20_000  # Python's 700 searches a syntax tree a dozen times while it grows
 gc.disable()  # until everything is collected: what is imported stays, and a search through it finds nothing

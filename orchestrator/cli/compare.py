@@ -27,7 +27,7 @@ Against = Annotated[
     typer.Option(
         "--against",
         metavar="RUN",
-        help="Compare with the same cells of another run: an id, a baseline's name, last-before (the run of the sweep "
+        help="Compare with the same cells of another run: an id, a name, a baseline, last-before (the run of the sweep "
         "before), or a date such as 2026-11-28 (its newest run that had ended by then, in UTC).",
         show_default=False,
     ),

@@ -35,6 +35,7 @@ _VALUED = frozenset(
     (*OPTIONS, "--db", "--inventory", "--config", "--format", "--log-file", "--executor", "--ray-address", "--by", "-o")
 )
 _FOR_DEVICES = ("enroll", "reserve", "release", "quarantine", "readmit", "clean")
+_OF_RUNS = ("show", "follow", "resume", "cancel", "note", "tag", "exclude", "include", "delete")
 ARGUMENTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("compare",): (RUN, RUN),
     ("env-diff",): (RUN, RUN),
@@ -42,7 +43,7 @@ ARGUMENTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("export",): (RUN,),
     ("replay",): (RUN,),
     **{("plot", word): (RUN,) for word in ("latency", "power", "pareto")},
-    **{("runs", word): (RUN,) for word in ("show", "follow", "resume", "cancel")},
+    **{("runs", word): (RUN,) for word in _OF_RUNS},
     **{("devices", word): (DEVICE,) for word in _FOR_DEVICES},
 }
 """What the arguments of a command are. A further argument is like the last."""
@@ -121,8 +122,9 @@ def _names(kind: str, words: Sequence[str], environ: Mapping[str, str]) -> Itera
         yield from _rows("SELECT DISTINCT name FROM model_variant ORDER BY name", _database(lab, words, environ))
     else:
         yield from ("last", *(["last-before"] if words[-1:] == ["--against"] else []))
-        newest = f"SELECT id FROM run ORDER BY started_at DESC LIMIT {_RUNS_MAX}"  # noqa: S608 - a number of ours
-        yield from _rows(newest, _database(lab, words, environ))
+        newest = f"SELECT id, name FROM run ORDER BY started_at DESC LIMIT {_RUNS_MAX}"  # noqa: S608 - a number of ours
+        named = f"SELECT name FROM ({newest}) WHERE name IS NOT NULL UNION ALL SELECT id FROM ({newest})"  # noqa: S608 - a number of ours
+        yield from _rows(named, _database(lab, words, environ))
 
 
 def _rows(statement: str, file: Path | None) -> Iterator[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.asking import confirmed
 from orchestrator.cli.ending import leave
 from orchestrator.cli.options import FLEET, INVENTORY, SESSIONS, Call, Select, Wait, examples, shares
 from orchestrator.domain.errors import ConfigError, ExitCode
@@ -26,14 +26,21 @@ ON_THE_DEVICE = examples("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub", tit
 @app.command("list", epilog=examples("benchfleet devices list --select 'class=rpi,not pi-03'"))
 @shares(FLEET)
 def list_(call: Call, select: Select = "all") -> None:
-    """List the inventory's devices with their holders."""
+    """List the inventory's devices with their holders.
+
+    Detached runs that have ended are collected, and their devices free.
+    """
     from orchestrator.bootstrap import Wiring
     from orchestrator.reporting.reports.devices import devices_report
     from orchestrator.services.devices.listing import list_devices
 
     with Wiring(call.settings()) as wiring:
-        listing = list_devices(select, wiring)
+        listing = list_devices(select, wiring, _told)
     call.show(devices_report(listing.devices, listing.facts, listing.holdings, listing.quarantines))
+
+
+def _told(device: str, run: str) -> None:
+    typer.echo(f"{device}: run {run} has ended there, and is collected; benchfleet runs show {run}", err=True)
 
 
 @app.command(epilog=examples("benchfleet devices probe --select 'pi-*'"))
@@ -85,7 +92,7 @@ def clean(
 
     def confirm(device: str, run: Item) -> bool:
         question = f"{device}: run {run.name}: {run.reason}. Remove it for good?"
-        return yes or _confirmed(question)
+        return yes or confirmed(question)
 
     with Wiring(call.settings()) as wiring:
         answers = cleaning.clean(cleaning.CleanRequest(names or (), select, scope), wiring, confirm)
@@ -210,7 +217,7 @@ def enroll(
     def agreed(enrollment: Enrollment) -> bool:
         # On standard error with the question, even under --yes: the fingerprint belongs into the log.
         typer.echo(f"{name} shows {enrollment.fingerprint}", err=True)
-        return yes or _confirmed("Is this the device's own key?")
+        return yes or confirmed("Is this the device's own key?")
 
     with Wiring(call.settings()) as wiring:
         enrollment = enrolling.enroll(str(name), wiring, agreed)
@@ -230,7 +237,7 @@ def _enroll_shelf(call: Call, select: str, *, yes: bool) -> None:
         for one in new:
             typer.echo(f"{one.device:<{width}}  {one.fingerprint}", err=True)
         keys = "this key the device's own" if len(new) == 1 else f"each of these {len(new)} keys its device's own"
-        return yes or _confirmed(f"Is {keys}?")
+        return yes or confirmed(f"Is {keys}?")
 
     with Wiring(call.settings()) as wiring:
         found = enrolling.enroll_shelf(select, wiring, agreed)
@@ -240,13 +247,3 @@ def _enroll_shelf(call: Call, select: str, *, yes: bool) -> None:
         leave(ExitCode.USAGE)  # as for a single device: nobody has said yes
     if lacking:
         leave(ExitCode.INFRASTRUCTURE if len(lacking) == len(found) else ExitCode.INCOMPLETE)
-
-
-def _confirmed(question: str) -> bool:
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort:
-        if sys.stdin.isatty():  # a person typed Ctrl-C or Ctrl-D: that is an interruption
-            raise
-    typer.echo(err=True)
-    raise ConfigError("no answer on standard input", hint="--yes answers yes")

@@ -25,7 +25,11 @@ def env_diff(
         ),
     ],
     after: Annotated[
-        str, typer.Argument(metavar="AFTER", help="The run after: an id, a unique beginning of it, or 'last'.")
+        str,
+        typer.Argument(
+            metavar="AFTER",
+            help="The run after: an id or name, a unique beginning of either, or 'last'.",
+        ),
     ] = "last",
 ) -> None:
     """Show what differs around two runs: environments and bytes.

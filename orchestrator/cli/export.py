@@ -33,7 +33,11 @@ def export(
     call: Call,
     into: Into,
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="A run's id, a unique beginning of it, or 'last'.")
+        str | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="A run's id or name, a unique beginning of either, or 'last'.",
+        ),
     ] = None,
     since: Since = None,
     until: Until = None,

@@ -109,7 +109,11 @@ Reservation = Annotated[
     ),
 ]
 RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id, a unique beginning of it, or 'last', the newest.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's id or name, a unique beginning of either, or 'last'.",
+    ),
 ]
 
 

@@ -10,6 +10,7 @@ import typer
 from orchestrator.cli.ending import leave
 from orchestrator.cli.options import FLEET, SWEEP_FILES, Call, Select, examples, shares
 from orchestrator.cli.overriding import Runtimes, Sets, Threads, Trials, Variants, overrides_of
+from orchestrator.domain.errors import ExitCode
 
 SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file.")]
 
@@ -35,7 +36,7 @@ def plan(
 
     Prints for each device the order of cells, and the excluded cells with reasons. Devices never probed before are
     probed first. Same inputs and seed give the same plan, byte for byte. Exits 3 if a device could not be planned for,
-    4 if no device could.
+    4 if no device could, 2 if no cell is left to run.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.cli.reading import reading_shown
@@ -55,4 +56,6 @@ def plan(
     # After the plan, and on standard error: a plan for such a device is right, only the run would leave it out.
     for quarantine in planned.quarantines.values():
         typer.echo(f"warning: run would leave this device out: {quarantine_line(quarantine)}", err=True)
+    if planning.exit_code is ExitCode.USAGE:
+        typer.echo("error: nothing to run: every cell is excluded\nhint: the plan says why", err=True)
     leave(planning.exit_code)

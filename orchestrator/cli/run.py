@@ -53,6 +53,15 @@ def run(
     trials: Trials = None,
     sets: Sets = None,
     save: Save = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Call the run so.", show_default=False)
+    ] = None,
+    note: Annotated[
+        str | None, typer.Option("--note", metavar="TEXT", help="Why the run is made.", show_default=False)
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="A tag; may be repeated.", show_default=False)
+    ] = None,
 ) -> None:
     """Run a sweep on devices and follow it to its end.
 
@@ -61,13 +70,16 @@ def run(
     """
     from orchestrator.services.runs.own import OwnSweepRequest, is_own
     from orchestrator.services.runs.start import StartRequest, start
+    from orchestrator.services.runs.words import WordsRequest
 
     overrides = overrides_of(sets, variants, runtimes, threads, trials)
     own = OwnSweepRequest(what, overrides, save) if is_own(what) else None
     if own is None and save is not None:
         raise ConfigError(f"--save is for model files, and {what[0]} is a sweep", hint="copy the file")
+    # Before anything is made or asked of a device: a run under a wrong name would have to be deleted.
+    words = WordsRequest(name, note, tag or ()).read()
     with following(call) as (wiring, shows):
-        request = StartRequest(what[0], select, detach, wait, reservation, overrides)
+        request = StartRequest(what[0], select, detach, wait, reservation, overrides, words)
         if own is not None:
             # What was asked for is in the made sweep.
             request = replace(request, sweep=_own_sweep(own, select, wiring, call).path, overrides=())

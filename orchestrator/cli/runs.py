@@ -1,4 +1,4 @@
-"""Offer `benchfleet runs`: list, show, follow, resume and cancel runs."""
+"""Offer `benchfleet runs`: list, show, follow, resume, cancel, describe and delete runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import run_words
 from orchestrator.cli.ending import leave
 from orchestrator.cli.following import following, show_run
 from orchestrator.cli.options import (
@@ -22,24 +23,49 @@ from orchestrator.cli.options import (
 )
 from orchestrator.domain.errors import ConfigError
 
-app = typer.Typer(no_args_is_help=True, help="List, show, follow, resume and cancel runs.")
+app = typer.Typer(no_args_is_help=True, help="List, show, follow, resume, describe and delete runs.")
 
 
-@app.command("list", epilog=examples("benchfleet runs list --limit 5"))
+_Named = Annotated[str | None, typer.Option(metavar="NAME", help="Of this name; * and ? work.", show_default=False)]
+
+
+@app.command("list", epilog=examples("benchfleet runs list --device 'pi-*' --since 7d --tag branch=main"))
 @shares(DATABASE)
 def list_(
     call: Call,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many.")] = 20,
+    sweep: _Named = None,
+    device: _Named = None,
+    model: _Named = None,
+    name: _Named = None,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", metavar="STATE", help="active, complete, incomplete or cancelled.", show_default=False),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="WHEN", help="Begun since a date, or an age such as 7d.", show_default=False),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="KEY[=VALUE]", help="With this tag; may be repeated.", show_default=False),
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Excluded runs too.")] = False,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first. All conditions must hold."""
     from orchestrator.bootstrap import Wiring
     from orchestrator.reporting.reports.run_list import run_list_report
+    from orchestrator.services.runs.listing import ListRequest
 
+    request = ListRequest(sweep, device, model, name, state, since, tuple(tag or ()), all_)
+    wanted = request.read()
     with Wiring(call.settings()) as wiring:
-        runs = wiring.list_runs(limit)
+        runs = wiring.list_runs(limit, wanted)
     # A program gets an empty list. A person is told how a run begins.
     if runs or not call.for_people:
         call.show(run_list_report(runs))
+    elif request.narrows:
+        typer.echo("no run matches; --all lists excluded runs too", err=True)
     else:
         typer.echo("no run yet; benchfleet run SWEEP makes the first one (or is it another --db?)", err=True)
 
@@ -225,3 +251,6 @@ def cancel(call: Call, run: RunName, select: Select = "all") -> None:
         details = pick_up.cancel(request, wiring, shows)
     show_run(details, call)
     leave(pick_up.cancel_exit_code(details))
+
+
+run_words.add_to(app)

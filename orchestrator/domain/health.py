@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator.domain.device import Limits
 from orchestrator.domain.facts import Facts
+from orchestrator.domain.moments import noted
 
 CLOCK_OFFSET_KEY = "clock_offset_s"
 """A fact added by the controller: the certain part of the clock's error, in seconds, positive for a clock ahead."""
@@ -195,7 +196,7 @@ def _since(holder: Mapping[str, Any]) -> str:
     since = holder.get("since_unix")
     if not isinstance(since, int) or not 0 < since < 1 << 33:  # a date before the year 2242, or nonsense
         return ""
-    return f" since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f" since {noted(datetime.fromtimestamp(since, UTC))}"
 
 
 def _number(value: object) -> float | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.domain.device import Device
+from orchestrator.domain.moments import noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Lease:
 
     A lease holds until `expires_at` by the database's clock. The tokens of a device only grow. A place in the queue has
     no token. With `shares_machine` other devices of the same machine may be in use meanwhile, if they share it too.
+    Since `left_at` no controller renews the lease, and the device goes on by itself.
     """
 
     id: int
@@ -56,6 +58,7 @@ class Lease:
     expires_at: datetime
     token: int | None
     shares_machine: bool = False
+    left_at: datetime | None = None
 
     @property
     def is_reservation(self) -> bool:
@@ -65,10 +68,10 @@ class Lease:
     def sentence(self, now: datetime) -> str:
         """Return holder and purpose of the lease in words, with the end of a reservation, or the start of a run."""
         if self.run is not None:
-            began = f" since {clock(self.granted_at, now)}" if self.granted_at else ""
+            began = f" since {noted(self.granted_at, now)}" if self.granted_at else ""
             return f"in use by run {self.run} of {self.holder}{began}"
         reason = f" ({self.reason})" if self.reason else ""
-        return f"reserved by {self.holder} until {clock(self.expires_at, now)}{reason}"
+        return f"reserved by {self.holder} until {noted(self.expires_at, now)}{reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ class Busy:
     def refusal(self) -> str:
         """Return the holder in the way, and the end of the lease. A living controller renews the lease of its run."""
         if self.held and self.held[0].run is not None:
-            return f"{self.sentence}, until {clock(self.held[0].expires_at, self.now)} unless renewed"
+            return f"{self.sentence}, until {noted(self.held[0].expires_at, self.now)} unless renewed"
         return self.sentence
 
 
@@ -203,11 +206,3 @@ def _shelters(row: Lease, request: LeaseRequest) -> bool:
 def _within(request: LeaseRequest, row: Lease) -> bool:
     """Return True if the request is a reservation around a running run of the same holder."""
     return request.run is None and not row.is_reservation and row.holder == request.holder
-
-
-def clock(moment: datetime | None, now: datetime) -> str:
-    """Return a time in UTC as text, with the date unless the date is today's."""
-    if moment is None:
-        return "an unknown time"
-    pattern = "%H:%M UTC" if moment.date() == now.date() else "%Y-%m-%d %H:%M UTC"
-    return moment.strftime(pattern)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from orchestrator.domain.device import TransportKind
+from orchestrator.domain.run_words import RunWords
 
 OVERRIDES = "set"
 """The key among a run's settings for what flags laid over the sweep file."""
@@ -68,6 +70,43 @@ class TrialState(StrEnum):
     INVALID = "invalid"
     FAILED = "failed"
     SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialCounts:
+    """Count measure trials, the same for every command that tells of a run.
+
+    A skipped trial failed with its preflight. `missing` counts the trials that have not run, or not to their end.
+    """
+
+    measured: int = 0
+    invalid: int = 0
+    failed: int = 0
+    missing: int = 0
+
+    @property
+    def planned(self) -> int:
+        """Return the number of all trials."""
+        return self.measured + self.invalid + self.failed + self.missing
+
+    @property
+    def shortfall(self) -> str:
+        """Return in words what lacks a result: `2 failed, 1 invalid`; empty if nothing does."""
+        counts = ((self.failed, "failed"), (self.invalid, "invalid"), (self.missing, "missing"))
+        return ", ".join(f"{number} {word}" for number, word in counts if number)
+
+
+def count_trials(states: Iterable[Mapping[TrialState, int]]) -> TrialCounts:
+    """Return the counts of measure trials of several devices, each with its trials by state."""
+    total: Counter[TrialState] = Counter()
+    for one in states:
+        total.update(one)
+    return TrialCounts(
+        measured=total[TrialState.MEASURED],
+        invalid=total[TrialState.INVALID],
+        failed=total[TrialState.FAILED] + total[TrialState.SKIPPED],
+        missing=total[TrialState.PLANNED] + total[TrialState.RUNNING],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +183,15 @@ class RunRecord:
     state: RunState
     finished_at: datetime | None
     devices: tuple[DeviceRun, ...]
+    words: RunWords = field(default_factory=RunWords)
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """Summarise a run for a list. Only measure trials are counted, and no preflights."""
+    """Summarise a run for a list. Only measure trials are counted, and no preflights.
+
+    `device_names` are in the order of names, as many as `devices` counts.
+    """
 
     run: str
     sweep: str
@@ -156,10 +199,11 @@ class RunSummary:
     state: RunState
     devices: int
     devices_complete: int
-    trials: int
-    trials_measured: int
+    counts: TrialCounts
     started_at: datetime
     finished_at: datetime | None
+    device_names: tuple[str, ...] = ()
+    words: RunWords = field(default_factory=RunWords)
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ class DeviceLeases:
         ended, self._ended = self._ended, []
         with self._renewals.none_under_way():
             if left:
-                self._records.renew_leases(left)
+                self._records.leave_leases(left)
             if ended:
                 self._records.end_leases(ended)
         # Perhaps for a device that was just given back, or left, under another name of its machine.

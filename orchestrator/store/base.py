@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from orchestrator.domain.condition import ConditionUse
 from orchestrator.domain.conversation import RecordsArrived
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import LeaseLost, StoreError
@@ -21,7 +20,6 @@ from orchestrator.domain.measurement import CellOutputs, CellResult
 from orchestrator.domain.model import Model
 from orchestrator.domain.plan.extend import ExtendedPlan
 from orchestrator.domain.plan.values import PreparedPlan
-from orchestrator.domain.power import PowerUse
 from orchestrator.domain.recovery import Quarantine, RecoveryEvent, Rung
 from orchestrator.domain.remark import CellRemark
 from orchestrator.domain.run import (
@@ -36,6 +34,7 @@ from orchestrator.domain.run import (
     RunRecord,
     Standing,
 )
+from orchestrator.domain.run_words import NewWords
 from orchestrator.store.nightly_roles import Annotations as Annotations
 from orchestrator.store.nightly_roles import Baselines as Baselines
 from orchestrator.store.nightly_roles import Nights as Nights
@@ -45,6 +44,9 @@ from orchestrator.store.page_roles import Fleet as Fleet
 from orchestrator.store.page_roles import Lineages as Lineages
 from orchestrator.store.page_roles import PageRoles as PageRoles
 from orchestrator.store.page_roles import RunWatch as RunWatch
+from orchestrator.store.run_roles import ConditionAccounts as ConditionAccounts
+from orchestrator.store.run_roles import PowerAccounts as PowerAccounts
+from orchestrator.store.run_roles import WordRoles as WordRoles
 from orchestrator.store.series_roles import BuildRecords as BuildRecords
 from orchestrator.store.series_roles import ExportRecords as ExportRecords
 from orchestrator.store.series_roles import SeriesRecords as SeriesRecords
@@ -66,8 +68,8 @@ class DeviceRecords(Protocol):
 class RunRecords(Protocol):
     """Keep runs and states."""
 
-    def create_run(self, header: RunHeader, model: Model, devices: Sequence[Device]) -> None:
-        """Record a run with all devices as `planned`, and the model with all variants.
+    def create_run(self, header: RunHeader, model: Model, devices: Sequence[Device], words: NewWords = ...) -> None:
+        """Record a run with all devices as `planned`, the model with all variants, and the first words.
 
         Raise StoreError if a run with the same id exists.
         """
@@ -93,9 +95,9 @@ class RunRecords(Protocol):
         """
 
     def find_run(self, run: str) -> RunRecord | None:
-        """Return a run by id, by unique prefix, or the newest run as "last". Return None if no run matches.
+        """Return a run by id, name or unique prefix of either, or as "last". Return None if no run matches.
 
-        Raise ConfigError for an ambiguous prefix.
+        "last" is the newest run that had a device and is not excluded. Raise ConfigError for an ambiguous text.
         """
 
     def newest_of_sweep(self, sweep: str) -> RunRecord | None:
@@ -215,6 +217,9 @@ class Leases(Protocol):
         each ended lease. The error names the present holder of the device.
         """
 
+    def leave_leases(self, leases: Mapping[int, float]) -> Sequence[LeaseLost]:
+        """Extend leases as `renew_leases` does, for the last time: the devices go on by themselves."""
+
     def end_leases(self, leases: Sequence[int]) -> None:
         """Give back leases or places in a queue, by id. Ended leases are left alone."""
 
@@ -304,24 +309,7 @@ class Results(Protocol):
         """Return the outputs of the preflights of a run. Jobs without outputs are left out."""
 
 
-class PowerAccounts(Protocol):
-    """Read how devices measured the power of trials."""
-
-    def power_uses(self, run: str) -> Sequence[PowerUse]:
-        """Return the power accounts common to counted trials, device by device, most trials first.
-
-        Trials without an account by the worker are left out.
-        """
-
-
-class ConditionAccounts(Protocol):
-    """Read the findings of devices' conditions during trials."""
-
-    def condition_uses(self, run: str) -> Sequence[ConditionUse]:
-        """Return the findings of each device's conditions. Devices without any are left out."""
-
-
-class Roles(SeriesRoles, Protocol):
+class Roles(SeriesRoles, WordRoles, Protocol):
     """Have every role of an open database."""
 
     @property
@@ -388,8 +376,10 @@ class Roles(SeriesRoles, Protocol):
 class SqlConsole(Protocol):
     """Answer SQL typed by people. Implementations are unable to write."""
 
-    def query(self, statement: str, limit: int | None = None) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
-        """Return the column names and at most `limit` rows of a statement.
+    def query(
+        self, statement: str, limit: int | None = None, values: Sequence[str] = ()
+    ) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+        """Return the column names and at most `limit` rows of a statement. `values` stand for $1, $2, ….
 
         The rows are read while the caller iterates. Raise ConfigError for a wrong statement, for an attempt to
         write, and for too much time or memory.

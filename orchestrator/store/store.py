@@ -15,6 +15,7 @@ from orchestrator.store.records.power import PowerTable
 from orchestrator.store.records.progress import ProgressTable
 from orchestrator.store.records.recovery import RecoveryTable
 from orchestrator.store.records.results import ResultTable
+from orchestrator.store.records.run_words import RunWordTable
 from orchestrator.store.records.runs import RunTable
 from orchestrator.store.schema.migrations import ensure_current
 from orchestrator.store.schema.statistics import keep_statistics
@@ -44,6 +45,7 @@ class Store:
         self.location = str(database.shown)
         self.devices = DeviceTable(database)
         self.runs = RunTable(database)
+        self.words = RunWordTable(database)
         self.plans = PlanTable(database)
         self.progress = ProgressTable(database)
         self.results = ResultTable(database)

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from orchestrator import __version__
 from orchestrator.domain.metric import metric_named
 from orchestrator.domain.run import RunSummary
+from orchestrator.domain.run_filter import RunFilter
 from orchestrator.domain.sweep import setting_texts
 from orchestrator.reporting.formats.plain_data import cell_value
 from orchestrator.reporting.tables import numbers
@@ -65,9 +66,9 @@ class Site:
         """Return the database opened for reading."""
         return self.wiring.reader
 
-    def runs(self, limit: int) -> Sequence[RunSummary]:
+    def runs(self, limit: int, wanted: RunFilter | None = None) -> Sequence[RunSummary]:
         """Return the newest runs first, as they were a moment ago."""
-        return self.kept.get(("runs", limit), NOW_S, lambda: self.wiring.list_runs(limit))
+        return self.kept.get(("runs", limit, wanted), NOW_S, lambda: self.wiring.list_runs(limit, wanted))
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """Return a page drawn by a template."""

@@ -303,6 +303,33 @@ def test_an_ended_run_is_followed_to_its_end_at_once(page: TestClient, newest: s
     assert measured == page.get("/api/v1/runs?limit=1").json()[0]["trials_measured"]
 
 
+def test_runs_are_shown_and_found_by_what_people_say_of_them(page: TestClient, wiring: Wiring) -> None:
+    everything = page.get("/api/v1/runs?limit=1000").json()
+    run, sweep = everything[3]["run"], everything[3]["sweep"]
+    said = "<b>new</b> sink"
+    wiring.store.words.change_tags(run, {"branch": "main"}, [], "ann@ws1")
+    wiring.store.words.write_note(run, said, "ann@ws1")
+    found = page.get("/api/v1/runs", params={"tag": "branch=main"}).json()
+    assert [(one["run"], one["words"]["note"], one["words"]["tags"]) for one in found] == [
+        (run, said, {"branch": "main"})
+    ]
+    of_sweep = page.get("/api/v1/runs", params={"sweep": sweep, "limit": 1000, "device": "", "state": ""}).json()
+    assert [one["run"] for one in of_sweep] == [one["run"] for one in everything if one["sweep"] == sweep]
+    listed = text_of(page, "/runs?tag=branch&state=&name=&sweep=")
+    assert f"/runs/{run}" in listed
+    assert html.escape(said) in listed
+    assert said not in listed
+    assert everything[0]["run"] not in listed
+    shown = text_of(page, f"/runs/{run}")
+    assert html.escape(said) in shown
+    assert "/runs?tag=branch%3Dmain" in shown
+    assert "No run matches" in text_of(page, "/runs?device=nothing-*")
+    refused = page.get("/api/v1/runs?state=asleep")
+    assert refused.status_code == 422
+    assert "asleep" in refused.text
+    wiring.store.words.change_tags(run, {}, ["branch"], "ann@ws1")
+
+
 @pytest.mark.parametrize("address", ["/runs/nothing", "/api/v1/runs/nothing", "/api/v1/runs/nothing/events"])
 def test_an_unknown_run_is_not_found(page: TestClient, address: str) -> None:
     assert page.get(address).status_code == 404

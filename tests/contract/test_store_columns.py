@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from datetime import date
+from itertools import product
 
 from sqlalchemy import Boolean, Column, ColumnElement, func, select
 
@@ -17,6 +18,7 @@ from orchestrator.domain.plan.values import Excluded, TrialKind
 from orchestrator.domain.recovery import Rung
 from orchestrator.domain.regression import Actor, Direction, Figures, Move, RegressionState, Suspicion
 from orchestrator.domain.run import DeviceRunState
+from orchestrator.domain.run_words import Commit, NewWords
 from orchestrator.store.ingest import events
 from orchestrator.store.ingest.attempt_rows import PART_WRITERS
 from orchestrator.store.schema import tables
@@ -65,9 +67,15 @@ def live(store: Store) -> None:
     """Let everything happen to two runs that a database keeps."""
     ann = LeaseRequest("ann@ws1", "pid 100", "run", None, 60.0)
     queue = LeaseRequest("bob@ws2", "pid 200", "other", None, 60.0, queues=True)
-    for run in ("run", "other"):
-        store.runs.create_run(sample_header(run, SWEEP, MODEL), MODEL, [PI, NANO])
-    store.leases.request_leases([PI], ann)
+    words = NewWords("ann@ws1", "before", "old sink", {"branch": "main"}, Commit("c" * 40, dirty=True))
+    for run in ("run", "other", "gone"):
+        store.runs.create_run(sample_header(run, SWEEP, MODEL), MODEL, [PI, NANO], words)
+    for run, device in product(("gone", "other"), ("pi-03", "nano-01")):
+        store.runs.set_device_state(run, device, DeviceRunState.FAILED, "no route")
+    store.words.delete("gone", "bob@ws2")
+    store.words.exclude("other", "the window stood open", "ann@ws1")
+    held = store.leases.request_leases([PI], ann)
+    store.leases.leave_leases({one.lease.id: 60.0 for one in held.values() if hasattr(one, "lease")})
     store.leases.request_leases([replace(PI, exclusive=False)], queue)
     reserved = store.leases.request_leases([NANO], LeaseRequest("ann@ws1", "pid 101", None, "bisecting", 60.0))
     measure(store)

@@ -14,7 +14,7 @@ import pytest
 from orchestrator.domain.errors import ExitCode, StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan.values import DevicePlan, TrialKind
-from orchestrator.domain.run import DeviceRunState, RunState, RunSummary, TrialState
+from orchestrator.domain.run import DeviceRunState, RunState, RunSummary, TrialCounts, TrialState, count_trials
 from orchestrator.services.runs.show import details_of
 from orchestrator.store.console.readonly import open_console
 from orchestrator.store.console.run_list import DEVICES_OF_RUNS, list_runs
@@ -77,7 +77,7 @@ def test_the_newest_come_first_and_no_more_than_asked_for(store: Store) -> None:
 def test_a_run_that_nothing_has_begun_is_listed(store: Store) -> None:
     create(store, "run")
     assert listed(store)["run"] == RunSummary(
-        "run", SWEEP.name, MODEL.name, RunState.ACTIVE, 2, 0, 0, 0, STARTED_AT, None
+        "run", SWEEP.name, MODEL.name, RunState.ACTIVE, 2, 0, TrialCounts(), STARTED_AT, None, ("nano-01", "pi-03")
     )
 
 
@@ -98,8 +98,9 @@ def test_states_and_counts_are_those_of_the_run_itself(store: Store, pi: DeviceR
     assert (summary.started_at, summary.finished_at) == (record.header.started_at, record.finished_at)
     assert summary.devices == 2
     assert summary.devices_complete == [pi, nano].count(DeviceRunState.COMPLETE)
-    assert summary.trials == sum(sum(device.trials.values()) for device in record.devices) > 3
-    assert summary.trials_measured == sum(device.trials.get(TrialState.MEASURED, 0) for device in record.devices) == 2
+    assert summary.counts.planned == sum(sum(device.trials.values()) for device in record.devices) > 3
+    assert summary.counts == count_trials([device.trials for device in record.devices])
+    assert summary.counts.measured == 2
 
 
 ALLOWING = """\
@@ -164,7 +165,7 @@ def test_preflights_are_no_trials_of_a_run(store: Store) -> None:
 
     assert len(preflights) == len(plan.jobs) > 0
     measures = len(plan.trials) - len(preflights)
-    assert (listed(store)["run"].trials, listed(store)["run"].trials_measured) == (measures, 2)
+    assert (listed(store)["run"].counts.planned, listed(store)["run"].counts.measured) == (measures, 2)
     (counts,) = [device.trials for device in record.devices if device.device == "pi-03"]
     assert counts == {TrialState.MEASURED: 2, TrialState.RUNNING: 1, TrialState.PLANNED: measures - 3}
 
@@ -205,7 +206,8 @@ def test_a_long_list_looks_at_no_count_once_for_each_run(
             if has_statistics:
                 connection.exec_driver_sql("ANALYZE")
             explain = "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) "
-            ((answer,),) = connection.exec_driver_sql(explain + DEVICES_OF_RUNS.format(limit=RUNS)).all()
+            statement = explain + DEVICES_OF_RUNS.format(limit=RUNS, conditions="1 = 1")
+            ((answer,),) = connection.exec_driver_sql(statement).all()
         assert len(listed(store, RUNS)) == RUNS
     trials = 2 * RUNS * 4
     assert 2 * RUNS < rows_touched(answer[0]["Plan"]) < 10 * trials

@@ -237,3 +237,51 @@ def test_a_detached_run_keeps_its_devices_until_about_its_end(lab: Lab, gate: Ga
     assert followed.returncode == 0, followed.stderr
     lab.assert_told(followed, "pi-01", f"taken over from ann@{HOST}")
     assert open_leases(lab) == []
+
+
+def detach(lab: Lab, gate: Gate) -> str:
+    """Leave a run of Ann's on pi-01 to itself, in the midst of a trial, and return the run's id."""
+    sweep = str(lab.write_exec_sweep(gate.program, "gated"))
+    detached = lab.run("run", sweep, "--select", "pi-01", "--detach", environment=ANN)
+    assert detached.returncode == 0, detached.stderr
+    gate.wait_for_trial()
+    return str(lab.rows("SELECT id FROM run ORDER BY started_at LIMIT 1")[0]["id"])
+
+
+def state_of(lab: Lab, run: str) -> str:
+    return str(lab.json("runs", "show", run)["record"]["state"])
+
+
+def test_a_detached_run_that_has_ended_is_collected_by_the_next_run_on_its_device(lab: Lab, gate: Gate) -> None:
+    run = detach(lab, gate)
+    listed = lab.run("devices", "list")
+    assert "on its own since" in " ".join(listed.stdout.split()), listed.stdout
+    gate.open()
+    processes.wait_until(lambda: lab.processes("pi-01") == [], "the runner has ended", WAIT_S)
+    following = lab.run("run", str(lab.write_exec_sweep()), "--select", "pi-01", environment=BOB)
+    assert following.returncode == 0, following.stderr
+    lab.assert_told(following, "pi-01", f"run {run} had ended there")
+    assert (state_of(lab, run), lab.counts("pi-01", run), open_leases(lab)) == ("complete", [1, 1, 1], [])
+
+
+def test_a_detached_run_that_has_ended_is_collected_by_a_run_in_the_queue(
+    lab: Lab, gate: Gate, controllers: list[subprocess.Popen[str]]
+) -> None:
+    run = detach(lab, gate)
+    sweep = str(lab.write_exec_sweep())
+    waiting = lab.start("run", sweep, "--select", "pi-01", "--wait", environment=BOB)
+    controllers.append(waiting)
+    queued = "SELECT 1 FROM lease WHERE granted_at IS NULL AND ended_at IS NULL"
+    processes.wait_until(lambda: bool(lab.rows(queued)), "the second run is in the queue", WAIT_S)
+    assert state_of(lab, run) == "active"
+    gate.open()
+    assert waiting.wait(WAIT_S) == 0
+    assert (state_of(lab, run), lab.counts("pi-01", run), open_leases(lab)) == ("complete", [1, 1, 1], [])
+
+
+def test_a_detached_run_that_has_ended_is_collected_by_a_look_at_the_devices(lab: Lab, gate: Gate) -> None:
+    run = detach(lab, gate)
+    assert lab.json("devices", "list")[0]["held"][0]["run"] == run
+    gate.open()
+    processes.wait_until(lambda: lab.json("devices", "list")[0]["held"] == [], "a look has collected the run", WAIT_S)
+    assert (state_of(lab, run), lab.counts("pi-01", run), open_leases(lab)) == ("complete", [1, 1, 1], [])

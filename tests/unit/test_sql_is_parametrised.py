@@ -23,6 +23,7 @@ BUILT_FROM_CONSTANTS = {
     ("orchestrator/store/schema/statistics.py", "exec_driver_sql"),  # names of our own tables
     ("migrations/versions/0001_spine.py", "execute"),  # names of our own views
     ("migrations/versions/0015_relatives_of_jobs.py", "execute"),  # names of our own columns
+    ("migrations/versions/0019_words_of_runs.py", "execute"),  # names of our own views and columns
     ("migrations/versions/0011_views_for_people.py", "execute"),  # names of our own views
 }
 

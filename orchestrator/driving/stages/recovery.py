@@ -19,6 +19,7 @@ from orchestrator.domain.errors import (
     RebootFailed,
     RunnerStopped,
 )
+from orchestrator.domain.moments import noted
 from orchestrator.domain.recovery import Quarantine, Rung, next_rescue
 from orchestrator.driving.stages.events import Network
 from orchestrator.driving.stages.part import Climb, DevicePart, Hold, Intent
@@ -98,7 +99,7 @@ def rescued(climb: Climb, *, spared: bool) -> Climb:
 
 def kept_out(quarantine: Quarantine) -> DeviceQuarantined:
     """Return the error of a device in quarantine."""
-    since = f"{quarantine.since:%Y-%m-%d %H:%M} UTC"
+    since = noted(quarantine.since)
     words = f"in quarantine since {since}, by {quarantine.author}: {quarantine.reason}"
     return DeviceQuarantined(words, readmit_hint(quarantine), device=quarantine.device)
 

@@ -99,17 +99,13 @@ class Progress:
 
     @property
     def tally(self) -> Counter[TrialState]:
-        """Return the number of trials by state. A successful preflight or profile is no measured trial."""
-        return Counter(
-            state
-            for trial, state in self.outcomes.items()
-            if state not in UNFINISHED and (state is not TrialState.MEASURED or trial in self.timed)
-        )
+        """Return the number of ended measure trials by state, as `runs show` counts them. No preflight is a trial."""
+        ended = ((trial, state) for trial, state in self.outcomes.items() if state not in UNFINISHED)
+        return Counter(state for trial, state in ended if trial in self.timed)
 
-    @property
-    def preflights_ok(self) -> int:
-        """Return the number of cells proved to work."""
-        return sum(self.outcomes[trial] is TrialState.MEASURED for trial in self.preflights)
+    def preflights_that(self, state: TrialState) -> int:
+        """Return the number of preflights in a state."""
+        return sum(self.outcomes[trial] is state for trial in self.preflights)
 
     @property
     def is_to_come(self) -> bool:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from orchestrator.domain.run import count_trials
 from orchestrator.reporting.live.board import JOINT, Board, Progress
-from orchestrator.reporting.live.words import plural, troubles
+from orchestrator.reporting.live.words import plural
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.tables.columns import GAP
 from orchestrator.reporting.text import clean
@@ -235,7 +236,7 @@ def summary_lines(board: Board, frame: Frame) -> list[Text]:
     trials = f"{finished}/{sum(known)} trials" if len(known) == len(planned) else plural(finished, "trial")
     again = sum(len(progress.again) for progress in devices)
     trials += f", {again} tried again" if again else ""
-    found = ", ".join(troubles(Counter(state for progress in devices for state in progress.outcomes.values())))
+    found = count_trials([progress.tally for progress in devices]).shortfall
     parts.append(f"{trials} ({found})" if found else trials)
     if coming := board.coming:
         parts.append(coming)

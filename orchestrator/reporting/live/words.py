@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-
 from rich.text import Text
 
 from orchestrator.domain.plan.values import TrialKind
-from orchestrator.domain.run import DeviceRunState, TrialChange, TrialState
-from orchestrator.reporting.live.board import TROUBLES, Progress
+from orchestrator.domain.run import DeviceRunState, TrialChange, TrialState, count_trials
+from orchestrator.reporting.live.board import Progress
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.text import clean, short_reason
 
@@ -32,21 +29,17 @@ def outcome(change: TrialChange, *, is_known: bool = False) -> Text:
 
 def ending(device: str, progress: Progress, error: str | None) -> Text:
     """Return how a device ended."""
-    tally, state = progress.tally, progress.ended
+    counts, state = count_trials([progress.tally]), progress.ended
     text = Text(str(state), style="green" if state is DeviceRunState.COMPLETE else "" if state in _GOOD else "red")
     if error:
         return text.append(f": {clean(error.removeprefix(f'{device}: '))}")
-    parts = [f"{tally[TrialState.MEASURED]} measured", *troubles(tally)]
+    parts = [f"{counts.measured} measured", *filter(None, [counts.shortfall])]
     if progress.again:
         parts.append(f"{len(progress.again)} tried again")
-    if progress.preflights_ok:
-        parts.append(f"{plural(progress.preflights_ok, 'preflight')} ok")
+    for state_of, word in ((TrialState.MEASURED, "ok"), (TrialState.FAILED, "failed")):
+        if number := progress.preflights_that(state_of):
+            parts.append(f"{plural(number, 'preflight')} {word}")
     return text.append("  " + ", ".join(parts) + and_excluded(progress.excluded), style="default")
-
-
-def troubles(tally: Counter[TrialState]) -> Iterable[str]:
-    """Return the counts of trials without a value, by state."""
-    return [f"{tally[state]} {state.value}" for state in TROUBLES if tally[state]]
 
 
 def and_excluded(count: int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from orchestrator.domain.metric import metric_named
@@ -278,14 +279,19 @@ def title(report: NightReport) -> str:
     return f"{clean(report.nightly)} · night {clean(report.night)}"
 
 
-def facts(report: NightReport, most: int = 5) -> Iterable[tuple[str, str]]:
-    """Yield the facts about the night as a whole, each fact with a name. At most `most` lines describe a side."""
+def facts(
+    report: NightReport, most: int = 5, when: Callable[[datetime], str] = numbers.utc
+) -> Iterable[tuple[str, str]]:
+    """Yield the facts about the night as a whole, each fact with a name. At most `most` lines describe a side.
+
+    `when` writes a time.
+    """
     yield "state", spelled(report.state)
     if report.exit_code is not None:
         yield "exit code", f"{int(report.exit_code)} ({report.exit_code.name.lower()})"
-    yield "began", numbers.utc(report.began_at)
+    yield "began", when(report.began_at)
     if report.ended_at is not None:
-        yield "ended", numbers.utc(report.ended_at)
+        yield "ended", when(report.ended_at)
     yield from _side("candidate", report.candidate, most)
     yield from _side("baseline", report.baseline, most)
     yield "devices", ", ".join(report.devices)

@@ -32,6 +32,7 @@ from orchestrator.reporting.reports.run_details import RUN
 from orchestrator.reporting.reports.run_difference import DIFFERENCES
 from orchestrator.reporting.reports.run_glance import GLANCE
 from orchestrator.reporting.reports.run_list import RUN_LIST
+from orchestrator.reporting.reports.run_words import DELETED, SAID
 from orchestrator.reporting.reports.series_history import HISTORIES
 from orchestrator.reporting.reports.written_files import WRITTEN
 from orchestrator.reporting.shape import Shape
@@ -70,6 +71,11 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "runs follow": RUN,
     "runs resume": RUN,
     "runs cancel": RUN,
+    "runs note": SAID,
+    "runs tag": SAID,
+    "runs exclude": SAID,
+    "runs include": SAID,
+    "runs delete": DELETED,
     "baseline pin": LEVELS,
     "baseline accept": LEVELS,
     "baseline list": LEVELS,

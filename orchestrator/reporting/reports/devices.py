@@ -134,6 +134,12 @@ HELD = View[Lease](
         Key("reason", OrNull(TEXT), "What a reservation is for.", lambda lease: lease.reason),
         Key("since", OrNull(TIME), "When the lease was granted.", lambda lease: lease.granted_at),
         Key("until", TIME, "When the lease ends, unless renewed.", lambda lease: lease.expires_at),
+        Key(
+            "left_at",
+            OrNull(TIME),
+            "When the controller left the device to itself; null while one renews.",
+            lambda lease: lease.left_at,
+        ),
     ),
 )
 BESIDE = View[Lease](

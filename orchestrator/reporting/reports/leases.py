@@ -25,6 +25,12 @@ LEASE = View[Lease](
         Key("requested_at", TIME, "When the device was asked for.", lambda lease: lease.requested_at),
         Key("granted_at", OrNull(TIME), "When the device was given.", lambda lease: lease.granted_at),
         Key("expires_at", TIME, "When the lease ends by itself.", lambda lease: lease.expires_at),
+        Key(
+            "left_at",
+            OrNull(TIME),
+            "When the controller left the device to itself; null while one renews.",
+            lambda lease: lease.left_at,
+        ),
         Key("token", OrNull(INTEGER), "The fencing token; tokens of a device only grow.", lambda lease: lease.token),
         Key(
             "shares_machine",

@@ -27,6 +27,7 @@ from orchestrator.domain.run import (
 from orchestrator.domain.run_details import RunDetails
 from orchestrator.domain.sweep import setting_texts
 from orchestrator.reporting.report import Case, CaseOutcome, Report, Suite
+from orchestrator.reporting.reports.run_words import RUN_WORDS
 from orchestrator.reporting.shape import (
     BOOLEAN,
     FREE,
@@ -99,6 +100,7 @@ RUN_RECORD = View[RunRecord](
         Key("state", OneOf(RunState), "Where the run stands.", lambda record: record.state),
         Key("finished_at", OrNull(TIME), "When the run ended.", lambda record: record.finished_at),
         Key("devices", ListOf(DEVICE_RUN), "The run's devices.", lambda record: record.devices),
+        Key("words", RUN_WORDS, "What people say about the run.", lambda record: record.words),
     ),
 )
 MISSING_TRIAL = View[MissingTrial](

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.domain.run import RunState, RunSummary
 from orchestrator.reporting.report import Report
+from orchestrator.reporting.reports.run_words import RUN_WORDS, tag_text
 from orchestrator.reporting.shape import INTEGER, TEXT, TIME, Key, ListOf, OneOf, OrNull, Shape, View
 
 if TYPE_CHECKING:
@@ -22,13 +23,35 @@ RUN_SUMMARY = View[RunSummary](
         Key("state", OneOf(RunState), "Where the run stands.", lambda run: run.state),
         Key("devices", INTEGER, "How many devices the run has.", lambda run: run.devices),
         Key("devices_complete", INTEGER, "How many of them are complete.", lambda run: run.devices_complete),
-        Key("trials", INTEGER, "How many trials are planned.", lambda run: run.trials),
-        Key("trials_measured", INTEGER, "How many trials are measured.", lambda run: run.trials_measured),
+        Key("trials", INTEGER, "How many trials are planned.", lambda run: run.counts.planned),
+        Key("trials_measured", INTEGER, "How many trials are measured.", lambda run: run.counts.measured),
+        Key("trials_failed", INTEGER, "How many trials failed, or were skipped.", lambda run: run.counts.failed),
+        Key("trials_invalid", INTEGER, "How many trials broke a condition.", lambda run: run.counts.invalid),
+        Key("trials_missing", INTEGER, "How many trials have not run.", lambda run: run.counts.missing),
         Key("started_at", TIME, "When the run began.", lambda run: run.started_at),
         Key("finished_at", OrNull(TIME), "When the run ended; null while it is active.", lambda run: run.finished_at),
+        Key("device_names", ListOf(TEXT), "The names of the devices.", lambda run: run.device_names),
+        Key("words", RUN_WORDS, "What people say about the run.", lambda run: run.words),
     ),
 )
-RUN_LIST = Shape[Sequence[RunSummary]](ListOf(RUN_SUMMARY), RUN_SUMMARY, lambda runs: runs)
+_ROW = View[RunSummary](
+    "run-summary-row",
+    RUN_SUMMARY.about,
+    (
+        *(key for key in RUN_SUMMARY.keys if key.name not in ("device_names", "words")),
+        Key("device_names", TEXT, "The names of the devices, by commas.", lambda run: ", ".join(run.device_names)),
+        Key("name", OrNull(TEXT), "The run's name.", lambda run: run.words.name),
+        Key("note", OrNull(TEXT), "The note.", lambda run: run.words.note),
+        Key("tags", TEXT, "The tags, as key=value.", lambda run: tag_text(run.words)),
+        Key(
+            "excluded",
+            OrNull(TEXT),
+            "Why the run does not count; null for a run that counts.",
+            lambda run: run.words.exclusion and run.words.exclusion.reason,
+        ),
+    ),
+)
+RUN_LIST = Shape[Sequence[RunSummary]](ListOf(RUN_SUMMARY), _ROW, lambda runs: runs)
 
 
 def run_list_report(runs: Sequence[RunSummary]) -> Report:

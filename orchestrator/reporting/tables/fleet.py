@@ -136,13 +136,13 @@ def release_line(lease: Lease) -> Text:
 
 def quarantine_line(quarantine: Quarantine) -> Text:
     """Return the line of a quarantine: device, date, author and reason."""
-    since = f"in quarantine since {numbers.utc(quarantine.since)}, by {quarantine.author}"
+    since = f"in quarantine since {numbers.told(quarantine.since)}, by {quarantine.author}"
     return Text(clean(f"{quarantine.device}: {since}: {quarantine.reason}"))
 
 
 def readmission_line(quarantine: Quarantine) -> Text:
     """Return the line of an ended quarantine."""
-    since = f"was in quarantine since {numbers.utc(quarantine.since)}: {quarantine.reason}"
+    since = f"was in quarantine since {numbers.told(quarantine.since)}: {quarantine.reason}"
     return Text(clean(f"{quarantine.device}: admitted again; it {since}"))
 
 
@@ -162,12 +162,12 @@ def _device_row(device: Device, record: tuple[Facts, datetime] | None) -> tuple[
     if record is not None:
         facts, taken_at = record
         machine = str(facts.values.get("board_model") or facts.platform)
-        probed = numbers.utc(taken_at)
+        probed = numbers.told(taken_at)
     return device.name, _address(device), tags or ABSENT, machine, probed
 
 
 def _held_by(device: Device, holding: Holding | None, quarantine: Quarantine | None) -> str:
-    kept = [f"quarantine since {numbers.utc(quarantine.since)} ({quarantine.reason})"] if quarantine else []
+    kept = [f"quarantine since {numbers.told(quarantine.since)} ({quarantine.reason})"] if quarantine else []
     if holding is None:
         return "; ".join(kept) or ABSENT
     parts = kept + [_holder(lease) for lease in holding.held]
@@ -177,9 +177,12 @@ def _held_by(device: Device, holding: Holding | None, quarantine: Quarantine | N
 
 
 def _holder(lease: Lease) -> str:
-    until = f"until {numbers.utc(lease.expires_at)}"
+    until = f"until {numbers.told(lease.expires_at)}"
+    if lease.left_at is not None:
+        since = numbers.told(lease.left_at)
+        return f"{lease.holder}: run {lease.run}, on its own since {since}, {until} at the latest"
     if lease.run is not None:
-        return f"{lease.holder}: run {lease.run} since {numbers.utc(lease.granted_at)}, {until} unless renewed"
+        return f"{lease.holder}: run {lease.run} since {numbers.told(lease.granted_at)}, {until} unless renewed"
     return f"{lease.holder} {until}, reservation {lease.id}" + (f" ({lease.reason})" if lease.reason else "")
 
 

@@ -66,8 +66,8 @@ def _level(level: Baseline) -> tuple[str | None, ...]:
         level.kind.value,
         level.reason,
         level.pinned_by,
-        numbers.utc(level.pinned_at),
-        None if level.superseded_at is None else numbers.utc(level.superseded_at),
+        numbers.told(level.pinned_at),
+        None if level.superseded_at is None else numbers.told(level.superseded_at),
     )
 
 
@@ -101,7 +101,7 @@ def regression_view(details: RegressionDetails) -> RenderableType:
     title.append(" · ").append(clean(f"{one.metric} {one.direction.value} · {one.series.label}"))
     lines = [title, Text(clean(_figures(one)))]
     events = (
-        (numbers.utc(event.at), event.state.value, event.who, event.reason, event.night) for event in details.events
+        (numbers.told(event.at), event.state.value, event.who, event.reason, event.night) for event in details.events
     )
     parts: list[RenderableType] = [*lines, Text(), plain_table(_EVENTS, events)]
     if details.annotations:

@@ -11,6 +11,7 @@ from rich.text import Text
 from orchestrator.domain.night import NO_BASELINE, LostDevice, NightCell, NightGroup, NightReport, NightVerdict
 from orchestrator.reporting.nights import words
 from orchestrator.reporting.nights.words import Section, Tone
+from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.tables.commands import CommandLines
 from orchestrator.reporting.text import clean, shown
 
@@ -32,7 +33,7 @@ def night_table(report: NightReport) -> RenderableType:
         parts += [Text(), _heading(words.LOST, len(report.lost)), *map(_lost, report.lost)]
     for section in words.sections(report):
         parts += [Text(), *_section(section)]
-    parts += [Text(), *(_fact(name, fact) for name, fact in words.facts(report))]
+    parts += [Text(), *(_fact(name, fact) for name, fact in words.facts(report, when=numbers.told))]
     return Group(*parts)
 
 

@@ -45,6 +45,6 @@ def _row(night: NightSummary) -> tuple[Text | str | None, ...]:
         str(night.cells),
         str(night.devices),
         str(night.runs),
-        numbers.utc(night.began_at),
+        numbers.told(night.began_at),
         took(night.began_at, night.ended_at),
     )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from orchestrator.domain import moments
 from orchestrator.domain.metric import Unit
 from orchestrator.reporting.text import ABSENT
 
@@ -126,8 +127,13 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def told(when: datetime | None) -> str:
+    """Return a time for the reader of a terminal: in local time, and how far away."""
+    return ABSENT if when is None else moments.told(when)
+
+
 def utc(when: datetime | None) -> str:
-    """Return a time to the minute, in UTC."""
+    """Return a time to the minute, in UTC, for pages and files: others read these, elsewhere and later."""
     if when is None:
         return ABSENT
     # A database without time zones keeps UTC.

@@ -24,7 +24,7 @@ def difference_view(difference: RunDifference) -> RenderableType:
 
 def _parts(difference: RunDifference) -> Iterator[RenderableType]:
     yield Text(clean(f"{difference.before} -> {difference.after}"), style="bold cyan")
-    yield Text(f"{numbers.utc(difference.before_began_at)} -> {numbers.utc(difference.after_began_at)}")
+    yield Text(f"{numbers.told(difference.before_began_at)} -> {numbers.told(difference.after_began_at)}")
     if difference.terms:
         yield Text()
         yield plain_table(_COLUMNS, (("run", one.fact, one.before, one.after) for one in difference.terms))

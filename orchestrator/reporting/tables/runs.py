@@ -22,6 +22,7 @@ from orchestrator.domain.run import (
     RunRecord,
     RunState,
     TrialState,
+    count_trials,
 )
 from orchestrator.domain.run_details import RunDetails
 from orchestrator.domain.sweep import setting_text, setting_texts
@@ -30,6 +31,7 @@ from orchestrator.reporting.tables.columns import Column, plain_table
 from orchestrator.reporting.tables.commands import HintLines
 from orchestrator.reporting.tables.conditions import condition_lines
 from orchestrator.reporting.tables.run_list import RUN_STYLES, took
+from orchestrator.reporting.tables.run_words import word_lines
 from orchestrator.reporting.text import clean, short_reason, shown
 
 SCATTER_WORRYING = 1.2
@@ -49,8 +51,7 @@ _DEVICE_COLUMNS = (
     Column("measured", right=True),
     Column("invalid", right=True),
     Column("failed", right=True),
-    Column("skipped", right=True),
-    Column("open", right=True),
+    Column("missing", right=True),
     Column("error", prose=True),
 )
 _JOB_COLUMNS = (
@@ -98,6 +99,7 @@ def run_report(details: RunDetails) -> RenderableType:
     record = details.record
     parts: list[RenderableType] = [
         _title(record, details.effort),
+        *word_lines(record.words),
         Text(),
         plain_table(_DEVICE_COLUMNS, [_device_row(device) for device in record.devices]),
     ]
@@ -162,7 +164,7 @@ def _title(record: RunRecord, effort: RunEffort) -> Text:
     title = Text.assemble(("run ", "bold"), (clean(header.run), "bold"), " · ")
     title.append(record.state.value, style=RUN_STYLES[record.state])
     given = (f"--set {clean(one)}" for one in header.overrides)
-    seed, began = f"seed {header.seed}", f"began {numbers.utc(header.started_at)}"
+    seed, began = f"seed {header.seed}", f"began {numbers.told(header.started_at)}"
     facts = (clean(header.sweep), *given, clean(header.model), seed, began)
     title.append("".join(f" · {fact}" for fact in facts))
     if record.finished_at is not None:
@@ -174,13 +176,11 @@ def _title(record: RunRecord, effort: RunEffort) -> Text:
 
 
 def _device_row(device: DeviceRun) -> tuple[Text | str | None, ...]:
-    open_trials = device.trials.get(TrialState.PLANNED, 0) + device.trials.get(TrialState.RUNNING, 0)
-    counted = (TrialState.MEASURED, TrialState.INVALID, TrialState.FAILED, TrialState.SKIPPED)
+    counts = count_trials([device.trials])
     return (
         device.device,
         Text(device.state.value, style=_DEVICE_STYLES.get(device.state, "")),
-        *(str(device.trials.get(state, 0)) for state in counted),
-        str(open_trials),
+        *map(str, (counts.measured, counts.invalid, counts.failed, counts.missing)),
         # The line begins with the device already.
         shown(device.error.removeprefix(f"{device.device}: ") if device.error else ""),
     )
@@ -250,7 +250,7 @@ def _recovery_row(event: RecoveryEvent) -> tuple[str | None, ...]:
     known = event.succeeded is not None and event.rung is not Rung.QUARANTINE  # a quarantine helps nobody
     helped = ("yes" if event.succeeded else "no") if known else None
     reason = event.reason.removeprefix(f"{event.device}: ")  # the line begins with the device already
-    return event.device, numbers.utc(event.began_at), event.rung.value, helped, reason
+    return event.device, numbers.told(event.began_at), event.rung.value, helped, reason
 
 
 def _missing_rows(missing: Sequence[MissingTrial]) -> Iterator[tuple[str, ...]]:

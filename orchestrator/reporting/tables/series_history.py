@@ -107,7 +107,7 @@ def _series(history: SeriesHistory) -> Iterator[RenderableType]:
     signs = {sign for sign, _, _ in marks}
     if signs:
         yield Text("  ".join(f"{sign} {text}" for sign, text in _SIGNS.items() if sign in signs), style="dim")
-        rows = [(sign, numbers.utc(at), text) for sign, at, text in marks[-_MARKS_SHOWN:]]
+        rows = [(sign, numbers.told(at), text) for sign, at, text in marks[-_MARKS_SHOWN:]]
         yield plain_table(_WHAT, rows)
     if len(marks) > _MARKS_SHOWN:
         yield Text(f"and {len(marks) - _MARKS_SHOWN} earlier ones: --json has all", style="dim")
@@ -133,7 +133,7 @@ def _run(point: HistoryPoint, history: SeriesHistory) -> tuple[str | None, ...]:
         interval = f"{numbers.quantity(point.low, history.unit)} – {numbers.quantity(point.high, history.unit)}"
     return (
         point.run,
-        numbers.utc(point.started_at),
+        numbers.told(point.started_at),
         numbers.quantity(point.value, history.unit),
         interval if point.reason is None else point.reason,
         str(point.trials) if not point.set_aside else f"{point.trials}-{point.set_aside}",

@@ -11,9 +11,10 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import Holding
 from orchestrator.domain.recovery import Quarantine
+from orchestrator.services.devices.collect import Told, collect_ended
 
 if TYPE_CHECKING:
-    from orchestrator.services.base import FleetWiring
+    from orchestrator.services.base import RunWiring
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,13 @@ class Listing:
     quarantines: Mapping[str, Quarantine] = field(default_factory=dict)
 
 
-def list_devices(select: str, wiring: FleetWiring) -> Listing:
-    """Return the selected devices. A missing database is not made."""
+def list_devices(select: str, wiring: RunWiring, told: Told) -> Listing:
+    """Return the selected devices, once runs that have ended there are collected. A missing database is not made."""
     devices = wiring.inventory().select(select)
     store = wiring.store_if_there()
     if store is None:  # a list of the inventory must not leave a database behind in a folder without a lab
         return Listing(devices)
+    collect_ended(devices, wiring, told)
     names = [device.name for device in devices]
     return Listing(
         devices, store.devices.latest_facts(names), store.leases.holdings(names), store.recovery.quarantines(names)

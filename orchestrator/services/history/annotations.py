@@ -13,6 +13,7 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.services.history.reasons import stated
 
 if TYPE_CHECKING:
+    from orchestrator.domain.run import RunRecord
     from orchestrator.services.base import FleetWiring, HasRecords
 
 RANGE = ".."
@@ -46,12 +47,17 @@ def annotate(request: AnnotateRequest, wiring: FleetWiring) -> Annotation:
     if _DATE.match(request.about):
         first, last = _days(request.about)
         note = replace(plain, first_day=first, last_day=last)
-    elif (record := wiring.store.runs.find_run(request.about)) is not None:
+    elif (record := _run(request.about, wiring)) is not None:
         day = record.header.started_at.astimezone(UTC).date()
         note = replace(plain, first_day=day, last_day=day, run=record.header.run)
     else:
         note = replace(plain, device=_only_device(request))
     return wiring.store.annotations.annotate(note)
+
+
+def _run(about: str, wiring: FleetWiring) -> RunRecord | None:
+    """Return the run that a text names. A known device of that name goes first: runs may be named after devices."""
+    return None if wiring.store.devices.latest_facts([about]) else wiring.store.runs.find_run(about)
 
 
 def list_annotations(on: str | None, wiring: HasRecords) -> Sequence[Annotation]:

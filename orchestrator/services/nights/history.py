@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
 
@@ -227,6 +227,11 @@ def _value(one: PastNight, stands: bool) -> float:
     return math.nan if stands or one.memory.value is None else one.memory.value
 
 
+def _counting(report: NightReport, excluded: frozenset[str]) -> NightReport:
+    """Return a report without the cells whose run a person has excluded since."""
+    return replace(report, cells=tuple(cell for cell in report.cells if cell.cell.run not in excluded))
+
+
 def read_past(store: Roles, nightly: str, but: str, before: datetime | None = None) -> Past:
     """Read the ended nights of a nightly, without `but` and without nights that began at `before` or later."""
     regressions = store.regressions.regressions(nightly)
@@ -238,12 +243,12 @@ def read_past(store: Roles, nightly: str, but: str, before: datetime | None = No
         records += [one for one in older if one.id not in read]
         read |= {one.id for one in older}
     records.sort(key=lambda one: (one.began_at, one.id), reverse=True)
-    reports = []
+    reports, excluded = [], store.words.excluded_runs()
     for record in records:
         if record.id == but or record.report is None or (before is not None and record.began_at >= before):
             continue
         try:
-            reports.append(from_document(record.report))
+            reports.append(_counting(from_document(record.report), excluded))
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(f"the report of night {record.id} cannot be read: {error!r}") from None
     return Past(reports, regressions)

@@ -9,6 +9,7 @@ from orchestrator.store.base import PageRoles, Roles
 
 if TYPE_CHECKING:
     from orchestrator.domain.run import RunSummary
+    from orchestrator.domain.run_filter import RunFilter
     from orchestrator.domain.schema_status import Relation
     from orchestrator.services.base import FleetWiring
     from orchestrator.store.base import SqlConsole
@@ -32,7 +33,7 @@ class PageWiring(Protocol):
     def writer(self) -> FleetWiring:
         """Return the wiring for decisions and annotations, the only writes of pages."""
 
-    def list_runs(self, limit: int) -> Sequence[RunSummary]:
+    def list_runs(self, limit: int, wanted: RunFilter | None = None) -> Sequence[RunSummary]:
         """Return the newest runs first."""
 
     def relations(self) -> Sequence[Relation]:

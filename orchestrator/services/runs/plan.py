@@ -54,9 +54,9 @@ class Planning:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Return 0 for every device planned for, 3 for some, 4 for none."""
+        """Return 0 for every device planned for, 3 for some, 4 for none, and 2 for plans without any trial."""
         if not self.failures:
-            return ExitCode.FINE
+            return ExitCode.FINE if any(plan.trials for plan in self.plans) else ExitCode.USAGE
         return ExitCode.INCOMPLETE if self.plans else ExitCode.INFRASTRUCTURE
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,19 @@ from orchestrator.domain.errors import ExitCode
 from orchestrator.domain.model import Model
 from orchestrator.domain.run import OVERRIDES, DeviceRunState, RunHeader
 from orchestrator.domain.run_details import RunDetails
+from orchestrator.domain.run_words import NewWords
 from orchestrator.domain.sweep import Sweep
 from orchestrator.driving.driver import Driver, DriverTools, Intent
+from orchestrator.services.devices.collect import collect_ended, collecting
 from orchestrator.services.devices.reserve import require_reservation
+from orchestrator.services.runs.commit import commit_of
 from orchestrator.services.runs.show import details_of
 
 if TYPE_CHECKING:
     from orchestrator.services.base import RunWiring, Shows
+
+
+_NO_WORDS = NewWords()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,7 @@ class StartRequest:
 
     `detach`: return as soon as every device runs. `waits`: queue for busy devices. `reservation`: the id of a
     reservation for the run, of any holder. `overrides` are settings `KEY=VALUE` laid over the sweep file.
+    `words`: what the run is called and why it is made.
     """
 
     sweep: Path
@@ -39,6 +47,7 @@ class StartRequest:
     waits: bool = False
     reservation: int | None = None
     overrides: tuple[str, ...] = ()
+    words: NewWords = _NO_WORDS
 
     @property
     def intent(self) -> Intent:
@@ -70,7 +79,15 @@ def start(request: StartRequest, wiring: RunWiring, shows: Shows) -> RunDetails:
     planner = wiring.planner(file)
     with shows(header.run) as display:
         tools = DriverTools(store, wiring.executor(), display, planner, identity)
-        return run_sweep(header, file.model, devices, tools, request.intent)
+
+        def told(device: str, run: str) -> None:
+            display.step(device, "collect", f"run {run} had ended there")
+
+        # Looked at whether due or not: a run that failed early must not keep its devices for the time of its plan.
+        collect_ended(devices, wiring, told, only_due=False)
+        words = replace(request.words, who=identity.holder, commit=commit_of(request.sweep.absolute().parent))
+        with collecting(devices, wiring, told) if request.waits else nullcontext():
+            return run_sweep(header, file.model, devices, tools, request.intent, words=words)
 
 
 def new_run(sweep: Sweep, document: str, model: Model, settings: Mapping[str, Any]) -> RunHeader:
@@ -92,11 +109,17 @@ def new_run(sweep: Sweep, document: str, model: Model, settings: Mapping[str, An
 
 
 def run_sweep(
-    header: RunHeader, model: Model, devices: Sequence[Device], tools: DriverTools, intent: Intent = Intent.RUN
+    header: RunHeader,
+    model: Model,
+    devices: Sequence[Device],
+    tools: DriverTools,
+    intent: Intent = Intent.RUN,
+    *,
+    words: NewWords = _NO_WORDS,
 ) -> RunDetails:
     """Record the run and drive the run to its end (RUN), or only until every runner has started (DETACH)."""
     # Before the run is on record: a mistyped id must not leave a failed run behind.
     require_reservation(tools.identity, [device.name for device in devices], tools.store.leases)
-    tools.store.runs.create_run(header, model, devices)
+    tools.store.runs.create_run(header, model, devices, words)
     taken_over = Driver(header.run, intent, tools).drive(devices)
     return details_of(tools.store, header.run, taken_over)

@@ -68,12 +68,14 @@ class PostgresConsole:
         if superuser and superuser[0] and self._connection.info.server_version >= 140000:
             self._connection.execute("SET ROLE pg_read_all_data")
 
-    def query(self, statement: str, limit: int | None = None) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+    def query(
+        self, statement: str, limit: int | None = None, values: Sequence[str] = ()
+    ) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
         """Return column names and rows; raise ConfigError for a wrong or writing statement."""
         if not _first_word(statement):
             raise ConfigError(f"{LOCKED_OUT}: begin with {', '.join(_RETURNING_ROWS).upper()}", HINT)
         self._rows.close()
-        self._rows = self._stream(statement, limit)
+        self._rows = self._stream(statement, limit, values)
         columns = next(self._rows)
         return list(columns), self._rows
 
@@ -82,7 +84,7 @@ class PostgresConsole:
         self._rows.close()
         self._connection.close()
 
-    def _stream(self, statement: str, limit: int | None) -> Rows:
+    def _stream(self, statement: str, limit: int | None, values: Sequence[str]) -> Rows:
         """Yield the column names, then the rows. The transaction is rolled back at the end of the iteration."""
         import psycopg
 
@@ -91,8 +93,9 @@ class PostgresConsole:
                 # The first query fixes the mode: no later statement can turn the transaction into a writing one.
                 self._connection.execute("SET TRANSACTION READ ONLY")
                 self._connection.execute("SELECT 1")
-                with self._connection.cursor() as cursor:
-                    yield from _rows(cursor, statement, limit)
+                # A raw cursor: $1 is PostgreSQL's own, and a % of a person's statement stays one.
+                with psycopg.RawCursor(self._connection) as cursor:
+                    yield from _rows(cursor, statement, limit, values)
         except psycopg.errors.QueryCanceled:
             raise too_long(self._timeout_s) from None
         except (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege) as error:
@@ -115,13 +118,13 @@ def _none() -> Rows:
     yield from ()
 
 
-def _rows(cursor: psycopg.Cursor[Any], statement: str, limit: int | None) -> Rows:
+def _rows(cursor: psycopg.RawCursor[Any], statement: str, limit: int | None, values: Sequence[str]) -> Rows:
     columns = _columns(cursor, statement)
     names = [name for name, _ in columns]
     yield names
     is_utility = _first_word(statement) in _UTILITIES
     asked = _collected(cursor, statement, columns) if is_utility else _bounded(statement, len(names))
-    stream = cast(Rows, cursor.stream(asked))
+    stream = cast(Rows, cursor.stream(asked, values or None))
     with closing(stream):
         for place, row in enumerate(stream, 1):
             if limit is not None and place > limit:
@@ -130,7 +133,7 @@ def _rows(cursor: psycopg.Cursor[Any], statement: str, limit: int | None) -> Row
             yield row[: len(names)]
 
 
-def _columns(cursor: psycopg.Cursor[Any], statement: str) -> Sequence[tuple[str, int]]:
+def _columns(cursor: psycopg.RawCursor[Any], statement: str) -> Sequence[tuple[str, int]]:
     """Return names and types of a statement's columns. The statement is parsed, and not executed.
 
     Raise psycopg.Error for a wrong statement.
@@ -163,7 +166,7 @@ def _bounded(statement: str, width: int) -> bytes:
     return f"SELECT {columns}, {guard} FROM (\n{own}\n) AS benchfleet ({columns})".encode()  # noqa: S608 - read-only
 
 
-def _collected(cursor: psycopg.Cursor[Any], statement: str, columns: Sequence[tuple[str, int]]) -> bytes:
+def _collected(cursor: psycopg.RawCursor[Any], statement: str, columns: Sequence[tuple[str, int]]) -> bytes:
     """Execute EXPLAIN or SHOW, neither of which can be a subquery, and return the query for the answer.
 
     The server keeps the answer for the time of the transaction, and fails at an answer longer than ROW_BYTES_MAX.

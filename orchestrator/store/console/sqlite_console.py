@@ -43,12 +43,14 @@ class SqliteConsole:
         self._timeout_s = timeout_s
         self._answer = _Answer(file, timeout_s)
 
-    def query(self, statement: str, limit: int | None = None) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+    def query(
+        self, statement: str, limit: int | None = None, values: Sequence[str] = ()
+    ) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
         """Return column names and rows; raise ConfigError for a statement that is wrong or would write."""
         if self._answer.asked:
             self._answer.close()
             self._answer = _Answer(self._file, self._timeout_s)
-        columns, rows = self._answer.ask(statement, limit)
+        columns, rows = self._answer.ask(statement, limit, values)
         if not columns:
             raise ConfigError("the statement returns no rows", HINT)
         return columns, rows
@@ -70,10 +72,12 @@ class InProcessConsole:
         except Unreadable as error:
             raise from_driver(error, str(file)) from None
 
-    def query(self, statement: str, limit: int | None = None) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+    def query(
+        self, statement: str, limit: int | None = None, values: Sequence[str] = ()
+    ) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
         """Return column names and rows; raise ConfigError for a statement that is wrong or would write."""
         try:
-            columns, rows = self._reader.query(statement, limit)
+            columns, rows = self._reader.query(statement, limit, values)
         except sqlite_reader.Refused as error:
             raise _explained(str(error), self._file, self._timeout_s) from None
         return columns, self._explaining(rows)
@@ -114,14 +118,14 @@ class _Answer:
             self.close()
             raise
 
-    def ask(self, statement: str, limit: int | None) -> tuple[Sequence[str], Rows]:
+    def ask(self, statement: str, limit: int | None, values: Sequence[str]) -> tuple[Sequence[str], Rows]:
         """Return the columns, and the rows as rows come."""
         self.asked = True
         self._left_s = self._timeout_s + _GRACE_S
         try:
             assert self._process.stdin is not None
             with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.write(sqlite_reader.frame((statement, limit)))
+                self._process.stdin.write(sqlite_reader.frame((statement, limit, tuple(values))))
                 self._process.stdin.flush()
             columns = self._expect("columns")
         except BaseException:

@@ -78,11 +78,15 @@ class SqliteReader:
         self._timeout_s = timeout_s
         self.deadline = 0.0
 
-    def query(self, statement: str, limit: int | None = None) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+    def query(
+        self, statement: str, limit: int | None = None, values: Sequence[str] = ()
+    ) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
         """Return column names and rows; raise Refused for a wrong, writing or slow statement."""
+        # SQLite takes $1 for a name: one text of a statement then suits PostgreSQL too.
+        named = {str(place): value for place, value in enumerate(values, 1)}
         self.deadline = time.monotonic() + self._timeout_s
         self._connection.set_progress_handler(lambda: time.monotonic() > self.deadline, _PROGRESS_STEPS)
-        cursor = _told(lambda: self._connection.execute(statement))
+        cursor = _told(lambda: self._connection.execute(statement, named))
         return [column[0] for column in cursor.description or ()], _rows(cursor, limit)
 
     def close(self) -> None:
@@ -217,10 +221,10 @@ def _serve(file: Path, timeout_s: float, asked: BinaryIO, out: BinaryIO) -> None
         say("unreadable", str(error))
         return
     say("ready")
-    statement, limit = read_frame(asked)
+    statement, limit, values = read_frame(asked)
     threading.Thread(target=_end_with, args=(asked,), daemon=True).start()
     try:
-        columns, rows = reader.query(statement, limit)
+        columns, rows = reader.query(statement, limit, values)
         say("columns", columns)
         _send_rows(reader, rows, say)
         say("end")

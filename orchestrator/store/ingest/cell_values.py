@@ -112,7 +112,7 @@ FROM (
     JOIN job ON job.id = cell_value.job_id
     JOIN run_device ON run_device.id = job.run_device_id
     JOIN run ON run.id = run_device.run_id
-    WHERE cell_value.job_id IN :jobs
+    WHERE cell_value.job_id IN :jobs AND run.excluded_at IS NULL
 ) AS aged
 WHERE age = 1
 ORDER BY series_id, kind, metric

@@ -157,7 +157,7 @@ def _newest_runs(since: datetime, runs: int) -> Select[Any]:
             age.label("age"),
         )
         .join(t.run, t.run.c.id == t.run_device.c.run_id)
-        .where(t.run.c.started_at >= since)
+        .where(t.run.c.started_at >= since, t.run.c.excluded_at.is_(None))
         .subquery()
     )
     return (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import and_
+
 from orchestrator.domain.baseline import Baseline, BaselineKind, NewBaseline
 from orchestrator.store.records.levels import insert_levels, read_levels
 from orchestrator.store.records.regressions import accept_covered
@@ -29,9 +31,13 @@ class BaselineTable:
     def levels(self, name: str) -> Sequence[Baseline]:
         """Return every level of a name, superseded levels included, the oldest first."""
         with self._database.read() as connection:
-            return read_levels(connection, t.baseline.c.name == name)
+            return read_levels(connection, and_(t.baseline.c.name == name, _COUNTS))
 
     def present_levels(self) -> Sequence[Baseline]:
         """Return the present levels of all names, the oldest first."""
         with self._database.read() as connection:
-            return read_levels(connection, t.baseline.c.superseded_at.is_(None))
+            return read_levels(connection, and_(t.baseline.c.superseded_at.is_(None), _COUNTS))
+
+
+# The level of an excluded run is no level, until the run is included again.
+_COUNTS = t.run.c.excluded_at.is_(None)

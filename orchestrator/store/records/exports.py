@@ -31,6 +31,7 @@ class ExportTable:
         statement = (
             select(t.run.c.id)
             .where(
+                t.run.c.excluded_at.is_(None),
                 true() if window.since is None else t.run.c.started_at >= window.since,
                 true() if window.until is None else t.run.c.started_at < window.until,
             )

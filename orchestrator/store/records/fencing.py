@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select
 
 from orchestrator.domain.errors import LeaseLost
-from orchestrator.domain.lease import Lease, clock
+from orchestrator.domain.lease import Lease
+from orchestrator.domain.moments import noted
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.database_clock import database_time
 
@@ -34,6 +35,7 @@ def as_lease(row: Row[Any]) -> Lease:
         expires_at=row.expires_at,
         token=row.token,
         shares_machine=row.shares_machine,
+        left_at=row.left_at,
     )
 
 
@@ -73,7 +75,7 @@ def explain_loss(connection: Connection, lease: int, now: datetime) -> LeaseLost
     # The same run under a newer token: another controller has taken the run over.
     if newer is not None and newer.run_id == mine.run:
         return _taken(mine.device, as_lease(newer), now, is_over=newer.ended_at is not None)
-    ended = f"the lease of run {mine.run} ended at {clock(ended_at, now)}"
+    ended = f"the lease of run {mine.run} ended at {noted(ended_at, now)}"
     hint = f"benchfleet runs resume {mine.run}"
     if newer is None or newer.ended_at is not None:
         return LeaseLost(mine.device, ended, hint)
@@ -84,7 +86,7 @@ def _taken(device: str, lease: Lease, now: datetime, *, is_over: bool = False) -
     fate = "it was given back there since" if is_over else "it goes on there"
     return LeaseLost(
         device,
-        f"run {lease.run} was taken over by {lease.holder} ({lease.controller}) at {clock(lease.granted_at, now)}",
+        f"run {lease.run} was taken over by {lease.holder} ({lease.controller}) at {noted(lease.granted_at, now)}",
         f"{fate}: benchfleet runs show {lease.run}",
     )
 

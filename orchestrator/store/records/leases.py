@@ -54,11 +54,21 @@ class LeaseTable:
 
     def renew_leases(self, leases: Mapping[int, float]) -> Sequence[LeaseLost]:
         """Extend leases to the given seconds from now. Return an error for each ended lease."""
+        return self._extend(leases, is_left=False)
+
+    def leave_leases(self, leases: Mapping[int, float]) -> Sequence[LeaseLost]:
+        """Extend leases as `renew_leases` does, for the last time: the devices go on by themselves."""
+        return self._extend(leases, is_left=True)
+
+    def _extend(self, leases: Mapping[int, float], *, is_left: bool) -> Sequence[LeaseLost]:
         with self._database.write() as connection:
             found = _lock_open(connection, leases, _LOCK_OPEN_TO_EXTEND)
             now = database_time(connection)
             if found:
-                rows = [{"lease": lease, "to": now + timedelta(seconds=leases[lease])} for lease in found]
+                left_at = now if is_left else None
+                rows = [
+                    {"lease": lease, "to": now + timedelta(seconds=leases[lease]), "left": left_at} for lease in found
+                ]
                 connection.execute(_SET_EXPIRY, rows)
             # Not found among the open leases: another controller's request has ended the lease.
             return [explain_loss(connection, lease, now) for lease in sorted(leases.keys() - set(found))]
@@ -363,7 +373,11 @@ _LOCK_OPEN_TO_END = _OPEN.with_for_update()
 # A renewal waits for whoever ends the lease, and not for the writers under the lease: their transactions may be long.
 _LOCK_OPEN_TO_EXTEND = _OPEN.with_for_update(key_share=True)
 _END = update(t.lease).where(t.lease.c.id.in_(bindparam("ids", expanding=True))).values(ended_at=bindparam("now"))
-_SET_EXPIRY = update(t.lease).where(t.lease.c.id == bindparam("lease")).values(expires_at=bindparam("to"))
+_SET_EXPIRY = (
+    update(t.lease)
+    .where(t.lease.c.id == bindparam("lease"))
+    .values(expires_at=bindparam("to"), left_at=bindparam("left"))
+)
 _SET_TOKEN = update(t.device).where(t.device.c.id == bindparam("device")).values(lease_token=bindparam("to"))
 # Without the sort, RETURNING may give the ids in another order than the rows.
 _INSERT = insert(t.lease).returning(t.lease.c.id, sort_by_parameter_order=True)

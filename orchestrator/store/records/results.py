@@ -184,7 +184,9 @@ class ResultTable:
             )
             .exists()
         )
-        statement = runs.where(measured).order_by(t.run.c.started_at.desc(), t.run.c.id.desc()).limit(1)
+        # An excluded run is compared where its id is given, and nowhere else.
+        counts = t.run.c.excluded_at.is_(None)
+        statement = runs.where(measured, counts).order_by(t.run.c.started_at.desc(), t.run.c.id.desc()).limit(1)
         with self._database.read() as connection:
             found: str | None = connection.execute(statement).scalar()
         return found

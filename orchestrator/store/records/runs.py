@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, insert, or_, select
 
 from orchestrator.domain.allowed_failures import is_lacking
 from orchestrator.domain.device import Device, TransportKind
@@ -23,10 +23,12 @@ from orchestrator.domain.run import (
     TrialState,
     run_state,
 )
+from orchestrator.domain.run_words import NewWords
 from orchestrator.store.records.devices import remember_device
 from orchestrator.store.records.fencing import fenced_off
 from orchestrator.store.records.relatives import relate_jobs_of_variants
 from orchestrator.store.records.run_states import NewState, change_device_states
+from orchestrator.store.records.run_words import first_columns, insert_tags, tags_of, words_in
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.engine import Database
 from orchestrator.store.sql.upsert import upsert, upsert_all
@@ -34,6 +36,7 @@ from orchestrator.store.values.sweep_text import allowed_in
 
 LAST = "last"
 _AMBIGUOUS_SHOWN = 5
+_NO_WORDS = NewWords()
 
 
 class RunTable:
@@ -42,7 +45,9 @@ class RunTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create_run(self, header: RunHeader, model: Model, devices: Sequence[Device]) -> None:
+    def create_run(
+        self, header: RunHeader, model: Model, devices: Sequence[Device], words: NewWords = _NO_WORDS
+    ) -> None:
         """Record a run with all devices as `planned`, and the model with all variants."""
         with self._database.write() as connection:
             if connection.execute(select(t.run.c.id).where(t.run.c.id == header.run)).first():
@@ -59,8 +64,10 @@ class RunTable:
                     "started_at": header.started_at,
                     "controller": header.controller,
                     "settings": dict(header.settings),
+                    **first_columns(connection, words),
                 },
             )
+            insert_tags(connection, header.run, words.tags, words.who)
             # In the order of names, like all writers of device rows: two of them never wait for each other.
             known = {one.name: remember_device(connection, one) for one in sorted(devices, key=lambda one: one.name)}
             rows = [
@@ -111,20 +118,17 @@ class RunTable:
             change_device_states(connection, {found: NewState(state, error, hint)})
 
     def find_run(self, run: str) -> RunRecord | None:
-        """Return a run by id, by unique prefix, or the newest run as "last". Return None if no run matches."""
-        with self._database.read() as connection:
-            if run == LAST:
-                found = _records(connection, None, 1)
-            else:
-                # Not LIKE: there a % or _ in the given text would match anything.
-                matching = func.substr(t.run.c.id, 1, len(run)) == run
-                # An exact id wins over longer ids with the same beginning.
-                found = _records(connection, t.run.c.id == run, 1) or _records(connection, matching, _AMBIGUOUS_SHOWN)
-        if len(found) > 1:
-            names = ", ".join(record.header.run for record in found)
-            raise ConfigError(f"several runs begin with {run!r}: {names}", "give more of its name")
+        """Return a run by id, name or unique prefix of either, or as "last". Return None if no run matches."""
         # An empty text is the beginning of every id.
-        return found[0] if found and run else None
+        if not run:
+            return None
+        with self._database.read() as connection:
+            found = next(filter(None, (_records(connection, one, _AMBIGUOUS_SHOWN) for one in _meanings(run))), [])
+        if run == LAST or len(found) < 2:
+            return found[0] if found else None
+        alike = "are called" if all(record.words.name == run for record in found) else "begin with"
+        names = ", ".join(f"{one.header.run}{f' ({one.words.name})' if one.words.name else ''}" for one in found)
+        raise ConfigError(f"several runs {alike} {run!r}: {names}", "give more of its name, or its id")
 
     def newest_of_sweep(self, sweep: str) -> RunRecord | None:
         """Return the newest run of a sweep's name, in any state, or None."""
@@ -138,6 +142,36 @@ class RunTable:
         with self._database.read() as connection:
             found = _records(connection, t.run.c.id == newest.scalar_subquery(), 1)
         return found[0] if found else None
+
+
+def _meanings(run: str) -> Sequence[ColumnElement[bool]]:
+    """Return what a text may mean, the most exact meaning first."""
+    if run == LAST:
+        return (and_(t.run.c.excluded_at.is_(None), or_(_PLANNED.exists(), _GRANTED.exists())),)
+
+    def begins(column: ColumnElement[Any]) -> ColumnElement[bool]:
+        # Not LIKE: there a % or _ in the given text would match anything.
+        return func.substr(column, 1, len(run)) == run
+
+    return t.run.c.id == run, t.run.c.name == run, or_(begins(t.run.c.id), begins(t.run.c.name))
+
+
+# A run that was refused every device, or still waits for its first, has nothing to show, and is not `last`.
+_PLANNED = select(t.run_device.c.id).where(t.run_device.c.run_id == t.run.c.id, t.run_device.c.plan_sha256.is_not(None))
+# Of a device in quarantine the lease is granted first, and given back unused.
+_BARRED = select(t.quarantine.c.id).where(
+    t.quarantine.c.device_id == t.lease.c.device_id,
+    t.quarantine.c.since <= t.lease.c.granted_at,
+    or_(t.quarantine.c.ended_at.is_(None), t.quarantine.c.ended_at > t.lease.c.granted_at),
+)
+_GRANTED = select(t.lease.c.id).where(
+    ~_BARRED.exists(),
+    t.lease.c.run_id == t.run.c.id,
+    t.lease.c.granted_at.is_not(None),
+    # By the device too: leases have an index of devices, and none of runs.
+    t.run_device.c.run_id == t.run.c.id,
+    t.run_device.c.device_id == t.lease.c.device_id,
+)
 
 
 def _remember_sweep(connection: Connection, header: RunHeader) -> int:
@@ -219,7 +253,7 @@ _STANDINGS = (
 )
 
 
-def _records(connection: Connection, condition: ColumnElement[bool] | None, limit: int) -> list[RunRecord]:
+def _records(connection: Connection, condition: ColumnElement[bool], limit: int) -> list[RunRecord]:
     statement = (
         select(
             t.run,
@@ -232,14 +266,17 @@ def _records(connection: Connection, condition: ColumnElement[bool] | None, limi
         .order_by(t.run.c.started_at.desc(), t.run.c.id.desc())
         .limit(limit)
     )
-    rows = connection.execute(statement if condition is None else statement.where(condition)).all()
+    rows = connection.execute(statement.where(condition)).all()
     runs = [row.id for row in rows]
     devices = _device_runs(connection, runs)
     lacking = _runs_that_lack_trials(connection, {row.id: row.sweep_document for row in rows})
-    return [_record(row, devices.get(row.id, []), trials_missing=row.id in lacking) for row in rows]
+    tags = tags_of(connection, runs)
+    return [
+        _record(row, devices.get(row.id, []), tags.get(row.id, {}), trials_missing=row.id in lacking) for row in rows
+    ]
 
 
-def _record(row: Row[Any], devices: Sequence[DeviceRun], *, trials_missing: bool) -> RunRecord:
+def _record(row: Row[Any], devices: Sequence[DeviceRun], tags: Mapping[str, str], *, trials_missing: bool) -> RunRecord:
     header = RunHeader(
         run=row.id,
         sweep=row.sweep,
@@ -253,7 +290,7 @@ def _record(row: Row[Any], devices: Sequence[DeviceRun], *, trials_missing: bool
         settings=row.settings,
     )
     state = run_state([device.state for device in devices], trials_missing=trials_missing)
-    return RunRecord(header, state, row.finished_at, tuple(devices))
+    return RunRecord(header, state, row.finished_at, tuple(devices), words_in(row, tags))
 
 
 def _device_runs(connection: Connection, runs: Sequence[str]) -> dict[str, list[DeviceRun]]:

@@ -102,7 +102,7 @@ def _jobs(series: int, window: Window) -> Select[Any]:
             t.job.c.series_id == series,
             true() if window.since is None else t.run.c.started_at >= window.since,
             true() if window.until is None else t.run.c.started_at < window.until,
-            true() if window.run is None else t.run.c.id == window.run,
+            t.run.c.excluded_at.is_(None) if window.run is None else t.run.c.id == window.run,
         )
         # Of equal times the greater id is the newer, as in latest_value.
         .order_by(t.run.c.started_at.desc(), t.run.c.id.desc())

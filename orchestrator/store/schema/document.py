@@ -27,6 +27,8 @@ _INTRODUCTION = """\
 * The unit of replication is the trial. A trial's *counted* attempt is the first attempt that is ok and broke no
   condition. The views show counted attempts only. `attempt` and `measurement` keep all attempts.
 * Views are the public interface: their columns stay, and new versions add columns. Tables may change with any release.
+* A run that a person has excluded (`run.excluded_at`) is in tables, and in no view of measurements or trials. The
+  newest value of a cell is then that of an earlier run.
 * A percentile is NULL if there are too few samples for a distribution-free 95 % interval: fewer than 6 for p50, 29 for
   p90, 299 for p99, 2995 for p99.9.
 
@@ -49,6 +51,11 @@ AND metric = 'latency_ns' ORDER BY bin_low;
 -- what measured the power of each device, how often, and why is there no figure?
 SELECT device, source, count(*) AS trials, avg(rate_hz) AS rate_hz, avg(idle_w) AS idle_w, reason FROM v_power
 GROUP BY device, source, reason ORDER BY device;
+
+-- which runs of a branch were made, by what commit?
+SELECT run.id, run.name, run.git_commit, run.git_dirty, run.note FROM run
+JOIN run_tag ON run_tag.run_id = run.id AND run_tag.key = 'branch' AND run_tag.value = 'main'
+WHERE run.excluded_at IS NULL ORDER BY run.started_at;
 
 -- why did trials fail?
 SELECT failure_kind, count(*) FROM attempt WHERE outcome = 'failed' GROUP BY failure_kind;

@@ -63,7 +63,7 @@ source          The power source of the values: `rapl`, …; `several` if trials
 
 V_CELL = _view(
     "v_cell",
-    4,
+    5,
     "One row per run, cell and metric: the median over counted trials. `benchfleet compare` and `runs show` give the "
     "geometric mean of the trials instead, as intervals need it. With few or scattered trials the two differ.",
     f"{_RUN.strip()}\n{_CELL.strip()}\n{_VALUES.strip()}"
@@ -81,7 +81,7 @@ job_id          The job; joins `job` and `trial`. Jobs are numbered in the sweep
 )
 V_HISTORY = _view(
     "v_history",
-    3,
+    4,
     "Every measurement of every counted attempt, with dates, and with the hashes of device, worker, runtime and model.",
     f"""{_RUN.strip()}
 {_COORDINATES.strip()}
@@ -130,7 +130,7 @@ size_bytes      Size of the artifact.
 )
 V_VARIANT_COMPARE = _view(
     "v_variant_compare",
-    7,
+    8,
     "Each variant beside parent and base on the same runtime, and beside itself on the sweep's first runtime, with the "
     "same run, device, settings and metric. Ratios are of medians, without intervals. If trials scatter, a ratio may "
     "even point the other way than the ratio of geometric means. `benchfleet compare` judges.",
@@ -166,7 +166,7 @@ ratio_to_first_runtime  value / first_runtime_value; NULL without one, with diff
 
 V_POWER = _view(
     "v_power",
-    1,
+    2,
     "How the power of every counted measure trial was measured, or why not.",
     f"""{_RUN.strip()}
 {_COORDINATES.strip()}
@@ -215,7 +215,7 @@ series_id                 The series; joins `series` and `job`.
 
 V_NOISE = _view(
     "v_noise",
-    2,
+    3,
     "How much the trials of a cell scatter: one row per run, cell and metric of measure trials. The noise of a device "
     "is the usual noise of its cells.",
     f"""{_RUN.strip()}
@@ -231,7 +231,7 @@ job_id          The job; joins `job`, `trial` and `v_cell`.
 )
 V_MISSING = _view(
     "v_missing",
-    1,
+    2,
     "Every planned measure trial without a usable result, and why. Trials of a device that still runs are among them. "
     "Cells that a sweep excludes are not: nobody asked for them. A device without a plan has one row without a trial.",
     f"""{_RUN.strip()}
@@ -250,7 +250,7 @@ job_id          The job; joins `job` and `trial`.
 )
 V_INVALID = _view(
     "v_invalid",
-    1,
+    2,
     "Every attempt that finished under a condition that makes the number unfit: one row for each broken condition. "
     "Failed attempts are no part.",
     f"""{_RUN.strip()}

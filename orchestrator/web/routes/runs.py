@@ -7,8 +7,9 @@ import statistics
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -16,6 +17,7 @@ from orchestrator.domain.cell_details import RunJob
 from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.run import MissingTrial, RunState
 from orchestrator.domain.run_details import RunDetails
+from orchestrator.domain.run_filter import RunFilter
 from orchestrator.reporting.formats.plain_data import json_line
 from orchestrator.reporting.reports.run_details import RUN, run_details_report
 from orchestrator.reporting.reports.run_glance import GLANCE, glance_report
@@ -24,6 +26,7 @@ from orchestrator.reporting.tables.conditions import breaches, condition_lines
 from orchestrator.services.pages.kept import NOW_S
 from orchestrator.services.pages.offers import Offers, offers
 from orchestrator.services.pages.watching import LOOK_S, look
+from orchestrator.services.runs.listing import ListRequest
 from orchestrator.services.runs.show import require_run, show
 from orchestrator.web.answers import answered
 from orchestrator.web.openapi import shaped
@@ -37,17 +40,56 @@ _QUIET_LOOKS = 15
 """Looks without news after which a word is sent, so that proxies keep the connection."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunConditions:
+    """Hold the conditions of a list in the address, as `benchfleet runs list` takes them."""
+
+    tag: Annotated[list[str], Query(default_factory=list, max_length=20)]
+    sweep: str = ""
+    device: str = ""
+    model: str = ""
+    name: str = ""
+    state: str = ""
+    since: str = ""
+    excluded: bool = False
+
+    def read(self) -> RunFilter:
+        """Return the conditions. An empty field of the page's form stands for any."""
+        return ListRequest(
+            sweep=self.sweep or None,
+            device=self.device or None,
+            model=self.model or None,
+            name=self.name or None,
+            state=self.state or None,
+            since=self.since or None,
+            tags=tuple(filter(None, self.tag)),
+            excluded=self.excluded,
+        ).read()
+
+
+Conditions = Annotated[RunConditions, Depends()]
+
+
 @router.get("/runs", include_in_schema=False)
-def runs_page(request: Request, limit: Limit = 50) -> Response:
+def runs_page(request: Request, conditions: Conditions, limit: Limit = 50) -> Response:
     """Show the newest runs."""
     site = site_of(request)
-    return site.page(request, "runs.html.jinja", runs=site.runs(limit), limit=limit)
+    found = site.runs(limit, conditions.read())
+    return site.page(
+        request,
+        "runs.html.jinja",
+        runs=found,
+        limit=limit,
+        asked=conditions,
+        states=[one.value for one in RunState],
+        question=request.url.query,
+    )
 
 
 @router.get("/api/v1/runs", **shaped("runs", RUN_LIST))
-def runs(request: Request, limit: Limit = 50, form: Form = "json") -> Response:
+def runs(request: Request, conditions: Conditions, limit: Limit = 50, form: Form = "json") -> Response:
     """Return the newest runs first, as `benchfleet runs list` does."""
-    return answered(run_list_report(site_of(request).wiring.list_runs(limit)), form, "runs")
+    return answered(run_list_report(site_of(request).wiring.list_runs(limit, conditions.read())), form, "runs")
 
 
 @router.get("/runs/{run}", include_in_schema=False)

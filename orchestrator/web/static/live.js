@@ -31,8 +31,10 @@
       const short = device.state === "complete" && (counts.measured ?? 0) < total;
       put("state", state(short ? "incomplete" : device.state));
       put("measured", `${counts.measured ?? 0} of ${total}`);
-      for (const key of ["invalid", "failed", "skipped"]) put(key, String(counts[key] ?? 0));
-      put("open", String((counts.planned ?? 0) + (counts.running ?? 0)));
+      put("invalid", String(counts.invalid ?? 0));
+      // As every command counts: a skipped trial failed with its preflight.
+      put("failed", String((counts.failed ?? 0) + (counts.skipped ?? 0)));
+      put("missing", String((counts.planned ?? 0) + (counts.running ?? 0)));
       put("temperature", number(device.temperature_c, 1, "°C"));
       put("clock", number(device.cpu_mhz, 0, "MHz"));
       put("cell", device.job === null ? "–" : cell(device.job, device.cell));

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from orchestrator.domain.facts import Facts
+from orchestrator.domain.lease import Granted, LeaseRequest
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.store.store import open_store
@@ -66,7 +67,11 @@ def fail_to_reach(database: Path, run: str, hours: float) -> None:
     device, sweep = sample_device(), sample_sweep()
     with open_store(str(database)) as store:
         store.runs.create_run(sample_header(run, sweep, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [device])
+        # As a driver does: granted, tried, and given back.
+        granted = store.leases.request_leases([device], LeaseRequest("ann@ws1", "pid 1", run, None, 60.0))[device.name]
+        assert isinstance(granted, Granted)
         store.runs.set_device_state(run, device.name, DeviceRunState.FAILED, "pi-03: connect: timed out", "is it on?")
+        store.leases.end_leases([granted.lease.id])
 
 
 def exclude_everything(database: Path, run: str) -> None:

@@ -56,7 +56,7 @@ WARNINGS: Mapping[str, tuple[Mapping[str, Any], Limits, str]] = {
         "governor is unknown: no answer within 3 s",
     ),
     "lingers": ({**KILLS, "health": {"login_lingers": True}}, Limits(), "moved to the user's service manager"),
-    "busy": ({"health": {"holder": CRASH}}, Limits(), "20260101-a is measuring there since 2026-01-01 00:00:00 UTC"),
+    "busy": ({"health": {"holder": CRASH}}, Limits(), "20260101-a is measuring there since 2026-01-01 00:00 UTC"),
     "killed": ({"health": {"previous_crash": CRASH}}, Limits(), "broke off: its runner was killed"),
     "restarted": ({"health": {"previous_crash": {**CRASH, "rebooted": True}}}, Limits(), "the device was restarted"),
     "leftovers": ({"health": {"leftover_processes": 3}}, Limits(), "3 processes that a killed runner left"),

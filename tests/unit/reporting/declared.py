@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from orchestrator.domain.night import NightState, NightSummary
 from orchestrator.domain.recovery import PowerCycle, Recovery
 from orchestrator.domain.run import ExcludedCell
 from orchestrator.domain.run_details import RunDetails
+from orchestrator.domain.run_words import Deletion
 from orchestrator.domain.schema_status import SchemaStatus
 from orchestrator.domain.written_file import WrittenFile
 from orchestrator.reporting.report import Report
@@ -44,6 +46,7 @@ from orchestrator.reporting.reports.regressions import regression_report, regres
 from orchestrator.reporting.reports.run_details import run_details_report
 from orchestrator.reporting.reports.run_difference import difference_report
 from orchestrator.reporting.reports.run_list import run_list_report
+from orchestrator.reporting.reports.run_words import deletion_report, said_report
 from orchestrator.reporting.reports.series_history import history_report
 from orchestrator.reporting.reports.written_files import written_report
 from orchestrator.reporting.tables.plans import SweepPlans
@@ -94,6 +97,8 @@ REPORTS: Mapping[str, Report] = {
         )
     ),
     "runs": run_list_report(samples.SUMMARIES),
+    "said": said_report(replace(samples.RUN, words=samples.WORDS)),
+    "deleted": deletion_report(Deletion("20240601-k3f9", "before " + samples.HOSTILE, 2, 24, 26, 80, 1)),
     "night": night_report(nights.REPORT),
     "nights": night_list_report(
         (

@@ -41,8 +41,10 @@ from orchestrator.domain.run import (
     RunRecord,
     RunState,
     RunSummary,
+    TrialCounts,
     TrialState,
 )
+from orchestrator.domain.run_words import Commit, Exclusion, RunWords
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
 
 BEGAN = datetime(2024, 6, 1, 3, 15, tzinfo=UTC)
@@ -224,6 +226,15 @@ PLANS = tuple(
 )
 
 HEADER = RunHeader("20240601-k3f9", "digits-variants", "", "", "digits", "", 7, BEGAN, "lab", {})
+WORDS = RunWords(
+    "before",
+    "old sink " + HOSTILE,
+    "ann@ws1",
+    BEGAN,
+    {"branch": "main", "by": HOSTILE},
+    Commit("c" * 40, dirty=True),
+    Exclusion("window open " + HOSTILE, "ann@ws1", BEGAN),
+)
 RUN = RunRecord(
     HEADER,
     RunState.INCOMPLETE,
@@ -250,8 +261,31 @@ RUN = RunRecord(
     ),
 )
 SUMMARIES = (
-    RunSummary("20240602-a1b2", HOSTILE, "digits", RunState.ACTIVE, 1, 0, 10, 0, BEGAN + timedelta(days=1), None),
-    RunSummary(HEADER.run, HEADER.sweep, "digits", RunState.INCOMPLETE, 2, 1, 10, 9, BEGAN, RUN.finished_at),
+    RunSummary(
+        "20240602-a1b2",
+        HOSTILE,
+        "digits",
+        RunState.ACTIVE,
+        1,
+        0,
+        TrialCounts(missing=10),
+        BEGAN + timedelta(days=1),
+        None,
+        ("pi-03",),
+    ),
+    RunSummary(
+        HEADER.run,
+        HEADER.sweep,
+        "digits",
+        RunState.INCOMPLETE,
+        2,
+        1,
+        TrialCounts(measured=9, failed=1),
+        BEGAN,
+        RUN.finished_at,
+        ("coral-01", "pi-03"),
+        WORDS,
+    ),
 )
 RECOVERY = (
     RecoveryEvent("pi-03", Rung.RESTART, "pi-03: it was killed", BEGAN, BEGAN, True),

@@ -28,8 +28,8 @@ def test_holders_have_a_column_where_there_are_any() -> None:
     assert "ann@ws1" in words
     assert "2 waiting" in words
     wide = drawn(device_table(samples.DEVICES, {}, HELD), width=400)
-    assert "ann@ws1: run run-1 since 2024-06-01 03:15Z, until 2024-06-01 03:16Z unless renewed; 2 waiting" in wide
-    assert "ann@ws1 until 2024-06-01 05:15Z, reservation 17 (" in wide
+    assert "ann@ws1: run run-1 since 2024-06-01 03:15, until 2024-06-01 03:16 unless renewed; 2 waiting" in wide
+    assert "ann@ws1 until 2024-06-01 05:15, reservation 17 (" in wide
     assert "\x1b" not in table
 
 
@@ -46,7 +46,7 @@ def test_holders_are_data_too() -> None:
 def test_a_machine_that_is_in_use_under_another_name_is_not_shown_as_free() -> None:
     twin = {"coral-01": Holding((), 0, (replace(RESERVATION, reason="x"), RUN))}
     wide = drawn(device_table(samples.DEVICES, {}, twin), width=400)
-    assert "as pi-03, the same machine: ann@ws1 until 2024-06-01 05:15Z, reservation 17 (x)" in wide
+    assert "as pi-03, the same machine: ann@ws1 until 2024-06-01 05:15, reservation 17 (x)" in wide
     assert "as pi-03, the same machine: ann@ws1: run run-1 since" in wide
     stream = io.StringIO()
     FORMATS["json"].write(devices_report(samples.DEVICES, {}, twin, {}), stream)

@@ -29,6 +29,7 @@ from orchestrator.reporting.tables.plans import SweepPlans, plan_report
 from orchestrator.reporting.tables.rows import row_table
 from orchestrator.reporting.tables.run_difference import difference_view
 from orchestrator.reporting.tables.run_list import run_table
+from orchestrator.reporting.tables.run_words import said_lines
 from orchestrator.reporting.tables.runs import comparison_to_try, run_report
 from orchestrator.reporting.tables.series_history import history_view
 from orchestrator.reporting.tables.written_files import written_table
@@ -63,6 +64,7 @@ REPORTS: dict[str, RenderableType] = {
     ),
     "runs": run_table(samples.SUMMARIES),
     "run": run_report(RunDetails(samples.RUN, samples.MISSING, samples.RESULTS)),
+    "said": said_lines(replace(samples.RUN, words=samples.WORDS)),
     "power": run_report(RunDetails(samples.RUN, (), (), power=samples.POWER)),
     "conditions": run_report(RunDetails(samples.RUN, (), (), conditions=samples.CONDITIONS)),
     "recovery": run_report(RunDetails(samples.RUN, (), (), recovery=samples.RECOVERY)),
@@ -205,7 +207,9 @@ def test_a_narrow_list_of_runs_keeps_what_identifies_them() -> None:
 
     assert "took" not in narrow
     assert "20240601-k3f9" in narrow
-    assert "2024-06-01 03:15Z" in narrow
+    assert "before" in narrow
+    assert "coral-01, pi-03" in narrow
+    assert "2024-06-01 03:15" not in narrow
 
 
 def test_empty_reports_are_drawn_too() -> None:

@@ -27,6 +27,7 @@ from orchestrator.domain.run import (
     RunState,
     RunSummary,
     TrialChange,
+    TrialCounts,
     TrialState,
 )
 from orchestrator.domain.run_details import RunDetails
@@ -115,7 +116,16 @@ def runs_list(called: Sequence[str]) -> RenderableType:
     return run_table(
         [
             RunSummary(
-                f"20240602-{place:06d}-a1b2", name, name, RunState.COMPLETE, 12, 12, 1480, 1479, samples.BEGAN, took
+                run=f"20240602-{place:06d}-a1b2",
+                sweep=name,
+                model=name,
+                state=RunState.COMPLETE,
+                devices=12,
+                devices_complete=12,
+                counts=TrialCounts(measured=1479, failed=1),
+                started_at=samples.BEGAN,
+                finished_at=took,
+                device_names=(name,) * 12,
             )
             for place, name in enumerate(called)
         ]

@@ -30,6 +30,7 @@ from orchestrator.store.schema.tables.results import preflight_output as preflig
 from orchestrator.store.schema.tables.results import sample_block as sample_block
 from orchestrator.store.schema.tables.results import sample_hist as sample_hist
 from orchestrator.store.schema.tables.runs import database_identity as database_identity
+from orchestrator.store.schema.tables.runs import deleted_run as deleted_run
 from orchestrator.store.schema.tables.runs import event_offset as event_offset
 from orchestrator.store.schema.tables.runs import excluded_cell as excluded_cell
 from orchestrator.store.schema.tables.runs import job as job
@@ -37,6 +38,7 @@ from orchestrator.store.schema.tables.runs import model as model
 from orchestrator.store.schema.tables.runs import model_variant as model_variant
 from orchestrator.store.schema.tables.runs import run as run
 from orchestrator.store.schema.tables.runs import run_device as run_device
+from orchestrator.store.schema.tables.runs import run_tag as run_tag
 from orchestrator.store.schema.tables.runs import runtime as runtime
 from orchestrator.store.schema.tables.runs import series as series
 from orchestrator.store.schema.tables.runs import sweep as sweep

@@ -76,6 +76,7 @@ lease = Table(
         server_default=false(),
         doc="True if other names of the machine may be in use meanwhile: `exclusive: false` in the inventory.",
     ),
+    Column("left_at", UtcTime, doc="When the controller left the device to itself; NULL while a controller renews."),
     Index(None, "device_id", "token"),
     info={"doc": "A lease of a device, granted or in the queue: for a run, or for the person who reserves the device."},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -86,8 +87,41 @@ run = Table(
     Column("finished_at", UtcTime, doc="When the run's last device ended; NULL while a device is planned or running."),
     text("controller", "The controller: host and version."),
     Column("settings", Json, nullable=False, doc="The settings given by flags."),
+    text("name", "The name given by a person; NULL without one. Several runs may have the same name.", nullable=True),
+    text("note", "The note of a person; NULL without one.", nullable=True),
+    text("noted_by", "The writer of the note: user@host; NULL without a note.", nullable=True),
+    Column("noted_at", UtcTime, doc="When the note was written, by the database's clock; NULL without a note."),
+    text("git_commit", "The git commit of the sweep's folder; NULL if the folder has none.", nullable=True),
+    Column("git_dirty", Boolean, doc="Whether tracked files differed from the commit; NULL without a commit."),
+    Column("excluded_at", UtcTime, doc="When a person excluded the run from every view; NULL for a run that counts."),
+    text("excluded_by", "The person who excluded the run: user@host; NULL for a run that counts.", nullable=True),
+    text("excluded_reason", "The reason of the exclusion; NULL for a run that counts.", nullable=True),
     Index(None, "started_at"),
-    info={"doc": "One execution of a sweep."},
+    info={"doc": "One execution of a sweep. A run with `excluded_at` is in tables, and in no view of measurements."},
+)
+
+run_tag = Table(
+    "run_tag",
+    metadata,
+    Column("run_id", ForeignKey("run.id"), primary_key=True, doc="The run."),
+    Column("key", Text, primary_key=True, doc="The tag's key."),
+    text("value", "The tag's value."),
+    text("set_by", "The person: user@host."),
+    Column("set_at", UtcTime, nullable=False, doc="By the database's clock."),
+    info={"doc": "A tag of a run, given by a person."},
+)
+
+deleted_run = Table(
+    "deleted_run",
+    metadata,
+    # No reference: the run is gone. Until the last row is gone too, the run is excluded.
+    Column("run_id", String(64), primary_key=True, doc="The id of the run."),
+    text("name", "The run's name; NULL without one.", nullable=True),
+    text("sweep", "The sweep's name."),
+    Column("started_at", UtcTime, nullable=False, doc="When the run began."),
+    text("deleted_by", "The person: user@host."),
+    Column("deleted_at", UtcTime, nullable=False, doc="When the deletion began, by the database's clock."),
+    info={"doc": "A run that a person has deleted, with all measurements."},
 )
 
 run_device = Table(

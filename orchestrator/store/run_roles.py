@@ -1,0 +1,62 @@
+"""Define the roles for what is known of runs beside results. `orchestrator.store.base` offers these roles too."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from orchestrator.domain.condition import ConditionUse
+    from orchestrator.domain.power import PowerUse
+    from orchestrator.domain.run_words import Deletion
+
+
+class RunWordRecords(Protocol):
+    """Keep the words of people about runs. `run` is a whole run id, and `who` is user@host."""
+
+    def write_note(self, run: str, note: str, who: str) -> None:
+        """Record the note of a run, in the place of an earlier note."""
+
+    def change_tags(self, run: str, tags: Mapping[str, str], remove: Collection[str], who: str) -> None:
+        """Set and remove tags of a run, in a single transaction. Raise ConfigError for a tag not there to remove."""
+
+    def exclude(self, run: str, reason: str, who: str) -> None:
+        """Take a run out of every view, history and comparison by date. Raise ConfigError for a run under way."""
+
+    def include(self, run: str) -> None:
+        """End the exclusion of a run. Raise ConfigError for a run that is not excluded, or is being deleted."""
+
+    def excluded_runs(self) -> frozenset[str]:
+        """Return the ids of all excluded runs."""
+
+    def delete(self, run: str, who: str) -> Deletion:
+        """Delete a run with all measurements, in transactions of bounded size. A repeated call goes on.
+
+        The run is excluded from the first transaction on. Raise ConfigError, with nothing deleted, for a run under way,
+        for the run of a present baseline, and for a run that a regression names.
+        """
+
+
+class PowerAccounts(Protocol):
+    """Read how devices measured the power of trials."""
+
+    def power_uses(self, run: str) -> Sequence[PowerUse]:
+        """Return the power accounts common to counted trials, device by device, most trials first.
+
+        Trials without an account by the worker are left out.
+        """
+
+
+class ConditionAccounts(Protocol):
+    """Read the findings of devices' conditions during trials."""
+
+    def condition_uses(self, run: str) -> Sequence[ConditionUse]:
+        """Return the findings of each device's conditions. Devices without any are left out."""
+
+
+class WordRoles(Protocol):
+    """Have the role for the words of runs."""
+
+    @property
+    def words(self) -> RunWordRecords:
+        """Return the role for the words of runs."""
