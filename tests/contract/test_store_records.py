@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.domain.errors import ConfigError, StoreError
 from orchestrator.domain.facts import Facts
+from orchestrator.domain.lease import LeaseRequest
 from orchestrator.domain.model import Artifact, Format
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.run import DeviceRunState, Offset, RunState, TrialState
@@ -81,6 +82,7 @@ def test_a_run_cannot_be_created_twice(store: Store) -> None:
 def test_runs_are_found_by_prefix_and_as_last(store: Store) -> None:
     _create(store, "20260301-0830-abcd")
     _create(store, "20260301-0915-ef00", after_s=60)
+    store.leases.request_leases([PI], LeaseRequest("ann@ws1", "pid 1", "20260301-0915-ef00", None, 60.0))
     for wanted, found in {
         "20260301-0830-abcd": "20260301-0830-abcd",
         "20260301-08": "20260301-0830-abcd",
