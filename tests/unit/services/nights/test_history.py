@@ -202,7 +202,7 @@ def test_a_regression_that_stands_for_months_keeps_its_baseline(store: Store) ->
         store.nights.begin_night(report.night, "digits")
         store.nights.end_night(report.night, 0, to_document(report))
     stands = replace(a_regression(RegressionState.CONFIRMED), first_night="digits-006")
-    roles = SimpleNamespace(nights=store.nights, regressions=_Regressions(stands))
+    roles = SimpleNamespace(nights=store.nights, regressions=_Regressions(stands), words=store.words)
 
     past = read_past(roles, "digits", "tonight")
 
