@@ -102,7 +102,7 @@ def test_a_run_is_named_found_excluded_and_deleted(lab: NamingLab) -> None:
         new["run"],
         "new-sink",
         1,
-        3,
+        2,
     )
     assert {row["run"] for row in lab.told("sql", "SELECT run FROM v_latest")} == {old["run"]}
     gone = lab.ask("runs", "show", "new-sink")
