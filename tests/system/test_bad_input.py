@@ -133,7 +133,12 @@ def test_a_sweep_that_is_not_there(assert_refused: Check) -> None:
     [
         pytest.param("license: ", "licence: ", ("unknown key 'licence'", "'license'?"), id="unknown key"),
         pytest.param("samples: ", "samples: x", ("samples", "whole number"), id="wrong type"),
-        pytest.param("file: digits-int8", "file: digits-int9", ("digits-int9.tflite is missing",), id="missing file"),
+        pytest.param(
+            "file: digits-int8.tflite",
+            "file: digits-int9.tflite",
+            ("digits-int9.tflite is missing",),
+            id="missing file",
+        ),
     ],
 )
 def test_a_mistake_in_a_model(lab: Lab, assert_refused: Check, old: str, new: str, words: tuple[str, ...]) -> None:
@@ -148,7 +153,7 @@ def test_a_model_file_that_is_not_what_it_was(lab: Lab, assert_refused: Check) -
     assert_refused((PLAN, RUN), "digits/model.yaml:", *words)
     verified = lab.run("models", "verify", "digits")
     assert verified.returncode == 2
-    assert [line.split()[2] for line in verified.stdout.splitlines() if "digits-int8" in line] == ["changed"]
+    assert [line.split()[2] for line in verified.stdout.splitlines() if "digits-int8.tflite" in line] == ["changed"]
 
 
 @pytest.mark.parametrize(
