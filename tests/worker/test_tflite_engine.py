@@ -19,6 +19,7 @@ JOB = {
     "python_path": [],
     "model_path": "/model",
     "dataset_path": None,
+    "files_dir": "/files",
 }
 INTERPRETER = "class Interpreter:\n    def __init__(self, **_):\n        raise ValueError('Could not open model')\n"
 

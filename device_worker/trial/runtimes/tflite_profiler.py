@@ -180,11 +180,15 @@ def node_names(interpreter: Any) -> list[str]:
     return [tensors.get(int(made[0]), "") if len(made) else "" for made in outputs]
 
 
+# A library that tells nothing of a delegate's own operators has the delegate's part of the model as one operator.
+_WHOLE_DELEGATES = {"TfLiteXNNPackDelegate": "XNNPACK"}
+
+
 def _operator(event: Event, names: Sequence[str], delegate: str | None) -> Operator:
     tag = event.tag.decode("utf-8", "replace")
     if event.kind == _OPERATOR:
         known = names[event.node] if 0 <= event.node < len(names) else ""
-        return Operator(tag, known or f"node {event.node}", "interpreter")
+        return Operator(tag, known or f"node {event.node}", _WHOLE_DELEGATES.get(tag, "interpreter"))
     return Operator(tag, f"delegate's node {event.node}", tag if event.kind == _DELEGATE else delegate)
 
 
