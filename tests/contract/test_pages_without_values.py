@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Iterator
@@ -11,10 +10,8 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
-from orchestrator.bootstrap import Wiring
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan.values import DevicePlan, TrialKind
-from orchestrator.settings import load_settings
 from orchestrator.store.schema import tables as t
 from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import (
@@ -32,12 +29,10 @@ from orchestrator.testing.event_logs import (
     save_plan,
     save_snapshot,
 )
-from orchestrator.web.access import access
-from orchestrator.web.app import create_app
+from tests.contract.served_pages import HTML, served, text_of
 from tests.databases import Databases
 
 pytestmark = pytest.mark.system  # of FastAPI, whose import alone would cost each worker of the quick loop a second
-HTML = {"accept": "text/html"}
 PI, MODEL = sample_device("pi-03"), sample_model()
 EVERY_PAGE = ("/", "/runs", "/compare", "/regressions", "/history", "/changes", "/models", "/sql")
 BUSY = {"cpu_pressure_percent": 99.81065859782207, "temperature_c": None, "governor": None}
@@ -86,23 +81,9 @@ def page(databases: Databases) -> Iterator[TestClient]:
     yield from served(url)
 
 
-def served(url: str) -> Iterator[TestClient]:
-    with (
-        Wiring(load_settings({"db": url}, config=None)) as wiring,
-        TestClient(create_app(wiring, access("127.0.0.1", (), None, None)), base_url="http://localhost") as page,
-    ):
-        yield page
-
-
 @pytest.fixture(scope="module")
 def empty_page(databases: Databases) -> Iterator[TestClient]:
     yield from served(databases.migrated())
-
-
-def text_of(page: TestClient, address: str) -> str:
-    answer = page.get(address, headers=HTML)
-    assert answer.status_code == 200, (address, answer.text)
-    return html.unescape(answer.text)
 
 
 def actions(shown: str) -> list[str]:

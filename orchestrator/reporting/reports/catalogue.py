@@ -101,6 +101,7 @@ PAGES: Mapping[str, Shape[Any]] = {
     "runs/{run}/glance": GLANCE,
     "cells/{job}": CELL_SHOWN,
     "cells/{job}/samples": SAMPLES,
+    "cells/{job}/profile": PROFILES,
     "models": LINEAGES,
 }
 """What the page's interface answers beyond the results of commands, by path below /api/v1."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.domain.cell_details import RunJob
+from orchestrator.domain.cell_details import CellDetails, RunJob
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.operator_profile import CellProfile, ProfilePair, pair_profiles
 from orchestrator.domain.plan.values import TrialKind
@@ -16,6 +16,7 @@ from orchestrator.services.runs.show import require_run
 if TYPE_CHECKING:
     from orchestrator.services.base import HasRecords
     from orchestrator.store.base import Roles
+    from orchestrator.store.page_roles import Cells
 
 ABSENT_METRIC = "operator_ns"
 """The absent metric whose reason a profile trial gives where a runtime tells nothing of its operators."""
@@ -74,16 +75,23 @@ def _require_profile(run: str, option: str, rule: str, store: Roles) -> CellProf
     return found
 
 
+def profile_of(cell: CellDetails, cells: Cells) -> CellProfile:
+    """Return the profile of a cell read in full, or one without operators and with the reason."""
+    operators = tuple(cells.operators(cell.job))
+    reason = None if operators else _reason(cell)
+    return CellProfile(cell.cell.run, cell.cell.device, cell.label, operators, reason)
+
+
 def _profile(run: str, job: RunJob, store: Roles) -> CellProfile:
-    operators = tuple(store.cells.operators(job.job))
-    reason = None if operators else _reason(job, store)
-    return CellProfile(run, job.device, job.label, operators, reason)
+    cell = store.cells.cell(job.job)
+    if cell is None:  # deleted since the rule was read
+        return CellProfile(run, job.device, job.label, (), _NOT_ASKED)
+    return profile_of(cell, store.cells)
 
 
-def _reason(job: RunJob, store: Roles) -> str:
+def _reason(cell: CellDetails) -> str:
     """Return why a cell has no profile: in the words of its profile trial, or since nobody asked for one."""
-    details = store.cells.cell(job.job)
-    attempts = [one for one in details.attempts if one.kind == TrialKind.PROFILE.value] if details else []
+    attempts = [one for one in cell.attempts if one.kind == TrialKind.PROFILE.value]
     for one in reversed(attempts):
         reason = one.absent.get(ABSENT_METRIC) or one.failure
         if reason:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from orchestrator.domain.policy import HEADLINE_METRIC
 from orchestrator.reporting.reports.cell import CELL_SHOWN, SAMPLES, cell_report, samples_report
+from orchestrator.reporting.reports.operator_profile import PROFILES, profiles_report
 from orchestrator.services.pages.cell import (
     cell_samples,
     known_readings,
@@ -17,6 +18,7 @@ from orchestrator.services.pages.cell import (
     rerun_command,
     sampled_metrics,
 )
+from orchestrator.services.runs.profile import profile_of
 from orchestrator.web.answers import answered
 from orchestrator.web.openapi import shaped
 from orchestrator.web.routes.asking import Form, site_of
@@ -41,6 +43,7 @@ def cell_page(request: Request, job: Job, metric: str = HEADLINE_METRIC) -> Resp
         names=list(dict.fromkeys(name for one in cell.attempts for name in one.metrics)),
         conditions=known_readings(cell.attempts),
         runtime=reported(cell.attempts),
+        profile=profile_of(cell, site.reader.cells),
         command=rerun_command(cell),
     )
 
@@ -55,3 +58,11 @@ def cell(request: Request, job: Job, form: Form = "json") -> Response:
 def samples(request: Request, job: Job, metric: str = HEADLINE_METRIC, form: Form = "json") -> Response:
     """Return how the samples of a cell's counted trials are distributed."""
     return answered(samples_report(cell_samples(job, metric, site_of(request).reader)), form, f"samples-{job}")
+
+
+@router.get("/api/v1/cells/{job}/profile", **shaped("profiles", PROFILES))
+def profile(request: Request, job: Job, form: Form = "json") -> Response:
+    """Return the operator profile of a cell, or the reason why there is none."""
+    reader = site_of(request).reader
+    found = [profile_of(require_cell(job, reader), reader.cells)]
+    return answered(profiles_report(found, len(found[0].operators)), form, f"profile-{job}")
