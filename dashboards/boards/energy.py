@@ -44,7 +44,9 @@ ENERGY = Board(
             note=_RESTS,
         ),
         Panel("Mean power", (Unit.WATTS,), cells_over_time("power_mean_w", "power_mean_w", name=_LINE)),
-        Panel("Idle power", (Unit.WATTS,), _IDLE, note="Measured once by each runner: the mean of a run's trials."),
+        Panel(
+            "Idle power", (Unit.WATTS,), _IDLE, note="Measured before and after each trial: the mean of a run's trials."
+        ),
         Panel("Newest energy of an inference", (Unit.MILLIJOULES, Unit.COUNT), _NEWEST, Kind.TABLE, note=_RESTS),
         Panel(
             "Ratio of energy to the base variant",

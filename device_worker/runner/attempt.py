@@ -16,6 +16,7 @@ from device_worker.runner.programs import Programs
 from device_worker.runner.trial_output import TrialOutput
 from device_worker.runner.trial_process import EndedBy, TrialCommand, run_process
 from device_worker.runner.workspace import MissingFile, Workspace
+from device_worker.sensing.power.opening import Measured
 from device_worker.sensing.readings import read_memory_available_bytes
 from device_worker.system.leftovers import MARKER_VARIABLE
 from device_worker.system.process_identity import python_executable
@@ -54,6 +55,7 @@ class AttemptResult:
         "placement",
         "power",
         "profile",
+        "recording",
         "runtime",
         "was_stopped",
         "window",
@@ -69,6 +71,7 @@ class AttemptResult:
         self.window: dict[str, Any] | None = None
         self.power: dict[str, Any] | None = None
         self.profile: dict[str, Any] | None = None
+        self.recording: Recording | None = None
         self.placement: Placement | None = None
         self.was_stopped = False
 
@@ -76,6 +79,16 @@ class AttemptResult:
     def outcome(self) -> str:
         """Whether the attempt is ok, as a value of `Outcome`."""
         return Outcome.OK if self.failure is None else Outcome.FAILED
+
+
+class Recording:
+    """What was recorded of the power of an attempt, not yet judged. `sampler` is None without a source."""
+
+    __slots__ = ("measured", "sampler")
+
+    def __init__(self, sampler: Sampler | None, measured: Measured) -> None:
+        self.sampler = sampler
+        self.measured = measured
 
 
 class Attempts:
@@ -131,15 +144,20 @@ class Attempts:
         if program is not None:
             result.runtime = program.sign(result.runtime)
         if trial.is_measured and result.failure is None:
-            self._add_power(result, sampler, output)
+            measured = Measured(result.window, output.inferences, output.runs, output.invoked_ns)
+            result.recording = Recording(sampler, measured)
         return result
 
-    def _add_power(self, result: AttemptResult, sampler: Sampler | None, output: TrialOutput) -> None:
-        """Add the meter's metrics. If the trial reported a metric of the same name, keep the trial's."""
-        if sampler is None:
-            result.power = self._meter.explain_absence()
+    def judge_power(self, result: AttemptResult, wakeups: SignalWakeups) -> None:
+        """Add the meter's metrics, after idle power was measured again.
+
+        To be called once the conditions after the attempt were read: idle time is no part of the attempt. If the trial
+        reported a metric of the same name, keep the trial's.
+        """
+        recording, result.recording = result.recording, None
+        if recording is None:
             return
-        metrics, result.power = self._meter.judge(sampler, result.window, output.inferences, output.runs)
+        metrics, result.power = self._meter.judge(recording.sampler, recording.measured, wakeups)
         said = {metric["name"] for metric in result.metrics}
         result.metrics += [metric for metric in metrics if metric["name"] not in said]
 

@@ -166,6 +166,7 @@ class Runner:
             after = dict(after, placement=result.placement.to_json())
         fields = dict(identity, conditions=after, conditions_before=before, duration_ns=result.duration_ns)
         fields["invalid"] = self._watch.find_breaches(before, after) if step.trial.is_measured else []
+        attempts.judge_power(result, wakeups)
         self._reserve.give_back(result_bytes(self._plan, step.trial))
         self._append_result(fields, result)
 

@@ -88,6 +88,11 @@ class TrialOutput:
         """The number of inferences in the latency samples."""
         return self.runs * self._batches.get(LATENCY_METRIC, 1)
 
+    @property
+    def invoked_ns(self) -> int:
+        """The time that the inferences in the latency samples took together."""
+        return sum(self._samples.get(LATENCY_METRIC, ())) * self._batches.get(LATENCY_METRIC, 1)
+
     def _read_lines(self, stdout: bytes | bytearray) -> None:
         """Parse the lines up to the first bad line."""
         begin = 0  # no splitlines(): a list of tens of millions of lines would take gigabytes

@@ -58,7 +58,10 @@ _REGISTERED = (
     Metric("cold_start_ns", Unit.NANOSECONDS, Direction.LOWER, 0.05),
     Metric("energy_mj", Unit.MILLIJOULES, Direction.LOWER, 0.02),
     Metric("energy_gross_mj", Unit.MILLIJOULES, Direction.LOWER, 0.02),
+    Metric("energy_u95_mj", Unit.MILLIJOULES, Direction.NONE, 0.10),
+    Metric("energy_gross_u95_mj", Unit.MILLIJOULES, Direction.NONE, 0.10),
     Metric("power_mean_w", Unit.WATTS, Direction.LOWER, 0.02),
+    Metric("power_max_w", Unit.WATTS, Direction.LOWER, 0.05),
     Metric("power_idle_w", Unit.WATTS, Direction.NONE, 0.05),
     Metric("rss_bytes_max", Unit.BYTES, Direction.LOWER),
     Metric("rss_model_bytes_max", Unit.BYTES, Direction.LOWER, 0.02),
@@ -74,7 +77,17 @@ _REGISTERED = (
     Metric("accuracy_top1", Unit.RATIO, Direction.HIGHER),
 )
 
-POWER_METRICS = frozenset(("energy_mj", "energy_gross_mj", "power_mean_w", "power_idle_w"))
+POWER_METRICS = frozenset(
+    (
+        "energy_mj",
+        "energy_gross_mj",
+        "energy_u95_mj",
+        "energy_gross_u95_mj",
+        "power_mean_w",
+        "power_max_w",
+        "power_idle_w",
+    )
+)
 """Metrics of a device's power source. Figures of two sources are not comparable (docs/decisions/0015)."""
 
 SIZE_METRIC = "size_bytes"

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from device_worker.protocol import PROTOCOL_VERSION
 from device_worker.protocol.records import encode_record
-from device_worker.protocol.samples import pack_samples
+from device_worker.protocol.samples import encode_block, pack_samples
 from device_worker.protocol.vocabulary import Event, FailureKind, Outcome, RunOutcome
 from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.conversation import RecordsArrived
@@ -188,12 +188,24 @@ def power_account(source: str | None = "rapl", **said: Any) -> dict[str, Any]:
         "samples": 0 if source is None else 30,
         "rate_hz": None if source is None else 24.5,
         "idle_w": None,
+        "idle_u95_w": None,
+        "idle_before_w": None,
+        "idle_after_w": None,
+        "invoked_ratio": None,
+        "is_estimate": None if source is None else False,
+        "accuracy_ratio": None,
         "overhead_cpu_ns": 0 if source is None else 1_500_000,
         "reason": "the device has no power source" if source is None else None,
         "energy_reason": None,
         "caution": None,
     }
     return {**account, **said}
+
+
+def power_trace(values: Sequence[int], interval_ns: int = 40_000_000) -> dict[str, Any]:
+    """Return the packed readings of an account of power, taken at even intervals."""
+    intervals_ns = [interval_ns if index else 0 for index in range(len(values))]
+    return {"begin_mono_ns": 1_000, "intervals_ns": encode_block(intervals_ns), "values": encode_block(values)}
 
 
 def profile(*operators: tuple[str, str, float], runs: int = 20, placed_on: str | None = None) -> dict[str, Any]:

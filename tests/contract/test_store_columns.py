@@ -35,6 +35,7 @@ from orchestrator.testing.event_logs import (
     outputs,
     power_account,
     power_figure,
+    power_trace,
     profile,
     sample_device,
     sample_header,
@@ -131,7 +132,18 @@ def measure(store: Store) -> None:
                 [SAMPLES, power_figure("power_mean_w", 4.5), absent("allocate_ns", "in one step")],
                 attempt=2,
                 window={"begin_mono_ns": 1_000, "end_mono_ns": 2_000},
-                power=power_account(idle_w=2.5, reason="none", energy_reason="idle", caution="means"),
+                power=power_account(
+                    idle_w=2.5,
+                    idle_u95_w=0.1,
+                    idle_before_w=2.5,
+                    idle_after_w=2.5,
+                    invoked_ratio=0.98,
+                    accuracy_ratio=0.05,
+                    reason="none",
+                    energy_reason="idle",
+                    caution="means",
+                    trace=power_trace([0, 5]),
+                ),
             )
         elif trial.job == good.key:
             log.started(trial.key).finished(

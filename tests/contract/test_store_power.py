@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from device_worker.protocol.samples import unpack_samples
 from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.power import NO_ACCOUNT, OWN_SOURCE, UNRECORDED_SOURCE, PowerUse
 from orchestrator.store.schema import tables
 from orchestrator.store.store import Store
-from orchestrator.testing.event_logs import EventLog, number, power_account, power_figure
+from orchestrator.testing.event_logs import EventLog, number, power_account, power_figure, power_trace
 from tests.contract.planned_runs import LATENCIES, Planned, rows
 
 WINDOW = {"begin_mono_ns": 5_000_000_000, "end_mono_ns": 6_100_000_000}
@@ -45,7 +46,19 @@ def measure_energy(log: EventLog, trial: str, source: str, value: float = 3.0, *
 class TestTheAccount:
     def test_it_is_kept_with_the_window(self, store: Store, planned: Planned) -> None:
         trial = planned.measures[0]
-        account = power_account(HWMON, kind="power-gauge", period_s=0.5, idle_w=4.25, caution="means")
+        account = power_account(
+            HWMON,
+            kind="power-gauge",
+            period_s=0.5,
+            idle_w=4.25,
+            idle_u95_w=0.125,
+            idle_before_w=4.0,
+            idle_after_w=4.5,
+            invoked_ratio=0.97,
+            is_estimate=True,
+            accuracy_ratio=0.02,
+            caution="means",
+        )
         log = planned.log().started(trial)
         log.finished(trial, [power_figure("energy_mj", 3.0, HWMON)], window=WINDOW, power=account)
         store.logs.ingest([log.arrived()])
@@ -54,6 +67,33 @@ class TestTheAccount:
         (attempt,) = rows(store, tables.attempt)
         assert attempt.id == kept.attempt_id
         assert (attempt.window_begin_mono_ns, attempt.window_end_mono_ns) == tuple(WINDOW.values())
+
+    def test_all_readings_are_kept_packed(self, store: Store, planned: Planned) -> None:
+        watts = [4_000_000, 4_100_000, 5_000_000]
+        account = power_account(HWMON, kind="power-gauge", trace=power_trace(watts))
+        log = planned.log().finished(planned.measures[0], [LATENCIES], power=account)
+        store.logs.ingest([log.arrived()])
+        (kept,) = rows(store, tables.power_trace)
+        assert (kept.source, kept.kind, kept.begin_mono_ns, kept[4]) == (HWMON, "power-gauge", 1_000, 3)
+        values = unpack_samples(kept.values_codec, kept.values_data, kept.values_crc32, 3)
+        intervals = unpack_samples(kept.intervals_codec, kept.intervals_data, kept.intervals_crc32, 3)
+        assert (list(values), list(intervals)) == (watts, [0, 40_000_000, 40_000_000])
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"values": {"codec": "u32-shuffle-zlib", "count": 1, "crc32": 0, "data": ""}}, {"begin_mono_ns": -1},
+         {"intervals_ns": power_trace([1])["values"]}],
+        ids=["checksum", "time", "more values than times"],
+    )  # fmt: skip
+    def test_damaged_readings_fail_the_attempt(
+        self, store: Store, planned: Planned, wrong: Mapping[str, object]
+    ) -> None:
+        account = power_account(trace={**power_trace([0, 5]), **wrong})
+        log = planned.log().finished(planned.measures[0], [LATENCIES], power=account)
+        store.logs.ingest([log.arrived()])
+        (attempt,) = rows(store, tables.attempt)
+        assert (attempt.outcome, attempt.failure_kind) == ("failed", "garbage-output")
+        assert rows(store, tables.power_trace) == []
 
     def test_a_device_without_a_source_says_why(self, store: Store, planned: Planned) -> None:
         trial = planned.measures[0]

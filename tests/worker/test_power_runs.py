@@ -9,6 +9,7 @@ import pytest
 
 from device_worker.protocol.errors import WorkerError
 from device_worker.protocol.plan import Plan
+from device_worker.protocol.samples import decode_block
 from fixture_trees import RASPBERRY_PI_4, write_tree
 from power_fakes import FAKE_RAPL, HWMON, RAPL, BusyWhile, Constant, FakeIna3221, FakeRapl, FakeSlowIna219, SquareWave
 from worker_client import trials_of
@@ -21,12 +22,29 @@ ACCOUNT = {
     "samples",
     "rate_hz",
     "idle_w",
+    "idle_u95_w",
+    "idle_before_w",
+    "idle_after_w",
+    "invoked_ratio",
+    "is_estimate",
+    "accuracy_ratio",
     "overhead_cpu_ns",
     "reason",
     "energy_reason",
     "caution",
+    "trace",
 }
-POWER_METRICS = {"energy_mj", "energy_gross_mj", "power_idle_w", "power_mean_w"}
+ABSENT = ACCOUNT - {"samples", "overhead_cpu_ns", "reason", "energy_reason"}
+POWER_METRICS = {
+    "energy_mj",
+    "energy_gross_mj",
+    "energy_u95_mj",
+    "energy_gross_u95_mj",
+    "power_idle_w",
+    "power_max_w",
+    "power_mean_w",
+}
+BESIDES = "the window holds more than inferences: energy per inference includes what was done besides"
 
 PROGRAM = """#!{python}
 import json, os, time
@@ -103,7 +121,7 @@ def absence_of(finished):
     power = finished["power"]
     assert set(power) == ACCOUNT
     assert (power["samples"], power["overhead_cpu_ns"]) == (0, 0)
-    assert [power[key] for key in ("source", "kind", "period_s", "rate_hz", "idle_w", "caution")] == [None] * 6
+    assert {key: power[key] for key in ABSENT} == dict.fromkeys(ABSENT)
     return power["reason"]
 
 
@@ -132,6 +150,8 @@ def test_energy_from_counters_that_wrap_around_is_the_true_one(metered, plans, b
     assert metrics["energy_gross_mj"] * INFERENCES == about(true_mj, fake)
     assert metrics["power_mean_w"] == about(true_mj * 1e6 / duration_of(finished), fake)
     assert not {"energy_mj", "power_idle_w"} & set(metrics), "idle power was not asked for"
+    assert metrics["power_max_w"] >= metrics["power_mean_w"]
+    assert decode_block(finished["power"]["trace"]["values"])[0] == 0
 
 
 @pytest.mark.parametrize("fake_type", [FakeRapl, FakeIna3221], ids=["counter", "gauge"])
@@ -150,11 +170,16 @@ def test_energy_is_counted_above_the_idle_power_of_the_same_run(metered, plans, 
         power = finished["power"]
         assert set(power) == ACCOUNT
         assert power["idle_w"] == metrics["power_idle_w"]
-        assert (power["reason"], power["energy_reason"], power["caution"]) == (None, None, None)
+        assert power["idle_before_w"] == about(4.0, fake)
+        assert power["idle_after_w"] == about(4.0, fake)
+        assert (power["reason"], power["energy_reason"]) == (None, None)
+        assert power["caution"] == BESIDES if fake_type is FakeRapl else power["caution"].endswith(BESIDES)
+        assert decode_block(power["trace"]["intervals_ns"])[0] == 0
+        assert power["trace"]["values"]["count"] == power["samples"]
         assert (power["source"], power["kind"], power["period_s"]) == (
             "rapl" if fake_type is FakeRapl else "hwmon ina3221 VDD_IN",
             "energy-counter" if fake_type is FakeRapl else "power-gauge",
-            0.04,
+            0.016 if fake_type is FakeRapl else 0.04,
         )
         sources = {metric["name"]: metric.get("source") for metric in finished["metrics"]}
         assert {sources.pop(name) for name in POWER_METRICS} == {power["source"]}
@@ -163,7 +188,7 @@ def test_energy_is_counted_above_the_idle_power_of_the_same_run(metered, plans, 
         assert 0 < power["overhead_cpu_ns"] < 0.1 * finished["duration_ns"]
     started = trials_of(events, "trial-started")
     assert started[0]["at_mono_ns"] - events[1]["at_mono_ns"] >= 1.2e9
-    assert started[1]["at_mono_ns"] - trials_of(events)[0]["at_mono_ns"] < 1e9, "idle power is measured once"
+    assert started[1]["at_mono_ns"] - trials_of(events)[0]["at_mono_ns"] < 1e9, "idle power is measured before once"
 
 
 @pytest.mark.skipif(len(CPUS) < 2, reason="one CPU only")
@@ -275,7 +300,7 @@ def test_a_source_that_shows_two_means_a_second_gives_a_figure_with_a_caution(me
     assert 11.5 <= seconds < 14
     assert (power["source"], power["period_s"], power["reason"]) == ("hwmon ina219", 0.5, None)
     assert power["rate_hz"] == pytest.approx(2.0, rel=0.1)
-    assert "readings, fewer than 60: each is the mean of the 0.5 s before it" in power["caution"]
+    assert "the window holds fewer than 60 readings of 0.5 s each" in power["caution"]
     true_uj = load.energy_uj(window["end_mono_ns"]) - load.energy_uj(window["begin_mono_ns"])
     late_share = (0.5 + fake.pause_s_max) / seconds  # what the last half second may differ by
     assert metrics_of(finished)["power_mean_w"] == pytest.approx(true_uj / seconds / 1e6, rel=late_share)

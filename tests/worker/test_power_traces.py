@@ -2,8 +2,9 @@
 
 import pytest
 
+from device_worker.protocol.power_trace import NoFigure, Trace
+from device_worker.protocol.samples import decode_block
 from device_worker.protocol.vocabulary import SourceKind
-from device_worker.sensing.power.trace import NoFigure, Trace
 
 MS = 1000000
 
@@ -90,3 +91,39 @@ def test_a_trace_knows_its_real_rate():
     assert counter(1.0).rate_hz == pytest.approx(25.0)
     assert trace_of(SourceKind.POWER_GAUGE, [(5, 1)]).rate_hz is None
     assert Trace(SourceKind.POWER_GAUGE).rate_hz is None
+
+
+def test_means_are_summed_up_and_not_shifted():
+    """A step half a period before a border is none of the window's, though the mean that holds it comes later."""
+    trace = Trace(SourceKind.POWER_GAUGE, is_mean=True)
+    for index in range(100):
+        trace.add(index * 1000 * MS, 10000000 if 30 < index <= 60 else 2000000)
+    assert trace.energy_uj(30000 * MS, 60000 * MS) == pytest.approx(30 * 10e6)
+
+
+def test_the_peak_is_that_of_the_window():
+    trace = gauge(lambda seconds: 9.0 if 1.0 <= seconds < 1.1 else 30.0 if seconds > 3.0 else 2.0)
+    assert trace.peak_uw(0, 2000 * MS) == 9e6
+    steps = [(index * 40 * MS, 40000 * (index + 2 * max(0, index - 50))) for index in range(100)]
+    assert trace_of(SourceKind.ENERGY_COUNTER, steps).peak_uw(0, 1900 * MS) == pytest.approx(1e6)
+    assert trace_of(SourceKind.ENERGY_COUNTER, steps).peak_uw(0, 3900 * MS) == pytest.approx(3e6)
+
+
+@pytest.mark.parametrize("make", [counter, lambda watts: gauge(lambda seconds: watts + seconds)])
+def test_readings_are_packed_and_none_is_lost(make):
+    trace = make(7.5)
+    packed = trace.to_json()
+    intervals, values = decode_block(packed["intervals_ns"]), decode_block(packed["values"])
+    stamps = [packed["begin_mono_ns"] + sum(intervals[: index + 1]) for index in range(len(intervals))]
+    assert stamps == list(trace.stamps_ns)
+    if trace.is_gauge:
+        assert list(values) == list(trace.values)
+    else:
+        assert [sum(values[: index + 1]) for index in range(len(values))] == list(trace.values)
+
+
+def test_the_smallest_step_shows_only_where_readings_have_many_levels():
+    levels = gauge(lambda seconds: 5.0 + 0.025 * (round(seconds * 25) % 9))
+    assert levels.step(1000.0) == pytest.approx(25000, abs=1)
+    assert levels.step(50000.0) == 50000.0
+    assert gauge(lambda seconds: 5.0 if seconds < 1 else 13.0).step(1000.0) == 1000.0

@@ -33,9 +33,9 @@ def rule(seconds_min=1.0, seconds_max=20.0):
 @pytest.mark.parametrize(
     ("period_s", "is_mean", "seconds_min", "expected"),
     [
-        (0.04, False, 1.0, 1.0),
-        (0.04, False, 0.3, 0.88),
-        (0.5, False, 1.0, 11.0),
+        (0.016, False, 1.0, 1.0),
+        (0.04, False, 0.3, 2.48),
+        (0.5, False, 1.0, 20.0),
         (0.5, True, 1.0, 20.0),
         (0.5, True, 25.0, 25.0),
         (0.25, True, 1.0, 15.5),
@@ -75,9 +75,9 @@ def test_a_source_that_no_trial_is_long_enough_for_says_why(seconds_max, timeout
 @pytest.mark.parametrize(
     ("runs", "window_s", "reason"),
     [
-        (1000, 2.5, "the window ended at runs_max 1000 after 2.5 s, of 11 s wanted"),
+        (1000, 2.5, "the window ended at runs_max 1000 after 2.5 s, of 20 s wanted"),
         (999, 2.5, None),
-        (1000, 11.0, None),
+        (1000, 20.0, None),
     ],
     ids=["at runs_max", "by its own rule", "long enough"],
 )

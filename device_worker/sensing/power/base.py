@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from device_worker.protocol.energy import Traits
 from device_worker.system import system_files
 
 RATE_HZ = 25.0
-"""Readings per second. The shortest usual window of 1 s then holds 20 readings, even if a few readings come late."""
+"""Readings per second of a source that does not set a rate of its own."""
 
 
 class Unreadable(Exception):
@@ -16,6 +17,10 @@ class Unreadable(Exception):
 
 class Implausible(Exception):
     """The reading is nonsense, and the next one may be fine. The message says why, in the same words each time."""
+
+
+class Lost(Exception):
+    """The source cannot be used any more. The message says why."""
 
 
 class PowerSource(ABC):
@@ -32,11 +37,29 @@ class PowerSource(ABC):
     is_mean: bool = False
     """Whether a reading is the mean over the period before the reading, with the time of the period's end."""
 
+    resolution: float = 1.0
+    """The smallest step of a reading, in the unit of `read`."""
+
+    accuracy_ratio: float | None = None
+    """The largest error as a share of the reading, as whoever made the sensor states it; None where nobody does."""
+
+    update_s: float = 0.0
+    """Seconds between two updates of the hardware: a reading is older than its time by up to that."""
+
+    is_estimate: bool = False
+    """Whether power is derived from something else, or is that of a part of the device."""
+
+    @property
+    def traits(self) -> Traits:
+        """What the uncertainty of a figure needs to know of the source."""
+        return Traits(self.resolution, self.accuracy_ratio, self.update_s, is_estimate=self.is_estimate)
+
     @abstractmethod
     def read(self) -> int | None:
         """Return microjoules of an energy counter, or microwatts of a power gauge, or None for a failed reading.
 
-        Raise Implausible for a reading to be discarded. Microjoules of an opened source never fall.
+        Raise Implausible for a reading to be discarded, and Lost for the end of all readings. Microjoules of an opened
+        source never fall.
         """
 
 

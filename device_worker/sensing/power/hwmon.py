@@ -16,6 +16,9 @@ _ENABLES = ("in", "curr", "power")
 _UW_PER_MW = 1000
 _UNITS_TELL_UW = 100000
 _UNIT_TOLERANCE = 10.0
+_SHUNT_UOHM = 5000  # of Jetsons, where the driver does not tell
+_SHUNT_STEP_UV = 40.0  # of the INA3221, the coarsest of its family
+_FILE_STEP_A = 0.001  # curr*_input has milliamperes
 
 
 def open_source() -> RailSource | None:
@@ -59,8 +62,17 @@ def _rail(monitor: str, chip: str, number: int, *, is_only: bool) -> Rail:
         label = device
     paths = _files(monitor, number)
     rail = Rail(chip, label, paths, _unit_uw(monitor, number) if len(paths) == 1 else 1)
+    if len(paths) > 1:
+        rail.step_uw = _step_uw(monitor, number)
     rail.update_s = (system_files.read_int(f"{monitor}/update_interval") or 0) / 1000.0
     return rail
+
+
+def _step_uw(monitor: str, number: int) -> float:
+    """Return the microwatts of a step of the current, which the voltage across the shunt is measured in."""
+    shunt_uohm = system_files.read_int(f"{monitor}/shunt{number}_resistor") or _SHUNT_UOHM
+    step_a = max(_SHUNT_STEP_UV / shunt_uohm, _FILE_STEP_A)
+    return step_a * 1000.0 * (system_files.read_int(f"{monitor}/in{number}_input") or 0)
 
 
 def _unit_uw(monitor: str, number: int) -> int:

@@ -11,6 +11,7 @@ from device_worker.system import system_files
 _DRIVER = "/sys/bus/i2c/drivers/ina3221x"
 _CHANNELS = (0, 1, 2)
 _UW_PER_MW = 1000
+_STEP_UW = 40000.0  # 8 mA at 5 V: 40 microvolts across the shunt of 5 milliohms
 
 
 def open_source() -> RailSource | None:
@@ -31,4 +32,8 @@ def _rail(channel: tuple[str, int]) -> Rail | None:
     monitor, number = channel
     power = f"{monitor}/in_power{number}_input"
     label = system_files.read_text(f"{monitor}/rail_name_{number}")
-    return Rail("ina3221", label, (power,), _UW_PER_MW) if label and system_files.exists(power) else None
+    if not label or not system_files.exists(power):
+        return None
+    rail = Rail("ina3221", label, (power,), _UW_PER_MW)
+    rail.step_uw = _STEP_UW
+    return rail

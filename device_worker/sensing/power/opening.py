@@ -7,13 +7,29 @@ from device_worker.system.patient_reader import PatientReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Union
+    from typing import Any, Sequence, Union
 
     from device_worker.protocol.specification import MeasureRule
     from device_worker.sensing.power.meter import Meter
     from device_worker.system.wakeups import SignalWakeups
 
     AnyMeter = Union[Meter, "AbsentMeter"]
+
+
+class Measured:
+    """What a trial reported of its measured part.
+
+    `window` holds `begin_mono_ns` and `end_mono_ns`. `inferences` is the number of inferences in the window, and
+    `invoked_ns` the time that these took together. `runs` is the number of latency samples.
+    """
+
+    __slots__ = ("inferences", "invoked_ns", "runs", "window")
+
+    def __init__(self, window: dict[str, Any] | None, inferences: int, runs: int = 0, invoked_ns: int = 0) -> None:
+        self.window = window
+        self.inferences = inferences
+        self.runs = runs
+        self.invoked_ns = invoked_ns
 
 
 class AbsentMeter:
@@ -38,16 +54,19 @@ class AbsentMeter:
         return blank_account(self._reason)
 
     def judge(
-        self, sampler: object, window: dict[str, Any] | None, inferences: int, runs: int = 0
+        self, sampler: object, measured: Measured, wakeups: SignalWakeups
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Return no metrics, and the account."""
         return [], self.explain_absence()
 
 
-def open_meter(idle_s: float) -> AnyMeter:
-    """Return the meter of the device, with `idle_s` seconds for measuring idle power."""
+def open_meter(idle_s: float, wanted: Sequence[str] | None = None) -> AnyMeter:
+    """Return the meter of the device, with `idle_s` seconds for measuring idle power.
+
+    `wanted` names the sources to choose from, in order of preference.
+    """
     reader = PatientReader(in_runner=True)
-    source, absence = power.find_source(reader)
+    source, absence = power.find_source(reader, wanted)
     if source is None:
         return AbsentMeter(absence)
     from device_worker.sensing.power.meter import Meter
@@ -64,8 +83,15 @@ def blank_account(reason: str | None) -> dict[str, Any]:
         "samples": 0,
         "rate_hz": None,
         "idle_w": None,
+        "idle_u95_w": None,
+        "idle_before_w": None,
+        "idle_after_w": None,
+        "invoked_ratio": None,
+        "is_estimate": None,
+        "accuracy_ratio": None,
         "overhead_cpu_ns": 0,
         "reason": reason,
         "energy_reason": None,
         "caution": None,
+        "trace": None,
     }

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _SUPPLY_LABELS = ("_IN", "VIN", "DCIN")
 _NOT_CONNECTED = ("NC", "N/C", "N.C.", "NOT CONNECTED", "NOT_CONNECTED", "UNCONNECTED", "UNUSED")
 _UW_PER_W = 1000000
+_STEP_UW = 25000.0  # of an INA226 with 1 mA a step, whose power has 25 times that
+_ACCURACY_RATIO = 0.02  # 1 % of the chip at most, and 1 % of the usual shunt
 _FIRST_READINGS = 5
 _FIRST_PAUSE_S = 0.04
 
@@ -36,6 +38,7 @@ class Rail:
         self.paths = tuple(paths)
         self.unit_uw = unit_uw
         self.update_s = 0.0
+        self.step_uw = _STEP_UW
 
     @property
     def is_supply(self) -> bool:
@@ -66,12 +69,15 @@ class RailSource(PowerSource):
     """The power of the board's supply."""
 
     kind = SourceKind.POWER_GAUGE
+    accuracy_ratio = _ACCURACY_RATIO
 
     def __init__(self, system: str, rail: Rail) -> None:
         self._rail = rail
         self.name = f"{system} {rail.name}"
         self.period_s = max(PowerSource.period_s, rail.update_s)
         self.is_mean = rail.update_s >= self.period_s  # between two updates, the chip averages its conversions
+        self.update_s = rail.update_s
+        self.resolution = rail.step_uw
 
     def read(self) -> int | None:
         """Return the present microwatts, or None for a failed reading. Raise Implausible."""

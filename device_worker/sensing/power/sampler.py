@@ -6,8 +6,8 @@ import os
 import threading
 import time
 
-from device_worker.sensing.power.base import Implausible
-from device_worker.sensing.power.trace import Trace
+from device_worker.protocol.power_trace import Trace
+from device_worker.sensing.power.base import Implausible, Lost
 from device_worker.system.patient_reader import stand_aside
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ class Sampler:
     """
 
     def __init__(self, source: PowerSource, reader: PatientReader) -> None:
-        self.trace = Trace(source.kind)
+        self.trace = Trace(source.kind, is_mean=source.is_mean)
         self.source_name = source.name
         self.overhead_cpu_ns = 0
         self.is_stuck = False
@@ -96,6 +96,9 @@ class Sampler:
             value = self._source.read()
         except Implausible as error:
             self.trace.discard(str(error))
+            return
+        except Lost as error:
+            self.trace.lost = f"{self.source_name}: {error}"
             return
         after = time.monotonic_ns()
         if value is None or value > _VALUE_MAX:

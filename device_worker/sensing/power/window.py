@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
+from device_worker.protocol.power_trace import READINGS_MIN, READINGS_WANTED
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from device_worker.protocol.specification import MeasureRule
     from device_worker.sensing.power.base import PowerSource
-
-READINGS_MIN = 20
-"""The least number of readings in a window for a figure."""
-
-MEANS_WANTED = 60
-"""The least number of readings for a figure without a caution, if a reading is the mean of a period.
-
-A mean carries the time of the period's end, half a period late. The lateness has cost 6 % of the energy above idle with
-10 periods in the window, and 1 % with 60 periods.
-"""
 
 _SPARE_READINGS = 2  # a late reading may fall outside the window, one at each border
 _TIMEOUT_SHARE = 0.5  # the other half is for start, load and warm-up: a longer window must not cost the trial
@@ -34,8 +26,7 @@ def lengthen(measure: MeasureRule, source: PowerSource, trial_timeout_s: float) 
     bound_s = _bound_s(measure, trial_timeout_s)
     if bound_s < window_s_min(source):  # too short for any figure: a longer trial would gain nothing
         return measure
-    readings = MEANS_WANTED if source.is_mean else READINGS_MIN
-    wanted_s = (readings + _SPARE_READINGS) * source.period_s
+    wanted_s = (READINGS_WANTED + _SPARE_READINGS) * source.period_s
     return measure.lengthened(max(measure.seconds_min, min(wanted_s, bound_s)))
 
 

@@ -225,7 +225,7 @@ def log_bounds(document: bytes) -> LogBounds:
     """
     plan = json.loads(document)
     limits, retries = plan["limits"], granted_retries(document)
-    waiting_s = limits["cooldown_s_max"] + COOLING_READ_S + IDLE_S_MAX
+    waiting_s = limits["cooldown_s_max"] + COOLING_READ_S + 2 * IDLE_S_MAX  # before the trial, and after
     attempt_s = waiting_s + _longest_placing_s(plan) + limits["trial_timeout_s"] + DYING_S
     attempts = len(plan["trials"]) * (1 + retries.failed + retries.invalid) * (1 + LOST_ATTEMPTS)
     # Twice: an attempt has a record of the begin, and a record of the end.

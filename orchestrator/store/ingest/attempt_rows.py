@@ -39,6 +39,7 @@ _BINS: Shape = (t.sample_hist, "")
 _OUTPUT: Shape = (t.preflight_output, "")
 _RESULTS: Shape = (t.input_result, "")
 _ACCOUNT: Shape = (t.power_account, "")
+_TRACE: Shape = (t.power_trace, "")
 _ABSENT: Shape = (t.absent_metric, "")
 _OPERATOR: Shape = (t.operator_profile, "")
 
@@ -201,12 +202,36 @@ def _power_account(one: LogAttempt, finished: TrialFinished) -> Rows:
                 "samples": power.samples,
                 "rate_hz": power.rate_hz,
                 "idle_w": power.idle_w,
+                "idle_u95_w": power.idle_u95_w,
+                "idle_before_w": power.idle_before_w,
+                "idle_after_w": power.idle_after_w,
+                "invoked_ratio": power.invoked_ratio,
+                "is_estimate": power.is_estimate,
+                "accuracy_ratio": power.accuracy_ratio,
                 "overhead_cpu_ns": power.overhead_cpu_ns,
                 "reason": power.reason,
                 "energy_reason": power.energy_reason,
                 "caution": power.caution,
             },
         )
+        trace = power.trace
+        if trace is not None and power.source is not None and power.kind is not None:
+            yield (
+                _TRACE,
+                {
+                    "attempt_id": one.attempt.id,
+                    "source": power.source,
+                    "kind": power.kind,
+                    "begin_mono_ns": trace.begin_mono_ns,
+                    "count": trace.values.count,
+                    "intervals_codec": trace.intervals_ns.codec,
+                    "intervals_crc32": trace.intervals_ns.crc32,
+                    "intervals_data": trace.intervals_ns.data,
+                    "values_codec": trace.values.codec,
+                    "values_crc32": trace.values.crc32,
+                    "values_data": trace.values.data,
+                },
+            )
 
 
 def _absent_metrics(one: LogAttempt, finished: TrialFinished) -> Rows:

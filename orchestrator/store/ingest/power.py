@@ -1,14 +1,35 @@
-"""Check a worker's account of how power was measured."""
+"""Check a worker's account of how power was measured, and the readings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from device_worker.protocol.limits import INT32_MAX, NAME_CHARACTERS_MAX
+from device_worker.protocol.samples import CODECS, CorruptSamples
 from orchestrator.store.values.fields import Fields
-from orchestrator.store.values.hygiene import clean_text
+from orchestrator.store.values.hygiene import Unfit, clean_text
 
 _REASON_MAX = 2_000
+_READINGS_MAX = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Hold packed numbers as sent by the device, after a check."""
+
+    codec: str
+    count: int
+    crc32: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PowerTrace:
+    """Hold the readings of a power source, packed. See docs/worker-protocol.md."""
+
+    begin_mono_ns: int
+    intervals_ns: Packed
+    values: Packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +42,17 @@ class PowerAccount:
     samples: int
     rate_hz: float | None
     idle_w: float | None
+    idle_u95_w: float | None
+    idle_before_w: float | None
+    idle_after_w: float | None
+    invoked_ratio: float | None
+    is_estimate: bool | None
+    accuracy_ratio: float | None
     overhead_cpu_ns: int
     reason: str | None
     energy_reason: str | None
     caution: str | None
+    trace: PowerTrace | None
 
     @property
     def source_of_metrics(self) -> str | None:
@@ -43,11 +71,44 @@ def read_power(fields: Fields) -> PowerAccount:
         samples=fields.optional_integer("samples", 0, INT32_MAX) or 0,
         rate_hz=fields.optional("rate_hz", fields.number),
         idle_w=fields.optional("idle_w", fields.number),
+        idle_u95_w=fields.optional("idle_u95_w", fields.number),
+        idle_before_w=fields.optional("idle_before_w", fields.number),
+        idle_after_w=fields.optional("idle_after_w", fields.number),
+        invoked_ratio=fields.optional("invoked_ratio", fields.number),
+        is_estimate=fields.optional("is_estimate", fields.flag),
+        accuracy_ratio=fields.optional("accuracy_ratio", fields.number),
         overhead_cpu_ns=fields.optional("overhead_cpu_ns", fields.integer) or 0,
         reason=words(fields, "reason", _REASON_MAX),
         energy_reason=words(fields, "energy_reason", _REASON_MAX),
         caution=words(fields, "caution", _REASON_MAX),
+        trace=_trace(fields.inner("trace")) if fields.has("trace") else None,
     )
+
+
+def _trace(fields: Fields) -> PowerTrace:
+    trace = PowerTrace(
+        fields.integer("begin_mono_ns"), _packed(fields.inner("intervals_ns")), _packed(fields.inner("values"))
+    )
+    if trace.intervals_ns.count != trace.values.count:
+        raise Unfit("a power trace with more times than values, or fewer")
+    return trace
+
+
+def _packed(fields: Fields) -> Packed:
+    packed = Packed(
+        codec=fields.one_of("codec", tuple(CODECS)),
+        count=fields.integer("count", 1, _READINGS_MAX),
+        crc32=fields.integer("crc32", 0, 2**32 - 1),
+        data=fields.base64("data"),
+    )
+    # Imported late: numpy is needed for samples only.
+    from orchestrator.store.values.codec import load_block
+
+    try:
+        load_block(packed.codec, packed.data, packed.crc32, packed.count)
+    except CorruptSamples as error:
+        raise Unfit(f"a power trace: {error}") from None
+    return packed
 
 
 def words(fields: Fields, field: str, limit: int) -> str | None:

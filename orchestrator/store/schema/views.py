@@ -166,7 +166,7 @@ ratio_to_first_runtime  value / first_runtime_value; NULL without one, with diff
 
 V_POWER = _view(
     "v_power",
-    2,
+    3,
     "How the power of every counted measure trial was measured, or why not.",
     f"""{_RUN.strip()}
 {_COORDINATES.strip()}
@@ -178,7 +178,13 @@ kind             `energy-counter` or `power-gauge`.
 period_s         The time between two readings, as the source asks.
 samples          Readings taken while the trial ran.
 rate_hz          The true rate of readings.
-idle_w           The device's idle power; NULL if unknown.
+idle_w           The device's idle power during the attempt; NULL if unknown.
+idle_u95_w       Half the width of the 95 % interval of idle power.
+idle_before_w    Idle power before the attempt.
+idle_after_w     Idle power after the attempt; NULL if it was not measured then.
+invoked_ratio    The share of the window that the inferences took; what was besides is subtracted.
+is_estimate      Whether the source derives power from something else.
+accuracy_ratio   The source's largest error as a share of the reading; NULL where nobody states one.
 overhead_cpu_ns  CPU time spent on the readings by the device.
 window_ns        How long the measured part of the trial was.
 reason           Why there is no figure at all.

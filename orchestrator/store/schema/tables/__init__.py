@@ -26,6 +26,7 @@ from orchestrator.store.schema.tables.results import latest_value as latest_valu
 from orchestrator.store.schema.tables.results import measurement as measurement
 from orchestrator.store.schema.tables.results import operator_profile as operator_profile
 from orchestrator.store.schema.tables.results import power_account as power_account
+from orchestrator.store.schema.tables.results import power_trace as power_trace
 from orchestrator.store.schema.tables.results import preflight_output as preflight_output
 from orchestrator.store.schema.tables.results import sample_block as sample_block
 from orchestrator.store.schema.tables.results import sample_hist as sample_hist

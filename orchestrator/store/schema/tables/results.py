@@ -228,7 +228,13 @@ power_account = Table(
     number("period_s", "The time between two readings, as the source asks."),
     Column("samples", Integer, nullable=False, doc="Readings taken while the trial ran."),
     number("rate_hz", "The true rate of readings; NULL for fewer than two readings."),
-    number("idle_w", "The device's idle power; NULL if unknown."),
+    number("idle_w", "The device's idle power during the attempt; NULL if unknown."),
+    number("idle_u95_w", "Half the width of the 95 % interval of idle power."),
+    number("idle_before_w", "Idle power before the attempt."),
+    number("idle_after_w", "Idle power after the attempt; NULL if it was not measured then."),
+    number("invoked_ratio", "The share of the window that the inferences took; what was besides is subtracted."),
+    Column("is_estimate", Boolean, doc="Whether the source derives power from something else; NULL without a source."),
+    number("accuracy_ratio", "The source's largest error as a share of the reading; NULL where nobody states one."),
     Column("overhead_cpu_ns", BigInteger, nullable=False, doc="CPU time spent on the readings by the device."),
     text("reason", "Why there is no figure at all; NULL if there is one.", nullable=True),
     text("energy_reason", "Why there is no energy above idle, though there is mean power.", nullable=True),
@@ -237,4 +243,27 @@ power_account = Table(
         "doc": "How the power of an attempt was measured, or why not: a row for each good attempt at a measure trial, "
         "none for attempts stored by release 0.1."
     },
+)
+
+power_trace = Table(
+    "power_trace",
+    metadata,
+    attempt_key(),
+    Column("source", Text, primary_key=True, doc="The power source."),
+    text("kind", "energy-counter or power-gauge."),
+    Column("begin_mono_ns", BigInteger, nullable=False, doc="The first reading, by the device's CLOCK_MONOTONIC."),
+    Column("count", Integer, nullable=False, doc="Number of readings."),
+    text("intervals_codec", "How `intervals_data` is packed, as in `sample_block`."),
+    Column("intervals_crc32", BigInteger, nullable=False, doc="Checksum of `intervals_data`."),
+    Column("intervals_data", LargeBinary, nullable=False, doc="Nanoseconds since the reading before, 0 at first."),
+    text("values_codec", "How `values_data` is packed, as in `sample_block`."),
+    Column("values_crc32", BigInteger, nullable=False, doc="Checksum of `values_data`."),
+    Column(
+        "values_data",
+        LargeBinary,
+        nullable=False,
+        doc="Microwatts of a gauge, or microjoules of a counter since the reading before, 0 at first.",
+    ),
+    # With a rowid, as `sample_block`.
+    info={"doc": "All readings of a power source over the lifetime of an attempt's process."},
 )
