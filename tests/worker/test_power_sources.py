@@ -9,7 +9,7 @@ import pytest
 from device_worker.protocol.vocabulary import SourceKind
 from device_worker.sensing import power
 from device_worker.sensing.power import hwmon, rails, rapl
-from device_worker.sensing.power.base import PowerSource, Unreadable
+from device_worker.sensing.power.base import Lost, PowerSource, Unreadable
 from device_worker.serving.facts import collect_facts
 from device_worker.system.patient_reader import PatientReader
 from fixture_trees import RASPBERRY_PI_4, write_file, write_tree
@@ -47,9 +47,20 @@ def test_a_source_is_opened_named_and_read(replay, module, tree, name, kind, val
     source = module.open_source()
     assert isinstance(source, PowerSource)
     assert (source.name, source.kind, source.read()) == (name, kind, value)
-    assert source.period_s >= PowerSource.period_s, "nothing is read more often than the sampler's own rate"
+    assert source.period_s >= 0.016, "nothing is read more often than a trial of a second needs"
     assert power.open_source().name == name
-    assert power.describe_sources(PatientReader()) == [{"name": name, "readable": True, "reason": None}]
+    (described,) = power.describe_sources(PatientReader())
+    assert described == {
+        "name": name,
+        "readable": True,
+        "reason": None,
+        "rate_hz": 1 / source.period_s,
+        "unit": "uJ" if kind == SourceKind.ENERGY_COUNTER else "uW",
+        "is_estimate": source.is_estimate,
+        "accuracy_ratio": source.accuracy_ratio,
+    }
+    assert source.resolution > 0
+    assert 0 < source.accuracy_ratio < 0.2
 
 
 @pytest.mark.parametrize(("module", "tree", "name", "kind", "value"), SOURCES)
@@ -73,6 +84,16 @@ def test_a_device_without_any_hardware_has_no_source(replay, tmp_path):
     assert collect_facts(str(tmp_path))["power_sources"] == []
 
 
+def test_a_source_is_chosen_by_name(replay):
+    replay(dict(FAKE_INA219, **FAKE_RAPL))
+    reader = PatientReader()
+    assert power.find_source(reader, ["hwmon", "rapl"])[0].name == "hwmon ina219"
+    assert power.find_source(reader, ["pmic", "rapl"])[0].name == "rapl"
+    assert power.find_source(reader, ["pmic", "lamp"]) == (
+        None, "pmic: the device has none; this worker knows no power source lamp",
+    )  # fmt: skip
+
+
 def test_a_counter_is_preferred_to_a_gauge(replay):
     replay(dict(FAKE_INA219, **FAKE_RAPL))
     assert power.open_source().name == "rapl"
@@ -87,7 +108,10 @@ def energies_of(root, readings, range_uj="1000\n"):
     said = []
     for reading in readings:
         write_file(root, f"{RAPL}/intel-rapl:0/energy_uj", f"{reading}\n")
-        said.append(source.read())
+        try:
+            said.append(source.read())
+        except Lost as error:
+            said.append(str(error))
     return said
 
 
@@ -106,11 +130,28 @@ def test_a_counter_goes_on_beyond_its_range(replay):
 
 
 def test_a_counter_that_is_set_back_is_not_taken_for_one_that_wrapped(replay):
-    assert energies_of(replay(FAKE_RAPL), [950, 900, 910]) == [50, None, 60]
+    reason = "the counter of package-0 jumped back from 950 to 900 microjoules"
+    assert energies_of(replay(FAKE_RAPL), [950, 900, 910]) == [50, reason, 60]
 
 
 def test_a_counter_without_a_range_cannot_wrap(replay):
-    assert energies_of(replay(FAKE_RAPL), [950, 50, 60], range_uj="") == [50, None, 60]
+    reason = "the counter of package-0 jumped back from 950 to 50 microjoules"
+    assert energies_of(replay(FAKE_RAPL), [950, 50, 60], range_uj="") == [50, reason, 60]
+
+
+def test_the_memory_of_each_package_is_added_once(replay):
+    memory = {
+        f"{RAPL}/intel-rapl:0:1/name": "dram\n",
+        f"{RAPL}/intel-rapl:0:1/max_energy_range_uj": "65532610987\n",
+        f"{RAPL}/intel-rapl:0:1/energy_uj": "1000\n",
+        f"{RAPL}/intel-rapl-mmio:0:0/name": "dram\n",
+        f"{RAPL}/intel-rapl-mmio:0:0/energy_uj": "1000\n",
+    }
+    root = replay(dict(FAKE_RAPL, **memory))
+    source = rapl.open_source()
+    for domain in ("intel-rapl:0:1", "intel-rapl-mmio:0:0"):
+        write_file(root, f"{RAPL}/{domain}/energy_uj", "1250\n")
+    assert (source.name, source.read()) == ("rapl with dram", 250)
 
 
 @pytest.mark.parametrize("content", ["", "n/a\n"])
@@ -146,10 +187,9 @@ def nobody(monkeypatch):
 def test_a_counter_that_only_root_may_read_is_reported_and_passed_over(nobody):
     assert power.open_source().name == "hwmon ina3221 VDD_IN"
     reason = "this user may not read /sys/class/powercap/intel-rapl:0/energy_uj"
-    assert power.describe_sources(PatientReader()) == [
-        {"name": "rapl", "readable": False, "reason": reason},
-        {"name": "hwmon ina3221 VDD_IN", "readable": True, "reason": None},
-    ]
+    refused, used = power.describe_sources(PatientReader())
+    assert refused == {"name": "rapl", "readable": False, "reason": reason}
+    assert (used["name"], used["readable"], used["rate_hz"]) == ("hwmon ina3221 VDD_IN", True, 25.0)
 
 
 def test_rails_of_which_none_is_the_supply_are_not_added_up(replay):

@@ -256,8 +256,18 @@ def power_sensors(said: object) -> str | None:
     if not isinstance(said, list):
         return None
     known = [one for one in said if isinstance(one, Mapping)]
-    names = [f"{one.get('name')}" + ("" if one.get("readable") is True else " (not readable)") for one in known]
-    return ", ".join(names) or "none"
+    return ", ".join(f"{one.get('name')}{_power_remark(one)}" for one in known) or "none"
+
+
+def _power_remark(sensor: Mapping[str, object]) -> str:
+    """Return the rate of a power sensor and whether it is an estimate, in brackets. Older workers tell neither."""
+    if sensor.get("readable") is not True:
+        return " (not readable)"
+    rate_hz = _number(sensor.get("rate_hz"))
+    words = [] if rate_hz is None else [f"{rate_hz:.3g} Hz"]
+    if sensor.get("is_estimate") is True:
+        words.append("estimate")
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _number(value: object) -> float | None:
