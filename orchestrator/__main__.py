@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import sys
+from pathlib import Path
 
 from device_worker.bytecode import keep_whole_bytecode
 
@@ -17,6 +18,11 @@ def main() -> None:
 
             if complete_name():
                 return
+        if "_BENCHFLEET_REMEMBER" in os.environ:  # started by a completion, for the next one
+            from orchestrator.cli.known_names import remember
+
+            remember(Path(os.environ["_BENCHFLEET_REMEMBER"]))
+            return
         from orchestrator.cli.app import main as run_command
     except KeyboardInterrupt:
         os.write(2, b"error: interrupted\n")

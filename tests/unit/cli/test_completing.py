@@ -1,4 +1,4 @@
-"""Names are completed from the lab: devices, runs, variants, metrics."""
+"""Names are completed from the lab: devices, runs, variants, metrics, tags, models, sweeps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.completing import ARGUMENTS, OPTIONS, complete_name
+from orchestrator.cli.known_names import memory_of, remember
+from orchestrator.store.store import open_store
 from tests.unit.cli.commands import LEAVES
 from tests.unit.cli.measured_runs import measure
 
@@ -30,6 +32,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "inventory" / "shelf.yaml").write_text(INVENTORY)
     (tmp_path / "sweeps").mkdir()
     measure(tmp_path / "benchfleet.db", {"fp32": (1.0, 2.0), "int8": (1.0, 2.0)}, "20240601-ab12")
+    with open_store(str(tmp_path / "benchfleet.db")) as store:
+        store.words.change_tags("20240601-ab12", {"branch": "main"}, (), "ann@ws1")
     monkeypatch.chdir(tmp_path / "sweeps")
     return tmp_path
 
@@ -55,6 +59,11 @@ def completed(line: str, shell: str = "bash", **more: str) -> list[str] | None:
         ("benchfleet compare last --metric en", ["energy", "energy_mj", "energy_gross_mj"]),
         ("benchfleet compare --db other.db ", ["last"]),
         ("benchfleet compare last 20", ["20240601-ab12"]),
+        ("benchfleet runs list --tag br", ["branch=main"]),
+        ("benchfleet runs tag last branch=", ["branch=main"]),
+        ("benchfleet runs list --device pi-0", ["pi-03", "pi-04"]),
+        ("benchfleet runs list --model d", ["digits"]),
+        ("benchfleet run sweeps/a.yaml --variants in", ["int8"]),
     ],
 )
 def test_names_complete_below_the_lab_too(lab: Path, line: str, names: list[str]) -> None:
@@ -75,6 +84,43 @@ def test_no_name_is_more_than_a_word_to_the_shell_that_evaluates_the_answer(lab:
     assert answer is not None
     assert "pi-03" in answer[0]
     assert "touch" not in "".join(answer)
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [(["branch", "="], ["main"]), (["branch", "=", "ma"], ["main"]), (["bra"], ["branch=main"]), (["a", "=", "x"], [])],
+)
+def test_bash_completes_what_stands_behind_the_sign_that_divides_its_words(
+    lab: Path, words: list[str], answer: list[str]
+) -> None:
+    line = ["benchfleet", "runs", "tag", "last", *words]
+    said: list[str] = []
+    environ = {"COMP_WORDS": "\n".join(line), "COMP_CWORD": str(len(line) - 1)}
+    assert complete_name({"_BENCHFLEET_COMPLETE": "complete_bash", **environ}, said.append)
+    assert "".join(said).split() == answer
+
+
+def test_names_of_a_server_are_remembered_for_the_next_time(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://nobody@nowhere/lab"
+    environ = {"HOME": str(lab), "BENCHFLEET_DB": url}
+    memory = memory_of(url, environ)
+    # The same questions are asked of any database.
+    monkeypatch.setenv("BENCHFLEET_DB", str(lab / "benchfleet.db"))
+    remember(memory)
+    assert memory.parent.stat().st_mode & 0o077 == 0
+    assert completed("benchfleet runs show 2", **environ) == ["20240601-ab12"]
+    assert completed("benchfleet compare last --base i", **environ) == ["int8"]
+    assert completed("benchfleet runs list --tag b", **environ) == ["branch=main"]
+
+
+def test_a_server_that_does_not_answer_leaves_no_names_and_no_trace(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCHFLEET_DB", str(lab / "gone.db"))
+    memory = memory_of("postgresql://nobody@nowhere/lab", {"HOME": str(lab)})
+    remember(memory)
+    assert [path.name for path in memory.parent.iterdir()] == [memory.name]
+    assert memory.read_text() == ""
+    environ = {"HOME": str(lab), "BENCHFLEET_DB": "postgresql://nobody@nowhere/lab"}
+    assert completed("benchfleet devices reserve pi", **environ) == ["pi-03", "pi-04"]
 
 
 @pytest.mark.system
