@@ -211,7 +211,7 @@ class Wiring:
         """Return the planner of a sweep, with the sweep's files in the controller's cache."""
         from orchestrator.services.runs.prepare import make_planner
 
-        return make_planner(file.sweep, file.model, self.resolver(on_progress), self.cache())
+        return make_planner(file.sweep, file.model, self.resolver(on_progress), self.cache(), file.further)
 
     def planner_of(self, header: RunHeader) -> RecordedPlanner:
         """Return the planner of a recorded run. The sweep is read again only for a device without a plan."""

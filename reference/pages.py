@@ -15,6 +15,10 @@ _HEADS = {
 A sweep is a grid: every variant of the model on every runtime with every combination of settings. `benchfleet init`
 writes examples, and `benchfleet plan FILE` says what a sweep would do.
 
+`models: [a, b]` in place of `model` makes a sweep of several models: a grid of each, in one run. Cells are then named
+MODEL/VARIANT, rules may name the `model`, and each model is compared with itself alone. A night measures such a sweep
+as one sweep for each model, called NAME-MODEL.
+
 `run` and `plan` take other values for once: `--set trials=10` sets any key below (`--set measure.seconds_max=5`), and
 `--variants`, `--runtimes`, `--threads` and `--trials` are short for the usual ones. A program of the sweep is named
 `exec/NAME` there. What was set is on record with the run: `runs show` names it, and `runs resume` and `replay` keep to

@@ -1,4 +1,4 @@
-"""Make model files of any interface: a .tflite by flatbuffers itself, and an .onnx by a few lines."""
+"""Make model files of any interface: a .tflite by flatbuffers itself, an .onnx and a saved_model.pb by a few lines."""
 
 from __future__ import annotations
 
@@ -54,6 +54,27 @@ def onnx_of(inputs: Sequence[Declared], output: Declared, weights: Sequence[Decl
         ]
     )
     return bytes((1 << 3, 8)) + _field(7, graph)
+
+
+def saved_model_of(
+    inputs: Sequence[Declared], outputs: Sequence[Declared], signature: str = "serving_default", tag: str = "serve"
+) -> bytes:
+    """Return the outline of a saved_model.pb: one graph, and its signature beside the one that is nobody's."""
+
+    def entry(key: str, value: bytes) -> bytes:
+        return _field(1, key.encode()) + _field(2, value)
+
+    named = b"".join(_field(1, entry(one[0], _tensor_info(one))) for one in inputs)
+    named += b"".join(_field(2, entry(one[0], _tensor_info(one))) for one in outputs)
+    nobodys = _field(5, entry("__saved_model_init_op", _field(2, entry("op", _tensor_info(("", (), 0))))))
+    graph = _field(1, _field(4, tag.encode())) + _field(2, b"") + nobodys + _field(5, entry(signature, named))
+    return _number(1, 1) + _field(2, graph)
+
+
+def _tensor_info(declared: Declared) -> bytes:
+    name, shape, dtype = declared
+    sizes = b"".join(_field(2, _number(1, size % (1 << 64))) for size in shape)
+    return _field(1, f"serving_{name}:0".encode()) + _number(2, dtype) + _field(3, sizes)
 
 
 def _add(builder: Any, inputs: Sequence[int], output: int) -> int:

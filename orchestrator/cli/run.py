@@ -106,9 +106,11 @@ def _own_sweep(request: OwnSweepRequest, select: str, wiring: Wiring, call: Call
     wiring.inventory().select(select)
     made = own_sweep(request, wiring.settings.models or MODELS_FOLDER, wiring.settings.cache_dir)
     if call.is_watched:
-        typer.echo(f"{made.text}\nsweep: {made.path}\nmodel: {made.model}", err=True)
+        typer.echo(f"{made.text}\nsweep: {made.path}", err=True)
+        for model in made.models:
+            typer.echo(f"model: {model}", err=True)
         if request.save is None:
-            typer.echo("keep both, to edit them: the same command with --save sweeps/NAME.yaml", err=True)
+            typer.echo("keep them, to edit them: the same command with --save sweeps/NAME.yaml", err=True)
         else:
             typer.echo(f"again: benchfleet run {shlex.quote(str(made.path))}", err=True)
     return made

@@ -212,7 +212,7 @@ class ComparisonGroup:
     """Hold cells with a difference in the compared coordinate alone.
 
     `device` is None in a comparison of devices. `base` is None for a group without a cell of the base. All rows of the
-    group are then not comparable.
+    group are then not comparable. `named_model` is the model where the comparison has several, and None otherwise.
     """
 
     model: str
@@ -221,6 +221,7 @@ class ComparisonGroup:
     base: Side | None
     rows: tuple[ComparisonRow, ...]
     notes: tuple[str, ...] = ()
+    named_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from orchestrator.domain.cpus import parse_cpus
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.processors import Processors
 from orchestrator.domain.runtime import RuntimeSpec
-from orchestrator.domain.sweep import Setting, Sweep, setting_text, setting_texts
+from orchestrator.domain.sweep import MODEL, Setting, Sweep, setting_text, setting_texts
 
 RULE_KEYS = ("device", "variant", "runtime")
 """The keys of an exclude rule beside the keys of the matrix."""
@@ -19,28 +19,37 @@ RULE_KEYS = ("device", "variant", "runtime")
 
 _RULE = "exclude rule"  # databases hold reasons with this beginning, which `is_by_rule` looks for
 _BETWEEN = " · "  # databases hold labels divided by this, which `coordinates_of` reads back
+_WITHIN = "/"  # no name of a model or variant has one
 
 
 @dataclass(frozen=True, slots=True)
 class GridCell:
-    """Combine a variant, a runtime and settings, independent of devices."""
+    """Combine a variant, a runtime and settings, independent of devices. `model` is None in a sweep of one model."""
 
     variant: str
     runtime: RuntimeSpec
     settings: Mapping[str, Setting]
+    model: str | None = None
 
     @property
     def label(self) -> str:
-        """Return the cell in words: `int8 · tflite-runtime==2.14.0 · threads=1`."""
-        return label_of(self.variant, self.runtime.label, self.settings)
+        """Return the cell in words: `int8 · tflite-runtime==2.14.0 · threads=1`, with the model `face/int8 · …`."""
+        return label_of(self.variant, self.runtime.label, self.settings, self.model)
 
 
 def expand(sweep: Sweep) -> Iterator[GridCell]:
     """Return all combinations, in the declared order of axes and values."""
     keys = tuple(sweep.matrix)
-    for variant, runtime in itertools.product(sweep.variants, sweep.runtimes):
+    for (model, variant), runtime in itertools.product(swept_variants(sweep), sweep.runtimes):
         for values in itertools.product(*sweep.matrix.values()):
-            yield GridCell(variant, runtime, dict(zip(keys, values, strict=True)))
+            yield GridCell(variant, runtime, dict(zip(keys, values, strict=True)), model)
+
+
+def swept_variants(sweep: Sweep) -> list[tuple[str | None, str]]:
+    """Return the variants of a sweep, each with its model; None in a sweep of one model."""
+    if sweep.models:
+        return [(model.name, variant) for model in sweep.models for variant in model.variants]
+    return [(None, variant) for variant in sweep.variants]
 
 
 def rule_against(sweep: Sweep, device: str, cell: GridCell) -> str | None:
@@ -59,7 +68,15 @@ def is_in_grid(sweep: Sweep, device: str, cell: GridCell) -> bool:
 
 
 def _values_of(cell: GridCell, device: str) -> dict[str, Setting]:
-    return {"device": device, "variant": cell.variant, "runtime": cell.runtime.label, **cell.settings}
+    return _values(device, cell.model, cell.variant, cell.runtime.label, cell.settings)
+
+
+def _values(
+    device: str, model: str | None, variant: str, runtime: str, settings: Mapping[str, Setting]
+) -> dict[str, Setting]:
+    """Return what a rule can name of a cell. The model has a name in sweeps of several models alone."""
+    named = {} if model is None else {MODEL: model}
+    return {"device": device, **named, "variant": variant, "runtime": runtime, **settings}
 
 
 def read_rule(text: str, option: str) -> Mapping[str, str]:
@@ -72,8 +89,7 @@ def read_rule(text: str, option: str) -> Mapping[str, str]:
 
 def rule_for(device: str, label: str) -> str:
     """Return the rule that names one cell, given in words, on a device. Signs with a meaning in rules are escaped."""
-    variant, runtime, settings = coordinates_of(label)
-    values = {"device": device, "variant": variant, "runtime": runtime, **settings}
+    values = _values(device, model_in(label), *coordinates_of(label))
     return ",".join(f"{key}={_literal(setting_text(value))}" for key, value in values.items())
 
 
@@ -84,8 +100,7 @@ def _literal(text: str) -> str:
 
 def names_cell(rules: Iterable[Mapping[str, Setting]], device: str, label: str) -> bool:
     """Say whether any of the rules matches a cell, given in words, on a device."""
-    variant, runtime, settings = coordinates_of(label)
-    values = {"device": device, "variant": variant, "runtime": runtime, **settings}
+    values = _values(device, model_in(label), *coordinates_of(label))
     # As text, which is all that a label has of its settings.
     return any(_matches({key: setting_text(wanted) for key, wanted in rule.items()}, values) for rule in rules)
 
@@ -99,15 +114,21 @@ def is_by_rule(reason: str) -> bool:
     return reason.startswith(_RULE)
 
 
-def label_of(variant: str, runtime: str, settings: Mapping[str, Setting]) -> str:
-    """Return a cell in words, from its coordinates."""
-    return _BETWEEN.join((variant, runtime, *setting_texts(settings.items())))
+def label_of(variant: str, runtime: str, settings: Mapping[str, Setting], model: str | None = None) -> str:
+    """Return a cell in words, from its coordinates. `model` is given where the sweep has several models."""
+    named = variant if model is None else f"{model}{_WITHIN}{variant}"
+    return _BETWEEN.join((named, runtime, *setting_texts(settings.items())))
 
 
 def coordinates_of(label: str) -> tuple[str, str, dict[str, Setting]]:
     """Return variant, runtime and settings, as text, from a cell in words."""
     variant, runtime, *settings = label.split(_BETWEEN)
-    return variant, runtime, dict(setting.partition("=")[::2] for setting in settings)
+    return variant.rpartition(_WITHIN)[2], runtime, dict(setting.partition("=")[::2] for setting in settings)
+
+
+def model_in(label: str) -> str | None:
+    """Return the model that a cell's words name, or None: a cell of a sweep of one model names none."""
+    return label.partition(_BETWEEN)[0].rpartition(_WITHIN)[0] or None
 
 
 def hardware_against(settings: Mapping[str, Setting], processors: Processors) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.domain.build import Build, Environment
+from orchestrator.domain.expansion import label_of
 from orchestrator.domain.sweep import Setting
 
 COORDINATES = ("device", "variant", "runtime")
@@ -36,6 +37,11 @@ class Cell:
     def at(self, by: str) -> Setting | None:
         """Return the value of the coordinate `by`, or the run's id for `run`. Return None without such a coordinate."""
         return self.run if by == RUN else self.coordinates.get(by)
+
+
+def cell_label(cell: Cell, several: bool) -> str:
+    """Return a cell in words, with the model where there are several."""
+    return label_of(cell.variant, cell.runtime, dict(sorted(cell.settings.items())), cell.model if several else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.domain.expansion import label_of
-from orchestrator.domain.measurement import CellResult
+from orchestrator.domain.measurement import CellResult, cell_label
 
 IMPLAUSIBLE_FACTOR = 100
 """No known compression makes the same network so much faster on the same runtime."""
@@ -31,15 +30,20 @@ class CellRemark:
     text: str
 
 
-def implausibly_fast(results: Sequence[CellResult], parents: Mapping[str, str | None]) -> Iterator[CellRemark]:
-    """Yield a remark for each cell a hundred times faster than the cell of its parent. `results` are latencies."""
+def implausibly_fast(
+    results: Sequence[CellResult], parents: Mapping[tuple[str, str], str | None]
+) -> Iterator[CellRemark]:
+    """Yield a remark for each cell a hundred times faster than the cell of its parent. `results` are latencies.
+
+    `parents` are by model and variant.
+    """
+    several = len({one.cell.model for one in results}) > 1
     by_place = {_place(one, one.cell.variant): one for one in results if one.trial_values}
     for one in by_place.values():
-        parent = parents.get(one.cell.variant)
+        parent = parents.get((one.cell.model, one.cell.variant))
         base = None if parent is None else by_place.get(_place(one, parent))
         if base is not None and (words := implausible(_median(one), _median(base), base.cell.variant)):
-            label = label_of(one.cell.variant, one.cell.runtime, one.cell.settings)
-            yield CellRemark(one.cell.device, label, RemarkKind.IMPLAUSIBLY_FAST, words)
+            yield CellRemark(one.cell.device, cell_label(one.cell, several), RemarkKind.IMPLAUSIBLY_FAST, words)
 
 
 def implausible(value: float, base: float, name: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.domain.device import TransportKind
 from orchestrator.domain.run_words import RunWords
 
+MODELS_BETWEEN = ", "  # no name of a model has one
 OVERRIDES = "set"
 """The key among a run's settings for what flags laid over the sweep file."""
 
@@ -110,9 +111,18 @@ def count_trials(states: Iterable[Mapping[TrialState, int]]) -> TrialCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class RunModel:
+    """Name a model of a run, and the folder at the run's beginning."""
+
+    name: str
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunHeader:
     """Hold the fixed parts of a run. `settings` are given by flags.
 
+    `further` are the models of a run of several behind the first.
     `sweep_document` is the text of the sweep file, with the values that flags laid over the file.
     """
 
@@ -126,6 +136,17 @@ class RunHeader:
     started_at: datetime
     controller: str
     settings: Mapping[str, Any]
+    further: tuple[RunModel, ...] = ()
+
+    @property
+    def models(self) -> tuple[RunModel, ...]:
+        """Return every model, in the order of the sweep."""
+        return (RunModel(self.model, self.model_directory), *self.further)
+
+    @property
+    def model_words(self) -> str:
+        """Return the names of all models."""
+        return MODELS_BETWEEN.join(model.name for model in self.models)
 
     @property
     def overrides(self) -> tuple[str, ...]:
@@ -195,7 +216,7 @@ class RunSummary:
 
     run: str
     sweep: str
-    model: str
+    models: tuple[str, ...]
     state: RunState
     devices: int
     devices_complete: int
@@ -204,6 +225,11 @@ class RunSummary:
     finished_at: datetime | None
     device_names: tuple[str, ...] = ()
     words: RunWords = field(default_factory=RunWords)
+
+    @property
+    def model_words(self) -> str:
+        """Return the names of all models."""
+        return MODELS_BETWEEN.join(self.models)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from fnmatch import fnmatchcase
 
 from orchestrator.domain.runtime import RuntimeSpec
 
@@ -12,6 +13,8 @@ Setting = int | float | str | bool
 """One value of the matrix."""
 
 NO_SETTING = "–"
+MODEL = "model"
+"""The key of rules for the model, in sweeps of several models."""
 
 
 def setting_text(value: Setting | None) -> str:
@@ -52,10 +55,17 @@ class MeasurePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Name the model's data set and the metric to judge outputs by."""
+    """Name the model's data set and the metric to judge outputs by.
 
-    dataset: str
+    A mapping names the data set of each model. A model that is not named there is not judged.
+    """
+
+    dataset: str | Mapping[str, str]
     metric: str = "top1"
+
+    def dataset_of(self, model: str) -> str | None:
+        """Return the name of a model's data set, or None for a model that is not judged."""
+        return self.dataset if isinstance(self.dataset, str) else self.dataset.get(model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +85,20 @@ class Retries:
 
 
 @dataclass(frozen=True, slots=True)
+class SweptModel:
+    """Name a model of a sweep of several, with the variants to measure. `directory` is absolute."""
+
+    name: str
+    directory: str
+    variants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
     """Hold a sweep file. The grid is every combination of variant, runtime and matrix settings not excluded by a rule.
 
+    `models` are the models of a sweep of several, each with its own variants, and empty for a sweep of one. `model` and
+    `variants` are then the folder of the first, and the names of all variants.
     `source` is the path of the file. `allow_failures` are rules for cells whose failure leaves a run clean.
     With `only`, a cell fitting none of the rules is no part of the grid.
     `limits` are limits of conditions, and come before the devices' limits. None is no limit.
@@ -101,3 +122,30 @@ class Sweep:
     only: tuple[Mapping[str, Setting], ...] = ()
     limits: Mapping[str, float | None] = field(default_factory=dict)
     profile: str | None = None
+    models: tuple[SweptModel, ...] = ()
+
+    def of_model(self, name: str) -> Sweep | None:
+        """Return the part of a sweep of several models that measures one model, or None without a cell of that."""
+        swept = next(one for one in self.models if one.name == name)
+        only = tuple(_of_model(self.only, name))
+        # A rule that names nothing but the model is about every cell of the model.
+        if (self.only and not only) or {} in (exclude := tuple(_of_model(self.exclude, name))):
+            return None
+        judged = self.accuracy and self.accuracy.dataset_of(name)
+        return replace(
+            self,
+            model=swept.directory,
+            variants=swept.variants,
+            models=(),
+            only=() if {} in only else only,
+            exclude=exclude,
+            allow_failures=tuple(rule or {"variant": "*"} for rule in _of_model(self.allow_failures, name)),
+            accuracy=replace(self.accuracy, dataset=judged) if self.accuracy and judged else None,
+        )
+
+
+def _of_model(rules: Iterable[Mapping[str, Setting]], name: str) -> Iterator[Mapping[str, Setting]]:
+    """Yield the rules about a model's cells, without the model."""
+    for rule in rules:
+        if fnmatchcase(name, setting_text(rule.get(MODEL, "*"))):
+            yield {key: value for key, value in rule.items() if key != MODEL}

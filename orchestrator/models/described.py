@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -14,6 +15,8 @@ from orchestrator.domain.interface import Interface, Tensor
 from orchestrator.domain.model import Format, format_of_file
 from orchestrator.domain.quoting import quoted
 from orchestrator.models.onnx import read_onnx
+from orchestrator.models.packed import ENDING
+from orchestrator.models.saved_model import SAVED_MODEL_FILE, read_saved_model
 from orchestrator.models.tflite import read_tflite
 from orchestrator.models.window import Malformed, Window
 from orchestrator.specs.document import BYTES_MAX, parse_document, reads_as_number
@@ -24,6 +27,7 @@ from orchestrator.specs.schema import check_section
 
 _READERS: Mapping[Format, Callable[[Window], Interface]] = {Format.TFLITE: read_tflite, Format.ONNX: read_onnx}
 _BY_HAND = "for other formats write model.yaml by hand, as `benchfleet init` has an example of"
+_NONE_KNOWN: Mapping[Format, Interface] = {}
 _SEPARATORS = "-_. "
 _NAME_LENGTH_MAX = 63
 
@@ -73,16 +77,55 @@ def sort_files(paths: Sequence[Path], name: str | None = None) -> ModelFiles:
     return ModelFiles(model, sorted_)
 
 
+def files_by_model(paths: Sequence[Path]) -> list[list[Path]]:
+    """Return files that are one model together, in the order given.
+
+    Files are variants of one model if their names begin with the same word, and their inputs have the same sizes. Files
+    of one name in several formats are one model in any case. Raise ConfigError for a file that cannot be read.
+    """
+    firsts = [re.split(f"[{re.escape(_SEPARATORS)}]", path.stem, maxsplit=1)[0].lower() for path in paths]
+    groups: dict[object, list[Path]] = {}
+    of_stem: dict[str, object] = {}
+    for path, first in zip(paths, firsts, strict=True):
+        # What no other file can belong to need not be read here.
+        if path.stem not in of_stem:
+            is_read = firsts.count(first) > 1 and is_model_file(path)
+            of_stem[path.stem] = first, str(_sizes_taken(path)) if is_read else None
+        groups.setdefault(of_stem[path.stem], []).append(path)
+    return list(groups.values())
+
+
+def _sizes_taken(path: Path) -> list[list[int]]:
+    """Return the sizes of each input, without ones and open sizes, in no order: formats order dimensions otherwise."""
+    interface, _ = _read(path, path.parent, format_of_file(path.name))
+    return sorted(sorted(size for size in one.shape or () if size is not None and size > 1) for one in interface.inputs)
+
+
 def as_name(text: str) -> str:
     """Return the nearest text that is a name in model.yaml and on a command line."""
     words = re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("._-")[:_NAME_LENGTH_MAX]
     return words.rstrip("._-") or "model"
 
 
-def described(files: ModelFiles, folder: Path, head: str | None = None) -> str:
+def saved_model_files(folder: Path, name: str) -> ModelFiles:
+    """Return the folder of a SavedModel as the one file that it is packed into."""
+    model = as_name(name)
+    return ModelFiles(model, {model: {Format.SAVED_MODEL: folder.with_name(f"{model}{ENDING}")}})
+
+
+def read_folder(folder: Path) -> Interface:
+    """Return what a SavedModel takes and gives. Raise ConfigError for a folder that is none."""
+    file = folder / SAVED_MODEL_FILE
+    with _telling(file, Format.SAVED_MODEL), open_below(folder, file) as opened:
+        return read_saved_model(Window(opened))
+
+
+def described(
+    files: ModelFiles, folder: Path, head: str | None = None, known: Mapping[Format, Interface] = _NONE_KNOWN
+) -> str:
     """Return the text of the model.yaml for files in `folder`. Errors name the files as `files` does.
 
-    `head` is a first line, for editors.
+    `head` is a first line, for editors. `known` is what was read already, of a format that is packed.
     Raise ConfigError for a file that is not what the ending says, or that random inputs cannot run.
     """
     lines: list[str] = []
@@ -91,7 +134,7 @@ def described(files: ModelFiles, folder: Path, head: str | None = None) -> str:
         precision: str | None = None
         body: list[str] = []
         for form, path in artifacts.items():
-            interface, sha256 = _read(path, folder, form)
+            interface, sha256 = _read(path, folder, form, known)
             for name, one in _declared(interface, path).items():
                 inputs.setdefault(name, one)
             precision = precision or interface.precision
@@ -125,10 +168,18 @@ def _common(stems: Sequence[str]) -> str:
     return prefix[:end] if end > 0 else stems[0]
 
 
-def _read(path: Path, folder: Path, form: Format) -> tuple[Interface, str]:
+def _read(
+    path: Path, folder: Path, form: Format, known: Mapping[Format, Interface] = _NONE_KNOWN
+) -> tuple[Interface, str]:
+    with _telling(path, form), open_below(folder, folder / path.name) as file:
+        return known.get(form) or _READERS[form](Window(file)), sha256_of(file, path.name)
+
+
+@contextmanager
+def _telling(path: Path, form: Format) -> Iterator[None]:
+    """Raise ConfigError for a file that cannot be read, or that is not of its format."""
     try:
-        with open_below(folder, folder / path.name) as file:
-            return _READERS[form](Window(file)), sha256_of(file, path.name)
+        yield
     except Malformed as wrong:
         raise ConfigError(
             f"{path}: no {form.value} model: {wrong}",

@@ -12,7 +12,7 @@ from orchestrator.domain.model import Format, Model
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import artifact_for
-from orchestrator.domain.sweep import Accuracy, MeasurePolicy, Order, Retries, Setting, Sweep
+from orchestrator.domain.sweep import Accuracy, MeasurePolicy, Order, Retries, Setting, Sweep, SweptModel
 from orchestrator.specs.document import Document, Place, parse_document, read_document
 from orchestrator.specs.model import MODEL_FILE, load_model, suggest_model
 from orchestrator.specs.overrides import overridden
@@ -20,18 +20,34 @@ from orchestrator.specs.paths import expanded, is_file, resolved
 from orchestrator.specs.reach import OWN_FOLDER, Reach
 from orchestrator.specs.runtime import parse_runtime
 from orchestrator.specs.schema import Complaint, check_section, refuse
-from orchestrator.specs.sweep_checks import contradictions, unknown_variants
+from orchestrator.specs.sweep_checks import contradictions, model_or_models, unknown_variants
 from orchestrator.specs.sweep_schema import ExecEntry, ExecSection, MeasureSection, SweepSection
 
 
 @dataclass(frozen=True, slots=True)
 class SweepFile:
-    """Hold a sweep with its model, and the text of the file. `overrides` are laid over the file, and in the text."""
+    """Hold a sweep with its model, and the text of the file. `overrides` are laid over the file, and in the text.
+
+    `further` are the models of a sweep of several behind the first.
+    """
 
     sweep: Sweep
     model: Model
     text: str
     overrides: tuple[str, ...] = ()
+    further: tuple[Model, ...] = ()
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Return every model."""
+        return (self.model, *self.further)
+
+    def by_model(self) -> tuple[SweepFile, ...]:
+        """Return a sweep of several models as one sweep for each model, and a sweep of one as it is."""
+        if not self.sweep.models:
+            return (self,)
+        parts = ((model, self.sweep.of_model(model.name)) for model in self.models)
+        return tuple(SweepFile(part, model, self.text, self.overrides) for model, part in parts if part is not None)
 
 
 def load_sweep(path: Path, verify: bool = True, reach: Reach = OWN_FOLDER, overrides: Sequence[str] = ()) -> SweepFile:
@@ -60,7 +76,7 @@ def parse_sweep(
 def declared_sweep(text: str, path: Path, model_directory: str) -> Sweep:
     """Return the sweep of a recorded run from the text alone, as if the text stood at `path`. No file is looked for.
 
-    A sweep of all variants names none.
+    A sweep of all variants names none. A sweep of several models is that of the model in `model_directory`.
     """
     document = parse_document(text, str(path))
     section = check_section(document, SweepSection)
@@ -91,17 +107,39 @@ def _is_written_at(path: Path, text: str, overrides: Sequence[str]) -> bool:
 
 
 def _resolve(document: Document, path: Path, verify: bool, ground: _Ground) -> SweepFile:
-    section = check_section(document, SweepSection, lambda: _unknown_variants(document, path, ground))
-    found = _find_model(section.model, path.parent, document)
-    if wrong := ground.reach.objection_to_model(found, ground.own):
-        raise refuse(document, [Complaint(("model",), *wrong)])
-    model = load_model(found, verify)
+    section = check_section(document, SweepSection, lambda: _further_mistakes(document, path, ground))
+    if wrong := [*model_or_models(document.data)]:
+        raise refuse(document, wrong)
+    models = _models(section, document, path, verify, ground)
     runtimes = _runtimes(section, document, path.parent)
-    complaints = (*contradictions(section, runtimes, model), *_wrong_files(runtimes, section, model, ground))
+    complaints = (*contradictions(section, runtimes, models), *_wrong_files(runtimes, section, models, ground))
     if complaints:
         raise refuse(document, complaints)
-    sweep = _sweep(section, runtimes, model.directory, path)
-    return SweepFile(replace(sweep, variants=sweep.variants or tuple(model.variants)), model, document.text)
+    sweep = _sweep(section, runtimes, models[0].directory, path)
+    names = sweep.variants or tuple(dict.fromkeys(name for model in models for name in model.variants))
+    # A list of one model means the same as that model.
+    swept = tuple(_swept(model, names) for model in models) if len(models) > 1 else ()
+    return SweepFile(replace(sweep, variants=names, models=swept), models[0], document.text, further=models[1:])
+
+
+def _models(section: SweepSection, document: Document, path: Path, verify: bool, ground: _Ground) -> tuple[Model, ...]:
+    places: list[tuple[Place, str]] = [(("models", index), one) for index, one in enumerate(section.models)]
+    models = []
+    for place, reference in places or [(("model",), section.model)]:
+        found = _find_model(reference, path.parent, document, place)
+        if wrong := ground.reach.objection_to_model(found, ground.own):
+            raise refuse(document, [Complaint(place, *wrong)])
+        models.append(load_model(found, verify))
+    return tuple(models)
+
+
+def _swept(model: Model, names: Sequence[str]) -> SweptModel:
+    return SweptModel(model.name, model.directory, tuple(name for name in names if name in model.variants))
+
+
+def _further_mistakes(document: Document, path: Path, ground: _Ground) -> Iterator[Complaint]:
+    yield from model_or_models(document.data)
+    yield from _unknown_variants(document, path, ground)
 
 
 def _unknown_variants(document: Document, path: Path, ground: _Ground) -> Iterator[Complaint]:
@@ -111,15 +149,15 @@ def _unknown_variants(document: Document, path: Path, ground: _Ground) -> Iterat
     if not isinstance(reference, str) or not isinstance(names, list):
         return
     try:
-        found = _find_model(reference, path.parent, document)
+        found = _find_model(reference, path.parent, document, ("model",))
         model = None if ground.reach.objection_to_model(found, ground.own) else load_model(found, verify=False)
     except ConfigError:  # told once the sweep's own mistakes are mended
         return
     if model is not None:
-        yield from unknown_variants(names, model)
+        yield from unknown_variants(names, [model])
 
 
-def _find_model(reference: str, folder: Path, document: Document) -> Path:
+def _find_model(reference: str, folder: Path, document: Document, place: Place) -> Path:
     """Look beside the sweep file first, then in the working folder."""
     written = expanded(reference)
     candidates = tuple(dict.fromkeys(_tidy(around / written) for around in (folder, Path())))
@@ -128,7 +166,7 @@ def _find_model(reference: str, folder: Path, document: Document) -> Path:
             return candidate
     tried = " nor ".join(str(candidate / MODEL_FILE) for candidate in candidates)
     hint = next(filter(None, map(suggest_model, candidates)), None)
-    raise refuse(document, [Complaint(("model",), f"no model {quoted(reference)}: there is no {tried}", hint)])
+    raise refuse(document, [Complaint(place, f"no model {quoted(reference)}: there is no {tried}", hint)])
 
 
 def _tidy(path: Path) -> Path:
@@ -158,9 +196,14 @@ def _runtime(entry: str | ExecEntry, folder: Path) -> RuntimeSpec:
 
 
 def _wrong_files(
-    runtimes: tuple[RuntimeSpec, ...], section: SweepSection, model: Model, ground: _Ground
+    runtimes: tuple[RuntimeSpec, ...], section: SweepSection, models: Sequence[Model], ground: _Ground
 ) -> Iterator[Complaint]:
-    variants = [model.variants[name] for name in section.variants or model.variants if name in model.variants]
+    variants = [
+        model.variants[name]
+        for model in models
+        for name in section.variants or model.variants
+        if name in model.variants
+    ]
     for index, runtime in enumerate(runtimes):
         chosen = (artifact_for(variant, runtime) for variant in variants)
         names = {artifact.file_name for artifact in chosen if artifact is not None}

@@ -13,8 +13,9 @@ from orchestrator.domain.nearest import did_you_mean
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import ENGINES, RUNTIMES, engine_of
-from orchestrator.domain.sweep import Setting, setting_text, stable_setting
+from orchestrator.domain.sweep import MODEL, Setting, setting_text, stable_setting
 from orchestrator.specs.document import Place
+from orchestrator.specs.model import MODEL_FILE
 from orchestrator.specs.schema import Complaint, words_of
 from orchestrator.specs.sweep_schema import SweepSection
 
@@ -22,18 +23,31 @@ CELLS_MAX = 10_000
 TRIALS_MAX = 100_000
 
 
-def contradictions(section: SweepSection, runtimes: Sequence[RuntimeSpec], model: Model) -> Iterator[Complaint]:
+def model_or_models(data: object) -> Iterator[Complaint]:
+    """Yield a complaint for a sweep without any model, or with both keys for models."""
+    given = [key for key in ("model", "models") if isinstance(data, dict) and key in data]
+    if not given and isinstance(data, dict):
+        yield Complaint((), "missing key 'model'")
+    elif len(given) > 1:
+        yield Complaint(("models",), "a sweep has `model` or `models`", "keep one of the two")
+
+
+def contradictions(
+    section: SweepSection, runtimes: Sequence[RuntimeSpec], models: Sequence[Model]
+) -> Iterator[Complaint]:
     """Yield a complaint for each contradiction: a sweep without meaning, or with another meaning than intended."""
     yield from _doubles(("variants",), section.variants)
     yield from _doubles(("runtimes",), [runtime.label for runtime in runtimes])
     for key, values in section.matrix.items():
         # Stable: results of -0.0 and of 0.0 would be one row of the database.
         yield from _doubles(("matrix", key), [setting_text(stable_setting(value)) for value in values])
-    yield from _unknown_to_model(section, model)
-    yield from _wrong_settings(section, runtimes)
-    yield from _wrong_rules(section, runtimes, model)
+    yield from _models_alike(models)
+    yield from _unknown_to_models(section, models)
+    yield from _wrong_settings(section, runtimes, len(models) > 1)
+    yield from _wrong_rules(section, runtimes, models)
     yield from _wrong_policies(section)
-    yield from _too_many(section, len(section.variants or model.variants))
+    names = section.variants
+    yield from _too_many(section, sum(name in model.variants for model in models for name in names or model.variants))
 
 
 def _doubles(place: Place, values: Iterable[str]) -> Iterator[Complaint]:
@@ -44,25 +58,50 @@ def _doubles(place: Place, values: Iterable[str]) -> Iterator[Complaint]:
         seen.add(value)
 
 
-def _unknown_to_model(section: SweepSection, model: Model) -> Iterator[Complaint]:
-    yield from unknown_variants(section.variants, model)
-    if section.accuracy and section.accuracy.dataset not in model.datasets:
-        name = section.accuracy.dataset
-        message = f"model {quoted(model.name)} has no dataset {quoted(name)}"
-        yield Complaint(("accuracy", "dataset"), message, did_you_mean(name, model.datasets))
+def _models_alike(models: Sequence[Model]) -> Iterator[Complaint]:
+    # Results are kept by the name of the model: two of one name would be one.
+    first: dict[str, Model] = {}
+    for index, model in enumerate(models):
+        if model.name in first:
+            both = f"{first[model.name].directory} and {model.directory} are both called {quoted(model.name)}"
+            yield Complaint(("models", index), both, f"change `model:` in one {MODEL_FILE}")
+        first.setdefault(model.name, model)
 
 
-def unknown_variants(names: Sequence[object], model: Model) -> Iterator[Complaint]:
-    """Yield a complaint for each name that is no variant of the model. What is no text is no name."""
+def _unknown_to_models(section: SweepSection, models: Sequence[Model]) -> Iterator[Complaint]:
+    yield from unknown_variants(section.variants, models)
+    for index, model in enumerate(models):
+        if section.variants and model.variants.keys().isdisjoint(section.variants) and len(models) > 1:
+            message = f"model {quoted(model.name)} has none of the `variants`"
+            yield Complaint(("models", index), message, f"it has: {', '.join(model.variants)}")
+    if section.accuracy is None:
+        return
+    place, wanted = ("accuracy", "dataset"), section.accuracy.dataset
+    by_model = dict.fromkeys((model.name for model in models), wanted) if isinstance(wanted, str) else wanted
+    known = {model.name: model for model in models}
+    for name, dataset in by_model.items():
+        if name not in known:
+            yield Complaint((*place, name), f"no model {quoted(name)} in this sweep", did_you_mean(name, known))
+        elif dataset not in known[name].datasets:
+            message = f"model {quoted(name)} has no dataset {quoted(dataset)}"
+            hint = did_you_mean(dataset, known[name].datasets)
+            several = "write dataset: {MODEL: NAME}, with the models that have one" if len(models) > 1 else None
+            yield Complaint(place if isinstance(wanted, str) else (*place, name), message, hint or several)
+
+
+def unknown_variants(names: Sequence[object], models: Sequence[Model]) -> Iterator[Complaint]:
+    """Yield a complaint for each name that is no variant of any of the models. What is no text is no name."""
+    known = [variant for model in models for variant in model.variants]
     for index, name in enumerate(names):
-        if isinstance(name, str) and name not in model.variants:
-            message = f"model {quoted(model.name)} has no variant {quoted(name)}"
-            yield Complaint(("variants", index), message, did_you_mean(name, model.variants))
+        if isinstance(name, str) and name not in known:
+            of = f"model {quoted(models[0].name)} has" if len(models) == 1 else "none of the models has"
+            what = "no variant" if len(models) == 1 else "a variant"
+            yield Complaint(("variants", index), f"{of} {what} {quoted(name)}", did_you_mean(name, known))
 
 
-def _wrong_settings(section: SweepSection, runtimes: Sequence[RuntimeSpec]) -> Iterator[Complaint]:
+def _wrong_settings(section: SweepSection, runtimes: Sequence[RuntimeSpec], several: bool) -> Iterator[Complaint]:
     for key, values in section.matrix.items():
-        if key in RULE_KEYS:
+        if key in RULE_KEYS or (several and key == MODEL):
             yield Complaint(
                 ("matrix", key), f"{quoted(key)} cannot be a setting: exclude rules mean something else by it"
             )
@@ -122,8 +161,12 @@ _RULE_WORDS = {
 }
 
 
-def _wrong_rules(section: SweepSection, runtimes: Sequence[RuntimeSpec], model: Model) -> Iterator[Complaint]:
-    keys = (*RULE_KEYS, *section.matrix)
+def _wrong_rules(
+    section: SweepSection, runtimes: Sequence[RuntimeSpec], models: Sequence[Model]
+) -> Iterator[Complaint]:
+    several = {model.name for model in models} if len(models) > 1 else set()
+    keys = (*RULE_KEYS, *([MODEL] if several else []), *section.matrix)
+    variants = [*dict.fromkeys(name for model in models for name in model.variants)]
     rules = [
         *(("exclude", index, rule) for index, rule in enumerate(section.exclude)),
         *(("allow_failures", index, rule) for index, rule in enumerate(section.allow_failures)),
@@ -136,9 +179,11 @@ def _wrong_rules(section: SweepSection, runtimes: Sequence[RuntimeSpec], model: 
             if key not in keys:
                 yield Complaint(place, f"{_RULE_WORDS[name]} cannot name {quoted(key)}", did_you_mean(key, keys))
             # Variants of the whole model: a rule may stay while a sweep leaves a variant out for a day.
-            elif key == "variant" and not _any_fits(pattern, (*section.variants, *model.variants)):
+            elif key == "variant" and not _any_fits(pattern, (*section.variants, *variants)):
                 message = f"no variant fits {quoted(pattern)}"
-                yield Complaint(place, message, did_you_mean(pattern, section.variants or model.variants))
+                yield Complaint(place, message, did_you_mean(pattern, section.variants or variants))
+            elif key == MODEL and several and not _any_fits(pattern, several):
+                yield Complaint(place, f"no model fits {quoted(pattern)}", did_you_mean(pattern, sorted(several)))
             elif key == "runtime" and not _is_plausible_runtime(pattern, runtimes):
                 message = f"no runtime fits {quoted(pattern)}"
                 yield Complaint(place, message, did_you_mean(pattern, [runtime.label for runtime in runtimes]))

@@ -6,7 +6,16 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import RuntimeSource
@@ -136,8 +145,8 @@ class MeasureSection(Section):
 class AccuracySection(Section):
     """Declare the data set and the metric to judge outputs by."""
 
-    dataset: Text
-    """The name of a data set of the model."""
+    dataset: Text | dict[Name, Text]
+    """The name of a data set of the model. In a sweep of several models, names by model; the others are not judged."""
     metric: Literal["top1"] = "top1"
     """How outputs are judged."""
 
@@ -179,12 +188,16 @@ class SweepSection(Section):
         "devices": "devices are picked with --select; a rule such as exclude: [{device: pi-*}] leaves some out",
     }
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["model"]}, {"required": ["models"]}]})
+
     sweep: Name
     """The name of the sweep. Runs of one name are compared with each other."""
-    model: Text
-    """The folder of the model, relative to the sweep file or else to the working folder."""
+    model: Text = Field(default_factory=str)
+    """The folder of the model, relative to the sweep file or else to the working folder. Needed without `models`."""
+    models: list[Text] = Field(default_factory=list, min_length=1)
+    """The folders of several models, in place of `model`. Each is measured and compared by itself."""
     variants: list[Name] = Field(default_factory=list, min_length=1)
-    """Variants of the model. Without it, all."""
+    """Variants of the model, or of whichever of the models has them. Without it, all."""
     runtimes: list[RuntimeEntry] = Field(min_length=1)
     """What runs the model: a pinned package, `system/ENGINE` of the device, or a program (`exec`)."""
     matrix: dict[SettingKey, Annotated[list[SettingValue], Field(min_length=1)]] = Field(default_factory=dict)

@@ -21,7 +21,7 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
     measure = sweep.measure
     document: dict[str, Any] = {
         "sweep": sweep.name,
-        "model": os.path.relpath(sweep.model, folder),
+        **_models(sweep, folder),
         "variants": list(sweep.variants),
         "runtimes": [_runtime(runtime, folder) for runtime in sweep.runtimes],
         "matrix": {key: list(values) for key, values in sweep.matrix.items()},
@@ -43,10 +43,17 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
         "limits": {name: None if limit is None else float(limit) for name, limit in sweep.limits.items()},
     }
     if sweep.accuracy is not None:
-        document["accuracy"] = {"dataset": sweep.accuracy.dataset, "metric": sweep.accuracy.metric}
+        dataset = sweep.accuracy.dataset if isinstance(sweep.accuracy.dataset, str) else dict(sweep.accuracy.dataset)
+        document["accuracy"] = {"dataset": dataset, "metric": sweep.accuracy.metric}
     if sweep.profile is not None:
         document["profile"] = sweep.profile
     return _text(document)
+
+
+def _models(sweep: Sweep, folder: Path) -> Mapping[str, Any]:
+    if not sweep.models:
+        return {"model": os.path.relpath(sweep.model, folder)}
+    return {"models": [os.path.relpath(one.directory, folder) for one in sweep.models]}
 
 
 def model_text(model: Model) -> str:

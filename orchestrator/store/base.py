@@ -68,9 +68,17 @@ class DeviceRecords(Protocol):
 class RunRecords(Protocol):
     """Keep runs and states."""
 
-    def create_run(self, header: RunHeader, model: Model, devices: Sequence[Device], words: NewWords = ...) -> None:
-        """Record a run with all devices as `planned`, the model with all variants, and the first words.
+    def create_run(
+        self,
+        header: RunHeader,
+        model: Model,
+        devices: Sequence[Device],
+        words: NewWords = ...,
+        further: Sequence[Model] = ...,
+    ) -> None:
+        """Record a run with all devices as `planned`, the models with all variants, and the first words.
 
+        `further` are the models of a run of several behind the first.
         Raise StoreError if a run with the same id exists.
         """
 
@@ -293,8 +301,8 @@ class Results(Protocol):
     def earlier_run(self, sweep: str, but: str, started: datetime | None, ended: datetime | None) -> str | None:
         """Return the newest run of a sweep with a measured trial, but `but`: begun and over before two moments."""
 
-    def variant_parents(self, run: str) -> Mapping[str, str | None]:
-        """Return the parent of each variant of the run's model. The first variant has None."""
+    def variant_parents(self, run: str) -> Mapping[tuple[str, str], str | None]:
+        """Return the parent of each variant of the run's models, by model and variant. The first variant has None."""
 
     def excluded_cells(self, run: str) -> Sequence[ExcludedCell]:
         """Return the cells left out of the devices' plans, with the reasons."""

@@ -125,19 +125,21 @@ def sample_sweep(
     )
 
 
-def sample_plan(device: Device, sweep: Sweep, model: Model) -> DevicePlan:
-    """Return the real planner's plan of a sweep. Each runtime has a bundle."""
+def sample_plan(device: Device, sweep: Sweep, model: Model, *further: Model) -> DevicePlan:
+    """Return the real planner's plan of a sweep. Each runtime has a bundle. `further` are models behind the first."""
     files = {
         # Sizes differ, so that a test notices two artifacts mixed up.
         artifact.path: Blob(artifact.sha256, 21_000 + number, BlobKind.MODEL, artifact.file_name)
-        for number, artifact in enumerate(one for variant in model.variants.values() for one in variant.artifacts)
+        for number, artifact in enumerate(
+            artifact for one in (model, *further) for variant in one.variants.values() for artifact in variant.artifacts
+        )
     }
     offers = [
         RuntimeOffer(runtime, Blob(_sha256(runtime.label), 50_000_000, BlobKind.BUNDLE, runtime.label))
         for runtime in sweep.runtimes
         if runtime.source is RuntimeSource.BUNDLE
     ]
-    return plan_device(PlanInputs(sweep, model, device, Facts(FACTS), offers, files))
+    return plan_device(PlanInputs(sweep, model, device, Facts(FACTS), offers, files, further=further))
 
 
 def _sha256(text: str) -> str:

@@ -51,7 +51,7 @@ def _line(group: ComparisonGroup) -> MatrixLine:
     rest = [text for text in setting_texts(sorted(group.fixed.items())) if not text.startswith("device=")]
     # A variant or a runtime speaks for itself, a setting needs its name.
     plain = [text.partition("=")[2] if text.startswith(("variant=", "runtime=")) else text for text in rest]
-    label = " · ".join([*([group.device] if group.device else []), *plain])
+    label = " · ".join([*filter(None, (group.named_model, group.device)), *plain])
     return MatrixLine(
         group,
         label or group.model,

@@ -77,7 +77,7 @@ def test_the_newest_come_first_and_no_more_than_asked_for(store: Store) -> None:
 def test_a_run_that_nothing_has_begun_is_listed(store: Store) -> None:
     create(store, "run")
     assert listed(store)["run"] == RunSummary(
-        "run", SWEEP.name, MODEL.name, RunState.ACTIVE, 2, 0, TrialCounts(), STARTED_AT, None, ("nano-01", "pi-03")
+        "run", SWEEP.name, (MODEL.name,), RunState.ACTIVE, 2, 0, TrialCounts(), STARTED_AT, None, ("nano-01", "pi-03")
     )
 
 

@@ -25,7 +25,18 @@ MEMORY_BYTES = 768 << 20
 
 INPUTS_WORD = "inputs"
 _GROUPS = {
-    "files": ("inventory", "sweep", "model", "tflite", "onnx", "settings", "candidates", "selector", "known-hosts"),
+    "files": (
+        "inventory",
+        "sweep",
+        "model",
+        "tflite",
+        "onnx",
+        "saved-model",
+        "settings",
+        "candidates",
+        "selector",
+        "known-hosts",
+    ),
     "ssh": ("ssh-config", "ssh-answer", "known-hosts-command", "ssh-words"),
     "device": ("event-log", "ingest", "session", "account", "processors"),
     "worker": (

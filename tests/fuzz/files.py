@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.selector import select
 from orchestrator.inventory.files import load_inventory
-from orchestrator.models.described import described, sort_files
+from orchestrator.models.described import described, read_folder, sort_files
 from orchestrator.services.bisect.candidates import read_candidates
 from orchestrator.settings import load_settings, render_settings_file
 from orchestrator.specs.model import load_model
@@ -19,6 +19,7 @@ from orchestrator.testing.event_logs import sample_device
 from orchestrator.transport.known_hosts import HostName, find
 from tests.fuzz.base import REPOSITORY, Target, check_said
 from tests.fuzz.hazards import YAML_HAZARDS
+from tests.model_files import saved_model_of
 
 SPECS = REPOSITORY / "tests" / "contract" / "specs"
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIHVTsmWtEHwL5ANbXnhN2sZIDU/JtxgAqmQBSpUB4tAz"
@@ -58,6 +59,7 @@ def targets(folder: Path) -> tuple[Target, ...]:
         Target("model", _of_file(fuzzed_model, lambda: load_model(fuzzed_model.parent)), _models(), YAML_HAZARDS),
         _model_file(folder / "fuzzed.tflite"),
         _model_file(folder / "fuzzed.onnx"),
+        _saved_model(folder / "saved"),
         Target("settings", _of_file(settings, lambda: load_settings({}, {}, settings)), _settings(), _TOML_HAZARDS),
         Target("candidates", _of_file(builds, lambda: read_candidates(builds, tflite, None)), _LISTS, _LIST_HAZARDS),
         Target("selector", _select, selectors, _SELECTOR_HAZARDS),
@@ -88,6 +90,14 @@ _MODEL_HAZARDS = (
     b":\x80\x80\x40" + b"\x2a\0" * 524_288,  # and one of weights
     b":\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
     b"\x3a\x02" * 500_000,
+)
+_SAVED_MODEL_HAZARDS = (
+    b"",
+    b"\x12\x00" * 500_000,  # graphs without an end
+    b"\x12\x80\x80\x40" + b"\x2a\x00" * 524_288,  # a graph of empty signatures
+    b"\x12\x80\x80\x40" + b"\x0a\x00" * 524_288,
+    b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+    b"\x08" * 1_000_000,
 )
 _SELECTOR_HAZARDS = (b"(" * 100_000, b"not " * 100_000, b"*" * 5000 + b"b", b"*a" * 40 + b"b", b"a=b," * 50_000)
 _TOML_HAZARDS = (
@@ -129,6 +139,15 @@ def _model_file(path: Path) -> Target:
     files = sort_files([path])
     corpus = [file.read_bytes() for file in sorted((REPOSITORY / "models" / "digits").glob(f"*{path.suffix}"))]
     return Target(path.suffix[1:], _of_file(path, lambda: described(files, path.parent)), corpus, _MODEL_HAZARDS)
+
+
+def _saved_model(folder: Path) -> Target:
+    """Return a target for the signature of a SavedModel."""
+    folder.mkdir()
+    file = folder / "saved_model.pb"
+    taken, given = [("image", (-1, 8, 8, 1), 1), ("ids", (-1, 128), 9)], [("classes", (-1, 10), 1), ("n", (), 9)]
+    corpus = [saved_model_of(taken, given), saved_model_of(taken, given, "predict", "train"), saved_model_of([], given)]
+    return Target("saved-model", _of_file(file, lambda: read_folder(folder)), corpus, _SAVED_MODEL_HAZARDS)
 
 
 def _yaml(folder: str, examples: str) -> list[bytes]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.domain.blob import BlobKind
 from orchestrator.domain.errors import BlobError, ConfigError
-from orchestrator.domain.expansion import GridCell, expand, hardware_against, is_in_grid, rule_against
+from orchestrator.domain.expansion import GridCell, expand, hardware_against, is_in_grid, rule_against, swept_variants
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.model import Artifact, Dataset, Model, Variant
 from orchestrator.domain.nearest import did_you_mean
@@ -18,14 +18,15 @@ from orchestrator.domain.runtimes import artifact_for, engine_of, formats_of
 from orchestrator.domain.sweep import Sweep
 
 
-def files_needed(sweep: Sweep, model: Model) -> Mapping[str, BlobKind]:
-    """Return the purpose of every file to be sent by a sweep, by absolute path."""
+def files_needed(sweep: Sweep, *models: Model) -> Mapping[str, BlobKind]:
+    """Return the purpose of every file to be sent by a sweep of these models, by absolute path."""
     paths: dict[str, BlobKind] = {}
-    for variant in (variant_of(model, name) for name in sweep.variants):
+    for _, variant in measured_variants(sweep, models):
         chosen = (artifact_for(variant, runtime) for runtime in sweep.runtimes)
         paths |= {artifact.path: BlobKind.MODEL for artifact in chosen if artifact is not None}
-    if sweep.accuracy is not None:
-        paths[dataset_of(model, sweep.accuracy.dataset).path] = BlobKind.DATASET
+    for dataset in (judged_by(sweep, model) for model in models):
+        if dataset is not None:
+            paths[dataset.path] = BlobKind.DATASET
     for runtime in sweep.runtimes:
         for _, path in runtime.program.files if runtime.program else ():
             # A program may bring a file that is an artifact too: the first purpose stays.
@@ -33,19 +34,34 @@ def files_needed(sweep: Sweep, model: Model) -> Mapping[str, BlobKind]:
     return paths
 
 
+def measured_variants(sweep: Sweep, models: Sequence[Model]) -> Iterator[tuple[Model, Variant]]:
+    """Yield the variants that a sweep of these models measures, each with its model."""
+    by_name = {model.name: model for model in models}
+    for name, variant in swept_variants(sweep):
+        model = models[0] if name is None else by_name[name]
+        yield model, variant_of(model, variant)
+
+
+def judged_by(sweep: Sweep, model: Model) -> Dataset | None:
+    """Return the data set that a model's outputs are judged by, or None."""
+    name = sweep.accuracy and sweep.accuracy.dataset_of(model.name)
+    return dataset_of(model, name) if name else None
+
+
 def admit(inputs: PlanInputs) -> tuple[tuple[Job, ...], tuple[Excluded, ...]]:
     """Return the jobs of a device in the order of the sweep's grid, and the excluded cells with reasons."""
     jobs: list[Job] = []
     excluded: list[Excluded] = []
     for cell in (one for one in expand(inputs.sweep) if is_in_grid(inputs.sweep, inputs.device.name, one)):
-        variant = variant_of(inputs.model, cell.variant)
+        model = inputs.model_of(cell.model)
+        variant = variant_of(model, cell.variant)
         artifact = artifact_for(variant, cell.runtime)
         if artifact is None:
             excluded.append(Excluded(cell.label, _no_artifact(variant, cell.runtime)))
         elif reason := _objection(cell, artifact, inputs):
             excluded.append(Excluded(cell.label, reason))
         else:
-            jobs.append(_job(cell, artifact, inputs))
+            jobs.append(_job(cell, artifact, model, inputs.device.name))
     return tuple(jobs), tuple(excluded)
 
 
@@ -125,8 +141,8 @@ def _not_runnable_there(runtime: RuntimeSpec, facts: Facts) -> str | None:
     return f"{facts.values.get('state_dir')} is mounted noexec, and {what} runs there: set state_dir: in the inventory"
 
 
-def _job(cell: GridCell, artifact: Artifact, inputs: PlanInputs) -> Job:
+def _job(cell: GridCell, artifact: Artifact, model: Model, device: str) -> Job:
     # Histories hang on this key: no path, hash or format may enter, or every job would become another job.
-    identity = [inputs.device.name, inputs.model.name, cell.variant, cell.runtime.label, dict(cell.settings)]
+    identity = [device, model.name, cell.variant, cell.runtime.label, dict(cell.settings)]
     key = hashlib.sha256(canonical(identity)).hexdigest()[:12]
-    return Job(key, cell.variant, cell.runtime, cell.settings, cell.label, artifact)
+    return Job(key, cell.variant, cell.runtime, cell.settings, cell.label, artifact, model.name)

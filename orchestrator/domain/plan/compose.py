@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.device import CONDITION_LIMITS
 from orchestrator.domain.errors import BlobError
-from orchestrator.domain.model import ModelInput
-from orchestrator.domain.plan.admit import admit, dataset_of, offer_of
+from orchestrator.domain.model import Model, ModelInput
+from orchestrator.domain.plan.admit import admit, judged_by, offer_of
 from orchestrator.domain.plan.document import (
     ShippedFile,
     ShippedInput,
@@ -67,8 +67,8 @@ class _JobPacker:
 
     def job(self, job: Job) -> ShippedJob:
         """Return a job as read by the device."""
-        model, accuracy = self._inputs.model, self._inputs.sweep.accuracy
-        dataset = dataset_of(model, accuracy.dataset) if accuracy else None
+        model, accuracy = self._inputs.model_of(job.model), self._inputs.sweep.accuracy
+        dataset = judged_by(self._inputs.sweep, model)
         program, bundle = job.runtime.program, offer_of(job.runtime, self._inputs).bundle
         return ShippedJob(
             key=job.key,
@@ -80,16 +80,16 @@ class _JobPacker:
             settings=job.settings,
             bundles=(self._take(bundle).sha256,) if bundle else (),
             command=program.command if program else None,
-            model=self._file(job.artifact.file_name, job.artifact.path, job.artifact.sha256),
-            files=tuple(self._file(name, path) for name, path in program.files) if program else (),
+            model=self._file(job.artifact.file_name, job.artifact.path, model, job.artifact.sha256),
+            files=tuple(self._file(name, path, model) for name, path in program.files) if program else (),
             input=_shipped(model.input),
-            dataset=self._file(dataset.name, dataset.path, dataset.sha256) if dataset else None,
-            accuracy_metric=accuracy.metric if accuracy else None,
+            dataset=self._file(dataset.name, dataset.path, model, dataset.sha256) if dataset else None,
+            accuracy_metric=accuracy.metric if accuracy and dataset else None,
             inputs={name: _shipped(one) for name, one in model.inputs.items()},
             output=model.output,
         )
 
-    def _file(self, name: str, path: str, sha256: str | None = None) -> ShippedFile:
+    def _file(self, name: str, path: str, model: Model, sha256: str | None = None) -> ShippedFile:
         blob = self._inputs.files.get(path)
         if blob is None:
             raise BlobError(f"{path}: nobody has read this file for the plan")
@@ -97,7 +97,7 @@ class _JobPacker:
         if sha256 is not None and blob.sha256 != sha256:
             raise BlobError(
                 f"{path}: its SHA-256 is {blob.sha256}, the model says {sha256}",
-                hint=f"benchfleet models verify {self._inputs.model.directory}",
+                hint=f"benchfleet models verify {model.directory}",
             )
         return ShippedFile(name, self._take(blob).sha256, blob.size)
 

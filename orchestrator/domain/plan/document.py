@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.device import CONDITION_LIMITS
+from orchestrator.domain.expansion import model_in
 from orchestrator.domain.log_bounds import LogBounds
 from orchestrator.domain.model import ModelOutput
 from orchestrator.domain.plan.values import Trial, TrialKind
@@ -92,6 +93,11 @@ class ShippedJob:
     accuracy_metric: str | None
     inputs: Mapping[str, ShippedInput] = field(default_factory=dict)
     output: ModelOutput | None = None
+
+    @property
+    def swept_model(self) -> str | None:
+        """Return the model's name in a plan of several models; None in a plan of one."""
+        return model_in(self.label)
 
 
 @dataclass(frozen=True, slots=True)

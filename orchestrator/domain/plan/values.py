@@ -39,7 +39,7 @@ class Job:
     """Hold a cell (variant x runtime x settings on a device) with the artifact for the runtime.
 
     `key` names the job within a plan and is stable across plans. The artifact is no part of the key: a variant keeps
-    its history when rebuilt, or when an artifact in another format is added.
+    its history when rebuilt, or when an artifact in another format is added. `model` is the model's name.
     """
 
     key: str
@@ -48,6 +48,7 @@ class Job:
     settings: Mapping[str, Setting]
     label: str
     artifact: Artifact
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class PreparedPlan:
 class PlanInputs:
     """Hold the inputs of a device's plan. `files` maps each path of `files_needed` to a blob.
 
+    `further` are the models of a sweep of several behind the first.
     `contradictions` says of the paths of artifacts what model.yaml declares otherwise. A program gets none of these.
     """
 
@@ -105,3 +107,8 @@ class PlanInputs:
     offers: Sequence[RuntimeOffer]
     files: Mapping[str, Blob]
     contradictions: Mapping[str, str] = field(default_factory=dict)
+    further: Sequence[Model] = ()
+
+    def model_of(self, name: str | None) -> Model:
+        """Return a model of the sweep by its name, None for the only one."""
+        return self.model if name is None else next(one for one in (self.model, *self.further) if one.name == name)

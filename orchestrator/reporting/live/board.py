@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.domain.conversation import Step
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.recovery import Rung
 from orchestrator.domain.run import DeviceRunState, TrialChange, TrialState
-from orchestrator.reporting.text import clean, short_reason
-
-JOINT = " · "
-"""What stands between the parts of a cell's name."""
+from orchestrator.reporting.cell_names import parts_of, shared_of
+from orchestrator.reporting.text import short_reason
 
 COMING = frozenset({Step.CONNECT, Step.START_WORKER})
 UNFINISHED = frozenset({TrialState.PLANNED, TrialState.RUNNING})
@@ -189,7 +187,7 @@ class Board:
 
     def take(self, change: TrialChange) -> bool:
         """Remember the change of a trial. Return whether the attempt failed for a reason that is news of the cell."""
-        self._parts.setdefault(change.label, tuple(change.label.split(JOINT)))
+        self._parts.setdefault(change.label, parts_of(change.label))
         return self.touch(change.device).take(change)
 
     @property
@@ -200,14 +198,4 @@ class Board:
 
     def shared_parts(self) -> Sequence[str]:
         """Return the parts that the names of all cells have. A single cell shares nothing."""
-        names = [*self._parts.values()]
-        if len(names) < 2:
-            return ()
-        shared = set(names[0]).intersection(*names[1:])
-        # A name whose every part is shared would be empty.
-        return () if any(shared.issuperset(parts) for parts in names) else [part for part in names[0] if part in shared]
-
-    @staticmethod
-    def short_label(label: str, shared: Collection[str]) -> str:
-        """Return the name of a cell without the shared parts."""
-        return clean(JOINT.join(part for part in label.split(JOINT) if part not in shared))
+        return shared_of([*self._parts.values()])

@@ -10,7 +10,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from orchestrator.domain.run import count_trials
-from orchestrator.reporting.live.board import JOINT, Board, Progress
+from orchestrator.reporting.cell_names import parts_of, shared_words, short_label
+from orchestrator.reporting.live.board import Board, Progress
 from orchestrator.reporting.live.words import plural
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.tables.columns import GAP
@@ -78,7 +79,7 @@ class _Table:
         rows = {name: _row(name, self._busy[name], self._shared, self._frame) for name in names}
         lines = self._columns(rows) or [line for row in rows.values() for line in _stacked(row, self._frame.width)]
         if self._shared and any(self._busy[name].outcomes for name in names):
-            lines += _folded(f"all cells: {clean(JOINT.join(self._in_name_order()))}", self._frame.width, "dim")
+            lines += _folded(clean(shared_words(self._in_name_order())), self._frame.width, "dim")
         left_out = [progress for name, progress in self._busy.items() if name not in rows]
         if left_out:
             states = Counter(progress.state for progress in left_out)
@@ -93,7 +94,7 @@ class _Table:
 
     def _in_name_order(self) -> list[str]:
         labels = (progress.label for progress in self._busy.values() if progress.label)
-        return [part for part in next(labels, "").split(JOINT) if part in self._shared]
+        return [part for part in parts_of(next(labels, "")) if part in self._shared]
 
     def _columns(self, rows: dict[str, dict[str, str]]) -> list[Text]:
         """Return the devices in columns below a heading; nothing where the columns have no room."""
@@ -111,7 +112,7 @@ class _Table:
 def _row(name: str, progress: Progress, shared: frozenset[str], frame: Frame) -> dict[str, str]:
     in_trials = bool(progress.outcomes)
     p50 = progress.p50_ns.get(progress.label)
-    cell = Board.short_label(progress.label, shared) if in_trials else clean(progress.detail)
+    cell = clean(short_label(progress.label, shared)) if in_trials else clean(progress.detail)
     if progress.lost_at is not None:
         cell, p50 = f"link lost {numbers.duration(round(frame.now - progress.lost_at))}, device goes on", None
     elif progress.state == progress.step:
@@ -207,7 +208,7 @@ def _failure_words(board: Board, shared: frozenset[str]) -> Iterator[str]:
             yield f"{clean(name)}  {progress.ended}: {clean(progress.error.removeprefix(f'{name}: '))}"
     for name, progress in newest:
         for label, trouble in progress.troubles.items():
-            yield f"{clean(name)}  {Board.short_label(label, shared)}  {clean(trouble.sentence)}"
+            yield f"{clean(name)}  {clean(short_label(label, shared))}  {clean(trouble.sentence)}"
 
 
 def lasting_lines(board: Board, frame: Frame, *, with_failures: bool) -> list[Text]:

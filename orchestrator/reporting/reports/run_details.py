@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.domain.condition import ConditionUse
 from orchestrator.domain.device import TransportKind
-from orchestrator.domain.measurement import Cell, CellResult
+from orchestrator.domain.measurement import Cell, CellResult, cell_label
 from orchestrator.domain.power import PowerUse
 from orchestrator.domain.recovery import RecoveryEvent, Rung
 from orchestrator.domain.remark import CellRemark, RemarkKind
@@ -20,6 +20,7 @@ from orchestrator.domain.run import (
     MissingTrial,
     Offset,
     RunHeader,
+    RunModel,
     RunRecord,
     RunState,
     TrialState,
@@ -49,6 +50,14 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+RUN_MODEL = View[RunModel](
+    "run-model",
+    "A model of a run.",
+    (
+        Key("name", TEXT, "The model's name.", lambda model: model.name),
+        Key("directory", TEXT, "The model's folder when the run began.", lambda model: model.directory),
+    ),
+)
 RUN_HEADER = View[RunHeader](
     "run-header",
     "What is fixed when a run begins.",
@@ -57,8 +66,9 @@ RUN_HEADER = View[RunHeader](
         Key("sweep", TEXT, "The sweep's name.", lambda header: header.sweep),
         Key("sweep_document", TEXT, "The sweep file's text.", lambda header: header.sweep_document),
         Key("sweep_source", TEXT, "The sweep's FILE:LINE.", lambda header: header.sweep_source),
-        Key("model", TEXT, "The model's name.", lambda header: header.model),
-        Key("model_directory", TEXT, "The model's folder.", lambda header: header.model_directory),
+        Key("model", TEXT, "The model's name; of several, all by commas.", lambda header: header.model_words),
+        Key("model_directory", TEXT, "The folder of the first model.", lambda header: header.model_directory),
+        Key("models", ListOf(RUN_MODEL), "The models, in the order of the sweep.", lambda header: header.models),
         Key("seed", INTEGER, "The seed of the trials' order.", lambda header: header.seed),
         Key("started_at", TIME, "When the run began.", lambda header: header.started_at),
         Key("controller", TEXT, "Version and machine of the controller.", lambda header: header.controller),
@@ -371,8 +381,7 @@ def _measured_cases(details: RunDetails, device: str) -> Iterator[Case]:
     for result in details.results:
         # One case for the cell: a case for each trial would hide the few that failed.
         if result.cell.device == device and result.trial_values:
-            settings = setting_texts(sorted(result.cell.settings.items()))
-            name = " · ".join((result.cell.variant, result.cell.runtime, *settings))
+            name = cell_label(result.cell, len(details.record.header.models) > 1)
             figures = ", ".join(f"{value:.10g}" for value in result.trial_values)
             yield Case(name, CaseOutcome.PASSED, text=f"{result.metric}, a value for each trial: {figures}")
 

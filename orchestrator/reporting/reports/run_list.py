@@ -19,7 +19,8 @@ RUN_SUMMARY = View[RunSummary](
     (
         Key("run", TEXT, "The run's id.", lambda run: run.run),
         Key("sweep", TEXT, "The sweep's name.", lambda run: run.sweep),
-        Key("model", TEXT, "The model's name.", lambda run: run.model),
+        Key("model", TEXT, "The model's name; of several, all by commas.", lambda run: run.model_words),
+        Key("models", ListOf(TEXT), "The names of the models.", lambda run: run.models),
         Key("state", OneOf(RunState), "Where the run stands.", lambda run: run.state),
         Key("devices", INTEGER, "How many devices the run has.", lambda run: run.devices),
         Key("devices_complete", INTEGER, "How many of them are complete.", lambda run: run.devices_complete),
@@ -38,7 +39,7 @@ _ROW = View[RunSummary](
     "run-summary-row",
     RUN_SUMMARY.about,
     (
-        *(key for key in RUN_SUMMARY.keys if key.name not in ("device_names", "words")),
+        *(key for key in RUN_SUMMARY.keys if key.name not in ("models", "device_names", "words")),
         Key("device_names", TEXT, "The names of the devices, by commas.", lambda run: ", ".join(run.device_names)),
         Key("name", OrNull(TEXT), "The run's name.", lambda run: run.words.name),
         Key("note", OrNull(TEXT), "The note.", lambda run: run.words.note),

@@ -116,7 +116,7 @@ def page_of(report: RunReport, budget: Budget) -> Page:
     return Page(
         sign=sign,
         tone=tone,
-        title=f"run {record.header.run} · {short(record.header.sweep)} · {short(record.header.model)}",
+        title=f"run {record.header.run} · {short(record.header.sweep)} · {short(record.header.model_words)}",
         headline=headline(report),
         when=f"{numbers.utc(record.header.started_at)} to {numbers.utc(record.finished_at)}",
         tallies=tallies(report.comparison),
@@ -217,7 +217,8 @@ def _drawn(group: ComparisonGroup, row: ComparisonRow, by: str) -> Row:
 
 def label_of(group: ComparisonGroup, row: ComparisonRow, by: str) -> str:
     """Return a side of a comparison in words. `by` is what differs within a group."""
-    fixed = [
+    fixed = [group.named_model] if group.named_model is not None else []
+    fixed += [
         setting_text(value) if name in _NAMED else f"{name}={setting_text(value)}" for name, value in _fixed(group)
     ]
     # Of two runs the title has the names: each row would repeat them.

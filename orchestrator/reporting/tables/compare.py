@@ -277,7 +277,7 @@ def _outputs(outputs: OutputsAgreement) -> Text:
 
 def group_title(group: ComparisonGroup) -> Text:
     """Return the common coordinates of a group's cells."""
-    named = [clean(group.device)] if group.device is not None else []
+    named = [clean(part) for part in (group.named_model, group.device) if part is not None]
     for name, value in group.fixed.items():
         text = clean(setting_text(value))
         named.append(text if name in ("variant", "runtime") else f"{clean(name)}={text}")

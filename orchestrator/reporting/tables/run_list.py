@@ -71,7 +71,7 @@ def _row(run: RunSummary) -> tuple[Text | str | None, ...]:
         run.run,
         run.words.name,
         run.sweep,
-        run.model,
+        run.model_words,
         Text("excluded", style="dim") if excluded else Text(run.state.value, style=RUN_STYLES[run.state]),
         device_words(run.device_names),
         f"{run.counts.measured}/{run.counts.planned}",

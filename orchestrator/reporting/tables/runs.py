@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from orchestrator.domain.measurement import CellResult
+from orchestrator.domain.measurement import CellResult, cell_label
 from orchestrator.domain.metric import Unit, metric_named
 from orchestrator.domain.power import PowerUse
 from orchestrator.domain.recovery import RecoveryEvent, Rung
@@ -25,7 +25,8 @@ from orchestrator.domain.run import (
     count_trials,
 )
 from orchestrator.domain.run_details import RunDetails
-from orchestrator.domain.sweep import setting_text, setting_texts
+from orchestrator.domain.sweep import setting_text
+from orchestrator.reporting.cell_names import shared_parts, shared_words, short_label
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.tables.columns import Column, plain_table
 from orchestrator.reporting.tables.commands import HintLines
@@ -109,10 +110,12 @@ def run_report(details: RunDetails) -> RenderableType:
     if details.results:
         metric = details.results[0].metric
         heading = Text(f"{clean(metric)}, geometric mean over trials", style="bold cyan")
-        parts += [Text(), heading, *_jobs(details.results)]
-        shared = sorted({result.cell.device for result in details.results if result.shared})
-        if shared:
-            names = ", ".join(map(clean, shared))
+        named = _named(details.results)
+        shared = shared_parts([label for label, _ in named])
+        parts += [Text(), heading, *_jobs([(short_label(label, shared), one) for label, one in named], shared)]
+        others = sorted({result.cell.device for result in details.results if result.shared})
+        if others:
+            names = ", ".join(map(clean, others))
             parts.append(Text(f"measured on a machine that others could use (exclusive: false): {names}"))
     parts += [Text(clean(line)) for line in _remark_lines(details.remarks)]
     parts += [Text(clean(line)) for use in details.conditions for line in condition_lines(use)]
@@ -122,14 +125,18 @@ def run_report(details: RunDetails) -> RenderableType:
         parts += [Text(), heading, plain_table(_POWER_COLUMNS, map(_power_row, measured))]
     parts += [Text(clean(line)) for line in dict.fromkeys(map(_no_power, details.power)) if line is not None]
     if details.excluded:
-        rows = ((cell.device, cell.label, cell.reason) for cell in details.excluded)
+        common = shared_parts([cell.label for cell in details.excluded])
+        rows = [(cell.device, short_label(cell.label, common), cell.reason) for cell in details.excluded]
         parts += [Text(), Text("cells that were not planned", style="bold cyan"), plain_table(_EXCLUDED_COLUMNS, rows)]
+        parts += _common_line(common)
     if details.recovery:
         heading = Text("what was tried for devices that failed", style="bold cyan")
         parts += [Text(), heading, plain_table(_RECOVERY_COLUMNS, [_recovery_row(event) for event in details.recovery])]
     if details.missing:
         heading = Text("trials without a usable result", style="bold cyan")
-        parts += [Text(), heading, plain_table(_MISSING_COLUMNS, [*_missing_rows(details.missing)])]
+        common = shared_parts([trial.label for trial in details.missing])
+        parts += [Text(), heading, plain_table(_MISSING_COLUMNS, [*_missing_rows(details.missing, common)])]
+        parts += _common_line(common)
         # While the run is active its own controller may retry: a second command would take the devices from it.
         if any(trial.state in _RETRIED for trial in details.missing) and record.state is not RunState.ACTIVE:
             parts.append(HintLines(f"benchfleet runs resume {record.header.run} --retry-failed runs them again"))
@@ -138,12 +145,16 @@ def run_report(details: RunDetails) -> RenderableType:
 
 def comparison_to_try(results: Sequence[CellResult]) -> str | None:
     """Return the command for comparing the newest run's cells, or None for a run with a single measured cell."""
-    cells = [result.cell.coordinates for result in results if result.trial_values]
+    cells = [(result.cell.model, result.cell.coordinates) for result in results if result.trial_values]
     # Variants first: they are what the product is for. Devices and settings come in their own order.
-    for by in dict.fromkeys(("variant", "runtime", *(name for cell in cells for name in cell))):
-        values = list(dict.fromkeys(setting_text(cell.get(by)) for cell in cells))
-        if len(values) > 1:
-            return f"benchfleet compare last --by {by} --base {shlex.quote(values[0])}"
+    for by in dict.fromkeys(("variant", "runtime", *(name for _, cell in cells for name in cell))):
+        by_model: dict[str, dict[str, None]] = {}
+        for model, cell in cells:
+            by_model.setdefault(model, {})[setting_text(cell.get(by))] = None
+        # Each model is compared with itself alone.
+        compared = [[*values] for values in by_model.values() if len(values) > 1]
+        if compared:
+            return f"benchfleet compare last --by {by} --base {shlex.quote(compared[0][0])}"
     return None
 
 
@@ -165,7 +176,7 @@ def _title(record: RunRecord, effort: RunEffort) -> Text:
     title.append(record.state.value, style=RUN_STYLES[record.state])
     given = (f"--set {clean(one)}" for one in header.overrides)
     seed, began = f"seed {header.seed}", f"began {numbers.told(header.started_at)}"
-    facts = (clean(header.sweep), *given, clean(header.model), seed, began)
+    facts = (clean(header.sweep), *given, clean(header.model_words), seed, began)
     title.append("".join(f" · {fact}" for fact in facts))
     if record.finished_at is not None:
         title.append(f" · took {took(header.started_at, record.finished_at)}")
@@ -186,18 +197,34 @@ def _device_row(device: DeviceRun) -> tuple[Text | str | None, ...]:
     )
 
 
-def _jobs(results: Sequence[CellResult]) -> Iterator[RenderableType]:
-    """Yield the table of cells. Cells whose trials scatter widely are marked, with a remark below the table."""
-    rows = [_job_row(result) for result in results]
-    scatters = [scatter if (scatter := _scatter(result)) > SCATTER_WORRYING else None for result in results]
+def _named(results: Sequence[CellResult]) -> list[tuple[str, CellResult]]:
+    """Return each cell with its name. Cells of several models are named with the model."""
+    several = len({result.cell.model for result in results}) > 1
+    return [(cell_label(result.cell, several), result) for result in results]
+
+
+def _common_line(shared: Sequence[str]) -> list[Text]:
+    """Return the line that tells what the names in the table above leave out, none where they are whole."""
+    return [Text(clean(shared_words(shared)), style="dim")] if shared else []
+
+
+def _jobs(named: Sequence[tuple[str, CellResult]], shared: Sequence[str]) -> Iterator[RenderableType]:
+    """Yield the table of cells. Cells whose trials scatter widely are marked, with a remark below the table.
+
+    `shared` are the parts that the names leave out.
+    """
+    rows = [_job_row(label, result) for label, result in named]
+    scatters = [scatter if (scatter := _scatter(result)) > SCATTER_WORRYING else None for _, result in named]
     if not any(scatters):
         yield plain_table(_JOB_COLUMNS, rows)
+        yield from _common_line(shared)
         yield Text(_VALUES, style="dim")
         return
     place = 4  # behind the value
     columns = (*_JOB_COLUMNS[:place], Column("scatter", right=True), *_JOB_COLUMNS[place:])
     marks = (Text("" if one is None else numbers.factor(one), "yellow") for one in scatters)
     yield plain_table(columns, ((*row[:place], mark, *row[place:]) for row, mark in zip(rows, marks, strict=True)))
+    yield from _common_line(shared)
     yield Text(_VALUES, style="dim")
     yield Text(
         f"scatter: the highest trial over the lowest, where beyond {SCATTER_WORRYING:g}. Such a value is doubtful: "
@@ -212,12 +239,11 @@ def _scatter(result: CellResult) -> float:
     return max(values) / min(values) if len(values) > 1 and min(values) > 0 else 1.0
 
 
-def _job_row(result: CellResult) -> tuple[str | None, ...]:
+def _job_row(label: str, result: CellResult) -> tuple[str | None, ...]:
     unit, values = metric_named(result.metric).unit, result.trial_values
-    settings = setting_texts(sorted(result.cell.settings.items()))
     return (
         result.cell.device,
-        " · ".join((result.cell.variant, result.cell.runtime, *settings)),
+        label,
         str(len(values)),
         # The very value of a comparison, and like there no value where a trial is not above zero.
         numbers.quantity(statistics.geometric_mean(values) if values and min(values) > 0 else None, unit),
@@ -253,8 +279,8 @@ def _recovery_row(event: RecoveryEvent) -> tuple[str | None, ...]:
     return event.device, numbers.told(event.began_at), event.rung.value, helped, reason
 
 
-def _missing_rows(missing: Sequence[MissingTrial]) -> Iterator[tuple[str, ...]]:
-    """Yield a line for all trials of a cell with the same state and reason."""
+def _missing_rows(missing: Sequence[MissingTrial], shared: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield a line for all trials of a cell with the same state and reason. Names leave the shared parts out."""
     counts: dict[tuple[str, str, str, str], int] = {}
     for trial in missing:
         # The line begins with the device already.
@@ -262,4 +288,4 @@ def _missing_rows(missing: Sequence[MissingTrial]) -> Iterator[tuple[str, ...]]:
         key = (trial.device, trial.label, trial.state.value, reason)
         counts[key] = counts.get(key, 0) + 1
     for (device, label, state, reason), count in counts.items():
-        yield device, label, str(count), state, reason
+        yield device, short_label(label, shared), str(count), state, reason

@@ -66,6 +66,7 @@ def cell_under_test(series: Series, file: SweepFile, plan: bytes | None) -> Cell
 
     Raise ConfigError for a missing cell.
     """
+    file = next((one for one in file.by_model() if one.model.name == series.model), file)
     job = next((one for one in planned_jobs(plan) if _is_of(series, one)), None) if plan is not None else None
     runtime = next((one for one in file.sweep.runtimes if one.label == series.runtime), None)
     variant = file.model.variants.get(series.variant)
@@ -77,7 +78,11 @@ def cell_under_test(series: Series, file: SweepFile, plan: bytes | None) -> Cell
 
 def _is_of(series: Series, job: ShippedJob) -> bool:
     names = (job.variant, job.runtime, _settings(job.settings))
-    return names == (series.variant, series.runtime, _settings(series.settings))
+    return job.swept_model in (None, series.model) and names == (
+        series.variant,
+        series.runtime,
+        _settings(series.settings),
+    )
 
 
 def _settings(settings: Mapping[str, Setting]) -> list[str]:

@@ -5,33 +5,41 @@ from __future__ import annotations
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.interface import Interface
+from orchestrator.domain.model import Format
 from orchestrator.domain.written_file import WrittenFile
-from orchestrator.models.described import ModelFiles, described, is_model_file, sort_files
+from orchestrator.models.described import (
+    ModelFiles,
+    as_name,
+    described,
+    files_by_model,
+    is_model_file,
+    read_folder,
+    saved_model_files,
+    sort_files,
+)
 from orchestrator.models.new_file import refuse_other, write_new
+from orchestrator.models.packed import pack_folder
+from orchestrator.models.saved_model import SAVED_MODEL_FILE
 from orchestrator.resources import schema_line
 from orchestrator.specs.hashing import chunks_of
 from orchestrator.specs.model import MODEL_FILE
 from orchestrator.specs.paths import is_file, is_folder, open_regular, resolved
 
-_SAVED_MODEL = "saved_model.pb"
-
 
 def add_models(paths: Sequence[Path], home: Path) -> tuple[WrittenFile, ...]:
-    """Write a model.yaml for each folder, and one for all files together. Return the files named model.yaml.
+    """Write a model.yaml for each folder, and one for the files of each model. Return the files named model.yaml.
 
     Files are copied into a new folder below `home`. Raise ConfigError for what cannot be described, and where another
     model.yaml is in the way.
     """
     files = [path for path in paths if not is_folder(path)]
-    written = [_describe_folder(path) for path in paths if is_folder(path)]
-    if files:
-        model = sort_files(files)
-        line = schema_line(home / model.name, "model")
-        written.append(take_model(model, home, lambda _text: model.name, line) / MODEL_FILE)
+    written = [_describe_folder(path, home) for path in paths if is_folder(path)]
+    written += [_take_files(sort_files(one), home) for one in files_by_model(files)]
     return tuple(WrittenFile(path, "yaml", path.stat().st_size) for path in written)
 
 
@@ -41,22 +49,45 @@ def files_in(folder: Path) -> ModelFiles:
         found = sorted(path for path in folder.iterdir() if is_model_file(path) and is_file(path))
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be read: {error.strerror}") from None
-    if is_file(folder / _SAVED_MODEL):
-        raise ConfigError(
-            f"{folder}: a SavedModel, which no runtime here loads",
-            hint="convert it to .tflite or .onnx; or pack it into one file, and write model.yaml for an exec program",
-        )
     if not found:
-        raise ConfigError(f"{folder}: no .tflite or .onnx file in this folder", hint="name the files, or their folder")
+        hint = "name the files, or their folder; a SavedModel's folder has a saved_model.pb"
+        raise ConfigError(f"{folder}: no .tflite or .onnx file in this folder", hint=hint)
     return sort_files(found, resolved(folder).name)
 
 
-def take_model(files: ModelFiles, home: Path, name: Callable[[str], str], head: str | None = None) -> Path:
+def is_saved_model(folder: Path) -> bool:
+    """Say whether a folder is a SavedModel."""
+    return is_file(folder / SAVED_MODEL_FILE)
+
+
+def take_folder(folder: Path, home: Path, name: Callable[[str], str], head: str | None = None) -> Path:
+    """Pack a SavedModel into a new folder below `home`, with a model.yaml, and return that. As `take_model` otherwise.
+
+    Raise ConfigError for a folder that is no SavedModel.
+    """
+    files = saved_model_files(folder, resolved(folder).name)
+    known = {Format.SAVED_MODEL: read_folder(folder)}
+
+    def pack(_file: Path, target: Path) -> None:
+        pack_folder(folder, target)
+
+    return take_model(files, home, name, head, (pack, known))
+
+
+def take_model(
+    files: ModelFiles,
+    home: Path,
+    name: Callable[[str], str],
+    head: str | None = None,
+    packing: tuple[Callable[[Path, Path], None], Mapping[Format, Interface]] | None = None,
+) -> Path:
     """Copy files into a new folder below `home`, with a model.yaml, and return the folder.
 
     `name` makes the folder's name from the text of model.yaml, whose first line is `head`. The folder is complete or
-    absent. The very same model being there counts as taken. Raise ConfigError for another.
+    absent. The very same model being there counts as taken. Raise ConfigError for another. `packing` makes the file in
+    place of a copy, and is what is known of it.
     """
+    copy, known = packing or (_copy, {})
     names = [path.name for path in files.paths]
     if twice := next((one for one in names if names.count(one) > 1), None):
         raise ConfigError(f"two files are named {twice}", hint="rename one of the files")
@@ -67,8 +98,8 @@ def take_model(files: ModelFiles, home: Path, name: Callable[[str], str], head: 
             incoming = Path(place) / "model"
             incoming.mkdir()
             for path in files.paths:
-                _copy(path, incoming / path.name)
-            text = described(files, incoming, head)
+                copy(path, incoming / path.name)
+            text = described(files, incoming, head, known)
             (incoming / MODEL_FILE).write_text(text, encoding="utf-8")
             folder = home / name(text)
             if not refuse_other(folder / MODEL_FILE, text):
@@ -93,7 +124,15 @@ def _put(incoming: Path, folder: Path, text: str) -> None:
             raise
 
 
-def _describe_folder(folder: Path) -> Path:
+def _take_files(files: ModelFiles, home: Path) -> Path:
+    line = schema_line(home / files.name, "model")
+    return take_model(files, home, lambda _text: files.name, line) / MODEL_FILE
+
+
+def _describe_folder(folder: Path, home: Path) -> Path:
+    if is_saved_model(folder):
+        name = as_name(resolved(folder).name)
+        return take_folder(folder, home, lambda _text: name, schema_line(home / name, "model")) / MODEL_FILE
     file = folder / MODEL_FILE
     write_new(file, described(files_in(folder), folder, schema_line(folder, "model")))
     return file

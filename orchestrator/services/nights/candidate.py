@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from orchestrator.specs.sweep import SweepFile
 
 _TAIL_CHARACTERS = 1_000
+_NAME_MAX = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,7 @@ def fix(stem: str, file: NightlyFile, folder: NightFolder, wiring: NightWiring) 
     record = folder.path / f"{stem}.json"
     digest = hashlib.sha256(file.text.encode()).hexdigest()
     if not record.exists():
-        sweeps = [wiring.sweep_file(Path(path)) for path in file.nightly.sweeps]
-        canaries = [wiring.sweep_file(Path(path)) for path in file.nightly.canaries]
+        sweeps, canaries = _sweeps(file.nightly.sweeps, wiring), _sweeps(file.nightly.canaries, wiring)
         check_candidate(file.nightly, [one.sweep for one in sweeps], [one.model for one in sweeps])
         make(file.nightly)
         written = _Writer(stem, file.nightly, folder, wiring)
@@ -106,8 +106,21 @@ def is_rebuilt(stem: str, file: NightlyFile, folder: NightFolder, wiring: NightW
     known = _read(record).get("build") if record.exists() else None
     if known is None:
         return False
-    now = build_now(file.nightly, [wiring.sweep_file(Path(path)) for path in file.nightly.sweeps])
+    now = build_now(file.nightly, _sweeps(file.nightly.sweeps, wiring))
     return now is not None and now != known
+
+
+def _sweeps(paths: Iterable[str], wiring: NightWiring) -> list[SweepFile]:
+    """Return the sweeps of a night. A sweep of several models is one sweep for each, called NAME-MODEL."""
+    return [one for path in paths for one in _by_model(wiring.sweep_file(Path(path)))]
+
+
+def _by_model(file: SweepFile) -> Sequence[SweepFile]:
+    if not file.sweep.models:
+        return (file,)
+    # A night rejects, quarantines and reruns by sweep: what becomes of one model must not touch another.
+    parts = ((one, f"{file.sweep.name}-{one.model.name}"[:_NAME_MAX]) for one in file.by_model())
+    return [replace(part, sweep=replace(part.sweep, name=name)) for part, name in parts]
 
 
 def check_candidate(nightly: Nightly, sweeps: Sequence[Sweep], models: Sequence[Model]) -> None:

@@ -13,6 +13,8 @@ from orchestrator.store.base import Roles
 
 _HASH_CHARACTERS = 16
 _BETWEEN = " · "
+_JobName = tuple[str | None, str, str, str]
+"""Model, variant, runtime and settings of a job. The model is None in a plan of one model."""
 
 
 def slot_of(sweep: str, model: str, cell: tuple[str, str, Mapping[str, object]]) -> str:
@@ -40,15 +42,15 @@ class PlannedCells:
     """Find the jobs of runs by cells. Plans are read once."""
 
     store: Roles
-    known: dict[tuple[str, str], Mapping[tuple[str, str, str], ShippedJob]]
+    known: dict[tuple[str, str], Mapping[_JobName, ShippedJob]]
 
     def job(self, cell: Cell) -> ShippedJob | None:
         """Return the job of a cell on a device of a run, or None."""
-        return self.of(cell.run, cell.device).get(_key(cell.variant, cell.runtime, cell.settings))
+        return _of(cell.model, self.of(cell.run, cell.device)).get(_key(cell.variant, cell.runtime, cell.settings))
 
-    def like(self, run: str, device: str, job: ShippedJob) -> ShippedJob | None:
+    def like(self, run: str, device: str, model: str, job: ShippedJob) -> ShippedJob | None:
         """Return the job of another run for the same cell, also with another version of the runtime, or None."""
-        jobs = self.of(run, device)
+        jobs = _of(model, self.of(run, device))
         exact = jobs.get(_key(job.variant, job.runtime, job.settings))
         name = job.runtime.partition("==")[0]
         near = (
@@ -58,13 +60,20 @@ class PlannedCells:
         )
         return exact or next(near, None)
 
-    def of(self, run: str, device: str) -> Mapping[tuple[str, str, str], ShippedJob]:
+    def of(self, run: str, device: str) -> Mapping[_JobName, ShippedJob]:
         """Return the jobs of a device of a run, none before there is a plan."""
         if (run, device) not in self.known:
             document = self.store.plans.plan_document(run, device)
             jobs = () if document is None else planned_jobs(document)
-            self.known[run, device] = {_key(job.variant, job.runtime, job.settings): job for job in jobs}
+            self.known[run, device] = {
+                (job.swept_model, *_key(job.variant, job.runtime, job.settings)): job for job in jobs
+            }
         return self.known[run, device]
+
+
+def _of(model: str, jobs: Mapping[_JobName, ShippedJob]) -> Mapping[tuple[str, str, str], ShippedJob]:
+    """Return the jobs of a model. The jobs of a run of one model do not name the model."""
+    return {at[1:]: job for at, job in jobs.items() if at[0] in (None, model)}
 
 
 def _key(variant: str, runtime: str, settings: Mapping[str, object]) -> tuple[str, str, str]:

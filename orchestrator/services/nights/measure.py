@@ -78,8 +78,8 @@ class Runner:
             if record is not None:
                 return pick_up(record, Intent.RESUME, self.wiring.inventory(), tools)
             names = " or ".join(device.name for device in devices)
-            header = new_run(sweep.file.sweep, sweep.file.text, sweep.file.model, {"select": names})
-            return run_sweep(replace(header, run=run), sweep.file.model, devices, tools)
+            header = new_run(sweep.file, {"select": names})
+            return run_sweep(replace(header, run=run), sweep.file.models, devices, tools)
 
     def _run_id(self, stage: NightStage, number: int, look: int) -> str:
         """Return the id of an order, always the same. Another database has another id, even in the same second."""

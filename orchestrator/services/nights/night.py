@@ -148,6 +148,6 @@ class Night:
         # Metrics of one cell may have other nights as baselines.
         chosen = self.subjects[s.Key(*cell.key, order.metrics[cell.key])].baseline
         assert chosen is not None
-        job = self.planned.like(chosen.run, cell.key.device, cell.job)
+        job = self.planned.like(chosen.run, cell.key.device, cell.cell.model, cell.job)
         assert job is not None
         return Suspect(cell.key, cell.job, job)

@@ -25,7 +25,7 @@ from orchestrator.specs.runtime import parse_runtime
 _NAME_MAX = 46  # names have 63 characters at most, and the mark and a number come after
 BASELINE_MARK = ".baseline"
 
-CellName = tuple[str, str, str, str]
+CellName = tuple[str, str, str, str, str]
 """A cell of a run: device, variant, runtime, and settings in words."""
 
 
@@ -55,7 +55,7 @@ class Rerun:
 
 def cell_name(cell: Cell) -> CellName:
     """Return the name of a cell within its run."""
-    return cell.device, cell.variant, cell.runtime, _settings(cell.settings)
+    return cell.device, cell.model, cell.variant, cell.runtime, _settings(cell.settings)
 
 
 def _settings(settings: Mapping[str, Setting]) -> str:
@@ -158,6 +158,7 @@ def write_rerun(
     sides = _Sides(original, folder)
     cells: dict[CellName, tuple[CellKey, Side]] = {}
     rules: list[Mapping[str, Setting]] = []
+    model = original.file.model.name
     for suspect in suspects:
         jobs = [(suspect.job, Side.CANDIDATE)]
         if suspect.baseline is not None:
@@ -165,7 +166,7 @@ def write_rerun(
         for job, side in jobs:
             variant, runtime = sides.variant(job, suspect.job), sides.runtime(job, suspect.job)
             device, settings = suspect.cell.device, suspect.job.settings
-            cells[device, variant, runtime, _settings(settings)] = suspect.cell, side
+            cells[device, model, variant, runtime, _settings(settings)] = suspect.cell, side
             rules.append(_rule(device, variant, runtime, settings))
     sweep = _sweep(name, original, sides, rules, trials)
     measured = {one.name: one for one in sides.variants.values()}
@@ -173,9 +174,9 @@ def write_rerun(
         replace(original.file.model, variants={**original.file.model.variants, **measured}), measured
     )
     # A rerun measures no accuracy, so that no data set is shipped once more.
-    model = replace(original.file.model, variants=ancestors, datasets={})
-    blobs = {**_kept(model.variants.values(), sides.blobs, cache), **sides.blobs}
-    written = folder.model(model, blobs)
+    measuring = replace(original.file.model, variants=ancestors, datasets={})
+    blobs = {**_kept(measuring.variants.values(), sides.blobs, cache), **sides.blobs}
+    written = folder.model(measuring, blobs)
     return Rerun(folder.sweep(name, replace(sweep, model=written.directory)), cells)
 
 

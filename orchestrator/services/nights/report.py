@@ -123,7 +123,7 @@ class Reporter:
     def _base_result(self, subject: Subject, tonight: TonightCell, metric: str) -> CellResult | None:
         if subject.baseline is None or tonight.job is None:
             return None
-        job = self.night.planned.like(subject.baseline.run, tonight.key.device, tonight.job)
+        job = self.night.planned.like(subject.baseline.run, tonight.key.device, tonight.cell.model, tonight.job)
         if job is None:
             return None
         return self.night.values.result(replace(tonight.cell, run=subject.baseline.run, runtime=job.runtime), metric)

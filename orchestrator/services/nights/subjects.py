@@ -119,7 +119,7 @@ class Subjects:
         level = None if series is None else level_of(self.levels, series, key.metric)
         if level is None:
             return None, None
-        job = self.planned.like(level.run, key.device, tonight.job)
+        job = self.planned.like(level.run, key.device, tonight.cell.model, tonight.job)
         if job is None:
             return None, None
         return replace(tonight.cell, run=level.run, runtime=job.runtime), job
@@ -165,8 +165,8 @@ class Subjects:
 
 def _stable(cell: Cell) -> tuple[object, ...]:
     """Return a cell's name without the run and the version of the runtime."""
-    device, variant, runtime, settings = cell_name(cell)
-    return device, cell.model, variant, runtime.partition("==")[0], settings
+    device, model, variant, runtime, settings = cell_name(cell)
+    return device, model, variant, runtime.partition("==")[0], settings
 
 
 def _workers(before: CellResult, now: CellResult) -> Iterator[str]:

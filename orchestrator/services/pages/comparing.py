@@ -13,7 +13,7 @@ from orchestrator.services.pages.base import PageReader
 from orchestrator.services.pages.kept import SETTLED_S, Kept
 from orchestrator.services.pages.reading import Reading
 from orchestrator.services.results.request import CompareRequest, compare_run
-from orchestrator.services.results.selection import common_parent
+from orchestrator.services.results.selection import common_parents
 from orchestrator.services.runs.show import require_run
 
 ENDED_S = 30.0
@@ -48,7 +48,7 @@ class Comparisons:
         cells = self.reader.results.cell_results(request.run, HEADLINE_METRIC)
         if by == "variant" and cells:
             try:
-                common_parent(self.reader.results, request.run, by, cells)
+                common_parents(self.reader.results, request.run, by, cells)
             except ConfigError:
                 pass  # the first value has to do: a reader of a page has named none
             else:

@@ -62,18 +62,19 @@ def pareto(comparison: Comparison, x: str, y: str, device: str | None) -> Pareto
     points = tuple(
         ParetoPoint(
             key[0],
-            key[1],
+            key[2],
             columns[0][key][0],
             *places[key],
-            # Within a device: the best cell of a slow board stays a choice for that board.
-            not any(_beats(other, places[key], wanted) for name, other in places.items() if name[0] == key[0]),
+            # Within a device and a model: the best cell of a slow board stays a choice for that board.
+            not any(_beats(other, places[key], wanted) for name, other in places.items() if name[:2] == key[:2]),
         )
         for key in both
     )
     return Pareto(*wanted, points, len(columns[0].keys() | columns[1].keys()) - len(both))
 
 
-_Key = tuple[str | None, str]
+_Key = tuple[str | None, str | None, str]
+"""Device, model where there are several, and label."""
 
 
 def _values(
@@ -106,7 +107,9 @@ def _place(group: ComparisonGroup, side: Side, by: str) -> _Key:
     device = at if by == "device" else group.device
     rest = setting_texts(sorted((name, value) for name, value in group.fixed.items() if name != "device"))
     named = [at] if by in ("variant", "runtime") else [] if by == "device" else [f"{by}={at}"]
-    return device, " · ".join([*named, *(text.partition("=")[2] if text.startswith(_PLAIN) else text for text in rest)])
+    model = [] if group.named_model is None else [group.named_model]
+    plain = [text.partition("=")[2] if text.startswith(_PLAIN) else text for text in rest]
+    return device, group.named_model, " · ".join([*model, *named, *plain])
 
 
 _PLAIN = ("variant=", "runtime=")

@@ -18,14 +18,16 @@ from orchestrator.domain.gate import GateTerms
 from orchestrator.domain.measurement import RUN, CellResult
 from orchestrator.domain.metric import Metric, is_accuracy, metric_named
 from orchestrator.domain.policy import CONFIDENCE, SIGNIFICANCE
+from orchestrator.domain.run import MODELS_BETWEEN
 from orchestrator.services.results.gate import overall
 from orchestrator.services.results.judging import Judging
 from orchestrator.services.results.pairing import Pairing, estimates_of, groups, identity, pair_group
 from orchestrator.services.results.selection import (
     base_values,
+    cells_by_model,
     check_measured,
     check_varies,
-    common_parent,
+    common_parents,
     lacking,
     left_out,
     select_levels,
@@ -65,8 +67,8 @@ def compare(
     """Compare every cell of the run with the base of its group. `run` is a whole run id.
 
     `base` is a value of the coordinate `by`, a glob, or for runtimes the beginning of a name. A base may match another
-    value on each device, but never two values in one group. None takes the common parent of the variants. Cells left
-    out for their device are rows without a value.
+    value on each device, but never two values in one group. None takes the common parent of the variants of each model.
+    Cells left out for their device are rows without a value.
 
     Raise IncompleteError for a run without cells. Raise ConfigError for an unmeasured metric, a coordinate with a
     single value, a base of no value or of two in a group, or variants without a common parent.
@@ -78,10 +80,16 @@ def compare(
         check_measured(planned, run, options.metric, results.measured_metrics(run))
     cells = [*planned, *left_out(results, run, planned, rules_too=False)]
     check_varies(cells, run, by)
-    base = common_parent(results, run, by, planned) if base is None else base
-    bases = base_values(planned, run, by, base)
+    if base is None:
+        parents = common_parents(results, run, by, planned)
+        bases = {model: frozenset((parent,)) for model, parent in parents.items()}
+        base = MODELS_BETWEEN.join(dict.fromkeys(parents.values()))
+    else:
+        bases = dict.fromkeys(cells_by_model(planned), base_values(planned, run, by, base))
     pairings = [
-        pair_group(group, by, bases) for group in groups(cells, by) if any(cell.absent is None for cell in group)
+        pair_group(group, by, bases[group[0].cell.model])
+        for group in groups(cells, by)
+        if any(cell.absent is None for cell in group)
     ]
     return _Question(results, (run,), by, base, metric, options).answer(cells, pairings)
 
@@ -167,6 +175,7 @@ class _Question:
             dict(zip(p_values, adjusted(tuple(p_values.values())), strict=True)),
             options.kind,
             options.terms,
+            several=len(cells_by_model(cells)) > 1,
         )
         judged = tuple(judging.group(pairing) for pairing in pairings)
         return Comparison(

@@ -63,7 +63,7 @@ def _terms(before: RunRecord, after: RunRecord) -> Iterator[FactChange]:
     sides = (
         ("sweep", old.sweep, new.sweep),
         ("sweep file", _short_hash(old.sweep_document), _short_hash(new.sweep_document)),
-        ("model", old.model, new.model),
+        ("model", old.model_words, new.model_words),
         ("seed", str(old.seed), str(new.seed)),
         ("controller", old.controller, new.controller),
         ("flags", _flags(before), _flags(after)),

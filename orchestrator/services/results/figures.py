@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.expansion import model_in
 from orchestrator.domain.figure import Interval, IntervalsFigure, Line, LinesFigure, Moment, Spot, SpotsFigure
 from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.metric import Direction, Metric, is_accuracy, metric_named
@@ -77,17 +78,17 @@ def pareto_figure(run: str, x: str, y: str, wiring: HasRecords) -> SpotsFigure:
 
 
 def _is_on_front(label: str, both: Mapping[str, tuple[float, float]], metrics: tuple[Metric, Metric]) -> bool:
-    """Say whether no cell of the same device is better in one metric, and no worse in the other."""
-    device = _device(label)
+    """Say whether no cell of the same device and model is better in one metric, and no worse in the other."""
     own = _costs(both[label], metrics)
-    others = (_costs(place, metrics) for other, place in both.items() if _device(other) == device)
+    others = (_costs(place, metrics) for other, place in both.items() if _group(other) == _group(label))
     return not any(
         all(cost <= mine for cost, mine in zip(other, own, strict=True)) and other != own for other in others
     )
 
 
-def _device(label: str) -> str:
-    return label.partition(_BETWEEN)[0]
+def _group(label: str) -> tuple[str, str | None]:
+    device, _, cell = label.partition(_BETWEEN)
+    return device, model_in(cell)
 
 
 def _costs(place: tuple[float, float], metrics: tuple[Metric, Metric]) -> tuple[float, ...]:

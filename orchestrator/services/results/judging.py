@@ -40,7 +40,8 @@ from orchestrator.services.results.wording import apart, notes, remarks, set_asi
 class Judging:
     """Hold the terms of every judgement.
 
-    `p_adjusted` is keyed by `id()` of a pair, `outputs` and `input_results` by a cell's identity.
+    `p_adjusted` is keyed by `id()` of a pair, `outputs` and `input_results` by a cell's identity. `several`: the cells
+    are of several models.
     """
 
     by: str
@@ -54,6 +55,7 @@ class Judging:
     p_adjusted: Mapping[int, float]
     kind: Kind = Kind.BETWEEN_THINGS
     terms: GateTerms = field(default_factory=GateTerms)
+    several: bool = False
 
     def group(self, pairing: Pairing) -> ComparisonGroup:
         """Return a group with its verdicts. A group without a base has a note instead of ratios."""
@@ -75,6 +77,7 @@ class Judging:
             )
             if pairing.base
             else (missing_base,),
+            cell.model if self.several else None,
         )
 
     def _row(self, pair: Pair) -> ComparisonRow:
@@ -86,7 +89,8 @@ class Judging:
         settings = setting_texts(
             (name, value) for name, value in pair.other.cell.coordinates.items() if name not in COORDINATES
         )
-        name = " · ".join((*coordinates, *settings))
+        model = [pair.other.cell.model] if self.several else []
+        name = " · ".join((*model, *coordinates, *settings))
         found = reasons(row, base, name, self.metric.name, self.terms)
         return replace(row, reasons=found, warnings=warnings(row, name, self.metric.name, self.terms))
 

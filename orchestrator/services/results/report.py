@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.domain.comparison import Comparison
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.measurement import CellResult
+from orchestrator.domain.measurement import CellResult, cell_label
 from orchestrator.domain.run_report import CellLevel, RunReport
-from orchestrator.domain.sweep import setting_texts
 from orchestrator.services.results.difference import DifferenceRequest, run_difference
 from orchestrator.services.results.request import CompareRequest, compare_run
 from orchestrator.services.runs.show import show
@@ -48,12 +47,11 @@ def levels_of(results: Sequence[CellResult]) -> Iterator[CellLevel]:
     # Imported late: scipy takes its time.
     from orchestrator.analysis.levels import levels
 
+    several = len({one.cell.model for one in results}) > 1
     for device in dict.fromkeys(one.cell.device for one in results):
         cells = [one for one in results if one.cell.device == device]
         for cell, level in zip(cells, levels([one.trial_values for one in cells]), strict=True):
-            label = " · ".join(
-                (cell.cell.variant, cell.cell.runtime, *setting_texts(sorted(cell.cell.settings.items())))
-            )
+            label = cell_label(cell.cell, several)
             trials = len(cell.trial_values)
             if level is None:
                 yield CellLevel(device, label, None, None, None, trials, _reason(cell))

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from orchestrator.domain.baseline import Baseline, level_of
 from orchestrator.domain.errors import ConfigError, IncompleteError, NothingToCompare
-from orchestrator.domain.expansion import coordinates_of, is_by_rule
+from orchestrator.domain.expansion import coordinates_of, is_by_rule, model_in
 from orchestrator.domain.measurement import Cell, CellResult
 from orchestrator.domain.metric import METRICS, SIZE_METRIC, is_registered, sampled_quantile
 from orchestrator.domain.nearest import all_known, did_you_mean
@@ -66,8 +66,12 @@ def left_out(results: Results, run: str, cells: Sequence[CellResult], *, rules_t
 
     `rules_too` includes the cells that a rule of the sweep excludes. `cells` are the run's cells.
     """
+    # Cells of a run of one model do not name the model.
+    only = cells[0].cell.model
     return [
-        _absent(Cell(run, one.device, cells[0].cell.model, *coordinates_of(one.label)), cells[0].metric, one.reason)
+        _absent(
+            Cell(run, one.device, model_in(one.label) or only, *coordinates_of(one.label)), cells[0].metric, one.reason
+        )
         for one in results.excluded_cells(run)
         if rules_too or not is_by_rule(one.reason)
     ]
@@ -139,8 +143,14 @@ def check_varies(cells: Sequence[CellResult], run: str, by: str) -> None:
     values = {name: _values(cells, name) for name in names}
     if by not in values:
         raise ConfigError(f"run {run} does not vary anything called {by!r}", hint=did_you_mean(by, names))
-    if len(values[by]) > 1:
+    by_model = {model: _values(of_model, by) for model, of_model in cells_by_model(cells).items()}
+    if any(len(found) > 1 for found in by_model.values()):
         return
+    if len(values[by]) > 1:
+        words = "; ".join(f"{model} has {by} {', '.join(found)}" for model, found in by_model.items())
+        raise NothingToCompare(
+            f"nothing to compare in run {run}: {words}", hint="each model is compared with itself alone"
+        )
     varied = "; ".join(f"{name}: {', '.join(found)}" for name, found in values.items() if len(found) > 1)
     hint = f"what varies is {varied}" if varied else "every coordinate of it has one value"
     raise NothingToCompare(f"nothing to compare: every cell of run {run} has {by} {values[by][0]}", hint=hint)
@@ -166,25 +176,38 @@ def base_values(cells: Iterable[CellResult], run: str, by: str, base: str) -> fr
     return frozenset(found)
 
 
-def common_parent(results: Results, run: str, by: str, cells: Iterable[CellResult]) -> str:
-    """Return the common ancestor of all variants of the run. Raise ConfigError if there is no such variant."""
-    values = _values(cells, by)
+def cells_by_model(cells: Iterable[CellResult]) -> Mapping[str, list[CellResult]]:
+    """Return cells by the name of the model, in the order of the first cells."""
+    found: dict[str, list[CellResult]] = {}
+    for cell in cells:
+        found.setdefault(cell.cell.model, []).append(cell)
+    return found
+
+
+def common_parents(results: Results, run: str, by: str, cells: Iterable[CellResult]) -> Mapping[str, str]:
+    """Return the common ancestor of all variants of each model. Raise ConfigError if there is no such variant."""
+    by_model = {model: _values(of_model, by) for model, of_model in cells_by_model(cells).items()}
     if by != "variant":
+        values = list(dict.fromkeys(value for of_model in by_model.values() for value in of_model))
         raise ConfigError(f"compare --by {by} needs --base", hint=all_known(values))
     parents = results.variant_parents(run)
-    ancestries = [_ancestry(value, parents) for value in values]
+    return {model: _common_parent(run, model, values, parents) for model, values in by_model.items()}
+
+
+def _common_parent(run: str, model: str, values: Sequence[str], parents: Mapping[tuple[str, str], str | None]) -> str:
+    ancestries = [_ancestry(model, value, parents) for value in values]
     # Nearest first: of two common ancestors the later one is closer to what is compared.
     for name in ancestries[0]:
         if name in values and all(name in ancestry for ancestry in ancestries):
             return name
     raise ConfigError(
-        f"the variants of run {run} have no common parent among them: give --base", hint=all_known(values)
+        f"the variants of {model} in run {run} have no common parent among them: give --base", hint=all_known(values)
     )
 
 
-def _ancestry(variant: str, parents: Mapping[str, str | None]) -> list[str]:
+def _ancestry(model: str, variant: str, parents: Mapping[tuple[str, str], str | None]) -> list[str]:
     """Return a variant, its parent, the parent's parent and so on."""
     line = [variant]
-    while (parent := parents.get(line[-1])) is not None and parent not in line:
+    while (parent := parents.get((model, line[-1]))) is not None and parent not in line:
         line.append(parent)
     return line

@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.expansion import coordinates_of, names_cell, read_rule
+from orchestrator.domain.expansion import coordinates_of, model_in, names_cell, read_rule
 from orchestrator.domain.nearest import all_known, did_you_mean
 from orchestrator.domain.plan.document import ShippedJob, planned_jobs
 from orchestrator.domain.plan.extend import ExtendedPlan, extend_plan, extensions, planned_per_job
 from orchestrator.domain.policy import TRIALS_MAX
 from orchestrator.domain.run import RunRecord
+from orchestrator.domain.sweep import MODEL
 from orchestrator.reporting.base import RunDisplay
 from orchestrator.store.base import Roles
 
@@ -131,8 +132,15 @@ def _is_wanted(wanted: MoreTrials, device: str, job: ShippedJob) -> bool:
 
 def _no_cell(wanted: MoreTrials, documents: Mapping[str, bytes]) -> ConfigError:
     labels = [job.label for document in documents.values() for job in planned_jobs(document)]
+    several = any(model_in(label) for label in labels)
     names = dict.fromkeys(
-        ("device", "variant", "runtime", *(name for label in labels for name in coordinates_of(label)[2]))
+        (
+            "device",
+            *([MODEL] if several else []),
+            "variant",
+            "runtime",
+            *(name for label in labels for name in coordinates_of(label)[2]),
+        )
     )
     unknown = [key for rule in wanted.cells for key in rule if key not in names]
     hint = did_you_mean(unknown[0], tuple(names)) if unknown else all_known(tuple(dict.fromkeys(labels)))

@@ -5,17 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Format
 from orchestrator.domain.runtimes import RUNTIMES
-from orchestrator.models.described import ModelFiles, as_name, is_model_file, sort_files, word
+from orchestrator.models.described import (
+    ModelFiles,
+    as_name,
+    files_by_model,
+    is_model_file,
+    saved_model_files,
+    sort_files,
+    word,
+)
 from orchestrator.models.new_file import refuse_other, write_new
 from orchestrator.resources import schema_line
-from orchestrator.services.models.add import files_in, take_model
+from orchestrator.services.models.add import files_in, is_saved_model, take_folder, take_model
 from orchestrator.specs.document import parse_document
 from orchestrator.specs.model import MODEL_FILE, load_model
 from orchestrator.specs.overrides import overridden
@@ -31,7 +39,7 @@ _USUAL = {Format.TFLITE: ("tflite-runtime", "ai-edge-litert"), Format.ONNX: ("on
 
 @dataclass(frozen=True, slots=True)
 class OwnSweepRequest:
-    """Ask for a sweep of model files, or of a model's folder. `overrides` are settings `KEY=VALUE` of the sweep.
+    """Ask for a sweep of model files, or of models' folders. `overrides` are settings `KEY=VALUE` of the sweep.
 
     `save` is the place of the sweep file. Without it, the sweep lies in the controller's cache.
     """
@@ -43,11 +51,11 @@ class OwnSweepRequest:
 
 @dataclass(frozen=True, slots=True)
 class OwnSweep:
-    """Hold a written sweep, and the folder of its model."""
+    """Hold a written sweep, and the folders of its models."""
 
     path: Path
     text: str
-    model: Path
+    models: tuple[Path, ...]
 
 
 def is_own(paths: Sequence[Path]) -> bool:
@@ -60,78 +68,98 @@ def own_sweep(request: OwnSweepRequest, models: Path, cache: Path) -> OwnSweep:
 
     `models` is the folder of models, for what is saved. `cache` is the controller's, for what is not.
     """
-    described = _described_folder(request.paths)
-    if described is not None:
-        model = load_model(described, verify=False)
-        formats = {form for variant in model.variants.values() for form in variant.formats}
-        return _write(request, _Grid(model.name, list(model.variants), formats), described, cache)
-    files = _files(request.paths)
-    grid = _Grid(files.name, list(files.files), files.formats)
-    if request.save is None:
-        folder = take_model(files, cache / OWN_FOLDER, lambda text: f"{files.name}-{_digest(text)}")
-        return _write(request, grid, folder, cache)
-    # As the sweep's file: whoever saves a second sweep of one name has said how to tell the two apart.
-    name = as_name(request.save.stem)
-    # Before the model is copied: a refusal must not leave half of what was asked for.
-    refuse_other(request.save, _text(request, grid, models / name, request.save.parent))
-    taken = take_model(files, models, lambda _text: name, schema_line(models / name, "model"))
-    return _write(request, grid, taken, cache)
+    asked = list(_asked(request.paths))
+    names = [one.name for one in asked]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"two of the models are called {twice}", hint="rename a file, or run each by itself")
+    _labels(request, asked)
+    if request.save is not None:
+        homes = [one.described or models / _home_name(one, request.save, len(asked) > 1) for one in asked]
+        # Before a model is copied: a refusal must not leave half of what was asked for.
+        refuse_other(request.save, _text(request, asked, homes, request.save.parent))
+        taken = [_kept(one, home) for one, home in zip(asked, homes, strict=True)]
+        return _write(request, asked, taken, request.save.parent)
+    own = cache / OWN_FOLDER
+    taken = [one.described or _cached(one, own) for one in asked]
+    # In the folder that the cache has of the only model, since a sweep's own folder is within the sweep's reach.
+    folder = taken[0] if len(taken) == 1 and taken[0].parent == own else own
+    return _write(request, asked, taken, folder)
 
 
 @dataclass(frozen=True, slots=True)
-class _Grid:
-    """Hold what a sweep takes from its model."""
+class _Asked:
+    """Hold what a sweep takes from a model: files without a description, or the folder of a described model.
+
+    `saved` is the folder of a SavedModel, whose file is packed from it.
+    """
 
     name: str
     variants: Sequence[str]
     formats: set[Format]
+    files: ModelFiles | None = None
+    described: Path | None = None
+    saved: Path | None = None
 
 
-def _described_folder(paths: Sequence[Path]) -> Path | None:
-    """Return the one model's folder that is asked for, None for files to be described."""
+def _asked(paths: Sequence[Path]) -> Iterator[_Asked]:
+    """Yield the models that are asked for. A folder is a model of its own."""
+    files: list[Path] = []
     for path in paths:
         if is_file(path / MODEL_FILE):
-            if len(paths) == 1:
-                return path
-            raise ConfigError(f"{path} is a model of its own", hint="a sweep has one model: run each by itself")
-    return None
+            model = load_model(path, verify=False)
+            formats = {form for variant in model.variants.values() for form in variant.formats}
+            yield _Asked(model.name, list(model.variants), formats, described=path)
+        elif is_saved_model(path):
+            files_of = saved_model_files(path, resolved(path).name)
+            yield replace(_of_files(files_of), saved=path)
+        elif is_folder(path):
+            yield _of_files(files_in(path))
+        else:
+            files.append(path)
+    yield from (_of_files(sort_files(one)) for one in files_by_model(files))
 
 
-def _files(paths: Sequence[Path]) -> ModelFiles:
-    if len(paths) == 1 and is_folder(paths[0]):
-        return files_in(paths[0])
-    return sort_files([file for path in paths for file in (files_in(path).paths if is_folder(path) else [path])])
+def _of_files(files: ModelFiles) -> _Asked:
+    return _Asked(files.name, list(files.files), files.formats, files=files)
 
 
-def _write(request: OwnSweepRequest, grid: _Grid, model: Path, cache: Path) -> OwnSweep:
-    if request.save is not None:
-        path = request.save
-        text = _text(request, grid, model, path.parent)
-    else:
-        # In the folder that the cache has of the model, since a sweep's own folder is within the sweep's reach.
-        inside = model.parent == cache / OWN_FOLDER
-        folder = model if inside else cache / OWN_FOLDER
-        text = _text(request, grid, model, folder)
-        path = folder / f"sweep-{_digest(text)}.yaml"
+def _home_name(one: _Asked, save: Path, several: bool) -> str:
+    # As the sweep's file: whoever saves a second sweep of one name has said how to tell the two apart.
+    return one.name if several else as_name(save.stem)
+
+
+def _kept(one: _Asked, home: Path) -> Path:
+    if one.files is None:
+        return home
+    return _take(one, one.files, home.parent, lambda _text: home.name, schema_line(home, "model"))
+
+
+def _cached(one: _Asked, own: Path) -> Path:
+    assert one.files is not None
+    return _take(one, one.files, own, lambda text: f"{one.name}-{_digest(text)}")
+
+
+def _take(one: _Asked, files: ModelFiles, home: Path, name: Callable[[str], str], head: str | None = None) -> Path:
+    return take_model(files, home, name, head) if one.saved is None else take_folder(one.saved, home, name, head)
+
+
+def _write(request: OwnSweepRequest, asked: Sequence[_Asked], taken: Sequence[Path], folder: Path) -> OwnSweep:
+    text = _text(request, asked, taken, folder)
+    path = folder / f"sweep-{_digest(text)}.yaml" if request.save is None else request.save
     write_new(path, text)
-    return OwnSweep(path, text, model)
+    return OwnSweep(path, text, tuple(taken))
 
 
-def _text(request: OwnSweepRequest, grid: _Grid, model: Path, folder: Path) -> str:
-    labels = [
-        f"{name}=={RUNTIMES[name].example}" for form, names in _USUAL.items() if form in grid.formats for name in names
-    ]
-    if not labels and not any(one.startswith("runtimes=") for one in request.overrides):
-        raise ConfigError(f"no runtime is known for the formats of {grid.name}", hint="name some by --runtimes")
-    reference = os.path.relpath(resolved(model), resolved(folder))
+def _text(request: OwnSweepRequest, asked: Sequence[_Asked], taken: Sequence[Path], folder: Path) -> str:
+    labels = _labels(request, asked)
+    references = [json.dumps(os.path.relpath(resolved(one), resolved(folder)), ensure_ascii=False) for one in taken]
     # What lies in the cache is not edited, and is named by the hash of its text.
     head = [] if request.save is None else [schema_line(folder, "sweep")]
     lines = [
         *head,
         "# Written by `benchfleet run` from model files. `benchfleet init` has sweeps with every key explained.",
-        f"sweep: {word(grid.name)}",
-        f"model: {json.dumps(reference, ensure_ascii=False)}",
-        f"variants: [{', '.join(map(word, grid.variants))}]",
+        f"sweep: {word(as_name('-'.join(one.name for one in asked)))}",
+        *_model_lines(asked, references),
         f"runtimes: [{', '.join(map(word, labels))}]",
         "matrix: {threads: [1]}",
         "trials: 5",
@@ -143,6 +171,30 @@ def _text(request: OwnSweepRequest, grid: _Grid, model: Path, folder: Path) -> s
     # Here, where complaints still name the options.
     check_section(document, SweepSection)
     return document.text
+
+
+def _labels(request: OwnSweepRequest, asked: Sequence[_Asked]) -> list[str]:
+    """Return the usual runtimes of the models' formats. Raise ConfigError where no runtime is known or named."""
+    formats = {form for one in asked for form in one.formats}
+    names = ", ".join(one.name for one in asked)
+    labels = [
+        f"{name}=={RUNTIMES[name].example}" for form, usual in _USUAL.items() if form in formats for name in usual
+    ]
+    if not labels and not any(one.startswith("runtimes=") for one in request.overrides):
+        hint = "name some by --runtimes"
+        if Format.SAVED_MODEL in formats:
+            hint = "convert it to .tflite or .onnx; or `benchfleet models add` it, and run it by an exec program"
+        raise ConfigError(f"no runtime here loads {' or '.join(sorted(formats))}, as {names} is", hint=hint)
+    return labels
+
+
+def _model_lines(asked: Sequence[_Asked], references: Sequence[str]) -> Iterator[str]:
+    if len(asked) == 1:
+        yield f"model: {references[0]}"
+        yield f"variants: [{', '.join(map(word, asked[0].variants))}]"
+        return
+    yield "# Each model is measured and compared by itself, all its variants: `variants:` would name some."
+    yield f"models: [{', '.join(references)}]"
 
 
 def _digest(text: str) -> str:

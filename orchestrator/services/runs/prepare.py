@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
@@ -15,8 +15,8 @@ from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ConfigError, NoSuchRelease
 from orchestrator.domain.facts import Facts, Platform
-from orchestrator.domain.model import Model
-from orchestrator.domain.plan.admit import files_needed
+from orchestrator.domain.model import Artifact, Dataset, Model
+from orchestrator.domain.plan.admit import files_needed, measured_variants
 from orchestrator.domain.plan.compose import plan_device
 from orchestrator.domain.plan.values import DevicePlan, PlanInputs, RuntimeOffer
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
@@ -45,6 +45,7 @@ class SweepPlanner:
     resolver: RuntimeResolver
     keeper: BlobKeeper
     contradictions: Mapping[str, str] = field(default_factory=dict)
+    further: Sequence[Model] = ()
 
     def plan(self, device: Device, facts: Facts) -> DevicePlan:
         """Return the device's plan, with each runtime resolved for the device's platform. May take minutes.
@@ -53,8 +54,8 @@ class SweepPlanner:
         """
         platform = facts.platform
         offers = tuple(self._offer(runtime, platform) for runtime in self.sweep.runtimes)
-        inputs = PlanInputs(self.sweep, self.model, device, facts, offers, self.files, self.contradictions)
-        return plan_device(inputs)
+        about = (self.files, self.contradictions, self.further)
+        return plan_device(PlanInputs(self.sweep, self.model, device, facts, offers, *about))
 
     def _offer(self, runtime: RuntimeSpec, platform: Platform) -> RuntimeOffer:
         try:
@@ -68,29 +69,46 @@ class SweepPlanner:
         return self.keeper.add(document, BlobKind.PLAN, PLAN_NAME)
 
 
-def make_planner(sweep: Sweep, model: Model, resolver: RuntimeResolver, keeper: BlobKeeper) -> SweepPlanner:
+def make_planner(
+    sweep: Sweep, model: Model, resolver: RuntimeResolver, keeper: BlobKeeper, further: Sequence[Model] = ()
+) -> SweepPlanner:
     """Take every file of the sweep into the cache, and return the sweep's planner.
 
+    `further` are the models of a sweep of several behind the first.
     Raise ConfigError for a missing file, or for a link made after the sweep was checked.
     """
-    files = {path: _take(keeper, Path(path), kind, model) for path, kind in files_needed(sweep, model).items()}
-    return SweepPlanner(sweep, model, files, resolver, keeper, _contradictions(sweep, model))
+    models = (model, *further)
+    homes = {one.path: Path(home.directory) for home, one in _files_of(sweep, models)}
+    files = {
+        path: _take(keeper, Path(path), kind, homes.get(path)) for path, kind in files_needed(sweep, *models).items()
+    }
+    return SweepPlanner(sweep, model, files, resolver, keeper, _contradictions(sweep, models), further)
 
 
-def _contradictions(sweep: Sweep, model: Model) -> Mapping[str, str]:
+def _files_of(sweep: Sweep, models: Sequence[Model]) -> Iterator[tuple[Model, Artifact | Dataset]]:
+    """Yield the files of models that a sweep may need, each with its model."""
+    for model, variant in measured_variants(sweep, models):
+        yield from ((model, artifact) for artifact in variant.artifacts)
+    yield from ((model, dataset) for model in models for dataset in model.datasets.values())
+
+
+def _contradictions(sweep: Sweep, models: Sequence[Model]) -> Mapping[str, str]:
     """Return what model.yaml declares otherwise than the files that programs get, by path."""
     programs = [one for one in sweep.runtimes if one.source is RuntimeSource.EXEC]
-    variants = [model.variants[name] for name in sweep.variants]
-    chosen = (artifact_for(variant, program) for variant in variants for program in programs)
-    artifacts = {one.path: one for one in chosen if one is not None}
-    found = {path: contradiction(model, one) for path, one in artifacts.items()}
+    chosen = (
+        (model, artifact_for(variant, program))
+        for model, variant in measured_variants(sweep, models)
+        for program in programs
+    )
+    artifacts = {one.path: (model, one) for model, one in chosen if one is not None}
+    found = {path: contradiction(*pair) for path, pair in artifacts.items()}
     return {path: words for path, words in found.items() if words is not None}
 
 
-def _take(keeper: BlobKeeper, path: Path, kind: BlobKind, model: Model) -> Blob:
-    """Take a model's file, or a program's file by the checked path without links. Raise ConfigError."""
+def _take(keeper: BlobKeeper, path: Path, kind: BlobKind, home: Path | None) -> Blob:
+    """Take a file of the model in `home`, or a program's file by the checked path without links. Raise ConfigError."""
     try:
-        file = open_regular(path) if kind is BlobKind.FILE else open_below(Path(model.directory), path)
+        file = open_regular(path) if kind is BlobKind.FILE or home is None else open_below(home, path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint="was it moved just now?") from None
     with file:

@@ -15,7 +15,7 @@ from orchestrator.domain.model import Artifact, Dataset, Format, Model, ModelInp
 from orchestrator.domain.plan.document import ShippedFile, ShippedInput, ShippedJob, planned_blobs
 from orchestrator.domain.run import RunHeader
 from orchestrator.domain.runtime import RuntimeSpec
-from orchestrator.domain.sweep import Sweep
+from orchestrator.domain.sweep import Accuracy, Sweep
 from orchestrator.services.nights.contents import PlannedCells
 from orchestrator.services.runs.show import require_run
 from orchestrator.specs.hashing import sha256_of
@@ -67,6 +67,12 @@ class ReplayedCell:
         accuracy = known.accuracy if known is not None and is_same else {}
         return Variant(job.variant, (artifact,), details.precision, details.made, accuracy=accuracy)
 
+    @property
+    def _accuracy(self) -> Accuracy | None:
+        """Return how the cell is judged. A sweep of several models names a data set for each."""
+        accuracy, dataset = self.sweep.accuracy, self.job.dataset
+        return None if accuracy is None or dataset is None else replace(accuracy, dataset=dataset.name)
+
     def narrowed_sweep(self, runtime: RuntimeSpec, model_directory: str) -> Sweep:
         """Return the sweep of the cell alone, with runtime and model where the bundle has them."""
         return replace(
@@ -76,6 +82,7 @@ class ReplayedCell:
             model=model_directory,
             variants=(self.job.variant,),
             runtimes=(runtime,),
+            accuracy=self._accuracy,
             # In the order of the sweep, which is that of the cell's words.
             matrix={name: (self.job.settings[name],) for name in self.sweep.matrix},
             # Rules may name what is not in the bundle, and the cell has passed them.
@@ -92,7 +99,8 @@ def replayed_cell(job: int, store: Roles) -> ReplayedCell:
     run, device = details.cell.run, details.cell.device
     header, plan = require_run(store.runs, run).header, store.plans.plan_document(run, device)
     shipped = PlannedCells(store, {}).job(details.cell)
-    sweep = declared_sweep(header.sweep_document, Path(header.sweep_path), header.model_directory)
+    directory = next((one.directory for one in header.models if one.name == details.cell.model), header.model_directory)
+    sweep = declared_sweep(header.sweep_document, Path(header.sweep_path), directory)
     runtime = next((one for one in sweep.runtimes if one.label == details.cell.runtime), None)
     if plan is None or shipped is None or runtime is None:
         raise ConfigError(f"{device}: run {run} has no plan with {details.label}", "benchfleet runs show names cells")
@@ -105,15 +113,15 @@ def replayed_cell(job: int, store: Roles) -> ReplayedCell:
         build=next(builds),
         sweep=sweep,
         runtime=runtime,
-        model=_described(header),
+        model=_described(directory),
         environments=store.builds.run_environments(run).get(device, ()),
     )
 
 
-def _described(header: RunHeader) -> Model:
+def _described(directory: str) -> Model:
     try:
         # Not verified: contents are taken by hash, wherever they are.
-        return load_model(Path(header.model_directory), verify=False)
+        return load_model(Path(directory), verify=False)
     except ConfigError as error:
         hint = f"restore {MODEL_FILE} there: shape and type of the model's input are on record nowhere else"
         raise ConfigError(error.message, hint) from None

@@ -15,10 +15,9 @@ from orchestrator import __version__
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ExitCode
 from orchestrator.domain.model import Model
-from orchestrator.domain.run import OVERRIDES, DeviceRunState, RunHeader
+from orchestrator.domain.run import OVERRIDES, DeviceRunState, RunHeader, RunModel
 from orchestrator.domain.run_details import RunDetails
 from orchestrator.domain.run_words import NewWords
-from orchestrator.domain.sweep import Sweep
 from orchestrator.driving.driver import Driver, DriverTools, Intent
 from orchestrator.services.devices.collect import collect_ended, collecting
 from orchestrator.services.devices.reserve import require_reservation
@@ -27,6 +26,7 @@ from orchestrator.services.runs.show import details_of
 
 if TYPE_CHECKING:
     from orchestrator.services.base import RunWiring, Shows
+    from orchestrator.specs.sweep import SweepFile
 
 
 _NO_WORDS = NewWords()
@@ -72,7 +72,7 @@ def start(request: StartRequest, wiring: RunWiring, shows: Shows) -> RunDetails:
     devices = wiring.inventory().select(request.select)
     file = wiring.sweep_file(request.sweep, request.overrides)
     given = {OVERRIDES: list(file.overrides)} if file.overrides else {}
-    header = new_run(file.sweep, file.text, file.model, {"select": request.select, **given})
+    header = new_run(file, {"select": request.select, **given})
     identity = wiring.identity(waits=request.waits, reservation=request.reservation)
     store = wiring.store
     # Before the display: reading large files has a progress of its own.
@@ -87,17 +87,18 @@ def start(request: StartRequest, wiring: RunWiring, shows: Shows) -> RunDetails:
         collect_ended(devices, wiring, told, only_due=False)
         words = replace(request.words, who=identity.holder, commit=commit_of(request.sweep.absolute().parent))
         with collecting(devices, wiring, told) if request.waits else nullcontext():
-            return run_sweep(header, file.model, devices, tools, request.intent, words=words)
+            return run_sweep(header, file.models, devices, tools, request.intent, words=words)
 
 
-def new_run(sweep: Sweep, document: str, model: Model, settings: Mapping[str, Any]) -> RunHeader:
+def new_run(file: SweepFile, settings: Mapping[str, Any]) -> RunHeader:
     """Return the header of a new run. Ids sort by time."""
     now = datetime.now(UTC)
+    sweep, model = file.sweep, file.model
     return RunHeader(
         # The time makes ids sort, the four random digits keep apart two runs of the same second.
         run=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
         sweep=sweep.name,
-        sweep_document=document,
+        sweep_document=file.text,
         sweep_source=sweep.source,
         model=model.name,
         model_directory=model.directory,
@@ -105,12 +106,13 @@ def new_run(sweep: Sweep, document: str, model: Model, settings: Mapping[str, An
         started_at=now,
         controller=f"benchfleet {__version__} on {socket.gethostname()}",
         settings=settings,
+        further=tuple(RunModel(one.name, one.directory) for one in file.further),
     )
 
 
 def run_sweep(
     header: RunHeader,
-    model: Model,
+    models: Sequence[Model],
     devices: Sequence[Device],
     tools: DriverTools,
     intent: Intent = Intent.RUN,
@@ -120,6 +122,6 @@ def run_sweep(
     """Record the run and drive the run to its end (RUN), or only until every runner has started (DETACH)."""
     # Before the run is on record: a mistyped id must not leave a failed run behind.
     require_reservation(tools.identity, [device.name for device in devices], tools.store.leases)
-    tools.store.runs.create_run(header, model, devices, words)
+    tools.store.runs.create_run(header, models[0], devices, words, models[1:])
     taken_over = Driver(header.run, intent, tools).drive(devices)
     return details_of(tools.store, header.run, taken_over)

@@ -10,6 +10,7 @@ from orchestrator.domain.run_filter import RunFilter
 _OF_RUN = "SELECT 1 FROM run_device WHERE run_device.run_id = run.id"
 _TRIALS = "SELECT 1 FROM run_device JOIN trial ON trial.run_device_id = run_device.id WHERE run_device.run_id = run.id"
 _DEVICES = "SELECT 1 FROM run_device JOIN device ON device.id = run_device.device_id WHERE run_device.run_id = run.id"
+_MODELS = "SELECT 1 FROM run_model JOIN model ON model.id = run_model.model_id WHERE run_model.run_id = run.id"
 _TAGS = "SELECT 1 FROM run_tag WHERE run_tag.run_id = run.id"
 _UNDER_WAY = f"EXISTS ({_OF_RUN} AND run_device.state IN ('planned', 'running'))"
 _CANCELLED = f"EXISTS ({_OF_RUN} AND run_device.state = 'cancelled')"
@@ -42,13 +43,11 @@ def conditions_of(wanted: RunFilter) -> tuple[list[str], list[str]]:
     def like(column: str, pattern: str) -> str:
         return rf"lower({column}) LIKE {place(_like(pattern.lower()))} ESCAPE '\'"
 
-    for column, pattern in (
-        ("sweep.name", wanted.sweep),
-        ("model.name", wanted.model),
-        ("run.name", wanted.name),
-    ):
+    for column, pattern in (("sweep.name", wanted.sweep), ("run.name", wanted.name)):
         if pattern is not None:
             conditions.append(like(column, pattern))
+    if wanted.model is not None:
+        conditions.append(f"EXISTS ({_MODELS} AND {like('model.name', wanted.model)})")
     if wanted.device is not None:
         conditions.append(f"EXISTS ({_DEVICES} AND {like('device.name', wanted.device)})")
     if wanted.state is not None:

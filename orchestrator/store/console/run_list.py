@@ -22,21 +22,20 @@ if TYPE_CHECKING:
     from orchestrator.store.base import SqlConsole
 
 # A row for each device of the newest runs. The rows of a run follow each other. Trials are counted by device before the
-# wide rows are joined: grouping these by all columns took most of the time of a long list. Sweep and model are joined
+# wide rows are joined: grouping these by all columns took most of the time of a long list. The sweep is joined
 # where the runs are picked: behind the limit PostgreSQL took 2,000 runs for one, and searched all counts for each run.
 _NEWEST = """\
 newest AS (
-    SELECT run.id, sweep.name AS sweep, model.name AS model, run.started_at, run.finished_at, run.name, run.note,
+    SELECT run.id, sweep.name AS sweep, run.started_at, run.finished_at, run.name, run.note,
            run.noted_by, run.noted_at, run.git_commit, run.git_dirty, run.excluded_reason, run.excluded_by,
            run.excluded_at
     FROM run
     JOIN sweep ON sweep.id = run.sweep_id
-    JOIN model ON model.id = run.model_id
     WHERE {conditions}
     ORDER BY run.started_at DESC, run.id DESC
     LIMIT {limit:d}
 )"""
-_RUN_COLUMNS = 14
+_RUN_COLUMNS = 13
 DEVICES_OF_RUNS = (
     "WITH "  # noqa: S608 - constants of ours
     + _NEWEST
@@ -69,6 +68,16 @@ SELECT run_tag.run_id, run_tag.key, run_tag.value
 FROM newest
 JOIN run_tag ON run_tag.run_id = newest.id
 ORDER BY run_tag.run_id, run_tag.key"""
+)
+_MODELS_OF_RUNS = (
+    "WITH "
+    + _NEWEST
+    + """
+SELECT run_model.run_id, model.name
+FROM newest
+JOIN run_model ON run_model.run_id = newest.id
+JOIN model ON model.id = run_model.model_id
+ORDER BY run_model.run_id, run_model.position"""
 )
 # The cells of a run with failed trials, for runs that may allow the failures of cells.
 _FAILED_CELLS = """\
@@ -134,16 +143,23 @@ def _summaries(console: SqlConsole, limit: int, wanted: RunFilter, last: RunSumm
     _, rows = console.query(DEVICES_OF_RUNS.format(**asked), values=values)
     # All rows first, since further questions are asked.
     found = [(run, list(of_run)) for run, of_run in groupby(list(rows), lambda row: tuple(row[:_RUN_COLUMNS]))]
+    models: dict[str, list[str]] = {}
+    for run, name in console.query(_MODELS_OF_RUNS.format(**asked), values=values)[1]:
+        models.setdefault(run, []).append(name)
     tags: dict[str, dict[str, str]] = {}
     for run, key, value in console.query(_TAGS_OF_RUNS.format(**asked), values=values)[1]:
         tags.setdefault(run, {})[key] = value
-    return [_summary(console, run, of_run, tags.get(run[0], {})) for run, of_run in found]
+    return [_summary(console, run, of_run, models.get(run[0], ()), tags.get(run[0], {})) for run, of_run in found]
 
 
 def _summary(
-    console: SqlConsole, run: Sequence[Any], rows: Sequence[Sequence[Any]], tags: Mapping[str, str]
+    console: SqlConsole,
+    run: Sequence[Any],
+    rows: Sequence[Sequence[Any]],
+    models: Sequence[str],
+    tags: Mapping[str, str],
 ) -> RunSummary:
-    name, sweep, model, started_at, finished_at, *words = run
+    name, sweep, started_at, finished_at, *words = run
     devices = [row[_RUN_COLUMNS:] for row in rows if row[_RUN_COLUMNS] is not None]
     counts = TrialCounts(*(sum(numbers) for numbers in zip(*(row[2:] for row in devices), strict=True)))
     known = [DeviceRunState(row[0]) for row in devices]
@@ -151,7 +167,7 @@ def _summary(
     return RunSummary(
         run=name,
         sweep=sweep,
-        model=model,
+        models=tuple(models),
         state=run_state(known, trials_missing=bool(lacks)),
         devices=len(known),
         devices_complete=known.count(DeviceRunState.COMPLETE),

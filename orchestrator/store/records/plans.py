@@ -140,8 +140,7 @@ class _PlanWriter:
         }
         self._connection.execute(_SET_PLAN, columns)
         self._record_sizes(plan)
-        series = remember_series(self._connection, run_device.device_id, run_device.model_id, plan.jobs)
-        first = first_series(plan.jobs, series)
+        series, first = self._series(run_device.device_id, plan)
         rows = [
             {
                 "run_device_id": run_device.id,
@@ -160,7 +159,19 @@ class _PlanWriter:
         jobs = {job.key: key for job, key in zip(plan.jobs, keys, strict=True)}
         self._record_trials(run_device.id, plan, jobs)
 
-    def _lock_planless(self, plan: DevicePlan) -> Row[int, int, str | None, int, str] | None:
+    def _series(self, device: int, plan: DevicePlan) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """Return by job its series, and the series of the first job with the same model, variant and settings."""
+        series: dict[str, int] = {}
+        first: dict[str, int] = {}
+        # In the order of names, like all writers of series: two of them never wait for each other.
+        for name in sorted({job.model for job in plan.jobs}):
+            jobs = [job for job in plan.jobs if job.model == name]
+            found = remember_series(self._connection, device, self._models[name], jobs)
+            series |= found
+            first |= first_series(jobs, found)
+        return series, first
+
+    def _lock_planless(self, plan: DevicePlan) -> Row[int, int, str | None, str] | None:
         """Lock the device's row of the run and return the row. Return None if the row has the same plan already."""
         if hashlib.sha256(plan.document).hexdigest() != plan.sha256:
             raise StoreError(f"{plan.device}: the plan is not what its hash says")
@@ -174,19 +185,23 @@ class _PlanWriter:
         return None
 
     @cached_property
-    def _variant_rows(self) -> Sequence[Row[int, str, str, int | None]]:
+    def _models(self) -> Mapping[str, int]:
+        return {row.name: row.id for row in self._connection.execute(_MODELS, {"run": self._run})}
+
+    @cached_property
+    def _variant_rows(self) -> Sequence[Row[int, int, str, str, int | None]]:
         return self._connection.execute(_VARIANTS, {"run": self._run}).all()
 
     @cached_property
-    def _variants(self) -> Mapping[tuple[str, str], int]:
-        return {(row.name, row.sha256): row.id for row in self._variant_rows}
+    def _variants(self) -> Mapping[tuple[int, str, str], int]:
+        return {(row.model_id, row.name, row.sha256): row.id for row in self._variant_rows}
 
     @cached_property
     def _stored_sizes(self) -> Mapping[str, int | None]:
         return {row.sha256: row.size_bytes for row in self._variant_rows}
 
     def _variant(self, device: str, job: Job, shipped: ShippedJob) -> int:
-        variant = self._variants.get((job.variant, shipped.model.sha256))
+        variant = self._variants.get((self._models[job.model], job.variant, shipped.model.sha256))
         if variant is None:  # the file was rebuilt since the run began: its results must not count for the old artifact
             raise StoreError(
                 f"{device}: variant {job.variant} is not the artifact that run {self._run} began with",
@@ -239,11 +254,8 @@ class _PlanWriter:
 
 
 _RUN_DEVICE = (
-    select(
-        t.run_device.c.id, t.run_device.c.device_id, t.run_device.c.plan_sha256, t.run.c.model_id, t.run_device.c.state
-    )
+    select(t.run_device.c.id, t.run_device.c.device_id, t.run_device.c.plan_sha256, t.run_device.c.state)
     .join(t.device, t.device.c.id == t.run_device.c.device_id)
-    .join(t.run, t.run.c.id == t.run_device.c.run_id)
     .where(t.run_device.c.run_id == bindparam("run"), t.device.c.name == bindparam("device"))
     .with_for_update(of=t.run_device)
 )
@@ -282,9 +294,20 @@ _SET_EXTENDED = (
 )
 _JOBS = select(t.job.c.id, t.job.c.key).where(t.job.c.run_device_id == bindparam("run_device"))
 _VARIANTS = (
-    select(t.model_variant.c.id, t.model_variant.c.name, t.model_variant.c.sha256, t.model_variant.c.size_bytes)
-    .join(t.run, t.run.c.model_id == t.model_variant.c.model_id)
-    .where(t.run.c.id == bindparam("run"))
+    select(
+        t.model_variant.c.id,
+        t.model_variant.c.model_id,
+        t.model_variant.c.name,
+        t.model_variant.c.sha256,
+        t.model_variant.c.size_bytes,
+    )
+    .join(t.run_model, t.run_model.c.model_id == t.model_variant.c.model_id)
+    .where(t.run_model.c.run_id == bindparam("run"))
+)
+_MODELS = (
+    select(t.model.c.id, t.model.c.name)
+    .join(t.run_model, t.run_model.c.model_id == t.model.c.id)
+    .where(t.run_model.c.run_id == bindparam("run"))
 )
 _RUNTIME = select(t.runtime.c.id).where(t.runtime.c.sha256 == bindparam("hash"))
 _SET_SIZE = (

@@ -191,17 +191,18 @@ class ResultTable:
             found: str | None = connection.execute(statement).scalar()
         return found
 
-    def variant_parents(self, run: str) -> Mapping[str, str | None]:
-        """Return the parent of each variant of the run's model. The first variant has None."""
+    def variant_parents(self, run: str) -> Mapping[tuple[str, str], str | None]:
+        """Return the parent of each variant of the run's models, by model and variant. The first variant has None."""
         statement = (
-            select(t.model_variant.c.name, t.model_variant.c.parent)
-            .join(t.run, t.run.c.model_id == t.model_variant.c.model_id)
-            .where(t.run.c.id == run)
+            select(t.model.c.name.label("model"), t.model_variant.c.name, t.model_variant.c.parent)
+            .join(t.model, t.model.c.id == t.model_variant.c.model_id)
+            .join(t.run_model, t.run_model.c.model_id == t.model_variant.c.model_id)
+            .where(t.run_model.c.run_id == run)
             # The caller keeps the last row of each name: that of the newest artifact.
             .order_by(t.model_variant.c.id)
         )
         with self._database.read() as connection:
-            return {row.name: row.parent for row in connection.execute(statement)}
+            return {(row.model, row.name): row.parent for row in connection.execute(statement)}
 
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
         """Return the outputs of the preflights of a run. Jobs without outputs are left out."""

@@ -18,6 +18,7 @@ from orchestrator.domain.run import (
     DeviceRunState,
     Offset,
     RunHeader,
+    RunModel,
     RunRecord,
     Standing,
     TrialState,
@@ -46,19 +47,32 @@ class RunTable:
         self._database = database
 
     def create_run(
-        self, header: RunHeader, model: Model, devices: Sequence[Device], words: NewWords = _NO_WORDS
+        self,
+        header: RunHeader,
+        model: Model,
+        devices: Sequence[Device],
+        words: NewWords = _NO_WORDS,
+        further: Sequence[Model] = (),
     ) -> None:
-        """Record a run with all devices as `planned`, and the model with all variants."""
+        """Record a run with all devices as `planned`, and the models with all variants.
+
+        `further` are the models of a run of several behind the first.
+        """
         with self._database.write() as connection:
             if connection.execute(select(t.run.c.id).where(t.run.c.id == header.run)).first():
                 raise StoreError(f"there is a run {header.run} already")
+            # In the order of names, like all writers of models: two of them never wait for each other.
+            models = {
+                one.name: _remember_model(connection, one)
+                for one in sorted((model, *further), key=lambda one: one.name)
+            }
             connection.execute(
                 insert(t.run),
                 {
                     "id": header.run,
                     "sweep_id": _remember_sweep(connection, header),
                     "sweep_source": header.sweep_source,
-                    "model_id": _remember_model(connection, model),
+                    "model_id": models[model.name],
                     "model_directory": header.model_directory,
                     "seed": header.seed,
                     "started_at": header.started_at,
@@ -67,6 +81,11 @@ class RunTable:
                     **first_columns(connection, words),
                 },
             )
+            of_run = [
+                {"run_id": header.run, "position": place, "model_id": models[one.name], "directory": one.directory}
+                for place, one in enumerate(header.models)
+            ]
+            connection.execute(insert(t.run_model), of_run)
             insert_tags(connection, header.run, words.tags, words.who)
             # In the order of names, like all writers of device rows: two of them never wait for each other.
             known = {one.name: remember_device(connection, one) for one in sorted(devices, key=lambda one: one.name)}
@@ -271,12 +290,41 @@ def _records(connection: Connection, condition: ColumnElement[bool], limit: int)
     devices = _device_runs(connection, runs)
     lacking = _runs_that_lack_trials(connection, {row.id: row.sweep_document for row in rows})
     tags = tags_of(connection, runs)
+    further = _further_models(connection, runs)
     return [
-        _record(row, devices.get(row.id, []), tags.get(row.id, {}), trials_missing=row.id in lacking) for row in rows
+        _record(
+            row,
+            devices.get(row.id, []),
+            tags.get(row.id, {}),
+            tuple(further.get(row.id, ())),
+            trials_missing=row.id in lacking,
+        )
+        for row in rows
     ]
 
 
-def _record(row: Row[Any], devices: Sequence[DeviceRun], tags: Mapping[str, str], *, trials_missing: bool) -> RunRecord:
+def _further_models(connection: Connection, runs: Sequence[str]) -> Mapping[str, Sequence[RunModel]]:
+    """Return the models behind the first of runs of several models, by run."""
+    statement = (
+        select(t.run_model.c.run_id, t.model.c.name, t.run_model.c.directory)
+        .join(t.model, t.model.c.id == t.run_model.c.model_id)
+        .where(t.run_model.c.run_id.in_(runs), t.run_model.c.position > 0)
+        .order_by(t.run_model.c.run_id, t.run_model.c.position)
+    )
+    found: dict[str, list[RunModel]] = {}
+    for row in connection.execute(statement):
+        found.setdefault(row.run_id, []).append(RunModel(row.name, row.directory))
+    return found
+
+
+def _record(
+    row: Row[Any],
+    devices: Sequence[DeviceRun],
+    tags: Mapping[str, str],
+    further: tuple[RunModel, ...],
+    *,
+    trials_missing: bool,
+) -> RunRecord:
     header = RunHeader(
         run=row.id,
         sweep=row.sweep,
@@ -288,6 +336,7 @@ def _record(row: Row[Any], devices: Sequence[DeviceRun], tags: Mapping[str, str]
         started_at=row.started_at,
         controller=row.controller,
         settings=row.settings,
+        further=further,
     )
     state = run_state([device.state for device in devices], trials_missing=trials_missing)
     return RunRecord(header, state, row.finished_at, tuple(devices), words_in(row, tags))

@@ -237,9 +237,10 @@ job_id          The job; joins `job`, `trial` and `v_cell`.
 )
 V_MISSING = _view(
     "v_missing",
-    2,
+    3,
     "Every planned measure trial without a usable result, and why. Trials of a device that still runs are among them. "
-    "Cells that a sweep excludes are not: nobody asked for them. A device without a plan has one row without a trial.",
+    "Cells that a sweep excludes are not: nobody asked for them. A device without a plan has one row without a trial, "
+    "for each model of the run.",
     f"""{_RUN.strip()}
 device          The device's name.
 model           The model's name.

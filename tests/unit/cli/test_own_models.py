@@ -42,7 +42,7 @@ def test_without_an_inventory_nothing_is_written_and_the_next_step_is_said(comma
         (["face.tflite", "--runtimes", "litert"], "--set runtimes=[\"litert\"]: runtimes[0]: unknown runtime 'litert'"),
         (["face.tflite", "other.yaml"], "other.yaml: only .tflite and .onnx files can be described"),
         (["none.tflite"], "none.tflite: cannot be read: No such file or directory"),
-        ([str(DIGITS), "face.tflite"], f"{DIGITS} is a model of its own"),
+        ([str(DIGITS), str(DIGITS)], "two of the models are called digits"),
     ],
 )
 def test_what_cannot_run_is_said_in_a_line(command: Command, words: list[str], message: str) -> None:
@@ -74,3 +74,12 @@ def test_a_folder_elsewhere_is_run_with_leave_to_send_its_files(command: Command
     shutil.copy(tmp_path / "face.tflite", tmp_path / "build")
     ended = command("models", "add", "build")
     assert ended.err == "now: benchfleet run build --allow-files build\n"
+
+
+def test_files_of_unlike_names_are_models_of_their_own(command: Command, tmp_path: Path) -> None:
+    shutil.copy(DIGITS / "digits-int8.tflite", tmp_path / "face-int8.tflite")
+    shutil.copy(DIGITS / "digits-fp32.tflite", tmp_path / "hand.tflite")
+    ended = command("models", "add", "face.tflite", "hand.tflite", "face-int8.tflite")
+    assert ended.code == ExitCode.FINE
+    assert sorted(path.parent.name for path in tmp_path.glob("models/*/model.yaml")) == ["face", "hand"]
+    assert "face-int8.tflite" in (tmp_path / "models/face/model.yaml").read_text()

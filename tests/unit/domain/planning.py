@@ -78,7 +78,7 @@ def with_artifacts(name: str, *forms: Format) -> Model:
 def inputs(sweep: Sweep = SWEEP, model: Model = MODEL, **changes: Any) -> PlanInputs:
     files = {
         path: Blob(sha256(path), len(path), kind, path.rsplit("/", 1)[-1])
-        for path, kind in files_needed(sweep, model).items()
+        for path, kind in files_needed(sweep, model, *changes.get("further", ())).items()
     }
     offers = tuple(offer(runtime) for runtime in sweep.runtimes)
     return replace(PlanInputs(sweep, model, DEVICE, FACTS, offers, files), **changes)

@@ -5,7 +5,7 @@ import pytest
 from orchestrator.domain.measurement import Cell, CellResult
 from orchestrator.domain.remark import RemarkKind, implausibly_fast
 
-PARENTS = {"fp32": None, "int8": "fp32"}
+PARENTS = {("digits", "fp32"): None, ("digits", "int8"): "fp32"}
 
 
 def cell(variant: str, *values: float, runtime: str = "tflite==1", threads: int = 1) -> CellResult:

@@ -9,9 +9,10 @@ import pytest
 
 from orchestrator.domain.interface import Interface, Tensor
 from orchestrator.models.onnx import read_onnx
+from orchestrator.models.saved_model import read_saved_model
 from orchestrator.models.tflite import read_tflite
 from orchestrator.models.window import Malformed, Window
-from tests.model_files import FLOAT32, onnx_of, sum_of
+from tests.model_files import FLOAT32, onnx_of, saved_model_of, sum_of
 
 MODELS = Path(__file__).parents[3] / "models"
 IMAGE, CLASSES = "serving_default_image:0", "StatefulPartitionedCall_1:0"
@@ -58,6 +59,50 @@ def test_every_input_of_an_onnx_file_is_described_and_its_weights_are_none(tmp_p
         (Tensor("logits", (None, 2), "float32"),),
         "fp16",
     )
+
+
+def test_a_saved_model_says_what_its_signature_for_serving_takes_and_gives(tmp_path: Path) -> None:
+    # By name, since a map has no order: 1 is float32, 9 int64, 10 bool.
+    content = saved_model_of([("mask", (-1, 128), 10), ("ids", (-1, 128), 9)], [("logits", (-1, 2), 1), ("n", (), 9)])
+    assert read_bytes(tmp_path, content) == Interface(
+        (Tensor("ids", (None, 128), "int64"), Tensor("mask", (None, 128), "bool")),
+        (Tensor("logits", (None, 2), "float32"), Tensor("n", (), "int64")),
+        "unknown",
+    )
+
+
+def test_the_graph_and_the_signature_of_people_are_taken(tmp_path: Path) -> None:
+    training = saved_model_of([("a", (1,), 1)], [], tag="train")
+    serving = saved_model_of([("b", (1,), 1)], [], signature="predict")
+    # Messages of one kind behind each other are one message with the fields of both.
+    assert [one.name for one in read_bytes(tmp_path, training + serving).inputs] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "it has no graph"),
+        (saved_model_of([], []), "neither inputs nor outputs"),
+        (saved_model_of([("a", (1,), 1)], [], signature="__saved_model_init_op"), "it has no signature"),
+        (b"\x12\xff\xff\xff\x7f", "Protocol Buffers"),
+    ],
+)
+def test_what_is_no_saved_model_is_told(tmp_path: Path, content: bytes, words: str) -> None:
+    with pytest.raises(Malformed, match=words):
+        read_bytes(tmp_path, content)
+
+
+def test_a_saved_model_cut_off_anywhere_is_malformed(tmp_path: Path) -> None:
+    whole = saved_model_of([("image", (1, 8, 8, 1), 1)], [("classes", (1, 10), 1)])
+    for size in range(3, len(whole)):
+        with pytest.raises(Malformed):
+            read_bytes(tmp_path, whole[:size])
+
+
+def read_bytes(folder: Path, content: bytes) -> Interface:
+    (folder / "saved_model.pb").write_bytes(content)
+    with (folder / "saved_model.pb").open("rb") as file:
+        return read_saved_model(Window(file))
 
 
 @pytest.mark.parametrize("name", ["digits-fp32.tflite", "digits-fp32.onnx"])

@@ -202,7 +202,15 @@ BARE_FACTS = Facts({"machine": "armv7l", "python": "3.7.3", "temperature_c": Non
 
 FP32 = Artifact(Format.TFLITE, "/m/fp32", "0" * 64)
 JOBS = tuple(
-    Job(f"job{number}", variant, RUNTIME, {"threads": 1}, f"{variant} · tflite-runtime==2.14.0 · threads=1", FP32)
+    Job(
+        f"job{number}",
+        variant,
+        RUNTIME,
+        {"threads": 1},
+        f"{variant} · tflite-runtime==2.14.0 · threads=1",
+        FP32,
+        "digits",
+    )
     for number, variant in enumerate(("fp32", "int8"))
 )
 TRIALS = tuple(
@@ -264,7 +272,7 @@ SUMMARIES = (
     RunSummary(
         "20240602-a1b2",
         HOSTILE,
-        "digits",
+        ("digits",),
         RunState.ACTIVE,
         1,
         0,
@@ -276,7 +284,7 @@ SUMMARIES = (
     RunSummary(
         HEADER.run,
         HEADER.sweep,
-        "digits",
+        ("digits",),
         RunState.INCOMPLETE,
         2,
         1,

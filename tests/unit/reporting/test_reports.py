@@ -125,7 +125,7 @@ def test_the_end_of_a_failed_attempts_standard_error_is_shown() -> None:
 
 def test_names_of_sweeps_are_whole_in_eighty_columns_beside_the_long_names_of_a_nights_runs() -> None:
     night = [replace(samples.SUMMARIES[1], run=f"20240601-220001-1a2b3c4{number}") for number in (1, 2)]
-    runs = [replace(one, sweep="quickstart", model="digits-tiny") for one in night]
+    runs = [replace(one, sweep="quickstart", models=("digits-tiny",)) for one in night]
     assert drawn(run_table(runs), 80) == (GOLDEN / "runs-night.txt").read_text()
 
 

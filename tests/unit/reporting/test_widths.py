@@ -118,7 +118,7 @@ def runs_list(called: Sequence[str]) -> RenderableType:
             RunSummary(
                 run=f"20240602-{place:06d}-a1b2",
                 sweep=name,
-                model=name,
+                models=(name,),
                 state=RunState.COMPLETE,
                 devices=12,
                 devices_complete=12,

@@ -48,8 +48,8 @@ class FakeResults:
     def earlier_run(self, sweep: str, but: str, started: datetime | None, ended: datetime | None) -> str | None:
         return None
 
-    def variant_parents(self, run: str) -> Mapping[str, str | None]:
-        return self.parents
+    def variant_parents(self, run: str) -> Mapping[tuple[str, str], str | None]:
+        return {(one.cell.model, variant): parent for one in self.results for variant, parent in self.parents.items()}
 
     def unkept_outputs(self, run: str) -> Sequence[CellRemark]:
         return ()

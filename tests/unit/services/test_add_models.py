@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from orchestrator.models.described import sort_files
 from orchestrator.services.models.add import add_models
 from orchestrator.services.models.verify import verify_models
 from orchestrator.specs.model import load_model
-from tests.model_files import FLOAT32, onnx_of, sum_of
+from tests.model_files import FLOAT32, onnx_of, saved_model_of, sum_of
 
 DIGITS = Path(__file__).parents[3] / "models" / "digits"
 
@@ -68,11 +69,36 @@ def test_the_description_names_its_schema_by_a_path_that_exists(tmp_path: Path) 
     assert own.path.read_text().startswith(f"{SCHEMA_LINE}../../schemas/model.schema.json\n")
 
 
-def test_a_saved_model_is_refused_in_its_own_words(tmp_path: Path) -> None:
-    (tmp_path / "net").mkdir()
-    (tmp_path / "net" / "saved_model.pb").write_bytes(b"")
-    with pytest.raises(ConfigError, match="net: a SavedModel, which no runtime here loads"):
-        add_models([tmp_path / "net"], tmp_path / "models")
+def saved_model(folder: Path) -> Path:
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(saved_model_of([("image", (-1, 8, 8, 1), 1)], [("classes", (-1, 10), 1)]))
+    (folder / "variables" / "variables.index").write_bytes(b"weights")
+    return folder
+
+
+def test_a_saved_model_is_packed_and_described_by_its_signature(tmp_path: Path) -> None:
+    net = saved_model(tmp_path / "net")
+    (written,) = add_models([net], tmp_path / "models")
+    model = load_model(written.path.parent)
+    (artifact,) = model.variants["net"].artifacts
+    assert (artifact.format, artifact.file_name) == (Format.SAVED_MODEL, "net.saved-model.zip")
+    assert (model.input.shape, model.input.dtype) == ((1, 8, 8, 1), "float32")
+    with zipfile.ZipFile(artifact.path) as packed:
+        assert packed.namelist() == ["saved_model.pb", "variables/variables.index"]
+    # The same folder at another time is the same content.
+    os.utime(net / "saved_model.pb", (1, 1))
+    assert add_models([net], tmp_path / "models") == (written,)
+
+
+def test_a_saved_model_that_cannot_be_read_or_packed_is_refused_by_name(tmp_path: Path) -> None:
+    net = saved_model(tmp_path / "net")
+    (net / "link").symlink_to("/etc/hostname")
+    with pytest.raises(ConfigError, match="net/link: neither a file nor a folder"):
+        add_models([net], tmp_path / "models")
+    (net / "saved_model.pb").write_bytes(b"version https://git-lfs")
+    with pytest.raises(ConfigError, match=r"net/saved_model\.pb: no saved-model model: "):
+        add_models([net], tmp_path / "models")
+    assert names_in(tmp_path / "models") == []
 
 
 def test_nothing_is_overwritten_and_the_same_again_is_no_mistake(tmp_path: Path) -> None:
@@ -157,7 +183,7 @@ def test_names_of_files_say_model_and_variants(stems: list[str], model: str, var
         ("a.tflite", b"TFL3 this is no flat buffer" * 10, "no tflite model: it does not begin as"),
         ("a.tflite", b"\x1c\0\0\0TFL3" + b"\xff" * 40, "no tflite model: a part lies outside of the file"),
         ("a.tflite", b"", "no tflite model"),
-        ("a.onnx", b"\xff" * 100, "no onnx model: it is not written as"),
+        ("a.onnx", b"\xff" * 100, "no onnx model: it is not written in Protocol Buffers"),
         ("a.onnx", b"", "no onnx model: it has no graph"),
         ("a.onnx", onnx_of([("words", (1,), 8)], ("y", (1,), 1)), "no input that random numbers can fill"),
         ("a.pt", b"", "only .tflite and .onnx files can be described"),

@@ -60,7 +60,7 @@ def test_a_sweep_is_read_back(path: Path, tmp_path: Path) -> None:
     # A field that a sweep gains later must be written too, or a night would measure by other terms.
     usual = Sweep(changed.name, changed.model, changed.variants, changed.runtimes)
     same = [one.name for one in fields(Sweep) if getattr(changed, one.name) == getattr(usual, one.name)]
-    assert set(same) <= {"name", "model", "variants", "runtimes", "accuracy"}
+    assert set(same) <= {"name", "model", "variants", "runtimes", "accuracy", "models"}
     written = tmp_path / "written.yaml"
     written.write_text(sweep_text(changed, tmp_path), encoding="utf-8")
 

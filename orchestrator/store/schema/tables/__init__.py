@@ -39,6 +39,7 @@ from orchestrator.store.schema.tables.runs import model as model
 from orchestrator.store.schema.tables.runs import model_variant as model_variant
 from orchestrator.store.schema.tables.runs import run as run
 from orchestrator.store.schema.tables.runs import run_device as run_device
+from orchestrator.store.schema.tables.runs import run_model as run_model
 from orchestrator.store.schema.tables.runs import run_tag as run_tag
 from orchestrator.store.schema.tables.runs import runtime as runtime
 from orchestrator.store.schema.tables.runs import series as series

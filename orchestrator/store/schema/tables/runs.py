@@ -80,8 +80,8 @@ run = Table(
     Column("id", String(64), primary_key=True, doc="The run's name."),
     reference("sweep_id", "sweep"),
     text("sweep_source", "The file of the sweep."),
-    reference("model_id", "model"),
-    text("model_directory", "The folder of the model."),
+    reference("model_id", "model", "The first model: `run_model` has all."),
+    text("model_directory", "The folder of the first model."),
     Column("seed", BigInteger, nullable=False, doc="The seed of the order of trials and of random inputs."),
     Column("started_at", UtcTime, nullable=False, doc="By the controller's clock."),
     Column("finished_at", UtcTime, doc="When the run's last device ended; NULL while a device is planned or running."),
@@ -98,6 +98,17 @@ run = Table(
     text("excluded_reason", "The reason of the exclusion; NULL for a run that counts.", nullable=True),
     Index(None, "started_at"),
     info={"doc": "One execution of a sweep. A run with `excluded_at` is in tables, and in no view of measurements."},
+)
+
+run_model = Table(
+    "run_model",
+    metadata,
+    Column("run_id", ForeignKey("run.id"), primary_key=True, doc="The run."),
+    Column("position", Integer, primary_key=True, autoincrement=False, doc="The place in the sweep, from 0."),
+    reference("model_id", "model"),
+    text("directory", "The folder of the model."),
+    UniqueConstraint("run_id", "model_id"),
+    info={"doc": "A model of a run. A sweep may have several, each measured and compared by itself."},
 )
 
 run_tag = Table(
