@@ -151,7 +151,7 @@ def open_store(url: str, *, upgrade: bool | None = None, clock: Clock | None = N
     if database.is_sqlite:
         _prepare_folder(Path(str(database.url.database)), create=may_upgrade)
     try:
-        ensure_current(database, upgrade=may_upgrade)
+        ensure_current(database, upgrade=may_upgrade and (upgrade is True or database.may_write))
     except BaseException:
         database.close()
         raise

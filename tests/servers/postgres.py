@@ -40,7 +40,9 @@ class PostgresServer:
         self.port = free_port(self.host)
         self.password = secrets.token_hex(16)
         self._programs = _find_programs()
-        self._account = _account()
+        self._account = account_of_servers()
+        self.role = _ROLE
+        self.created_roles: list[str] = []
         self._log_file = directory.resolve() / "postgres.log"
         self._data_parent = data_parent
         self._settings = _SETTINGS if durable else {**_SETTINGS, **_IN_A_HURRY}
@@ -59,7 +61,7 @@ class PostgresServer:
         """SQLAlchemy's URL of the database `postgres`, which every cluster has."""
         return self._url("postgres")
 
-    def create_database(self, name: str, *, icu_locale: str | None = None) -> str:
+    def create_database(self, name: str, *, icu_locale: str | None = None, encoding: str | None = None) -> str:
         """Create an empty database and return its URL; the name goes into it as it is, so keep it plain.
 
         With an ICU locale names sort as people of that language have it, rather than by their bytes.
@@ -72,8 +74,24 @@ class PostgresServer:
             if icu_locale is not None:
                 sorted_by = sql.SQL(" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE {}")
                 statement += sorted_by.format(sql.Literal(icu_locale))
+            if encoding is not None:
+                written_in = sql.SQL(" TEMPLATE template0 LOCALE 'C' ENCODING {}")
+                statement += written_in.format(sql.Literal(encoding))
             connection.execute(statement)
         return self._url(name)
+
+    def create_role(self, name: str, *settings: str, database: str | None = None) -> str:
+        """Create a user that may log in, with `settings` such as "lock_timeout = '1s'", and return its URL."""
+        import psycopg
+        from psycopg import sql
+
+        with psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True) as connection:
+            role = sql.Identifier(name)
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(self.password)))
+            for setting in settings:
+                connection.execute(sql.SQL("ALTER ROLE {} SET ").format(role) + sql.SQL(setting))
+        self.created_roles.append(name)
+        return self._url(database or "postgres").replace(f"//{_ROLE}:", f"//{name}:")
 
     def log_text(self) -> str:
         """Return what the server has logged so far, over all its starts."""
@@ -126,29 +144,37 @@ class PostgresServer:
         return f"postgresql+psycopg://{_ROLE}:{self.password}@{self.host}:{self.port}/{database}"
 
     def _make_cluster(self) -> Path:
-        # the user `postgres` may not reach our own TMPDIR
-        parent = self._data_parent or ("/tmp" if self._account else None)
-        data = Path(tempfile.mkdtemp(prefix="benchfleet-postgres-", dir=parent))
+        data = self._make_folder()
         password_file = data / "password"
         password_file.write_text(self.password)
         if self._account:
-            for path in (data, password_file):
-                os.chown(path, self._account.pw_uid, self._account.pw_gid)
+            os.chown(password_file, self._account.pw_uid, self._account.pw_gid)
         command = [
             str(self._programs / "initdb"), "--pgdata", str(data / "cluster"), "--username", _ROLE,
             "--pwfile", str(password_file), "--auth", "scram-sha-256",
             "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync", "--no-instructions",
         ]  # fmt: skip
+        self._make(command, data)
+        password_file.unlink()
+        return data
+
+    def _make_folder(self) -> Path:
+        # the user `postgres` may not reach our own TMPDIR
+        parent = self._data_parent or ("/tmp" if self._account else None)
+        data = Path(tempfile.mkdtemp(prefix="benchfleet-postgres-", dir=parent))
+        if self._account:
+            os.chown(data, self._account.pw_uid, self._account.pw_gid)
+        return data
+
+    def _make(self, command: list[str], data: Path, **variables: str) -> None:
         done = subprocess.run(
             command,
             check=False, cwd=data, user=self._user, group=self._group, extra_groups=self._groups,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, env={**os.environ, **variables},
         )  # fmt: skip
-        password_file.unlink()
         if done.returncode != 0:
             shutil.rmtree(data)
-            raise ServerUnavailable(f"initdb failed:\n{done.stderr}")
-        return data
+            raise ServerUnavailable(f"{Path(command[0]).name} failed:\n{done.stderr}")
 
     def _launch(self, data: Path) -> bool:
         """Start the server once; False if another program holds the port."""
@@ -191,6 +217,25 @@ class PostgresServer:
         return [] if self._account else None
 
 
+class PostgresStandby(PostgresServer):
+    """A server that repeats another server's changes and takes none of its own."""
+
+    def __init__(self, primary: PostgresServer, directory: Path) -> None:
+        super().__init__(directory)
+        self.password = primary.password
+        self._primary = primary
+
+    def _make_cluster(self) -> Path:
+        data = self._make_folder()
+        command = [
+            str(self._programs / "pg_basebackup"), "--pgdata", str(data / "cluster"), "--write-recovery-conf",
+            "--host", self._primary.host, "--port", str(self._primary.port), "--username", _ROLE,
+            "--checkpoint", "fast", "--no-sync", "--no-password",
+        ]  # fmt: skip
+        self._make(command, data, PGPASSWORD=self.password)
+        return data
+
+
 def _find_programs() -> Path:
     """Return the directory of the newest PostgreSQL's server programs (Debian keeps them off the PATH)."""
     releases = Path("/usr/lib/postgresql").glob("*/bin/initdb")
@@ -202,7 +247,7 @@ def _find_programs() -> Path:
     return found[0].parent
 
 
-def _account() -> pwd.struct_passwd | None:
+def account_of_servers() -> pwd.struct_passwd | None:
     """Return the account to run the server as, or None for our own; PostgreSQL refuses to run as root."""
     if os.getuid() != 0:
         return None

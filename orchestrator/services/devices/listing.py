@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.device import Device
+from orchestrator.domain.errors import StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import Holding
 from orchestrator.domain.recovery import Quarantine
@@ -33,7 +35,8 @@ def list_devices(select: str, wiring: RunWiring, told: Told) -> Listing:
     store = wiring.store_if_there()
     if store is None:  # a list of the inventory must not leave a database behind in a folder without a lab
         return Listing(devices)
-    collect_ended(devices, wiring, told)
+    with suppress(StoreError):  # one who may only read sees the device held; a database that is gone fails below
+        collect_ended(devices, wiring, told)
     names = [device.name for device in devices]
     return Listing(
         devices, store.devices.latest_facts(names), store.leases.holdings(names), store.recovery.quarantines(names)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from orchestrator.domain.errors import ConfigError
 from orchestrator.store.console.wording import HINT, LOCKED_OUT, too_long
 from orchestrator.store.sql.errors import from_driver
+from orchestrator.store.sql.postgres_url import settings_of_transaction
 
 if TYPE_CHECKING:
     import psycopg
@@ -39,6 +40,7 @@ _TOKEN = re.compile(_WHOLE, re.DOTALL | re.IGNORECASE | re.VERBOSE)
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _UTILITIES = ("explain", "show")
 _JSON_OID = 114
+_IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
 
 Rows = Generator[Sequence[Any], None, None]
 
@@ -53,20 +55,21 @@ class PostgresConsole:
         self._timeout_s = timeout_s
         self._rows = _none()
         try:
-            self._connection = psycopg.connect(conninfo, autocommit=True)
-            self._prepare()
+            # Statements prepared by name belong to a session, which a pooler shares out.
+            self._connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+            self._connection.read_only = True
+            superuser = self._connection.execute(_IS_SUPERUSER).fetchone()
         except psycopg.Error as error:
             raise from_driver(error, shown) from None
-
-    def _prepare(self) -> None:
-        self._connection.execute("SET default_transaction_read_only = on")
-        timeout_ms = f"{int(self._timeout_s * 1000)}"
-        self._connection.execute("SELECT set_config('statement_timeout', %s, false)", (timeout_ms,))
-        self._connection.execute("SET TIME ZONE 'UTC'")
-        superuser = self._connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
         # The role came with PostgreSQL 14.
-        if superuser and superuser[0] and self._connection.info.server_version >= 140000:
-            self._connection.execute("SET ROLE pg_read_all_data")
+        lowered = superuser and superuser[0] and self._connection.info.server_version >= 140000
+        # For the transaction alone: behind a pooler the session is another one each time, and others have it next.
+        self._settings = settings_of_transaction(
+            "",
+            statement_timeout=f"{int(timeout_s * 1000)}",
+            timezone="UTC",
+            **({"role": "pg_read_all_data"} if lowered else {}),
+        )
 
     def query(
         self, statement: str, limit: int | None = None, values: Sequence[str] = ()
@@ -91,8 +94,7 @@ class PostgresConsole:
         try:
             with self._connection.transaction(force_rollback=True):
                 # The first query fixes the mode: no later statement can turn the transaction into a writing one.
-                self._connection.execute("SET TRANSACTION READ ONLY")
-                self._connection.execute("SELECT 1")
+                self._connection.execute(self._settings)
                 # A raw cursor: $1 is PostgreSQL's own, and a % of a person's statement stays one.
                 with psycopg.RawCursor(self._connection) as cursor:
                     yield from _rows(cursor, statement, limit, values)
@@ -103,7 +105,7 @@ class PostgresConsole:
         except psycopg.errors.FeatureNotSupported as error:
             # WITH … DELETE inside of the guard's query
             raise ConfigError(f"{LOCKED_OUT} ({error.diag.message_primary})", HINT) from None
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, psycopg.errors.CharacterNotInRepertoire, UnicodeError) as error:
             raise from_driver(error, self._shown) from None
         except psycopg.Error as error:
             said = error.diag.message_primary or str(error)
@@ -145,7 +147,10 @@ def _columns(cursor: psycopg.RawCursor[Any], statement: str) -> Sequence[tuple[s
     for result in (connection.prepare(b"", statement.encode()), described := connection.describe_prepared(b"")):
         if result.status != ExecStatus.COMMAND_OK:
             raise error_from_result(result)
-    return [((described.fname(place) or b"").decode(), described.ftype(place)) for place in range(described.nfields)]
+    return [
+        ((described.fname(place) or b"").decode(errors="backslashreplace"), described.ftype(place))
+        for place in range(described.nfields)
+    ]
 
 
 def _bounded(statement: str, width: int) -> bytes:

@@ -49,7 +49,12 @@ def _parsed(url: str) -> tuple[str | None, str]:
     parsed = parse_url(url)
     if parsed.drivername == "sqlite":
         return None, str(parsed.database)
-    return with_defaults(parsed).set(drivername="postgresql").render_as_string(hide_password=False), redacted(parsed)
+    from psycopg.conninfo import make_conninfo
+
+    # As the driver of SQLAlchemy has them: of several hosts libpq takes a list, and no URL with one key twice.
+    complete = with_defaults(parsed)
+    _, arguments = complete.get_dialect()().create_connect_args(complete)
+    return make_conninfo(**arguments), redacted(parsed)
 
 
 def sqlite_file(url: str) -> Path | None:

@@ -201,7 +201,7 @@ def _explained(said: str, file: Path, timeout_s: float) -> ConfigError | StoreEr
         return too_long(timeout_s)
     if said == TOO_MUCH_MEMORY:
         return ConfigError("the query takes too much memory", "ask for less: sort and group fewer rows or columns")
-    if "locked" in said or "not a database" in said or "malformed" in said:
+    if "locked" in said or "not a database" in said or "malformed" in said or said == sqlite_reader.CHANGED:
         return from_driver(Unreadable(said), str(file))
     if said == "string or blob too big":
         return ConfigError(

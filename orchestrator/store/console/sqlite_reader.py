@@ -32,6 +32,9 @@ HEADER_BYTES = _HEADER.size
 """The length of what comes before each message: the message's length."""
 
 INTERRUPTED = "interrupted"
+CHANGED = "changed while it was read"
+UNTIDY = "its last writer has left a journal"
+"""What is told of a file that can be read without locks alone, and of one that cannot be read even so."""
 TOO_MUCH_MEMORY = "out of memory"
 
 _SCHEMA_PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list"})
@@ -63,6 +66,60 @@ class Refused(Exception):
     """Raised for a failing statement, with SQLite's words."""
 
 
+class Seal:
+    """The state of a file that is read without locks: whatever was read counts only if the state is still the same."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._state = self._look()
+
+    def is_broken(self) -> bool:
+        """Return True once a writer may have changed what was read."""
+        return self._look() != self._state
+
+    def _look(self) -> tuple[int, ...]:
+        # A writer works beside the file, in the journal, until its content moves into the file.
+        info = self._file.stat()
+        return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
+
+
+def connect_for_reading(
+    file: Path, timeout_s: float, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> tuple[sqlite3.Connection, Seal | None]:
+    """Open a file for reading alone. Return a seal beside the connection if the file can be read without locks alone.
+
+    The locks of a file in WAL mode are in a second file. Whoever may not write in the folder cannot make that file
+    once the last writer has gone. Raise sqlite3.Error for an unreadable file.
+    """
+    uri, seal = file.absolute().as_uri(), Seal(file)
+    connection = _open(f"{uri}?mode=ro", timeout_s, factory)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").close()  # SQLite looks at the file only now
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        if _has_content(file.resolve().with_name(f"{file.resolve().name}-wal")):
+            raise sqlite3.OperationalError(UNTIDY) from None
+    except sqlite3.Error:
+        connection.close()
+        raise
+    else:
+        return connection, None
+    return _open(f"{uri}?mode=ro&immutable=1", timeout_s, factory), seal
+
+
+def _open(uri: str, timeout_s: float, factory: type[sqlite3.Connection]) -> sqlite3.Connection:
+    # The pool of an engine gives a connection to one thread at a time.
+    return sqlite3.connect(
+        uri, uri=True, isolation_level=None, timeout=timeout_s, check_same_thread=False, factory=factory
+    )
+
+
+def _has_content(journal: Path) -> bool:
+    return journal.exists() and journal.stat().st_size > 0
+
+
 class SqliteReader:
     """Read a single file. Only tables, views and computing functions are within reach of a statement.
 
@@ -72,8 +129,8 @@ class SqliteReader:
 
     def __init__(self, file: Path, timeout_s: float, heap_bytes_max: int = 0) -> None:
         try:
-            self._connection = _connect(file, timeout_s, heap_bytes_max)
-        except sqlite3.Error as error:
+            self._connection, self._seal = _connect(file, timeout_s, heap_bytes_max)
+        except (sqlite3.Error, OSError) as error:
             raise Unreadable(str(error)) from None
         self._timeout_s = timeout_s
         self.deadline = 0.0
@@ -87,24 +144,27 @@ class SqliteReader:
         self.deadline = time.monotonic() + self._timeout_s
         self._connection.set_progress_handler(lambda: time.monotonic() > self.deadline, _PROGRESS_STEPS)
         cursor = _told(lambda: self._connection.execute(statement, named))
-        return [column[0] for column in cursor.description or ()], _rows(cursor, limit)
+        return [column[0] for column in cursor.description or ()], self._rows(cursor, limit)
+
+    def _rows(self, cursor: sqlite3.Cursor, limit: int | None) -> Iterator[Sequence[Any]]:
+        yield from _rows(cursor, limit)
+        if self._seal is not None and self._seal.is_broken():
+            raise Refused(CHANGED)
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
 
-def _connect(file: Path, timeout_s: float, heap_bytes_max: int) -> sqlite3.Connection:
-    """Open a file for reading. Raise sqlite3.Error if the file is no database."""
-    uri = f"{file.absolute().as_uri()}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=timeout_s)
+def _connect(file: Path, timeout_s: float, heap_bytes_max: int) -> tuple[sqlite3.Connection, Seal | None]:
+    """Open a file for statements of people. Raise sqlite3.Error if the file is no database."""
+    connection, seal = connect_for_reading(file, timeout_s)
     try:
         connection.execute("PRAGMA query_only = ON")
         if heap_bytes_max:
             connection.execute(f"PRAGMA hard_heap_limit = {heap_bytes_max:d}")
             # A bound of the memory alone would send large sorts into temporary files of any size.
             connection.execute("PRAGMA temp_store = MEMORY")
-        # SQLite looks at the file's content with the first read only.
         tables = _readable_tables(connection)
         for name in _VIRTUAL_TABLES:
             _construct(connection, name)
@@ -119,7 +179,7 @@ def _connect(file: Path, timeout_s: float, heap_bytes_max: int) -> sqlite3.Conne
     ):
         connection.setlimit(limit, most)
     connection.set_authorizer(_authorizer(tables, _modules(connection)))
-    return connection
+    return connection, seal
 
 
 def _readable_tables(connection: sqlite3.Connection) -> frozenset[str]:

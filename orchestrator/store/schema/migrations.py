@@ -53,9 +53,43 @@ def ensure_current(database: Database, *, upgrade: bool) -> None:
         return  # by a plain SELECT: alembic's import takes time, and most commands find nothing to do
     _refuse_unknown(database, found)
     if not upgrade:
+        if found is None:
+            _refuse_out_of_sight(database)
         state = "has no tables of benchfleet" if found is None else f"is at schema {found}, this program needs {HEAD}"
-        raise StoreError(f"{database.shown}: the database {state}", "run: benchfleet db upgrade")
+        who = "run" if database.may_write else "whoever may write it runs"
+        raise StoreError(f"{database.shown}: the database {state}", f"{who}: benchfleet db upgrade")
     migrate(database, HEAD)
+
+
+def _refuse_out_of_sight(database: Database) -> None:
+    """Raise StoreError if benchfleet's tables are there, in a schema in which the user's session does not look."""
+    if database.is_sqlite:
+        return
+    with database.read() as connection:
+        schema = connection.execute(_ELSEWHERE).scalar()
+    if schema is not None:
+        raise StoreError(
+            f"{database.shown}: the tables are in the schema {schema}, where this user does not look or may not",
+            f"GRANT USAGE ON SCHEMA {schema} TO USER; ALTER ROLE USER SET search_path = {schema}",
+        )
+
+
+_ELSEWHERE = text(
+    "SELECT quote_ident(nspname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+    " WHERE relname = 'alembic_version' AND relkind = 'r' ORDER BY 1 LIMIT 1"
+)
+_ENCODINGS = frozenset({"UTF8", "SQL_ASCII"})
+"""UTF8 has every letter, and SQL_ASCII keeps the bytes of UTF-8 as they are."""
+
+
+def _refuse_encoding(connection: Connection, shown: str) -> None:
+    """Raise StoreError for a new database that lacks letters: devices and files have names in any of them."""
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding not in _ENCODINGS:
+        raise StoreError(
+            f"{shown}: the database has the encoding {encoding}, which lacks letters that devices and files may use",
+            "make one that has all of them: createdb -E UTF8 -T template0 --locale=C NAME",
+        )
 
 
 def migrate(database: Database, target: str) -> None:
@@ -65,6 +99,8 @@ def migrate(database: Database, target: str) -> None:
     with _exclusive(database) as connection:
         found = revision(connection)
         _refuse_unknown(database, found)
+        if found is None and not database.is_sqlite:
+            _refuse_encoding(connection, str(database.shown))
         if found != target:
             change_beneath(connection, lambda: command.upgrade(_config(connection), target))
 

@@ -69,7 +69,7 @@ def _copy(connection: Connection, table: Table, columns: Sequence[str], rows: Se
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
-    except psycopg.Error as error:
+    except (psycopg.Error, UnicodeError) as error:
         # As SQLAlchemy raises the errors of its own statements. The parameters stay hidden.
         raise DBAPIError(f"COPY {table.name}", None, error) from error
 

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from orchestrator.domain.credentials import HIDDEN, without_credentials
 from orchestrator.domain.database_url import refuse_mistyped_url
-from orchestrator.domain.errors import BadDatabaseUrl
+from orchestrator.domain.errors import BadDatabaseUrl, StoreError
+from orchestrator.store.console.sqlite_reader import CHANGED, Seal, connect_for_reading
 from orchestrator.store.sql.column_types import canonical_json
 from orchestrator.store.sql.database_clock import CLOCK, Clock
-from orchestrator.store.sql.errors import from_driver, refuse_other_than_file
-from orchestrator.store.sql.postgres_url import BUSY_TIMEOUT_S, DEFAULTS, NAMES, require_psycopg
+from orchestrator.store.sql.errors import READ_ONLY, STANDBY, from_driver, refuse_other_than_file
+from orchestrator.store.sql.postgres_url import (
+    BUSY_TIMEOUT_S,
+    DEFAULTS,
+    NAMES,
+    require_psycopg,
+    settings_of_transaction,
+)
+from orchestrator.store.sql.sqlite_access import may_write, refusal
 
-_PLAIN_QUERY = frozenset({"host", "port", "user", "dbname", "service", "sslmode", *DEFAULTS}) - {"options"}
+_PLAIN_QUERY = frozenset({"host", "port", "user", "dbname", "service", "sslmode", "target_session_attrs", *DEFAULTS})
 _WRITE = "benchfleet_write"
+_IS_READ_ONLY = "25006"
 READERS = 8
 """Connections of a database opened for reading: more would wait for the interpreter, not for the database."""
 
@@ -33,7 +46,7 @@ def parse_url(text: str) -> URL:
     if "://" not in text:
         return _sqlite_url(text)
     try:
-        url = make_url(text)
+        url = make_url(_with_hosts_apart(text))
     except (ArgumentError, ValueError):
         kind = text.split("://", 1)[0]  # show no more of the URL: there may be a password in it
         raise BadDatabaseUrl(
@@ -53,6 +66,20 @@ def parse_url(text: str) -> URL:
     )
 
 
+_SEVERAL_HOSTS = re.compile(
+    r"(?P<begin>[a-z+]+://(?:[^@/?]*@)?)(?P<hosts>[^@/?]+,[^@/?]+)(?P<database>/[^?]*)(?:\?(?P<query>.*))?", re.DOTALL
+)
+
+
+def _with_hosts_apart(text: str) -> str:
+    """Return libpq's URL of several hosts as SQLAlchemy writes it. Every other text stays as it is."""
+    found = _SEVERAL_HOSTS.fullmatch(text)
+    if found is None:
+        return text
+    words = [f"host={host}" for host in found["hosts"].split(",")] + ([found["query"]] if found["query"] else [])
+    return f"{found['begin']}{found['database']}?{'&'.join(words)}"
+
+
 def _sqlite_url(path: str) -> URL:
     if path in ("", ":memory:"):
         raise BadDatabaseUrl("the database needs a file", "use sqlite:///path/to/file.db")
@@ -68,8 +95,11 @@ def redacted(url: URL) -> str:
 
 
 def with_defaults(url: URL) -> URL:
-    """Return a PostgreSQL URL completed by our application name and time limits. The URL's own values come first."""
-    return url.set(query={**DEFAULTS, **url.query})
+    """Return a PostgreSQL URL completed by our application name and time limits. The URL's own values come first.
+
+    The encoding is ours in any case: it decides what the texts are.
+    """
+    return url.set(query={**DEFAULTS, **url.query, "client_encoding": DEFAULTS["client_encoding"]})
 
 
 class Database:
@@ -82,10 +112,13 @@ class Database:
     def __init__(self, url: URL, clock: Clock | None = None, *, read_only: bool = False) -> None:
         self.url = url
         self.shown = without_credentials(url.database or "") if url.drivername == "sqlite" else redacted(url)
-        if read_only:
-            self._engine = _sqlite_reading_engine(url) if self.is_sqlite else _postgres_reading_engine(url)
+        # A colleague's file is read by all commands that read, and says so where one would write.
+        self.may_write = not self.is_sqlite or may_write(Path(str(url.database)))
+        if self.is_sqlite:
+            is_reader = read_only or not self.may_write
+            self._engine = _sqlite_reading_engine(url) if is_reader else _sqlite_engine(url)
         else:
-            self._engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
+            self._engine = _postgres_engine(url, read_only=read_only)
         if clock is not None:
             self._engine.update_execution_options(**{CLOCK: clock})
 
@@ -107,6 +140,8 @@ class Database:
 
         Raise StoreError for a driver's error, including a lock not given back within BUSY_TIMEOUT_S.
         """
+        if not self.may_write:
+            raise refusal(Path(str(self.url.database)), str(self.shown))
         with self._transaction({_WRITE: True}) as connection:
             yield connection
 
@@ -119,8 +154,19 @@ class Database:
         try:
             with self._engine.connect().execution_options(**options) as connection, connection.begin():
                 yield connection
+                _require_unchanged(connection)
         except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == _IS_READ_ONLY:
+                raise self._explain_read_only() from error
             raise from_driver(error.orig or error, str(self.shown)) from error
+
+    def _explain_read_only(self) -> StoreError:
+        """Tell a standby from a user who may only read: the server has the same words for both."""
+        what, hint = READ_ONLY
+        with suppress(DBAPIError), self._engine.connect() as connection:
+            if connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar_one():
+                what, hint = STANDBY
+        return StoreError(f"{self.shown}: {what}", hint)
 
 
 def _sqlite_engine(url: URL) -> Engine:
@@ -130,6 +176,8 @@ def _sqlite_engine(url: URL) -> Engine:
         hide_parameters=True,
         connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False},
     )
+
+    _explain_texts(engine, str(url.database))
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
@@ -148,41 +196,44 @@ def _sqlite_engine(url: URL) -> Engine:
     return engine
 
 
+class _ReadingConnection(sqlite3.Connection):
+    """A connection to an SQLite file, with a seal where the file is read without locks."""
+
+    seal: Seal | None = None
+
+
+def _require_unchanged(connection: Connection) -> None:
+    """Raise OperationalError if what was read without locks may have been changed in the meantime."""
+    seal = getattr(connection.connection.driver_connection, "seal", None)
+    if seal is not None and seal.is_broken():
+        raise OperationalError("", None, sqlite3.OperationalError(CHANGED))
+
+
 def _sqlite_reading_engine(url: URL) -> Engine:
     """Return an engine for a file that is there. `mode=ro` never makes a file, and `query_only` refuses every write."""
-    file = Path(str(url.database)).absolute().as_uri()
-    engine = create_engine(
-        url.set(database=file, query={"mode": "ro", "uri": "true"}),
-        hide_parameters=True,
-        connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False},
-        pool_size=READERS,
-        max_overflow=0,
-    )
+    file = Path(str(url.database)).absolute()
 
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: object) -> None:
+    def connect() -> _ReadingConnection:
+        connection, seal = connect_for_reading(file, BUSY_TIMEOUT_S, _ReadingConnection)
+        assert isinstance(connection, _ReadingConnection)
+        connection.seal = seal
         connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    engine = create_engine(url, creator=connect, hide_parameters=True, pool_size=READERS, max_overflow=0)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
 
+    @event.listens_for(engine, "checkin")
+    def _give_up(connection: _ReadingConnection | None, record: ConnectionPoolEntry) -> None:
+        # Read without locks, the next transaction must not find pages of this one.
+        if connection is not None and connection.seal is not None:
+            record.invalidate()
+
+    _explain_texts(engine, str(url.database))
     return engine
-
-
-def _postgres_reading_engine(url: URL) -> Engine:
-    complete = with_defaults(url)
-    # The last of two equal options wins, so that no URL can make the connections writing ones.
-    options = f"{complete.query.get('options', '')} -cdefault_transaction_read_only=on".strip()
-    return create_engine(
-        complete.update_query_dict({"options": options}),
-        hide_parameters=True,
-        json_serializer=canonical_json,
-        pool_pre_ping=True,
-        pool_size=READERS,
-        max_overflow=0,
-        execution_options={"postgresql_readonly": True},
-    )
 
 
 def _enter_wal(connection: Any) -> None:
@@ -191,8 +242,6 @@ def _enter_wal(connection: Any) -> None:
     The switch is tried again while another process does the same, because SQLite's busy timeout does not cover the
     switch.
     """
-    import sqlite3
-
     import stamina
 
     stamina.instrumentation.set_on_retry_hooks([])  # the default hooks print every turn
@@ -207,13 +256,39 @@ def _enter_wal(connection: Any) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _postgres_engine(url: URL) -> Engine:
+def _postgres_engine(url: URL, *, read_only: bool = False) -> Engine:
     # Hidden parameters keep measured values and texts of devices out of errors. The ping replaces connections that a
-    # restarted server has closed.
-    return create_engine(
+    # restarted server has closed. Statements prepared by name belong to a session, which a pooler shares out.
+    engine = create_engine(
         with_defaults(url),
+        connect_args={"prepare_threshold": None},
         hide_parameters=True,
         json_serializer=canonical_json,
         pool_pre_ping=True,
-        pool_size=2,
+        pool_size=READERS if read_only else 2,
+        max_overflow=0 if read_only else 10,
+        # Named, because a role or a database may have another default.
+        isolation_level="READ COMMITTED",
+        # `BEGIN … READ ONLY`: no URL and no statement can make such a transaction a writing one.
+        execution_options={"postgresql_readonly": True} if read_only else {},
     )
+    options = str(url.query.get("options", ""))
+    reading = settings_of_transaction(options)
+    # A limit on statements that a role has is for questions: a run must not be lost by one.
+    writing = settings_of_transaction(options, statement_timeout="0")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(writing if connection.get_execution_options().get(_WRITE) else reading)
+
+    _explain_texts(engine, redacted(url))
+    return engine
+
+
+def _explain_texts(engine: Engine, shown: str) -> None:
+    """Raise StoreError where a driver cannot encode or decode a text, which no class of its errors covers."""
+
+    @event.listens_for(engine, "handle_error")
+    def _explain(context: ExceptionContext) -> None:
+        if isinstance(context.original_exception, UnicodeError):
+            raise from_driver(context.original_exception, shown) from None

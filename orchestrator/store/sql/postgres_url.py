@@ -12,14 +12,15 @@ BUSY_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
 DEFAULTS = {
     "application_name": "benchfleet",
+    # libpq would take PGCLIENTENCODING or the server's: SQL_ASCII has no texts, and LATIN1 not all of them.
+    "client_encoding": "utf8",
     "connect_timeout": str(CONNECT_TIMEOUT_S),
-    "options": f"-clock_timeout={BUSY_TIMEOUT_S}s",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
-"""Bounds on waiting: neither a silent server nor a lock never given back may hold up a run for ever."""
+"""Bounds on waiting for a silent server, and the encoding of texts. Poolers take these keys, and no `options`."""
 NAMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 # Only texts that mean the same to libpq, to SQLAlchemy and to readers: nothing escaped, no query.
@@ -28,6 +29,26 @@ _PLAIN = re.compile(
     r"(?:(?P<user>[A-Za-z0-9_.-]+)(?::(?P<password>[A-Za-z0-9_.~-]+))?@)?"
     r"(?P<place>[A-Za-z0-9.-]+(?::[0-9]+)?/[A-Za-z0-9_.-]+)"
 )
+
+
+# What roles, databases and PGOPTIONS may set otherwise: how moments, numbers, bytes and quotes are written.
+_FORMS = {
+    "datestyle": "ISO, MDY",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+}
+
+
+def settings_of_transaction(options: str, **further: str) -> str:
+    """Return the statement that sets what a transaction depends on, for the transaction alone.
+
+    A pooler gives each transaction a session of the server that others use too: what a session sets is lost there, or
+    changes other people's work. `options` are those of the URL, whose own `lock_timeout` is kept.
+    """
+    wait = {} if "lock_timeout" in options else {"lock_timeout": f"{BUSY_TIMEOUT_S}s"}
+    parts = [f"set_config('{name}', '{value}', true)" for name, value in {**_FORMS, **wait, **further}.items()]
+    return f"SELECT {', '.join(parts)}"
 
 
 def plain_conninfo(text: str) -> tuple[str, str] | None:
