@@ -124,13 +124,35 @@ class Retries:
         self.invalid = fields.whole("invalid")
 
 
+def _read_environment(fields: Fields) -> dict[str, str | None]:
+    """Return variables by name. Raise BadField for what no environment can hold."""
+    found = {name: fields.nullable(name, fields.text) for name in fields.names()}
+    for name, value in found.items():
+        if not name or "=" in name or "\0" in name + (value or ""):
+            raise fields.refuse(name, "expected a name without '=', and no NUL character")
+    return found
+
+
 class Plan:
     """A checked plan: `jobs` by key, `trials` in the order of execution, `idle_s` seconds of idle power.
 
     `extended` are the hashes of the plans that this plan adds trials to. A log that follows one of them goes on.
+    `environment` has variables for trials, each with its value, or None for the value of the device's login.
     """
 
-    __slots__ = ("blobs", "device", "extended", "idle_s", "jobs", "limits", "measure", "retries", "seed", "trials")
+    __slots__ = (
+        "blobs",
+        "device",
+        "environment",
+        "extended",
+        "idle_s",
+        "jobs",
+        "limits",
+        "measure",
+        "retries",
+        "seed",
+        "trials",
+    )
 
     def __init__(self, fields: Fields) -> None:
         self.device = fields.text("device")
@@ -142,6 +164,7 @@ class Plan:
         self.retries = Retries(fields.section("retries"))
         extended = fields.sections("extends") if "extends" in fields.names() else []
         self.extended = [plan.sha256("plan_sha256") for plan in extended]
+        self.environment = _read_environment(fields.section("environment")) if "environment" in fields.names() else {}
         self.blobs = [BlobRef(blob) for blob in fields.sections("blobs")]
         self.jobs: dict[str, Job] = {}
         for section in fields.sections("jobs"):

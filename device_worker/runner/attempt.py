@@ -11,6 +11,7 @@ from device_worker.protocol.cpu_list import BadCpuList, parse_cpu_list
 from device_worker.protocol.errors import BadBundle, Interrupted
 from device_worker.protocol.vocabulary import FailureKind, Outcome
 from device_worker.runner import failures
+from device_worker.runner.environment import TrialEnvironment
 from device_worker.runner.placement import PADDING_VARIABLE, Placements
 from device_worker.runner.programs import Programs
 from device_worker.runner.trial_output import TrialOutput
@@ -48,6 +49,7 @@ class AttemptResult:
 
     __slots__ = (
         "duration_ns",
+        "environment",
         "failure",
         "input_results",
         "metrics",
@@ -73,6 +75,7 @@ class AttemptResult:
         self.profile: dict[str, Any] | None = None
         self.recording: Recording | None = None
         self.placement: Placement | None = None
+        self.environment: dict[str, Any] | None = None
         self.was_stopped = False
 
     @property
@@ -118,6 +121,7 @@ class Attempts:
         self._machine_fd = machine_fd
         self._programs = Programs()
         self._placements = Placements(plan.seed)
+        self._environments = TrialEnvironment(plan.environment)
 
     def measure_idle(self, wakeups: SignalWakeups) -> bool:
         """Measure idle power before the first measure trial. Return True if the runner was told to stop."""
@@ -128,7 +132,7 @@ class Attempts:
         job = self._plan.jobs[trial.job]
         with Workspace(self._work_dir, self._blobs) as workspace:
             try:
-                launch, placement = self._prepare(job, trial, workspace, wakeups)
+                launch, placement, environment = self._prepare(job, trial, workspace, wakeups)
             except Interrupted:
                 return _stopped()
             except (MissingFile, BadBundle, BadCpuList, UnknownEngine) as error:
@@ -140,7 +144,7 @@ class Attempts:
         result = _result_of(ending, output, launch)
         if output.input_results is not None and result.failure is None:
             _add_input_results(result, output.input_results, job)
-        result.placement = placement
+        result.placement, result.environment = placement, environment
         if program is not None:
             result.runtime = program.sign(result.runtime)
         if trial.is_measured and result.failure is None:
@@ -163,7 +167,7 @@ class Attempts:
 
     def _prepare(
         self, job: Job, trial: PlannedTrial, workspace: Workspace, wakeups: SignalWakeups
-    ) -> tuple[TrialCommand, Placement]:
+    ) -> tuple[TrialCommand, Placement, dict[str, Any]]:
         paths = self._place(job, workspace, wakeups)
         path = self._work_dir + ".json"
         with open(path, "w", encoding="ascii") as file:
@@ -171,7 +175,7 @@ class Attempts:
         placement = self._placements.draw(
             trial.key, paths["python_path"], workspace.files, is_measured=trial.is_measured
         )
-        environment = self._environment(job, trial, paths)
+        environment, record = self._environment(job, trial, paths)
         environment[PADDING_VARIABLE] = "." * placement.padding_bytes
         launch = TrialCommand(_argv(job), workspace.path, environment, path)
         launch.kept_fds = (self._machine_fd,)
@@ -179,7 +183,7 @@ class Attempts:
         launch.memory_bytes = self._memory_bytes()
         launch.cpus = parse_cpu_list(job.settings.get("cpus"))
         refuse_unusable(launch.cpus)
-        return launch, placement
+        return launch, placement, record
 
     def _place(self, job: Job, workspace: Workspace, wakeups: SignalWakeups) -> dict[str, Any]:
         """Unpack the job's bundles and lay out the files. Return the paths, by the specification's keys."""
@@ -205,7 +209,10 @@ class Attempts:
             "measure": self._plan.measure.document,
         }
 
-    def _environment(self, job: Job, trial: PlannedTrial, paths: dict[str, object]) -> dict[str, str]:
+    def _environment(
+        self, job: Job, trial: PlannedTrial, paths: dict[str, object]
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        """Return the environment of a trial, and the record of it."""
         own: dict[str, object] = {
             "TRIAL": trial.key,
             "KIND": trial.kind,
@@ -216,16 +223,17 @@ class Attempts:
         }
         own.update(self._plan.measure.document)
         own.update({f"SETTING_{name}": value for name, value in job.settings.items()})
-        environment = dict(os.environ)
+        # An engine of the worker runs on one thread unless the cell says otherwise.
+        threads = job.settings.get("threads", None if job.is_exec else 1)
+        is_isolated = bool(job.python_path) and not job.is_exec
+        environment, record = self._environments.make(threads=threads, is_isolated=is_isolated)
         for name, value in own.items():
             if value is not None:
                 text = value if isinstance(value, str) else json.dumps(value)
                 # No environment can hold a NUL character: with one the process would not start.
                 environment["BENCHFLEET_" + _variable_name(name)] = text.replace("\0", "")
         environment[MARKER_VARIABLE] = self._marker
-        # Python would take a module of another trial for this one: all have one path, and may have one size and date.
-        environment.pop("PYTHONPYCACHEPREFIX", None)
-        return environment
+        return environment, record
 
     def _memory_bytes(self) -> int | None:
         limit = self._plan.limits.memory_bytes_max

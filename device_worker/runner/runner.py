@@ -163,7 +163,7 @@ class Runner:
             return
         after: dict[str, Any] = self._watch.read()
         if result.placement is not None:
-            after = dict(after, placement=result.placement.to_json())
+            after = dict(after, placement=result.placement.to_json(), environment=result.environment)
         fields = dict(identity, conditions=after, conditions_before=before, duration_ns=result.duration_ns)
         fields["invalid"] = self._watch.find_breaches(before, after) if step.trial.is_measured else []
         attempts.judge_power(result, wakeups)

@@ -103,6 +103,7 @@ class Sweep:
     With `only`, a cell fitting none of the rules is no part of the grid.
     `limits` are limits of conditions, and come before the devices' limits. None is no limit.
     `profile` is `operators` for a profile of each cell's operators, or None.
+    `environment` has variables for the trials. None is the value of the device's login.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Sweep:
     limits: Mapping[str, float | None] = field(default_factory=dict)
     profile: str | None = None
     models: tuple[SweptModel, ...] = ()
+    environment: Mapping[str, str | None] = field(default_factory=dict)
 
     def of_model(self, name: str) -> Sweep | None:
         """Return the part of a sweep of several models that measures one model, or None without a cell of that."""

@@ -237,6 +237,7 @@ def _sweep(section: SweepSection, runtimes: tuple[RuntimeSpec, ...], directory: 
         only=tuple(section.only),
         limits=section.limits.model_dump(exclude_unset=True),
         profile=section.profile,
+        environment=dict(section.environment),
     )
 
 

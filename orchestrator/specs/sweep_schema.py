@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
@@ -26,6 +27,8 @@ from orchestrator.specs.schema import Refused, Section, refusing
 from orchestrator.specs.words import FormatName, Name, Text, pattern
 
 _SETTING_CHARACTERS_MAX = 1_000
+_OWN_PREFIX = "BENCHFLEET_"
+_VARIABLES_MAX = 100
 _ARGUMENT_BYTES_MAX = 100_000
 """Below MAX_ARG_STRLEN of Linux, which is 131,072."""
 
@@ -56,6 +59,22 @@ def _is_argument(text: str) -> str:
     return text
 
 
+def _is_variable(name: str) -> str:
+    if not name.isascii() or not name.isidentifier():
+        raise Refused(f"{quoted(name)} is not a variable's name: letters, digits and '_'")
+    if name.upper().startswith(_OWN_PREFIX):
+        raise Refused(f"{quoted(name)} is benchfleet's own", "programs get settings of the matrix as variables")
+    return name
+
+
+def _is_value(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise Refused("expected text, a number, or null for the value of the device's login", "write true as '1'")
+    return _is_argument(value if isinstance(value, str) else json.dumps(value))
+
+
 def _is_runtime(text: str) -> str:
     parse_runtime(text)
     return text
@@ -72,6 +91,8 @@ SettingValue = Annotated[
 ]
 SettingKey = Annotated[str, AfterValidator(_is_key), pattern("[a-z_][a-z0-9_]*")]
 Argument = Annotated[str, AfterValidator(_is_argument)]
+VariableName = Annotated[str, AfterValidator(_is_variable), pattern("[A-Za-z_][A-Za-z0-9_]*")]
+VariableValue = Annotated[str | None, PlainValidator(_is_value), WithJsonSchema({"type": ["string", "number", "null"]})]
 RuntimeText = Annotated[str, AfterValidator(refusing(_is_runtime)), pattern(RUNTIME_PATTERN)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Runs = Annotated[int, Field(ge=0, le=1_000_000_000)]
@@ -184,6 +205,7 @@ class SweepSection(Section):
         "seed": "write order: {seed: …}",
         "interleave": "write order: {interleave: …}",
         "threads": "write matrix: {threads: […]}",
+        "env": "did you mean 'environment'?",
         "warmup": "write measure: {warmup: …}",
         "devices": "devices are picked with --select; a rule such as exclude: [{device: pi-*}] leaves some out",
     }
@@ -224,3 +246,5 @@ class SweepSection(Section):
     """Limits of conditions in place of those of the devices. Null is no limit."""
     profile: Literal["operators"] | None = None
     """Whether the operators of each cell are profiled, in a trial of its own."""
+    environment: dict[VariableName, VariableValue] = Field(default_factory=dict, max_length=_VARIABLES_MAX)
+    """Variables for the trials, beside those that benchfleet sets. Null takes the value that the device's login has."""

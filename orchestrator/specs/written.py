@@ -47,6 +47,8 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
         document["accuracy"] = {"dataset": dataset, "metric": sweep.accuracy.metric}
     if sweep.profile is not None:
         document["profile"] = sweep.profile
+    if sweep.environment:
+        document["environment"] = dict(sweep.environment)
     return _text(document)
 
 

@@ -57,7 +57,7 @@ def test_a_program_that_behaves_is_heard_in_full(device, plans):
     assert (latency["name"], latency["batch"]) == ("latency_ns", 10)
     assert list(decode_block(latency["samples"])) == [41873, 42011, 42012]
     assert 0 < finished["duration_ns"] < 10e9
-    assert set(finished["conditions"]) == {*finished["conditions_before"], "placement"}
+    assert set(finished["conditions"]) == {*finished["conditions_before"], "environment", "placement"}
 
 
 def test_a_program_gets_its_files_its_environment_and_its_specification(device, plans, tmp_path, state_dir):

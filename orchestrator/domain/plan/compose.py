@@ -44,6 +44,7 @@ def plan_device(inputs: PlanInputs) -> DevicePlan:
             limits=_limits(inputs),
             retries=sweep.retries,
             blobs=blobs,
+            environment=sweep.environment,
         )
     )
     return DevicePlan(

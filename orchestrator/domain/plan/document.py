@@ -112,7 +112,10 @@ class ShippedLimits:
 
 @dataclass(frozen=True, slots=True)
 class ShippedPlan:
-    """Hold the content of a plan's document. Trials are in the order of execution."""
+    """Hold the content of a plan's document. Trials are in the order of execution.
+
+    `environment` has variables for the trials. None is the value of the device's login.
+    """
 
     device: str
     sweep: str
@@ -123,12 +126,16 @@ class ShippedPlan:
     limits: ShippedLimits
     retries: Retries
     blobs: Sequence[Blob]
+    environment: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def write_document(plan: ShippedPlan) -> bytes:
     """Return the bytes of a plan as canonical JSON. Equal plans have equal hashes on every controller."""
+    # Absent where nothing is asked for, as in the plans of older controllers.
+    asked = {"environment": dict(plan.environment)} if plan.environment else {}
     return canonical(
         {
+            **asked,
             "protocol": PLAN_PROTOCOL,
             "device": plan.device,
             "sweep": plan.sweep,

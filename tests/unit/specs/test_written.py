@@ -56,6 +56,7 @@ def test_a_sweep_is_read_back(path: Path, tmp_path: Path) -> None:
         limits={"temperature_c_max": None, "cpu_pressure_max_percent": 12.5},
         accuracy=Accuracy("digits-test.npz") if sweep.accuracy else None,
         profile="operators",
+        environment={"OMP_PROC_BIND": "close", "API_TOKEN": None},
     )
     # A field that a sweep gains later must be written too, or a night would measure by other terms.
     usual = Sweep(changed.name, changed.model, changed.variants, changed.runtimes)
