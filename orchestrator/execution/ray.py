@@ -25,6 +25,17 @@ OBJECT_STORE_BYTES = 100 << 20
 JOIN_HINT = "check --ray-address; a cluster that wants a token needs RAY_AUTH_MODE=token, as `ray status` does"
 
 
+LOCAL = "local"
+_SAID_CHARACTERS_MAX = 300
+_START_HINTS = (
+    ("Version mismatch", "install the cluster's versions of Ray and of Python beside benchfleet"),
+    ("AF_UNIX path", "name a shorter folder: RAY_TMPDIR=/tmp/ray-of-mine"),
+    ("Permission denied", "name a folder of yours for Ray's files: RAY_TMPDIR=DIR"),
+    ("No space left", "free some space in Ray's folder (RAY_TMPDIR, else /tmp) and in /dev/shm"),
+)
+"""What the words of a failed start call for."""
+
+
 class Gateway:
     """Run sessions inside the actor, and queue the reports until the controller fetches the queue."""
 
@@ -152,22 +163,24 @@ class RayExecutor:
             import ray
             import ray.util.scheduling_strategies
         except ImportError as error:
+            if error.name != "ray":  # Ray is there, and something that Ray needs is not, or does not load
+                again = "repair it: pip install --force-reinstall 'benchfleet[ray]'"
+                raise RayUnavailable(f"Ray cannot be imported: {_first_line(error)}", again) from error
             raise RayUnavailable("Ray is not installed", "pip install 'benchfleet[ray]'") from error
         if ray.is_initialized():
             return ray
         local = {} if self._address else {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES}
         try:
             ray.init(
-                address=self._address,
+                # By name: without an address Ray joins what RAY_ADDRESS or a note of `ray start` names, dead or alive.
+                address=self._address or LOCAL,
                 include_dashboard=None if self._address else False,
                 configure_logging=False,
                 log_to_driver=False,
                 **local,
             )
         except Exception as error:  # Ray has no class of its own for a node that takes too long to start
-            where = self._address or "a local cluster"
-            hint = JOIN_HINT if self._address else "has this machine memory and processors to spare for Ray?"
-            raise RayUnavailable(f"Ray does not answer at {where}: {_first_line(error)}", hint) from error
+            raise _explain_start(error, self._address) from error
         self._started_cluster = True
         return ray
 
@@ -220,6 +233,15 @@ class RayExecutor:
             if not self._listeners:
                 self._pump = None
             return bool(self._listeners)
+
+
+def _explain_start(error: BaseException, address: str | None) -> RayUnavailable:
+    """Return the error of a cluster that does not start, or cannot be joined."""
+    said = " ".join(str(error).split())
+    usual = JOIN_HINT if address else "has this machine memory and processors to spare for Ray?"
+    hint = next((remedy for words, remedy in _START_HINTS if words in said), usual)
+    words = said[:_SAID_CHARACTERS_MAX] if hint != usual else _first_line(error)
+    return RayUnavailable(f"Ray does not answer at {address or 'a local cluster'}: {words}", hint)
 
 
 def _first_line(error: BaseException) -> str:

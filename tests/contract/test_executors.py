@@ -7,10 +7,12 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -387,3 +389,57 @@ def test_a_ray_that_takes_too_long_to_start_is_told_with_what_to_check(monkeypat
         made.launch(launches([device("pi-03")]), lambda _report: None)
     assert told.value.hint
     made.close()
+
+
+ALONE = """\
+import queue, sys
+from contextlib import closing
+from orchestrator.domain.errors import RayUnavailable
+from orchestrator.execution.ray import RayExecutor
+from tests.contract.test_executors import EchoFactory, Run, Close, WAIT_S
+try:
+    with closing(RayExecutor(EchoFactory(), *sys.argv[1:])) as executor:
+        run = Run(executor)
+        run.launch("one")
+        run.post("one", Close())
+        run.until_ended(1)
+        print("ended")
+except RayUnavailable as error:
+    print(error.message, "|", error.hint)
+"""
+
+
+def alone(folder: Path, *address: str, **variables: str) -> str:
+    """Use an executor in a process of its own, in Ray's folder `folder`, and return what it printed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, *address],
+        env={**environment, "RAY_TMPDIR": str(folder), **variables},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150, check=False,
+    )  # fmt: skip
+    return done.stdout.strip() or done.stderr
+
+
+@pytest.fixture
+def ray_folder() -> Iterator[Path]:
+    """Ray's folder of a test: short, because Ray's sockets have their paths below it."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
+    with tempfile.TemporaryDirectory(prefix="bf-ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.mark.system
+@pytest.mark.timeout(180)
+def test_a_cluster_of_ones_own_is_no_cluster_that_a_variable_or_a_note_names(ray_folder: Path) -> None:
+    note = ray_folder / "ray" / "ray_current_cluster"
+    note.parent.mkdir()
+    note.write_text("127.0.0.1:1")  # as a killed cluster leaves it
+    assert alone(ray_folder, RAY_ADDRESS="10.0.0.2:6379") == "ended"
+
+
+@pytest.mark.system
+@pytest.mark.timeout(180)
+def test_a_folder_that_is_too_long_for_ray_is_not_taken_for_a_lack_of_memory(ray_folder: Path) -> None:
+    said = alone(ray_folder / ("long" * 20))
+    assert "RAY_TMPDIR=/tmp/ray-of-mine" in said
+    assert "memory" not in said
