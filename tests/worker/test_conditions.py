@@ -162,10 +162,34 @@ ZONE = "sys/class/thermal/thermal_zone0"
         ("-12000", -12.0),
         ("149", 149.0),
         ("14", 0.014),
+        ("452", 45.2),  # others: tenths
+        ("1501", 1.501),
     ],
 )
 def test_a_temperature_is_in_degrees_whatever_the_kernel_counts(replay, said, celsius):
     replay({f"{ZONE}/type": "cpu-thermal\n", f"{ZONE}/temp": f"{said}\n"})
+    assert temperature.read_temperature_c() == celsius
+
+
+@pytest.mark.parametrize(
+    ("said", "limits", "celsius"),
+    [
+        ("452", ["850", "950"], 45.2),
+        ("120", ["850"], 12.0),
+        ("1200", ["85000", "0"], 1.2),
+        ("120", ["85000"], 0.12),
+        ("45", ["85"], 45.0),
+        ("45", ["0", "-40000"], 45.0),
+        ("45200", ["850"], 45.2),
+    ],
+)
+def test_a_sensors_own_limits_tell_the_unit_of_its_readings(replay, said, limits, celsius):
+    trips = {f"{ZONE}/trip_point_{index}_temp": f"{limit}\n" for index, limit in enumerate(limits)}
+    replay(dict(trips, **{f"{ZONE}/type": "cpu-thermal\n", f"{ZONE}/temp": f"{said}\n"}))
+    assert temperature.read_temperature_c() == celsius
+    place = "sys/class/hwmon/hwmon0"
+    chip = {f"{place}/name": "k10temp\n", f"{place}/temp1_input": f"{said}\n"}
+    replay(dict(chip, **{f"{place}/temp1_{end}": f"{limit}\n" for end, limit in zip(("crit", "max"), limits)}))
     assert temperature.read_temperature_c() == celsius
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from device_worker.sensing.conditions.base import Condition
 from device_worker.sensing.plausible import TEMPERATURE_C, sift
 from device_worker.system import system_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator
+    from typing import Callable, Iterable, Iterator
 
 _CPU_ZONE_WORDS = ("cpu", "soc", "pkg", "core", "k10temp", "bcm2835", "mpu")
 _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "scpi_sensors")
@@ -50,7 +52,7 @@ def _zones() -> Iterator[tuple[str, float | None]]:
     for zone in system_files.list_folder("/sys/class/thermal", "thermal_zone"):
         kind = system_files.read_text(f"{zone}/type") or ""
         if any(word in kind.lower() for word in _CPU_ZONE_WORDS):
-            yield f"{zone} ({kind})", _celsius(system_files.read_int(f"{zone}/temp"))
+            yield f"{zone} ({kind})", _celsius(system_files.read_int(f"{zone}/temp"), partial(_limits_of_zone, zone))
 
 
 def _sensors() -> Iterator[tuple[str, float | None]]:
@@ -58,12 +60,32 @@ def _sensors() -> Iterator[tuple[str, float | None]]:
         if system_files.read_text(f"{sensor}/name") in _CPU_SENSORS:
             for path in system_files.list_folder(sensor, "temp"):
                 if path.endswith("_input") and system_files.read_int(f"{path[:-6]}_enable") != 0:
-                    yield path, _celsius(system_files.read_int(path))
+                    yield path, _celsius(system_files.read_int(path), partial(_limits_of_sensor, path[:-6]))
 
 
-def _celsius(value: int | None) -> float | None:
-    """Return a reading in degrees. The kernel gives thousandths, and kernels of vendors have given whole degrees."""
+def _celsius(value: int | None, bounds: Callable[[], Iterable[int | None]]) -> float | None:
+    """Return a reading in degrees. The kernel gives thousandths; kernels of vendors have given tenths and degrees.
+
+    `bounds` gives the sensor's own limits, which are in the unit of the reading.
+    """
     if value is None:
         return None
-    # A CPU that runs is at 15 to 150 degrees a thousand times as likely as within those of a thousandth.
-    return float(value) if _WHOLE_DEGREES_MIN <= value <= TEMPERATURE_C.high else value / 1000.0
+    if not _WHOLE_DEGREES_MIN <= value <= TEMPERATURE_C.high * 10:
+        return value / 1000.0
+    # Without limits the reading itself tells: a CPU that runs is at 15 to 150 degrees a thousand times as likely as
+    # within those of a thousandth.
+    largest = max((bound for bound in bounds() if bound is not None and bound > 0), default=value)
+    if largest > TEMPERATURE_C.high * 10:
+        return value / 1000.0
+    return value / 10.0 if largest > TEMPERATURE_C.high else float(value)
+
+
+def _limits_of_zone(zone: str) -> Iterator[int | None]:
+    for path in system_files.list_folder(zone, "trip_point"):
+        if path.endswith("_temp"):
+            yield system_files.read_int(path)
+
+
+def _limits_of_sensor(stem: str) -> Iterator[int | None]:
+    for end in ("crit", "max", "emergency"):
+        yield system_files.read_int(f"{stem}_{end}")
