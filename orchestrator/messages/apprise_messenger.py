@@ -94,7 +94,7 @@ def _service(recipient: Recipient) -> Apprise:
         import apprise
     except ImportError as error:
         raise ConfigError(
-            "messages need Apprise, which is not installed", "pip install 'benchfleet[notify]'"
+            f"messages need Apprise, which cannot be imported: {error}", "pip install 'benchfleet[notify]'"
         ) from error
     service = apprise.Apprise(asset=apprise.AppriseAsset(secure_logging=True))
     if not service.add(recipient.url):

@@ -37,6 +37,8 @@ class SshConfig:
             if ssh is None or (self.path is None and account_home() != home()):
                 return self._by_parser(question)
             return self._by_program(ssh, question)
+        except program.Late as late:
+            raise Unreachable(str(late), hint="does a command of Match exec wait?") from late
         except (OSError, ValueError) as error:
             raise self._unusable(question, str(error)) from error
 
@@ -44,8 +46,8 @@ class SshConfig:
         try:
             usual = program.usual(ssh)
             answer = program.ask(ssh, self.path, question)
-        except program.Late as late:
-            raise Unreachable(str(late), hint="does a command of Match exec wait?") from late
+        except program.Late:
+            raise
         except program.Refused as refused:
             return self._refused(question, str(refused))
         try:
@@ -73,7 +75,7 @@ class SshConfig:
         """Return an answer with the lines of its options, as far as the parser finds the lines."""
         try:
             return replace(answer, places=self._parsed(answer.question).places)
-        except (OSError, ValueError):
+        except (OSError, ValueError, program.Late):
             return answer
 
     def _with_whole_names(self, resolved: Resolved) -> Resolved:
@@ -82,7 +84,7 @@ class SshConfig:
             return resolved
         try:
             files = self._by_parser(resolved.question).known_hosts
-        except (OSError, ValueError):
+        except (OSError, ValueError, program.Late):
             return resolved
         same = " ".join(map(str, files)) == " ".join(map(str, resolved.known_hosts))
         return replace(resolved, known_hosts=files) if same else resolved

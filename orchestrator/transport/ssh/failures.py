@@ -25,6 +25,8 @@ _DROPS_HINT = (
     "one that bans this address (fail2ban, hosts.deny) does so too"
 )
 
+_ALGORITHMS_HINT = "docs/ssh.md has what benchfleet lacks; `ssh -vv` to the host shows the lists of the server"
+
 _SILENCE_HINT = "is the device on, and does this machine reach its network (cable, VPN, firewall)?"
 
 _OWN_SIDE = {
@@ -86,7 +88,7 @@ def _reason(hop: Hop, error: BaseException, *, timed_out: bool, timeout_s: float
     if isinstance(error, NothingInCommon):
         return _nothing_in_common(hop, error)
     if isinstance(error, IncompatiblePeer):
-        return f"{where} and we have no algorithm in common: {words(error)}", "update the ssh server there"
+        return f"{where} and we have no algorithm in common: {words(error)}", _ALGORITHMS_HINT
     if isinstance(error, ChannelException):
         return (
             f"the jump host cannot reach {where}: {error.text.lower()}",

@@ -172,7 +172,7 @@ class Login:
         except BadAuthenticationType as error:
             raise AuthenticationFailed(
                 f"{who} may log in by {_listed(error.allowed_types)} only, not with a key",
-                hint="allow PubkeyAuthentication in the device's sshd_config",
+                hint="allow PubkeyAuthentication in the sshd_config there",
             ) from error
         except EXPECTED as error:
             # A refused key leaves the connection open. Paramiko reports a device that does not answer the same way,
@@ -187,7 +187,7 @@ class Login:
         if missing:
             raise AuthenticationFailed(
                 f"{who} needs more than a key: {_listed(missing)}",
-                hint="allow key-only logins for this user in the device's sshd_config",
+                hint="allow key-only logins for this user in the sshd_config there",
             )
         return True
 

@@ -23,7 +23,9 @@ AT_ONCE_MAX = 16
 FRESH_S = 60.0
 """For how long an answer is given again: a jump host is asked for once for all devices behind the host."""
 
-_LATE_S = 60.0
+LATE_S = 60.0
+"""How long a configuration may take to be read: a command of `Match exec` may wait for ever."""
+
 _REMEMBERED_MAX = 10_000
 _LOOP = "jumphost loop"
 _NOT_IN_NAMES = re.compile(r"""['"`$\\;&<>|(){}\s\0-\x1f\x7f]""")
@@ -150,18 +152,23 @@ def _run(command: list[str]) -> str:
         except OSError as error:
             raise Refused(f"{command[0]} cannot be started: {error.strerror}") from error
         try:
-            out, err = process.communicate(timeout=_LATE_S)
+            out, err = process.communicate(timeout=LATE_S)
         except subprocess.TimeoutExpired:
-            raise Late(f"the ssh configuration is not read within {_LATE_S:g} s") from None
+            raise Late(f"the ssh configuration is not read within {LATE_S:g} s") from None
         finally:
             if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                end_session(process.pid)
                 process.communicate()
     if process.returncode:
         said = err.decode("utf-8", "replace").strip().splitlines() or [f"ssh ended with status {process.returncode}"]
         raise Refused(said[0].strip())
     return out.decode("utf-8", "surrogateescape")
+
+
+def end_session(pid: int) -> None:
+    """Kill the first group of a session: a program, and the commands that the program waits for."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def options_in(text: str) -> dict[str, tuple[str, ...]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from orchestrator.domain.quoting import quoted
 from orchestrator.transport.known_hosts import SSH_PORT, matches_pattern
 from orchestrator.transport.ssh.answers import Answer, Question
 from orchestrator.transport.ssh.jumps import Jump, jumps_of
@@ -23,6 +24,7 @@ from orchestrator.transport.ssh.parser import (
     blocks,
     included,
 )
+from orchestrator.transport.ssh.program import LATE_S, Late, end_session
 from orchestrator.transport.ssh.tokens import Target, TokenUnknown, fill, local_user
 from orchestrator.transport.ssh.wording import BLANKS, cut
 
@@ -183,13 +185,19 @@ class Walk:
             raise NotUnderstood(f"{statement.place}: {error}") from error
 
     def _succeeds(self, command: str) -> bool:
-        """Run the command of a `Match exec` by a shell, as ssh does, away from the terminal."""
+        """Run the command of a `Match exec` by a shell, as ssh does, away from the terminal. Raise Late."""
         discard = subprocess.DEVNULL
         line = fill(command, self._target().tokens())
-        shell = subprocess.run(  # noqa: S602
-            line, shell=True, stdin=discard, stdout=discard, stderr=discard, start_new_session=True, check=False
-        )
-        return shell.returncode == 0
+        with subprocess.Popen(  # noqa: S602
+            line, shell=True, stdin=discard, stdout=discard, stderr=discard, start_new_session=True
+        ) as shell:
+            try:
+                return shell.wait(LATE_S) == 0
+            except subprocess.TimeoutExpired:
+                raise Late(f"a command of Match exec has not ended within {LATE_S:g} s: {quoted(command)}") from None
+            finally:
+                if shell.returncode is None:
+                    end_session(shell.pid)
 
     def _target(self) -> Target:
         host = self._present_host(lower=False)

@@ -22,6 +22,7 @@ from orchestrator.transport.ssh.route import Routes
 from orchestrator.transport.ssh.walk import Walk
 from tests.contract.ssh.configurations import VARIABLE, Maker
 from tests.contract.ssh.ssh_program import Asked, SshProgram
+from tests.servers.processes import wait_until
 
 SEED = 20261130
 FEW, MANY = 50, 2000
@@ -90,11 +91,25 @@ def test_ssh_is_asked_once_for_each_host_and_the_jump_host_of_all(
 
 
 def test_ssh_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.transport.ssh.program._LATE_S", 0.5)
+    monkeypatch.setattr("orchestrator.transport.ssh.program.LATE_S", 0.5)
     config = tmp_path / "config"
     config.write_text('Match exec "exec sleep 3600"\n')
     with pytest.raises(Unreachable, match=r"not read within 0\.5 s"):
         SshConfig(config).lookup(Question("pi"))
+
+
+def test_a_command_of_match_exec_that_never_ends_is_given_up_without_ssh_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.transport.ssh.walk.LATE_S", 0.3)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    config, left = tmp_path / "config", tmp_path / "left"
+    config.write_text(f"Match exec \"/bin/sh -c '/bin/sleep 3600 & echo $! > {left}; wait'\"\n")
+    with pytest.raises(Unreachable, match=r"Match exec has not ended within 0\.3 s") as raised:
+        SshConfig(config).lookup(Question("pi"))
+    assert "Match exec" in str(raised.value.hint)
+    sleeper = Path(f"/proc/{left.read_text().strip()}/stat")
+    wait_until(lambda: not sleeper.exists() or sleeper.read_text().split()[2] in "ZX", "what it began has ended")
 
 
 def compare(config: Path, asked: Asked, score: Score, differences: "Counter[str]") -> None:

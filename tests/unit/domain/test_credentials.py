@@ -107,3 +107,22 @@ def test_other_texts_stay(text: str) -> None:
 def test_a_long_text_takes_no_long_time(part: str) -> None:
     line = (part * 2_000)[:2_000]
     assert len(without_credentials("\n".join([line] * 10))) <= 20_009 * 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/etc/passwd: Permission denied",
+        "/etc/passwd:12: no such user",
+        "cannot read /run/secrets/db_password: [Errno 13] Permission denied: it is root's",
+        "/home/ann/token: No such file or directory",
+        "~/.config/lab/api_key: Is a directory\nnext",
+    ],
+)
+def test_what_the_system_says_of_a_file_is_no_credential(text: str) -> None:
+    assert without_credentials(text) == text
+
+
+@pytest.mark.parametrize("text", ["password: Permission denied hunter2", "passwd: hunter2", "/etc/password: hunter2"])
+def test_a_word_of_the_system_hides_no_credential(text: str) -> None:
+    assert "hunter2" not in without_credentials(text)
