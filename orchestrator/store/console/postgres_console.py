@@ -17,7 +17,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.store.console.wording import HINT, LOCKED_OUT, too_long
+from orchestrator.store.console.wording import HINT, LOCKED_OUT, Names, too_long, wrong_statement
 from orchestrator.store.sql.errors import from_driver
 from orchestrator.store.sql.postgres_url import settings_of_transaction
 
@@ -41,6 +41,10 @@ _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _UTILITIES = ("explain", "show")
 _JSON_OID = 114
 _IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+_NAMES = """
+    SELECT table_name::text, column_name::text FROM information_schema.columns
+    WHERE table_schema = ANY (current_schemas(false)) ORDER BY table_name, ordinal_position
+"""
 
 Rows = Generator[Sequence[Any], None, None]
 
@@ -113,7 +117,20 @@ class PostgresConsole:
                 raise ConfigError(f"the answer is longer than {ROW_BYTES_MAX >> 20} MiB", "ask for less") from None
             if _TOO_WIDE in said:
                 raise ConfigError(f"a row is longer than {ROW_BYTES_MAX >> 20} MiB", "ask for fewer columns") from None
-            raise ConfigError(f"SQL: {said}", HINT) from None
+            raise wrong_statement(said, statement, self._names) from None
+
+    def _names(self) -> Names:
+        """Return what a statement could have named. A database that does not say has no names."""
+        import psycopg
+
+        try:
+            with self._connection.transaction(force_rollback=True):
+                self._connection.execute(self._settings)
+                columns = self._connection.execute(_NAMES).fetchall()
+                functions = self._connection.execute("SELECT DISTINCT proname FROM pg_proc").fetchall()
+        except psycopg.Error:
+            return Names((), ())
+        return Names(columns, [name for (name,) in functions])
 
 
 def _none() -> Rows:

@@ -20,13 +20,18 @@ from typing import Any
 from orchestrator.domain.errors import ConfigError, StoreError
 from orchestrator.store.console import sqlite_reader
 from orchestrator.store.console.sqlite_reader import INTERRUPTED, TOO_MUCH_MEMORY, SqliteReader, Unreadable
-from orchestrator.store.console.wording import HINT, LOCKED_OUT, too_long
+from orchestrator.store.console.wording import HINT, LOCKED_OUT, Names, too_long, wrong_statement
 from orchestrator.store.sql.errors import from_driver
 
 _GRACE_S = 1.0
 """How much longer than the statement's own limit the process may take to say so."""
 
 _READ_BYTES = 1 << 20
+
+_ROOT = str(Path(sqlite_reader.__file__).resolve().parents[3])
+_READ = (
+    "import sys; sys.path.append(sys.argv.pop(1)); from orchestrator.store.console import sqlite_reader as r; r.main()"
+)
 
 _UNLISTED = {"not authorized to use function: ": "function", "vtable constructor failed: ": "table"}
 """How SQLite words the refusal of what is in no list."""
@@ -79,18 +84,18 @@ class InProcessConsole:
         try:
             columns, rows = self._reader.query(statement, limit, values)
         except sqlite_reader.Refused as error:
-            raise _explained(str(error), self._file, self._timeout_s) from None
-        return columns, self._explaining(rows)
+            raise _explained(str(error), self._file, self._timeout_s, statement) from None
+        return columns, self._explaining(rows, statement)
 
     def close(self) -> None:
         """Close the file."""
         self._reader.close()
 
-    def _explaining(self, rows: Iterator[Sequence[Any]]) -> Rows:
+    def _explaining(self, rows: Iterator[Sequence[Any]], statement: str) -> Rows:
         try:
             yield from rows
         except sqlite_reader.Refused as error:
-            raise _explained(str(error), self._file, self._timeout_s) from None
+            raise _explained(str(error), self._file, self._timeout_s, statement) from None
 
 
 class _Answer:
@@ -98,14 +103,15 @@ class _Answer:
 
     def __init__(self, file: Path, timeout_s: float) -> None:
         self.asked = False
+        self._statement = ""
         self._file = file
         self._timeout_s = timeout_s
         self._left_s = timeout_s + _GRACE_S
         self._data = bytearray()
         self._process = subprocess.Popen(
-            # Isolated and without site-packages: nothing beside the standard library is imported, nor from the
-            # working folder.
-            [sys.executable, "-I", "-S", str(Path(sqlite_reader.__file__)), str(file.absolute()), str(timeout_s)],
+            # Isolated and without site-packages: nothing is imported from the working folder, and of what is installed
+            # only the reader with its neighbours.
+            [sys.executable, "-I", "-S", "-c", _READ, _ROOT, str(file.absolute()), str(timeout_s)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -120,7 +126,7 @@ class _Answer:
 
     def ask(self, statement: str, limit: int | None, values: Sequence[str]) -> tuple[Sequence[str], Rows]:
         """Return the columns, and the rows as rows come."""
-        self.asked = True
+        self.asked, self._statement = True, statement
         self._left_s = self._timeout_s + _GRACE_S
         try:
             assert self._process.stdin is not None
@@ -167,7 +173,7 @@ class _Answer:
         if kind == "unreadable":
             raise from_driver(Unreadable(content), str(self._file))
         if kind == "refused":
-            raise _explained(content, self._file, self._timeout_s)
+            raise _explained(content, self._file, self._timeout_s, self._statement)
         return kind, content
 
     def _read(self) -> bytes:
@@ -196,7 +202,7 @@ def _require(file: Path) -> None:
         raise StoreError(f"{file}: there is no such database", "check the path")
 
 
-def _explained(said: str, file: Path, timeout_s: float) -> ConfigError | StoreError:
+def _explained(said: str, file: Path, timeout_s: float, statement: str) -> ConfigError | StoreError:
     if said == INTERRUPTED:
         return too_long(timeout_s)
     if said == TOO_MUCH_MEMORY:
@@ -213,4 +219,13 @@ def _explained(said: str, file: Path, timeout_s: float) -> ConfigError | StoreEr
             return ConfigError(f"{LOCKED_OUT}: the {kind} {name} is not among those that a query may use", HINT)
     if any(word in said for word in ("not authorized", "denied", "prohibited", "readonly", "constructor failed")):
         return ConfigError(f"{LOCKED_OUT} ({said})", HINT)
-    return ConfigError(f"SQL: {said}", HINT)
+    return wrong_statement(said, statement, lambda: _names(file, timeout_s))
+
+
+def _names(file: Path, timeout_s: float) -> Names:
+    """Return what a statement could have named. An unreadable file has no names."""
+    try:
+        with contextlib.closing(SqliteReader(file, timeout_s)) as reader:
+            return Names(reader.names(), sqlite_reader.FUNCTIONS)
+    except (Unreadable, sqlite_reader.Refused):
+        return Names((), ())

@@ -1,7 +1,7 @@
 """Read an SQLite file for statements typed by people: in the calling process, or as a separate program.
 
 `main` makes the module a program for a single statement over the standard streams. The program needs the standard
-library alone, because a start without site-packages takes a few hundredths of a second.
+library alone, beside its neighbours here, because a start without site-packages takes a few hundredths of a second.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from orchestrator.store.console.postgres_words import in_sqlite_words
+from orchestrator.store.console.sqlite_aggregates import AGGREGATES, TOO_MANY, Failures, add_aggregates
 
 VALUE_BYTES_MAX = 16 << 20
 """The longest value of a result or of a computation. A sample block of the largest record has about 8 MiB."""
@@ -54,7 +57,7 @@ _COMPUTING = """
     strftime string_agg substr substring sum tan tanh time timediff total total_changes trim trunc typeof unhex unicode
     unixepoch unlikely upper zeroblob
 """
-FUNCTIONS = frozenset(_COMPUTING.split())
+FUNCTIONS = frozenset(_COMPUTING.split()) | AGGREGATES
 """The functions that compute and do nothing else. A function of a newer SQLite is refused until it stands here."""
 
 
@@ -129,7 +132,7 @@ class SqliteReader:
 
     def __init__(self, file: Path, timeout_s: float, heap_bytes_max: int = 0) -> None:
         try:
-            self._connection, self._seal = _connect(file, timeout_s, heap_bytes_max)
+            self._connection, self._seal, self._failures = _connect(file, timeout_s, heap_bytes_max)
         except (sqlite3.Error, OSError) as error:
             raise Unreadable(str(error)) from None
         self._timeout_s = timeout_s
@@ -143,11 +146,17 @@ class SqliteReader:
         named = {str(place): value for place, value in enumerate(values, 1)}
         self.deadline = time.monotonic() + self._timeout_s
         self._connection.set_progress_handler(lambda: time.monotonic() > self.deadline, _PROGRESS_STEPS)
-        cursor = _told(lambda: self._connection.execute(statement, named))
+        self._failures.clear()
+        own = statement if len(statement) > _STATEMENT_BYTES_MAX else in_sqlite_words(statement)
+        cursor = _told(lambda: self._connection.execute(own, named), self._failures)
         return [column[0] for column in cursor.description or ()], self._rows(cursor, limit)
 
+    def names(self) -> Sequence[tuple[str, str]]:
+        """Return the tables and views of the file with each of their columns."""
+        return list(_told(lambda: self._connection.execute(_NAMES).fetchall(), self._failures))
+
     def _rows(self, cursor: sqlite3.Cursor, limit: int | None) -> Iterator[Sequence[Any]]:
-        yield from _rows(cursor, limit)
+        yield from _rows(cursor, limit, self._failures)
         if self._seal is not None and self._seal.is_broken():
             raise Refused(CHANGED)
 
@@ -156,7 +165,13 @@ class SqliteReader:
         self._connection.close()
 
 
-def _connect(file: Path, timeout_s: float, heap_bytes_max: int) -> tuple[sqlite3.Connection, Seal | None]:
+_NAMES = """
+    SELECT owner.name, part.name FROM sqlite_schema AS owner, pragma_table_info(owner.name) AS part
+    WHERE owner.type IN ('table', 'view')
+"""
+
+
+def _connect(file: Path, timeout_s: float, heap_bytes_max: int) -> tuple[sqlite3.Connection, Seal | None, Failures]:
     """Open a file for statements of people. Raise sqlite3.Error if the file is no database."""
     connection, seal = connect_for_reading(file, timeout_s)
     try:
@@ -168,6 +183,7 @@ def _connect(file: Path, timeout_s: float, heap_bytes_max: int) -> tuple[sqlite3
         tables = _readable_tables(connection)
         for name in _VIRTUAL_TABLES:
             _construct(connection, name)
+        failures = add_aggregates(connection)
     except sqlite3.Error:
         connection.close()
         raise
@@ -179,7 +195,7 @@ def _connect(file: Path, timeout_s: float, heap_bytes_max: int) -> tuple[sqlite3
     ):
         connection.setlimit(limit, most)
     connection.set_authorizer(_authorizer(tables, _modules(connection)))
-    return connection, seal
+    return connection, seal, failures
 
 
 def _readable_tables(connection: sqlite3.Connection) -> frozenset[str]:
@@ -222,20 +238,22 @@ def _authorizer(tables: frozenset[str], modules: frozenset[str]) -> Callable[...
     return authorize
 
 
-def _told(act: Callable[[], Any]) -> Any:
+def _told(act: Callable[[], Any], failures: Failures) -> Any:
     try:
         return act()
     except MemoryError:
         raise Refused(TOO_MUCH_MEMORY) from None
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-        raise Refused(str(error)) from None
+        # SQLite says of an aggregate that it failed, and not why.
+        reason = failures.reason or str(error)
+        raise Refused(TOO_MUCH_MEMORY if reason == TOO_MANY else reason) from None
 
 
-def _rows(cursor: sqlite3.Cursor, limit: int | None) -> Iterator[Sequence[Any]]:
+def _rows(cursor: sqlite3.Cursor, limit: int | None, failures: Failures) -> Iterator[Sequence[Any]]:
     place = 0
     try:
         while limit is None or place < limit:
-            row = _told(cursor.fetchone)
+            row = _told(cursor.fetchone, failures)
             if row is None:
                 return
             place += 1
@@ -315,7 +333,3 @@ def _send_rows(reader: SqliteReader, rows: Iterator[Sequence[Any]], say: Callabl
             reader.deadline += since - now
             batch, size = [], 0
     say("rows", batch)
-
-
-if __name__ == "__main__":
-    main()
