@@ -58,8 +58,8 @@ QUESTIONS: Mapping[str, tuple[str, float]] = {
     "v_missing, one run": ("SELECT * FROM v_missing WHERE run = '{run}'", NIGHT_S_MAX),
     "v_invalid, one device": ("SELECT * FROM v_invalid WHERE device = '{device}'", NIGHT_S_MAX),
     "v_invalid, one run": ("SELECT * FROM v_invalid WHERE run = '{run}'", NIGHT_S_MAX),
-    "v_env_changes, one device": ("SELECT * FROM v_env_changes WHERE device = '{device}'", SERIES_S_MAX),
-    "v_env_changes, all": ("SELECT * FROM v_env_changes", NIGHT_S_MAX),
+    "v_environment_change, one device": ("SELECT * FROM v_environment_change WHERE device = '{device}'", SERIES_S_MAX),
+    "v_environment_change, all": ("SELECT * FROM v_environment_change", NIGHT_S_MAX),
     "v_pareto, all": ("SELECT * FROM v_pareto", NIGHT_S_MAX),
     "v_open_regressions, all": ("SELECT * FROM v_open_regressions", SERIES_S_MAX),
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.inventory import Inventory
     from orchestrator.domain.run import RunHeader, RunSummary
     from orchestrator.domain.run_filter import RunFilter
-    from orchestrator.domain.schema_status import Relation, SchemaStatus
+    from orchestrator.domain.schema_status import DatabaseCopy, Relation, SchemaStatus
     from orchestrator.driving.identity import ControllerIdentity
     from orchestrator.execution.base import Executor
     from orchestrator.messages.base import Messenger
@@ -35,6 +35,13 @@ if TYPE_CHECKING:
     from orchestrator.store.base import SqlConsole
     from orchestrator.store.store import Reader, Store
     from orchestrator.transport.settings import TransportSettings
+
+
+def schema_reference(names: Sequence[str] = ()) -> str:
+    """Return the reference of views and tables, or of the named ones. Raise ConfigError for an unknown name."""
+    from orchestrator.store.schema.document import schema_document
+
+    return schema_document(names)
 
 
 class Wiring:
@@ -175,6 +182,31 @@ class Wiring:
 
         open_store(self.settings.db, upgrade=True).close()
         return self.database_revision()
+
+    def copy_database(self, target: str, on_table: Callable[[str], None]) -> DatabaseCopy:
+        """Copy all rows of the database into an empty one, and compare them there.
+
+        Raise ConfigError for a target with rows, and while a run has a device. Raise StoreError for a database at
+        another schema: what is read is not changed.
+        """
+        from orchestrator.domain.errors import ConfigError
+        from orchestrator.domain.schema_status import DatabaseCopy
+        from orchestrator.store.schema.copying import copy_rows, refuse_rows
+        from orchestrator.store.sql.engine import Database, parse_url
+        from orchestrator.store.store import open_reader, open_store
+
+        with open_reader(self.settings.db) as source:
+            goal = Database(parse_url(target))
+            try:
+                if goal.url == source.database.url:
+                    raise ConfigError(f"{goal.shown}: is the database that is copied", "name another one")
+                refuse_rows(goal)
+            finally:
+                goal.close()
+            with open_store(target, upgrade=True) as filled:
+                tables = copy_rows(source.database, filled.database, on_table)
+                filled.keep_statistics()
+                return DatabaseCopy(str(source.database.shown), str(filled.database.shown), tuple(tables))
 
     def database_revision(self) -> SchemaStatus:
         """Return the revisions of the schema and of this release, without a change."""

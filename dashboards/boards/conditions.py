@@ -38,10 +38,10 @@ GROUP BY date_trunc('day', stored_at, 'UTC'), reason
 ORDER BY 1, 2"""
 
 _CHANGES = f"""\
-SELECT changed_at, device, kind, fact, value_before, value_after, fact_reason, first_run
-FROM v_env_changes
+SELECT changed_at, device, kind, key, was, now, key_reason, run
+FROM v_environment_change
 WHERE $__timeFilter(changed_at) AND {OF_DEVICES}
-ORDER BY changed_at DESC, device, fact"""
+ORDER BY changed_at DESC, device, key"""
 
 _MOST = "The highest reading after the measure trials of a run. A device without the sensor has no line."
 _MEAN = "The mean of the readings after the measure trials of a run. A device without the sensor has no line."

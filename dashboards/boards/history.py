@@ -54,16 +54,16 @@ WITH level AS (
     GROUP BY device, variant, runtime, CAST(settings AS text), environment_hash, model_sha256
 )
 SELECT
-    change.changed_at, change.device, new.variant, new.runtime, new.settings, change.fact, change.value_before,
-    change.value_after, old.latency_ms AS before_ms, new.latency_ms AS after_ms,
+    change.changed_at, change.device, new.variant, new.runtime, new.settings, change.key, change.was,
+    change.now, old.latency_ms AS before_ms, new.latency_ms AS after_ms,
     new.latency_ms / nullif(old.latency_ms, 0) AS ratio, old.trials AS trials_before, new.trials AS trials_after
-FROM v_env_changes AS change
+FROM v_environment_change AS change
 JOIN level AS old ON old.device = change.device AND old.environment_hash = change.environment_before
 JOIN level AS new
     ON new.device = change.device AND new.environment_hash = change.environment_after AND new.variant = old.variant
     AND new.runtime = old.runtime AND new.settings = old.settings AND new.model_sha256 = old.model_sha256
 WHERE $__timeFilter(change.changed_at)
-ORDER BY change.changed_at DESC, change.device, new.variant, new.runtime, new.settings, change.fact"""
+ORDER BY change.changed_at DESC, change.device, new.variant, new.runtime, new.settings, change.key"""
 
 # Days are of UTC; a note about one day ends with that day. The macro takes a plain name only.
 _NOTES = """\
@@ -83,8 +83,8 @@ ORDER BY time, id"""
 _CHANGES = f"""\
 SELECT
     changed_at AS time, device AS tags,
-    concat_ws(' ', device, coalesce(fact, fact_reason), value_before, '->', coalesce(value_after, 'unknown')) AS text
-FROM v_env_changes
+    concat_ws(' ', device, coalesce(key, key_reason), was, '->', coalesce(now, 'unknown')) AS text
+FROM v_environment_change
 WHERE $__timeFilter(changed_at) AND {OF_DEVICES}
 ORDER BY 1, 3"""
 

@@ -7,12 +7,12 @@ WITH level AS (
     GROUP BY device, environment_hash, model_sha256
 )
 SELECT
-    change.device, change.value_after AS kernel, old.latency_ms AS before_ms, new.latency_ms AS after_ms,
+    change.device, change.now AS kernel, old.latency_ms AS before_ms, new.latency_ms AS after_ms,
     new.latency_ms / old.latency_ms AS ratio, old.trials AS trials_before, new.trials AS trials_after
-FROM v_env_changes AS change
+FROM v_environment_change AS change
 JOIN level AS old ON old.device = change.device AND old.environment_hash = change.environment_before
 JOIN level AS new
     ON new.device = change.device AND new.environment_hash = change.environment_after
     AND new.model_sha256 = old.model_sha256
-WHERE change.fact = 'kernel'
+WHERE change.key = 'kernel'
 ORDER BY change.device, change.changed_at;

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DATABASE, Call, examples, shares
+from orchestrator.cli.options import DATABASE, NO_SETTINGS, Call, examples, shares
 
-app = typer.Typer(no_args_is_help=True, help="Upgrade the database, or fill an empty one.")
+app = typer.Typer(no_args_is_help=True, help="Upgrade, copy and describe the database, or fill an empty one.")
 
 
 @app.command(epilog=examples("benchfleet db upgrade --db postgresql://lab@db.example/benchfleet"))
@@ -33,6 +33,46 @@ def current(call: Call) -> None:
     from orchestrator.reporting.reports.database import schema_report
 
     call.show(schema_report(Wiring(call.settings()).database_revision()))
+
+
+@app.command(epilog=examples("benchfleet db copy postgresql://lab@db.example/benchfleet --db benchfleet.db"))
+@shares(DATABASE)
+def copy(
+    call: Call,
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="An empty database: a path or a URL, as --db has.")],
+) -> None:
+    """Copy everything into an empty database, of the same kind or of the other.
+
+    So a lab moves from a file to PostgreSQL, or back. All rows arrive in one transaction and are compared there, or
+    nothing is kept. What is copied is left as it is. docs/postgresql.md
+    """
+    from orchestrator.bootstrap import Wiring
+    from orchestrator.reporting.reports.database import copy_report
+
+    with Wiring(call.settings()) as wiring:
+        copied = wiring.copy_database(target, lambda table: _show_table(call, table))
+    call.show(copy_report(copied))
+
+
+@app.command(epilog=examples("benchfleet db schema v_cell") + "\n\n" + examples("benchfleet db schema > schema.md"))
+@shares(NO_SETTINGS, prints=False)
+def schema(
+    _call: Call,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Views and tables alone, such as v_cell.", show_default=False),
+    ] = None,
+) -> None:
+    """Print what SQL can read: every view and table with each column, and examples."""
+    from orchestrator.bootstrap import schema_reference
+
+    sys.stdout.write(schema_reference(names or ()))
+
+
+def _show_table(call: Call, table: str) -> None:
+    if call.is_watched and sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[Kcopying {table}\r")
+        sys.stderr.flush()
 
 
 @app.command(epilog=examples("benchfleet db demo --db demo.db --devices 4 --series 10 --nights 60"))

@@ -158,8 +158,12 @@ class Call:
 
         A reader that leaves, such as `head`, does not change how the command ends.
         """
+        self.show_as(self.format, report)
+
+    def show_as(self, form: str, report: Report) -> None:
+        """Print a report in a format, as `show` does."""
         try:
-            FORMATS[self.format].write(report, sys.stdout)
+            FORMATS[form].write(report, sys.stdout)
             sys.stdout.flush()
         except BrokenPipeError:
             # Python flushes standard output once more at its end, and would fail there.

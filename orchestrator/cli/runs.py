@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import run_words
+from orchestrator.cli import run_samples, run_words
 from orchestrator.cli.ending import leave
 from orchestrator.cli.following import following, show_run
 from orchestrator.cli.options import (
@@ -253,4 +253,5 @@ def cancel(call: Call, run: RunName, select: Select = "all") -> None:
     leave(pick_up.cancel_exit_code(details))
 
 
+run_samples.add_to(app)
 run_words.add_to(app)

@@ -25,6 +25,14 @@ class ExportFormat(StrEnum):
     CSV = "csv"
 
 
+class SampleFormat(StrEnum):
+    """Name the formats of the raw samples of cells. `npz` is a file of numpy's arrays."""
+
+    CSV = "csv"
+    NPZ = "npz"
+    PARQUET = "parquet"
+
+
 K = ColumnKind
 MEASUREMENTS: Mapping[str, ColumnKind] = {
     "run_started_at": K.TIME,
@@ -82,6 +90,9 @@ SAMPLES: Mapping[str, ColumnKind] = {
     "value": K.INTEGER,
 }
 """The columns of raw samples. `position` counts from 0 within an attempt's metric; `value` is in the metric's unit."""
+
+CELL_SAMPLES: Mapping[str, ColumnKind] = {"run": K.TEXT, "device": K.TEXT, **SAMPLES}
+"""The columns of the raw samples of cells, whose file has no folders to name run and device."""
 
 
 @dataclass(frozen=True, slots=True)

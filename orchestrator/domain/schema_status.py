@@ -24,3 +24,20 @@ class Relation:
     name: str
     meaning: str
     columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedTable:
+    """Hold how many rows of a table were copied."""
+
+    table: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseCopy:
+    """Hold what was copied from one database into another. Both URLs are without passwords."""
+
+    source: str
+    target: str
+    tables: tuple[CopiedTable, ...]

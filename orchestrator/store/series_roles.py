@@ -59,6 +59,12 @@ class ExportRecords(Protocol):
     def sample_blocks(self, run: str, device: str) -> Iterator[SampleBlock]:
         """Yield the raw samples of the counted measure trials, block by block. Raise StoreError for damaged samples."""
 
+    def cell_sample_blocks(self, jobs: Sequence[int], metric: str) -> Iterator[SampleBlock]:
+        """Yield the raw samples of a metric of jobs, with the columns of `domain.export.CELL_SAMPLES`.
+
+        Raise StoreError for damaged samples.
+        """
+
 
 class SeriesRoles(Protocol):
     """Have the roles for series, builds and exports."""

@@ -118,6 +118,10 @@ class Store:
 
         return ExportTable(self.database)
 
+    def keep_statistics(self) -> None:
+        """Let the database look at tables that grew, so that the next questions need not wait."""
+        keep_statistics(self.database)
+
     def close(self) -> None:
         """Drop every connection."""
         self.database.close()

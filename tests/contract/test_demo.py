@@ -112,7 +112,7 @@ def test_the_history_has_something_of_everything(lab: str) -> None:
     states = {state for (state,) in query(lab, "SELECT DISTINCT state FROM regression")}
     assert len(states) >= 3
     assert "confirmed" in states
-    for view in ("v_open_regressions", "v_env_changes", "v_invalid", "v_missing", "v_power"):
+    for view in ("v_open_regressions", "v_environment_change", "v_invalid", "v_missing", "v_power"):
         assert query(lab, f"SELECT 1 FROM {view} LIMIT 1") == [(1,)], view
     assert query(lab, "SELECT 1 FROM quarantine WHERE ended_at IS NOT NULL LIMIT 1") == [(1,)]
     assert query(lab, "SELECT 1 FROM measurement WHERE p99 IS NOT NULL LIMIT 1") == [(1,)]

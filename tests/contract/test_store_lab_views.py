@@ -187,7 +187,41 @@ def test_invalid_tells_what_a_later_attempt_made_good(store: Store, planned: Pla
     ]
 
 
-def test_env_changes_name_each_changed_fact_and_no_other(store: Store) -> None:
+def test_an_attempt_says_whether_it_counts_and_why_not(store: Store, planned: Planned) -> None:
+    log, (spoiled, failed, unsaid, cut, going, *_) = planned.log().runner_started(), planned.measures
+    log.finished(spoiled, [number("latency_ns", 1)], invalid=["too-hot", "throttled"])
+    log.finished(spoiled, [number("latency_ns", 1)], attempt=2)
+    log.failed(failed, message="no such op")
+    log.finished(unsaid, outcome="failed", failure={"kind": "timeout", "message": ""})
+    log.started(cut).started(cut, attempt=2).finished(cut, [number("latency_ns", 1)], attempt=2).started(going)
+    store.logs.ingest([log.arrived()])
+    columns = "trial, ordinal, result, reason"
+    found = query(store, f"SELECT {columns} FROM v_attempt WHERE kind = 'measure' ORDER BY attempt_id")
+    assert sorted(found) == sorted(
+        [
+            (spoiled, 1, "invalid", "too-hot, throttled"),
+            (spoiled, 2, "counted", None),
+            (failed, 1, "failed", "load-error: no such op"),
+            (unsaid, 1, "failed", "timeout"),
+            (cut, 1, "interrupted", "no end on record"),
+            (cut, 2, "counted", None),
+            (going, 1, "running", "no end on record"),
+        ]
+    )
+    store.runs.set_device_state("run", "pi-03", DeviceRunState.STOPPED, "the board was unplugged")
+    assert query(store, f"SELECT result FROM v_attempt WHERE trial = '{going}'") == [("interrupted",)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_attempt_has_a_row_and_all_but_the_counted_a_reason(store: Store, seed: int) -> None:
+    store_random_history(store, seed)
+    with store.database.read() as connection:
+        rows = connection.execute(select(t.attempt.c.id, t.attempt.c.counted)).all()
+    found = query(store, "SELECT attempt_id, result = 'counted', reason IS NULL FROM v_attempt")
+    assert sorted(found) == sorted((row.id, row.counted, row.counted) for row in rows)
+
+
+def test_environment_changes_name_each_changed_fact_and_no_other(store: Store) -> None:
     device, other = sample_device(), sample_device("nano-01")
     taken: list[Mapping[str, Any]] = [
         FACTS,
@@ -199,8 +233,8 @@ def test_env_changes_name_each_changed_fact_and_no_other(store: Store) -> None:
     for hours, facts in enumerate(taken):
         save_snapshot(store, device, Facts(facts), STARTED_AT + timedelta(hours=hours))
         save_snapshot(store, other, Facts(FACTS), STARTED_AT + timedelta(hours=hours))
-    columns = "device, kind, fact, value_before, value_after, fact_reason"
-    found = query(store, f"SELECT {columns} FROM v_env_changes ORDER BY changed_at, fact")
+    columns = "device, kind, key, was, now, key_reason"
+    found = query(store, f"SELECT {columns} FROM v_environment_change ORDER BY changed_at, key")
     assert found == [
         ("pi-03", "environment", "governor", "performance", "ondemand", None),
         ("pi-03", "environment", "kernel", "6.6.20", "6.6.31", None),
@@ -209,24 +243,25 @@ def test_env_changes_name_each_changed_fact_and_no_other(store: Store) -> None:
     ]
 
 
-def test_env_changes_say_when_no_known_fact_explains_a_hash(store: Store) -> None:
+def test_environment_changes_say_when_no_known_fact_explains_a_hash(store: Store) -> None:
     for hours in range(2):
         snapshot = save_snapshot(store, sample_device(), Facts(FACTS), STARTED_AT + timedelta(hours=hours))
     with store.database.write() as connection:
         where = t.device_snapshot.c.id == snapshot
         connection.execute(t.device_snapshot.update().where(where).values(environment_hash="another"))
-    found = query(store, "SELECT fact, fact_reason, environment_after, first_run FROM v_env_changes")
+    found = query(store, "SELECT key, key_reason, environment_after, run FROM v_environment_change")
     assert found == [(None, "a fact that this view does not know", "another", None)]
 
 
-def test_env_changes_lead_to_the_first_run(store: Store) -> None:
+def test_environment_changes_lead_to_the_first_run(store: Store) -> None:
     measure(store, "old", {})
     device, sweep = sample_device(), sample_sweep()
     store.runs.create_run(sample_header("new", sweep, MODEL), MODEL, [device])
     facts = Facts({**FACTS, "python": "3.12.1"})
     snapshot = save_snapshot(store, device, facts, STARTED_AT + timedelta(hours=1))
     save_plan(store, "new", sample_plan(device, sweep, MODEL), snapshot, WORKER_SHA256)
-    assert query(store, "SELECT fact, first_run, snapshot_after FROM v_env_changes") == [("python", "new", snapshot)]
+    found = query(store, "SELECT device, run, key, was, now, snapshot_after FROM v_environment_change")
+    assert found == [("pi-03", "new", "python", str(FACTS["python"]), "3.12.1", snapshot)]
 
 
 def test_pareto_finds_the_cells_that_nothing_beats(store: Store) -> None:
@@ -254,7 +289,7 @@ def test_pareto_says_nothing_without_an_accuracy_of_the_same_run(store: Store) -
     assert found == [(2.0, None, None, None, "the run has no accuracy of the cell")]
 
 
-@pytest.mark.parametrize("view", ["v_noise", "v_missing", "v_invalid"])
+@pytest.mark.parametrize("view", ["v_noise", "v_missing", "v_invalid", "v_attempt"])
 def test_a_filter_on_a_run_or_a_device_reads_no_whole_history(store: Store, view: str) -> None:
     if not store.database.is_sqlite:
         pytest.skip("PostgreSQL plans by the tables' sizes")
@@ -272,5 +307,5 @@ def test_questions_about_the_few_begin_with_the_few(store: Store) -> None:
     measure(store, "run", {"fp32": {"latencies": (1,)}})
     plan = [step for *_, step in query(store, "EXPLAIN QUERY PLAN SELECT reason, count(*) FROM v_invalid GROUP BY 1")]
     assert any("USING INDEX ix_attempt_unfit" in step for step in plan)
-    plan = [step for *_, step in query(store, "EXPLAIN QUERY PLAN SELECT * FROM v_env_changes")]
+    plan = [step for *_, step in query(store, "EXPLAIN QUERY PLAN SELECT * FROM v_environment_change")]
     assert any(step.startswith("SEARCH run_device USING INDEX ix_run_device_snapshot_id") for step in plan)

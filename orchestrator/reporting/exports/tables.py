@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from orchestrator.domain.export import ColumnKind, ExportFormat, SampleBlock
+from orchestrator.domain.export import ColumnKind, ExportFormat, SampleBlock, SampleFormat
 
 
 class TableWriter(Protocol):
@@ -42,3 +42,12 @@ def writer_of(form: ExportFormat) -> Opener:
     from orchestrator.reporting.exports.parquet_table import parquet_table
 
     return parquet_table()
+
+
+def sample_writer_of(form: SampleFormat) -> Opener:
+    """Return the opener of a format's files of raw samples. Raise ConfigError where a library is missing."""
+    if form is SampleFormat.NPZ:
+        from orchestrator.reporting.exports.npz_table import NpzTable
+
+        return NpzTable
+    return writer_of(ExportFormat(form.value))

@@ -12,7 +12,7 @@ from orchestrator.reporting.reports.cell import CELL_SHOWN, SAMPLES
 from orchestrator.reporting.reports.cell_details import CELLS
 from orchestrator.reporting.reports.cleaning import CLEAN
 from orchestrator.reporting.reports.comparison import COMPARE
-from orchestrator.reporting.reports.database import DATABASE, DEMO
+from orchestrator.reporting.reports.database import COPY, DATABASE, DEMO
 from orchestrator.reporting.reports.devices import DEVICES
 from orchestrator.reporting.reports.enrollment import ENROLL, SHELF
 from orchestrator.reporting.reports.fleet import FLEET
@@ -92,6 +92,7 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "bisect": BISECTED,
     "db upgrade": DATABASE,
     "db current": DATABASE,
+    "db copy": COPY,
     "db demo": DEMO,
 }
 """Every command but `sql`. An SQL statement names its own columns."""

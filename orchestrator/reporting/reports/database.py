@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from orchestrator.domain.demo import DemoFilled
-from orchestrator.domain.schema_status import SchemaStatus
+from orchestrator.domain.schema_status import CopiedTable, DatabaseCopy, SchemaStatus
 from orchestrator.reporting.report import Report
-from orchestrator.reporting.shape import INTEGER, TEXT, Key, OrNull, Shape, View
+from orchestrator.reporting.shape import INTEGER, TEXT, Key, ListOf, OrNull, Shape, View
 
 SCHEMA_STATUS = View[SchemaStatus](
     "schema-status",
@@ -49,3 +49,31 @@ def demo_report(filled: DemoFilled) -> Report:
         f"{filled.database}: {filled.runs} made-up runs with {filled.attempts} attempts. Nothing of it was measured."
     )
     return Report(filled, DEMO, lambda: sentence)
+
+
+COPIED_TABLE = View[CopiedTable](
+    "copied-table",
+    "A table of which all rows were copied.",
+    (
+        Key("table", TEXT, "The table.", lambda one: one.table),
+        Key("rows", INTEGER, "Number of rows.", lambda one: one.rows),
+    ),
+)
+DATABASE_COPY = View[DatabaseCopy](
+    "database-copy",
+    "All rows of a database in another one.",
+    (
+        Key("source", TEXT, "The URL of the database that was read, without its password.", lambda copy: copy.source),
+        Key("target", TEXT, "The URL of the database that was filled, without its password.", lambda copy: copy.target),
+        Key("tables", ListOf(COPIED_TABLE), "Each table with its rows.", lambda copy: copy.tables),
+    ),
+)
+COPY = Shape[DatabaseCopy](DATABASE_COPY, COPIED_TABLE, lambda copy: copy.tables)
+
+
+def copy_report(copy: DatabaseCopy) -> Report:
+    """Return a copied database as a report."""
+    filled = [one for one in copy.tables if one.rows]
+    rows = sum(one.rows for one in filled)
+    sentence = f"{copy.target}: {rows} rows of {len(filled)} tables, as they are in {copy.source}"
+    return Report(copy, COPY, lambda: sentence)

@@ -50,20 +50,36 @@ class ExportTable:
 
     def sample_blocks(self, run: str, device: str) -> Iterator[SampleBlock]:
         """Yield the raw samples of the counted measure trials, block by block. Raise StoreError for damaged samples."""
+        for _, _, block in self._blocks(and_(t.run_device.c.run_id == run, t.device.c.name == device), None):
+            yield block
+
+    def cell_sample_blocks(self, jobs: Sequence[int], metric: str) -> Iterator[SampleBlock]:
+        """Yield the raw samples of a metric of jobs, with the columns of `domain.export.CELL_SAMPLES`.
+
+        Raise StoreError for damaged samples.
+        """
+        for run, device, block in self._blocks(t.job.c.id.in_(jobs), metric):
+            yield SampleBlock((run, device, *block.same), block.samples)
+
+    def _blocks(self, where: ColumnElement[bool], metric: str | None) -> Iterator[tuple[str, str, SampleBlock]]:
         # Imported late: only readers of raw samples need numpy.
         from device_worker.protocol.samples import CorruptSamples
         from orchestrator.store.values.codec import load_block
 
+        statement = _blocks(where)
+        if metric is not None:
+            statement = statement.where(t.sample_block.c.metric == metric)
         with self._database.read() as connection:
-            result = connection.execute(_blocks(run, device), execution_options={"yield_per": _BLOCKS_AT_ONCE})
+            result = connection.execute(statement, execution_options={"yield_per": _BLOCKS_AT_ONCE})
             for row in result:
                 same = _plain(tuple(row)[:7])
                 try:
                     samples = load_block(row.codec, bytes(row.data), row.crc32, row.number)
                 except CorruptSamples as error:
-                    where = f"the samples of {row.metric} in attempt {row.attempt_id}"
-                    raise StoreError(f"{where} are damaged: {error}", "restore a backup of the database") from None
-                yield SampleBlock((*same, unit_named(row.metric), row.batch), samples)
+                    what = f"the samples of {row.metric} in attempt {row.attempt_id}"
+                    raise StoreError(f"{what} are damaged: {error}", "restore a backup of the database") from None
+                block = SampleBlock((*same, unit_named(row.metric), row.batch), samples)
+                yield row.run_id, row.device_name, block
 
 
 def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -84,15 +100,15 @@ def _measurements(run: str, device: str, counted_only: bool) -> Select[Any]:
     # Labelled by place: several tables have a column of the same name.
     labelled = (column.label(f"c{place}") for place, column in enumerate(columns))
     return (
-        _of_device(select(*labelled).join(t.measurement, m.attempt_id == a.id), run, device)
+        _with_coordinates(select(*labelled).join(t.measurement, m.attempt_id == a.id))
         .join(t.model, t.model.c.id == t.series.c.model_id)
         .outerjoin(t.device_snapshot, t.device_snapshot.c.id == t.run_device.c.snapshot_id)
-        .where(a.counted if counted_only else true())
+        .where(t.run_device.c.run_id == run, t.device.c.name == device, a.counted if counted_only else true())
         .order_by(t.trial.c.position, a.ordinal, m.metric)
     )
 
 
-def _blocks(run: str, device: str) -> Select[Any]:
+def _blocks(where: ColumnElement[bool]) -> Select[Any]:
     block = t.sample_block.c
     statement = select(
         t.series.c.variant,
@@ -108,16 +124,18 @@ def _blocks(run: str, device: str) -> Select[Any]:
         block.data,
         # Not `count`: a row has a method of that name.
         block["count"].label("number"),
+        t.run_device.c.run_id,
+        t.device.c.name.label("device_name"),
     ).join(t.sample_block, block.attempt_id == t.attempt.c.id)
     return (
-        _of_device(statement, run, device)
-        .where(t.attempt.c.counted, t.trial.c.kind == TrialKind.MEASURE.value)
-        .order_by(t.trial.c.position, block.metric)
+        _with_coordinates(statement)
+        .where(where, t.attempt.c.counted, t.trial.c.kind == TrialKind.MEASURE.value)
+        .order_by(t.device.c.name, t.trial.c.position, block.metric)
     )
 
 
-def _of_device(statement: Select[Any], run: str, device: str) -> Select[Any]:
-    """Return a query of attempts for a device of a run, with trial, job, series and run."""
+def _with_coordinates(statement: Select[Any]) -> Select[Any]:
+    """Return a query of attempts with trial, job, series, run and device."""
     return (
         statement.join(t.trial, t.trial.c.id == t.attempt.c.trial_id)
         .join(t.job, t.job.c.id == t.trial.c.job_id)
@@ -125,5 +143,4 @@ def _of_device(statement: Select[Any], run: str, device: str) -> Select[Any]:
         .join(t.run_device, t.run_device.c.id == t.job.c.run_device_id)
         .join(t.run, t.run.c.id == t.run_device.c.run_id)
         .join(t.device, t.device.c.id == t.run_device.c.device_id)
-        .where(and_(t.run_device.c.run_id == run, t.device.c.name == device))
     )

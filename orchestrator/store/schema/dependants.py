@@ -20,7 +20,9 @@ from orchestrator.store.schema.views import VIEWS
 _IN_THE_WAY = ("2BP01", "0A000")
 """The SQLSTATEs of a change that others stand in the way of: of a drop, and of another type for a column."""
 _NO_SUCH_COLUMN = "42703"
-_OWN = frozenset({"alembic_version", *metadata.tables, *(view.name for view in VIEWS)})
+_FORMER = ("v_env_changes",)
+"""The views of older revisions that have another name by now."""
+_OWN = frozenset({"alembic_version", *metadata.tables, *_FORMER, *(view.name for view in VIEWS)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,25 +274,49 @@ duration_ns     Lifetime of the trial process: the device time that was lost.
 reason          The broken condition: `too-hot`, `throttled` …; at most eight of an attempt.
 """,
 )
-V_ENV_CHANGES = _view(
-    "v_env_changes",
+V_ATTEMPT = _view(
+    "v_attempt",
+    1,
+    "Every attempt of every trial, also those that do not count, and why.",
+    f"""{_RUN.strip()}
+{_COORDINATES.strip()}
+trial              The trial's key.
+kind               `measure`, `preflight` or `profile`.
+trial_index        1, 2, 3 … for measure trials, 0 for any other.
+trial_state        The trial's state now: `measured` if an attempt counts.
+attempt_id         The attempt; joins `attempt`, `measurement` and `v_history`.
+ordinal            1, 2, 3 … within the trial.
+result             `counted`, `invalid`, `failed`, `interrupted`, `running`, or `surplus` beside a counted attempt.
+reason             Why the attempt does not count: the broken conditions, or the failure. NULL for a counted one.
+started_at         By the device's clock, which may jump.
+finished_at        By the device's clock; NULL without an end on record.
+stored_at          By the controller's clock.
+duration_ns        Lifetime of the trial process.
+failure_kind       The kind of failure: `timeout`, `killed-by-signal` …; NULL for an attempt that did not fail.
+failure_signal     The name of the signal that ended the trial process.
+failure_exit_code  The exit status of the trial process.
+job_id             The job; joins `job` and `v_cell`.
+""",
+)
+V_ENVIRONMENT_CHANGE = _view(
+    "v_environment_change",
     1,
     "Every fact of a device that changed between two snapshots, and changes what figures mean: hardware, system, "
     "kernel, governor, Python.",
     """
 device              The device's name.
+run                 The run that the new facts were taken for; NULL if they were only looked at.
+key                 The fact's name, as docs/worker-protocol.md has it.
+was                 The fact of before as text; NULL if the device did not say.
+now                 The fact since as text; NULL if the device does not say.
 last_seen_at        When the facts of before were last seen.
 changed_at          When the new facts were first seen.
 kind                `identity` for hardware, `environment` for what an upgrade or a setting changes.
-fact                The fact's name, as docs/worker-protocol.md has it.
-value_before        The fact of before as text; NULL if the device did not say.
-value_after         The fact since as text; NULL if the device does not say.
-fact_reason         Why no fact is named, though a hash changed; NULL otherwise. `kind` is NULL too then.
+key_reason          Why no fact is named, though a hash changed; NULL otherwise. `kind` is NULL too then.
 environment_before  The hash of the environment of before.
 environment_after   The hash since.
 identity_before     The hash of the hardware of before.
 identity_after      The hash since.
-first_run           The run that the new facts were taken for; NULL if they were only looked at.
 snapshot_before     Joins `device_snapshot`.
 snapshot_after      Joins `device_snapshot` and `run_device`.
 """,
@@ -330,6 +354,7 @@ VIEWS = (
     V_NOISE,
     V_MISSING,
     V_INVALID,
-    V_ENV_CHANGES,
+    V_ATTEMPT,
+    V_ENVIRONMENT_CHANGE,
     V_PARETO,
 )

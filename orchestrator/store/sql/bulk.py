@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -32,6 +33,24 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
         connection.exec_driver_sql(_insert_statement(connection.dialect, table, columns), values)
 
 
+def insert_stream(connection: Connection, table: Table, rows: Iterable[tuple[Any, ...]], at_once: int) -> None:
+    """Insert rows of all columns, as values of a SELECT, within the connection's transaction and in bounded memory.
+
+    On PostgreSQL the rows are one statement, within which rows may refer to later ones.
+    """
+    columns = tuple(column.name for column in table.columns)
+    converters = [
+        (place, to) for place, name in enumerate(columns) if (to := _converter(connection.dialect, table, name))
+    ]
+    converted = (_converted(row, converters) for row in rows)
+    if connection.dialect.name == "postgresql":
+        _copy(connection, table, columns, converted)
+        return
+    insertion = _insert_statement(connection.dialect, table, columns)
+    while part := list(islice(converted, at_once)):
+        connection.exec_driver_sql(insertion, part)
+
+
 def insert_with_ids(connection: Connection, table: Table, rows: Sequence[Row]) -> Sequence[int]:
     """Insert rows without ids within the connection's transaction, and return the new ids in the order of the rows."""
     if not rows:
@@ -57,7 +76,7 @@ def _last_id(table: Table) -> Select[int]:
 _NEXT_IDS = text("SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)")
 
 
-def _copy(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def _copy(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
     import psycopg
     from psycopg import sql
 

@@ -20,7 +20,7 @@ from orchestrator.domain.recovery import PowerCycle, Recovery
 from orchestrator.domain.run import ExcludedCell
 from orchestrator.domain.run_details import RunDetails
 from orchestrator.domain.run_words import Deletion
-from orchestrator.domain.schema_status import SchemaStatus
+from orchestrator.domain.schema_status import CopiedTable, DatabaseCopy, SchemaStatus
 from orchestrator.domain.written_file import WrittenFile
 from orchestrator.reporting.report import Report
 from orchestrator.reporting.reports.annotations import annotations_report
@@ -29,7 +29,7 @@ from orchestrator.reporting.reports.bisection import bisection_report
 from orchestrator.reporting.reports.cell_details import cells_report
 from orchestrator.reporting.reports.cleaning import cleaning_report
 from orchestrator.reporting.reports.comparison import comparison_report
-from orchestrator.reporting.reports.database import demo_report, schema_report
+from orchestrator.reporting.reports.database import copy_report, demo_report, schema_report
 from orchestrator.reporting.reports.devices import devices_report
 from orchestrator.reporting.reports.enrollment import enrollment_report, shelf_report
 from orchestrator.reporting.reports.lab import NewLab, lab_report
@@ -158,5 +158,8 @@ REPORTS: Mapping[str, Report] = {
     "bisect": bisection_report(decided.BISECTION),
     "annotate": annotations_report(decided.ANNOTATIONS),
     "db": schema_report(SchemaStatus("sqlite:///a.db", None, "0009")),
+    "copied": copy_report(
+        DatabaseCopy("/srv/a.db", "postgresql://lab@db/lab", (CopiedTable("device", 2), CopiedTable("run", 0)))
+    ),
     "demo": demo_report(DemoFilled("sqlite:///a.db", DemoRequest(2, 3, 4, 5), 12, 96)),
 }
