@@ -84,7 +84,7 @@ def _completions(folder: Path) -> Iterator[Figure]:
             home = folder / "home"
             asked = {"BENCHFLEET_DB": url, "HOME": str(home), "XDG_CACHE_HOME": ""}
             memory = memory_of(url, asked)
-            # The very first question may go without an answer, and is bound by the same time.
+            # The very first question goes without an answer, and is bound by the same time.
             yield _completion("PostgreSQL, first time", folder, "", asked, lambda: memory.unlink(missing_ok=True))
             yield _completion("PostgreSQL, asked before", folder, run, asked, lambda: _wait_for(memory))
             yield _completion("PostgreSQL, asked long ago", folder, run, asked, lambda: _age(memory))

@@ -1,7 +1,7 @@
 """Find the names of a lab for completion: in the inventory, in an SQLite file, or in what is remembered of a server.
 
-A server is never waited for longer than a person waits: a process of its own asks the server, and remembers the names
-for the next time.
+A server is never waited for: to import its driver takes longer than a person waits for a key. A process of its own asks
+the server, and remembers the names for the next time.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import select
 import sqlite3
 import sys
 import time
@@ -35,8 +34,6 @@ STATEMENTS: Mapping[str, str] = {
 }
 """The names of each kind, in words that both databases understand."""
 _FRESH_S = 10.0
-_WAIT_S = 0.08
-"""How long the first question waits for the server: the start of this process has taken the rest of 150 ms."""
 
 
 def names_in_database(kind: str, url: str, folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
@@ -58,10 +55,7 @@ def _remembered(kind: str, url: str, environ: Mapping[str, str]) -> Iterator[str
     file = memory_of(url, environ)
     age_s = _age_s(file)
     if age_s is None or age_s > _FRESH_S:
-        ended = _ask(url, file, environ)
-        if age_s is None:  # nothing is known yet
-            select.select([ended], [], [], _WAIT_S)
-        os.close(ended)
+        _ask(url, file, environ)
     with suppress(OSError, ValueError):
         found = json.loads(file.read_text(encoding="utf-8")).get(kind, ())
         yield from (name for name in found if isinstance(name, str))
@@ -83,19 +77,16 @@ def _age_s(file: Path) -> float | None:
         return None
 
 
-def _ask(url: str, file: Path, environ: Mapping[str, str]) -> int:
-    """Start a process that remembers the names of a server. Return a descriptor that ends with the process."""
-    ended, kept = os.pipe()
+def _ask(url: str, file: Path, environ: Mapping[str, str]) -> None:
+    """Start a process that remembers the names of a server, and outlives this one."""
     # Not `subprocess`, whose import is a tenth of the time that there is. The address stands in no list of processes.
     told = {**environ, REMEMBER: str(file), "BENCHFLEET_DB": url}
     told.pop("_BENCHFLEET_COMPLETE", None)
     nothing = os.open(os.devnull, os.O_RDWR)
-    # The pipe is the process's standard output, so that its end is seen here; nobody reads what it says.
-    actions = [(os.POSIX_SPAWN_DUP2, nothing, 0), (os.POSIX_SPAWN_DUP2, kept, 1), (os.POSIX_SPAWN_DUP2, nothing, 2)]
+    # A shell waits for the end of this process's output: nobody else may hold it open.
+    actions = [(os.POSIX_SPAWN_DUP2, nothing, descriptor) for descriptor in range(3)]
     os.posix_spawn(sys.executable, [sys.executable, "-m", "orchestrator"], told, file_actions=actions, setsid=True)
     os.close(nothing)
-    os.close(kept)
-    return ended
 
 
 def remember(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -41,7 +42,9 @@ def test_a_file_alone_runs_to_a_table_and_the_saved_sweep_runs_the_same_plan(lab
     shutil.copy(DIGITS / "digits-fp32.tflite", lab.directory)
     first = lab.run("run", "digits-fp32.tflite", "--trials", "2", timeout_s=300)
     assert first.returncode == ExitCode.FINE, first.stderr
-    assert re.search(r"^local +digits-fp32 · ai-edge-litert==2\.3\.0 · threads=1 +2 ", first.stdout, re.MULTILINE)
+    # Variant and threads are those of both cells, and stand below the table.
+    assert re.search(r"^local +ai-edge-litert==2\.3\.0 +2 ", first.stdout, re.MULTILINE)
+    assert "\nall cells: digits-fp32 · threads=1\n" in first.stdout
     assert "\nsweep: digits-fp32\n" in first.stderr
     assert "--save sweeps/NAME.yaml" in first.stderr
     assert not (lab.directory / "models").exists()
@@ -64,6 +67,36 @@ def test_a_file_alone_runs_to_a_table_and_the_saved_sweep_runs_the_same_plan(lab
         {row["key"] for row in jobs if row["run_device_id"] == one} for one in {row["run_device_id"] for row in jobs}
     ]
     assert keys == [keys[0]] * 3
+
+
+def test_files_and_folders_of_several_models_make_one_run_each_compared_by_itself(lab: OwnLab) -> None:
+    for name in ("fp32", "int8"):
+        shutil.copy(DIGITS / f"digits-{name}.tflite", lab.directory / f"face{'' if name == 'fp32' else '-int8'}.tflite")
+    shutil.copytree(DIGITS, lab.directory / "models" / "digits")
+    files = ("face.tflite", "face-int8.tflite", "models/digits")
+    # Only two of the described model's variants, so that the test is short; the files' variants have other names.
+    names = ("--variants", "fp32,int8,face", "--trials", "2")
+    done = lab.run("run", *files, *LITERT, *names, "--save", "sweeps/all.yaml", timeout_s=300)
+    assert done.returncode == ExitCode.FINE, done.stderr
+    assert "models: [" in (lab.directory / "sweeps" / "all.yaml").read_text()
+    assert "\nlocal   digits/int8  2 " in done.stdout
+    assert "\nlocal   face/face    2 " in done.stdout
+    compared = json.loads(lab.run("compare", "last", "--by", "variant", "--base", "f*", "--json").stdout)
+    told = [(group["model"], group["base"]["at"]) for group in compared["groups"]]
+    assert sorted(told) == [("digits", "fp32"), ("face", "face")]
+
+    replayed = lab.run("replay", "last", "--cell", "model=face,variant=int8", "-o", "bundle")
+    assert replayed.returncode == ExitCode.FINE, replayed.stderr
+    again = lab.run("run", "bundle/sweep.yaml", "--select", "local", timeout_s=200)
+    assert again.returncode == ExitCode.FINE, again.stderr
+    series = lab.rows("SELECT count(*) AS jobs FROM job GROUP BY series_id ORDER BY jobs DESC")
+    assert [row["jobs"] for row in series] == [2, 1, 1, 1]
+
+    (lab.directory / "all-nightly.yaml").write_text("nightly: all\nsweeps: [sweeps/all.yaml]\ndevices: local\n")
+    night = lab.run("nightly", "run", "all-nightly.yaml", timeout_s=300)
+    assert night.returncode == ExitCode.FINE, night.stderr
+    swept = lab.rows("SELECT sweep.name FROM night_run JOIN run ON run.id = run_id JOIN sweep ON sweep.id = sweep_id")
+    assert sorted(row["name"] for row in swept) == ["face-digits-digits", "face-digits-face"]
 
 
 def test_a_model_of_several_inputs_runs_on_a_detached_device(lab: OwnLab) -> None:

@@ -13,6 +13,7 @@ from orchestrator.domain.cell_details import AttemptDetails
 from orchestrator.domain.cell_distribution import AttemptValue, Bin, CellInMetric, Histogram
 from orchestrator.domain.cell_figures import CellFigure
 from orchestrator.domain.condition import breach_in_words
+from orchestrator.domain.expansion import model_in
 from orchestrator.domain.metric import Direction, metric_named
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.reporting.tables import numbers
@@ -58,7 +59,9 @@ def cells_view(cells: Sequence[CellInMetric]) -> RenderableType:
 
 def _cell(cell: CellInMetric) -> Iterator[RenderableType]:
     coordinates = cell.details.cell
-    yield Text(clean(f"{coordinates.device} · {coordinates.model} · {cell.details.label}"), style="bold cyan")
+    # A cell of a run of several models has the model in its name.
+    model = "" if model_in(cell.details.label) else f"{coordinates.model} · "
+    yield Text(clean(f"{coordinates.device} · {model}{cell.details.label}"), style="bold cyan")
     yield Text(clean(f"{cell.metric} of run {coordinates.run}"))
     yield _attempts(cell)
     yield from _last_words(cell)

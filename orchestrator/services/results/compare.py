@@ -82,7 +82,8 @@ def compare(
     check_varies(cells, run, by)
     if base is None:
         parents = common_parents(results, run, by, planned)
-        bases = {model: frozenset((parent,)) for model, parent in parents.items()}
+        # A model without a common parent has no base: its cells say so.
+        bases = {model: frozenset({parents[model]} if model in parents else ()) for model in cells_by_model(planned)}
         base = MODELS_BETWEEN.join(dict.fromkeys(parents.values()))
     else:
         bases = dict.fromkeys(cells_by_model(planned), base_values(planned, run, by, base))

@@ -185,24 +185,29 @@ def cells_by_model(cells: Iterable[CellResult]) -> Mapping[str, list[CellResult]
 
 
 def common_parents(results: Results, run: str, by: str, cells: Iterable[CellResult]) -> Mapping[str, str]:
-    """Return the common ancestor of all variants of each model. Raise ConfigError if there is no such variant."""
+    """Return the common ancestor of all variants of each model that has one. Raise ConfigError if no model has."""
     by_model = {model: _values(of_model, by) for model, of_model in cells_by_model(cells).items()}
     if by != "variant":
         values = list(dict.fromkeys(value for of_model in by_model.values() for value in of_model))
         raise ConfigError(f"compare --by {by} needs --base", hint=all_known(values))
     parents = results.variant_parents(run)
-    return {model: _common_parent(run, model, values, parents) for model, values in by_model.items()}
+    found = {model: _common_parent(model, values, parents) for model, values in by_model.items()}
+    known = {model: parent for model, parent in found.items() if parent is not None}
+    if not known:
+        values = list(dict.fromkeys(value for of_model in by_model.values() for value in of_model))
+        raise ConfigError(
+            f"the variants of run {run} have no common parent among them: give --base", hint=all_known(values)
+        )
+    return known
 
 
-def _common_parent(run: str, model: str, values: Sequence[str], parents: Mapping[tuple[str, str], str | None]) -> str:
+def _common_parent(model: str, values: Sequence[str], parents: Mapping[tuple[str, str], str | None]) -> str | None:
     ancestries = [_ancestry(model, value, parents) for value in values]
     # Nearest first: of two common ancestors the later one is closer to what is compared.
     for name in ancestries[0]:
         if name in values and all(name in ancestry for ancestry in ancestries):
             return name
-    raise ConfigError(
-        f"the variants of {model} in run {run} have no common parent among them: give --base", hint=all_known(values)
-    )
+    return None
 
 
 def _ancestry(model: str, variant: str, parents: Mapping[tuple[str, str], str | None]) -> list[str]:

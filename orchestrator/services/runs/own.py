@@ -102,8 +102,8 @@ class _Asked:
 
 
 def _asked(paths: Sequence[Path]) -> Iterator[_Asked]:
-    """Yield the models that are asked for. A folder is a model of its own."""
-    files: list[Path] = []
+    """Yield the models that are asked for, in the order of their first files. A folder is a model of its own."""
+    groups = {one[0]: one for one in files_by_model([path for path in paths if not is_folder(path)])}
     for path in paths:
         if is_file(path / MODEL_FILE):
             model = load_model(path, verify=False)
@@ -114,9 +114,8 @@ def _asked(paths: Sequence[Path]) -> Iterator[_Asked]:
             yield replace(_of_files(files_of), saved=path)
         elif is_folder(path):
             yield _of_files(files_in(path))
-        else:
-            files.append(path)
-    yield from (_of_files(sort_files(one)) for one in files_by_model(files))
+        elif path in groups:
+            yield _of_files(sort_files(groups.pop(path)))
 
 
 def _of_files(files: ModelFiles) -> _Asked:

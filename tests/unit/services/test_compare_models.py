@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.domain.errors import NothingToCompare
+from orchestrator.domain.errors import ConfigError, NothingToCompare
 from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.run import ExcludedCell
 from orchestrator.reporting.tables.runs import comparison_to_try
@@ -44,6 +44,14 @@ def test_each_model_has_its_own_base() -> None:
     assert faster.ratio.value == pytest.approx(0.5)
     assert slower.ratio.value == pytest.approx(3.0)
     assert (digits.named_model, face.named_model) == ("digits", "face")
+
+
+def test_a_model_without_a_common_parent_leaves_the_others_to_be_compared() -> None:
+    strangers = [of("hand", result("a", 500.0)), of("hand", result("b", 1500.0))]
+    compared = compare(TwoModels([*DIGITS, *strangers]), "r1", "variant", None)
+    assert [(group.model, group.base is None) for group in compared.groups] == [("digits", False), ("hand", True)]
+    with pytest.raises(ConfigError, match="no common parent among them: give --base"):
+        compare(TwoModels(strangers), "r1", "variant", None)
 
 
 def test_a_named_base_holds_where_a_model_has_it() -> None:
