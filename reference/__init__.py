@@ -1,1 +1,1 @@
-"""Write the references of the files that people write: a page of every key, and JSON Schemas for editors."""
+"""Write the references of the files that people write, and of metrics: pages, and JSON Schemas for editors."""

@@ -77,6 +77,40 @@ _REGISTERED = (
     Metric("accuracy_top1", Unit.RATIO, Direction.HIGHER),
 )
 
+ABOUT: Mapping[str, str] = {
+    "latency_ns": "Time of one invocation, without input and output: the median of a trial's samples.",
+    "latency_ns_p90": "The 90th percentile of a trial's samples of `latency_ns`, from 29 samples on.",
+    "latency_ns_p99": "The 99th percentile of a trial's samples of `latency_ns`, from 299 samples on.",
+    "set_input_ns": "Median time of the copy into the input tensors.",
+    "get_output_ns": "Median time of the copy out of the output tensors.",
+    "process_start_ns": "From the fork until the first line of the trial: fork, exec, interpreter, worker's modules.",
+    "import_ns": "Import of the runtime's package, and numpy with it.",
+    "load_ns": "From the opening of the model file until the tensors are allocated, delegates applied.",
+    "allocate_ns": "The part of `load_ns` that allocated the tensors.",
+    "first_inference_ns": "The first invocation, inputs set.",
+    "cold_start_ns": "From the fork until the first answer: process start, import, load and first inference.",
+    "energy_mj": "Energy of an inference above what the device takes idle.",
+    "energy_gross_mj": "Energy of an inference, idle power included.",
+    "energy_u95_mj": "Half the width of the 95 % interval of `energy_mj`.",
+    "energy_gross_u95_mj": "Half the width of the 95 % interval of `energy_gross_mj`.",
+    "power_mean_w": "Mean power within the timed part.",
+    "power_max_w": "The highest reading of power within the timed part.",
+    "power_idle_w": "Power of the idle device: the mean of before and after the trial.",
+    "rss_bytes_max": "The highest memory of the whole process, from the load until the end of the timed part.",
+    "rss_model_bytes_max": "How far memory rose above what it was before the load: the model's own peak.",
+    "rss_steady_bytes": "Memory of the whole process after the first inferences.",
+    "rss_interpreter_bytes": "Memory of the interpreter with the worker's modules, before the runtime is imported.",
+    "rss_import_bytes": "Memory that importing the runtime has added.",
+    "rss_load_bytes": "Memory that loading the model has added.",
+    "rss_run_bytes": "Memory that the first inferences have added.",
+    "size_bytes": "Size of the artifact: known without any trial.",
+    "warmup_runs": "Number of invocations before the timed part.",
+    "involuntary_switches": "How often the kernel took the processor away while samples were taken.",
+    "steady_ratio": "Median of the last third of the samples over that of the first: far from 1, nothing was steady.",
+    "accuracy_top1": "Share of a data set's inputs whose highest output is the label, from the preflight.",
+}
+"""What each metric is, in a sentence: docs/metrics.md shows it."""
+
 POWER_METRICS = frozenset(
     (
         "energy_mj",
@@ -121,7 +155,7 @@ ALIASES: Mapping[str, str] = {
 
 # The unit and direction of an unregistered metric, by the ending of the name. No direction is guessed for a state
 # such as a temperature.
-_INFERRED: Mapping[str, tuple[Unit, Direction]] = {
+INFERRED_UNITS: Mapping[str, tuple[Unit, Direction]] = {
     "ns": (Unit.NANOSECONDS, Direction.LOWER),
     "s": (Unit.SECONDS, Direction.LOWER),
     "mj": (Unit.MILLIJOULES, Direction.LOWER),
@@ -173,7 +207,7 @@ def _inferred(name: str) -> Metric:
     # Accuracies end in the name of their metric, such as accuracy_top1, and are shares.
     if len(words) > 1 and words[0] == "accuracy":
         return Metric(name, Unit.RATIO, Direction.HIGHER)
-    unit, direction = _INFERRED.get(words[-1], (Unit.NUMBER, Direction.NONE)) if len(words) > 1 else _PLAIN
+    unit, direction = INFERRED_UNITS.get(words[-1], (Unit.NUMBER, Direction.NONE)) if len(words) > 1 else _PLAIN
     return Metric(name, unit, direction)
 
 

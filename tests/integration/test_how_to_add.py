@@ -30,6 +30,7 @@ COPIED = (
     "sweeps",
     "models",
     "schemas",
+    "reference",
     "nightly.yaml",
     "pyproject.toml",
 )

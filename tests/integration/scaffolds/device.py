@@ -120,8 +120,10 @@ METRIC = Scaffold(
     name="beam_mj",
     proof="beam_mj",
     edits={
-        "orchestrator/domain/metric.py": after(
-            "_REGISTERED = (\n", '    Metric("beam_mj", Unit.MILLIJOULES, Direction.LOWER, 0.02),\n'
+        "orchestrator/domain/metric.py": in_turn(
+            after("_REGISTERED = (\n", '    Metric("beam_mj", Unit.MILLIJOULES, Direction.LOWER, 0.02),\n'),
+            after("ABOUT: Mapping[str, str] = {\n", '    "beam_mj": "Energy of the beam.",\n'),
         )
     },
+    then=(Command(("-m", "reference")),),
 )

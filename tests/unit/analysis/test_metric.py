@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.domain.metric import ALIASES, METRICS, Direction, Unit, is_registered, metric_named
+from orchestrator.domain.metric import ABOUT, ALIASES, METRICS, Direction, Unit, is_registered, metric_named
 
 
 def test_every_alias_leads_to_a_registered_metric() -> None:
@@ -18,6 +18,11 @@ def test_a_registered_metric_has_the_unit_that_its_name_ends_in(name: str) -> No
     said = next((units[word] for word in reversed(words) if word in units), None)
     assert METRICS[name].unit is said or (said is None and METRICS[name].unit in (Unit.NUMBER, Unit.RATIO))
     assert 0 < METRICS[name].min_effect < 1
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_registered_metric_says_what_it_is(name: str) -> None:
+    assert ABOUT[name].endswith(".")
 
 
 def test_latency_means_nanoseconds_of_which_fewer_are_better() -> None:
