@@ -22,6 +22,10 @@ The answers are those of a made-up lab. **Nothing of it was measured.** Two comm
     benchfleet db demo --db demo.db {_SIZE}
     benchfleet sql - --db demo.db < dashboards/questions/08-noise-by-device.sql
 
+Any statement goes into `benchfleet sql STATEMENT`, or into the SQL page of `benchfleet serve`, which has all of them
+saved. `benchfleet db schema` lists views and tables, and a mistyped name is answered with the one that was meant.
+[metrics.md](metrics.md) has the names of metrics.
+
 A month or a day is cut out of the moment's text: on PostgreSQL after `SET TIME ZONE 'UTC'`. Answers show at most
 {ROWS_SHOWN} rows, and numbers four digits. `dashboards/datasette.json` has the same statements for
 [Datasette](https://datasette.io): `datasette demo.db --metadata dashboards/datasette.json`.

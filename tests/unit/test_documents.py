@@ -31,6 +31,12 @@ def test_a_page_names_files_that_are_there(page: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_link_of_a_page_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
 def test_the_pages_name_many() -> None:
     assert len(paths_in(REPOSITORY / "ARCHITECTURE.md")) > 30
 
