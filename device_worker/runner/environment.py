@@ -80,7 +80,9 @@ class TrialEnvironment:
                 passed[name] = _fingerprint(self._login[name])
         if passed:
             record["passed"] = passed
-        left_out = sorted(name for name in self._login if name not in made and name.upper().startswith(_WEIGHTY))
+        left_out = sorted(
+            name for name, value in self._login.items() if made.get(name) != value and name.upper().startswith(_WEIGHTY)
+        )
         if left_out:
             record["left_out"] = left_out[:_TOLD_MAX]
         return made, record

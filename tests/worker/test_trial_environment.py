@@ -115,3 +115,22 @@ def test_a_worker_keeps_no_bytecode_where_a_login_wants_it(connect, plans, tmp_p
     plans.add_program("job", SEEING)
     trials_of(worker.execute("run-1", plans))
     assert not prefix.exists()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"},
+        {"PYTHONIOENCODING": "ascii:strict", "PYTHONUTF8": "0", "LC_ALL": "C"},
+        {"PYTHONOPTIMIZE": "2", "PYTHONUNBUFFERED": "1", "PYTHONINSPECT": "1"},
+        {"PYTHONVERBOSE": "1", "PYTHONPROFILEIMPORTTIME": "1", "PYTHONMALLOC": "debug"},
+        {"PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1", "PYTHONCASEOK": "1", "PYTHONSTARTUP": "/dev/null"},
+    ],
+    ids=lambda told: next(iter(told)),
+)
+def test_whatever_a_login_tells_python_the_worker_measures_the_same(connect, plans, told):
+    worker = connect(environment=told)
+    plans.add_program("job", SEEING.replace("os.environ['HOME']", "'.'"))
+    (finished,) = trials_of(worker.execute("run-1", plans))
+    assert (finished["outcome"], finished["metrics"]) == ("ok", [{"name": "m", "value": 1}])
+    assert finished["conditions"]["environment"]["locale"] == find_locale()
