@@ -8,7 +8,19 @@ import sys
 
 from benchmarks.figures import print_figures
 
-NAMES = ("exports", "fidelity", "fanout", "ingest", "pages", "queries", "repeats", "startup", "verdicts", "wakeup")
+NAMES = (
+    "exports",
+    "fidelity",
+    "fanout",
+    "ingest",
+    "pages",
+    "queries",
+    "repeats",
+    "scenarios",
+    "startup",
+    "verdicts",
+    "wakeup",
+)
 
 
 def main() -> int:
@@ -17,7 +29,9 @@ def main() -> int:
     parser.add_argument("names", nargs="+", choices=NAMES, metavar="NAME", help=f"one of {', '.join(NAMES)}")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--quick", action="store_true", help="try verdicts or repeats on few cells: the figures then say little"
+        "--quick",
+        action="store_true",
+        help="try verdicts, repeats or scenarios on few cells: the figures then say little",
     )
     parser.add_argument(
         "--size", type=float, default=1.0, metavar="N", help="simulate N times as many cells for verdicts"
@@ -25,8 +39,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.size <= 0 or (arguments.size != 1 and arguments.names != ["verdicts"]):
         parser.error("--size is a number above 0, for verdicts alone")
-    if arguments.quick and not set(arguments.names) <= {"repeats", "verdicts"}:
-        parser.error("--quick is for repeats and verdicts alone")
+    if arguments.quick and not set(arguments.names) <= {"repeats", "scenarios", "verdicts"}:
+        parser.error("--quick is for repeats, scenarios and verdicts alone")
     kept = True
     for name in arguments.names:
         module = importlib.import_module(f"benchmarks.{name}")

@@ -1,4 +1,7 @@
-"""Read what a model's maker declares of inputs and outputs. Plans of older controllers declare ranges alone."""
+"""Read what people declare for a job: inputs and outputs of a model, and the nodes asked of a delegate.
+
+Plans of older controllers declare ranges of inputs alone.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,17 @@ class DeclaredOutput:
     def __init__(self, fields: Fields) -> None:
         self.name = fields.optional("name", fields.text)
         self.shape: tuple[int, ...] = _sizes_of(fields)("shape")
+
+
+class Delegation:
+    """The share of nodes that a delegate must run, by default all. `allow_fallback`: the cell is measured anyway."""
+
+    __slots__ = ("allow_fallback", "nodes_min")
+
+    def __init__(self, job: Fields) -> None:
+        said = job.optional("delegation", job.section)
+        self.nodes_min = 1.0 if said is None else said.amount("nodes_min")
+        self.allow_fallback = False if said is None else said.flag("allow_fallback")
 
 
 def _sizes_of(fields: Fields) -> Callable[[str], tuple[int, ...]]:

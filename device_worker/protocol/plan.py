@@ -14,7 +14,8 @@ EXEC_ENGINE = "exec"
 IDLE_S = 5.0
 """Seconds to measure idle power before the first measure trial, if the plan does not say."""
 
-_GENERAL_LIMITS = ("trial_timeout_s", "memory_bytes_max", "cooldown_s_max")
+_GENERAL_LIMITS = ("trial_timeout_s", "memory_bytes_max", "cooldown_s_max", "cooldown_to_c")
+_TEXT_LIMITS = ("governor",)
 
 
 class BlobRef:
@@ -77,15 +78,15 @@ class Job(EngineJob):
 
 
 class PlannedTrial:
-    """A process launch: `key` names the trial, `job` is the key of the trial's job."""
+    """A process launch: `key` names the trial, `job` is the key of the trial's job, `index` its number in the job."""
 
-    __slots__ = ("job", "key", "kind")
+    __slots__ = ("index", "job", "key", "kind")
 
     def __init__(self, fields: Fields) -> None:
         self.key = fields.text("trial")
         self.job = fields.text("job")
         self.kind = take_kind(fields)
-        fields.whole("index")  # for people and databases alone
+        self.index = fields.whole("index")
 
     @property
     def is_measured(self) -> bool:
@@ -99,19 +100,26 @@ class PlannedTrial:
 
 
 class Limits:
-    """The limits of all trials. `conditions` maps the keys of condition limits to numbers, without unset limits.
+    """The limits of all trials. `conditions` maps the keys of condition limits to limits, without unset ones.
+
+    With `cooldown_to_c` a trial waits, up to `cooldown_s_max`, until the device is as cool as that.
 
     Unknown conditions are not refused here: `sensing.conditions` refuses a limit that the worker cannot watch.
     """
 
-    __slots__ = ("conditions", "cooldown_s_max", "memory_bytes_max", "trial_timeout_s")
+    __slots__ = ("conditions", "cooldown_s_max", "cooldown_to_c", "memory_bytes_max", "trial_timeout_s")
 
     def __init__(self, fields: Fields) -> None:
         self.trial_timeout_s = fields.amount("trial_timeout_s")
         self.memory_bytes_max = fields.nullable("memory_bytes_max", fields.whole)
         self.cooldown_s_max = fields.amount("cooldown_s_max")
-        found = {key: fields.optional(key, fields.amount) for key in fields.names() if key not in _GENERAL_LIMITS}
-        self.conditions = {key: limit for key, limit in found.items() if limit is not None}
+        self.cooldown_to_c = fields.optional("cooldown_to_c", fields.amount)
+        found: dict[str, float | str | None] = {
+            key: fields.optional(key, fields.text) if key in _TEXT_LIMITS else fields.optional(key, fields.amount)
+            for key in fields.names()
+            if key not in _GENERAL_LIMITS
+        }
+        self.conditions: dict[str, float | str] = {key: limit for key, limit in found.items() if limit is not None}
 
 
 class Retries:
@@ -133,9 +141,24 @@ def _read_environment(fields: Fields) -> dict[str, str | None]:
     return found
 
 
+class StopRule:
+    """When a cell has enough trials: an interval of the relative half-width, or so much time of the device.
+
+    The rule is for the first `trials_max` trials of a cell. Trials beyond were added on purpose.
+    """
+
+    __slots__ = ("ci_halfwidth", "device_s_max", "trials_max")
+
+    def __init__(self, fields: Fields) -> None:
+        self.ci_halfwidth = fields.amount("ci_halfwidth")
+        self.trials_max = fields.whole("trials_max")
+        self.device_s_max = fields.nullable("device_s_max", fields.amount)
+
+
 class Plan:
     """A checked plan: `jobs` by key, `trials` in the order of execution, `idle_s` seconds of idle power.
 
+    `governor` is to be set for the run, or None. `stop` ends cells before their last trial, or is None.
     `extended` are the hashes of the plans that this plan adds trials to. A log that follows one of them goes on.
     `environment` has variables for trials, each with its value, or None for the value of the device's login.
     """
@@ -145,12 +168,14 @@ class Plan:
         "device",
         "environment",
         "extended",
+        "governor",
         "idle_s",
         "jobs",
         "limits",
         "measure",
         "retries",
         "seed",
+        "stop",
         "trials",
     )
 
@@ -162,7 +187,11 @@ class Plan:
         self.idle_s = IDLE_S if power is None else power.amount("idle_s")
         self.limits = Limits(fields.section("limits"))
         self.retries = Retries(fields.section("retries"))
+        stop = fields.optional("stop", fields.section)
+        self.stop = None if stop is None else StopRule(stop)
         extended = fields.sections("extends") if "extends" in fields.names() else []
+        control = fields.optional("control", fields.section)
+        self.governor = None if control is None else control.optional("governor", control.text)
         self.extended = [plan.sha256("plan_sha256") for plan in extended]
         self.environment = _read_environment(fields.section("environment")) if "environment" in fields.names() else {}
         self.blobs = [BlobRef(blob) for blob in fields.sections("blobs")]

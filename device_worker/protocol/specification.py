@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from device_worker.protocol.declarations import DeclaredInputs, DeclaredOutput
+from device_worker.protocol.declarations import DeclaredInputs, DeclaredOutput, Delegation
 from device_worker.protocol.fields import Fields
 from device_worker.protocol.vocabulary import TrialKind
 
@@ -21,19 +21,29 @@ _KINDS = (TrialKind.PREFLIGHT, TrialKind.MEASURE, TrialKind.PROFILE)
 
 
 class EngineJob:
-    """The part of a job for the engine, with what the model's maker declares of inputs and of the judged output."""
+    """The part of a job for the engine, with what the model's maker declares of inputs and of the judged output.
 
-    __slots__ = ("accuracy_metric", "engine", "inputs", "module", "output", "settings")
+    `batch` is the setting of that name: how many items an invocation takes. None leaves the model as it is.
+    """
+
+    __slots__ = ("accuracy_metric", "batch", "delegation", "engine", "inputs", "module", "output", "settings")
 
     def __init__(self, fields: Fields) -> None:
         self.engine = fields.text("engine")
         self.module = fields.optional("module", fields.text)
         # Any names: an exec program has settings of its own, and each engine refuses those that it does not know.
         self.settings: dict[str, Setting] = fields.scalars("settings")
+        self.batch = self._take_batch(fields)
         self.inputs = DeclaredInputs(fields)
         output = fields.optional("output", fields.section)
         self.output = None if output is None else DeclaredOutput(output)
+        self.delegation = Delegation(fields)
         self.accuracy_metric = fields.optional("accuracy_metric", fields.text)
+
+    def _take_batch(self, fields: Fields) -> int | None:
+        if self.engine == "exec" or "batch" not in self.settings:  # of a program's own settings nothing is known
+            return None
+        return fields.section("settings").whole("batch", least=1)
 
 
 class TrialJob(EngineJob):

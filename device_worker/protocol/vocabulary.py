@@ -58,6 +58,7 @@ class Event:
     TRIAL_STARTED = "trial-started"
     TRIAL_FINISHED = "trial-finished"
     TRIAL_SKIPPED = "trial-skipped"
+    TRIAL_SPARED = "trial-spared"
     RUNNER_STOPPED = "runner-stopped"
     RUN_FINISHED = "run-finished"
 
@@ -92,6 +93,7 @@ class FailureKind:
 
     LOAD = "load-error"
     INFERENCE = "inference-error"
+    FALLBACK = "fallback"
     SIGNAL = "killed-by-signal"
     EXIT_CODE = "exit-code"
     TIMEOUT = "timeout"

@@ -17,6 +17,9 @@ from device_worker.runner.programs import Programs
 from device_worker.runner.trial_output import TrialOutput
 from device_worker.runner.trial_process import EndedBy, TrialCommand, run_process
 from device_worker.runner.workspace import MissingFile, Workspace
+from device_worker.sensing.clocks import ClockWatch
+from device_worker.sensing.conditions.base import TrialSeen
+from device_worker.sensing.conditions.frequency import Frequency
 from device_worker.sensing.power.opening import Measured
 from device_worker.sensing.readings import read_memory_available_bytes
 from device_worker.system.leftovers import MARKER_VARIABLE
@@ -52,6 +55,7 @@ class AttemptResult:
         "environment",
         "failure",
         "input_results",
+        "median_ns",
         "metrics",
         "outputs",
         "placement",
@@ -59,7 +63,9 @@ class AttemptResult:
         "profile",
         "recording",
         "runtime",
+        "seen",
         "was_stopped",
+        "watch_cpu_ns",
         "window",
     )
 
@@ -68,6 +74,7 @@ class AttemptResult:
         self.duration_ns = 0
         self.runtime: dict[str, Any] | None = None
         self.metrics: list[dict[str, Any]] = []
+        self.median_ns: float | None = None
         self.outputs: dict[str, Any] | None = None
         self.input_results: dict[str, Any] | None = None
         self.window: dict[str, Any] | None = None
@@ -77,6 +84,8 @@ class AttemptResult:
         self.placement: Placement | None = None
         self.environment: dict[str, Any] | None = None
         self.was_stopped = False
+        self.seen = TrialSeen()
+        self.watch_cpu_ns: int | None = None
 
     @property
     def outcome(self) -> str:
@@ -120,6 +129,7 @@ class Attempts:
         self._meter = meter
         self._machine_fd = machine_fd
         self._programs = Programs()
+        self._watches_clocks = Frequency.limit in plan.limits.conditions
         self._placements = Placements(plan.seed)
         self._environments = TrialEnvironment(plan.environment)
 
@@ -139,14 +149,19 @@ class Attempts:
                 return AttemptResult(failures.failure(FailureKind.START, str(error)))
             program = self._programs.find(launch) if job.is_exec else None
             sampler = self._meter.new_sampler() if trial.is_measured else None
-            ending = run_process(launch, wakeups, containment, sampler)
+            clocks = ClockWatch() if trial.is_measured and self._watches_clocks else None
+            ending = run_process(launch, wakeups, containment, sampler, clocks)
         output = TrialOutput(ending.stdout)
         result = _result_of(ending, output, launch)
         if output.input_results is not None and result.failure is None:
             _add_input_results(result, output.input_results, job)
         result.placement, result.environment = placement, environment
+        if self._plan.stop is not None and trial.is_measured and result.failure is None:
+            result.median_ns = output.median_ns
         if program is not None:
             result.runtime = program.sign(result.runtime)
+        result.seen = _seen(result, clocks)
+        result.watch_cpu_ns = None if clocks is None else clocks.overhead_cpu_ns
         if trial.is_measured and result.failure is None:
             measured = Measured(result.window, output.inferences, output.runs, output.invoked_ns)
             result.recording = Recording(sampler, measured)
@@ -273,6 +288,14 @@ def _isolation(is_bundled: bool) -> list[str]:
 
 def _variable_name(name: str) -> str:
     return "".join(character if character.isalnum() else "_" for character in name.upper())
+
+
+def _seen(result: AttemptResult, clocks: ClockWatch | None) -> TrialSeen:
+    """Return what conditions of a trial are read from."""
+    steady = next((one["value"] for one in result.metrics if one["name"] == "steady_ratio" and "value" in one), None)
+    if clocks is None:
+        return TrialSeen(steady)
+    return TrialSeen(steady, clocks.percent(result.window), clocks.explain())
 
 
 def _stopped() -> AttemptResult:

@@ -24,7 +24,7 @@ _LED_TO = (
     r"\n(?:The above exception was the direct cause of the following exception"
     r"|During handling of the above exception, another exception occurred):\n"
 )
-_OWN_WORDS = (FailureKind.LOAD, FailureKind.INFERENCE, FailureKind.OUT_OF_MEMORY)
+_OWN_WORDS = (FailureKind.LOAD, FailureKind.INFERENCE, FailureKind.FALLBACK, FailureKind.OUT_OF_MEMORY)
 
 
 def failure(kind: str, message: str, ending: Ending | None = None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class TrialTally:
     `is_open` is True while an attempt has no end. `is_good` is True after an attempt that is ok and valid.
     """
 
-    __slots__ = ("failed", "failure", "invalid", "is_good", "is_open", "is_skipped", "lost", "started")
+    __slots__ = ("failed", "failure", "invalid", "is_good", "is_open", "is_skipped", "is_spared", "lost", "started")
 
     def __init__(self) -> None:
         self.started = 0
@@ -36,21 +36,40 @@ class TrialTally:
         self.invalid = 0
         self.is_good = False
         self.is_skipped = False
+        self.is_spared = False
         self.failure = ""
 
 
+class CellTally:
+    """The measure trials of a job so far: the values of the good ones, and the time of all attempts."""
+
+    __slots__ = ("duration_ns", "values")
+
+    def __init__(self) -> None:
+        self.duration_ns = 0
+        self.values: list[float] = []
+
+
 class NextStep:
-    """The next step: run an attempt at a trial, skip the trial for `skip_reason`, or give up the trial.
+    """The next step: run an attempt at a trial, skip or spare the trial for a reason, or give up the trial.
 
     A trial is given up if `lost` is not 0. Then `lost` runners in a row have died during the trial.
     """
 
-    __slots__ = ("attempt", "lost", "skip_reason", "trial")
+    __slots__ = ("attempt", "lost", "skip_reason", "spare_reason", "trial")
 
-    def __init__(self, trial: PlannedTrial, attempt: int, skip_reason: str | None = None, lost: int = 0) -> None:
+    def __init__(
+        self,
+        trial: PlannedTrial,
+        attempt: int,
+        skip_reason: str | None = None,
+        lost: int = 0,
+        spare_reason: str | None = None,
+    ) -> None:
         self.trial = trial
         self.attempt = attempt
         self.skip_reason = skip_reason
+        self.spare_reason = spare_reason
         self.lost = lost
 
 
@@ -61,6 +80,8 @@ class Progress:
         self._plan = plan
         self._skip = frozenset(skip)
         self._tallies = {trial.key: TrialTally() for trial in plan.trials}
+        self._cells = {job: CellTally() for job in plan.jobs}
+        self._measured = {trial.key: trial.job for trial in plan.trials if trial.is_measured}
         self._preflights: dict[str, list[str]] = {}
         for trial in plan.trials:
             if trial.is_preflight:
@@ -85,11 +106,12 @@ class Progress:
             return
         if kind == Event.TRIAL_FINISHED:
             tally.is_open, tally.lost = False, 0
+            self._note_cell(event)
+        tally.is_skipped = tally.is_skipped or kind == Event.TRIAL_SKIPPED
+        tally.is_spared = tally.is_spared or kind == Event.TRIAL_SPARED
         if kind == Event.TRIAL_STARTED:
             tally.started += 1
             tally.is_open = True
-        elif kind == Event.TRIAL_SKIPPED:
-            tally.is_skipped = True
         elif kind == Event.TRIAL_FINISHED and event.get("outcome") != Outcome.OK:
             tally.failed += 1
             failure = event.get("failure") or {}
@@ -98,6 +120,16 @@ class Progress:
             tally.invalid += 1
         elif kind == Event.TRIAL_FINISHED:
             tally.is_good = True
+
+    def _note_cell(self, event: dict[str, Any]) -> None:
+        job = self._measured.get(event["trial"])
+        if job is None:
+            return
+        cell, value = self._cells[job], event.get("median_ns")
+        cell.duration_ns += event.get("duration_ns") or 0
+        # A second good attempt is none: a trial with one is done.
+        if value is not None and event.get("outcome") == Outcome.OK and not event.get("invalid"):
+            cell.values.append(value)
 
     def _lose_open_attempts(self) -> None:
         for tally in self._tallies.values():
@@ -123,11 +155,13 @@ class Progress:
         tally = self._tallies[trial.key]
         if tally.lost >= LOST_ATTEMPTS_MAX:
             return NextStep(trial, tally.started, lost=tally.lost)
-        return NextStep(trial, tally.started + 1, self._reason_to_skip(trial))
+        skip = self._reason_to_skip(trial)
+        spare = self._reason_to_spare(trial) if skip is None else None
+        return NextStep(trial, tally.started + 1, skip, spare_reason=spare)
 
     def _is_done(self, name: str) -> bool:
         tally = self._tallies[name]
-        if name in self._skip or tally.is_good or tally.is_skipped:
+        if name in self._skip or tally.is_good or tally.is_skipped or tally.is_spared:
             return True
         return tally.failed > self._plan.retries.failed or tally.invalid > self._plan.retries.invalid
 
@@ -138,3 +172,13 @@ class Progress:
             if name not in self._skip and not self._tallies[name].is_good:
                 return f"its preflight {name} failed: {self._tallies[name].failure}"
         return None
+
+    def _reason_to_spare(self, trial: PlannedTrial) -> str | None:
+        """Return why the cell of a trial has enough trials by the plan's stop rule, or None."""
+        rule = self._plan.stop
+        if rule is None or not trial.is_measured or trial.index > rule.trials_max:
+            return None
+        from device_worker.runner.stopping import look_at  # few plans have a rule
+
+        cell = self._cells[trial.job]
+        return look_at(cell.values).reason_to_stop(rule, cell.duration_ns / 1e9)

@@ -56,7 +56,8 @@ class Runner:
         self._log = event_log
         self._wake_fd = wake_fd
         self._exclusive = exclusive
-        self._watch = ConditionWatch(plan.limits.conditions)
+        cooled_to = plan.limits.cooldown_to_c
+        self._watch = ConditionWatch(plan.limits.conditions, {} if cooled_to is None else {"temperature_c": cooled_to})
 
     def append(self, kind: str, **fields: Any) -> None:
         """Append an event to the log, update the progress, and wake the followers. Raise OSError or ValueError."""
@@ -112,6 +113,8 @@ class Runner:
                 self._give_up(step)
             elif step.skip_reason is not None:
                 self._skip(step)
+            elif step.spare_reason is not None:
+                self.append(Event.TRIAL_SPARED, trial=step.trial.key, job=step.trial.job, reason=step.spare_reason)
             else:
                 self._attempt(step, attempts, wakeups, containment)
         if self._is_cancelled:
@@ -161,7 +164,10 @@ class Runner:
         result = self._execute_attempt(step, attempts, wakeups, containment)
         if result.was_stopped and not self._is_cancelled:  # no fault of the trial: the next runner tries again
             return
-        after: dict[str, Any] = self._watch.read()
+        self._watch.note(result.seen)
+        after: dict[str, Any] = self._watch.read(is_after_trial=True)
+        if result.watch_cpu_ns is not None:
+            after["watch_cpu_ns"] = result.watch_cpu_ns
         if result.placement is not None:
             after = dict(after, placement=result.placement.to_json(), environment=result.environment)
         fields = dict(identity, conditions=after, conditions_before=before, duration_ns=result.duration_ns)
@@ -186,6 +192,8 @@ class Runner:
 
     def _append_result(self, fields: dict[str, Any], result: AttemptResult) -> None:
         fields = dict(fields, exclusive=self._exclusive)
+        if self._plan.stop is not None:
+            fields["median_ns"] = result.median_ns
         try:
             self.append(
                 Event.TRIAL_FINISHED,

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 
 from device_worker.protocol.errors import WorkerError
 from device_worker.protocol.vocabulary import ErrorKind, LogState
 from device_worker.runner.progress import Progress
+from device_worker.sensing.governor_hold import GovernorHold
 from device_worker.state.blobs import BlobStore
 from device_worker.state.device_lock import DeviceLock, describe_run
 from device_worker.state.event_log import EventLog
 from device_worker.state.leases import LeaseBook
 from device_worker.state.machine_lock import MachineLock
+from device_worker.system import runner_log
 from device_worker.system.leftovers import end_all, end_leftovers, outlast
 from device_worker.system.process_identity import ProcessIdentity
 from device_worker.system.trial_mark import find_orphans
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Iterator
+
     from device_worker.protocol.plan import Plan
     from device_worker.protocol.start import StartOrder
     from device_worker.state.state_dir import RunDir, StateDir
@@ -49,6 +54,8 @@ def run_plan(state: StateDir, run_dir: RunDir, request: StartOrder, plan: Plan, 
     try:
         machine = MachineLock(request.exclusive)  # behind the device lock: leftovers of our own runner have ended
         _end_strangers(machine)
+        hold = GovernorHold(state)
+        hold.undo()  # of a runner that was killed
         wakeups = SignalWakeups()
         wake_fd = _open_wake(run_dir)
         log, progress = _open_log(run_dir, request, plan)
@@ -74,12 +81,25 @@ def run_plan(state: StateDir, run_dir: RunDir, request: StartOrder, plan: Plan, 
         stores = BlobStore(state.blobs), BundleStore(state.bundles)
         attempts = Attempts(plan, *stores, run_dir.work, marker=identity.marker, meter=meter, machine_fd=machine.fd)
         containment = Containment(number_of(state.path))
-        runner.execute(attempts, wakeups, containment)
+        with _governor(hold, plan.governor):
+            runner.execute(attempts, wakeups, containment)
         if containment.survivors:  # those that have inherited the machine's lock keep the machine busy
             lock.release()
             return
     machine.release()
     lock.release()
+
+
+@contextmanager
+def _governor(hold: GovernorHold, governor: str | None) -> Iterator[None]:
+    """Hold a governor, or none. What cannot be set is for the condition to judge."""
+    refusal = None if governor is None else hold.set(governor)
+    if refusal is not None:
+        runner_log.log(f"the governor {governor} could not be set: {refusal}")
+    try:
+        yield
+    finally:
+        hold.undo()
 
 
 def _take_device(state: StateDir, run_dir: RunDir, request: StartOrder, identity: ProcessIdentity) -> DeviceLock:

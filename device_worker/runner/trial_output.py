@@ -84,6 +84,15 @@ class TrialOutput:
         return len(self._samples.get(LATENCY_METRIC, ()))
 
     @property
+    def median_ns(self) -> float | None:
+        """The median of the latency samples, or the one latency that a program reported, or None."""
+        samples = sorted(self._samples.get(LATENCY_METRIC, ()))
+        last = len(samples) - 1
+        if samples:
+            return (samples[last // 2] + samples[(last + 1) // 2]) / 2
+        return self._values.get(LATENCY_METRIC)
+
+    @property
     def inferences(self) -> int:
         """The number of inferences in the latency samples."""
         return self.runs * self._batches.get(LATENCY_METRIC, 1)

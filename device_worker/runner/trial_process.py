@@ -14,6 +14,7 @@ import subprocess
 import time
 
 from device_worker.protocol.vocabulary import STARTED_VARIABLE
+from device_worker.sensing.clocks import PERIOD_S
 from device_worker.system import system_files
 from device_worker.system.containment import Containment
 from device_worker.system.executables import explain_refusal, find_program
@@ -22,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
+    from device_worker.sensing.clocks import ClockWatch
     from device_worker.sensing.power.sampler import Sampler
     from device_worker.system.survivors import Leftover
     from device_worker.system.wakeups import SignalWakeups
@@ -82,9 +84,13 @@ class Ending:
 
 
 def run_process(
-    launch: TrialCommand, wakeups: SignalWakeups, containment: Containment, sampler: Sampler | None = None
+    launch: TrialCommand,
+    wakeups: SignalWakeups,
+    containment: Containment,
+    sampler: Sampler | None = None,
+    clocks: ClockWatch | None = None,
 ) -> Ending:
-    """Run a process to the end, and kill all descendants. The sampler records power in the meantime."""
+    """Run a process to the end, and kill all descendants. The sampler records power, and `clocks` the clocks."""
     ending = Ending()
     oom_kills_before = read_oom_kills()
     begin = time.monotonic_ns()
@@ -101,6 +107,7 @@ def run_process(
         ending.start_error = f"{launch.argv[0]}: {error}"
         return ending
     supervision = _Supervision(process, launch, wakeups, containment, ending)
+    supervision.clocks = clocks
     if sampler is not None:
         sampler.begin(launch.cpus)
     try:
@@ -173,6 +180,7 @@ class _Supervision:
         self._wakeups = wakeups
         self._containment = containment
         self._ending = ending
+        self.clocks: ClockWatch | None = None
         self._deadline = time.monotonic() + launch.timeout_s
         self._death_deadline: float | None = None
         assert process.stdout is not None
@@ -187,8 +195,10 @@ class _Supervision:
             # The process is not reaped before its group is killed: a reaped number may belong to another process.
             while not self._has_ended() and not self._has_outlived_kill():
                 self._enforce()
-                for fd in select.select([*self._pipes, self._wakeups.fd], [], [], self._remaining_s())[0]:
+                for fd in select.select([*self._pipes, self._wakeups.fd], [], [], self._pause_s())[0]:
                     self._take(fd)
+                if self.clocks is not None:
+                    self.clocks.observe(self._process.pid)
         finally:
             self._containment.kill_group(self._process.pid)
             if self._has_ended():
@@ -223,6 +233,9 @@ class _Supervision:
         self._ending.ended_by = reason
         self._death_deadline = time.monotonic() + _DEATH_S_MAX
         self._containment.kill_group(self._process.pid)
+
+    def _pause_s(self) -> float:
+        return self._remaining_s() if self.clocks is None else min(PERIOD_S, self._remaining_s())
 
     def _remaining_s(self) -> float:
         deadline = self._deadline if self._death_deadline is None else self._death_deadline

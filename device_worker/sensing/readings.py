@@ -35,8 +35,13 @@ def _read_mhz(name: str, discarded: list[str] | None) -> list[float]:
 
 def read_governor() -> str | None:
     """Return the frequency governor, or all governors with commas between if CPUs differ, or None."""
-    governors = {system_files.read_text(path) for path in _cpufreq_files("scaling_governor")}
+    governors = {system_files.read_text(path) for path in governor_files()}
     return ",".join(sorted(name for name in governors if name)) or None
+
+
+def governor_files() -> list[str]:
+    """Return the paths of the governors of all processors."""
+    return _cpufreq_files("scaling_governor")
 
 
 def read_load_1m() -> float | None:
@@ -56,7 +61,6 @@ def surroundings(discarded: list[str]) -> dict[str, Callable[[], float | str | N
     """
     return {
         "cpu_mhz": lambda: read_cpu_mhz(discarded),
-        "governor": read_governor,
         "load_1m": read_load_1m,
         "memory_available_bytes": read_memory_available_bytes,
     }

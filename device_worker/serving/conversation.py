@@ -70,6 +70,10 @@ class Conversation:
 
         # Make the folder private now. A problem is not raised here: `facts` reports it.
         refusal_of(self._state.path)
+        if os.path.exists(self._state.governor):  # a runner lives, or was killed
+            from device_worker.sensing.governor_hold import undo_if_alone
+
+            undo_if_alone(self._state)
         self._send(
             Message.HELLO,
             protocol=PROTOCOL_VERSION,

@@ -8,6 +8,7 @@ import time
 from importlib.machinery import PathFinder
 
 from device_worker.sensing import power, readings
+from device_worker.sensing.conditions.table import untold
 from device_worker.sensing.conditions.temperature import read_temperature_c
 from device_worker.sensing.conditions.throttling import Throttling
 from device_worker.serving import health
@@ -175,4 +176,5 @@ def _sensed(discarded: dict[str, list[str]]) -> dict[str, Callable[[], Any]]:
         "temperature_c": lambda: read_temperature_c(discarded["temperature_c"]),
         "throttled": lambda: Throttling().read(),
         "processors": read_processors,
+        "conditions_untold": untold,
     }

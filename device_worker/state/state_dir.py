@@ -44,7 +44,7 @@ class RunDir:
 class StateDir:
     """The state folder. The worker writes to no other folder of the device."""
 
-    __slots__ = ("blobs", "bundles", "cache_lock", "claims", "leases", "lock", "path", "runs", "worker")
+    __slots__ = ("blobs", "bundles", "cache_lock", "claims", "governor", "leases", "lock", "path", "runs", "worker")
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -56,6 +56,7 @@ class StateDir:
         self.runs = os.path.join(path, "runs")
         self.lock = os.path.join(path, "lock")
         self.leases = os.path.join(path, "leases")
+        self.governor = os.path.join(path, "governor")
 
     def make(self) -> None:
         """Create the folders, private to the worker's user."""

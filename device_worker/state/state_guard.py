@@ -15,7 +15,19 @@ from device_worker.system import mounts
 
 _OTHERS = 0o077
 _OWN_NAMES = frozenset(
-    ("worker", "blobs", "bundles", "runs", "claims", "lock", "cache.lock", "leases", "leases.partial")
+    (
+        "worker",
+        "blobs",
+        "bundles",
+        "runs",
+        "claims",
+        "lock",
+        "cache.lock",
+        "leases",
+        "leases.partial",
+        "governor",
+        "governor.partial",
+    )
 )
 _REMEDY = "set state_dir: in the inventory to a folder of its own, on a disk of the device"
 

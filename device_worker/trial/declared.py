@@ -32,6 +32,26 @@ def settle_shape(name: str, sizes: Sequence[int | None], declared: DeclaredInput
     return fixed
 
 
+def batched_shape(
+    name: str, sizes: Sequence[int | None], declared: DeclaredInputs, batch: int | None, *, can_resize: bool
+) -> tuple[int, ...]:
+    """Return the shape of an input for `batch` items in each invocation. None is the model as it is.
+
+    The first size is the batch where an input has two sizes or more. `can_resize`: a fixed first size of 1 may change.
+    Raise LoadFailure for a first size that is fixed otherwise.
+    """
+    if batch is None or len(sizes) < 2:
+        return settle_shape(name, sizes, declared)
+    if sizes[0] is not None and sizes[0] != batch and not (can_resize and sizes[0] == 1):
+        found = f"the file fixes the first size of input {name!r}, {shape_words(sizes)}"
+        raise LoadFailure(
+            f"the model takes no batch of {batch}: {found}; leave the cell out (exclude: [{{batch: {batch}}}])"
+        )
+    wanted = declared.of(name).shape
+    item = settle_shape(name, [None if wanted is not None else 1, *sizes[1:]], declared)
+    return (batch, *item[1:])
+
+
 def check_inputs(slots: Sequence[InputSlot], declared: DeclaredInputs) -> None:
     """Compare inputs of a loaded model with the declarations. Raise LoadFailure for a contradiction."""
     names = [slot.name for slot in slots]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from device_worker.protocol.specification import TrialJob
+    from device_worker.trial.batching import ItemOutputs
     from device_worker.trial.runtimes.base import LoadedModel
 
 READ_ERRORS = (RuntimeError, TypeError, ValueError)
@@ -18,7 +19,7 @@ READ_ERRORS = (RuntimeError, TypeError, ValueError)
 _REAL_KINDS = "fiub"
 
 
-def judged_outputs(session: LoadedModel, job: TrialJob) -> list[tuple[str | None, Any]]:
+def judged_outputs(session: LoadedModel | ItemOutputs, job: TrialJob) -> list[tuple[str | None, Any]]:
     """Return the declared or only output of an inference as float32, or all outputs if the job asks for no accuracy.
 
     Each output has its name in the file. Several are ordered by shape: the controller matches those of two variants.

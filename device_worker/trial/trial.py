@@ -13,8 +13,10 @@ from time import monotonic_ns, perf_counter_ns
 from device_worker.protocol.samples import encode_block
 from device_worker.protocol.specification import Specification
 from device_worker.protocol.vocabulary import STARTED_VARIABLE, FailureKind
+from device_worker.trial.batching import cannot, draw_items, items_of, refuse_outputs, split_outputs
 from device_worker.trial.causes import describe, is_caused
 from device_worker.trial.declared import check_inputs
+from device_worker.trial.delegation import Fallback
 from device_worker.trial.inputs import open_inputs
 from device_worker.trial.judged import READ_ERRORS, judged_outputs
 from device_worker.trial.measurement import StopRule, choose_batch, median, time_calls
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 _COPY_RULE = StopRule(runs_min=30, seconds_min=0.0, runs_max=30, seconds_max=1.0)
 _SETTLE_RUNS = 4
 _SETTLE_NS_MAX = 200000000
+_NS_PER_S = 1000000000
 
 
 def run_trial() -> int:
@@ -54,6 +57,8 @@ def run_trial() -> int:
         if is_caused(error):  # whoever looks closer finds where a library's own loading failed
             traceback.print_exc()
         say(failure={"kind": FailureKind.LOAD, "message": str(error)})
+    except Fallback as error:
+        say(failure={"kind": FailureKind.FALLBACK, "message": str(error)})
     except MemoryError as error:
         say(failure={"kind": FailureKind.OUT_OF_MEMORY, "message": f"out of memory: {error}"})
     except Exception as error:  # noqa: BLE001 the border of the attempt: whatever a runtime raises costs this attempt
@@ -95,6 +100,7 @@ class Trial:
     def __init__(self, specification: Specification, say: Say, process_start_ns: int | None = None) -> None:
         self._specification = specification
         self._job = specification.job
+        self._batch = specification.job.batch or 1
         self._say = say
         self._cold_ns: dict[str, int | None] = {"process_start_ns": process_start_ns}
         self._memory: MemoryStages
@@ -107,10 +113,11 @@ class Trial:
         if self._specification.is_profile:
             self._profile(runtime)
             return
-        inputs = open_inputs(self._specification, None if self._specification.is_preflight else 1)
+        inputs = open_inputs(self._specification, None if self._specification.is_preflight else self._batch)
         session, encoded = self._load(runtime, inputs)
         self._say_cold_start(session)
         self._settle(session)
+        self._judge_nodes(session)
         if self._specification.is_preflight:
             self._prove(session, inputs)
         else:
@@ -138,15 +145,30 @@ class Trial:
         session = runtime.load()
         loaded = perf_counter_ns()
         self._memory.end("rss_load_bytes")
-        check_inputs(session.inputs, self._job.inputs)
-        encoded = session.encode_inputs(inputs.draw(0, session.inputs))
+        self._refuse_inputs(session)
+        encoded = session.encode_inputs(draw_items(inputs, 0, session.inputs, self._batch))
         session.set_inputs(encoded)
         self.is_loaded = True
         before = perf_counter_ns()
-        session.invoke()
+        self._invoke_first(session)
         after = perf_counter_ns()
         self._cold_ns.update(load_ns=loaded - begin, first_inference_ns=after - before)
         return session, encoded
+
+    def _refuse_inputs(self, session: LoadedModel) -> None:
+        """Raise LoadFailure for inputs that contradict model.yaml, and if no input has room for a batch."""
+        check_inputs(items_of(session.inputs), self._job.inputs)
+        if self._batch > 1 and all(slot.shape == slot.item_shape for slot in session.inputs):
+            raise cannot(self._batch, "none of its inputs has a first size for the items")
+
+    def _invoke_first(self, session: LoadedModel) -> None:
+        if self._batch == 1:
+            session.invoke()
+            return
+        try:
+            session.invoke()
+        except RuntimeError as error:  # a shape in the middle of the model is fixed
+            raise cannot(self._batch, describe(error)) from error
 
     def _say_cold_start(self, session: LoadedModel) -> None:
         """Report the pieces of the cold start, and the sum of the pieces."""
@@ -159,12 +181,12 @@ class Trial:
 
     def _profile(self, runtime: Runtime) -> None:
         """Report the operators of the model, or the reason why the runtime tells nothing of them."""
-        inputs = open_inputs(self._specification, 1)
+        inputs = open_inputs(self._specification, self._batch)
         try:
             profiled = runtime.load_profiled(self._job.files_dir)
             session = profiled.model
-            check_inputs(session.inputs, self._job.inputs)
-            session.set_inputs(session.encode_inputs(inputs.draw(0, session.inputs)))
+            self._refuse_inputs(session)
+            session.set_inputs(session.encode_inputs(draw_items(inputs, 0, session.inputs, self._batch)))
             self.is_loaded = True
             runs = time_calls(session.invoke, StopRule(RUNS_MAX, 0.0, RUNS_MAX, SECONDS_MAX))
             profile = profiled.read_profile(min(RUNS_WARMUP, len(runs.samples) - 1))
@@ -182,10 +204,21 @@ class Trial:
         first_ns = self._cold_ns["first_inference_ns"] or 1
         for _ in range(min(_SETTLE_RUNS, _SETTLE_NS_MAX // first_ns)):  # none of a model that takes seconds
             session.invoke()
-        session.get_outputs()
+        refuse_outputs(session, session.get_outputs(), self._batch)
         self._memory.end("rss_run_bytes")
         self._memory.end("rss_steady_bytes", is_whole=True)
         self._memory.end_model()
+
+    def _judge_nodes(self, session: LoadedModel) -> None:
+        """Report where nodes run. Raise Fallback if the delegate asked for runs too few, or nobody can tell."""
+        places = session.count_nodes()
+        for metric, value, reason in places.figures():
+            self._say_figure(metric, value, reason)
+        try:
+            places.refuse_fallback(self._job.delegation)
+        except Fallback:
+            self._say(runtime=session.identity())  # a failed attempt keeps no metrics, and the counts stand here too
+            raise
 
     def _say_figure(self, metric: str, value: float | None, reason: str | None) -> None:
         """Report a figure, or the reason for a missing figure."""
@@ -207,6 +240,9 @@ class Trial:
         self._memory.end_peak()  # before samples are sorted and packed, which takes memory too
         gc.enable()
         self._say(metric="latency_ns", packed=encode_block(timing.samples), batch=timing.batch)
+        if self._job.batch is not None:
+            items = self._batch * len(timing.samples)
+            self._say(metric="throughput_items_per_s", value=items * _NS_PER_S / max(1, sum(timing.samples)))
         self._say(window={"begin_mono_ns": timing.begin_ns, "end_mono_ns": timing.end_ns})
         self._say(metric="warmup_runs", value=len(warmup.samples))
         self._say(metric="set_input_ns", value=median(sets.samples))
@@ -229,10 +265,12 @@ class Trial:
             raise LoadFailure(f"{metric} needs a dataset with labels, an array y")
         proof = Proof()
         try:
-            for index in range(len(inputs) if metric else min(len(inputs), OUTPUTS_MAX)):
-                session.set_inputs(session.encode_inputs(inputs.draw(index, session.inputs)))
+            count = len(inputs) if metric else min(len(inputs), OUTPUTS_MAX)
+            for first in range(0, count, self._batch):
+                session.set_inputs(session.encode_inputs(draw_items(inputs, first, session.inputs, self._batch)))
                 session.invoke()
-                proof.add(judged_outputs(session, self._job))
+                for item, _ in zip(split_outputs(session, self._batch), range(count - first)):
+                    proof.add(judged_outputs(item, self._job))
         except Unprovable as reason:
             self._memory.end_peak()
             self._say(outputs=without_outputs(str(reason), inputs.source))

@@ -15,9 +15,9 @@ def is_lacking(allowed: Rules, device: str, label: str, state: TrialState) -> bo
     """Say whether a measure trial is lacking. `allowed` are the rules of `allow_failures` of the run's sweep.
 
     A failed or skipped trial of a cell named by a rule is not lacking. An invalid trial, or a trial to come, is always
-    lacking: rules of the sweep mean failures alone.
+    lacking: rules of the sweep mean failures alone. A spared trial is not wanted.
     """
-    if state is TrialState.MEASURED:
+    if state in (TrialState.MEASURED, TrialState.SPARED):
         return False
     failed = state in (TrialState.FAILED, TrialState.SKIPPED)
     return not (failed and names_cell(allowed, device, label))

@@ -54,6 +54,9 @@ class Limits:
     cpu_pressure_max_percent: float | None = _condition(most=100, usual=25)
     cpu_steal_max_percent: float | None = _condition(most=100, usual=5)
     other_load_max_percent: float | None = _condition(most=100, usual=20)
+    frequency_min_percent: float | None = _condition(most=100)
+    unsteady_max_percent: float | None = _condition(most=1000)
+    governor: str | None = None
     trial_timeout_s: float | None = None
     memory_bytes_max: int | None = None
     cooldown_s_max: float = 120.0
@@ -66,6 +69,9 @@ CONDITION_LIMITS: Mapping[str, float] = {
     one.name: one.metadata["most"] for one in fields(Limits) if "most" in one.metadata
 }
 """The largest value of each condition's limit. Inventories and plans know the limits from here."""
+
+GOVERNOR_LIMIT = "governor"
+"""The condition that asks for a word, not for a number."""
 
 USUAL_LIMITS: Mapping[str, float] = {
     one.name: usual for one in fields(Limits) if (usual := one.metadata.get("usual")) is not None
@@ -82,7 +88,8 @@ class Device:
     whole device, with its own `jump_device`. `identity_file` is an absolute path. `state_dir` is expanded on the
     device. `python` is a path or a name on the device. None means python3, or this interpreter for a local device.
     `exclusive`: no other run measures on the device's machine meanwhile. Several devices played on a machine are not
-    exclusive. `source` is the file:line of the declaration.
+    exclusive. `allow` names what a run may set on the device for its time: `governor`. `source` is the file:line of the
+    declaration.
     """
 
     name: str
@@ -97,6 +104,7 @@ class Device:
     state_dir: str = STATE_DIR
     exclusive: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
+    allow: tuple[str, ...] = ()
     limits: Limits = Limits()
     recovery: Recovery = field(default_factory=Recovery)
     source: str = ""

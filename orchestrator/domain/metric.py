@@ -19,6 +19,7 @@ class Unit(StrEnum):
     BYTES = "bytes"
     CELSIUS = "c"
     MEGAHERTZ = "mhz"
+    PER_SECOND = "per_s"
     RATIO = "ratio"
     NUMBER = "1"
 
@@ -48,6 +49,7 @@ _REGISTERED = (
     Metric("latency_ns", Unit.NANOSECONDS, Direction.LOWER),
     Metric("latency_ns_p90", Unit.NANOSECONDS, Direction.LOWER, 0.02),
     Metric("latency_ns_p99", Unit.NANOSECONDS, Direction.LOWER, 0.05),
+    Metric("throughput_items_per_s", Unit.PER_SECOND, Direction.HIGHER),
     Metric("set_input_ns", Unit.NANOSECONDS, Direction.LOWER, 0.05),
     Metric("get_output_ns", Unit.NANOSECONDS, Direction.LOWER, 0.05),
     Metric("process_start_ns", Unit.NANOSECONDS, Direction.LOWER, 0.10),
@@ -74,6 +76,9 @@ _REGISTERED = (
     Metric("warmup_runs", Unit.NUMBER, Direction.NONE),
     Metric("involuntary_switches", Unit.NUMBER, Direction.LOWER, 0.10),
     Metric("steady_ratio", Unit.RATIO, Direction.NONE),
+    Metric("nodes", Unit.NUMBER, Direction.NONE),
+    Metric("delegated_nodes", Unit.NUMBER, Direction.NONE),
+    Metric("delegated_nodes_ratio", Unit.RATIO, Direction.NONE),
     Metric("accuracy_top1", Unit.RATIO, Direction.HIGHER),
 )
 
@@ -137,6 +142,7 @@ ALIASES: Mapping[str, str] = {
     "p50": "latency_ns",
     "p90": "latency_ns_p90",
     "p99": "latency_ns_p99",
+    "throughput": "throughput_items_per_s",
     "size": SIZE_METRIC,
     "load": "load_ns",
     "first_inference": "first_inference_ns",
@@ -204,6 +210,8 @@ def _inferred(name: str) -> Metric:
     # The unit comes before a qualifier: rss_bytes_max is in bytes.
     while len(words) > 1 and words[-1] in _QUALIFIERS:
         words.pop()
+    if words[-2:] == ["per", "s"]:
+        return Metric(name, Unit.PER_SECOND, Direction.HIGHER)
     # Accuracies end in the name of their metric, such as accuracy_top1, and are shares.
     if len(words) > 1 and words[0] == "accuracy":
         return Metric(name, Unit.RATIO, Direction.HIGHER)

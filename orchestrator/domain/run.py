@@ -62,7 +62,8 @@ def run_state(devices: Collection[DeviceRunState], *, trials_missing: bool) -> R
 class TrialState(StrEnum):
     """Name the states of a trial. The counted attempt decides, or else the last attempt.
 
-    planned -> running -> measured | invalid (broke a condition) | failed | skipped (the preflight failed).
+    planned -> running -> measured | invalid (broke a condition) | failed | skipped (the preflight failed)
+    | spared (the sweep's stop rule had enough).
     """
 
     PLANNED = "planned"
@@ -71,6 +72,7 @@ class TrialState(StrEnum):
     INVALID = "invalid"
     FAILED = "failed"
     SKIPPED = "skipped"
+    SPARED = "spared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class TrialCounts:
     """Count measure trials, the same for every command that tells of a run.
 
     A skipped trial failed with its preflight. `missing` counts the trials that have not run, or not to their end.
+    A spared trial is none: nobody wants it any more.
     """
 
     measured: int = 0
@@ -241,6 +244,22 @@ class RunEffort:
 
     measuring_s: float | None = None
     sessions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SparedCell:
+    """Hold a cell whose stop rule had enough: the measured trials, the spared ones, and the rule's words.
+
+    `saved_s` is the time that the spared trials would have taken on the device, by the mean of the cell's counted
+    trials, and None without one.
+    """
+
+    device: str
+    label: str
+    measured: int
+    spared: int
+    saved_s: float | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.power import PowerUse
 from orchestrator.domain.recovery import RecoveryEvent
 from orchestrator.domain.remark import CellRemark
-from orchestrator.domain.run import DeviceRunState, ExcludedCell, MissingTrial, RunEffort, RunRecord
+from orchestrator.domain.run import DeviceRunState, ExcludedCell, MissingTrial, RunEffort, RunRecord, SparedCell
 from orchestrator.domain.sweep import Setting
 
 
 @dataclass(frozen=True, slots=True)
 class RunDetails:
     """Hold the present standing of a run: results, missing trials, cells left out, recoveries, power, conditions,
-    remarks on cells.
+    remarks on cells, and cells whose stop rule had enough.
 
     `taken_over` names the devices now held by another controller, with an end unknown here. `allowed` are the sweep's
     rules `allow_failures`.
@@ -36,6 +36,7 @@ class RunDetails:
     conditions: tuple[ConditionUse, ...] = ()
     effort: RunEffort = field(default_factory=RunEffort)
     remarks: tuple[CellRemark, ...] = ()
+    spared: tuple[SparedCell, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:

@@ -54,8 +54,8 @@ class Runtime:
     left_out: tuple[str, ...] = ()
 
 
-_TFLITE = Engine("tflite", (Format.TFLITE,), ("threads", "cpus", "delegate"))
-_ONNXRUNTIME = Engine("onnxruntime", (Format.ONNX,), ("threads", "cpus", "provider"))
+_TFLITE = Engine("tflite", (Format.TFLITE,), ("threads", "cpus", "delegate", "batch"))
+_ONNXRUNTIME = Engine("onnxruntime", (Format.ONNX,), ("threads", "cpus", "provider", "batch"))
 _EXEC = Engine("exec", None, None)
 
 ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (_TFLITE, _ONNXRUNTIME)}

@@ -94,6 +94,41 @@ class SweptModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Delegation:
+    """Say what a delegate or provider must run: `nodes_min` is a share of the model's nodes, by default all.
+
+    A cell with fewer nodes there, or with an unknown number, fails, unless `allow_fallback`.
+    """
+
+    nodes_min: float = 1.0
+    allow_fallback: bool = False
+
+
+ALL_NODES = Delegation()
+"""What a sweep asks of a delegate unless it says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cooling:
+    """Say how cool a device is before a trial begins, and for how long to wait for that. None: as the device says."""
+
+    to_c: float | None = None
+    s_max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End a cell once the interval over its trials is narrow enough, or once the cell has taken enough device time.
+
+    `ci_halfwidth` is relative: 0.01 is plus or minus 1 %. `trials_max` is the number of trials of other cells.
+    """
+
+    ci_halfwidth: float
+    trials_max: int = 20
+    device_s_max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
     """Hold a sweep file. The grid is every combination of variant, runtime and matrix settings not excluded by a rule.
 
@@ -102,8 +137,9 @@ class Sweep:
     `source` is the path of the file. `allow_failures` are rules for cells whose failure leaves a run clean.
     With `only`, a cell fitting none of the rules is no part of the grid.
     `limits` are limits of conditions, and come before the devices' limits. None is no limit.
-    `profile` is `operators` for a profile of each cell's operators, or None.
+    `profile` is `operators` for a profile of each cell's operators, or None. With `stop`, `trials` is a largest number.
     `environment` has variables for the trials. None is the value of the device's login.
+    `unthrottled`: the sweep says that throttled trials do not count, and not only the worker's own rule.
     """
 
     name: str
@@ -121,10 +157,14 @@ class Sweep:
     source: str = ""
     allow_failures: tuple[Mapping[str, Setting], ...] = ()
     only: tuple[Mapping[str, Setting], ...] = ()
-    limits: Mapping[str, float | None] = field(default_factory=dict)
+    limits: Mapping[str, float | str | None] = field(default_factory=dict)
     profile: str | None = None
     models: tuple[SweptModel, ...] = ()
     environment: Mapping[str, str | None] = field(default_factory=dict)
+    delegation: Delegation = ALL_NODES
+    stop: Stop | None = None
+    cooling: Cooling = Cooling()
+    unthrottled: bool = False
 
     def of_model(self, name: str) -> Sweep | None:
         """Return the part of a sweep of several models that measures one model, or None without a cell of that."""

@@ -146,6 +146,7 @@ class _DeviceReader:
             python=self._pick(device, "python"),
             state_dir=self._pick(device, "state_dir") or STATE_DIR,
             exclusive=self._pick(device, "exclusive") is not False,
+            allow=tuple(dict.fromkeys(self._pick(device, "allow"))),
             tags={**self._tags(("defaults",), self._defaults), **self._tags(("devices", name), device)},
             limits=self._limits(device),
             recovery=self._recovery(device),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
@@ -178,6 +178,8 @@ class DefaultsSection(Section):
     """Whether nobody else may measure on its machine meanwhile."""
     tags: dict[TagKey, Tag] = Field(default_factory=dict)
     """Words of yours, for --select and for comparisons."""
+    allow: list[Literal["governor"]] = Field(default_factory=list)
+    """What a run may set on the device, and gives back: `governor`, where a sweep's conditions name one."""
     limits: LimitsSection = LimitsSection()
     """Bounds of the device and of trials there."""
     recovery: RecoverySection = RecoverySection()

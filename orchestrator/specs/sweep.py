@@ -12,7 +12,8 @@ from orchestrator.domain.model import Format, Model
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import artifact_for
-from orchestrator.domain.sweep import Accuracy, MeasurePolicy, Order, Retries, Setting, Sweep, SweptModel
+from orchestrator.domain.sweep import Accuracy, Delegation, MeasurePolicy, Order, Setting, Stop, Sweep, SweptModel
+from orchestrator.specs.demands import cooling_of, limits_of, retries_of
 from orchestrator.specs.document import Document, Place, parse_document, read_document
 from orchestrator.specs.model import MODEL_FILE, load_model, suggest_model
 from orchestrator.specs.overrides import overridden
@@ -219,6 +220,7 @@ def _wrong_files(
 
 
 def _sweep(section: SweepSection, runtimes: tuple[RuntimeSpec, ...], directory: str, path: Path) -> Sweep:
+    stop = section.stop
     return Sweep(
         name=section.sweep,
         model=directory,
@@ -227,17 +229,21 @@ def _sweep(section: SweepSection, runtimes: tuple[RuntimeSpec, ...], directory: 
         matrix={key: tuple(values) for key, values in section.matrix.items()},
         exclude=tuple(section.exclude),
         measure=_policy(section.measure),
-        trials=section.trials,
+        trials=section.trials if stop is None else stop.trials_max,
         accuracy=Accuracy(section.accuracy.dataset, section.accuracy.metric) if section.accuracy else None,
         order=Order(section.order.interleave, section.order.seed),
-        retries=Retries(section.retries.failed, section.retries.invalid),
+        retries=retries_of(section),
         trial_timeout_s=section.timeouts.trial_s,
         source=str(path),
         allow_failures=tuple(section.allow_failures),
         only=tuple(section.only),
-        limits=section.limits.model_dump(exclude_unset=True),
+        limits=limits_of(section),
+        cooling=cooling_of(section),
+        unthrottled=section.conditions.throttled is False,
         profile=section.profile,
         environment=dict(section.environment),
+        stop=None if stop is None else Stop(stop.ci_halfwidth, stop.trials_max, stop.device_s_max),
+        delegation=Delegation(section.delegates.nodes_min, section.delegates.allow_fallback),
     )
 
 

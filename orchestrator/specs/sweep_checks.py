@@ -14,6 +14,7 @@ from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import ENGINES, RUNTIMES, engine_of
 from orchestrator.domain.sweep import MODEL, Setting, setting_text, stable_setting
+from orchestrator.specs.demands import wrong_demands
 from orchestrator.specs.document import Place
 from orchestrator.specs.model import MODEL_FILE
 from orchestrator.specs.schema import Complaint, words_of
@@ -21,6 +22,7 @@ from orchestrator.specs.sweep_schema import SweepSection
 
 CELLS_MAX = 10_000
 TRIALS_MAX = 100_000
+BATCH_MAX = 65_536
 
 
 def model_or_models(data: object) -> Iterator[Complaint]:
@@ -46,6 +48,10 @@ def contradictions(
     yield from _wrong_settings(section, runtimes, len(models) > 1)
     yield from _wrong_rules(section, runtimes, models)
     yield from _wrong_policies(section)
+    yield from _idle_delegates(section)
+    yield from wrong_demands(section)
+    if section.stop is not None and "trials" in section.model_fields_set:
+        yield Complaint(("trials",), "`trials` beside `stop`: which one counts?", "write stop: {trials_max: …} alone")
     names = section.variants
     yield from _too_many(section, sum(name in model.variants for model in models for name in names or model.variants))
 
@@ -137,7 +143,7 @@ def _check_cpus(value: Setting) -> str | None:
 def _check_delegate(value: Setting) -> str | None:
     if isinstance(value, str) and value and "\0" not in value:
         return None
-    return f"expected a shared library of the device, or none, not {setting_text(value) or 'nothing'}"
+    return f"expected a shared library of the device, xnnpack or none, not {setting_text(value) or 'nothing'}"
 
 
 def _check_provider(value: Setting) -> str | None:
@@ -146,11 +152,18 @@ def _check_provider(value: Setting) -> str | None:
     return f"expected an execution provider such as CPUExecutionProvider, not {setting_text(value) or 'nothing'}"
 
 
+def _check_batch(value: Setting) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= BATCH_MAX:
+        return None
+    return f"expected a number of items from 1 to {BATCH_MAX}, not {setting_text(value)}"
+
+
 _SETTING_CHECKS: Mapping[str, Callable[[Setting], str | None]] = {
     "threads": _check_threads,
     "cpus": _check_cpus,
     "delegate": _check_delegate,
     "provider": _check_provider,
+    "batch": _check_batch,
 }
 
 
@@ -221,10 +234,19 @@ def _wrong_policies(section: SweepSection) -> Iterator[Complaint]:
         )
 
 
+def _idle_delegates(section: SweepSection) -> Iterator[Complaint]:
+    if "delegates" in section.model_fields_set and not {"delegate", "provider"} & set(section.matrix):
+        message = "no cell asks for a delegate or a provider"
+        yield Complaint(("delegates",), message, "write matrix: {delegate: [xnnpack]}, or leave this out")
+
+
 def _too_many(section: SweepSection, variants: int) -> Iterator[Complaint]:
     # Counted, not expanded: a few short lines can mean billions of cells.
     cells = variants * len(section.runtimes) * math.prod(map(len, section.matrix.values()))
     if cells > CELLS_MAX:
         yield Complaint((), f"{cells} cells; a sweep has at most {CELLS_MAX}", "split it")
-    elif cells * section.trials > TRIALS_MAX:
-        yield Complaint(("trials",), f"{cells * section.trials} trials on each device; at most {TRIALS_MAX}")
+        return
+    trials = cells * (section.trials if section.stop is None else section.stop.trials_max)
+    if trials > TRIALS_MAX:
+        place = ("trials",) if section.stop is None else ("stop", "trials_max")
+        yield Complaint(place, f"{trials} trials on each device; at most {TRIALS_MAX}")

@@ -21,10 +21,10 @@ from pydantic import (
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import RuntimeSource
 from orchestrator.domain.sweep import Setting
-from orchestrator.specs.conditions import ConditionsSection
+from orchestrator.specs.conditions import ConditionsSection, Governor
 from orchestrator.specs.runtime import EXEC_FORM, RUNTIME_PATTERN, parse_runtime
 from orchestrator.specs.schema import Refused, Section, refusing
-from orchestrator.specs.words import FormatName, Name, Text, pattern
+from orchestrator.specs.words import FormatName, Name, Percent, Share, Text, pattern
 
 _SETTING_CHARACTERS_MAX = 1_000
 _OWN_PREFIX = "BENCHFLEET_"
@@ -190,6 +190,63 @@ class RetriesSection(Section):
     """Further attempts of a trial beside a broken condition, at the end of the run."""
 
 
+class DelegatesSection(Section):
+    """Declare what a delegate (`matrix.delegate`) or an execution provider (`matrix.provider`) must run."""
+
+    nodes_min: Share = 1.0
+    """The least share of the model's nodes. A cell with fewer there, or where nobody can tell, fails as `fallback`."""
+    allow_fallback: bool = False
+    """Whether such a cell is measured nevertheless."""
+
+
+class OnInvalidSection(Section):
+    """Declare what becomes of a trial under a broken condition."""
+
+    rerun_max: Annotated[int, Field(ge=0, le=10)] = 1
+    """Further attempts, at the end of the run."""
+
+
+class DemandsSection(Section):
+    """Declare the conditions that trials of this sweep demand, in words of people: `limits` takes the same conditions.
+
+    A device without the sensor is named in the plan, and measured.
+    """
+
+    temperature_c_max: Annotated[float, Field(gt=0, le=200)] | None = None
+    """Trials that begin or end hotter are invalid, in degrees Celsius."""
+    cooldown_to_c: Annotated[float, Field(gt=0, le=200)] | None = None
+    """How cool the device is before each trial, in degrees Celsius."""
+    cooldown_s_max: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    """How long to wait for that, in seconds; the trial is measured then, and judged."""
+    throttled: Literal[False] | None = None
+    """`false`: trials under a throttled CPU are invalid, as they are anyway; a device that cannot tell is named."""
+    cpu_pressure_max: Percent | None = None
+    """Trials in which tasks waited for a CPU for more of the time are invalid."""
+    steal_max: Percent | None = None
+    """Trials in which the host of a virtual machine took more of the time are invalid."""
+    other_load_max: Percent | None = None
+    """Trials beside other work that took more of the time of all CPUs are invalid."""
+    frequency_min: Percent | None = None
+    """Trials whose CPUs ran slower than this share of their highest clock are invalid."""
+    governor: Governor | None = None
+    """Trials under another frequency governor are invalid."""
+    unsteady_max: Percent | None = None
+    """Trials whose last third of samples lies further from the first are invalid."""
+    on_invalid: OnInvalidSection | None = None
+    """What becomes of an invalid trial; without it, `retries.invalid`."""
+
+
+class StopSection(Section):
+    """Declare when a cell has enough trials, in place of a number of `trials`."""
+
+    ci_halfwidth: Annotated[Share, Field(gt=0)]
+    """The half-width of the interval over trials, relative: `1%` is plus or minus one per cent."""
+    trials_max: Annotated[int, Field(ge=7, le=1000)] = 20
+    """The trials of a cell whose interval never is so narrow."""
+    device_s_max: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    """The time of the device after which a cell ends, in seconds. Null is no bound."""
+
+
 class TimeoutsSection(Section):
     """Declare the timeouts, in seconds."""
 
@@ -244,6 +301,12 @@ class SweepSection(Section):
     """When trials are given up."""
     limits: ConditionsSection = ConditionsSection()
     """Limits of conditions in place of those of the devices. Null is no limit."""
+    stop: StopSection | None = None
+    """When a cell has enough trials. Without it, each cell has `trials`."""
+    delegates: DelegatesSection = DelegatesSection()
+    """What delegates and execution providers must run of a model."""
+    conditions: DemandsSection = DemandsSection()
+    """What trials of this sweep demand of the device, in place of what the inventory says."""
     profile: Literal["operators"] | None = None
     """Whether the operators of each cell are profiled, in a trial of its own."""
     environment: dict[VariableName, VariableValue] = Field(default_factory=dict, max_length=_VARIABLES_MAX)

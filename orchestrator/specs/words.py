@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -16,6 +17,7 @@ from orchestrator.specs.schema import Refused
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _TEXT_CHARACTERS_MAX = 20_000
 _SIZE = re.compile(r"([0-9]{1,15})\s*([KMGT])(?:iB)?")
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*%")
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -52,6 +54,21 @@ def _to_bytes(value: Any) -> Any:
     return int(size[1]) * _UNITS[size[2]]
 
 
+def _to_share(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    share = _SHARE.fullmatch(value.strip())
+    if share is None:
+        raise Refused(f"{quoted(value)} is not a share", "per cent such as 95%, or a number from 0 to 1")
+    # Divided as decimals: 0.29 * 100 is 28.999999999999996 as a float, and so would be its way back.
+    return float(Decimal(share[1]) / 100)
+
+
+def _to_percent(value: Any) -> Any:
+    share = _to_share(value)
+    return share if share is value else round(100 * share, 6)
+
+
 def pattern(expression: str) -> WithJsonSchema:
     """Return what editors know of a text: the whole text matches."""
     return WithJsonSchema({"type": "string", "pattern": f"^(?:{expression})$"})
@@ -74,3 +91,31 @@ Bytes = Annotated[
         {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": rf"^\s*{_SIZE.pattern}\s*$"}]}
     ),
 ]
+Share = Annotated[
+    float,
+    BeforeValidator(_to_share),
+    Field(ge=0, le=1),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 1},
+                {"type": "string", "pattern": rf"^\s*{_SHARE.pattern}\s*$"},
+            ]
+        }
+    ),
+]
+"""A share, such as 95% or 0.95."""
+Percent = Annotated[
+    float,
+    BeforeValidator(_to_percent),
+    Field(gt=0, le=100),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+                {"type": "string", "pattern": rf"^\s*{_SHARE.pattern}\s*$"},
+            ]
+        }
+    ),
+]
+"""A number of per cent, such as 2% or 2."""

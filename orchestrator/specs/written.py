@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.domain.model import Artifact, Model, ModelInput, Variant
 from orchestrator.domain.runtime import RuntimeSpec
-from orchestrator.domain.sweep import Sweep
+from orchestrator.domain.sweep import Delegation, Sweep
 
 
 def sweep_text(sweep: Sweep, folder: Path) -> str:
@@ -36,15 +36,34 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
             "seconds_max": float(measure.seconds_max),
             "runs_max": measure.runs_max,
         },
-        "trials": sweep.trials,
         "order": {"interleave": sweep.order.interleave, "seed": sweep.order.seed},
         "retries": {"failed": sweep.retries.failed, "invalid": sweep.retries.invalid},
         "timeouts": {"trial_s": float(sweep.trial_timeout_s)},
-        "limits": {name: None if limit is None else float(limit) for name, limit in sweep.limits.items()},
+        "limits": {
+            name: limit if limit is None or isinstance(limit, str) else float(limit)
+            for name, limit in sweep.limits.items()
+        },
     }
     if sweep.accuracy is not None:
         dataset = sweep.accuracy.dataset if isinstance(sweep.accuracy.dataset, str) else dict(sweep.accuracy.dataset)
         document["accuracy"] = {"dataset": dataset, "metric": sweep.accuracy.metric}
+    if sweep.stop is None:
+        document["trials"] = sweep.trials
+    else:
+        device_s_max = sweep.stop.device_s_max
+        document["stop"] = {
+            "ci_halfwidth": float(sweep.stop.ci_halfwidth),
+            "trials_max": sweep.stop.trials_max,
+            "device_s_max": None if device_s_max is None else float(device_s_max),
+        }
+    demanded = _demanded(sweep)
+    if demanded:
+        document["conditions"] = demanded
+    if sweep.delegation != Delegation():
+        document["delegates"] = {
+            "nodes_min": float(sweep.delegation.nodes_min),
+            "allow_fallback": sweep.delegation.allow_fallback,
+        }
     if sweep.profile is not None:
         document["profile"] = sweep.profile
     if sweep.environment:
@@ -77,6 +96,13 @@ def model_text(model: Model) -> str:
     if model.license is not None:
         document["license"] = model.license
     return _text(document)
+
+
+def _demanded(sweep: Sweep) -> Mapping[str, Any]:
+    """Return what `limits` and `retries` of a sweep cannot say."""
+    cooling = {"cooldown_to_c": sweep.cooling.to_c, "cooldown_s_max": sweep.cooling.s_max}
+    demanded: dict[str, Any] = {key: float(value) for key, value in cooling.items() if value is not None}
+    return demanded | ({"throttled": False} if sweep.unthrottled else {})
 
 
 def _input(declared: ModelInput) -> Mapping[str, Any]:

@@ -32,6 +32,7 @@ from orchestrator.domain.run import (
     RunEffort,
     RunHeader,
     RunRecord,
+    SparedCell,
     Standing,
 )
 from orchestrator.domain.run_words import NewWords
@@ -179,9 +180,8 @@ class RunProgress(Protocol):
     def done_trials(self, run: str, device: str, retry_failed: bool) -> Sequence[str]:
         """Return the keys of the trials not to be run again, in the order of the plan.
 
-        A measured trial is done. Without `retry_failed` a skipped trial is done too, and so is a trial with more failed
-        or invalid attempts than the plan grants retries. A cancelled attempt is no failure. An invalid preflight is
-        never done.
+        A measured or spared trial is done. Without `retry_failed` so is a skipped trial, and one with more failed or
+        invalid attempts than the plan grants. A cancelled attempt is no failure. An invalid preflight is never done.
         """
 
     def rejected_jobs(self, run: str) -> Mapping[str, frozenset[str]]:
@@ -193,8 +193,11 @@ class RunProgress(Protocol):
     def missing_trials(self, run: str) -> Sequence[MissingTrial]:
         """Return every measure trial without a usable result, with the reason, in the order of the plans.
 
-        Skipped trials are included, although waiting is of no use: a preflight has shown the cell not to work.
+        Skipped trials are included, although a preflight has shown the cell not to work. Spared ones are left out.
         """
+
+    def spared_cells(self, run: str) -> Sequence[SparedCell]:
+        """Return the cells whose stop rule had enough, in the order of the plans."""
 
 
 class Leases(Protocol):

@@ -327,6 +327,10 @@ class EventLog:
         """Append the skip of a trial."""
         return self.append(Event.TRIAL_SKIPPED, trial=trial, job=self._jobs[trial], reason=reason)
 
+    def spared(self, trial: str, reason: str = "stop rule: 7 trials agree within 0.7 %, and 1 % is asked for") -> Self:
+        """Append the end of a cell by the stop rule, for one of the cell's trials."""
+        return self.append(Event.TRIAL_SPARED, trial=trial, job=self._jobs[trial], reason=reason)
+
     def run_finished(self, outcome: str = RunOutcome.COMPLETE) -> Self:
         """Append the end of the runner."""
         return self.append(Event.RUN_FINISHED, outcome=outcome)

@@ -9,7 +9,7 @@ from orchestrator.domain.run import DeviceRunState, Offset, RunState, TrialState
 from orchestrator.store.schema import tables
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import STARTED_AT, EventLog, number
-from tests.contract.planned_runs import LATENCIES, Planned, rows, states
+from tests.contract.planned_runs import LATENCIES, Planned, plan_run, rows, states
 
 
 class TestTrialStates:
@@ -187,3 +187,30 @@ class TestDeviceStates:
         record = store.runs.find_run("run")
         assert record is not None
         assert record.state is RunState.INCOMPLETE
+
+    def test_a_run_whose_rest_was_spared_is_complete_and_says_what_that_saved(self, store: Store) -> None:
+        planned = plan_run(store, trials=6)
+        cell = [trial for trial in planned.plan.trials if trial.kind is TrialKind.MEASURE]
+        job = cell[0].job
+        kept = [trial.key for trial in cell if trial.job != job or trial.index <= 4]
+        spared = [trial.key for trial in cell if trial.job == job and trial.index > 4]
+        log = planned.log()
+        for trial in (*planned.preflights, *kept):
+            log.started(trial).finished(trial, [LATENCIES])
+        for trial in spared:
+            log.spared(trial)
+        store.logs.ingest([log.run_finished().arrived()])
+        other = EventLog("run", planned.other, "log-2")
+        for one in planned.other.trials:
+            other.started(one.key).finished(one.key, [LATENCIES])
+        store.logs.ingest([other.run_finished().arrived()])
+        record = store.runs.find_run("run")
+        assert record is not None
+        assert record.state is RunState.COMPLETE
+        assert store.progress.missing_trials("run") == []
+        assert set(spared) <= set(store.progress.done_trials("run", planned.plan.device, retry_failed=True))
+        (found,) = store.progress.spared_cells("run")
+        assert (found.device, found.measured, found.spared) == (planned.plan.device, 4, 2)
+        assert found.saved_s == pytest.approx(2 * 1.5)
+        assert found.reason.startswith("stop rule: 7 trials agree")
+        assert all(result.missing == 0 for result in store.results.cell_results("run", "latency_ns"))

@@ -6,9 +6,9 @@ import pytest
 
 from device_worker.protocol.errors import WorkerError
 from device_worker.sensing.conditions import temperature
-from device_worker.sensing.conditions.base import Condition
+from device_worker.sensing.conditions.base import Condition, TrialSeen
 from device_worker.sensing.conditions.cpu_pressure import CpuPressure
-from device_worker.sensing.conditions.table import CONDITIONS, ConditionWatch, refuse_unknown_limits
+from device_worker.sensing.conditions.table import CONDITIONS, ConditionWatch, refuse_unknown_limits, untold
 from fixture_trees import RASPBERRY_PI_4, stat_file, write_file, write_tree
 
 PRESSURE = "proc/pressure/cpu"
@@ -39,7 +39,15 @@ READINGS = [
     pytest.param("cpu_pressure_percent", {PRESSURE: pressure(1000)}, 7.5, id="cpu-pressure"),
     pytest.param("cpu_steal_percent", {"proc/stat": stat_file(user=10**9, steal=10**9 + 2)}, 50.0, id="cpu-steal"),
     # So much, because what this process took in its own time is not other load.
+    pytest.param("governor", RASPBERRY_PI_4, "ondemand", id="governor"),
     pytest.param("other_load_percent", {"proc/stat": stat_file(nice=10**13, idle=10**13)}, 50.0, id="other-load"),
+]
+
+
+SEEN = TrialSeen(steady_ratio=0.75, clock_percent=60.0)
+OF_TRIALS = [
+    pytest.param("frequency_percent", 60.0, 61.0, 60.0, id="frequency"),
+    pytest.param("unsteady_percent", 25.0, 24.0, 25.0, id="unsteadiness"),
 ]
 
 
@@ -48,7 +56,7 @@ def condition_of(reading):
 
 
 def test_every_condition_is_tried_here():
-    assert {case.values[0] for case in READINGS} == {kind.reading for kind in CONDITIONS}
+    assert {case.values[0] for case in (*READINGS, *OF_TRIALS)} == {kind.reading for kind in CONDITIONS}
 
 
 def test_no_two_conditions_share_a_key_or_a_word():
@@ -73,7 +81,7 @@ def test_a_condition_reads_its_board(replay, reading, tree, expected):
 def test_a_condition_without_its_sensor_says_why_and_breaches_nothing(replay, reading, tree, expected):
     replay({})
     condition = condition_of(reading)
-    limits = {} if condition.limit is None else {condition.limit: 0.0}
+    limits = {} if condition.limit is None else {condition.limit: 0.0 if condition.limit != "governor" else "powersave"}
     watch = ConditionWatch(limits)
     found = watch.read()
     assert found[reading] is None
@@ -82,7 +90,9 @@ def test_a_condition_without_its_sensor_says_why_and_breaches_nothing(replay, re
     assert not watch.must_wait()
 
 
-@pytest.mark.parametrize(("reading", "tree", "expected"), [case for case in READINGS if case.values[0] != "throttled"])
+@pytest.mark.parametrize(
+    ("reading", "tree", "expected"), [case for case in READINGS if case.values[0] not in ("throttled", "governor")]
+)
 def test_a_limit_is_breached_above_it_and_not_at_it(replay, reading, tree, expected):
     replay(tree)
     condition = condition_of(reading)
@@ -90,6 +100,61 @@ def test_a_limit_is_breached_above_it_and_not_at_it(replay, reading, tree, expec
     for limit, breaches in ((expected - 0.1, [condition.invalid]), (expected, []), (None, [])):
         watch = ConditionWatch({} if limit is None else {condition.limit: limit})
         assert watch.find_breaches(found, found) == breaches
+
+
+@pytest.mark.parametrize(("reading", "expected", "broken", "kept"), OF_TRIALS)
+def test_a_condition_of_a_trial_is_read_after_it_alone(replay, reading, expected, broken, kept):
+    replay({})
+    condition = condition_of(reading)
+    for limit, breaches in ((broken, [condition.invalid]), (kept, []), (None, [])):
+        watch = ConditionWatch({} if limit is None else {condition.limit: limit})
+        before = watch.read()
+        assert reading not in before
+        watch.note(SEEN)
+        after = watch.read(is_after_trial=True)
+        assert after[reading] == expected
+        assert watch.find_breaches(before, after) == breaches
+    watch = ConditionWatch({condition.limit: broken})
+    watch.note(TrialSeen())
+    after = watch.read(is_after_trial=True)
+    assert after[reading] is None
+    assert len(after["unknown"][reading]) > 20
+    assert watch.find_breaches(watch.read(), after) == []
+    watch.note(SEEN)
+    watch.read(is_after_trial=True)
+    watch.note(TrialSeen())  # it has answered before: what is silent now was not kept to
+    assert watch.find_breaches(watch.read(), watch.read(is_after_trial=True)) == [condition.unanswered]
+
+
+def test_another_governor_is_a_breach(replay):
+    root = replay(RASPBERRY_PI_4)
+    watch = ConditionWatch({"governor": "ondemand"})
+    before = watch.read()
+    assert watch.find_breaches(before, watch.read()) == []
+    write_file(root, "sys/devices/system/cpu/cpufreq/policy0/scaling_governor", "powersave\n")
+    assert watch.find_breaches(before, watch.read()) == ["governor"]
+    assert ConditionWatch({}).find_breaches(before, watch.read()) == []
+
+
+def test_a_trial_begins_as_cool_as_asked_for(replay):
+    replay(RASPBERRY_PI_4)  # 48.7 degrees
+    assert ConditionWatch({"temperature_c_max": 70.0}, {"temperature_c": 45.0}).must_wait()
+    assert ConditionWatch({}, {"temperature_c": 45.0}).must_wait()
+    assert not ConditionWatch({"temperature_c_max": 70.0}, {"temperature_c": 50.0}).must_wait()
+
+
+def test_a_device_says_which_conditions_it_can_never_tell(replay):
+    replay({})
+    reasons = untold()
+    assert set(reasons) == {kind.reading for kind in CONDITIONS} - {"unsteady_percent"}
+    assert all(len(reason) > 20 for reason in reasons.values())
+    cpu = "sys/devices/system/cpu/cpu0"
+    clocks = {f"{cpu}/cpufreq/scaling_cur_freq": "600000\n", f"{cpu}/cpufreq/cpuinfo_max_freq": "1500000\n"}
+    replay(dict(RASPBERRY_PI_4, **clocks))
+    assert set(untold()) == {"cpu_pressure_percent", "cpu_steal_percent", "other_load_percent"}
+    # A counter says nothing at its first reading, and everything from the second on.
+    replay({f"{cpu}/thermal_throttle/core_throttle_count": "4\n"})
+    assert "throttled" not in untold()
 
 
 def test_a_throttled_cpu_needs_no_limit(replay):

@@ -1,5 +1,6 @@
 """Heat and throttling during real runs, on the tree of a board that a trial itself heats up."""
 
+import os
 import time
 
 import pytest
@@ -188,3 +189,35 @@ def test_a_kernel_without_pressure_is_judged_by_the_load_of_others(pi, plans, bo
     finished = trials_of(pi.execute("run-1", plans))[0]
     assert finished["conditions"]["cpu_pressure_percent"] is None
     assert finished["invalid"] == ["other-load"]
+
+
+AT_WORK = "end=$(($(date +%s%N) + 900000000)); while [ $(date +%s%N) -lt $end ]; do :; done\n"
+
+
+@pytest.mark.parametrize(("clock", "invalid"), [("1490000", []), ("700000", ["frequency-low"])])
+def test_the_clock_under_a_running_trial_is_judged(pi, plans, board, clock, invalid):
+    for cpu in range(max(os.sched_getaffinity(0)) + 1):
+        write_file(board, f"sys/devices/system/cpu/cpu{cpu}/cpufreq/cpuinfo_max_freq", "1500000\n")
+        write_file(board, f"sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq", f"{clock}\n")
+    plans.plan["limits"]["frequency_min_percent"] = 95.0
+    plans.add_program("job", f"#!/bin/sh\n{AT_WORK}{DONE}")
+    finished = trials_of(pi.execute("run-1", plans))[0]
+    assert finished["invalid"] == invalid
+    assert finished["conditions"]["frequency_percent"] == pytest.approx(100 * int(clock) / 1500000)
+    assert "frequency_percent" not in finished["conditions_before"]
+    assert 0 < finished["conditions"]["watch_cpu_ns"] < 0.1 * finished["duration_ns"]
+
+
+def test_a_clock_that_nobody_tells_is_unknown_and_not_met(pi, plans):
+    plans.plan["limits"]["frequency_min_percent"] = 95.0
+    plans.add_program("job", f"#!/bin/sh\n{DONE}")
+    finished = trials_of(pi.execute("run-1", plans))[0]
+    assert finished["conditions"]["frequency_percent"] is None
+    assert "no cpufreq" in finished["conditions"]["unknown"]["frequency_percent"]
+
+
+def test_a_governor_is_demanded_by_its_name(pi, plans):
+    plans.plan["limits"]["governor"] = "performance"
+    plans.plan["retries"]["invalid"] = 1
+    plans.add_program("job", f"#!/bin/sh\n{DONE}")
+    assert [finished["invalid"] for finished in trials_of(pi.execute("run-1", plans))] == [["governor"]] * 2

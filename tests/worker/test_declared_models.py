@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from bundles import pack_bundle
+from device_worker.protocol.samples import decode_block
 from odd_models import behind_relu_onnx, doubling_onnx, doubling_tflite, two_headed_onnx
 from worker_client import trials_of
 
@@ -189,3 +190,31 @@ def test_outputs_in_another_order_are_kept_in_one_order(plans, add_job, run):
     finished = run()
     assert values_of(finished["one.0"]) == values_of(finished["other.0"])
     assert finished["one.0"]["outputs"]["values_per_output"] == 26
+
+
+@pytest.mark.parametrize("engine", ["tflite", "onnxruntime"])
+def test_a_batch_is_invoked_at_once_and_proved_item_by_item(plans, add_job, run, engine):
+    """20 rows are no multiple of 7: behind the last row the first ones come again, and count for nothing."""
+    if engine == "tflite":
+        model = doubling_tflite("x", [1, 10], [1, 10], "float32")
+    else:
+        model = doubling_onnx([("x", [None, 10], "float")])
+    numpy = pytest.importorskip("numpy")
+    rows = numpy.random.RandomState(3).rand(20, 10).astype("float32")
+    packed = io.BytesIO()
+    numpy.savez(packed, x=rows, y=rows.argmax(axis=1))
+    dataset = plans.add_file("rows.npz", packed.getvalue(), "dataset")
+    for name, settings in (("one", {}), ("seven", {"batch": 7})):
+        settings = dict(settings, threads=1)
+        add_job(name, engine, model, settings=settings, dataset=dataset, accuracy_metric="top1")
+    finished = run()
+    for name in ("one.0", "seven.0"):
+        outputs = struct.unpack("<200f", base64.b64decode(finished[name]["outputs"]["data"]))
+        assert outputs == pytest.approx((2 * rows).ravel().tolist())
+        metrics = {metric["name"]: metric for metric in finished[name]["metrics"]}
+        assert metrics["accuracy_top1"]["value"] == 1.0
+        assert finished[name]["input_results"]["count"] == 20
+    measured = {metric["name"]: metric for metric in finished["seven.1"]["metrics"]}
+    samples = decode_block(measured["latency_ns"]["samples"])
+    assert measured["throughput_items_per_s"]["value"] == pytest.approx(7e9 * len(samples) / sum(samples), rel=0.02)
+    assert "throughput_items_per_s" not in {metric["name"] for metric in finished["one.1"]["metrics"]}

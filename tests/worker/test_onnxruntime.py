@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from bundles import pack_bundle, read_model
+from odd_models import doubling_onnx
 from worker_client import trials_of
 
 PACKAGE = "onnxruntime==1.14.1" if sys.version_info < (3, 8) else "onnxruntime==1.20.1"
@@ -79,7 +80,12 @@ def test_a_real_model_is_proved_and_measured(plans, add_job, run):
     measured = metrics_of(finished["o.1"])
     assert {"load_ns", "cold_start_ns", "rss_model_bytes_max", "latency_ns", "steady_ratio"} <= set(measured)
     assert measured["cold_start_ns"]["value"] > measured["import_ns"]["value"] > measured["load_ns"]["value"] > 0
-    assert {name for name, one in measured.items() if one.get("value", 0) is None} == {"allocate_ns"}
+    assert {name for name, one in measured.items() if one.get("value", 0) is None} == {
+        "allocate_ns",
+        "nodes",
+        "delegated_nodes",
+    }
+    assert measured["delegated_nodes_ratio"]["value"] == 0
     assert measured["allocate_ns"]["reason"] == "the runtime allocates while it loads, in one step"
 
 
@@ -98,6 +104,39 @@ def test_operators_are_profiled_in_a_trial_that_is_not_timed(plans, add_job, run
     assert {one["calls"] for one in profile["operators"]} == {27}
     assert sum(one["share"] for one in profile["operators"]) == pytest.approx(1)
     assert (found["power"], found["window"], found["invalid"]) == (None, None, [])
+
+
+@pytest.mark.skipif(sys.version_info < (3, 8), reason="this onnxruntime knows neither the option nor the provider")
+def test_a_provider_that_leaves_nodes_to_the_cpu_is_a_fallback(add_job, run):
+    """Azure's provider, in every package of the CPU, runs calls of services alone: none of this model's nodes."""
+    azure = {"threads": 1, "provider": "AzureExecutionProvider"}
+    add_job("refused", settings=azure, trials=1)
+    add_job("half", settings=azure, trials=1, delegation={"nodes_min": 0.5, "allow_fallback": False})
+    add_job("allowed", settings=azure, trials=1, delegation={"nodes_min": 1.0, "allow_fallback": True})
+    finished = run()
+    assert {"refused.1", "half.1"} & set(finished) == set()
+    assert [finished[name]["failure"]["kind"] for name in ("refused.0", "half.0")] == ["fallback"] * 2
+    assert "AzureExecutionProvider does not run all nodes" in finished["refused.0"]["failure"]["message"]
+    assert "nobody can tell how many nodes" in finished["half.0"]["failure"]["message"]
+    metrics = metrics_of(finished["allowed.1"])
+    assert [metrics[name]["value"] for name in ("nodes", "delegated_nodes_ratio")] == [None, None]
+    assert "does not count the nodes of a provider" in metrics["delegated_nodes_ratio"]["reason"]
+
+
+def test_a_batch_needs_an_open_first_size(plans, add_job, run):
+    open_size = plans.add_file("open.onnx", doubling_onnx([("x", [None, 3], "float")]), "model")
+    fixed = plans.add_file("fixed.onnx", doubling_onnx([("x", [1, 3], "float")]), "model")
+    scalars = plans.add_file("scalars.onnx", doubling_onnx([("x", [3], "float")]), "model")
+    for name, model in (("open", open_size), ("fixed", fixed), ("scalars", scalars)):
+        add_job(name, model=model, dataset=None, accuracy_metric=None, settings={"threads": 1, "batch": 4})
+    finished = run()
+    assert finished["open.0"]["failure"] is None
+    assert (finished["open.0"]["outputs"]["count"], finished["open.0"]["outputs"]["values_per_output"]) == (8, 3)
+    assert {finished[name]["failure"]["kind"] for name in ("fixed.0", "scalars.0")} == {"load-error"}
+    assert (
+        "no batch of 4: the file fixes the first size of input 'x', [1, 3]" in finished["fixed.0"]["failure"]["message"]
+    )
+    assert "no batch of 4: none of its inputs" in finished["scalars.0"]["failure"]["message"]
 
 
 def test_what_executed_is_told_with_its_providers(add_job, run):
@@ -137,7 +176,7 @@ def test_more_threads_are_used_and_told(add_job, run):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"settings": {"delegate": "x.so"}}, "no setting 'delegate'; it has cpus, provider, threads"),
+        ({"settings": {"delegate": "x.so"}}, "no setting 'delegate'; it has batch, cpus, provider, threads"),
         ({"settings": {"provider": "CUDAExecutionProvider"}}, "no provider 'CUDAExecutionProvider'; it has "),
         ({"model": None}, "the job has no model"),
     ],

@@ -18,6 +18,10 @@ class Simulation:
         for event in self.log:
             self.progress.apply(event)
 
+    def value_of(self, _trial, _attempt):
+        """The value of a good attempt."""
+        return 1000
+
     def note(self, kind, **fields):
         event = dict(fields, kind=kind)
         self.log.append(event)
@@ -33,13 +37,23 @@ class Simulation:
             if step.skip_reason is not None:
                 self.note("trial-skipped", trial=name, reason=step.skip_reason)
                 continue
+            if step.spare_reason is not None:
+                self.note("trial-spared", trial=name, reason=step.spare_reason)
+                continue
             self.note("trial-started", trial=name, attempt=step.attempt)
             if number == power_cut_at:
                 return self
             outcome, invalid = outcome_of(name, step.attempt)
             failure = {"kind": "timeout", "message": "slow"} if outcome == "failed" else None
             self.note(
-                "trial-finished", trial=name, attempt=step.attempt, outcome=outcome, invalid=invalid, failure=failure
+                "trial-finished",
+                trial=name,
+                attempt=step.attempt,
+                outcome=outcome,
+                invalid=invalid,
+                failure=failure,
+                median_ns=None if outcome == "failed" else self.value_of(name, step.attempt),
+                duration_ns=2_000_000_000,
             )
         raise AssertionError("the plan never ends")
 
@@ -48,7 +62,7 @@ class Simulation:
         return [(event["trial"], event["attempt"]) for event in self.log if event["kind"] == "trial-started"]
 
 
-def plan_of(jobs=2, trials=2, preflight=False, failed=0, invalid=0):
+def plan_of(jobs=2, trials=2, preflight=False, failed=0, invalid=0, stop=None):
     builder = worker_plans.PlanBuilder()
     for index in range(jobs):
         builder.add_program(f"j{index}", trials=0)
@@ -59,6 +73,8 @@ def plan_of(jobs=2, trials=2, preflight=False, failed=0, invalid=0):
                 trial = {"trial": f"j{job}.{index}", "job": f"j{job}", "kind": kind, "index": index}
                 builder.plan["trials"].append(trial)
     builder.plan["retries"] = {"failed": failed, "invalid": invalid}
+    if stop is not None:
+        builder.plan["stop"] = dict({"ci_halfwidth": 0.01, "trials_max": trials, "device_s_max": None}, **stop)
     return Plan.parse(builder.plan_bytes())
 
 
@@ -188,3 +204,55 @@ def test_events_of_an_unknown_kind_or_trial_change_nothing():
     progress.apply({"kind": "comet-sighted", "trial": "j0.1"})
     progress.apply({"kind": "trial-finished", "trial": "unknown", "outcome": "ok"})
     assert progress.next_step().trial.key == "j0.1"
+
+
+def steady_and_noisy(simulation):
+    """Let the first job's trials agree, and the second job's scatter by a third."""
+    noise = {f"j1.{index}": 1000 * (1 + index % 3 / 3) for index in range(40)}
+    simulation.value_of = lambda trial, _attempt: noise.get(trial, 1_000_000 + int(trial.partition(".")[2]) % 3)
+    return simulation
+
+
+def spared(simulation):
+    return [event["trial"] for event in simulation.log if event["kind"] == "trial-spared"]
+
+
+def test_a_cell_whose_trials_agree_spares_its_rest_and_a_noisy_one_goes_on():
+    done = steady_and_noisy(Simulation(plan_of(jobs=2, trials=10, stop={}))).run(all_good)
+    assert [name for name, _ in done.attempts if name.startswith("j0")] == [f"j0.{index}" for index in range(1, 8)]
+    assert spared(done) == ["j0.8", "j0.9", "j0.10"]
+    assert len([name for name, _ in done.attempts if name.startswith("j1")]) == 10
+    reasons = {event["reason"] for event in done.log if event["kind"] == "trial-spared"}
+    assert [reason.partition(" within")[0] for reason in reasons] == ["stop rule: 7 trials agree"]
+
+
+def test_invalid_and_failed_trials_are_no_agreement():
+    def outcome_of(trial, attempt):
+        return ("ok", ["throttled"]) if trial in ("j0.1", "j0.2") else all_good(trial, attempt)
+
+    done = steady_and_noisy(Simulation(plan_of(jobs=1, trials=10, stop={}))).run(outcome_of)
+    assert [name for name, _ in done.attempts] == [f"j0.{index}" for index in range(1, 10)]
+    assert spared(done) == ["j0.10"]
+
+
+def test_a_cell_ends_with_its_device_time():
+    done = steady_and_noisy(Simulation(plan_of(jobs=2, trials=9, stop={"device_s_max": 16})))
+    done.run(all_good)
+    assert len([name for name, _ in done.attempts if name.startswith("j1")]) == 8
+    assert any("has taken 16 s of 16 s" in event.get("reason", "") for event in done.log)
+
+
+def test_a_power_cut_changes_nothing_about_what_is_spared():
+    plan = plan_of(jobs=1, trials=10, stop={})
+    whole = steady_and_noisy(Simulation(plan)).run(all_good)
+    for cut in range(7):
+        before = steady_and_noisy(Simulation(plan)).run(all_good, power_cut_at=cut)
+        after = steady_and_noisy(Simulation(plan, history=[*before.log, {"kind": "runner-started"}]))
+        after.run(all_good)
+        assert spared(after) == spared(whole)
+
+
+def test_trials_that_were_added_on_purpose_are_not_spared():
+    done = steady_and_noisy(Simulation(plan_of(jobs=1, trials=11, stop={"trials_max": 8}))).run(all_good)
+    assert spared(done) == ["j0.8"]
+    assert [name for name, _ in done.attempts][-3:] == ["j0.9", "j0.10", "j0.11"]

@@ -1,7 +1,10 @@
 """Real models in a real TensorFlow Lite, shipped as a bundle; skipped where no package index can be reached."""
 
 import base64
+import os
+import shutil
 import struct
+import subprocess
 import sys
 
 import pytest
@@ -102,6 +105,7 @@ def test_variants_of_a_real_model_are_proved_and_measured(plans, add_job, run):
     assert len(latencies) >= 50
     assert window["end_mono_ns"] - window["begin_mono_ns"] >= sum(latencies) * measured["latency_ns"]["batch"] * 0.5
     expected = {*COLD_START, *MEMORY, "cold_start_ns", "warmup_runs", "set_input_ns", "get_output_ns"}
+    expected |= {"nodes", "delegated_nodes", "delegated_nodes_ratio"}
     assert expected | {"latency_ns", "involuntary_switches", "steady_ratio", "allocate_ns"} == set(measured)
     assert 10e6 < measured["rss_bytes_max"]["value"] < 500e6
     assert 0 < measured["allocate_ns"]["value"] < measured["load_ns"]["value"]
@@ -157,6 +161,66 @@ def test_operators_are_profiled_by_the_interpreters_own_library(plans, add_job, 
     assert sum(one["share"] for one in plain["operators"]) == pytest.approx(1)
     assert all(one["mean_ns"] > 0 for one in plain["operators"])
     assert any("conv2d" in one["name"] for one in plain["operators"])
+
+
+@pytest.fixture(scope="session")
+def delegate(tmp_path_factory):
+    """The path of a real delegate library, which runs RESHAPE alone."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler builds the delegate")
+    library = str(tmp_path_factory.mktemp("delegate") / "libcopying.so")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "delegate.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+    return library
+
+
+def test_a_delegate_that_takes_one_node_of_eight_is_a_fallback(plans, add_job, run, delegate):
+    """XNNPACK takes the seven others where it is there, and these are none of the delegate's."""
+    asked = {"threads": 1, "delegate": delegate}
+    add_job("refused", settings=asked, trials=1)
+    add_job("enough", settings=asked, trials=1, delegation={"nodes_min": 0.125, "allow_fallback": False})
+    add_job("allowed", settings=asked, trials=1, delegation={"nodes_min": 1.0, "allow_fallback": True})
+    finished = run()
+    refused = finished["refused.0"]
+    assert "refused.1" not in finished
+    assert refused["failure"]["kind"] == "fallback"
+    assert "libcopying.so runs 1 of 8 nodes (XNNPACK 7)" in refused["failure"]["message"]
+    assert refused["runtime"]["nodes_by_place"] == {delegate: 1, "XNNPACK": 7, "interpreter": 0}
+    for name in ("enough.0", "enough.1", "allowed.0", "allowed.1"):
+        assert finished[name]["failure"] is None
+        metrics = metrics_of(finished[name])
+        assert (metrics["nodes"]["value"], metrics["delegated_nodes"]["value"]) == (8, 1)
+        assert metrics["delegated_nodes_ratio"]["value"] == 0.125
+    # The delegate computes: what it copied is what the other nodes went on with.
+    assert metrics_of(finished["enough.0"])["accuracy_top1"]["value"] > 0.95
+
+
+def test_xnnpack_can_be_asked_for(plans, add_job, run):
+    """XNNPACK of 2.14 takes all of fp32, and not all of int8."""
+    for variant in ("fp32", "int8"):
+        add_job(variant, variant, settings={"threads": 1, "delegate": "xnnpack"}, trials=0)
+    finished = run()
+    assert finished["fp32.0"]["failure"] is None
+    assert metrics_of(finished["fp32.0"])["delegated_nodes_ratio"]["value"] == 1.0
+    failure = finished["int8.0"]["failure"]
+    assert failure["kind"] == "fallback"
+    assert "XNNPACK runs" in failure["message"]
+
+
+def test_a_model_with_a_fixed_size_inside_says_that_it_takes_no_batch(plans, add_job, run):
+    """The digits model flattens by a constant shape, which holds one image."""
+    add_job("one", settings={"threads": 1, "batch": 1})
+    add_job("eight", settings={"threads": 1, "batch": 8})
+    finished = run()
+    assert finished["one.0"]["failure"] is None
+    samples = decode_block(metrics_of(finished["one.1"])["latency_ns"]["samples"])
+    rate = metrics_of(finished["one.1"])["throughput_items_per_s"]["value"]
+    assert rate == pytest.approx(1e9 * len(samples) / sum(samples))
+    failure = finished["eight.0"]["failure"]
+    assert failure["kind"] == "load-error"
+    assert "the model takes no batch of 8: " in failure["message"]
+    assert "RESHAPE" in failure["message"]
 
 
 def test_random_inputs_are_the_same_for_every_variant(add_job, run):

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from device_worker.protocol.fields import Fields
+from device_worker.protocol.fields import BadField, Fields
 from device_worker.protocol.specification import TrialJob
 from device_worker.trial.runtimes import ENGINES
 from device_worker.trial.runtimes.base import LoadFailure, Runtime
 from device_worker.trial.runtimes.distribution import find_version
-from device_worker.trial.runtimes.tflite import TfliteRuntime, _count_nodes
+from device_worker.trial.runtimes.tflite import TfliteRuntime, find_delegated, list_nodes
 
 JOB = {
     "engine": "tflite",
@@ -78,11 +78,12 @@ CHAIN = [("CONV_2D", [0, 1], [2]), ("RELU", [2], [3]), ("CUSTOM", [3], [4]), ("S
     ],
 )
 def test_delegated_nodes_are_those_between_a_delegates_ends(delegates, delegated):
-    assert _count_nodes(Interpreter(*CHAIN, *delegates)) == (4, delegated)
+    interpreter = Interpreter(*CHAIN, *delegates)
+    assert (len(list_nodes(interpreter)), len(find_delegated(interpreter))) == (4, delegated)
 
 
 def test_an_interpreter_that_does_not_list_its_nodes_is_unknown():
-    assert _count_nodes(object()) == (None, None)
+    assert (list_nodes(object()), find_delegated(object())) == (None, None)
 
 
 def test_every_engine_is_a_runtime():
@@ -137,6 +138,7 @@ def load_delegate(library):
     [
         ({}, None, None),
         ({"delegate": "none"}, None, None),
+        ({"delegate": "xnnpack"}, None, None),
         ({"delegate": "libedgetpu.so.1"}, ["loaded libedgetpu.so.1"], ["libedgetpu.so.1"]),
     ],
 )
@@ -145,6 +147,12 @@ def test_a_delegate_is_loaded_where_one_is_asked_for(install, settings, delegate
     session = open_runtime(settings=settings).load()
     assert session._interpreter.options["experimental_delegates"] == delegates
     assert session._identity["delegates"] == named
+
+
+@pytest.mark.parametrize("batch", [0, "8", 1.5, True])
+def test_a_batch_that_is_no_number_of_items_is_refused(batch):
+    with pytest.raises(BadField, match=r"settings\.batch"):
+        open_runtime(settings={"batch": batch})
 
 
 def test_a_job_without_a_model_is_refused():

@@ -62,9 +62,9 @@ class CpuPressure(ConditionDuringTrial):
         """Return the problem with the kernel's file."""
         return self._unknown
 
-    def is_breached(self, before: Reading, after: Reading, limit: float | None) -> bool:
+    def is_breached(self, before: Reading, after: Reading, limit: float | str | None) -> bool:
         """Return True if the trial itself is invalid, unless the trial's own threads alone can have waited so long."""
-        if limit is not None and self._by_others_percent is not None and self._by_others_percent <= limit:
+        if isinstance(limit, (int, float)) and self._by_others_percent is not None and self._by_others_percent <= limit:
             return False
         return super().is_breached(before, after, limit)
 

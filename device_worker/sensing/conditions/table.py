@@ -6,7 +6,16 @@ import time
 
 from device_worker.protocol.errors import WorkerError
 from device_worker.protocol.vocabulary import ErrorKind
-from device_worker.sensing.conditions import cpu_pressure, cpu_steal, other_load, temperature, throttling
+from device_worker.sensing.conditions import (
+    cpu_pressure,
+    cpu_steal,
+    frequency,
+    governor,
+    other_load,
+    temperature,
+    throttling,
+    unsteadiness,
+)
 from device_worker.sensing.readings import surroundings
 from device_worker.system.patient_reader import PatientReader
 
@@ -14,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, Union
 
-    from device_worker.sensing.conditions.base import Condition, Reading
+    from device_worker.sensing.conditions.base import Condition, Reading, TrialSeen
 
     Readings = Dict[str, Union[Reading, Dict[str, str]]]
 
@@ -24,11 +33,14 @@ CONDITIONS = (
     cpu_pressure.CpuPressure,
     cpu_steal.CpuSteal,
     other_load.OtherLoad,
+    frequency.Frequency,
+    governor.Governor,
+    unsteadiness.Unsteadiness,
 )
 """The conditions, in the order in which the log names their breaches."""
 
 
-def refuse_unknown_limits(limits: dict[str, float]) -> None:
+def refuse_unknown_limits(limits: dict[str, float | str]) -> None:
     """Raise WorkerError (PLAN_INVALID) for a limit without a condition in the table."""
     # Ignored, the limit would look as if all trials had kept to it.
     known = [condition.limit for condition in CONDITIONS if condition.limit is not None]
@@ -42,24 +54,34 @@ def refuse_unknown_limits(limits: dict[str, float]) -> None:
 
 
 class ConditionWatch:
-    """The conditions of a runner, under the limits of the plan."""
+    """The conditions of a runner, under the limits of the plan.
 
-    def __init__(self, limits: dict[str, float]) -> None:
+    `cooled_to` has a reading to wait for in place of the limit, by key: a trial then begins as cool as that.
+    """
+
+    def __init__(self, limits: dict[str, float | str], cooled_to: dict[str, float] | None = None) -> None:
+        self._cooled_to = cooled_to or {}
         self._conditions: list[Condition] = [kind() for kind in CONDITIONS]
         self._limits = limits
         self._reader = PatientReader(in_runner=True)
         self._present: set[str] = set()  # sensors that the device has, since they answered once, or hang
 
-    def read(self) -> Readings:
-        """Return all present readings in the form of the log.
+    def note(self, seen: TrialSeen) -> None:
+        """Take what was seen of the last trial into account."""
+        for condition in self._conditions:
+            condition.note(seen)
+
+    def read(self, *, is_after_trial: bool = False) -> Readings:
+        """Return all present readings in the form of the log. Readings of trials are there after a trial alone.
 
         `unknown` gives the reason for each condition of None, and for each reading that a hanging sensor has cost.
         `discarded`, if there is any, gives the reasons for sensors that were left out as implausible.
         """
         clocks: list[str] = []
-        values, unknown = self._reader.read(dict(surroundings(clocks), **_sources(self._conditions)))
+        conditions = [one for one in self._conditions if is_after_trial or not one.is_of_trial]
+        values, unknown = self._reader.read(dict(surroundings(clocks), **_sources(conditions)))
         self._present.update(unknown)
-        for condition in self._conditions:
+        for condition in conditions:
             if values[condition.reading] is not None:
                 self._present.add(condition.reading)
             else:
@@ -86,11 +108,14 @@ class ConditionWatch:
     def must_wait(self) -> bool:
         """Return True if a condition worth waiting for is breached now. Other conditions are not read."""
         # A limit first: reading a sensor may cost a device milliseconds, twice a second.
-        waited_for = [one for one in self._conditions if one.is_waited_for and self._limit_of(one) is not None]
+        waited_for = [one for one in self._conditions if one.is_waited_for and self._awaited(one) is not None]
         values, _unknown = self._reader.read(_sources(waited_for))
-        return any(one.is_breached(None, values[one.reading], self._limit_of(one)) for one in waited_for)
+        return any(one.is_breached(None, values[one.reading], self._awaited(one)) for one in waited_for)
 
-    def _limit_of(self, condition: Condition) -> float | None:
+    def _awaited(self, condition: Condition) -> float | str | None:
+        return self._cooled_to.get(condition.reading, self._limit_of(condition))
+
+    def _limit_of(self, condition: Condition) -> float | str | None:
         return None if condition.limit is None else self._limits.get(condition.limit)
 
 
@@ -101,3 +126,9 @@ def _sources(conditions: list[Condition]) -> dict[str, Callable[[], object]]:
 def _reading(readings: Readings, condition: Condition) -> Reading:
     found = readings.get(condition.reading)
     return None if isinstance(found, dict) else found
+
+
+def untold() -> dict[str, str]:
+    """Return why the device cannot give the reading of a condition, by the reading's key."""
+    reasons = {kind.reading: kind().cannot_tell() for kind in CONDITIONS}
+    return {reading: reason for reading, reason in reasons.items() if reason is not None}

@@ -36,7 +36,12 @@ class Throttling(Condition):
             return "throttle events are counted, and this is the first look at the counter"
         return "the device has neither the bits of a Raspberry Pi nor the throttle counters of x86"
 
-    def is_breached(self, before: Reading, after: Reading, limit: float | None) -> bool:
+    def cannot_tell(self) -> str | None:
+        """Return why the device has no evidence at all, or None. A counter is evidence from its second reading on."""
+        has_bits = system_files.exists(_PI_THROTTLED_FILE) or system_files.find_program("vcgencmd") is not None
+        return None if has_bits or _read_throttle_count() is not None else self.explain_unknown()
+
+    def is_breached(self, before: Reading, after: Reading, limit: float | str | None) -> bool:
         """Return True if either reading is True."""
         return before is True or after is True
 

@@ -10,6 +10,7 @@ import importlib
 from abc import ABC, abstractmethod
 
 from device_worker.trial.causes import describe
+from device_worker.trial.delegation import NodePlaces
 from device_worker.trial.profile import ProfileUnavailable
 from device_worker.trial.runtimes import ENGINES
 from device_worker.trial.runtimes.distribution import find_version
@@ -31,12 +32,19 @@ class LoadFailure(Exception):
 
 
 class InputSlot:
-    """An input of a model: name, shape and the dtype's name. `is_quantised` tells whether `encode_inputs` scales."""
+    """An input of a model: name, shape and the dtype's name. `is_quantised` tells whether `encode_inputs` scales.
 
-    __slots__ = ("dtype", "is_quantised", "name", "shape")
+    `item_shape` is the shape of one item where an invocation takes several: inputs of two sizes and more have an entry
+    for each item.
+    """
 
-    def __init__(self, name: str, shape: tuple[int, ...], dtype: str, is_quantised: bool = False) -> None:
+    __slots__ = ("dtype", "is_quantised", "item_shape", "name", "shape")
+
+    def __init__(
+        self, name: str, shape: tuple[int, ...], dtype: str, is_quantised: bool = False, batch: int = 1
+    ) -> None:
         self.name = name
+        self.item_shape = (1, *shape[1:]) if batch > 1 and len(shape) > 1 else shape
         self.shape = shape
         self.dtype = dtype
         self.is_quantised = is_quantised
@@ -76,6 +84,10 @@ class LoadedModel(ABC):
     def decode_outputs(self, outputs: list[Any]) -> list[Any]:
         """Return outputs as float32 arrays, dequantised if quantised. Strings and complex numbers stay."""
 
+    def count_nodes(self) -> NodePlaces:
+        """Return where the nodes of the model run, or why that is unknown."""
+        return NodePlaces(None, None, reason="this worker does not count the nodes of the engine")
+
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Return the identity of the runtime after the first inference: name, version, delegates, threads, dtypes.
@@ -99,7 +111,9 @@ class Runtime(ABC):
         """Import the job's module. Raise LoadFailure for an unknown setting, a missing model or a failed import."""
         # An unknown setting would silently do nothing, and its figure would carry a wrong name.
         self._settings: dict[str, Any] = job.settings
+        self._batch = job.batch
         self._declared = job.inputs
+        self._delegation = job.delegation
         unknown = sorted(set(self._settings) - self.settings)
         if unknown:
             known = ", ".join(sorted(self.settings))

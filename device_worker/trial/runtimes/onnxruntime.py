@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from device_worker.trial.declared import settle_shape
+from device_worker.trial.causes import describe
+from device_worker.trial.declared import batched_shape
+from device_worker.trial.delegation import Fallback, NodePlaces
 from device_worker.trial.profile import (
     Operator,
     Profile,
@@ -37,6 +39,9 @@ _DTYPES = {
     "tensor(bool)": "bool",
 }
 _CPU = "CPUExecutionProvider"
+_NO_FALLBACK = "session.disable_cpu_ep_fallback"
+_NO_FALLBACK_SINCE = (1, 16)  # older releases ignore the option without a word
+_UNCOUNTED = "ONNX Runtime does not count the nodes of a provider, outside of a profile"
 _ERRORS_ONLY = 3
 _SESSION, _RUN, _NODE, _KERNEL = "Session", "model_run", "Node", "_kernel_time"
 
@@ -50,7 +55,7 @@ class OnnxRuntime(Runtime):
 
     engine = "onnxruntime"
     profile_absence = None
-    settings = frozenset(("threads", "cpus", "provider"))
+    settings = frozenset(("threads", "cpus", "provider", "batch"))
 
     def load(self) -> LoadedModel:
         """Create the session on the job's provider. Raise LoadFailure if the provider is missing or cannot start."""
@@ -72,17 +77,45 @@ class OnnxRuntime(Runtime):
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1  # operators run one after the other, so that `threads` counts them all
         options.log_severity_level = _ERRORS_ONLY
-        session = self._module.InferenceSession(self._model_path, options, providers=[provider])
+        session, share = self._open(options, provider)
         # If a provider cannot start, ONNX Runtime falls back to the CPU without an error.
         if provider not in session.get_providers():
             raise LoadFailure(f"{provider} did not start; the session would run on {session.get_providers()}")
         name, version = self._distribution()
         identity = {"name": name, "version": version, "module": self._module_name, "threads": threads}
         inputs = [
-            InputSlot(given.name, _shape_of(given, self._declared), _dtype_name(given.name, given.type))
+            InputSlot(
+                given.name,
+                _shape_of(given, self._declared, self._batch),
+                _dtype_name(given.name, given.type),
+                batch=self._batch or 1,
+            )
             for given in session.get_inputs()
         ]
-        return OnnxModel(session, inputs, identity)
+        return OnnxModel(session, inputs, identity, _places(provider, share))
+
+    def _open(self, options: Any, provider: str) -> tuple[Any, float | None]:
+        """Return a session, and the share of nodes that the provider runs for certain. Raise Fallback for fewer."""
+        wanted = self._delegation
+        is_whole = (
+            provider != _CPU
+            and not wanted.allow_fallback
+            and wanted.nodes_min == 1
+            and _release(self._distribution()[1]) >= _NO_FALLBACK_SINCE
+        )
+        if is_whole:
+            options.add_session_config_entry(_NO_FALLBACK, "1")
+        try:
+            # Otherwise the package itself would open a second session, on the CPU.
+            session = self._module.InferenceSession(self._model_path, options, providers=[provider], enable_fallback=0)
+        except Exception as error:
+            if is_whole and "fallback" in str(error).lower():
+                raise Fallback(
+                    f"{provider} does not run all nodes: {describe(error)}; write delegates: {{allow_fallback: true}} "
+                    "in the sweep to measure it nevertheless"
+                ) from error
+            raise
+        return session, 1.0 if is_whole else None
 
 
 class ProfiledOnnxModel(ProfiledModel):
@@ -131,10 +164,11 @@ def read_kernels(events: list[dict[str, Any]], warmup: int) -> Profile:
 class OnnxModel(LoadedModel):
     """A session with bound tensors. The memory of the inputs is bound once, and inputs are copied into the memory."""
 
-    def __init__(self, session: Any, inputs: list[InputSlot], identity: dict[str, Any]) -> None:
+    def __init__(self, session: Any, inputs: list[InputSlot], identity: dict[str, Any], places: NodePlaces) -> None:
         import numpy
 
         self.session = session
+        self._places = places
         self._identity = identity
         self.inputs = inputs
         self.output_names = [made.name for made in session.get_outputs()]
@@ -178,6 +212,10 @@ class OnnxModel(LoadedModel):
 
         return [value.astype(numpy.float32) if value.dtype.kind in "fiub" else value for value in outputs]
 
+    def count_nodes(self) -> NodePlaces:
+        """Return what is known of the nodes that the provider runs."""
+        return self._places
+
     def identity(self) -> dict[str, Any]:
         """Return the runtime's identity.
 
@@ -197,12 +235,26 @@ class OnnxModel(LoadedModel):
         return found
 
 
+def _places(provider: str, share: float | None) -> NodePlaces:
+    # A session of the CPU's provider alone has nothing to delegate to.
+    return (
+        NodePlaces(None, None, 0.0, _UNCOUNTED) if provider == _CPU else NodePlaces(provider, None, share, _UNCOUNTED)
+    )
+
+
+def _release(version: str | None) -> tuple[int, ...]:
+    """Return the first numbers of a version, or () for an unknown one."""
+    numbers = (version or "").split(".")[:2]
+    return tuple(int(number) for number in numbers) if all(number.isdigit() for number in numbers) else ()
+
+
 def _is_settled(shape: Any) -> bool:
     return isinstance(shape, (list, tuple)) and all(isinstance(size, int) for size in shape)
 
 
-def _shape_of(given: Any, declared: DeclaredInputs) -> tuple[int, ...]:
-    return settle_shape(given.name, [size if isinstance(size, int) else None for size in given.shape], declared)
+def _shape_of(given: Any, declared: DeclaredInputs, batch: int | None) -> tuple[int, ...]:
+    sizes = [size if isinstance(size, int) else None for size in given.shape]
+    return batched_shape(given.name, sizes, declared, batch, can_resize=False)
 
 
 def _dtype_name(name: str, given: str) -> str:

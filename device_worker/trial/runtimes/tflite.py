@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from time import perf_counter_ns
 
+from device_worker.trial.batching import cannot
 from device_worker.trial.causes import describe
-from device_worker.trial.declared import settle_shape
+from device_worker.trial.declared import batched_shape
+from device_worker.trial.delegation import INTERPRETER, NodePlaces
 from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
 
 TYPE_CHECKING = False
@@ -17,19 +19,21 @@ if TYPE_CHECKING:
     from device_worker.trial.runtimes.tflite_profiler import InterpreterProfiler
 
 _NO_DELEGATE = "none"
+_XNNPACK = "XNNPACK"
 _DELEGATE_OP = "DELEGATE"
 
 
 class TfliteRuntime(Runtime):
     """The imported module of the interpreter.
 
-    The setting `delegate` is a shared library of the device, such as `libedgetpu.so.1`. `none` is the same as no
-    setting, so that a sweep can compare a delegate with the plain interpreter.
+    The setting `delegate` is a shared library of the device, such as `libedgetpu.so.1`, or `xnnpack`, which most
+    packages apply without being asked. `none` is the same as no setting, so that a sweep can compare a delegate with
+    the plain interpreter.
     """
 
     engine = "tflite"
     profile_absence = None
-    settings = frozenset(("threads", "cpus", "delegate"))
+    settings = frozenset(("threads", "cpus", "delegate", "batch"))
 
     def _import_module(self, name: str) -> Any:
         root, _, rest = name.partition(".")
@@ -56,8 +60,9 @@ class TfliteRuntime(Runtime):
     def _create(self) -> Any:
         threads = self._settings.get("threads", 1)
         named = self._settings.get("delegate", _NO_DELEGATE)
-        delegate = None if named == _NO_DELEGATE else named
-        delegates = None if delegate is None else [_load_delegate(self._module, str(delegate))]
+        is_own = str(named).upper() == _XNNPACK
+        delegate = None if named == _NO_DELEGATE or is_own else str(named)
+        delegates = None if delegate is None else [_load_delegate(self._module, delegate)]
         interpreter = self._module.Interpreter(
             model_path=self._model_path, num_threads=threads, experimental_delegates=delegates
         )
@@ -66,18 +71,30 @@ class TfliteRuntime(Runtime):
             "threads": threads,
             "delegates": [delegate] if delegate else None,
         }
+        self._asked = _XNNPACK if is_own else delegate
+        # XNNPACK is applied as the tensors are allocated: what is delegated by now, the library asked for has taken.
+        self._taken = None if delegate is None else find_delegated(interpreter)
         return interpreter
 
     def _allocate(self, interpreter: Any) -> TfliteModel:
         for detail in interpreter.get_input_details():
             sizes = [None if size < 0 else int(size) for size in detail.get("shape_signature", detail["shape"])]
-            if None in sizes:  # the file has 1 for each open size, which is nobody's input
-                interpreter.resize_tensor_input(detail["index"], settle_shape(detail["name"], sizes, self._declared))
+            if None in sizes or self._batch is not None:  # the file has 1 for each open size, which is nobody's input
+                shape = batched_shape(detail["name"], sizes, self._declared, self._batch, can_resize=True)
+                if shape != tuple(detail["shape"]):
+                    interpreter.resize_tensor_input(detail["index"], shape)
         begin = perf_counter_ns()
-        interpreter.allocate_tensors()
+        try:
+            interpreter.allocate_tensors()
+        except RuntimeError as error:
+            if self._batch is None or self._batch == 1:
+                raise
+            raise cannot(self._batch, describe(error)) from error
         allocate_ns = perf_counter_ns() - begin
         name, version = self._distribution()
-        return TfliteModel(interpreter, dict(self._identity, name=name, version=version), allocate_ns)
+        places = _PlaceFinder(self._asked, self._taken)
+        identity = dict(self._identity, name=name, version=version)
+        return TfliteModel(interpreter, identity, allocate_ns, places, self._batch or 1)
 
 
 class ProfiledTfliteModel(ProfiledModel):
@@ -100,8 +117,16 @@ class ProfiledTfliteModel(ProfiledModel):
 class TfliteModel(LoadedModel):
     """An interpreter with allocated tensors."""
 
-    def __init__(self, interpreter: Any, identity: dict[str, Any], allocate_ns: int) -> None:
+    def __init__(
+        self,
+        interpreter: Any,
+        identity: dict[str, Any],
+        allocate_ns: int,
+        places: _PlaceFinder | None = None,
+        batch: int = 1,
+    ) -> None:
         self.allocate_ns = allocate_ns
+        self._places = places or _PlaceFinder(None, None)
         self._interpreter = interpreter
         self._identity = identity
         self._inputs = interpreter.get_input_details()
@@ -113,6 +138,7 @@ class TfliteModel(LoadedModel):
                 tuple(int(size) for size in detail["shape"]),
                 _dtype_name(detail),
                 is_quantised=_dtype_name(detail).startswith(("int", "uint")) and bool(detail["quantization"][0]),
+                batch=batch,
             )
             for detail in self._inputs
         ]
@@ -141,22 +167,29 @@ class TfliteModel(LoadedModel):
         """Return outputs as float32. Whatever is no real number stays as it is."""
         return [_dequantise(value, detail) for value, detail in zip(outputs, self._outputs)]
 
+    def count_nodes(self) -> NodePlaces:
+        """Return how many nodes each delegate and the interpreter run."""
+        return self._places.find(self._interpreter)
+
     def identity(self) -> dict[str, Any]:
         """Return the runtime's identity. TFLite offers no way to learn which kernels ran, so `kernels` is None."""
         import numpy
 
-        nodes, delegated = _count_nodes(self._interpreter)
+        by_place = self.count_nodes().by_place
+        nodes = None if by_place is None else sum(by_place.values())
+        delegated = None if by_place is None or nodes is None else nodes - by_place[INTERPRETER]
         found = {
             "numpy": numpy.__version__,
             "input_dtypes": [slot.dtype for slot in self.inputs],
             "output_dtypes": [_dtype_name(detail) for detail in self._outputs],
             "nodes": nodes,
             "delegated_nodes": delegated,
+            "nodes_by_place": by_place,
             "kernels": None,
         }
         found.update(self._identity)
         if found["delegates"] is None and delegated is not None:
-            found["delegates"] = ["XNNPACK"] if delegated else []  # CPU builds apply XNNPACK without being asked
+            found["delegates"] = [_XNNPACK] if delegated else []  # CPU builds apply XNNPACK without being asked
         return found
 
 
@@ -201,15 +234,37 @@ def _dequantise(value: Any, detail: dict[str, Any]) -> Any:
     return (plain - numpy.float32(zero_point)) * numpy.float32(scale) if value.dtype.kind in "iu" and scale else plain
 
 
-def _count_nodes(interpreter: Any) -> tuple[int | None, int | None]:
-    """Return the number of nodes in the model, and the number executed by a delegate. Both are None if unknown."""
+class _PlaceFinder:
+    """Finds the places of nodes. `taken` are the nodes of the library asked for, or None where that is unknown."""
+
+    def __init__(self, asked: str | None, taken: set[int] | None) -> None:
+        self._asked = asked
+        self._taken = taken
+
+    def find(self, interpreter: Any) -> NodePlaces:
+        """Return where the nodes of an interpreter with allocated tensors run."""
+        nodes, delegated = list_nodes(interpreter), find_delegated(interpreter)
+        is_library = self._asked not in (None, _XNNPACK)
+        if nodes is None or delegated is None or (is_library and self._taken is None):
+            return NodePlaces(self._asked, None, reason="this package does not list the nodes of its interpreter")
+        taken = (self._taken or set()) & delegated
+        places = {_XNNPACK: len(delegated - taken), INTERPRETER: len(nodes) - len(delegated)}
+        return NodePlaces(self._asked, {str(self._asked): len(taken), **places} if is_library else places)
+
+
+def list_nodes(interpreter: Any) -> list[Any] | None:
+    """Return the model's own nodes, or None if the interpreter does not tell."""
+    listed = _listed(interpreter)
+    return None if listed is None else [node for node in listed if node["op_name"] != _DELEGATE_OP]
+
+
+def find_delegated(interpreter: Any) -> set[int] | None:
+    """Return the numbers of the model's nodes that a delegate runs, or None if the interpreter does not tell."""
     # The interpreter lists the original nodes and the delegate's nodes. A delegate's node replaces all original nodes
     # between its inputs and its outputs: walk back from the outputs to count them.
-    try:
-        listed = interpreter._get_ops_details()
-    except (AttributeError, RuntimeError, ValueError):
-        return None, None
-    nodes = [node for node in listed if node["op_name"] != _DELEGATE_OP]
+    listed, nodes = _listed(interpreter), list_nodes(interpreter)
+    if listed is None or nodes is None:
+        return None
     producers = {int(tensor): node for node in nodes for tensor in node["outputs"]}
     delegated: set[int] = set()
     for delegate in (node for node in listed if node["op_name"] == _DELEGATE_OP):
@@ -222,4 +277,11 @@ def _count_nodes(interpreter: Any) -> tuple[int | None, int | None]:
                 continue
             delegated.add(node["index"])
             waiting += [int(source) for source in node["inputs"]]
-    return len(nodes), len(delegated)
+    return delegated
+
+
+def _listed(interpreter: Any) -> list[Any] | None:
+    try:
+        return list(interpreter._get_ops_details())
+    except (AttributeError, RuntimeError, ValueError):
+        return None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from orchestrator.domain.blob import Blob
-from orchestrator.domain.device import CONDITION_LIMITS
+from orchestrator.domain.condition import reading_of
+from orchestrator.domain.device import CONDITION_LIMITS, GOVERNOR_LIMIT
 from orchestrator.domain.errors import BlobError
 from orchestrator.domain.model import Model, ModelInput
 from orchestrator.domain.plan.admit import admit, judged_by, offer_of
@@ -20,7 +21,7 @@ from orchestrator.domain.plan.document import (
     write_document,
 )
 from orchestrator.domain.plan.order import order_trials
-from orchestrator.domain.plan.values import DevicePlan, Job, PlanInputs, Trial, TrialKind
+from orchestrator.domain.plan.values import DevicePlan, Job, PlanInputs, Trial, TrialKind, Untold
 from orchestrator.domain.runtimes import engine_of, module_of
 from orchestrator.domain.sweep import MeasurePolicy
 
@@ -45,6 +46,8 @@ def plan_device(inputs: PlanInputs) -> DevicePlan:
             retries=sweep.retries,
             blobs=blobs,
             environment=sweep.environment,
+            stop=sweep.stop,
+            governor=_governor(inputs),
         )
     )
     return DevicePlan(
@@ -56,6 +59,7 @@ def plan_device(inputs: PlanInputs) -> DevicePlan:
         document=document,
         sha256=hashlib.sha256(document).hexdigest(),
         estimate_s=_estimate_s(trials, sweep.measure),
+        untold=_untold(inputs),
     )
 
 
@@ -88,6 +92,7 @@ class _JobPacker:
             accuracy_metric=accuracy.metric if accuracy and dataset else None,
             inputs={name: _shipped(one) for name, one in model.inputs.items()},
             output=model.output,
+            delegation=self._inputs.sweep.delegation,
         )
 
     def _file(self, name: str, path: str, model: Model, sha256: str | None = None) -> ShippedFile:
@@ -117,14 +122,44 @@ def _limits(inputs: PlanInputs) -> ShippedLimits:
     The sweep's limits of conditions come before the device's. None there switches a condition off.
     """
     limits = inputs.device.limits
-    conditions = {key: inputs.sweep.limits.get(key, getattr(limits, key)) for key in CONDITION_LIMITS}
+    conditions = _conditions(inputs)
+    cooling = inputs.sweep.cooling
     timeout_s = limits.trial_timeout_s if limits.trial_timeout_s is not None else inputs.sweep.trial_timeout_s
     return ShippedLimits(
         trial_timeout_s=float(timeout_s),
         memory_bytes_max=limits.memory_bytes_max,
-        cooldown_s_max=float(limits.cooldown_s_max),
-        conditions={key: float(limit) for key, limit in conditions.items() if limit is not None},
+        cooldown_s_max=float(limits.cooldown_s_max if cooling.s_max is None else cooling.s_max),
+        conditions={key: limit if isinstance(limit, str) else float(limit) for key, limit in conditions.items()},
+        cooldown_to_c=None if cooling.to_c is None else float(cooling.to_c),
     )
+
+
+def _conditions(inputs: PlanInputs) -> Mapping[str, float | str]:
+    """Return the limits of conditions. The sweep's come before the device's, and None there is no limit."""
+    found = {
+        key: inputs.sweep.limits.get(key, getattr(inputs.device.limits, key))
+        for key in (*CONDITION_LIMITS, GOVERNOR_LIMIT)
+    }
+    return {key: limit for key, limit in found.items() if limit is not None}
+
+
+def _governor(inputs: PlanInputs) -> str | None:
+    """Return the governor that the runner sets, where the sweep asks for one and the inventory allows that."""
+    wanted = _conditions(inputs).get(GOVERNOR_LIMIT)
+    return wanted if isinstance(wanted, str) and GOVERNOR_LIMIT in inputs.device.allow else None
+
+
+def _untold(inputs: PlanInputs) -> tuple[Untold, ...]:
+    """Return the demanded conditions that the device cannot tell. They are never taken for met."""
+    reasons = inputs.facts.values.get("conditions_untold")
+    if not isinstance(reasons, Mapping):  # a worker of an older release did not say
+        return ()
+    wanted = {limit: reading_of(limit) for limit in _conditions(inputs)}
+    if inputs.sweep.cooling.to_c is not None:
+        wanted["cooldown_to_c"] = "temperature_c"
+    if inputs.sweep.unthrottled:
+        wanted["throttled"] = "throttled"
+    return tuple(Untold(limit, str(reasons[reading])) for limit, reading in wanted.items() if reading in reasons)
 
 
 def _estimate_s(trials: Sequence[Trial], policy: MeasurePolicy) -> float:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.domain.blob import Blob, BlobKind
-from orchestrator.domain.device import CONDITION_LIMITS
+from orchestrator.domain.device import CONDITION_LIMITS, GOVERNOR_LIMIT
 from orchestrator.domain.expansion import model_in
 from orchestrator.domain.log_bounds import LogBounds
 from orchestrator.domain.model import ModelOutput
 from orchestrator.domain.plan.values import Trial, TrialKind
-from orchestrator.domain.sweep import MeasurePolicy, Retries
+from orchestrator.domain.sweep import ALL_NODES, Delegation, MeasurePolicy, Retries, Stop
 
 PLAN_PROTOCOL = 1
 """The version of docs/worker-protocol.md for the document. A test compares the worker's version."""
@@ -93,6 +93,7 @@ class ShippedJob:
     accuracy_metric: str | None
     inputs: Mapping[str, ShippedInput] = field(default_factory=dict)
     output: ModelOutput | None = None
+    delegation: Delegation = ALL_NODES
 
     @property
     def swept_model(self) -> str | None:
@@ -107,7 +108,8 @@ class ShippedLimits:
     trial_timeout_s: float
     memory_bytes_max: int | None
     cooldown_s_max: float
-    conditions: Mapping[str, float]
+    conditions: Mapping[str, float | str]
+    cooldown_to_c: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +129,21 @@ class ShippedPlan:
     retries: Retries
     blobs: Sequence[Blob]
     environment: Mapping[str, str | None] = field(default_factory=dict)
+    stop: Stop | None = None
+    governor: str | None = None
 
 
 def write_document(plan: ShippedPlan) -> bytes:
     """Return the bytes of a plan as canonical JSON. Equal plans have equal hashes on every controller."""
-    # Absent where nothing is asked for, as in the plans of older controllers.
-    asked = {"environment": dict(plan.environment)} if plan.environment else {}
+    # Absent where there is nothing to say, as in the plans of older controllers.
+    further: dict[str, Any] = {} if plan.stop is None else {"stop": _write_stop(plan.stop)}
+    if plan.environment:
+        further["environment"] = dict(plan.environment)
+    if plan.governor is not None:
+        further["control"] = {"governor": plan.governor}
     return canonical(
         {
-            **asked,
+            **further,
             "protocol": PLAN_PROTOCOL,
             "device": plan.device,
             "sweep": plan.sweep,
@@ -151,6 +159,7 @@ def write_document(plan: ShippedPlan) -> bytes:
                 "temperature_c_max": None,  # always there, so that plans keep the bytes that earlier releases gave them
                 "memory_bytes_max": plan.limits.memory_bytes_max,
                 "cooldown_s_max": plan.limits.cooldown_s_max,
+                **({} if plan.limits.cooldown_to_c is None else {"cooldown_to_c": plan.limits.cooldown_to_c}),
                 **plan.limits.conditions,
             },
             "retries": {"failed": plan.retries.failed, "invalid": plan.retries.invalid},
@@ -197,10 +206,10 @@ def _hashes(job: ShippedJob) -> Collection[str]:
     return {*job.bundles, *(file.sha256 for file in files)}
 
 
-def condition_limits(document: bytes | str) -> Mapping[str, float]:
+def condition_limits(document: bytes | str) -> Mapping[str, Any]:
     """Return the limits of conditions set by a plan, by key."""
     limits = json.loads(document)["limits"]
-    return {key: limits[key] for key in CONDITION_LIMITS if limits.get(key) is not None}
+    return {key: limits[key] for key in (*CONDITION_LIMITS, GOVERNOR_LIMIT) if limits.get(key) is not None}
 
 
 def granted_retries(document: bytes | str) -> Retries:
@@ -274,6 +283,9 @@ def _write_job(job: ShippedJob) -> dict[str, Any]:
         declared["inputs"] = {name: _write_input(one) for name, one in job.inputs.items()}
     if job.output is not None:
         declared["output"] = {"name": job.output.name, "shape": list(job.output.shape)}
+    if job.delegation != ALL_NODES:
+        asked = job.delegation
+        declared["delegation"] = {"nodes_min": float(asked.nodes_min), "allow_fallback": asked.allow_fallback}
     return {
         **declared,
         "job": job.key,
@@ -312,6 +324,7 @@ def _read_job(job: Mapping[str, Any]) -> ShippedJob:
         accuracy_metric=job["accuracy_metric"],
         inputs={name: _read_input(one) for name, one in job.get("inputs", {}).items()},
         output=ModelOutput(tuple(output["shape"]), output["name"]) if output else None,
+        delegation=Delegation(**job["delegation"]) if "delegation" in job else ALL_NODES,
     )
 
 
@@ -335,6 +348,14 @@ def _write_file(file: ShippedFile) -> dict[str, Any]:
 
 def _read_file(file: Mapping[str, Any]) -> ShippedFile:
     return ShippedFile(file["name"], file["sha256"], file["size"])
+
+
+def _write_stop(stop: Stop) -> dict[str, Any]:
+    return {
+        "ci_halfwidth": float(stop.ci_halfwidth),
+        "trials_max": stop.trials_max,
+        "device_s_max": None if stop.device_s_max is None else float(stop.device_s_max),
+    }
 
 
 def _write_measure(policy: MeasurePolicy) -> dict[str, Any]:

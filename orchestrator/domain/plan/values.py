@@ -70,8 +70,19 @@ class Excluded:
 
 
 @dataclass(frozen=True, slots=True)
+class Untold:
+    """Hold a demanded condition, by its limit, that a device cannot tell, with the reason."""
+
+    limit: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class DevicePlan:
-    """Hold the jobs and trials of a device, in order. `document` has the shipped bytes (docs/worker-protocol.md)."""
+    """Hold the jobs and trials of a device, in order. `document` has the shipped bytes (docs/worker-protocol.md).
+
+    `untold` are the demanded conditions that the device cannot tell: no trial is judged by them.
+    """
 
     device: str
     jobs: tuple[Job, ...]
@@ -81,6 +92,7 @@ class DevicePlan:
     document: bytes
     sha256: str
     estimate_s: float
+    untold: tuple[Untold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ LIMITS = View[Limits](
     "Conditions that a device and its trials must keep.",
     (
         *map(_limit_key, CONDITION_LIMITS),
+        Key("governor", OrNull(TEXT), "The frequency governor of all trials.", lambda limits: limits.governor),
         Key("trial_timeout_s", OrNull(NUMBER), "How long a trial may take.", lambda limits: limits.trial_timeout_s),
         Key("memory_bytes_max", OrNull(INTEGER), "Memory of a trial.", lambda limits: limits.memory_bytes_max),
         Key("cooldown_s_max", NUMBER, "How long a trial waits to cool.", lambda limits: limits.cooldown_s_max),
@@ -117,6 +118,7 @@ def _inventory_keys() -> tuple[Key[Device], ...]:
             lambda device: device.exclusive,
         ),
         Key("tags", MapOf(TEXT, "tag"), "The inventory's tags.", lambda device: device.tags),
+        Key("allow", ListOf(TEXT), "What a run may set on the device: governor.", lambda device: device.allow),
         Key("limits", LIMITS, "Conditions to keep.", lambda device: device.limits),
         Key("recovery", RECOVERY, "How far recovery goes.", lambda device: device.recovery),
         Key("source", TEXT, "The FILE:LINE that declares the device.", lambda device: device.source),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.errors import OrchestratorError
-from orchestrator.domain.plan.values import DevicePlan, Excluded
+from orchestrator.domain.plan.values import DevicePlan, Excluded, Untold
 from orchestrator.reporting.report import Report
 from orchestrator.reporting.reports.failure import ERROR
 from orchestrator.reporting.shape import FREE, INTEGER, NUMBER, TEXT, Key, ListOf, MapOf, OrNull, Shape, View
@@ -26,6 +26,14 @@ EXCLUDED = View[Excluded](
         Key("reason", TEXT, "Why the cell will not run.", lambda excluded: excluded.reason),
     ),
 )
+UNTOLD = View[Untold](
+    "untold-condition",
+    "A demanded condition that a device cannot tell: no trial there is judged by it.",
+    (
+        Key("limit", TEXT, "The limit.", lambda untold: untold.limit),
+        Key("reason", TEXT, "Why the device cannot tell.", lambda untold: untold.reason),
+    ),
+)
 DEVICE_PLAN = View[DevicePlan](
     "device-plan",
     "The plan of one device.",
@@ -34,6 +42,7 @@ DEVICE_PLAN = View[DevicePlan](
         Key("sha256", TEXT, "The hash of the document's bytes.", lambda plan: plan.sha256),
         Key("estimate_s", NUMBER, "About how long the plan takes.", lambda plan: plan.estimate_s),
         Key("excluded", ListOf(EXCLUDED), "Cells that will not run.", lambda plan: plan.excluded),
+        Key("untold", ListOf(UNTOLD), "Demanded conditions that the device cannot tell.", lambda plan: plan.untold),
         Key(
             "document",
             FREE,

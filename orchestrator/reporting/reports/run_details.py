@@ -29,6 +29,7 @@ from orchestrator.domain.run_details import RunDetails
 from orchestrator.domain.sweep import setting_texts
 from orchestrator.reporting.report import Case, CaseOutcome, Report, Suite
 from orchestrator.reporting.reports.run_words import RUN_WORDS
+from orchestrator.reporting.reports.spared import SPARED_CELL
 from orchestrator.reporting.shape import (
     BOOLEAN,
     FREE,
@@ -259,6 +260,7 @@ RUN_DETAILS = View[RunDetails](
             lambda details: details.effort.sessions,
         ),
         Key("remarks", ListOf(CELL_REMARK), "Warnings about measured cells.", lambda details: details.remarks),
+        Key("spared", ListOf(SPARED_CELL), "Cells whose stop rule had enough.", lambda details: details.spared),
     ),
 )
 
@@ -325,8 +327,7 @@ def _lines(details: RunDetails) -> Iterator[_CellLine]:
         by_device.setdefault(measured.cell.device, []).append(measured)
     for device in details.record.devices:
         found: list[CellResult | None] = [*by_device.get(device.device, ())]
-        # A device that failed before its plan must not be missing from a table of the run.
-        for result in found or [None]:
+        for result in found or [None]:  # a device that failed before its plan has a line too
             yield _CellLine(details.record.header.run, device, result)
 
 
@@ -368,13 +369,13 @@ def _suites(details: RunDetails) -> list[Suite]:
 
 
 def _device_case(device: DeviceRun) -> Case:
-    text = f"hint: {device.hint}" if device.hint else ""
-    if device.state in _ENDED_BADLY:
-        return Case("device", CaseOutcome.ERROR, device.error or device.state.value, device.state.value, text)
     if device.state is DeviceRunState.COMPLETE:
         return Case("device", CaseOutcome.PASSED)
+    text, error = f"hint: {device.hint}" if device.hint else "", device.error or device.state.value
+    if device.state in _ENDED_BADLY:
+        return Case("device", CaseOutcome.ERROR, error, device.state.value, text)
     # A device under way, or cancelled, has neither passed nor failed.
-    return Case("device", CaseOutcome.SKIPPED, device.error or device.state.value, device.state.value, text)
+    return Case("device", CaseOutcome.SKIPPED, error, device.state.value, text)
 
 
 def _measured_cases(details: RunDetails, device: str) -> Iterator[Case]:

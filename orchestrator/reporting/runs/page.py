@@ -151,7 +151,7 @@ def headline(report: RunReport) -> str:
     trials: Counter[TrialState] = Counter()
     for one in devices:
         trials.update(one.trials)
-    measured, planned = trials[TrialState.MEASURED], sum(trials.values())
+    measured, planned = trials[TrialState.MEASURED], sum(trials.values()) - trials[TrialState.SPARED]
     lost = sum(one.error is not None for one in devices)
     number = "1 device" if len(devices) == 1 else f"{len(devices)} devices"
     words = f"{report.details.record.state.value}: {measured} of {planned} trials on {number}"

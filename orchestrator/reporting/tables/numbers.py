@@ -22,6 +22,7 @@ _SCALES: Mapping[Unit, tuple[float, _Scale]] = {
     Unit.BYTES: (1.0, ((1.0, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"), (1e12, "TB"))),
     Unit.CELSIUS: (1.0, ((1.0, "°C"),)),
     Unit.MEGAHERTZ: (1e6, ((1e6, "MHz"), (1e9, "GHz"))),
+    Unit.PER_SECOND: (1.0, ((1.0, "/s"), (1e3, "k/s"), (1e6, "M/s"))),
     Unit.NUMBER: (1.0, ((1.0, ""),)),
 }
 

@@ -69,6 +69,7 @@ def plan_report(planned: SweepPlans) -> RenderableType:
             parts.append(Text(_TO_SEND, style="dim"))
     for names in planned.machines:
         parts.append(Text(f"one machine, one after the other: {', '.join(map(clean, names))}"))
+    parts += [Text(line) for line in _untold_lines(planned.plans)]
     excluded = list(_excluded_rows(planned.plans))
     if excluded:
         parts += [Text(), Text("will not run", style="bold cyan"), plain_table(_EXCLUDED_COLUMNS, excluded)]
@@ -117,6 +118,17 @@ def _device_row(plan: DevicePlan, planned: SweepPlans) -> tuple[str, ...]:
         numbers.size(planned.bytes_to_send(plan)),
         numbers.duration(plan.estimate_s),
     )
+
+
+def _untold_lines(plans: Sequence[DevicePlan]) -> Iterator[str]:
+    """Say once for each device which demanded conditions it cannot tell."""
+    for plan in plans:
+        reasons: dict[str, list[str]] = {}
+        for one in plan.untold:
+            reasons.setdefault(one.reason, []).append(one.limit)
+        if reasons:
+            words = "; ".join(f"{', '.join(limits)}: {reason}" for reason, limits in reasons.items())
+            yield clean(f"{plan.device} cannot tell, and no trial there is judged by: {words}")
 
 
 def _excluded_rows(plans: Sequence[DevicePlan]) -> Iterator[tuple[str, str, str]]:

@@ -21,6 +21,7 @@ from orchestrator.domain.run import (
     RunEffort,
     RunRecord,
     RunState,
+    SparedCell,
     TrialState,
     count_trials,
 )
@@ -117,6 +118,7 @@ def run_report(details: RunDetails) -> RenderableType:
         if others:
             names = ", ".join(map(clean, others))
             parts.append(Text(f"measured on a machine that others could use (exclusive: false): {names}"))
+    parts += [Text(line) for line in _spared_lines(details.spared)]
     parts += [Text(clean(line)) for line in _remark_lines(details.remarks)]
     parts += [Text(clean(line)) for use in details.conditions for line in condition_lines(use)]
     measured = [use for use in details.power if use.source is not None]
@@ -156,6 +158,18 @@ def comparison_to_try(results: Sequence[CellResult]) -> str | None:
         if compared:
             return f"benchfleet compare last --by {by} --base {shlex.quote(compared[0][0])}"
     return None
+
+
+def _spared_lines(spared: Sequence[SparedCell]) -> Iterator[str]:
+    """Yield what the stop rule has saved, against as many trials of each cell as the sweep allows."""
+    if not spared:
+        return
+    trials = sum(one.spared for one in spared)
+    planned = trials + sum(one.measured for one in spared)
+    known = [one.saved_s for one in spared if one.saved_s is not None]
+    saved = f", about {numbers.duration(sum(known))} of device time" if known else ""
+    cells = "1 cell" if len(spared) == 1 else f"{len(spared)} cells"
+    yield f"stop rule: {trials} of {planned} trials of {cells} were not needed{saved}"
 
 
 def _remark_lines(remarks: Sequence[CellRemark]) -> Iterator[str]:

@@ -114,6 +114,7 @@ class StepFolder:
             allow_failures=(),
             accuracy=None,
             profile=None,
+            stop=None,
             # Later looks extend the run, so that no trial of an earlier look is measured again.
             trials=LOOKS[0],
             order=Order(seed=cell.sweep.order.seed),

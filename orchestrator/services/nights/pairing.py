@@ -210,6 +210,7 @@ def _sweep(
         only=tuple(rules),
         accuracy=None,
         profile=None,
+        stop=None,  # the night decides on trials
         trials=trials,
         order=Order(interleave=True, seed=seed_of(name)),
     )

@@ -49,5 +49,16 @@ def _details(store: Roles, record: RunRecord, taken_over: frozenset[str] = froze
     effort = store.progress.effort(run)
     remarks = (*store.results.unkept_outputs(run), *implausibly_fast(results, store.results.variant_parents(run)))
     return RunDetails(
-        record, missing, results, excluded, recovery, power, taken_over, allowed, conditions, effort, remarks
+        record,
+        missing,
+        results,
+        excluded,
+        recovery,
+        power,
+        taken_over,
+        allowed,
+        conditions,
+        effort,
+        remarks,
+        tuple(store.progress.spared_cells(run)),
     )

@@ -157,6 +157,15 @@ class TrialSkipped:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialSpared:
+    """Report a trial not to be run, because the stop rule has enough trials of the cell."""
+
+    trial: str
+    job: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """Report the regular end of a runner."""
 
@@ -168,7 +177,7 @@ class Ignored:
     """Stand for an event of an unknown kind. Only the event's number matters."""
 
 
-TrialEvent = TrialStarted | TrialFinished | TrialSkipped
+TrialEvent = TrialStarted | TrialFinished | TrialSkipped | TrialSpared
 """Events of a trial of the plan, replayed by `orchestrator.store.ingest.replay`."""
 
 Body = LogOpened | RunnerStarted | TrialEvent | RunFinished | Ignored
@@ -372,8 +381,8 @@ def _window(fields: Fields) -> Window | None:
     return window if window.begin_mono_ns <= window.end_mono_ns else None
 
 
-def _trial_skipped(fields: Fields) -> TrialSkipped:
-    return TrialSkipped(fields.name("trial"), fields.name("job"), clean_text(fields.text("reason"), _MESSAGE_MAX))
+def _left_out(fields: Fields) -> tuple[str, str, str]:
+    return fields.name("trial"), fields.name("job"), clean_text(fields.text("reason"), _MESSAGE_MAX)
 
 
 def _run_finished(fields: Fields) -> RunFinished:
@@ -385,6 +394,7 @@ _PARSERS: Mapping[str, Callable[[Fields], Body]] = {
     Event.RUNNER_STARTED: _runner_started,
     Event.TRIAL_STARTED: _trial_started,
     Event.TRIAL_FINISHED: _trial_finished,
-    Event.TRIAL_SKIPPED: _trial_skipped,
+    Event.TRIAL_SKIPPED: lambda fields: TrialSkipped(*_left_out(fields)),
+    Event.TRIAL_SPARED: lambda fields: TrialSpared(*_left_out(fields)),
     Event.RUN_FINISHED: _run_finished,
 }

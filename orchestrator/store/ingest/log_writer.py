@@ -26,6 +26,7 @@ from orchestrator.store.ingest.events import (
     TrialEvent,
     TrialFinished,
     TrialSkipped,
+    TrialSpared,
     TrialStarted,
 )
 from orchestrator.store.ingest.log_reader import BadLog, LogKey, NewRecords
@@ -153,7 +154,7 @@ class LogWriter:
             case RunFinished() as finished:
                 log.outcome = finished.outcome
                 self._states[log.run_device] = _ending(finished, log.key.run)
-            case TrialStarted() | TrialFinished() | TrialSkipped() as told:
+            case TrialStarted() | TrialFinished() | TrialSkipped() | TrialSpared() as told:
                 replay.apply(event, told)
             case Ignored():
                 pass

@@ -14,7 +14,14 @@ from typing import Any, assert_never
 from device_worker.protocol.vocabulary import FailureKind
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.run import TrialChange, TrialState
-from orchestrator.store.ingest.events import LogEvent, TrialEvent, TrialFinished, TrialSkipped, TrialStarted
+from orchestrator.store.ingest.events import (
+    LogEvent,
+    TrialEvent,
+    TrialFinished,
+    TrialSkipped,
+    TrialSpared,
+    TrialStarted,
+)
 from orchestrator.store.values.hygiene import Unfit
 from orchestrator.store.values.wording import describe_failure
 
@@ -82,7 +89,9 @@ class Replay:
             case TrialFinished():
                 self._finish(trial, event, body)
             case TrialSkipped():
-                self._skip(trial, body)
+                self._leave_out(trial, TrialState.SKIPPED, body.reason)
+            case TrialSpared():
+                self._leave_out(trial, TrialState.SPARED, body.reason)
             case forgotten:
                 assert_never(forgotten)
 
@@ -118,11 +127,11 @@ class Replay:
             failure=describe_failure(failure.kind, failure.message) if failure else ", ".join(body.invalid) or None,
         )
 
-    def _skip(self, trial: KnownTrial, body: TrialSkipped) -> None:
+    def _leave_out(self, trial: KnownTrial, state: TrialState, reason: str) -> None:
         if trial.state is not TrialState.MEASURED:
-            trial.skip_reason = body.reason or None
-        self._turn(trial, TrialState.SKIPPED)
-        self._report(trial, failure=body.reason or None)
+            trial.skip_reason = reason or None
+        self._turn(trial, state)
+        self._report(trial, failure=reason or None)
 
     def _append(self, trial: KnownTrial, log_attempt: int) -> Attempt:
         trial.ordinal += 1
@@ -134,7 +143,7 @@ class Replay:
         """Change the state of a trial. A measured trial stays measured for good."""
         if trial.state is not TrialState.MEASURED:
             trial.state = state
-            if state is not TrialState.SKIPPED:
+            if state not in (TrialState.SKIPPED, TrialState.SPARED):
                 trial.skip_reason = None
             self.changed[trial.id] = trial
 

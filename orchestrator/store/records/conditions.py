@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from device_worker.protocol.vocabulary import Outcome
-from orchestrator.domain.condition import ConditionUse
+from orchestrator.domain.condition import ConditionUse, reading_of
 from orchestrator.domain.plan.document import condition_limits
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.store.schema import tables as t
@@ -68,6 +68,5 @@ def _unjudged(conditions: Mapping[str, Any] | None, plan: bytes | None) -> Mappi
     unknown = (conditions or {}).get("unknown")
     if not isinstance(unknown, dict) or plan is None:
         return {}
-    # A limit is named after its reading: temperature_c_max, other_load_max_percent.
-    wanted = {limit.replace("_max", "") for limit in condition_limits(plan)} | {_ALWAYS_JUDGED}
+    wanted = {reading_of(limit) for limit in condition_limits(plan)} | {_ALWAYS_JUDGED}
     return {str(reading): str(reason) for reading, reason in sorted(unknown.items()) if reading in wanted}

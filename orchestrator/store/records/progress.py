@@ -10,7 +10,7 @@ from sqlalchemy import Row, and_, case, func, select
 from device_worker.protocol.vocabulary import FailureKind, Outcome
 from orchestrator.domain.plan.document import granted_retries
 from orchestrator.domain.plan.values import TrialKind
-from orchestrator.domain.run import DeviceRunState, MissingTrial, RunEffort, TrialState
+from orchestrator.domain.run import DeviceRunState, MissingTrial, RunEffort, SparedCell, TrialState
 from orchestrator.domain.sweep import Retries
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.engine import Database
@@ -101,6 +101,42 @@ class ProgressTable:
             sessions = connection.scalars(leased).all()
         return RunEffort(max(times) / 1e9 if times else None, max(sessions, default=0))
 
+    def spared_cells(self, run: str) -> Sequence[SparedCell]:
+        """Return the cells whose stop rule had enough, in the order of the plans."""
+        is_spared = t.trial.c.state == TrialState.SPARED.value
+        counted = and_(t.attempt.c.trial_id == t.trial.c.id, t.attempt.c.counted)
+        statement = (
+            select(
+                t.device.c.name,
+                t.job.c.label,
+                func.count(t.attempt.c.id).label("measured"),
+                func.count().filter(is_spared).label("spared"),
+                func.avg(t.attempt.c.duration_ns).label("mean_ns"),
+                func.max(t.trial.c.skip_reason).filter(is_spared).label("reason"),
+            )
+            .join(t.run_device, t.run_device.c.device_id == t.device.c.id)
+            .join(t.job, t.job.c.run_device_id == t.run_device.c.id)
+            .join(t.trial, t.trial.c.job_id == t.job.c.id)
+            .outerjoin(t.attempt, counted)
+            .where(t.run_device.c.run_id == run, t.trial.c.kind == TrialKind.MEASURE.value)
+            .group_by(t.run_device.c.id, t.device.c.name, t.job.c.id, t.job.c.label)
+            .having(func.count().filter(is_spared) > 0)
+            .order_by(t.run_device.c.id, t.job.c.id)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        return [
+            SparedCell(
+                row.name,
+                row.label,
+                row.measured,
+                row.spared,
+                None if row.mean_ns is None else row.spared * float(row.mean_ns) / 1e9,
+                row.reason or "",
+            )
+            for row in rows
+        ]
+
     def missing_trials(self, run: str) -> Sequence[MissingTrial]:
         """Return every measure trial without a usable result, with the reason."""
         last_finished = (
@@ -129,7 +165,7 @@ class ProgressTable:
             .where(
                 t.run_device.c.run_id == run,
                 t.trial.c.kind == TrialKind.MEASURE.value,
-                t.trial.c.state != TrialState.MEASURED.value,
+                t.trial.c.state.not_in((TrialState.MEASURED.value, TrialState.SPARED.value)),
             )
             .order_by(t.run_device.c.id, t.trial.c.position)
         )
@@ -145,7 +181,7 @@ def _is_rejection(row: Row[*tuple[Any, ...]]) -> bool:
 
 def _is_done(row: Row[*tuple[Any, ...]], retries: Retries, *, retry_failed: bool) -> bool:
     match TrialState(row.state):
-        case TrialState.MEASURED:
+        case TrialState.MEASURED | TrialState.SPARED:
             return True
         case TrialState.SKIPPED:
             return not retry_failed

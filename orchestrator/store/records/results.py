@@ -74,7 +74,7 @@ class _Tally:
             self.invalid += 1
         elif state is TrialState.FAILED:
             self._add_failure(row)
-        else:
+        elif state is not TrialState.SPARED:
             self.missing += 1
 
     def _add_unmeasured(self, row: Row[Any]) -> None:

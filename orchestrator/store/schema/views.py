@@ -237,8 +237,9 @@ job_id          The job; joins `job`, `trial` and `v_cell`.
 )
 V_MISSING = _view(
     "v_missing",
-    3,
-    "Every planned measure trial without a usable result, and why. Trials of a device that still runs are among them. "
+    4,
+    "Every planned measure trial without a usable result, and why. Trials of a device that still runs are among them, "
+    "and trials that a stop rule has spared are not. "
     "Cells that a sweep excludes are not: nobody asked for them. A device without a plan has one row without a trial, "
     "for each model of the run.",
     f"""{_RUN.strip()}

@@ -11,7 +11,7 @@ from device_worker.protocol import PROTOCOL_VERSION
 from device_worker.protocol.plan import Plan as WorkerPlan
 from device_worker.sensing.conditions.table import CONDITIONS
 from orchestrator.domain.blob import BlobKind
-from orchestrator.domain.device import CONDITION_LIMITS, Device, Limits
+from orchestrator.domain.device import CONDITION_LIMITS, GOVERNOR_LIMIT, Device, Limits
 from orchestrator.domain.expansion import expand
 from orchestrator.domain.model import ModelInput, ModelOutput
 from orchestrator.domain.plan.admit import files_needed
@@ -243,7 +243,7 @@ def test_a_sweeps_limits_of_conditions_come_before_the_devices() -> None:
 
 
 def test_the_controllers_conditions_are_the_workers() -> None:
-    assert set(CONDITION_LIMITS) == {kind.limit for kind in CONDITIONS if kind.limit is not None}
+    assert {*CONDITION_LIMITS, GOVERNOR_LIMIT} == {kind.limit for kind in CONDITIONS if kind.limit is not None}
 
 
 def test_a_devices_own_timeout_comes_before_the_sweeps() -> None:

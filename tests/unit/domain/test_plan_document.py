@@ -86,8 +86,8 @@ def test_a_runner_that_dies_and_fails_as_often_as_it_can_keeps_to_the_bound_of_r
     for failed, invalid in itertools.product((0, 2), (0, 3)):
         planned = {"failed": failed, "invalid": invalid}
         trials = [SimpleNamespace(key=str(n), job="a", is_measured=True, is_preflight=False) for n in range(30)]
-        retries = SimpleNamespace(**planned)
-        progress = Progress(cast("Plan", SimpleNamespace(trials=trials, retries=retries)), ())
+        plan = SimpleNamespace(trials=trials, retries=SimpleNamespace(**planned), jobs={"a": None}, stop=None)
+        progress = Progress(cast("Plan", plan), ())
         document = {
             "jobs": [],
             "trials": [{} for _ in trials],

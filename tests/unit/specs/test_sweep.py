@@ -9,7 +9,7 @@ import pytest
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.plan.admit import files_needed
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
-from orchestrator.domain.sweep import Accuracy, MeasurePolicy, Order, Retries
+from orchestrator.domain.sweep import Accuracy, Cooling, Delegation, MeasurePolicy, Order, Retries, Stop
 from orchestrator.resources import shipped
 from orchestrator.specs.sweep import declared_sweep, load_sweep, parse_sweep
 
@@ -41,7 +41,7 @@ sweep: digits-variants
 model: models/tiny
 variants: [fp32, int8]
 runtimes: [tflite-runtime==2.14.0, ai-edge-litert==2.3.0]     # or system/tflite, or exec
-matrix: {threads: [1, 2]}
+matrix: {threads: [1, 2], delegate: [xnnpack]}
 exclude: [{variant: int8, runtime: "tflite-runtime*"}]
 measure: {warmup: {runs_min: 6, seconds_min: 0.4}, runs_min: 51, seconds_min: 1.5, seconds_max: 21, runs_max: 99}
 trials: 6
@@ -50,6 +50,7 @@ order: {interleave: false, seed: 7}
 retries: {failed: 1, invalid: 2}
 timeouts: {trial_s: 121}
 profile: operators
+delegates: {nodes_min: 95%, allow_fallback: true}
 """,
     )
     loaded = load_sweep(path)
@@ -63,7 +64,7 @@ profile: operators
         RuntimeSpec("tflite-runtime==2.14.0", RuntimeSource.BUNDLE, "tflite-runtime", "2.14.0"),
         RuntimeSpec("ai-edge-litert==2.3.0", RuntimeSource.BUNDLE, "ai-edge-litert", "2.3.0"),
     )
-    assert sweep.matrix == {"threads": (1, 2)}
+    assert sweep.matrix == {"threads": (1, 2), "delegate": ("xnnpack",)}
     assert sweep.exclude == ({"variant": "int8", "runtime": "tflite-runtime*"},)
     assert sweep.measure == MeasurePolicy(6, 0.4, 51, 1.5, 21.0, 99)
     assert (sweep.trials, sweep.trial_timeout_s) == (6, 121.0)
@@ -71,6 +72,7 @@ profile: operators
     assert sweep.order == Order(interleave=False, seed=7)
     assert sweep.retries == Retries(1, 2)
     assert sweep.profile == "operators"
+    assert sweep.delegation == Delegation(0.95, allow_fallback=True)
 
 
 def test_what_a_file_does_not_say_has_the_defaults_of_the_domain(lab: Path) -> None:
@@ -234,3 +236,35 @@ def test_a_recorded_sweep_is_read_without_its_files(lab: Path) -> None:
     (lab / "sweeps" / "gone.sh").unlink()
     shutil.rmtree(lab / "models")
     assert declared_sweep(loaded.text, path, loaded.model.directory) == loaded.sweep
+
+
+def test_a_share_is_exact(lab: Path) -> None:
+    for text, share in (("29%", 0.29), ("87.5 %", 0.875), ("0.5", 0.5), ("1", 1.0)):
+        sweep = (
+            LEAST.format(model="models/tiny") + f"matrix: {{delegate: [xnnpack]}}\ndelegates: {{nodes_min: {text}}}\n"
+        )
+        assert load_sweep(write(lab, sweep)).sweep.delegation.nodes_min == share
+
+
+def test_conditions_and_limits_are_one_mechanism(lab: Path) -> None:
+    text = LEAST.format(model="models/tiny") + (
+        "conditions: {temperature_c_max: 70, cooldown_to_c: 55, cooldown_s_max: 300, throttled: false, "
+        "cpu_pressure_max: 5, steal_max: 2%, frequency_min: 95%, governor: performance, on_invalid: {rerun_max: 3}}\n"
+        "limits: {other_load_max_percent: null}\n"
+    )
+    sweep = load_sweep(write(lab, text)).sweep
+    assert sweep.limits == {
+        "temperature_c_max": 70.0,
+        "cpu_pressure_max_percent": 5.0,
+        "cpu_steal_max_percent": 2.0,
+        "frequency_min_percent": 95.0,
+        "governor": "performance",
+        "other_load_max_percent": None,
+    }
+    assert (sweep.cooling, sweep.retries, sweep.unthrottled) == (Cooling(55.0, 300.0), Retries(0, 3), True)
+
+
+def test_a_stop_rule_takes_the_place_of_trials(lab: Path) -> None:
+    text = LEAST.format(model="models/tiny") + "stop: {ci_halfwidth: 1%, trials_max: 12}\n"
+    sweep = load_sweep(write(lab, text)).sweep
+    assert (sweep.stop, sweep.trials) == (Stop(0.01, 12, None), 12)

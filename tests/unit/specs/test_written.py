@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.model import Artifact, Format, ModelInput, ModelOutput
-from orchestrator.domain.sweep import Accuracy, MeasurePolicy, Order, Retries, Sweep
+from orchestrator.domain.runtimes import engine_of
+from orchestrator.domain.sweep import Accuracy, Cooling, Delegation, MeasurePolicy, Order, Retries, Setting, Stop, Sweep
 from orchestrator.specs.model import MODEL_FILE, load_model
 from orchestrator.specs.reach import Reach
 from orchestrator.specs.sweep import load_sweep
@@ -39,29 +40,44 @@ def test_a_model_is_read_back(name: str, tmp_path: Path) -> None:
     ]
 
 
+def _asking_for_a_delegate(sweep: Sweep) -> dict[str, tuple[Setting, ...]]:
+    """Return a setting that asks every runtime of a sweep for a delegate; {} for runtimes of several engines."""
+    known = [engine_of(runtime).settings for runtime in sweep.runtimes]
+    values: dict[str, Setting] = {"delegate": "xnnpack", "provider": "CPUExecutionProvider"}
+    return next(
+        ({key: (one,)} for key, one in values.items() if all(keys is None or key in keys for keys in known)), {}
+    )
+
+
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "sweeps").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_a_sweep_is_read_back(path: Path, tmp_path: Path) -> None:
     sweep = load_sweep(path, verify=False).sweep
+    asking = _asking_for_a_delegate(sweep)
     changed = replace(
         sweep,
         measure=MeasurePolicy(7, 0.25, 9, 1, 2, 30),
-        trials=4,
+        trials=30,
+        stop=Stop(0.015, 30, 600.0),
+        cooling=Cooling(55.0, 30.0),
+        unthrottled=True,
         order=Order(interleave=False, seed=1 << 40),
         retries=Retries(2, 3),
         trial_timeout_s=33,
         only=({"variant": sweep.variants[0], "device": "pi-[[]*"},),
         allow_failures=({"variant": sweep.variants[0]},),
         exclude=({"variant": sweep.variants[-1], "threads": 99},),
-        matrix={"threads": (1, 99)},
-        limits={"temperature_c_max": None, "cpu_pressure_max_percent": 12.5},
+        matrix={"threads": (1, 99), **asking},
+        limits={"temperature_c_max": None, "cpu_pressure_max_percent": 12.5, "governor": "performance"},
         accuracy=Accuracy("digits-test.npz") if sweep.accuracy else None,
         profile="operators",
         environment={"OMP_PROC_BIND": "close", "API_TOKEN": None},
+        delegation=Delegation(0.5, allow_fallback=True) if asking else Delegation(),
     )
     # A field that a sweep gains later must be written too, or a night would measure by other terms.
     usual = Sweep(changed.name, changed.model, changed.variants, changed.runtimes)
     same = [one.name for one in fields(Sweep) if getattr(changed, one.name) == getattr(usual, one.name)]
-    assert set(same) <= {"name", "model", "variants", "runtimes", "accuracy", "models"}
+    unsaid = {"model", "models", *([] if asking else ["delegation"])}
+    assert set(same) <= {"name", "variants", "runtimes", "accuracy", *unsaid}
     written = tmp_path / "written.yaml"
     written.write_text(sweep_text(changed, tmp_path), encoding="utf-8")
 

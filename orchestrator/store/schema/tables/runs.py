@@ -244,9 +244,11 @@ trial = Table(
     Column("trial_index", Integer, nullable=False, doc="1, 2, 3 … for measure trials, 0 for any other."),
     Column("position", Integer, nullable=False, doc="The trial's place in the plan's order, from 0."),
     text(
-        "state", "planned, running, measured, invalid, failed or skipped: the counted attempt, else the last, decides."
+        "state",
+        "planned, running, measured, invalid, failed, skipped or spared (by the stop rule): the counted attempt, else "
+        "the last, decides.",
     ),
-    text("skip_reason", "Why the trial was skipped.", nullable=True),
+    text("skip_reason", "Why the trial was skipped or spared.", nullable=True),
     UniqueConstraint("run_device_id", "key"),
     Index(None, "job_id"),
     info={"doc": "A trial: one process launch of a job, the unit of replication."},
