@@ -1,4 +1,4 @@
-"""A lab's whole day on a database as labs have them: by a pooler, in SQL_ASCII, and in a file that one may only read."""
+"""A day of a lab on databases as labs have them: by a pooler, in SQL_ASCII, in a file that one may only read."""
 
 import json
 import shutil
