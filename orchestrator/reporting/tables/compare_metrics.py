@@ -31,6 +31,7 @@ _SHORT: Mapping[str, str] = {
     "latency_ns_p90": "p90",
     "latency_ns_p99": "p99",
     "rss_bytes_max": "memory",
+    "rss_model_bytes_max": "model memory",
     "energy_mj": "energy",
     "size_bytes": SIZE,
 }

@@ -50,6 +50,8 @@ def digits(value: float) -> str:
     """Return three significant digits, never an exponent below a million."""
     if value == 0:
         return "0"
+    # A mean of equal values differs from them in the sixteenth digit, and may then fall to the other side of a half.
+    value = float(f"{value:.12g}")
     # Rounded first: 9.996 has as many digits before the point as 10.0.
     magnitude = math.floor(math.log10(abs(float(f"{value:.2e}"))))
     if magnitude >= 6 or magnitude < -6:

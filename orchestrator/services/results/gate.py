@@ -14,7 +14,7 @@ from orchestrator.domain.comparison import (
     Verdict,
 )
 from orchestrator.domain.gate import GateKind, GateReason, GateTerms
-from orchestrator.domain.metric import SIZE_METRIC, is_accuracy
+from orchestrator.domain.metric import SIGNED_METRICS, SIZE_METRIC, is_accuracy
 from orchestrator.services.results.accuracy import ROUNDING
 
 
@@ -55,7 +55,9 @@ def overall(groups: Sequence[ComparisonGroup]) -> tuple[GateReason, ...]:
 
 def _of_value(row: ComparisonRow, base: Side, metric: str) -> Iterator[tuple[GateKind, str]]:
     side = row.side
-    if base.value is not None and side.value is None:
+    # A difference at or below zero was measured, though a ratio cannot be made of it.
+    is_measured = metric in SIGNED_METRICS and side.trials > 0
+    if base.value is not None and side.value is None and not is_measured:
         # Good trials without the metric say that the cell runs.
         failed = side.rejected is not None or (side.failed > 0 and not side.without_metric)
         kind = GateKind.DOES_NOT_LOAD if failed else GateKind.MISSING

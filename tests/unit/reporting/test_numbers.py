@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -121,3 +122,9 @@ def test_shares_are_per_cent() -> None:
 )
 def test_an_interval_that_leaves_out_1_is_not_rounded_to_hold_it(low: float, high: float, text: str) -> None:
     assert numbers.interval(low, high) == text
+
+
+@pytest.mark.parametrize("value", [3945.0, 3955.0, 0.1235, 1.005])
+def test_the_mean_of_equal_values_reads_as_the_values_do(value: float) -> None:
+    # 3,945 ns, and the same by way of logarithms, were 3.95 µs and 3.94 µs in one line.
+    assert numbers.digits(statistics.geometric_mean([value])) == numbers.digits(value)

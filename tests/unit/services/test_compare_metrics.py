@@ -240,3 +240,14 @@ def test_two_runs_are_not_extended() -> None:
     comparison = compare_runs(results, "r2", "r1")
     assert only_row(comparison).trials_more is not None
     assert settling_commands(comparison) == ()
+
+
+def test_memory_that_a_small_model_did_not_add_is_measured_and_no_reason_against_it() -> None:
+    tiny: dict[str, Values] = {"latency_ns": LATENCY, "rss_model_bytes_max": {"fp32": 3e5, "int8": -4096.0}}
+    comparison = named(measured(tiny), "latency", "model_memory")
+    (row,) = comparison.rows
+    assert row.metrics[0].ratio is None
+    assert not [reason for reason in row.reasons if "rss_model_bytes_max" in reason.text]
+    lost: dict[str, Values] = {"latency_ns": LATENCY, "rss_model_bytes_max": {"fp32": 3e5, "int8": None}}
+    (row,) = named(measured(lost), "latency", "model_memory").rows
+    assert [reason.kind for reason in row.reasons if "rss_model_bytes_max" in reason.text] == [GateKind.MISSING]
