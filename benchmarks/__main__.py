@@ -14,6 +14,7 @@ NAMES = (
     "fanout",
     "ingest",
     "pages",
+    "power",
     "queries",
     "repeats",
     "scenarios",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.driving.identity import ControllerIdentity
     from orchestrator.execution.base import Executor
     from orchestrator.messages.base import Messenger
+    from orchestrator.meters.meters import MeterRoom
     from orchestrator.reporting.base import RunDisplay
     from orchestrator.services.base import HostKeys
     from orchestrator.services.runs.prepare import RecordedPlanner, SweepPlanner
@@ -310,6 +311,12 @@ class Wiring:
         from orchestrator.blobs.cache import BlobCache
 
         return UvResolver(BlobCache(folder / "blobs"), folder / "bundles", clock=clock)
+
+    def meters(self) -> MeterRoom:
+        """Return the power meters of the controller, with the folder of recordings."""
+        from orchestrator.meters.meters import MeterRoom
+
+        return MeterRoom(self.settings.cache_dir / "meters")
 
     def messenger(self) -> Messenger:
         """Return the sender of messages to people."""

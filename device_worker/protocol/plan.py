@@ -159,6 +159,8 @@ class Plan:
     """A checked plan: `jobs` by key, `trials` in the order of execution, `idle_s` seconds of idle power.
 
     `governor` is to be set for the run, or None. `stop` ends cells before their last trial, or is None.
+    `power_sources` names the sources to choose from, None for all. `meter_period_s` is the time between two readings of
+    a meter of the controller, None without one: the device then reads no source of its own.
     `extended` are the hashes of the plans that this plan adds trials to. A log that follows one of them goes on.
     `environment` has variables for trials, each with its value, or None for the value of the device's login.
     """
@@ -173,6 +175,8 @@ class Plan:
         "jobs",
         "limits",
         "measure",
+        "meter_period_s",
+        "power_sources",
         "retries",
         "seed",
         "stop",
@@ -185,6 +189,9 @@ class Plan:
         self.measure = MeasureRule(fields.section("measure"))
         power = fields.section("power") if "power" in fields.names() else None
         self.idle_s = IDLE_S if power is None else power.amount("idle_s")
+        self.power_sources = power.texts("sources") if power is not None and "sources" in power.names() else None
+        has_meter = power is not None and "meter_period_s" in power.names()
+        self.meter_period_s = power.amount("meter_period_s") if power is not None and has_meter else None
         self.limits = Limits(fields.section("limits"))
         self.retries = Retries(fields.section("retries"))
         stop = fields.optional("stop", fields.section)

@@ -7,6 +7,7 @@ class Message:
     HELLO = "hello"
     BYTECODE = "bytecode"
     FACTS = "facts"
+    CLOCK = "clock"
     BLOBS = "blobs"
     BLOB_PUT = "blob-put"
     START = "start"

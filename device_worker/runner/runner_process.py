@@ -59,7 +59,7 @@ def run_plan(state: StateDir, run_dir: RunDir, request: StartOrder, plan: Plan, 
         wakeups = SignalWakeups()
         wake_fd = _open_wake(run_dir)
         log, progress = _open_log(run_dir, request, plan)
-        meter = open_meter(plan.idle_s)
+        meter = open_meter(plan.idle_s, plan.power_sources, plan.meter_period_s)
         # Before the reserve is laid: longer measurements bring more samples into the log.
         plan.measure = meter.lengthen(plan.measure, plan.limits.trial_timeout_s)
         runner = Runner(run_dir, plan, progress, log, wake_fd, exclusive=request.exclusive)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from device_worker.bytecode import MAGIC_NUMBER
 from device_worker.protocol import PROTOCOL_VERSION
@@ -53,6 +54,7 @@ class Conversation:
         self._answers: dict[str, Callable[[Fields, bytes], None]] = {
             Message.BYTECODE: self._bytecode,
             Message.FACTS: self._facts,
+            Message.CLOCK: self._clock,
             Message.BLOBS: self._blobs,
             Message.BLOB_PUT: self._blob_put,
             Message.START: self._start,
@@ -128,6 +130,10 @@ class Conversation:
         from device_worker.serving.facts import collect_facts
 
         self._send(Message.FACTS, facts=collect_facts(self._state.path))
+
+    def _clock(self, _message: Fields, _payload: bytes) -> None:
+        """Tell the time at once: the controller compares clocks by how long question and answer took."""
+        self._send(Message.CLOCK, mono_ns=time.monotonic_ns(), unix_ns=time.time_ns())
 
     def _blobs(self, message: Fields, _payload: bytes) -> None:
         from device_worker.state.blobs import BlobStore

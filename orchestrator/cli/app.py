@@ -27,6 +27,7 @@ from orchestrator.cli import (
     nightly,
     plan,
     plot,
+    power,
     process,
     regressions,
     replay,
@@ -73,6 +74,7 @@ serve.add_to(app)
 sql.add_to(app)
 schema.add_to(app)
 app.add_typer(plot.app, name="plot")
+app.add_typer(power.app, name="power")
 app.add_typer(db.app, name="db")
 
 

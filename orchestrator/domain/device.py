@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from orchestrator.domain.meter import Meter
 from orchestrator.domain.recovery import Recovery
 
 STATE_DIR = "~/.cache/benchfleet"
@@ -88,8 +89,9 @@ class Device:
     whole device, with its own `jump_device`. `identity_file` is an absolute path. `state_dir` is expanded on the
     device. `python` is a path or a name on the device. None means python3, or this interpreter for a local device.
     `exclusive`: no other run measures on the device's machine meanwhile. Several devices played on a machine are not
-    exclusive. `allow` names what a run may set on the device for its time: `governor`. `source` is the file:line of the
-    declaration.
+    exclusive. `allow` names what a run may set on the device for its time: `governor`. `power_sources` names the kinds
+    of the device's own power sources to choose from, None for all. `meter` is a meter of the device's supply that the
+    controller reads. `source` is the file:line of the declaration.
     """
 
     name: str
@@ -107,6 +109,8 @@ class Device:
     allow: tuple[str, ...] = ()
     limits: Limits = Limits()
     recovery: Recovery = field(default_factory=Recovery)
+    power_sources: tuple[str, ...] | None = None
+    meter: Meter | None = None
     source: str = ""
 
     @property

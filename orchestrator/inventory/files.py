@@ -11,6 +11,7 @@ from orchestrator.domain.device import STATE_DIR, USUAL_LIMITS, Device, Limits, 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.inventory import Inventory
 from orchestrator.domain.recovery import PowerCycle, Recovery
+from orchestrator.inventory.power import meter_of, power_complaints, sources_of
 from orchestrator.inventory.schema import DefaultsSection, DeviceSection, InventorySection
 from orchestrator.specs.document import Document
 from orchestrator.specs.paths import expanded, is_special
@@ -93,9 +94,12 @@ class _LoadedFile:
 def _load_file(path: Path) -> _LoadedFile:
     """Read one file. A disabled file is checked like any other file, and gives no devices."""
     section, document = load_section(path, InventorySection)
-    complaints = list(_shared_switches(section))
+    complaints = [*_shared_switches(section), *power_complaints(("defaults",), section.defaults.power)]
+    if meter_of(section.defaults.power) is not None:
+        complaints.append(Complaint(("defaults", "power"), "a meter belongs to one device, not to all"))
     for name, device in section.devices.items():
         complaints += _contradictions(name, device, section.defaults)
+        complaints += power_complaints(("devices", name), device.power)
     if complaints:
         raise refuse(document, complaints)
     if section.disabled:
@@ -150,6 +154,8 @@ class _DeviceReader:
             tags={**self._tags(("defaults",), self._defaults), **self._tags(("devices", name), device)},
             limits=self._limits(device),
             recovery=self._recovery(device),
+            power_sources=sources_of(self._pick(device, "power")),
+            meter=meter_of(self._pick(device, "power")),
             source=self._document.where(("devices", name)),
         )
         return common if transport is TransportKind.LOCAL else self._with_address(common, device)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from orchestrator.domain.device import TransportKind
+from orchestrator.domain.meter import DEVICE_SOURCES
 from orchestrator.domain.nearest import did_you_mean
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.selector import BUILT_IN_KEYS, KEYWORDS
@@ -146,6 +149,79 @@ class RecoverySection(Section):
     """Keep runs from a device that nothing has helped, until a person readmits it."""
 
 
+def _as_power_entry(value: Any) -> Any:
+    """Return a bare word of `power` as the entry of a source on the device."""
+    return {"source": value} if isinstance(value, str) else value
+
+
+def _is_source(name: str) -> str:
+    if name not in DEVICE_SOURCES:
+        raise Refused(f"unknown power source {quoted(name)}", did_you_mean(name, DEVICE_SOURCES))
+    return name
+
+
+def _is_http(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+        raise Refused(f"{quoted(url)} is no http:// address without a login", "http://plug-3.lab")
+    return url
+
+
+def _is_oid(text: str) -> str:
+    if not re.fullmatch(r"\.?\d+(\.\d+){2,}", text):
+        raise Refused(f"{quoted(text)} is no object identifier of numbers", "1.3.6.1.4.1.318.1.1.12.1.16.0")
+    return text
+
+
+HttpAddress = Annotated[str, AfterValidator(_is_http), pattern(r"https?://[^@/]+(?:/.*)?")]
+
+
+class PowerEntry(Section):
+    """Name a power source on the device, or a meter of its supply that the controller reads."""
+
+    advice: ClassVar[Mapping[str, str]] = {
+        "community": "no secret belongs in an inventory: community_variable names a variable of the environment",
+        "url": "shelly: http://…, or tasmota: http://…",
+    }
+
+    source: Annotated[str, AfterValidator(_is_source)] | None = None
+    """A kind of source on the device: rapl, hwmon, ina3221x, pmic, nvml or battery."""
+    shelly: HttpAddress | None = None
+    """The address of a Shelly plug of the second generation or later."""
+    tasmota: HttpAddress | None = None
+    """The address of a plug with Tasmota."""
+    snmp: Word | None = None
+    """The host of a PDU that speaks SNMP 2c, perhaps with a port."""
+    command: Argv | None = None
+    """A command of the controller that prints a line `unix_time watts` for each reading."""
+    csv: bool | None = None
+    """Another tool records: `benchfleet power import` joins its file."""
+    channel: Annotated[int, Field(ge=0, le=1000)] = 0
+    """The outlet of a plug, counted from 0."""
+    oid: Annotated[str, AfterValidator(_is_oid)] | None = None
+    """The object of the SNMP agent that holds the power."""
+    watts_per_unit: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """What one unit of the SNMP object is in watts."""
+    community_variable: Name | None = None
+    """The environment variable with the SNMP community; `public` without one."""
+    period_s: Annotated[float, Field(ge=0.001, le=60)] | None = None
+    """The time between two readings, in seconds: 1 for plugs and PDUs."""
+    update_s: Annotated[float, Field(ge=0, le=60)] | None = None
+    """How late a reading may be, in seconds: the period, unless the meter is faster."""
+    resolution_w: Annotated[float, Field(gt=0, le=1e4)] | None = None
+    """The smallest step of the meter, in watts."""
+    accuracy_percent: Annotated[float, Field(gt=0, le=100)] | None = None
+    """The largest error of the meter, in per cent of the reading, as its maker states it."""
+
+
+class _OrSource:
+    """Say in the JSON schema that the word of a source stands for a whole entry."""
+
+    @staticmethod
+    def __get_pydantic_json_schema__(schema: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "enum": list(DEVICE_SOURCES)}, handler(schema)]}
+
+
 class DefaultsSection(Section):
     """Declare the defaults for all devices of the file. A device's own key overrides the default."""
 
@@ -184,6 +260,8 @@ class DefaultsSection(Section):
     """Bounds of the device and of trials there."""
     recovery: RecoverySection = RecoverySection()
     """What to try when the device fails."""
+    power: list[Annotated[PowerEntry, BeforeValidator(_as_power_entry), _OrSource]] | None = None
+    """Power sources on the device in order of preference, or one meter. Without it, the device chooses."""
 
 
 class DeviceSection(DefaultsSection):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.messages.base import Messenger
     from orchestrator.reporting.base import RunDisplay
     from orchestrator.services.nights.folder import NightBlobs
+    from orchestrator.services.runs.metering import Meters
     from orchestrator.services.runs.prepare import RecordedPlanner, SweepPlanner
     from orchestrator.specs.nightly import NightlyFile
     from orchestrator.specs.reach import Reach
@@ -68,6 +69,9 @@ class FleetWiring(HasRecords, Protocol):
 
     def host_keys(self) -> HostKeys:
         """Return the reader and keeper of host keys."""
+
+    def meters(self) -> Meters:
+        """Return the power meters of the controller. Asked only where a device has one."""
 
 
 class RunWiring(FleetWiring, Protocol):

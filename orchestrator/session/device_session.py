@@ -35,6 +35,7 @@ from orchestrator.domain.errors import BlobDamaged, DeviceBusy, DeviceError, Orc
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.health import CLOCK_OFFSET_KEY, clock_offset_s
 from orchestrator.domain.log_bounds import LogBounds
+from orchestrator.domain.meter import best_offset
 from orchestrator.domain.recovery import Rescue
 from orchestrator.power.switch import PowerSwitch
 from orchestrator.session import answers
@@ -177,8 +178,23 @@ class DeviceSession:
         asked = time.time_ns()  # a right clock of the device reads between question and answer
         values = client.facts().values
         offset_s = clock_offset_s(values.get("unix_ns"), asked, time.time_ns())
-        facts = Facts({**values, CLOCK_OFFSET_KEY: offset_s})
+        facts = Facts({**values, CLOCK_OFFSET_KEY: offset_s, **self._clock(client, values.get("boot_id"))})
         self._reporter.emit(FactsReported(self._device.name, facts, client.worker_sha256))
+
+    def _clock(self, client: WorkerClient, boot_id: object) -> dict[str, object]:
+        """Return the comparison of clocks for a device with a meter on the controller's side, as a fact."""
+        if self._device.meter is None:
+            return {}
+        offset = best_offset(client.compare_clocks(), boot_id if isinstance(boot_id, str) else None)
+        if offset is None:
+            return {}
+        return {
+            "clock": {
+                "offset_ns": offset.offset_ns,
+                "uncertainty_ns": offset.uncertainty_ns,
+                "asked_unix_ns": offset.asked_unix_ns,
+            }
+        }
 
     def _assign(self, client: WorkerClient, assignment: Assignment) -> str:
         self._upload(client, assignment)

@@ -6,6 +6,7 @@ worker answers with an error. All requests are idempotent, so that a session may
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ from orchestrator.session.waiting import AnswerTime, RecordTime
 from orchestrator.transport.base import Stream, Transport
 
 START_TIMEOUT_S = 60.0
+_CLOCK_ROUNDS = 8
 ANSWER_TIMEOUT_S = 60.0
 UPLOAD_TIMEOUT_S = 180.0
 CHUNK_BYTES = 4 << 20
@@ -153,6 +155,24 @@ class WorkerClient:
         if not isinstance(values, dict):
             raise WorkerFailed("the worker's facts are not an object")
         return Facts(values)
+
+    def compare_clocks(self) -> Sequence[tuple[int, int, int]]:
+        """Ask for the device's monotonic time a few times. Return times of question, device and answer, in ns.
+
+        An older worker knows no such question: the answer is then empty.
+        """
+        rounds = []
+        for _ in range(_CLOCK_ROUNDS):
+            asked = time.time_ns()
+            try:
+                mono_ns = self._ask({"type": Message.CLOCK})[0].get("mono_ns")
+            except WorkerFailed:
+                return ()
+            answered = time.time_ns()
+            if not isinstance(mono_ns, int) or isinstance(mono_ns, bool):
+                return ()
+            rounds.append((asked, mono_ns, answered))
+        return rounds
 
     def missing_blobs(self, blobs: Sequence[Blob], cache_bytes_max: int) -> dict[str, int]:
         """Return the offset in bytes from which to upload each blob that the device lacks, by SHA-256.

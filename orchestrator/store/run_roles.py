@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from orchestrator.domain.condition import ConditionUse
+    from orchestrator.domain.joined_power import JoinedPower, MeteredAttempt
+    from orchestrator.domain.meter import ClockOffset
     from orchestrator.domain.power import PowerUse
     from orchestrator.domain.run_words import Deletion
 
@@ -47,6 +49,19 @@ class PowerAccounts(Protocol):
         """
 
 
+class MeteredPower(Protocol):
+    """Join the readings of a meter that the controller reads with the attempts that the meter has seen."""
+
+    def metered_attempts(self, run: str, device: str) -> Sequence[MeteredAttempt]:
+        """Return the good attempts at measure trials of a device in a run, in the order of execution."""
+
+    def clocks(self, run: str, device: str) -> Sequence[ClockOffset]:
+        """Return the comparisons of a device's clock with the controller's during a run."""
+
+    def join(self, run: str, device: str, joined: Sequence[JoinedPower]) -> None:
+        """Write figures, accounts and readings of attempts in one transaction, in the place of an earlier join's."""
+
+
 class ConditionAccounts(Protocol):
     """Read the findings of devices' conditions during trials."""
 
@@ -55,7 +70,11 @@ class ConditionAccounts(Protocol):
 
 
 class WordRoles(Protocol):
-    """Have the role for the words of runs."""
+    """Have the roles for the words of runs, and for meters of the controller."""
+
+    @property
+    def metered(self) -> MeteredPower:
+        """Return the role for meters of the controller."""
 
     @property
     def words(self) -> RunWordRecords:

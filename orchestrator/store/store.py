@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.store.records.baselines import BaselineTable
     from orchestrator.store.records.builds import BuildTable
     from orchestrator.store.records.exports import ExportTable
+    from orchestrator.store.records.metered import MeteredTable
     from orchestrator.store.records.nights import NightTable
     from orchestrator.store.records.regressions import RegressionTable
     from orchestrator.store.records.series_runs import SeriesTable
@@ -68,6 +69,13 @@ class Store:
         from orchestrator.store.records.baselines import BaselineTable
 
         return BaselineTable(self.database)
+
+    @cached_property
+    def metered(self) -> MeteredTable:
+        """Return the role for meters of the controller."""
+        from orchestrator.store.records.metered import MeteredTable
+
+        return MeteredTable(self.database)
 
     @cached_property
     def nights(self) -> NightTable:

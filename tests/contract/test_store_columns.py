@@ -12,6 +12,7 @@ from device_worker.protocol.vocabulary import FailureKind, Outcome, RunOutcome
 from orchestrator.domain.annotation import Note
 from orchestrator.domain.baseline import BaselineKind, NewBaseline
 from orchestrator.domain.facts import Facts
+from orchestrator.domain.joined_power import JoinedPower
 from orchestrator.domain.lease import LeaseRequest
 from orchestrator.domain.night import NightRun, NightStage
 from orchestrator.domain.plan.values import Excluded, TrialKind
@@ -137,6 +138,7 @@ def measure(store: Store) -> None:
                     idle_u95_w=0.1,
                     idle_before_w=2.5,
                     idle_after_w=2.5,
+                    idle_windows={"before": [1, 2], "after": [3, 4]},
                     invoked_ratio=0.98,
                     accuracy_ratio=0.05,
                     reason="none",
@@ -158,6 +160,9 @@ def measure(store: Store) -> None:
             failure["stderr_tail"] = "Traceback"
             log.started(trial.key).finished(trial.key, outcome=Outcome.FAILED, failure=failure)
     store.logs.ingest([log.run_finished(RunOutcome.COMPLETE).arrived()])
+    attempt = store.metered.metered_attempts("run", "pi-03")[0].attempt
+    clocks = {"source": "shelly plug-3", "kind": "power-gauge", "clock_offset_ns": 5, "clock_uncertainty_ns": 1}
+    store.metered.join("run", "pi-03", [JoinedPower(attempt, {"power_mean_w": 4.5}, clocks, power_trace([5]))])
 
 
 def is_written(column: Column[object]) -> ColumnElement[int]:

@@ -25,6 +25,7 @@ ACCOUNT = {
     "idle_u95_w",
     "idle_before_w",
     "idle_after_w",
+    "idle_windows",
     "invoked_ratio",
     "is_estimate",
     "accuracy_ratio",

@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from typing import Any, Sequence, Union
 
     from device_worker.protocol.specification import MeasureRule
+    from device_worker.sensing.power.external import ExternalMeter
     from device_worker.sensing.power.meter import Meter
     from device_worker.system.wakeups import SignalWakeups
 
-    AnyMeter = Union[Meter, "AbsentMeter"]
+    AnyMeter = Union[Meter, ExternalMeter, "AbsentMeter"]
 
 
 class Measured:
@@ -60,11 +61,16 @@ class AbsentMeter:
         return [], self.explain_absence()
 
 
-def open_meter(idle_s: float, wanted: Sequence[str] | None = None) -> AnyMeter:
+def open_meter(idle_s: float, wanted: Sequence[str] | None = None, meter_period_s: float | None = None) -> AnyMeter:
     """Return the meter of the device, with `idle_s` seconds for measuring idle power.
 
-    `wanted` names the sources to choose from, in order of preference.
+    `wanted` names the sources to choose from, in order of preference. With `meter_period_s`, the controller reads a
+    meter that often, and the device no source.
     """
+    if meter_period_s is not None:
+        from device_worker.sensing.power.external import ExternalMeter
+
+        return ExternalMeter(meter_period_s, idle_s)
     reader = PatientReader(in_runner=True)
     source, absence = power.find_source(reader, wanted)
     if source is None:
@@ -86,6 +92,7 @@ def blank_account(reason: str | None) -> dict[str, Any]:
         "idle_u95_w": None,
         "idle_before_w": None,
         "idle_after_w": None,
+        "idle_windows": None,
         "invoked_ratio": None,
         "is_estimate": None,
         "accuracy_ratio": None,

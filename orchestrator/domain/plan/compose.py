@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.condition import reading_of
-from orchestrator.domain.device import CONDITION_LIMITS, GOVERNOR_LIMIT
+from orchestrator.domain.device import CONDITION_LIMITS, GOVERNOR_LIMIT, Device
 from orchestrator.domain.errors import BlobError
 from orchestrator.domain.model import Model, ModelInput
 from orchestrator.domain.plan.admit import admit, judged_by, offer_of
@@ -48,6 +49,7 @@ def plan_device(inputs: PlanInputs) -> DevicePlan:
             environment=sweep.environment,
             stop=sweep.stop,
             governor=_governor(inputs),
+            power=_power(inputs.device),
         )
     )
     return DevicePlan(
@@ -61,6 +63,13 @@ def plan_device(inputs: PlanInputs) -> DevicePlan:
         estimate_s=_estimate_s(trials, sweep.measure),
         untold=_untold(inputs),
     )
+
+
+def _power(device: Device) -> Mapping[str, Any] | None:
+    """Return what a plan says of power, or None where the inventory leaves the choice to the device."""
+    if device.meter is not None:
+        return {"meter_period_s": device.meter.period_s}
+    return None if device.power_sources is None else {"sources": list(device.power_sources)}
 
 
 class _JobPacker:

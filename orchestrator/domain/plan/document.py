@@ -28,6 +28,9 @@ PREFLIGHT_S = 1.0
 """Cost in seconds of a preflight, or of a profile, beyond its start: inferences, and the data set for accuracy."""
 
 
+IDLE_S = 5.0
+"""How long a runner measures idle power before its first measure trial, unless its source needs longer."""
+
 IDLE_S_MAX = 60.0
 """How long a runner measures idle power at most, whatever its power source."""
 
@@ -131,6 +134,7 @@ class ShippedPlan:
     environment: Mapping[str, str | None] = field(default_factory=dict)
     stop: Stop | None = None
     governor: str | None = None
+    power: Mapping[str, Any] | None = None
 
 
 def write_document(plan: ShippedPlan) -> bytes:
@@ -141,6 +145,8 @@ def write_document(plan: ShippedPlan) -> bytes:
         further["environment"] = dict(plan.environment)
     if plan.governor is not None:
         further["control"] = {"governor": plan.governor}
+    if plan.power is not None:
+        further["power"] = {"idle_s": IDLE_S, **plan.power}
     return canonical(
         {
             **further,

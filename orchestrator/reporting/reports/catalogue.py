@@ -70,6 +70,7 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "runs profile --against": PROFILE_PAIR,
     "runs follow": RUN,
     "runs resume": RUN,
+    "power import": RUN,
     "runs cancel": RUN,
     "runs note": SAID,
     "runs tag": SAID,

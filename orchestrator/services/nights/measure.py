@@ -14,6 +14,7 @@ from orchestrator.domain.run import DeviceRunState, RunState
 from orchestrator.domain.run_details import RunDetails
 from orchestrator.driving.driver import DriverTools, Intent
 from orchestrator.services.nights.candidate import NightSweep
+from orchestrator.services.runs.metering import metering
 from orchestrator.services.runs.pick_up import pick_up
 from orchestrator.services.runs.show import details_of
 from orchestrator.services.runs.start import new_run, run_sweep
@@ -75,11 +76,12 @@ class Runner:
         planner = self.wiring.planner(sweep.file)
         with self.shows(run) as display:
             tools = DriverTools(store, self.wiring.executor(), display, planner, identity)
-            if record is not None:
-                return pick_up(record, Intent.RESUME, self.wiring.inventory(), tools)
-            names = " or ".join(device.name for device in devices)
-            header = new_run(sweep.file, {"select": names})
-            return run_sweep(replace(header, run=run), sweep.file.models, devices, tools)
+            with metering(run, devices, self.wiring, display.warned):
+                if record is not None:
+                    return pick_up(record, Intent.RESUME, self.wiring.inventory(), tools)
+                names = " or ".join(device.name for device in devices)
+                header = new_run(sweep.file, {"select": names})
+                return run_sweep(replace(header, run=run), sweep.file.models, devices, tools)
 
     def _run_id(self, stage: NightStage, number: int, look: int) -> str:
         """Return the id of an order, always the same. Another database has another id, even in the same second."""

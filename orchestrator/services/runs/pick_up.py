@@ -15,6 +15,7 @@ from orchestrator.domain.run_details import RunDetails
 from orchestrator.driving.driver import Driver, DriverTools, Intent
 from orchestrator.services.devices.reserve import require_reservation
 from orchestrator.services.runs.extend import MoreTrials, extend_run
+from orchestrator.services.runs.metering import metering
 from orchestrator.services.runs.show import details_of, require_run
 
 if TYPE_CHECKING:
@@ -80,7 +81,11 @@ def _open(request: PickUpRequest, intent: Intent, wiring: RunWiring, shows: Show
             extend_run(record, request.more, _selected(record, known, request.select), wiring.store, display)
             # Read again: by its new planned trials a complete device has work left.
             record = require_run(wiring.store.runs, record.header.run)
-        return pick_up(record, intent, known, tools, select=request.select, retry_failed=request.retry_failed)
+        run, names = record.header.run, {entry.device for entry in record.devices}
+        devices = [device for name, device in known.devices.items() if name in names]
+        with metering(run, [] if intent is Intent.CANCEL else devices, wiring, display.warned):
+            details = pick_up(record, intent, known, tools, select=request.select, retry_failed=request.retry_failed)
+        return details_of(wiring.store, run, details.taken_over) if any(one.meter for one in devices) else details
 
 
 def pick_up(

@@ -22,6 +22,7 @@ from orchestrator.driving.driver import Driver, DriverTools, Intent
 from orchestrator.services.devices.collect import collect_ended, collecting
 from orchestrator.services.devices.reserve import require_reservation
 from orchestrator.services.runs.commit import commit_of
+from orchestrator.services.runs.metering import metering
 from orchestrator.services.runs.show import details_of
 
 if TYPE_CHECKING:
@@ -86,8 +87,11 @@ def start(request: StartRequest, wiring: RunWiring, shows: Shows) -> RunDetails:
         # Looked at whether due or not: a run that failed early must not keep its devices for the time of its plan.
         collect_ended(devices, wiring, told, only_due=False)
         words = replace(request.words, who=identity.holder, commit=commit_of(request.sweep.absolute().parent))
-        with collecting(devices, wiring, told) if request.waits else nullcontext():
-            return run_sweep(header, file.models, devices, tools, request.intent, words=words)
+        metered = metering(header.run, devices, wiring, display.warned, is_detached=request.detach)
+        with collecting(devices, wiring, told) if request.waits else nullcontext(), metered:
+            details = run_sweep(header, file.models, devices, tools, request.intent, words=words)
+        # Read again: a meter's figures are there once the run has ended.
+        return details_of(store, header.run, details.taken_over) if any(one.meter for one in devices) else details
 
 
 def new_run(file: SweepFile, settings: Mapping[str, Any]) -> RunHeader:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table, bindparam, update
 
 from device_worker.protocol.vocabulary import Outcome
 from orchestrator.store.ingest.events import Block, TrialFinished
+from orchestrator.store.ingest.power import trace_columns
 from orchestrator.store.ingest.replay import Attempt, KnownTrial
 from orchestrator.store.ingest.summary import Summary
 from orchestrator.store.schema import tables as t
@@ -205,6 +206,7 @@ def _power_account(one: LogAttempt, finished: TrialFinished) -> Rows:
                 "idle_u95_w": power.idle_u95_w,
                 "idle_before_w": power.idle_before_w,
                 "idle_after_w": power.idle_after_w,
+                "idle_windows": power.idle_windows,
                 "invoked_ratio": power.invoked_ratio,
                 "is_estimate": power.is_estimate,
                 "accuracy_ratio": power.accuracy_ratio,
@@ -216,22 +218,8 @@ def _power_account(one: LogAttempt, finished: TrialFinished) -> Rows:
         )
         trace = power.trace
         if trace is not None and power.source is not None and power.kind is not None:
-            yield (
-                _TRACE,
-                {
-                    "attempt_id": one.attempt.id,
-                    "source": power.source,
-                    "kind": power.kind,
-                    "begin_mono_ns": trace.begin_mono_ns,
-                    "count": trace.values.count,
-                    "intervals_codec": trace.intervals_ns.codec,
-                    "intervals_crc32": trace.intervals_ns.crc32,
-                    "intervals_data": trace.intervals_ns.data,
-                    "values_codec": trace.values.codec,
-                    "values_crc32": trace.values.crc32,
-                    "values_data": trace.values.data,
-                },
-            )
+            key = {"attempt_id": one.attempt.id, "source": power.source, "kind": power.kind}
+            yield _TRACE, {**key, **trace_columns(trace)}
 
 
 def _absent_metrics(one: LogAttempt, finished: TrialFinished) -> Rows:

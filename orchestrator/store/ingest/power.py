@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from device_worker.protocol.limits import INT32_MAX, NAME_CHARACTERS_MAX
 from device_worker.protocol.samples import CODECS, CorruptSamples
@@ -45,6 +47,7 @@ class PowerAccount:
     idle_u95_w: float | None
     idle_before_w: float | None
     idle_after_w: float | None
+    idle_windows: Mapping[str, tuple[int, int] | None] | None
     invoked_ratio: float | None
     is_estimate: bool | None
     accuracy_ratio: float | None
@@ -74,6 +77,7 @@ def read_power(fields: Fields) -> PowerAccount:
         idle_u95_w=fields.optional("idle_u95_w", fields.number),
         idle_before_w=fields.optional("idle_before_w", fields.number),
         idle_after_w=fields.optional("idle_after_w", fields.number),
+        idle_windows=_idle_windows(fields.inner("idle_windows")) if fields.has("idle_windows") else None,
         invoked_ratio=fields.optional("invoked_ratio", fields.number),
         is_estimate=fields.optional("is_estimate", fields.flag),
         accuracy_ratio=fields.optional("accuracy_ratio", fields.number),
@@ -81,11 +85,37 @@ def read_power(fields: Fields) -> PowerAccount:
         reason=words(fields, "reason", _REASON_MAX),
         energy_reason=words(fields, "energy_reason", _REASON_MAX),
         caution=words(fields, "caution", _REASON_MAX),
-        trace=_trace(fields.inner("trace")) if fields.has("trace") else None,
+        trace=read_trace(fields.inner("trace")) if fields.has("trace") else None,
     )
 
 
-def _trace(fields: Fields) -> PowerTrace:
+def trace_columns(trace: PowerTrace) -> dict[str, Any]:
+    """Return the columns of `power_trace` for readings."""
+    return {
+        "begin_mono_ns": trace.begin_mono_ns,
+        "count": trace.values.count,
+        "intervals_codec": trace.intervals_ns.codec,
+        "intervals_crc32": trace.intervals_ns.crc32,
+        "intervals_data": trace.intervals_ns.data,
+        "values_codec": trace.values.codec,
+        "values_crc32": trace.values.crc32,
+        "values_data": trace.values.data,
+    }
+
+
+def _idle_windows(fields: Fields) -> Mapping[str, tuple[int, int] | None]:
+    return {name: _borders(fields.items(name, 2), name) for name in ("before", "after")}
+
+
+def _borders(values: Sequence[Any], name: str) -> tuple[int, int] | None:
+    if not values:
+        return None
+    borders = Fields(dict(zip(("begin", "end"), values, strict=False)), name)
+    return borders.integer("begin"), borders.integer("end")
+
+
+def read_trace(fields: Fields) -> PowerTrace:
+    """Return the readings of a source. Raise Unfit for damaged ones."""
     trace = PowerTrace(
         fields.integer("begin_mono_ns"), _packed(fields.inner("intervals_ns")), _packed(fields.inner("values"))
     )

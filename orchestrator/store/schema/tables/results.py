@@ -232,6 +232,13 @@ power_account = Table(
     number("idle_u95_w", "Half the width of the 95 % interval of idle power."),
     number("idle_before_w", "Idle power before the attempt."),
     number("idle_after_w", "Idle power after the attempt; NULL if it was not measured then."),
+    Column(
+        "idle_windows",
+        Json,
+        doc="When nothing ran before and after, by the device's CLOCK_MONOTONIC, for a meter of the controller.",
+    ),
+    Column("clock_offset_ns", BigInteger, doc="What the device's monotonic time lacks to that of the meter."),
+    Column("clock_uncertainty_ns", BigInteger, doc="By how much that may be wrong; NULL for the device's own source."),
     number("invoked_ratio", "The share of the window that the inferences took; what was besides is subtracted."),
     Column("is_estimate", Boolean, doc="Whether the source derives power from something else; NULL without a source."),
     number("accuracy_ratio", "The source's largest error as a share of the reading; NULL where nobody states one."),

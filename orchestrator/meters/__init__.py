@@ -1,0 +1,1 @@
+"""Read power meters from the controller's side."""
