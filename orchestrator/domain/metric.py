@@ -86,6 +86,7 @@ ABOUT: Mapping[str, str] = {
     "latency_ns": "Time of one invocation, without input and output: the median of a trial's samples.",
     "latency_ns_p90": "The 90th percentile of a trial's samples of `latency_ns`, from 29 samples on.",
     "latency_ns_p99": "The 99th percentile of a trial's samples of `latency_ns`, from 299 samples on.",
+    "throughput_items_per_s": "Items over the time of the timed invocations, copies left out.",
     "set_input_ns": "Median time of the copy into the input tensors.",
     "get_output_ns": "Median time of the copy out of the output tensors.",
     "process_start_ns": "From the fork until the first line of the trial: fork, exec, interpreter, worker's modules.",
@@ -112,6 +113,9 @@ ABOUT: Mapping[str, str] = {
     "warmup_runs": "Number of invocations before the timed part.",
     "involuntary_switches": "How often the kernel took the processor away while samples were taken.",
     "steady_ratio": "Median of the last third of the samples over that of the first: far from 1, nothing was steady.",
+    "nodes": "Number of nodes that the interpreter executes.",
+    "delegated_nodes": "How many of the nodes a delegate executes.",
+    "delegated_nodes_ratio": "Share of the nodes that a delegate executes.",
     "accuracy_top1": "Share of a data set's inputs whose highest output is the label, from the preflight.",
 }
 """What each metric is, in a sentence: docs/metrics.md shows it."""

@@ -165,6 +165,11 @@ def test_it_runs_from_its_own_files(installed: Installed, tmp_path: Path) -> Non
         assert by_name.stdout == as_module.stdout == f"benchfleet {__version__}\n"
 
 
+def test_the_reference_of_the_schema_is_in_the_wheel(installed: Installed, tmp_path: Path) -> None:
+    printed = installed.run(tmp_path, "benchfleet", "db", "schema")
+    assert printed.stdout == (REPOSITORY / "docs" / "schema.md").read_text(encoding="utf-8"), printed.stderr
+
+
 def test_a_new_lab_measures_and_compares_on_sqlite(installed: Installed, tmp_path: Path) -> None:
     first = installed.run(tmp_path, "benchfleet", "init", "lab")
     assert first.returncode == 0, first.stderr
