@@ -6,7 +6,7 @@ import re
 
 from tests.integration.scaffolds.recipe import Command, Scaffold, after, in_turn, instead
 
-BATTERY = '''"""Read a battery's power from the kernel's power supply class.
+SUPPLY = '''"""Read what a device draws from USB, from the kernel's power supply class.
 
 Source: Documentation/ABI/testing/sysfs-class-power.
 """
@@ -17,15 +17,16 @@ from device_worker.protocol.vocabulary import SourceKind
 from device_worker.sensing.power.base import PowerSource
 from device_worker.system import system_files
 
-_POWER = "/sys/class/power_supply/BAT0/power_now"
+_POWER = "/sys/class/power_supply/usb/power_now"
 
 
-class Battery(PowerSource):
-    """Gauge the power that the battery gives, in microwatts."""
+class UsbSupply(PowerSource):
+    """Gauge the power that the supply gives, in microwatts."""
 
-    name = "battery BAT0"
+    name = "supply usb"
     kind = SourceKind.POWER_GAUGE
-    period_s = 0.5  # the fuel gauge has a new value twice a second
+    period_s = 0.5  # the chip has a new value twice a second
+    accuracy_ratio = 0.05
 
     def read(self):
         # type: () -> int | None
@@ -34,30 +35,34 @@ class Battery(PowerSource):
 
 
 def open_source():
-    # type: () -> Battery | None
-    """Return the battery, or None where the device has none."""
-    source = Battery()
+    # type: () -> UsbSupply | None
+    """Return the supply, or None where the device tells nothing of it."""
+    source = UsbSupply()
     return source if source.read() is not None else None
 '''
 
 POWER_SOURCE = Scaffold(
-    name="battery",
-    proof="battery",
-    files={"device_worker/sensing/power/battery.py": BATTERY},
+    name="supply",
+    proof="supply",
+    files={"device_worker/sensing/power/supply.py": SUPPLY},
     edits={
         "device_worker/sensing/power/__init__.py": lambda text: text.replace(
-            "import hwmon, l4t, rapl", "import battery, hwmon, l4t, rapl"
-        ).replace('("hwmon", hwmon.open_source)', '("hwmon", hwmon.open_source), ("battery", battery.open_source)'),
+            "nvml, pmic, rapl\n", "nvml, pmic, rapl, supply\n"
+        ).replace(
+            '    ("battery", battery.open_source),\n',
+            '    ("battery", battery.open_source),\n    ("supply", supply.open_source),\n',
+        ),
+        "orchestrator/domain/meter.py": instead(r'"nvml", "battery"\)$', '"nvml", "battery", "supply")'),
         "tests/worker/test_power_sources.py": lambda text: text.replace(
             "from device_worker.sensing.power import hwmon, rails, rapl",
-            "from device_worker.sensing.power import battery, hwmon, rails, rapl",
+            "from device_worker.sensing.power import hwmon, rails, rapl, supply",
         ).replace(
             "SOURCES = [\n",
             "SOURCES = [\n"
             "    pytest.param(\n"
-            '        battery,\n        {"sys/class/power_supply/BAT0/power_now": "4200000\\n"},\n'
-            '        "battery BAT0",\n        SourceKind.POWER_GAUGE,\n'
-            '        4200000,\n        id="battery",\n    ),\n',
+            '        supply,\n        {"sys/class/power_supply/usb/power_now": "4200000\\n"},\n'
+            '        "supply usb",\n        SourceKind.POWER_GAUGE,\n'
+            '        4200000,\n        id="supply",\n    ),\n',
         ),
     },
 )
