@@ -14,6 +14,7 @@ same accuracy, not the same hash.
 import contextlib
 import json
 import os
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,7 +85,7 @@ def train(samples: Samples) -> keras.Model:
 
 
 def convert(model: keras.Model, variant: str, calibration: np.ndarray) -> bytes:
-    """Convert the trained model to one variant, with the batch size pinned to 1."""
+    """Convert the trained model to one variant, with the batch size pinned to 1; `open_batch` opens it again."""
     pinned = keras.Sequential([keras.Input(batch_shape=INPUT_SHAPE, name="image"), *model.layers])
     converter = tf.lite.TFLiteConverter.from_keras_model(pinned)
     if variant != "fp32":
@@ -103,6 +104,20 @@ def convert(model: keras.Model, variant: str, calibration: np.ndarray) -> bytes:
         converter.inference_input_type = tf.int8
         converter.inference_output_type = tf.int8
     return converter.convert()
+
+
+def open_batch(artifact: bytes) -> bytes:
+    """Let the flattening keep any number of images: its constant shape [1, 128] becomes [-1, 128].
+
+    A runtime may then resize the input to a batch. The converter itself leaves the shape open only by computing it when
+    the model runs, with operators that no delegate takes.
+    """
+    size = np.prod([size // 4 for size in INPUT_SHAPE[1:3]]) * 32
+    # A constant is its length in bytes, then its numbers.
+    pinned, opened = (struct.pack("<Iii", 8, batch, size) for batch in (1, -1))
+    if artifact.count(pinned) != 1:
+        raise ValueError("the converter wrote another constant for the flattening: look again at the batch")
+    return artifact.replace(pinned, opened)
 
 
 def top1_of_onnx(artifact: bytes, samples: Samples) -> float:
@@ -149,12 +164,13 @@ def build(out: Path) -> dict:
     model = train(training)
     variants = {}
     for variant in VARIANTS:
-        artifact = convert(model, variant, training.x)
+        pinned = convert(model, variant, training.x)
+        artifact = open_batch(pinned)
         file = f"digits-{variant}.tflite"
         (out / file).write_bytes(artifact)
         artifacts = {"tflite": {"file": file, "accuracy": {"top1": round(top1(artifact, held_out), 4)}}}
         if variant == "fp32":
-            translated = to_onnx(artifact)
+            translated = to_onnx(pinned)
             (out / ONNX_FILE).write_bytes(translated)
             accuracy = {"top1": round(top1_of_onnx(translated, held_out), 4)}
             artifacts["onnx"] = {"file": ONNX_FILE, "accuracy": accuracy}

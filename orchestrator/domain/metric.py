@@ -86,7 +86,7 @@ ABOUT: Mapping[str, str] = {
     "latency_ns": "Time of one invocation, without input and output: the median of a trial's samples.",
     "latency_ns_p90": "The 90th percentile of a trial's samples of `latency_ns`, from 29 samples on.",
     "latency_ns_p99": "The 99th percentile of a trial's samples of `latency_ns`, from 299 samples on.",
-    "throughput_items_per_s": "Items over the time of the timed invocations, copies left out.",
+    "throughput_items_per_s": "Items over the time of the timed invocations; where a sweep names a batch.",
     "set_input_ns": "Median time of the copy into the input tensors.",
     "get_output_ns": "Median time of the copy out of the output tensors.",
     "process_start_ns": "From the fork until the first line of the trial: fork, exec, interpreter, worker's modules.",
@@ -113,9 +113,9 @@ ABOUT: Mapping[str, str] = {
     "warmup_runs": "Number of invocations before the timed part.",
     "involuntary_switches": "How often the kernel took the processor away while samples were taken.",
     "steady_ratio": "Median of the last third of the samples over that of the first: far from 1, nothing was steady.",
-    "nodes": "Number of nodes that the interpreter executes.",
-    "delegated_nodes": "How many of the nodes a delegate executes.",
-    "delegated_nodes_ratio": "Share of the nodes that a delegate executes.",
+    "nodes": "Nodes of the model, as the runtime runs it.",
+    "delegated_nodes": "Nodes that the delegate asked for runs; without one asked for, those of any delegate.",
+    "delegated_nodes_ratio": "`delegated_nodes` over `nodes`.",
     "accuracy_top1": "Share of a data set's inputs whose highest output is the label, from the preflight.",
 }
 """What each metric is, in a sentence: docs/metrics.md shows it."""
@@ -136,13 +136,8 @@ POWER_METRICS = frozenset(
 SIZE_METRIC = "size_bytes"
 """The size of the artifact: known for certain, without any trial."""
 
-COMPARED_METRICS = (
-    "latency_ns", "latency_ns_p90", "latency_ns_p99", "rss_bytes_max", "rss_model_bytes_max", "energy_mj"
-)  # fmt: skip
+COMPARED_METRICS = ("latency_ns", "latency_ns_p90", "latency_ns_p99", "rss_bytes_max", "energy_mj")
 """What a comparison is about unless somebody names metrics. Sizes and accuracies stand beside these."""
-
-SIGNED_METRICS = frozenset(("rss_model_bytes_max", "rss_import_bytes", "rss_load_bytes", "rss_run_bytes"))
-"""Differences of memory, which may be at or below zero for a small model: measured all the same, without a ratio."""
 
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _REGISTERED}
 

@@ -208,18 +208,28 @@ def test_xnnpack_can_be_asked_for(plans, add_job, run):
     assert "XNNPACK runs" in failure["message"]
 
 
-def test_a_model_with_a_fixed_size_inside_says_that_it_takes_no_batch(plans, add_job, run):
-    """The digits model flattens by a constant shape, which holds one image."""
-    add_job("one", settings={"threads": 1, "batch": 1})
-    add_job("eight", settings={"threads": 1, "batch": 8})
+def test_a_batch_is_invoked_at_once_and_proved_image_by_image(plans, add_job, run):
+    """360 images are no multiple of 7: behind the last one the first ones come again, and count for nothing."""
+    for name, settings in (("one", {}), ("first", {"batch": 1}), ("seven", {"batch": 7})):
+        add_job(name, settings=dict(settings, threads=1), trials=1)
+    # The constant by which the model flattens, as converters write it: it holds one image.
+    pinned = read_model("digits-fp32.tflite").replace(struct.pack("<Iii", 8, -1, 128), struct.pack("<Iii", 8, 1, 128))
+    add_job("pinned", settings={"threads": 1, "batch": 7}, model=plans.add_file("pinned.tflite", pinned, "model"))
     finished = run()
-    assert finished["one.0"]["failure"] is None
-    samples = decode_block(metrics_of(finished["one.1"])["latency_ns"]["samples"])
-    rate = metrics_of(finished["one.1"])["throughput_items_per_s"]["value"]
-    assert rate == pytest.approx(1e9 * len(samples) / sum(samples))
-    failure = finished["eight.0"]["failure"]
+    proofs = [finished[name] for name in ("one.0", "first.0", "seven.0")]
+    assert [proof["failure"] for proof in proofs] == [None] * 3
+    assert {proof["input_results"]["data"] for proof in proofs} == {proofs[0]["input_results"]["data"]}
+    outputs = [floats_of(proof["outputs"]) for proof in proofs]
+    assert max(abs(one - other) for one, other in zip(outputs[0], outputs[2])) < 1e-4
+    assert "throughput_items_per_s" not in metrics_of(finished["one.1"])
+    for name, items in (("first", 1), ("seven", 7)):
+        measured = metrics_of(finished[name + ".1"])
+        samples = decode_block(measured["latency_ns"]["samples"])
+        assert measured["throughput_items_per_s"]["value"] == pytest.approx(items * 1e9 * len(samples) / sum(samples))
+        assert measured["delegated_nodes_ratio"]["value"] == 1.0
+    failure = finished["pinned.0"]["failure"]
     assert failure["kind"] == "load-error"
-    assert "the model takes no batch of 8: " in failure["message"]
+    assert "the model takes no batch of 7: " in failure["message"]
     assert "RESHAPE" in failure["message"]
 
 

@@ -16,6 +16,8 @@ def test_a_registered_metric_has_the_unit_that_its_name_ends_in(name: str) -> No
     words = [word for word in name.split("_") if word not in ("max", "min", "mean", "idle", "gross")]
     units = {unit.value: unit for unit in Unit}
     said = next((units[word] for word in reversed(words) if word in units), None)
+    if name.endswith("_per_s"):
+        said = Unit.PER_SECOND
     assert METRICS[name].unit is said or (said is None and METRICS[name].unit in (Unit.NUMBER, Unit.RATIO))
     assert 0 < METRICS[name].min_effect < 1
 
