@@ -76,5 +76,6 @@ def _row(metric: Metric) -> str:
 def _endings() -> Iterator[str]:
     for ending, (unit, direction) in INFERRED_UNITS.items():
         yield f"| `_{ending}` | {unit.value} | {_BETTER[direction]} |"
+    yield "| `_per_s` | per second | higher |"
     yield "| anything else | none | neither |"
     yield "| begins with `accuracy_` | a share from 0 to 1 | higher |"
