@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from contextlib import closing
 
 import pytest
@@ -21,6 +22,7 @@ WIDE = (
 # Not ru_maxrss: Linux lets a child begin with the peak of the process that forked it, here of pytest.
 READ_WIDE = """\
 import sys
+import time
 from pathlib import Path
 from orchestrator.domain.errors import OrchestratorError
 from orchestrator.store.console.readonly import open_console
@@ -94,3 +96,23 @@ def test_what_explain_and_show_answer_is_whole_and_bounded(postgres_databases: P
             with pytest.raises(ConfigError, match="the answer is longer than 16 MiB"):
                 list(console.query(statement)[1])
         assert list(console.query("SELECT 1")[1]) == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT set_config('statement_timeout', '0', true), pg_sleep(30)",
+        "SELECT set_config('statement_timeout', '0', false), pg_sleep(0.2) FROM generate_series(1, 150)",
+        "WITH off AS MATERIALIZED (SELECT set_config('statement_timeout', '0', true)) SELECT pg_sleep(30) FROM off",
+        "EXPLAIN ANALYZE SELECT set_config('statement_timeout', '0', true), pg_sleep(30)",
+    ],
+)
+def test_no_statement_takes_off_its_own_time_limit(postgres_databases: PostgresDatabases, statement: str) -> None:
+    url = postgres_databases.migrated()
+    for limited in (url, f"{url}?options=-cstatement_timeout%3D0"):
+        with closing(open_console(limited, timeout_s=0.4)) as console:
+            began = time.monotonic()
+            with pytest.raises(ConfigError, match="longer than"):
+                list(console.query(statement)[1])
+            assert time.monotonic() - began < 15
+            assert list(console.query("SHOW statement_timeout")[1]) == [("400ms",)]
