@@ -131,9 +131,10 @@ class Wiring:
     def store_if_there(self) -> Store | None:
         """Return the database, or None before the file exists."""
         from orchestrator.store.console.readonly import sqlite_file
+        from orchestrator.store.sql.sqlite_access import is_there
 
         file = sqlite_file(self.settings.db)
-        return self.store if file is None or file.exists() else None
+        return self.store if file is None or is_there(file) else None
 
     def require_database(self) -> None:
         """Upgrade an SQLite file if need be. Raise ConfigError before there is a database."""
@@ -214,12 +215,13 @@ class Wiring:
         from orchestrator.domain.schema_status import SchemaStatus
         from orchestrator.store.schema.migrations import HEAD, revision
         from orchestrator.store.sql.engine import Database, parse_url
+        from orchestrator.store.sql.sqlite_access import is_there
 
         database = Database(parse_url(self.settings.db))
         try:
             found = None
             # A look must not make the file: SQLite creates a missing database when a connection opens.
-            if not database.is_sqlite or Path(str(database.url.database)).exists():
+            if not database.is_sqlite or is_there(Path(str(database.url.database))):
                 with database.read() as connection:
                     found = revision(connection)
             return SchemaStatus(str(database.shown), found, HEAD)

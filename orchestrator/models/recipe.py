@@ -17,6 +17,7 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Artifact, Format, Variant
 
 _STDERR_LINES_KEPT = 5
+_OF_THE_EXTRA = frozenset({"onnx", "sklearn", "tensorflow"})
 _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 
@@ -115,9 +116,10 @@ def _pass_on(stream: IO[str] | None, log: Callable[[str], None]) -> deque[str]:
 def _failure(recipe: Path, exit_code: int, tail: deque[str]) -> ConfigError:
     missing = _MISSING_MODULE.search("\n".join(tail))
     if missing:
-        return ConfigError(
-            f"{recipe} needs {missing.group(1)}, which is not installed here",
-            hint="pip install 'benchfleet[convert]'",
-        )
+        module = missing.group(1)
+        # The extra has what benchfleet's own recipes need, and a recipe of a lab may need anything.
+        ours = module.partition(".")[0] in _OF_THE_EXTRA
+        hint = "pip install 'benchfleet[convert]'" if ours else "install it into the Python that runs benchfleet"
+        return ConfigError(f"{recipe} needs {module}, which is not installed here", hint=hint)
     ended = f"ended with exit code {exit_code}" if exit_code > 0 else f"was killed by signal {-exit_code}"
     return ConfigError(f"{recipe} {ended}: {tail[-1] if tail else 'it said nothing'}", hint="nothing was replaced")

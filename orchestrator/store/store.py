@@ -21,6 +21,7 @@ from orchestrator.store.schema.migrations import ensure_current
 from orchestrator.store.schema.statistics import keep_statistics
 from orchestrator.store.sql.database_clock import Clock
 from orchestrator.store.sql.engine import Database, parse_url
+from orchestrator.store.sql.sqlite_access import is_there
 
 if TYPE_CHECKING:
     from orchestrator.store.ingest.ingest import LogIngest
@@ -219,5 +220,5 @@ def _prepare_folder(file: Path, *, create: bool) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{file}: its folder cannot be made: {error.strerror}", "check the path") from None
-    elif not file.exists():
+    elif not is_there(file):
         raise StoreError(f"{file}: there is no such database", "check the path; benchfleet run makes it")

@@ -133,6 +133,33 @@ def test_a_file_that_a_killed_writer_left_is_read_or_told(sqlite_databases: Sqli
     assert "its last writer has left a journal" in said
 
 
+@pytest.mark.parametrize("mode", [0o700, 0o000], ids=["folder", "file"])
+def test_a_file_that_one_may_not_even_read_is_told_by_every_way(
+    sqlite_databases: SqliteDatabases, shelf: Path, mode: int
+) -> None:
+    file = shelf / "lab.db"
+    sqlite_databases.copy_to(file)
+    (shelf if mode else file).chmod(mode)
+    ways: tuple[Callable[[], object], ...] = (
+        lambda: open_store(str(file)),
+        lambda: open_reader(str(file)),
+        lambda: open_console(str(file), own=True),
+        lambda: list_runs(str(file), 5, RunFilter()),
+    )
+
+    def told() -> str:
+        said = []
+        for way in ways:
+            with pytest.raises(StoreError) as refused:
+                way()
+            said.append(refused.value.message)
+        return "\n".join(said)
+
+    answer = as_nobody(told)
+    shelf.chmod(0o755)
+    assert answer.count("cannot be opened") == len(ways), answer
+
+
 def test_a_file_on_a_disk_mounted_read_only_is_read(sqlite_databases: SqliteDatabases, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", 8 << 20) as disk:
         file = disk / "lab.db"

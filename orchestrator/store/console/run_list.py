@@ -16,6 +16,7 @@ from orchestrator.domain.run_words import Commit, Exclusion, RunWords
 from orchestrator.store.console.readonly import open_console, sqlite_file
 from orchestrator.store.console.run_conditions import conditions_of, in_order_after, utc_text
 from orchestrator.store.schema.revision import HEAD
+from orchestrator.store.sql.sqlite_access import is_there
 from orchestrator.store.values.sweep_text import allowed_in
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def list_runs(url: str, limit: int, wanted: RunFilter | None = None) -> Sequence
     Raise StoreError if the database cannot be read or upgraded.
     """
     file = sqlite_file(url)
-    if file is not None and not file.exists():
+    if file is not None and not is_there(file):
         return []
     wanted = wanted or RunFilter()
     with closing(open_console(url, own=True)) as console:

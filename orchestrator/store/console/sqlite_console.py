@@ -22,6 +22,7 @@ from orchestrator.store.console import sqlite_reader
 from orchestrator.store.console.sqlite_reader import INTERRUPTED, TOO_MUCH_MEMORY, SqliteReader, Unreadable
 from orchestrator.store.console.wording import HINT, LOCKED_OUT, Names, too_long, wrong_statement
 from orchestrator.store.sql.errors import from_driver
+from orchestrator.store.sql.sqlite_access import is_there
 
 _GRACE_S = 1.0
 """How much longer than the statement's own limit the process may take to say so."""
@@ -198,7 +199,7 @@ class _Answer:
 
 
 def _require(file: Path) -> None:
-    if not file.exists():
+    if not is_there(file):
         raise StoreError(f"{file}: there is no such database", "check the path")
 
 

@@ -94,7 +94,10 @@ def connect_for_reading(
     The locks of a file in WAL mode are in a second file. Whoever may not write in the folder cannot make that file
     once the last writer has gone. Raise sqlite3.Error for an unreadable file.
     """
-    uri, seal = file.absolute().as_uri(), Seal(file)
+    try:
+        uri, seal = file.absolute().as_uri(), Seal(file)
+    except OSError as error:
+        raise sqlite3.OperationalError(f"unable to open database file: {error.strerror}") from None
     connection = _open(f"{uri}?mode=ro", timeout_s, factory)
     try:
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").close()  # SQLite looks at the file only now

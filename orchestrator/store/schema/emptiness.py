@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, literal_column, select, table
 
 from orchestrator.store.sql.engine import Database
+from orchestrator.store.sql.sqlite_access import is_there
 
 _BOOKKEEPING = frozenset({"alembic_version"})
 
@@ -15,7 +16,7 @@ _BOOKKEEPING = frozenset({"alembic_version"})
 def tables_with_rows(database: Database) -> Sequence[str]:
     """Return the tables with a row, other programs' tables included, in alphabetical order."""
     # A look must not make the file: SQLite creates a missing database when a connection opens.
-    if database.is_sqlite and not Path(str(database.url.database)).exists():
+    if database.is_sqlite and not is_there(Path(str(database.url.database))):
         return []
     with database.read() as connection:
         names = sorted(set(inspect(connection).get_table_names()) - _BOOKKEEPING)

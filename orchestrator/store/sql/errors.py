@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -165,7 +166,9 @@ def _first_line(error: BaseException) -> str:
 
 def refuse_other_than_file(path: Path) -> None:
     """Raise BadDatabaseUrl if the database is a folder, a device or a pipe. SQLite would report a failing disk."""
+    if not os.access(path, os.F_OK):  # absent, or in a folder that one may not enter: opening tells
+        return
     if path.is_dir():
         raise BadDatabaseUrl(f"the database {path} is a folder", f"name a file in it: {path / 'benchfleet.db'}")
-    if path.exists() and not path.is_file():
+    if not path.is_file():
         raise BadDatabaseUrl(f"the database {path} is a device, a pipe or a socket", "name a file")

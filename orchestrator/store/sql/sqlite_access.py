@@ -11,11 +11,19 @@ from orchestrator.domain.errors import StoreError
 def may_write(file: Path) -> bool:
     """Return True if SQLite can write a file, or make the file. Both need the folder, where the journal is."""
     place = file.resolve()  # the journal stands beside the file, not beside a link to the file
-    if not place.exists():
+    if not os.access(place, os.F_OK):
         return True
     journal = [place.with_name(f"{place.name}{end}") for end in ("-wal", "-shm")]
     has_journal = os.access(place.parent, os.W_OK) or all(os.access(one, os.W_OK) for one in journal)
     return os.access(place, os.W_OK) and has_journal
+
+
+def is_there(file: Path) -> bool:
+    """Return True if a file is there, or may be: in a folder that one may not enter, SQLite tells."""
+    try:
+        return file.exists()
+    except PermissionError:
+        return True
 
 
 def refusal(file: Path, shown: str) -> StoreError:
