@@ -43,6 +43,7 @@ class Runtime:
 
     `name` is the name in sweeps and the required distribution. `packages` may name another distribution for a kind of
     machine. `module` is imported on the device. `example` is a version for hints. `left_out` are folders not shipped.
+    `called` is the engine for the values of the setting `call` that are not `tf.lite`, with the module `called_module`.
     """
 
     name: str
@@ -52,13 +53,16 @@ class Runtime:
     packages: Mapping[str, str] = field(default_factory=dict)
     bounds: tuple[VersionBound, ...] = ()
     left_out: tuple[str, ...] = ()
+    called: Engine | None = None
+    called_module: str = ""
 
 
-_TFLITE = Engine("tflite", (Format.TFLITE,), ("threads", "cpus", "delegate", "batch"))
+_TFLITE = Engine("tflite", (Format.TFLITE,), ("threads", "cpus", "delegate", "batch", "call"))
 _ONNXRUNTIME = Engine("onnxruntime", (Format.ONNX,), ("threads", "cpus", "provider", "batch"))
+_TENSORFLOW = Engine("tensorflow", (Format.KERAS, Format.SAVED_MODEL), ("threads", "cpus", "batch", "call"))
 _EXEC = Engine("exec", None, None)
 
-ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (_TFLITE, _ONNXRUNTIME)}
+ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (_TFLITE, _ONNXRUNTIME, _TENSORFLOW)}
 """The worker's own engines. `system/NAME` names an engine with the installation of the device."""
 
 _ALL = (
@@ -87,6 +91,8 @@ _ALL = (
             VersionBound("protobuf<3.21", before=(2, 12)),
         ),
         left_out=("tensorflow/include/",),
+        called=_TENSORFLOW,
+        called_module="tensorflow",
     ),
     # Releases before 1.19 were built against numpy 1 and name no upper bound. The tools that convert, quantise and
     # analyse models, and the algebra that they alone use, are most of the files; no inference imports them.
@@ -104,35 +110,65 @@ RUNTIMES: Mapping[str, Runtime] = {runtime.name: runtime for runtime in _ALL}
 """Every runtime that can be shipped, by the name in sweeps."""
 
 
-def engine_of(runtime: RuntimeSpec) -> Engine:
-    """Return the engine of a runtime's jobs."""
+CALL = "call"
+"""The setting that says how a model of TensorFlow is called."""
+
+CALLS: Mapping[str, tuple[Format, ...]] = {
+    "predict": (Format.KERAS,),
+    "predict_on_batch": (Format.KERAS,),
+    "model": (Format.KERAS,),
+    "function": (Format.KERAS, Format.SAVED_MODEL),
+    "xla": (Format.KERAS, Format.SAVED_MODEL),
+    "signature": (Format.SAVED_MODEL,),
+    "tf.lite": (Format.TFLITE,),
+}
+"""The ways of calling, with the formats of each, the preferred first."""
+
+_NO_SETTINGS: Mapping[str, object] = {}
+
+
+def engine_of(runtime: RuntimeSpec, settings: Mapping[str, object] = _NO_SETTINGS) -> Engine:
+    """Return the engine of a runtime's jobs with such settings."""
     match runtime.source:
         case RuntimeSource.BUNDLE:
-            return RUNTIMES[runtime.name].engine
+            known = RUNTIMES[runtime.name]
+            return known.called if known.called is not None and _is_called(settings) else known.engine
         case RuntimeSource.SYSTEM:
             return ENGINES[runtime.name]
         case RuntimeSource.EXEC:
             return _EXEC
 
 
-def module_of(runtime: RuntimeSpec) -> str | None:
+def module_of(runtime: RuntimeSpec, settings: Mapping[str, object] = _NO_SETTINGS) -> str | None:
     """Return the module imported by a runtime's jobs on the device; None for a program."""
     match runtime.source:
         case RuntimeSource.BUNDLE:
-            return RUNTIMES[runtime.name].module
+            known = RUNTIMES[runtime.name]
+            return known.called_module if known.called is not None and _is_called(settings) else known.module
         case RuntimeSource.SYSTEM:
             return AUTO
         case RuntimeSource.EXEC:
             return None
 
 
-def formats_of(runtime: RuntimeSpec) -> Sequence[Format] | None:
-    """Return the formats loaded by a runtime, the preferred first; None for any."""
+def formats_of(runtime: RuntimeSpec, settings: Mapping[str, object] = _NO_SETTINGS) -> Sequence[Format] | None:
+    """Return the formats loaded by a runtime with such settings, the preferred first; None for any."""
     if runtime.program is not None and runtime.program.format is not None:
         return (runtime.program.format,)
-    return engine_of(runtime).formats
+    loaded = engine_of(runtime, settings).formats
+    called = CALLS.get(str(settings[CALL])) if CALL in settings else None
+    # A program may have a setting of that name.
+    if loaded is None or called is None:
+        return loaded
+    return [one for one in called if one in loaded]
 
 
-def artifact_for(variant: Variant, runtime: RuntimeSpec) -> Artifact | None:
+def artifact_for(
+    variant: Variant, runtime: RuntimeSpec, settings: Mapping[str, object] = _NO_SETTINGS
+) -> Artifact | None:
     """Return the artifact of a variant for a runtime; None for a variant without a loadable format."""
-    return variant.artifact_in(formats_of(runtime))
+    return variant.artifact_in(formats_of(runtime, settings))
+
+
+def _is_called(settings: Mapping[str, object]) -> bool:
+    return CALL in settings and Format.TFLITE not in CALLS.get(str(settings[CALL]), ())

@@ -12,7 +12,7 @@ from orchestrator.domain.model import Model
 from orchestrator.domain.nearest import did_you_mean
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
-from orchestrator.domain.runtimes import ENGINES, RUNTIMES, engine_of
+from orchestrator.domain.runtimes import CALL, CALLS, ENGINES, RUNTIMES, engine_of
 from orchestrator.domain.sweep import MODEL, Setting, setting_text, stable_setting
 from orchestrator.specs.demands import wrong_demands
 from orchestrator.specs.document import Place
@@ -113,7 +113,7 @@ def _wrong_settings(section: SweepSection, runtimes: Sequence[RuntimeSpec], seve
             )
             continue
         for runtime in runtimes:
-            known = engine_of(runtime).settings
+            known = engine_of(runtime).settings  # what `call` leads to has no further setting
             if known is not None and key not in known:
                 message = f"{runtime.label} has no setting {quoted(key)}"
                 yield Complaint(("matrix", key), message, did_you_mean(key, known))
@@ -158,12 +158,19 @@ def _check_batch(value: Setting) -> str | None:
     return f"expected a number of items from 1 to {BATCH_MAX}, not {setting_text(value)}"
 
 
+def _check_call(value: Setting) -> str | None:
+    if value in CALLS:
+        return None
+    return f"expected one of {', '.join(CALLS)}, not {setting_text(value) or 'nothing'}"
+
+
 _SETTING_CHECKS: Mapping[str, Callable[[Setting], str | None]] = {
     "threads": _check_threads,
     "cpus": _check_cpus,
     "delegate": _check_delegate,
     "provider": _check_provider,
     "batch": _check_batch,
+    CALL: _check_call,
 }
 
 

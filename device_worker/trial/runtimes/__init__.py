@@ -34,5 +34,6 @@ _HERE = "device_worker.trial.runtimes"
 ENGINES = {
     "tflite": Engine(f"{_HERE}.tflite:TfliteRuntime", _TFLITE_DISTRIBUTIONS),
     "onnxruntime": Engine(f"{_HERE}.onnxruntime:OnnxRuntime", {"onnxruntime": "onnxruntime"}),
+    "tensorflow": Engine(f"{_HERE}.tensorflow:TensorflowRuntime", {"tensorflow": "tensorflow"}),
 }
 """Every engine, by the name in a plan."""

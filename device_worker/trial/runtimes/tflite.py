@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NO_DELEGATE = "none"
 _XNNPACK = "XNNPACK"
+_CALL = "tf.lite"
 _DELEGATE_OP = "DELEGATE"
 
 
@@ -28,12 +29,13 @@ class TfliteRuntime(Runtime):
 
     The setting `delegate` is a shared library of the device, such as `libedgetpu.so.1`, or `xnnpack`, which most
     packages apply without being asked. `none` is the same as no setting, so that a sweep can compare a delegate with
-    the plain interpreter.
+    the plain interpreter. The setting `call` has one value, `tf.lite`, so that a sweep can set the interpreter beside
+    the other ways of calling a model of TensorFlow.
     """
 
     engine = "tflite"
     profile_absence = None
-    settings = frozenset(("threads", "cpus", "delegate", "batch"))
+    settings = frozenset(("threads", "cpus", "delegate", "batch", "call"))
 
     def _import_module(self, name: str) -> Any:
         root, _, rest = name.partition(".")
@@ -58,6 +60,8 @@ class TfliteRuntime(Runtime):
         return ProfiledTfliteModel(self._allocate(interpreter), profiler)
 
     def _create(self) -> Any:
+        if self._settings.get("call", _CALL) != _CALL:
+            raise LoadFailure(f"an interpreter is called by {_CALL} alone, not {self._settings['call']!r}")
         threads = self._settings.get("threads", 1)
         named = self._settings.get("delegate", _NO_DELEGATE)
         is_own = str(named).upper() == _XNNPACK

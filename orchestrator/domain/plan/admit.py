@@ -9,20 +9,21 @@ from orchestrator.domain.blob import BlobKind
 from orchestrator.domain.errors import BlobError, ConfigError
 from orchestrator.domain.expansion import GridCell, expand, hardware_against, is_in_grid, rule_against, swept_variants
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.model import Artifact, Dataset, Model, Variant
+from orchestrator.domain.model import Artifact, Dataset, Format, Model, Variant
 from orchestrator.domain.nearest import did_you_mean
 from orchestrator.domain.plan.document import canonical
 from orchestrator.domain.plan.values import Excluded, Job, PlanInputs, RuntimeOffer
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
-from orchestrator.domain.runtimes import artifact_for, engine_of, formats_of
+from orchestrator.domain.runtimes import CALL, artifact_for, engine_of, formats_of
 from orchestrator.domain.sweep import Sweep
 
 
 def files_needed(sweep: Sweep, *models: Model) -> Mapping[str, BlobKind]:
     """Return the purpose of every file to be sent by a sweep of these models, by absolute path."""
     paths: dict[str, BlobKind] = {}
+    calls = [{CALL: call} for call in sweep.matrix.get(CALL, ())] or [{}]
     for _, variant in measured_variants(sweep, models):
-        chosen = (artifact_for(variant, runtime) for runtime in sweep.runtimes)
+        chosen = (artifact_for(variant, runtime, call) for runtime in sweep.runtimes for call in calls)
         paths |= {artifact.path: BlobKind.MODEL for artifact in chosen if artifact is not None}
     for dataset in (judged_by(sweep, model) for model in models):
         if dataset is not None:
@@ -55,9 +56,10 @@ def admit(inputs: PlanInputs) -> tuple[tuple[Job, ...], tuple[Excluded, ...]]:
     for cell in (one for one in expand(inputs.sweep) if is_in_grid(inputs.sweep, inputs.device.name, one)):
         model = inputs.model_of(cell.model)
         variant = variant_of(model, cell.variant)
-        artifact = artifact_for(variant, cell.runtime)
+        artifact = artifact_for(variant, cell.runtime, cell.settings)
         if artifact is None:
-            excluded.append(Excluded(cell.label, _no_artifact(variant, cell.runtime)))
+            by_rule = rule_against(inputs.sweep, inputs.device.name, cell)
+            excluded.append(Excluded(cell.label, by_rule or _no_artifact(variant, cell)))
         elif reason := _objection(cell, artifact, inputs):
             excluded.append(Excluded(cell.label, reason))
         else:
@@ -95,21 +97,36 @@ def dataset_of(model: Model, name: str) -> Dataset:
         ) from None
 
 
-def _no_artifact(variant: Variant, runtime: RuntimeSpec) -> str:
-    loads = " or ".join(formats_of(runtime) or ())
-    return f"{engine_of(runtime).name} loads {loads}, and {variant.name} has {' and '.join(variant.formats)} alone"
+def _no_artifact(variant: Variant, cell: GridCell) -> str:
+    loads = " or ".join(formats_of(cell.runtime, cell.settings) or ())
+    engine = engine_of(cell.runtime, cell.settings).name
+    has = f"{variant.name} has {' and '.join(variant.formats)} alone"
+    if CALL not in cell.settings:
+        return f"{engine} loads {loads}, and {has}"
+    call = f"{CALL}: {cell.settings[CALL]}"
+    return f"{call} wants {loads}, and {has}" if loads else f"{engine} has no {call}"
 
 
 def _objection(cell: GridCell, artifact: Artifact, inputs: PlanInputs) -> str | None:
     # The sweep's own rule first: a cell left out on purpose needs no other reason.
     return (
         rule_against(inputs.sweep, inputs.device.name, cell)
+        or _foreign_setting(cell)
         or offer_of(cell.runtime, inputs).unavailable
         or _missing_on_device(cell.runtime, inputs.facts)
         or _not_runnable_there(cell.runtime, inputs.facts)
         or hardware_against(cell.settings, inputs.facts.processors)
         or _contradicted(cell.runtime, artifact, inputs)
     )
+
+
+def _foreign_setting(cell: GridCell) -> str | None:
+    """Return the reason against a setting of the runtime that means nothing to the engine of the cell."""
+    engine = engine_of(cell.runtime, cell.settings)
+    if CALL in (engine.settings or ()) and CALL not in cell.settings and Format.TFLITE not in (engine.formats or ()):
+        return f"{cell.runtime.label} must be told how to call the model: add {CALL}: [predict] to the matrix"
+    foreign = [key for key in cell.settings if engine.settings is not None and key not in engine.settings]
+    return f"{CALL}: {cell.settings[CALL]} has no setting {foreign[0]!r}" if foreign and CALL in cell.settings else None
 
 
 def _contradicted(runtime: RuntimeSpec, artifact: Artifact, inputs: PlanInputs) -> str | None:

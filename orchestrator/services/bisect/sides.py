@@ -70,7 +70,7 @@ def cell_under_test(series: Series, file: SweepFile, plan: bytes | None) -> Cell
     job = next((one for one in planned_jobs(plan) if _is_of(series, one)), None) if plan is not None else None
     runtime = next((one for one in file.sweep.runtimes if one.label == series.runtime), None)
     variant = file.model.variants.get(series.variant)
-    artifact = None if variant is None or runtime is None else artifact_for(variant, runtime)
+    artifact = None if variant is None or runtime is None else artifact_for(variant, runtime, series.settings)
     if variant is None or runtime is None or artifact is None or job is None:
         raise ConfigError(f"{file.sweep.source}: its cell {series.label} is gone", "restore the sweep and its model")
     return CellUnderTest(series, file.sweep, file.model, variant, artifact, runtime, job)

@@ -97,7 +97,7 @@ class _Sides:
         if key not in self.variants:
             name = self._free(other.variant, {one.name for one in self.variants.values()})
             runtime = next(one for one in self.original.file.sweep.runtimes if one.label == other.runtime)
-            made = artifact_for(known, runtime)
+            made = artifact_for(known, runtime, other.settings)
             assert made is not None
             # There is no such file: the folder of the night takes the content by its hash.
             artifact = Artifact(made.format, f"/{job.model.name}", job.model.sha256)

@@ -19,6 +19,7 @@ OLD = RuntimeSpec("tflite-runtime==2.14.0", RuntimeSource.BUNDLE, "tflite-runtim
 NEW = RuntimeSpec("ai-edge-litert==2.3.0", RuntimeSource.BUNDLE, "ai-edge-litert", "2.3.0")
 SYSTEM = RuntimeSpec("system/tflite", RuntimeSource.SYSTEM, "tflite")
 ONNX = RuntimeSpec("onnxruntime==1.20.1", RuntimeSource.BUNDLE, "onnxruntime", "1.20.1")
+TENSORFLOW = RuntimeSpec("tensorflow==2.21.0", RuntimeSource.BUNDLE, "tensorflow", "2.21.0")
 PROGRAM = RuntimeSpec(
     "exec/demo",
     RuntimeSource.EXEC,

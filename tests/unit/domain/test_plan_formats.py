@@ -11,10 +11,11 @@ from orchestrator.domain.facts import Facts
 from orchestrator.domain.model import Artifact, Format, Variant, format_of_file
 from orchestrator.domain.plan.admit import files_needed
 from orchestrator.domain.plan.compose import plan_device
+from orchestrator.domain.plan.values import DevicePlan
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
-from orchestrator.domain.runtimes import RUNTIMES, artifact_for
+from orchestrator.domain.runtimes import CALLS, RUNTIMES, artifact_for
 from tests.unit.domain.plan_documents import document, reasons
-from tests.unit.domain.planning import MODEL, NEW, OLD, ONNX, PROGRAM, SWEEP, inputs, with_artifacts
+from tests.unit.domain.planning import MODEL, NEW, OLD, ONNX, PROGRAM, SWEEP, TENSORFLOW, inputs, with_artifacts
 
 BOTH = with_artifacts("fp32", Format.TFLITE, Format.ONNX)
 TWO_ENGINES = replace(SWEEP, runtimes=(OLD, ONNX), matrix={"threads": (1,)})
@@ -55,6 +56,67 @@ def test_only_artifacts_that_a_runtime_of_the_sweep_loads_are_files_of_the_sweep
     assert models((OLD, NEW)) == {"digits-fp32.tflite", "digits-int8.tflite"}
     assert models((ONNX,)) == {"digits-fp32.onnx"}
     assert models((OLD, ONNX)) == {"digits-fp32.tflite", "digits-int8.tflite", "digits-fp32.onnx"}
+
+
+CALLED = replace(SWEEP, variants=("fp32",), runtimes=(TENSORFLOW,))
+THREE_FORMATS = with_artifacts("fp32", Format.TFLITE, Format.SAVED_MODEL, Format.KERAS)
+
+
+def chosen(plan: DevicePlan) -> dict[str, tuple[str, str, str]]:
+    """Return engine, module and the format's ending by call."""
+    jobs = document(plan)["jobs"]
+    return {
+        job["settings"]["call"]: (job["engine"], job["module"], job["model"]["name"].rpartition(".")[2]) for job in jobs
+    }
+
+
+def test_a_call_chooses_the_engine_and_the_artifact_of_tensorflow() -> None:
+    plan = plan_device(inputs(replace(CALLED, matrix={"call": tuple(CALLS)}), THREE_FORMATS))
+    assert reasons(plan) == {}
+    keras, saved = ("tensorflow", "tensorflow", "keras"), ("tensorflow", "tensorflow", "saved-model")
+    assert chosen(plan) == {
+        "predict": keras,
+        "predict_on_batch": keras,
+        "model": keras,
+        "function": keras,
+        "xla": keras,
+        "signature": saved,
+        "tf.lite": ("tflite", "tensorflow.lite", "tflite"),
+    }
+    needed = files_needed(replace(CALLED, matrix={"call": ("signature", "tf.lite")}), THREE_FORMATS)
+    assert {path.rpartition(".")[2] for path in needed if "digits-fp32" in path} == {"saved-model", "tflite"}
+
+
+def test_a_saved_model_is_traced_where_there_is_no_keras_model() -> None:
+    sweep = replace(CALLED, matrix={"call": ("function", "predict")})
+    plan = plan_device(inputs(sweep, with_artifacts("fp32", Format.SAVED_MODEL)))
+    assert chosen(plan) == {"function": ("tensorflow", "tensorflow", "saved-model")}
+    assert list(reasons(plan).values()) == ["call: predict wants keras, and fp32 has saved-model alone"]
+
+
+def test_a_call_that_a_runtime_does_not_have_is_excluded() -> None:
+    sweep = replace(CALLED, runtimes=(OLD,), matrix={"call": ("predict", "tf.lite")})
+    plan = plan_device(inputs(sweep, THREE_FORMATS))
+    assert chosen(plan) == {"tf.lite": ("tflite", "tflite_runtime.interpreter", "tflite")}
+    assert list(reasons(plan).values()) == ["tflite has no call: predict"]
+
+
+def test_tensorflow_without_a_call_runs_what_it_always_ran() -> None:
+    plan = plan_device(inputs(replace(CALLED, matrix={"threads": (1,)}), THREE_FORMATS))
+    (job,) = document(plan)["jobs"]
+    assert (job["engine"], job["module"]) == ("tflite", "tensorflow.lite")
+    own = RuntimeSpec("system/tensorflow", RuntimeSource.SYSTEM, "tensorflow")
+    plan = plan_device(inputs(replace(CALLED, runtimes=(own,), matrix={"threads": (1,)}), THREE_FORMATS))
+    assert list(reasons(plan).values()) == [
+        "system/tensorflow must be told how to call the model: add call: [predict] to the matrix"
+    ]
+
+
+def test_a_setting_of_the_interpreter_alone_is_excluded_beside_another_call() -> None:
+    sweep = replace(CALLED, matrix={"call": ("model", "tf.lite"), "delegate": ("none",)})
+    plan = plan_device(inputs(sweep, THREE_FORMATS))
+    assert list(chosen(plan)) == ["tf.lite"]
+    assert list(reasons(plan).values()) == ["call: model has no setting 'delegate'"]
 
 
 def test_another_artifact_changes_no_job_and_no_byte_of_a_plan_that_does_not_use_it() -> None:
