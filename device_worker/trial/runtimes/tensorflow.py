@@ -37,11 +37,11 @@ class TensorflowRuntime(Runtime):
 
     def __init__(self, job: TrialJob) -> None:
         """Import the package, and unpack a SavedModel, so that the time of loading leaves out both."""
+        self._call = str(job.settings.get("call"))
+        known = (*_EAGER, *_COMPILED, "signature")
+        if self._call not in known:  # said before an import of half a minute
+            raise LoadFailure(f"the setting call: of tensorflow is one of {', '.join(known)}; not {self._call!r}")
         super().__init__(job)
-        self._call = str(self._settings.get("call"))
-        if self._call not in (*_EAGER, *_COMPILED, "signature"):
-            known = ", ".join((*_EAGER, *_COMPILED, "signature"))
-            raise LoadFailure(f"the setting call: of tensorflow is one of {known}; not {self._call!r}")
         self._folder = _unpacked(self._model_path, job.files_dir)
 
     def load(self) -> LoadedModel:
