@@ -103,7 +103,8 @@ def become_worker(state_dir, digest, size):
         message = "%s: %s" % (error.filename or state_dir, error.strerror or error)
         return say(state_dir, error="disk-full" if full else "state-dir-unusable", message=message)
     speak_utf8(state_dir, digest, size, home)
-    sys.dont_write_bytecode, sys.pycache_prefix = True, None  # its bytecode is beside it; main() guards its writes
+    sys.dont_write_bytecode = True  # until main() guards its writes
+    sys.pycache_prefix = None  # novm: nothing to Python 3.7. The bytecode is beside the worker
     sys.path.insert(0, home)
     from device_worker.main import main
 

@@ -11,7 +11,7 @@ from device_worker.trial.runtimes import ENGINES as WORKERS_ENGINES
 from device_worker.trial.runtimes.base import AUTO as WORKERS_AUTO
 from device_worker.trial.runtimes.base import Runtime as WorkersRuntime
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
-from orchestrator.domain.runtimes import AUTO, ENGINES, RUNTIMES, Engine, Runtime, engine_of
+from orchestrator.domain.runtimes import AUTO, CALL, CALLS, ENGINES, RUNTIMES, Engine, Runtime, engine_of
 
 
 def runtime_class(engine: str) -> type[WorkersRuntime]:
@@ -35,6 +35,13 @@ def test_what_a_sweep_may_set_is_what_the_worker_understands(engine: Engine) -> 
 @pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=RUNTIMES)
 def test_the_worker_knows_the_module_of_every_runtime_and_its_distribution(runtime: Runtime) -> None:
     assert WORKERS_ENGINES[runtime.engine.name].distributions[runtime.module] == runtime.name
+    if runtime.called is not None:
+        assert WORKERS_ENGINES[runtime.called.name].distributions[runtime.called_module] == runtime.name
+
+
+def test_every_call_has_an_engine_that_loads_its_formats() -> None:
+    loaded = {form for engine in ENGINES.values() if CALL in (engine.settings or ()) for form in engine.formats or ()}
+    assert {form for forms in CALLS.values() for form in forms} == loaded
 
 
 def test_every_engine_loads_a_format_and_a_program_loads_any() -> None:

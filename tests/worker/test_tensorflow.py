@@ -1,4 +1,4 @@
-"""A real network called in every way that TensorFlow has, and archives of SavedModels; TensorFlow is the interpreter's."""
+"""A real network called in every way of the TensorFlow of this interpreter, and archives of SavedModels."""
 
 import base64
 import io

@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 
 from device_worker.trial.causes import describe
-from device_worker.trial.declared import settle_shape
+from device_worker.trial.declared import batched_shape
 from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, Runtime
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ class TensorflowRuntime(Runtime):
     """
 
     engine = "tensorflow"
-    settings = frozenset(("threads", "cpus", "call"))
+    settings = frozenset(("threads", "cpus", "batch", "call"))
 
     def __init__(self, job: TrialJob) -> None:
         """Import the package, and unpack a SavedModel, so that the time of loading leaves out both."""
@@ -67,10 +67,7 @@ class TensorflowRuntime(Runtime):
             model = tensorflow.keras.models.load_model(self._model_path, compile=False, safe_mode=True)
         except (OSError, TypeError, ValueError) as error:
             raise LoadFailure(f"Keras does not load the model: {describe(error)}") from error
-        slots = [
-            InputSlot(given.name, settle_shape(given.name, list(given.shape), self._declared), _dtype_name(given.dtype))
-            for given in model.inputs
-        ]
+        slots = [self._slot(given.name, list(given.shape), _dtype_name(given.dtype)) for given in model.inputs]
         names = [made.name for made in model.outputs]
         calls: dict[str, Callable[[list[Any]], Any]] = {
             "predict": _quiet(model.predict),
@@ -95,10 +92,7 @@ class TensorflowRuntime(Runtime):
             known = ", ".join(sorted(loaded.signatures)) or "none"
             raise LoadFailure(f"the SavedModel has no signature {_SIGNATURE}; it has {known}")
         given = sorted(signature.structured_input_signature[1].items())
-        slots = [
-            InputSlot(name, settle_shape(name, _sizes(spec, name), self._declared), spec.dtype.name)
-            for name, spec in given
-        ]
+        slots = [self._slot(name, _sizes(spec, name), spec.dtype.name) for name, spec in given]
         names = sorted(signature.structured_outputs)
 
         def call(values: list[Any]) -> Any:
@@ -108,6 +102,10 @@ class TensorflowRuntime(Runtime):
         made = TensorflowModel(tensorflow, slots, names, called)
         made.keeps = loaded
         return made
+
+    def _slot(self, name: str, sizes: list[int | None], dtype: str) -> InputSlot:
+        shape = batched_shape(name, sizes, self._declared, self._batch, can_resize=False)
+        return InputSlot(name, shape, dtype, batch=self._batch or 1)
 
     def _traced(self, call: Callable[[list[Any]], Any], slots: Sequence[InputSlot]) -> Callable[[list[Any]], Any]:
         """Return a call traced for the very shapes of the inputs, and compiled by XLA where the sweep says so."""

@@ -35,6 +35,9 @@ OWN_FOLDER = "own-models"
 """The folder in the controller's cache for what is not kept by --save."""
 
 _USUAL = {Format.TFLITE: ("tflite-runtime", "ai-edge-litert"), Format.ONNX: ("onnxruntime",)}
+_TENSORFLOW = "tensorflow"
+_USUAL_CALLS = {Format.SAVED_MODEL: ("signature",), Format.KERAS: ("predict", "function")}
+"""How TensorFlow is called for models that no smaller runtime loads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ def _text(request: OwnSweepRequest, asked: Sequence[_Asked], taken: Sequence[Pat
         f"sweep: {word(as_name('-'.join(one.name for one in asked)))}",
         *_model_lines(asked, references),
         f"runtimes: [{', '.join(map(word, labels))}]",
-        "matrix: {threads: [1]}",
+        f"matrix: {{{_calls(asked)}threads: [1]}}",
         "trials: 5",
         "# A trial beside other work does not count. At the end of the run it gets this many more tries.",
         "retries: {invalid: 2}",
@@ -179,12 +182,21 @@ def _labels(request: OwnSweepRequest, asked: Sequence[_Asked]) -> list[str]:
     labels = [
         f"{name}=={RUNTIMES[name].example}" for form, usual in _USUAL.items() if form in formats for name in usual
     ]
+    if not labels and _calls(asked):
+        labels = [f"{_TENSORFLOW}=={RUNTIMES[_TENSORFLOW].example}"]
     if not labels and not any(one.startswith("runtimes=") for one in request.overrides):
         hint = "name some by --runtimes"
-        if Format.SAVED_MODEL in formats:
-            hint = "convert it to .tflite or .onnx; or `benchfleet models add` it, and run it by an exec program"
         raise ConfigError(f"no runtime here loads {' or '.join(sorted(formats))}, as {names} is", hint=hint)
     return labels
+
+
+def _calls(asked: Sequence[_Asked]) -> str:
+    """Return the axis `call` for models that TensorFlow alone loads; nothing where a smaller runtime loads some."""
+    formats = {form for one in asked for form in one.formats}
+    if formats & set(_USUAL):
+        return ""
+    calls = [call for form, usual in _USUAL_CALLS.items() if form in formats for call in usual]
+    return f"call: [{', '.join(calls)}], " if calls else ""
 
 
 def _model_lines(asked: Sequence[_Asked], references: Sequence[str]) -> Iterator[str]:

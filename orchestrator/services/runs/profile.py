@@ -15,8 +15,7 @@ from orchestrator.services.runs.show import require_run
 
 if TYPE_CHECKING:
     from orchestrator.services.base import HasRecords
-    from orchestrator.store.base import Roles
-    from orchestrator.store.page_roles import Cells
+    from orchestrator.store.base import Cells, Roles
 
 ABSENT_METRIC = "operator_ns"
 """The absent metric whose reason a profile trial gives where a runtime tells nothing of its operators."""

@@ -81,7 +81,9 @@ RUNTIME = Scaffold(
                 '_EXEC = Engine("exec", None, None)\n',
                 '_OPENVINO = Engine("openvino", (Format.OPENVINO, Format.ONNX, Format.TFLITE), ("threads", "cpus"))\n',
             ),
-            lambda text: text.replace("in (_TFLITE, _ONNXRUNTIME)", "in (_TFLITE, _ONNXRUNTIME, _OPENVINO)"),
+            lambda text: text.replace(
+                "in (_TFLITE, _ONNXRUNTIME, _TENSORFLOW)", "in (_TFLITE, _ONNXRUNTIME, _TENSORFLOW, _OPENVINO)"
+            ),
         ),
     },
 )

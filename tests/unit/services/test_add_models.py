@@ -14,6 +14,7 @@ from orchestrator.domain.model import Format
 from orchestrator.models.described import sort_files
 from orchestrator.services.models.add import add_models
 from orchestrator.services.models.verify import verify_models
+from orchestrator.services.runs.own import OwnSweepRequest, own_sweep
 from orchestrator.specs.model import load_model
 from tests.model_files import FLOAT32, onnx_of, saved_model_of, sum_of
 
@@ -88,6 +89,19 @@ def test_a_saved_model_is_packed_and_described_by_its_signature(tmp_path: Path) 
     # The same folder at another time is the same content.
     os.utime(net / "saved_model.pb", (1, 1))
     assert add_models([net], tmp_path / "models") == (written,)
+
+
+def test_a_saved_model_runs_by_its_signature_where_nothing_smaller_loads_it(tmp_path: Path) -> None:
+    def text_of(*paths: Path) -> str:
+        return own_sweep(OwnSweepRequest(paths), tmp_path / "models", tmp_path / "cache").text
+
+    net = saved_model(tmp_path / "net")
+    alone = text_of(net)
+    assert "runtimes: [tensorflow==2.21.0]" in alone
+    assert "matrix: {call: [signature], threads: [1]}" in alone
+    beside = text_of(net, *bring(tmp_path / "build", "digits-fp32.tflite"))
+    assert "runtimes: [tflite-runtime==2.14.0, ai-edge-litert==2.3.0]" in beside
+    assert "matrix: {threads: [1]}" in beside
 
 
 def test_a_saved_model_that_cannot_be_read_or_packed_is_refused_by_name(tmp_path: Path) -> None:
