@@ -136,8 +136,13 @@ POWER_METRICS = frozenset(
 SIZE_METRIC = "size_bytes"
 """The size of the artifact: known for certain, without any trial."""
 
-COMPARED_METRICS = ("latency_ns", "latency_ns_p90", "latency_ns_p99", "rss_bytes_max", "energy_mj")
+COMPARED_METRICS = (
+    "latency_ns", "latency_ns_p90", "latency_ns_p99", "rss_bytes_max", "rss_model_bytes_max", "energy_mj"
+)  # fmt: skip
 """What a comparison is about unless somebody names metrics. Sizes and accuracies stand beside these."""
+
+SIGNED_METRICS = frozenset(("rss_model_bytes_max", "rss_import_bytes", "rss_load_bytes", "rss_run_bytes"))
+"""Differences of memory, which may be at or below zero for a small model: measured all the same, without a ratio."""
 
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _REGISTERED}
 
