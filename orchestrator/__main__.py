@@ -4,7 +4,6 @@ import atexit
 import gc
 import os
 import sys
-from pathlib import Path
 
 from device_worker.bytecode import keep_whole_bytecode
 
@@ -19,9 +18,9 @@ def main() -> None:
             if complete_name():
                 return
         if "_BENCHFLEET_REMEMBER" in os.environ:  # started by a completion, for the next one
-            from orchestrator.cli.known_names import remember
+            from orchestrator.cli.known_names import remember_names
 
-            remember(Path(os.environ["_BENCHFLEET_REMEMBER"]))
+            remember_names()
             return
         from orchestrator.cli.app import main as run_command
     except KeyboardInterrupt:

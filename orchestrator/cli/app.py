@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -165,8 +165,18 @@ def _misused(error: typer.TyperException) -> ExitCode:
         typer.echo(message, err=True)
     else:
         # As our own errors are written: no capital, no full stop.
-        _complain(message[:1].lower() + message[1:].rstrip("."), f"{context.command_path} --help")
+        hint = f"{context.command_path} --help"
+        option = getattr(error, "option_name", None)
+        if option is not None and _is_taken_below(context.command, option):
+            hint = f"options stand behind the command: {context.command_path} COMMAND {option}"
+        _complain(message[:1].lower() + message[1:].rstrip("."), hint)
     return ExitCode.USAGE
+
+
+def _is_taken_below(command: Any, option: str) -> bool:
+    """Say whether a command of a group takes an option, which a group itself takes not."""
+    below = getattr(command, "commands", {}).values()
+    return any(_is_taken_below(one, option) or any(option in kind.opts for kind in one.params) for one in below)
 
 
 def _reader_left() -> ExitCode:

@@ -89,6 +89,11 @@ def _ask(url: str, file: Path, environ: Mapping[str, str]) -> None:
     os.close(nothing)
 
 
+def remember_names() -> None:
+    """Do what a completion has started this process for."""
+    remember(Path(os.environ[REMEMBER]))
+
+
 def remember(file: Path) -> None:
     """Ask the server of the settings for all names, and write them into a file. Whatever goes wrong leaves no trace."""
     from orchestrator.bootstrap import Wiring

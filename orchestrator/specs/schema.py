@@ -106,6 +106,11 @@ def _translate(detail: dict[str, Any], document: Document, schema: type[Section]
     if kind == "missing":
         inside = f" in {words_of(found)}" if found else ""
         return Complaint(found, f"missing key {quoted(place[-1])}{inside}")
+    if detail["input"] is None and place and ":" in str(place[-1]):
+        # YAML takes `{variant:int8}` for a key without a value.
+        name, _, value = str(place[-1]).partition(":")
+        message = f"{words_of(found)}: no blank stands behind the colon, so that all of it is a key"
+        return Complaint(found, message, f"write {name}: {value.strip() or '…'}")
     if kind == "value_error":
         return _refused(found, detail["ctx"]["error"])
     given, written = detail["input"], document.scalar(found)

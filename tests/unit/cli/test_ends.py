@@ -126,6 +126,12 @@ def test_an_interrupted_command_is_incomplete_and_never_a_regression(
         (["compare"], "missing argument 'RUN'", "benchfleet compare --help"),
         (["runs", "show"], "missing argument 'RUN'", "benchfleet runs show --help"),
         (["--vrsion"], "no such option: --vrsion", "benchfleet --help"),
+        (["-v", "runs"], "no such option: -v", "options stand behind the command: benchfleet COMMAND -v"),
+        (
+            ["runs", "--db", "a"],
+            "no such option: --db",
+            "options stand behind the command: benchfleet runs COMMAND --db",
+        ),
     ],
 )
 def test_wrong_usage_is_an_error_with_the_page_to_read(

@@ -74,6 +74,10 @@ def test_a_list_of_one_model_is_that_model(lab: Path) -> None:
         (f"{BOTH}exclude: [{{model: tini}}]\n", "no model fits 'tini' | did you mean 'tiny'?"),
         (f"{BOTH}accuracy: {{dataset: {{tini: x.npz}}}}\n", "no model 'tini' in this sweep | did you mean 'tiny'?"),
         (f"{BOTH}accuracy: {{dataset: {{tiny: x}}}}\n", "model 'tiny' has no dataset 'x'"),
+        (
+            f"{BOTH}only: [{{model:tiny}}]\n",
+            "all of it is a key | write model: tiny",
+        ),
         (f"{BOTH}models: []\n".replace("models: [models/tiny, models/other]\n", ""), "models: must not be empty"),
     ],
 )
