@@ -28,8 +28,8 @@ def sql(
 ) -> None:
     """Run one SQL statement that only reads.
 
-    The connection itself cannot write. v_latest has the newest value of each cell and metric, v_history every trial of
-    every run; docs/schema.md lists all views and tables.
+    The connection itself cannot write. v_latest has the newest value of each cell and metric, v_cell those of each run,
+    v_history every trial of every run; benchfleet db schema lists all views and tables.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.reporting.reports.sql_rows import rows_report

@@ -20,9 +20,6 @@ AGGREGATES = frozenset(
 )
 TOO_MANY = f"more than {VALUES_MAX} values for quantiles"
 
-_SCALE_BITS = 1074
-"""A double times two to this power is a whole number."""
-
 
 class Failures:
     """Hold why an aggregate failed, which SQLite does not pass on, and how many values the aggregates hold."""
@@ -74,13 +71,16 @@ def _mode(failures: Failures) -> Callable[[], Any]:
 
 
 class _Variance:
-    """Compute the variance, or its root, from exact sums: values may leave a moving window without a rest."""
+    """Compute the variance, or its root, from exact sums: values may leave a moving window without a rest.
+
+    The sums are whole numbers of two to the power of -`_bits`, which every double is for bits enough.
+    """
 
     def __init__(self, failures: Failures, name: str, *, is_sample: bool) -> None:
         self._failures = failures
         self._name = name
         self._is_sample = is_sample
-        self._count = self._sum = self._squares = self._infinite = 0
+        self._count = self._sum = self._squares = self._infinite = self._bits = 0
 
     def step(self, value: object) -> None:
         """Add a value."""
@@ -97,7 +97,7 @@ class _Variance:
             return None
         above = self._count * self._squares - self._sum * self._sum
         try:
-            variance = above / ((self._count * free) << (2 * _SCALE_BITS))
+            variance = above / ((self._count * free) << (2 * self._bits))
         except OverflowError:
             raise self._failures.fail(f"{self._name}: the result is out of range") from None
         return math.sqrt(variance) if self._name.startswith("stddev") else variance
@@ -108,17 +108,20 @@ class _Variance:
         if value is None:
             return
         self._count += sign
-        if isinstance(value, float) and not math.isfinite(value):
+        try:
+            above, below = _number(value, self._name, self._failures).as_integer_ratio()
+        except OverflowError:  # an infinite number
             self._infinite += sign
             return
-        scaled = _scaled(_number(value, self._name, self._failures))
-        self._sum += sign * scaled
-        self._squares += sign * scaled * scaled
-
-
-def _scaled(value: float) -> int:
-    above, below = value.as_integer_ratio()
-    return above << (_SCALE_BITS + 1 - below.bit_length())
+        bits = below.bit_length() - 1
+        if bits > self._bits:
+            self._sum <<= bits - self._bits
+            self._squares <<= 2 * (bits - self._bits)
+            self._bits = bits
+        else:
+            above <<= self._bits - bits
+        self._sum += sign * above
+        self._squares += sign * above * above
 
 
 class _Quantile:
@@ -147,7 +150,8 @@ class _Quantile:
         share = _number(self._share, self._name, self._failures)
         if not 0 <= share <= 1:
             raise self._failures.fail(f"{self._name}: the share {share:g} is not between 0 and 1")
-        ordered = sorted(self._values, key=_rank, reverse=self._falls)
+        key = None if self._name == "percentile_cont" else _rank
+        ordered = sorted(self._values, key=key, reverse=self._falls)
         self._failures.values -= len(ordered)
         if self._name == "percentile_disc":
             # By the arithmetic of PostgreSQL, which finds the 8th of 100 values for 0.07.

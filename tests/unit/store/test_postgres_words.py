@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.store.console.postgres_words import in_sqlite_words
 
@@ -64,3 +69,20 @@ def test_a_long_statement_takes_a_time_that_grows_with_its_length() -> None:
     many = "SELECT " + ", ".join(["percentile_cont(0.5) WITHIN GROUP (ORDER BY x)"] * 1_000)
     assert in_sqlite_words(many).count("0.5, 0)") == 1_000
     assert in_sqlite_words("jsonb_each(" * 1_000).count("json_each(") == 1_000
+
+
+WORDS = ("percentile_cont", "mode", "within", "group", "order", "by", "desc", "jsonb_each", "x", "0.5", "(", ")", ",")
+MARKS = ("'", '"', "--", "\n", "/*", "*/", "[", "]", "`", ";", " ", "''", "$1")
+
+
+@given(st.lists(st.sampled_from(WORDS + MARKS)))
+def test_no_order_of_words_and_marks_is_beyond_it(words: list[str]) -> None:
+    statement = " ".join(words)
+    found = in_sqlite_words(statement)
+    if "within" not in statement and "jsonb_each" not in statement:
+        assert found == statement
+    # Whatever was refused stays refused: a statement never becomes two, and no text or comment opens.
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for text in (statement, found):
+            assert sqlite3.complete_statement(text + ";") == sqlite3.complete_statement(statement + ";")
+        assert connection.total_changes == 0
