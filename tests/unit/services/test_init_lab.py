@@ -61,7 +61,7 @@ def test_a_file_where_the_folder_should_be_is_an_error(tmp_path: Path) -> None:
 
 def test_a_disk_that_gets_full_leaves_no_part_of_a_file_in_the_way(tmp_path: Path) -> None:
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, usual[1]))  # less than a model's file
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, usual[1]))  # less than a model's file
     try:
         with pytest.raises(ConfigError, match=r"digits-.*cannot be written: File too large"):
             init_lab(tmp_path)
