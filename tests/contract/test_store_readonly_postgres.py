@@ -116,3 +116,11 @@ def test_no_statement_takes_off_its_own_time_limit(postgres_databases: PostgresD
                 list(console.query(statement)[1])
             assert time.monotonic() - began < 15
             assert list(console.query("SHOW statement_timeout")[1]) == [("400ms",)]
+
+
+def test_json_of_another_kind_is_told_its_function(postgres_databases: PostgresDatabases) -> None:
+    with closing(open_console(postgres_databases.migrated())) as console:
+        with pytest.raises(ConfigError, match=r"json_each\(jsonb\) does not exist") as caught:
+            console.query("SELECT key FROM device_snapshot, json_each(facts)")
+        assert caught.value.hint == "JSON columns are jsonb on PostgreSQL: jsonb_each"
+        assert list(console.query("SELECT key FROM device_snapshot, jsonb_each(facts)")[1]) == []

@@ -100,6 +100,20 @@ def test_json_and_the_schema_can_be_read_as_tables(sqlite_databases: SqliteDatab
         assert list(console.query("WITH n(i) AS (VALUES (1), (2)) SELECT count(*) FROM n")[1]) == [(2,)]
 
 
+def test_the_process_that_people_ask_knows_the_words_of_postgresql(
+    sqlite_databases: SqliteDatabases,
+) -> None:
+    given = "WITH given(x) AS (VALUES (1.0), (2.0), (4.0))"
+    with closing(console_of(sqlite_databases, timeout_s=30)) as console:
+        statement = f"{given} SELECT variance(x), percentile_cont(0.75) WITHIN GROUP (ORDER BY x) FROM given"
+        assert [tuple(row) for row in console.query(statement)[1]] == [(pytest.approx(7 / 3), 3.0)]
+        with pytest.raises(ConfigError, match="percentile_cont: the share 2 is not between 0 and 1"):
+            list(console.query(f"{given} SELECT percentile_cont(2) WITHIN GROUP (ORDER BY x) FROM given")[1])
+        with pytest.raises(ConfigError) as caught:
+            console.query("SELECT devise FROM v_cell")
+        assert str(caught.value.hint).startswith("did you mean 'device'? v_cell has run, ")
+
+
 def test_a_function_that_the_list_does_not_have_is_refused(tmp_path: Path) -> None:
     """Whatever this SQLite offers: computing functions are listed, all others are out of reach."""
     (tmp_path / "a.db").touch()
