@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # a run names no value of these, and waits for none of their 
     from orchestrator.domain.fleet_card import DeviceInRun, NoisePoint, Reading
     from orchestrator.domain.lineage import ModelRecord
     from orchestrator.domain.operator_profile import OperatorTime
+    from orchestrator.domain.power_curve import PowerCurve
     from orchestrator.domain.run_glance import RunGlance
 
 
@@ -51,6 +52,12 @@ class Cells(Protocol):
 
     def operators(self, job: int) -> Sequence[OperatorTime]:
         """Return the operators of a cell's counted profile trial, the largest share first; none without a profile."""
+
+    def power_curves(self, job: int) -> Sequence[PowerCurve]:
+        """Return the readings of power of the counted measure trials, in the order of trials and sources.
+
+        Raise StoreError for readings that do not read.
+        """
 
     def samples(self, job: int, metric: str) -> Sequence[TrialSamples]:
         """Return the raw samples of the counted measure trials, in the order of trials.

@@ -31,6 +31,54 @@ def spark(values: Sequence[float]) -> Spark | None:
     return Spark(" ".join(f"{x:.1f},{y:.1f}" for x, y in places), round(places[-1][0], 1), round(places[-1][1], 1), top)
 
 
+CURVE_WIDTH, CURVE_HEIGHT = 1100, 220
+_CURVE_POINTS_MAX = 600
+"""Of more readings, the mean of neighbours is drawn: a device reads for minutes, and a screen has no more places."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Hold lines over time, above zero, on a scale that all share. `ticks` are places and values upwards."""
+
+    lines: tuple[str, ...]
+    ticks: tuple[Tick, ...]
+    seconds: float
+
+
+def curves(lines: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Curves | None:
+    """Return the drawing of lines, each of moments in seconds and values. None without any value."""
+    drawn = [_fewer(seconds, values) for seconds, values in lines]
+    top = max((value for _, values in drawn for value in values), default=0.0)
+    if not top > 0:
+        return None
+    last = max(moment for seconds, _ in drawn for moment in seconds) or 1.0
+    values = ticks(0.0, top)
+
+    def up(value: float) -> float:
+        return round(CURVE_HEIGHT - 30 - (CURVE_HEIGHT - 50) * value / values[-1], 1)
+
+    def across(moment: float) -> float:
+        return round(76 + (CURVE_WIDTH - 88) * moment / last, 1)
+
+    points = (
+        " ".join(f"{across(moment)},{up(value)}" for moment, value in zip(seconds, found, strict=True))
+        for seconds, found in drawn
+    )
+    return Curves(tuple(points), tuple(Tick(up(value), value) for value in values), last)
+
+
+def _fewer(seconds: Sequence[float], values: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
+    step = -(-len(values) // _CURVE_POINTS_MAX) or 1
+    starts = range(0, len(values), step)
+    return [_mean(seconds[start : start + step]) for start in starts], [
+        _mean(values[start : start + step]) for start in starts
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
 RATIO_WIDTH, RATIO_HEIGHT = 170, 18
 _RATIO_MIN, _RATIO_MAX = 1 / 16, 16.0
 """Ratios beyond these are drawn at the edge, with an arrow: one far cell must not flatten all others."""

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.reporting.reports.annotations import ANNOTATED
 from orchestrator.reporting.reports.baselines import LEVELS
 from orchestrator.reporting.reports.bisection import BISECTED
-from orchestrator.reporting.reports.cell import CELL_SHOWN, SAMPLES
+from orchestrator.reporting.reports.cell import CELL_SHOWN, POWER_CURVES, SAMPLES
 from orchestrator.reporting.reports.cell_details import CELLS
 from orchestrator.reporting.reports.cleaning import CLEAN
 from orchestrator.reporting.reports.comparison import COMPARE
@@ -104,6 +104,7 @@ PAGES: Mapping[str, Shape[Any]] = {
     "cells/{job}": CELL_SHOWN,
     "cells/{job}/samples": SAMPLES,
     "cells/{job}/profile": PROFILES,
+    "cells/{job}/power": POWER_CURVES,
     "models": LINEAGES,
 }
 """What the page's interface answers beyond the results of commands, by path below /api/v1."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.domain.cell_details import AttemptDetails, CellDetails, PowerAccount, Summary
 from orchestrator.domain.cell_samples import CellSamples, DrawnTrial
+from orchestrator.domain.power_curve import PowerCurve
 from orchestrator.domain.run import TrialState
 from orchestrator.reporting.report import Report
 from orchestrator.reporting.reports.run_details import CELL
@@ -30,6 +31,7 @@ from orchestrator.reporting.shape import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+_Value = TypeVar("_Value")
 _SUMMARY = View[Summary](
     "attempt-metric",
     "One metric of an attempt, in the metric's unit.",
@@ -206,6 +208,39 @@ SAMPLES = Shape[CellSamples](
 )
 
 
+POWER_CURVE = View[PowerCurve](
+    "power-curve",
+    "The power of a counted trial, over the lifetime of the trial's process.",
+    (
+        Key("attempt", INTEGER, "The attempt's id.", lambda one: one.attempt),
+        Key("trial_index", INTEGER, "1, 2, 3 …", lambda one: one.trial_index),
+        Key("source", TEXT, "The power source.", lambda one: one.source),
+        Key("seconds", ListOf(NUMBER), "The moments, from the first reading.", lambda one: one.seconds),
+        Key("watts", ListOf(NUMBER), "The power at each; of a counter, the mean since before.", lambda one: one.watts),
+    ),
+)
+_READING = View[tuple[PowerCurve, float, float]](
+    "power-reading",
+    "One reading of power.",
+    (
+        Key("trial_index", INTEGER, "The trial.", lambda one: one[0].trial_index),
+        Key("source", TEXT, "The power source.", lambda one: one[0].source),
+        Key("seconds", NUMBER, "The moment, from the first reading.", lambda one: one[1]),
+        Key("watts", NUMBER, "The power; of a counter, the mean since before.", lambda one: one[2]),
+    ),
+)
+POWER_CURVES = Shape[Sequence[PowerCurve]](
+    ListOf(POWER_CURVE),
+    _READING,
+    lambda found: ((one, moment, watts) for one in found for moment, watts in zip(one.seconds, one.watts, strict=True)),
+)
+
+
+def curves_report(found: Sequence[PowerCurve]) -> Report:
+    """Return the power of a cell's trials as a report."""
+    return Report(found, POWER_CURVES, lambda: _drawn(POWER_CURVES, found))
+
+
 def cell_report(details: CellDetails) -> Report:
     """Return a cell as a report."""
     return Report(details, CELL_SHOWN, lambda: _drawn(CELL_SHOWN, details))
@@ -216,7 +251,7 @@ def samples_report(samples: CellSamples) -> Report:
     return Report(samples, SAMPLES, lambda: _drawn(SAMPLES, samples))
 
 
-def _drawn(shape: Shape[CellDetails] | Shape[CellSamples], value: CellDetails | CellSamples) -> RenderableType:
+def _drawn(shape: Shape[_Value], value: _Value) -> RenderableType:
     from orchestrator.reporting.tables.rows import row_table
 
-    return row_table(shape.columns(), shape.lines(value))  # type: ignore[arg-type]
+    return row_table(shape.columns(), shape.lines(value))

@@ -9,12 +9,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from device_worker.protocol.samples import CorruptSamples
+from device_worker.protocol.vocabulary import SourceKind
 from orchestrator.domain.cell_details import AttemptDetails, CellDetails, PowerAccount, RunJob, Summary, TrialSamples
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.measurement import Cell
 from orchestrator.domain.operator_profile import OperatorTime
 from orchestrator.domain.plan.document import condition_limits
 from orchestrator.domain.plan.values import TrialKind
+from orchestrator.domain.power_curve import PowerCurve
 from orchestrator.domain.run import TrialState
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.engine import Database
@@ -98,6 +100,15 @@ class CellTable:
             for row in rows
         ]
 
+    def power_curves(self, job: int) -> Sequence[PowerCurve]:
+        """Return the readings of power of the counted measure trials, in the order of trials and sources."""
+        with self._database.read() as connection:
+            rows = connection.execute(_TRACES, {"job": job}).all()
+        try:
+            return [_curve(row) for row in rows]
+        except CorruptSamples as error:
+            raise StoreError(f"power of job {job}: {error}", "the database is damaged: restore a backup") from None
+
     def samples(self, job: int, metric: str) -> Sequence[TrialSamples]:
         """Return the raw samples of the counted measure trials, in the order of trials."""
         # Late: numpy takes a tenth of a second, and few pages need samples.
@@ -117,6 +128,24 @@ class CellTable:
             ]
         except CorruptSamples as error:
             raise StoreError(f"samples of job {job}: {error}", "the database is damaged: restore a backup") from None
+
+
+def _curve(row: AnyRow) -> PowerCurve:
+    # Late: numpy takes a tenth of a second, and few pages need readings.
+    import numpy as np
+
+    from orchestrator.store.values.codec import load_block
+
+    intervals_ns = load_block(row.intervals_codec, bytes(row.intervals_data), row.intervals_crc32, row.number)
+    seconds = np.cumsum(intervals_ns, dtype=np.float64) / 1e9
+    microwatts = load_block(row.values_codec, bytes(row.values_data), row.values_crc32, row.number).astype(np.float64)
+    if row.power_kind == SourceKind.ENERGY_COUNTER:
+        # Microjoules since the reading before: the first reading has none, and one at the same moment has no power.
+        passed = np.flatnonzero(intervals_ns)
+        seconds, microwatts = seconds[passed], microwatts[passed] / (intervals_ns[passed] / 1e9)
+    return PowerCurve(
+        row.attempt_id, row.trial_index, row.source, tuple(seconds.tolist()), tuple((microwatts / 1e6).tolist())
+    )
 
 
 def _neighbours(connection: Connection, job: AnyRow) -> tuple[int | None, int | None]:
@@ -238,6 +267,24 @@ _OPERATORS = (
     .order_by(t.operator_profile.c.position)
 )
 _ABSENT = _of_job(t.absent_metric, further=t.absent_metric)
+_TRACES = (
+    _of_job(
+        t.power_trace.c.attempt_id,
+        t.power_trace.c.source,
+        t.power_trace.c.kind.label("power_kind"),
+        t.power_trace.c["count"].label("number"),
+        t.power_trace.c.intervals_codec,
+        t.power_trace.c.intervals_crc32,
+        t.power_trace.c.intervals_data,
+        t.power_trace.c.values_codec,
+        t.power_trace.c.values_crc32,
+        t.power_trace.c.values_data,
+        t.trial.c.trial_index,
+        further=t.power_trace,
+    )
+    .where(t.attempt.c.counted, t.trial.c.kind == TrialKind.MEASURE.value)
+    .order_by(t.power_trace.c.source)
+)
 _BLOCKS = _of_job(
     t.sample_block.c.attempt_id,
     t.sample_block.c.codec,

@@ -8,7 +8,14 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from orchestrator.domain.policy import HEADLINE_METRIC
-from orchestrator.reporting.reports.cell import CELL_SHOWN, SAMPLES, cell_report, samples_report
+from orchestrator.reporting.reports.cell import (
+    CELL_SHOWN,
+    POWER_CURVES,
+    SAMPLES,
+    cell_report,
+    curves_report,
+    samples_report,
+)
 from orchestrator.reporting.reports.operator_profile import PROFILES, profiles_report
 from orchestrator.services.pages.cell import (
     cell_samples,
@@ -20,6 +27,7 @@ from orchestrator.services.pages.cell import (
 )
 from orchestrator.services.runs.profile import profile_of
 from orchestrator.web.answers import answered
+from orchestrator.web.drawing import curves
 from orchestrator.web.openapi import shaped
 from orchestrator.web.routes.asking import Form, site_of
 
@@ -33,6 +41,7 @@ def cell_page(request: Request, job: Job, metric: str = HEADLINE_METRIC) -> Resp
     """Show a cell of a run."""
     site = site_of(request)
     cell = require_cell(job, site.reader)
+    power = site.reader.cells.power_curves(job)
     return site.page(
         request,
         "cell.html.jinja",
@@ -43,6 +52,8 @@ def cell_page(request: Request, job: Job, metric: str = HEADLINE_METRIC) -> Resp
         names=list(dict.fromkeys(name for one in cell.attempts for name in one.metrics)),
         conditions=known_readings(cell.attempts),
         runtime=reported(cell.attempts),
+        power=power,
+        power_drawing=curves([(one.seconds, one.watts) for one in power]),
         profile=profile_of(cell, site.reader.cells),
         command=rerun_command(cell),
     )
@@ -66,3 +77,11 @@ def profile(request: Request, job: Job, form: Form = "json") -> Response:
     reader = site_of(request).reader
     found = [profile_of(require_cell(job, reader), reader.cells)]
     return answered(profiles_report(found, len(found[0].operators)), form, f"profile-{job}")
+
+
+@router.get("/api/v1/cells/{job}/power", **shaped("power", POWER_CURVES))
+def power(request: Request, job: Job, form: Form = "json") -> Response:
+    """Return the readings of power over a cell's counted trials; none without a source."""
+    reader = site_of(request).reader
+    require_cell(job, reader)
+    return answered(curves_report(reader.cells.power_curves(job)), form, f"power-{job}")
