@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from orchestrator.store.store import Store, open_store
 from orchestrator.testing.event_logs import FACTS, STARTED_AT, sample_device
 from orchestrator.testing.event_logs import save_snapshot as save
 from tests.contract.planned_runs import Planned
-from tests.databases import Databases
+from tests.databases import Databases, SqliteDatabases
 from tests.histories import store_random_history
 
 
@@ -120,6 +122,26 @@ def test_a_row_that_arrives_otherwise_leaves_nothing_behind(
     monkeypatch.setattr(copying, "insert_stream", lose_one)
     with pytest.raises(StoreError, match=r"device_snapshot: 0 rows arrived of 1"):
         copy(store, goal)
+    assert not any(rows_of(goal).values())
+
+
+def test_a_damaged_original_is_the_one_that_is_told(
+    sqlite_databases: SqliteDatabases, goal: Store, tmp_path: Path
+) -> None:
+    file = tmp_path / "damaged.db"
+    sqlite_databases.copy_to(file)
+    with open_store(str(file)) as filled:
+        for hours in range(200):
+            save(filled, sample_device(), Facts(FACTS), STARTED_AT + timedelta(hours=hours))
+    with closing(sqlite3.connect(file)) as connection:
+        rows = "SELECT pageno FROM dbstat WHERE name = 'device_snapshot' AND pagetype = 'leaf'"
+        pages = [number for (number,) in connection.execute(rows)]
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    with file.open("r+b") as stream:
+        stream.seek((pages[-1] - 1) * page_bytes)
+        stream.write(b"\xff" * page_bytes)
+    with open_store(str(file)) as damaged, pytest.raises(StoreError, match=r"damaged\.db: the file is damaged"):
+        copy(damaged, goal)
     assert not any(rows_of(goal).values())
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, Table, func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from orchestrator.domain.errors import ConfigError, StoreError
 from orchestrator.domain.schema_status import CopiedTable
@@ -17,6 +18,7 @@ from orchestrator.store.sql.bulk import insert_stream
 from orchestrator.store.sql.column_types import canonical_json
 from orchestrator.store.sql.database_clock import database_time
 from orchestrator.store.sql.engine import Database
+from orchestrator.store.sql.errors import from_driver
 
 _ROWS_AT_ONCE, _BLOBS_AT_ONCE = 2_000, 4
 """How many rows a driver holds. A row of samples may have megabytes."""
@@ -47,7 +49,7 @@ def copy_rows(source: Database, target: Database, on_table: OnTable) -> Sequence
         copied = []
         for table in t.metadata.sorted_tables:
             on_table(table.name)
-            copied.append(_copy(table, reading, writing))
+            copied.append(_copy(table, _rows_of(source, reading, table), _rows_of(target, writing, table), writing))
         if not target.is_sqlite:
             _go_on_counting(writing)
     return copied
@@ -71,11 +73,13 @@ def _refuse_runs(source: Connection) -> None:
         )
 
 
-def _copy(table: Table, source: Connection, target: Connection) -> CopiedTable:
+def _copy(
+    table: Table, rows: Iterator[tuple[Any, ...]], rows_there: Iterator[tuple[Any, ...]], target: Connection
+) -> CopiedTable:
     left = _Digest()
-    insert_stream(target, table, left.passing(_rows(table, source)), _at_once(table))
+    insert_stream(target, table, left.passing(rows), _at_once(table))
     arrived = _Digest()
-    for _ in arrived.passing(_rows(table, target)):
+    for _ in arrived.passing(rows_there):
         pass
     if (left.rows, left.total) != (arrived.rows, arrived.total):
         raise StoreError(
@@ -85,10 +89,15 @@ def _copy(table: Table, source: Connection, target: Connection) -> CopiedTable:
     return CopiedTable(table.name, left.rows)
 
 
-def _rows(table: Table, connection: Connection) -> Iterator[tuple[Any, ...]]:
-    result = connection.execute(select(table), execution_options={"yield_per": _at_once(table)})
-    for row in result:
-        yield tuple(row)
+def _rows_of(database: Database, connection: Connection, table: Table) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a table. Raise StoreError, with the database that failed, for a driver's error."""
+    try:
+        result = connection.execute(select(table), execution_options={"yield_per": _at_once(table)})
+        for row in result:
+            yield tuple(row)
+    except DBAPIError as error:
+        # Two databases are open: without a word on which it was, the other one would be blamed.
+        raise from_driver(error.orig or error, str(database.shown)) from error
 
 
 def _at_once(table: Table) -> int:
