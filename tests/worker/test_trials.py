@@ -57,7 +57,7 @@ def test_a_program_that_behaves_is_heard_in_full(device, plans):
     assert (latency["name"], latency["batch"]) == ("latency_ns", 10)
     assert list(decode_block(latency["samples"])) == [41873, 42011, 42012]
     assert 0 < finished["duration_ns"] < 10e9
-    told_after = {"environment", "frequency_percent", "placement"}  # of the attempt as a whole
+    told_after = {"environment", "frequency_percent", "placement", "unsteady_percent"}  # of the attempt as a whole
     assert set(finished["conditions"]) - told_after == set(finished["conditions_before"]) - told_after
     assert {"environment", "placement"} <= set(finished["conditions"])
 
