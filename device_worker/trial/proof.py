@@ -25,10 +25,20 @@ class Unprovable(Exception):
     """The outputs cannot be kept and compared. The message says why. The model can be timed all the same."""
 
 
-class Proof:
-    """The outputs of the first inputs, within 64 KiB, and the best class of every input."""
+BEST_CLASSES = {"top1": 1, "top5": 5}
+"""How many of the best classes an accuracy metric looks for the label in."""
 
-    def __init__(self) -> None:
+
+class Proof:
+    """The outputs of the first inputs, within 64 KiB, and the best classes of every input.
+
+    `metric` is one of BEST_CLASSES.
+    """
+
+    def __init__(self, metric: str = "top1") -> None:
+        self._metric = metric
+        self._best = BEST_CLASSES[metric]
+        self._ranked: list[list[int]] = []
         self._kept: list[bytes] = []
         self._values_per_output: int | None = None
         self._top1: list[int] = []
@@ -62,22 +72,34 @@ class Proof:
             words = f"{self._values_per_output} for one input, {len(flat)} for another"
             raise Unprovable(f"the number of output values varies: {words}")
         self._values_per_output = len(flat)
-        self._top1.append(int(outputs[0].argmax()))
+        scores = outputs[0].reshape(-1)
+        if self._best > 1 and scores.size <= self._best:
+            raise Unprovable(f"{self._metric} of {scores.size} classes: every label would be among them")
+        self._top1.append(int(scores.argmax()))
+        if self._best > 1:
+            # Of equal scores the first counts, as `argmax` has it.
+            order = numpy.argsort(-scores, kind="mergesort")[: self._best]
+            self._ranked.append([int(index) for index in order])
         if len(self._kept) < min(OUTPUTS_MAX, _BYTES_MAX // max(1, flat.nbytes)):
             self._kept.append(flat.tobytes())
 
-    def top1_accuracy(self, labels: Any) -> float:
-        """Return the share of inputs with the class equal to the label, from 0 to 1."""
-        return sum(top == int(label) for top, label in zip(self._top1, labels)) / len(self._top1)
+    def accuracy(self, labels: Any) -> float:
+        """Return the share of inputs whose label is among the best classes, from 0 to 1."""
+        return sum(self._right(labels)) / len(self._top1)
+
+    def _right(self, labels: Any) -> list[bool]:
+        if self._best == 1:
+            return [top == int(label) for top, label in zip(self._top1, labels)]
+        return [int(label) in best for best, label in zip(self._ranked, labels)]
 
     def to_input_results(self, labels: Any) -> dict[str, Any] | None:
         """Return which inputs got their label, a bit for each input. Return None if the bits are too large to keep."""
-        right = [top == int(label) for top, label in zip(self._top1, labels)]
+        right = self._right(labels)
         packed = pack_bits(right)
         if len(packed) > _BYTES_MAX:
             return None
         data = base64.b64encode(packed).decode("ascii")
-        return {"metric": "accuracy_top1", "encoding": "bits", "count": len(right), "data": data}
+        return {"metric": f"accuracy_{self._metric}", "encoding": "bits", "count": len(right), "data": data}
 
     def to_outputs(self) -> dict[str, Any]:
         """Return the kept outputs in the form of the trial interface."""

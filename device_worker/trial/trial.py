@@ -22,7 +22,7 @@ from device_worker.trial.judged import READ_ERRORS, judged_outputs
 from device_worker.trial.measurement import StopRule, choose_batch, median, time_calls
 from device_worker.trial.memory import MemoryStages
 from device_worker.trial.profile import RUNS_MAX, RUNS_WARMUP, SECONDS_MAX, ProfileUnavailable
-from device_worker.trial.proof import OUTPUTS_MAX, Proof, Unprovable, without_outputs
+from device_worker.trial.proof import BEST_CLASSES, OUTPUTS_MAX, Proof, Unprovable, without_outputs
 from device_worker.trial.runtimes import ENGINES
 from device_worker.trial.runtimes.base import LoadFailure
 
@@ -259,11 +259,11 @@ class Trial:
         unknown metric, or for a metric without labels.
         """
         metric = self._job.accuracy_metric
-        if metric not in (None, "top1"):
+        if metric is not None and metric not in BEST_CLASSES:
             raise LoadFailure(f"this worker does not know the accuracy metric {metric!r}")
         if metric is not None and inputs.labels is None:
             raise LoadFailure(f"{metric} needs a dataset with labels, an array y")
-        proof = Proof()
+        proof = Proof(metric or "top1")
         try:
             count = len(inputs) if metric else min(len(inputs), OUTPUTS_MAX)
             for first in range(0, count, self._batch):
@@ -277,7 +277,7 @@ class Trial:
             return
         self._memory.end_peak()
         if metric is not None:
-            self._say(metric="accuracy_top1", value=proof.top1_accuracy(inputs.labels))
+            self._say(metric=f"accuracy_{metric}", value=proof.accuracy(inputs.labels))
             results = proof.to_input_results(inputs.labels)
             if results is not None:
                 self._say(input_results=results)

@@ -168,8 +168,8 @@ class AccuracySection(Section):
 
     dataset: Text | dict[Name, Text]
     """The name of a data set of the model. In a sweep of several models, names by model; the others are not judged."""
-    metric: Literal["top1"] = "top1"
-    """How outputs are judged."""
+    metric: Literal["top1", "top5"] = "top1"
+    """How outputs are judged: whether the label has the highest output, or one of the five highest."""
 
 
 class OrderSection(Section):

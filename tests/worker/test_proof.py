@@ -27,7 +27,20 @@ def test_each_input_is_right_or_wrong():
         "count": 4,
         "data": base64.b64encode(bytes([0b0101])).decode(),
     }
-    assert proof.top1_accuracy([3, 0, 4, 0]) == 0.5
+    assert proof.accuracy([3, 0, 4, 0]) == 0.5
+
+
+def test_a_label_among_the_five_highest_is_right_for_top5():
+    numpy = pytest.importorskip("numpy")
+    proof = Proof("top5")
+    scores = numpy.array([[0.9, 0.8, 0.7, 0.6, 0.5, 0.5, 0.1]], dtype="float32")  # of equal ones the first counts
+    for _ in range(4):
+        proof.add([("scores", scores)])
+    assert proof.accuracy([0, 4, 5, 6]) == 0.5
+    results = proof.to_input_results([0, 4, 5, 6])
+    assert (results["metric"], base64.b64decode(results["data"])) == ("accuracy_top5", bytes([0b0011]))
+    with pytest.raises(Unprovable, match="top5 of 5 classes"):
+        Proof("top5").add([("scores", scores[:, :5])])
 
 
 def test_more_inputs_than_the_log_takes_are_left_out():

@@ -102,7 +102,7 @@ CONDITION = Scaffold(
     files={"device_worker/sensing/conditions/swap.py": SWAP},
     edits={
         "device_worker/sensing/conditions/table.py": in_turn(
-            instead(r"import (.*), temperature, throttling$", r"import \1, swap, temperature, throttling"),
+            instead(r"^    temperature,$", "    swap,\n    temperature,"),
             instead(r"^CONDITIONS = \($", "CONDITIONS = (\n    swap.Swap,"),
         ),
         "orchestrator/domain/device.py": after(

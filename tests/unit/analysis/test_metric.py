@@ -46,7 +46,7 @@ def test_latency_means_nanoseconds_of_which_fewer_are_better() -> None:
         ("radio_mj", Unit.MILLIJOULES, Direction.LOWER),
         ("cache_hit_ratio", Unit.RATIO, Direction.NONE),
         ("die_c_max", Unit.CELSIUS, Direction.NONE),
-        ("accuracy_top5", Unit.RATIO, Direction.HIGHER),
+        ("accuracy_top3", Unit.RATIO, Direction.HIGHER),
         ("frames", Unit.NUMBER, Direction.NONE),
         ("ns", Unit.NUMBER, Direction.NONE),
         ("", Unit.NUMBER, Direction.NONE),
