@@ -6,6 +6,7 @@ the server, and remembers the names for the next time.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
@@ -55,7 +56,8 @@ def _remembered(kind: str, url: str, environ: Mapping[str, str]) -> Iterator[str
     file = memory_of(url, environ)
     age_s = _age_s(file)
     if age_s is None or age_s > _FRESH_S:
-        _ask(url, file, environ)
+        # At the end: the other process would take its time from this one, for whose answer a person waits.
+        atexit.register(_ask, url, file, environ)
     with suppress(OSError, ValueError):
         found = json.loads(file.read_text(encoding="utf-8")).get(kind, ())
         yield from (name for name in found if isinstance(name, str))
@@ -79,6 +81,7 @@ def _age_s(file: Path) -> float | None:
 
 def _ask(url: str, file: Path, environ: Mapping[str, str]) -> None:
     """Start a process that remembers the names of a server, and outlives this one."""
+    sys.stdout.flush()
     # Not `subprocess`, whose import is a tenth of the time that there is. The address stands in no list of processes.
     told = {**environ, REMEMBER: str(file), "BENCHFLEET_DB": url}
     told.pop("_BENCHFLEET_COMPLETE", None)
