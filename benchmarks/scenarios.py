@@ -1,4 +1,4 @@
-"""What the stop rule of a sweep saves, and whether intervals still cover, by the worker's own rule.
+"""Whether percentiles are LoadGen's, what the stop rule of a sweep saves, and whether intervals still cover.
 
 Cells are simulated trial by trial. The rule looks as it does on a device; the interval is the one that people see.
 """
@@ -6,8 +6,14 @@ Cells are simulated trial by trial. The rule looks as it does on a device; the i
 from __future__ import annotations
 
 import math
+import re
+import tempfile
+import time
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +23,7 @@ from benchmarks.pairs import FIXED_PLAN, draw
 from device_worker.protocol.fields import Fields
 from device_worker.protocol.plan import StopRule
 from device_worker.runner.stopping import look_at
+from device_worker.trial.scenarios import percentile
 from orchestrator.analysis.levels import levels
 from orchestrator.analysis.ratio import measured, ratios
 
@@ -49,7 +56,8 @@ WORLDS = (
 
 
 def measure(*, quick: bool = False) -> Iterator[Figure]:
-    """Simulate devices of many cells under the stop rule."""
+    """Ask LoadGen, then simulate devices of many cells under the stop rule."""
+    yield from loadgen_figures()
     devices = 4 if quick else 100
     for place, world in enumerate(WORLDS):
         yield from stop_figures(world, SEED + place, devices)
@@ -90,3 +98,37 @@ def _stopped(random: np.random.Generator, world: World, rule: StopRule) -> Seque
 
 def _covers(low: float | None, truth: float, high: float | None) -> bool:
     return low is not None and high is not None and low <= truth <= high
+
+
+def loadgen_figures() -> Iterator[Figure]:
+    """Yield by how much our percentiles differ from those that LoadGen says of the same samples."""
+    try:
+        import mlperf_loadgen as loadgen
+    except ImportError:  # it is for x86-64 alone
+        return
+    drawn = np.random.default_rng(SEED).exponential(1e-4, 1000)
+
+    def answer(samples: Sequence[Any]) -> None:
+        for sample in samples:
+            until = time.perf_counter() + drawn[sample.id % len(drawn)]
+            while time.perf_counter() < until:
+                pass
+            loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(sample.id, 0, 0)])
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings, logs = loadgen.TestSettings(), loadgen.LogSettings()
+        settings.scenario, settings.mode = loadgen.TestScenario.SingleStream, loadgen.TestMode.PerformanceOnly
+        settings.min_query_count = settings.max_query_count = len(drawn)
+        logs.enable_trace, logs.log_output.outdir = True, folder
+        system = loadgen.ConstructSUT(answer, lambda: None)
+        library = loadgen.ConstructQSL(8, 8, lambda _: None, lambda _: None)
+        loadgen.StartTestWithLogSettings(system, library, settings, logs)
+        loadgen.DestroyQSL(library)
+        loadgen.DestroySUT(system)
+        trace = (Path(folder) / "mlperf_log_trace.json").read_text()
+        summary = (Path(folder) / "mlperf_log_summary.txt").read_text()
+    latencies = array("Q", map(int, re.findall(r'"complete_ns":(\d+)', trace)))
+    said = re.findall(r"([0-9.]+) percentile latency \(ns\) *: *(\d+)", summary)
+    differences = [abs(percentile(latencies, float(share) / 100) - int(value)) for share, value in said]
+    yield Figure("LoadGen: samples, and percentiles of them", float(len(latencies)), "", at_least=float(len(drawn)))
+    yield Figure(f"LoadGen: largest difference of {len(said)} percentiles", float(max(differences)), "ns", at_most=0.0)

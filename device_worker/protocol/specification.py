@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Setting = Union[int, float, str, bool]
 
+_SCENARIOS = ("single-stream", "multi-stream", "offline", "server")
 _KINDS = (TrialKind.PREFLIGHT, TrialKind.MEASURE, TrialKind.PROFILE)
 
 
@@ -63,14 +64,21 @@ class TrialJob(EngineJob):
 
 
 class MeasureRule:
-    """How long to warm up and to measure. A run is a call of the model, or a batch of very short calls."""
+    """How long to warm up and to measure. A run is a call of the model, or a batch of very short calls.
+
+    `scenario` is None for calls one after the other. Else a run is a query: of `streams` calls (multi-stream), or one
+    that arrives at `rate_per_s` on the average (server).
+    """
 
     __slots__ = (
         "document",
+        "rate_per_s",
         "runs_max",
         "runs_min",
+        "scenario",
         "seconds_max",
         "seconds_min",
+        "streams",
         "warmup_runs_min",
         "warmup_seconds_min",
     )
@@ -83,6 +91,12 @@ class MeasureRule:
         self.seconds_min = fields.amount("seconds_min")
         self.seconds_max = fields.amount("seconds_max")
         self.runs_max = fields.whole("runs_max")
+        known = " or ".join(_SCENARIOS)
+        self.scenario: str | None = fields.optional(
+            "scenario", lambda key: fields.take(key, lambda value: value in _SCENARIOS, known)
+        )
+        self.streams: int = fields.optional("streams", lambda key: fields.whole(key, 1)) or 1
+        self.rate_per_s: float = fields.optional("rate_per_s", fields.amount) or 1.0
 
     def lengthened(self, seconds_min: float) -> MeasureRule:
         """Return the rule with `seconds_min` of measurement instead."""

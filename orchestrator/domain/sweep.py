@@ -43,6 +43,8 @@ class MeasurePolicy:
 
     Warm-up ends after `warmup_runs_min` inferences and `warmup_seconds_min`. The measured part ends after `runs_min`
     inferences and `seconds_min`, and in any case after `seconds_max` or `runs_max` inferences.
+
+    With a `scenario` of MLPerf runs are queries: of `streams` inferences (multi-stream), or at `rate_per_s` (server).
     """
 
     warmup_runs_min: int = 5
@@ -51,6 +53,9 @@ class MeasurePolicy:
     seconds_min: float = 1.0
     seconds_max: float = 20.0
     runs_max: int = 1_000_000
+    scenario: str | None = None
+    streams: int | None = None
+    rate_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

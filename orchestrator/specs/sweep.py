@@ -255,4 +255,7 @@ def _policy(measure: MeasureSection) -> MeasurePolicy:
         seconds_min=measure.seconds_min,
         seconds_max=measure.seconds_max,
         runs_max=measure.runs_max,
+        scenario=measure.scenario,
+        streams=measure.streams,
+        rate_per_s=measure.rate_per_s,
     )

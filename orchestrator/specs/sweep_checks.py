@@ -233,12 +233,26 @@ def _wrong_policies(section: SweepSection) -> Iterator[Complaint]:
         yield Complaint(
             ("measure", "runs_max"), f"runs_max {measure.runs_max} is less than runs_min {measure.runs_min}"
         )
+    yield from _wrong_scenario(section)
     least_s = measure.warmup.seconds_min + measure.seconds_min
     if trial_s <= least_s:  # every trial would be killed, and the whole sweep would measure nothing
         yield Complaint(
             ("timeouts", "trial_s"),
             f"a trial of {least_s:g} s (warm-up and measurement at the least) never ends within {trial_s:g} s",
         )
+
+
+_NEEDED = {"multi-stream": "streams", "server": "rate_per_s"}
+
+
+def _wrong_scenario(section: SweepSection) -> Iterator[Complaint]:
+    measure = section.measure
+    for scenario, key in _NEEDED.items():
+        is_given = getattr(measure, key) is not None
+        if measure.scenario == scenario and not is_given:
+            yield Complaint(("measure", "scenario"), f"{scenario} needs {key}", f"measure: {{{key}: …}}")
+        elif is_given and measure.scenario != scenario:
+            yield Complaint(("measure", key), f"{key} is of the scenario {scenario}")
 
 
 def _idle_delegates(section: SweepSection) -> Iterator[Complaint]:

@@ -161,6 +161,12 @@ class MeasureSection(Section):
     """The longest time, in seconds; measuring ends there in any case."""
     runs_max: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000_000
     """The largest number of inferences; measuring ends there in any case."""
+    scenario: Literal["single-stream", "multi-stream", "offline", "server"] | None = None
+    """How queries come, as MLPerf Inference means it. Without it, inferences follow one another."""
+    streams: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    """Inferences of a query, for multi-stream."""
+    rate_per_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    """Queries that arrive in a second on the average, for server."""
 
 
 class AccuracySection(Section):

@@ -44,6 +44,8 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
             for name, limit in sweep.limits.items()
         },
     }
+    asked = {"scenario": measure.scenario, "streams": measure.streams, "rate_per_s": measure.rate_per_s}
+    document["measure"] |= {key: value for key, value in asked.items() if value is not None}
     if sweep.accuracy is not None:
         dataset = sweep.accuracy.dataset if isinstance(sweep.accuracy.dataset, str) else dict(sweep.accuracy.dataset)
         document["accuracy"] = {"dataset": dataset, "metric": sweep.accuracy.metric}

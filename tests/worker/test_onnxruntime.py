@@ -89,6 +89,19 @@ def test_a_real_model_is_proved_and_measured(plans, add_job, run):
     assert measured["allocate_ns"]["reason"] == "the runtime allocates while it loads, in one step"
 
 
+@pytest.mark.parametrize("scenario", ["multi-stream", "server"])
+def test_a_real_model_is_timed_in_a_scenario(plans, add_job, run, scenario):
+    plans.plan["measure"].update(runs_min=40, seconds_min=0.0, scenario=scenario, streams=3, rate_per_s=500.0)
+    add_job("o", trials=1, dataset=None, accuracy_metric=None)
+    finished = run()["o.1"]
+    assert finished["failure"] is None
+    measured = metrics_of(finished)
+    assert measured["query_latency_ns"]["samples"]["count"] == 40
+    assert measured["latency_ns"]["samples"]["count"] == (120 if scenario == "multi-stream" else 40)
+    assert measured["mlperf_p99_ns"]["value"] > 0
+    assert 0 < measured["throughput_items_per_s"]["value"] < (10**6 if scenario == "multi-stream" else 1500)
+
+
 def test_operators_are_profiled_in_a_trial_that_is_not_timed(plans, add_job, run):
     add_job("o")
     plans.plan["trials"].append({"trial": "o.profile", "job": "o", "kind": "profile", "index": 0})

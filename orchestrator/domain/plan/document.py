@@ -365,7 +365,10 @@ def _write_stop(stop: Stop) -> dict[str, Any]:
 
 
 def _write_measure(policy: MeasurePolicy) -> dict[str, Any]:
+    rate_per_s = None if policy.rate_per_s is None else float(policy.rate_per_s)
+    asked = {"scenario": policy.scenario, "streams": policy.streams, "rate_per_s": rate_per_s}
     return {
+        **{key: value for key, value in asked.items() if value is not None},
         "warmup_runs_min": policy.warmup_runs_min,
         # As floats: `2` and `2.0` in a sweep would be two plans of different bytes.
         "warmup_seconds_min": float(policy.warmup_seconds_min),
