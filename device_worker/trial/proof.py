@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,19 +26,22 @@ class Unprovable(Exception):
     """The outputs cannot be kept and compared. The message says why. The model can be timed all the same."""
 
 
+MEAN_IOU = "mean_iou"
 BEST_CLASSES = {"top1": 1, "top5": 5}
 """How many of the best classes an accuracy metric looks for the label in."""
+ACCURACY_METRICS = (*BEST_CLASSES, MEAN_IOU)
 
 
 class Proof:
     """The outputs of the first inputs, within 64 KiB, and the best classes of every input.
 
-    `metric` is one of BEST_CLASSES.
+    `metric` is one of ACCURACY_METRICS. Of `mean_iou` a label is a map of classes.
     """
 
     def __init__(self, metric: str = "top1") -> None:
         self._metric = metric
-        self._best = BEST_CLASSES[metric]
+        self._best = BEST_CLASSES.get(metric, 1)
+        self._scores: list[float] = []
         self._ranked: list[list[int]] = []
         self._kept: list[bytes] = []
         self._values_per_output: int | None = None
@@ -56,7 +60,7 @@ class Proof:
             return None
         return f"the outputs of one input are {4 * self._values_per_output} bytes, of which {_BYTES_MAX} are kept"
 
-    def add(self, named: list[tuple[str | None, Any]]) -> None:
+    def add(self, named: list[tuple[str | None, Any]], label: Any = None) -> None:
         """Add the float32 outputs of the next input. The class is the index of the highest value in the first output.
 
         Raise Unprovable for outputs without a value, and where the number of values varies.
@@ -72,6 +76,8 @@ class Proof:
             words = f"{self._values_per_output} for one input, {len(flat)} for another"
             raise Unprovable(f"the number of output values varies: {words}")
         self._values_per_output = len(flat)
+        if self._metric == MEAN_IOU and label is not None:
+            self._scores.append(mean_iou(outputs[0], label))
         scores = outputs[0].reshape(-1)
         if self._best > 1 and scores.size <= self._best:
             raise Unprovable(f"{self._metric} of {scores.size} classes: every label would be among them")
@@ -84,7 +90,9 @@ class Proof:
             self._kept.append(flat.tobytes())
 
     def accuracy(self, labels: Any) -> float:
-        """Return the share of inputs whose label is among the best classes, from 0 to 1."""
+        """Return the share of inputs whose label is among the best classes, or the mean score, from 0 to 1."""
+        if self._metric == MEAN_IOU:
+            return sum(self._scores) / len(self._scores)
         return sum(self._right(labels)) / len(self._top1)
 
     def _right(self, labels: Any) -> list[bool]:
@@ -94,12 +102,15 @@ class Proof:
 
     def to_input_results(self, labels: Any) -> dict[str, Any] | None:
         """Return which inputs got their label, a bit for each input. Return None if the bits are too large to keep."""
-        right = self._right(labels)
-        packed = pack_bits(right)
+        if self._metric == MEAN_IOU:
+            packed, count, encoding = struct.pack(f"<{len(self._scores)}f", *self._scores), len(self._scores), "f4"
+        else:
+            right = self._right(labels)
+            packed, count, encoding = pack_bits(right), len(right), "bits"
         if len(packed) > _BYTES_MAX:
             return None
         data = base64.b64encode(packed).decode("ascii")
-        return {"metric": f"accuracy_{self._metric}", "encoding": "bits", "count": len(right), "data": data}
+        return {"metric": f"accuracy_{self._metric}", "encoding": encoding, "count": count, "data": data}
 
     def to_outputs(self) -> dict[str, Any]:
         """Return the kept outputs in the form of the trial interface."""
@@ -111,6 +122,24 @@ class Proof:
             "top1": self._top1[: self.count],
             "layout": self._layout,
         }
+
+
+def mean_iou(output: Any, label: Any) -> float:
+    """Return the intersection over union of a map of classes, the mean over the classes in either map.
+
+    `output` has the scores of the classes along its last axis. Raise Unprovable for a label of another size.
+    """
+    import numpy
+
+    found = output.argmax(axis=-1).reshape(-1)
+    true = numpy.asarray(label).reshape(-1)
+    if found.shape != true.shape:
+        raise Unprovable(f"{MEAN_IOU}: the output has {found.size} places, and the label {true.size}")
+    shares = []
+    for one in numpy.union1d(found, true):
+        here, there = found == one, true == one
+        shares.append(float((here & there).sum()) / float((here | there).sum()))
+    return sum(shares) / len(shares)
 
 
 def without_outputs(reason: str, inputs: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from device_worker.trial.judged import READ_ERRORS, judged_outputs
 from device_worker.trial.measurement import StopRule, choose_batch, median, time_calls
 from device_worker.trial.memory import MemoryStages
 from device_worker.trial.profile import RUNS_MAX, RUNS_WARMUP, SECONDS_MAX, ProfileUnavailable
-from device_worker.trial.proof import BEST_CLASSES, OUTPUTS_MAX, Proof, Unprovable, without_outputs
+from device_worker.trial.proof import ACCURACY_METRICS, OUTPUTS_MAX, Proof, Unprovable, without_outputs
 from device_worker.trial.runtimes import ENGINES
 from device_worker.trial.runtimes.base import LoadFailure
 from device_worker.trial.scenarios import run_queries
@@ -277,7 +277,7 @@ class Trial:
         unknown metric, or for a metric without labels.
         """
         metric = self._job.accuracy_metric
-        if metric is not None and metric not in BEST_CLASSES:
+        if metric is not None and metric not in ACCURACY_METRICS:
             raise LoadFailure(f"this worker does not know the accuracy metric {metric!r}")
         if metric is not None and inputs.labels is None:
             raise LoadFailure(f"{metric} needs a dataset with labels, an array y")
@@ -287,8 +287,9 @@ class Trial:
             for first in range(0, count, self._batch):
                 session.set_inputs(session.encode_inputs(draw_items(inputs, first, session.inputs, self._batch)))
                 session.invoke()
-                for item, _ in zip(split_outputs(session, self._batch), range(count - first)):
-                    proof.add(judged_outputs(item, self._job))
+                for item, index in zip(split_outputs(session, self._batch), range(first, count)):
+                    label = None if inputs.labels is None else inputs.labels[index]
+                    proof.add(judged_outputs(item, self._job), label)
         except Unprovable as reason:
             self._memory.end_peak()
             self._say(outputs=without_outputs(str(reason), inputs.source))

@@ -84,6 +84,7 @@ _REGISTERED = (
     Metric("delegated_nodes_ratio", Unit.RATIO, Direction.NONE),
     Metric("accuracy_top1", Unit.RATIO, Direction.HIGHER),
     Metric("accuracy_top5", Unit.RATIO, Direction.HIGHER),
+    Metric("accuracy_mean_iou", Unit.RATIO, Direction.HIGHER),
 )
 
 ABOUT: Mapping[str, str] = {
@@ -125,6 +126,7 @@ ABOUT: Mapping[str, str] = {
     "delegated_nodes_ratio": "`delegated_nodes` over `nodes`.",
     "accuracy_top1": "Share of a data set's inputs whose highest output is the label, from the preflight.",
     "accuracy_top5": "Share of a data set's inputs whose label is among the five highest outputs, from the preflight.",
+    "accuracy_mean_iou": "Intersection over union of classes in a map: the mean over classes, then over inputs.",
 }
 """What each metric is, in a sentence: docs/metrics.md shows it."""
 

@@ -174,8 +174,8 @@ class AccuracySection(Section):
 
     dataset: Text | dict[Name, Text]
     """The name of a data set of the model. In a sweep of several models, names by model; the others are not judged."""
-    metric: Literal["top1", "top5"] = "top1"
-    """How outputs are judged: whether the label has the highest output, or one of the five highest."""
+    metric: Literal["top1", "top5", "mean_iou"] = "top1"
+    """How outputs are judged: the label has the highest output, one of the five highest, or is a map of classes."""
 
 
 class OrderSection(Section):

@@ -1,6 +1,7 @@
 """What is kept of a model's outputs."""
 
 import base64
+import struct
 
 import pytest
 
@@ -122,3 +123,19 @@ def test_a_varying_number_of_values_and_none_at_all_are_no_proof():
         Proof().add([("a", numpy.zeros((0, 4)))])
     with pytest.raises(Unprovable, match="an output is empty"):
         Proof().add([])
+
+
+def test_maps_of_classes_are_judged_by_their_overlap():
+    numpy = pytest.importorskip("numpy")
+    # Classes 0 0 1 2 where 0 1 1 1 is true: 0 has 1 of 2 places, 1 has 1 of 3, and 2 none of 1.
+    output = numpy.eye(3, dtype="float32")[[0, 0, 1, 2]].reshape(1, 2, 2, 3)
+    label = numpy.array([[0, 1], [1, 1]])
+    proof = Proof("mean_iou")
+    proof.add([("map", output)], label)
+    proof.add([("map", output)], output.argmax(axis=-1)[0])
+    assert proof.accuracy(None) == pytest.approx(((1 / 2 + 1 / 3 + 0) / 3 + 1) / 2)
+    results = proof.to_input_results(None)
+    assert (results["metric"], results["encoding"], results["count"]) == ("accuracy_mean_iou", "f4", 2)
+    assert struct.unpack("<2f", base64.b64decode(results["data"]))[0] == pytest.approx(5 / 18)
+    with pytest.raises(Unprovable, match="4 places, and the label 3"):
+        proof.add([("map", output)], [0, 1, 1])
