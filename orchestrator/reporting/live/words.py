@@ -18,6 +18,8 @@ def outcome(change: TrialChange, *, is_known: bool = False) -> Text:
     """Return the outcome of a trial's attempt. A reason that `is_known` is not told again."""
     if change.state is TrialState.PLANNED and change.failure:  # cancelled: it is to be run yet
         return Text(clean(change.failure))
+    if change.state is TrialState.SPARED:  # no trouble, so that nothing has told the reason before
+        return Text(clean(f"spared by the {change.failure or 'stop rule'}"))
     if change.state is not TrialState.MEASURED:
         reason = "as before" if is_known else short_reason(change.failure)
         state = change.state.value

@@ -12,6 +12,7 @@ from orchestrator.domain.run import DeviceRunState, TrialChange, TrialState
 from orchestrator.reporting.live.lines import REPEAT_S, LineDisplay
 from orchestrator.reporting.live.progress import RunDisplay, SilentDisplay, run_display
 from orchestrator.reporting.live.terminal import LiveDisplay
+from orchestrator.reporting.live.words import outcome
 from tests.unit.reporting.rendering import drawn
 
 LABEL = "int8 · tflite-runtime==2.14.0 · threads=1"
@@ -329,3 +330,9 @@ def test_the_display_follows_from_where_it_is_shown() -> None:
     assert isinstance(run_display(console(terminal=True)), LiveDisplay)
     assert isinstance(run_display(console()), LineDisplay)
     assert isinstance(run_display(console(terminal=True), silent=True), SilentDisplay)
+
+
+def test_a_spared_trial_tells_what_the_stop_rule_found() -> None:
+    reason = "stop rule: 7 trials agree within 0.7 %, and 1 % is asked for"
+    change = TrialChange("pi-03", "a.8", "int8", TrialState.SPARED, "measure", failure=reason)
+    assert outcome(change, is_known=True).plain == f"spared by the {reason}"
