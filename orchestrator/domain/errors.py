@@ -273,6 +273,12 @@ class PowerSwitchFailed(DeviceError):
     code = "PowerSwitchFailed"
 
 
+class MeterFailed(OrchestratorError):
+    """A power meter does not answer, or answers something else than a power."""
+
+    code = "MeterFailed"
+
+
 class WorkerFailed(DeviceError):
     """The worker answered with an error, or against the protocol."""
 

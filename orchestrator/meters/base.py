@@ -6,14 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from orchestrator.domain.errors import OrchestratorError
 from orchestrator.domain.meter import Meter, MeterReading
 
 OpenMeter = Callable[[Meter], "AbstractContextManager[MeterReader]"]
-
-
-class MeterFailed(OrchestratorError):
-    """The meter does not answer, or answers something else than a power."""
 
 
 class MeterReader(Protocol):

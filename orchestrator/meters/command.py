@@ -11,8 +11,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Self
 
+from orchestrator.domain.errors import MeterFailed
 from orchestrator.domain.meter import Meter, MeterReading
-from orchestrator.meters.base import MeterFailed
 from orchestrator.meters.recording import parse_line
 
 _LINE_CHARACTERS_MAX = 1000

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.errors import ConfigError, MeterFailed
 from orchestrator.domain.meter import Meter, MeterReading
-from orchestrator.meters.base import MeterFailed
 
 _PORT = 161
 _ANSWER_S_MAX = 2.0

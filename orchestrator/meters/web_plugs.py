@@ -14,8 +14,8 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.domain.errors import MeterFailed
 from orchestrator.domain.meter import Meter, MeterReading
-from orchestrator.meters.base import MeterFailed
 
 _ANSWER_BYTES_MAX = 64 << 10
 _ANSWER_S_MAX = 5.0

@@ -9,9 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.errors import ConfigError, MeterFailed
 from orchestrator.domain.meter import Meter, MeterKind
-from orchestrator.meters.base import MeterFailed
 from orchestrator.meters.table import OPENERS
 from tests.servers.meters import OUTLET, http_plug, shelly, snmp_agent, tasmota
 

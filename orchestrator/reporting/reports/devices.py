@@ -121,6 +121,18 @@ def _inventory_keys() -> tuple[Key[Device], ...]:
         Key("allow", ListOf(TEXT), "What a run may set on the device: governor.", lambda device: device.allow),
         Key("limits", LIMITS, "Conditions to keep.", lambda device: device.limits),
         Key("recovery", RECOVERY, "How far recovery goes.", lambda device: device.recovery),
+        Key(
+            "power_sources",
+            OrNull(ListOf(TEXT)),
+            "The kinds of the device's own power sources to choose from; null for all.",
+            lambda device: device.power_sources,
+        ),
+        Key(
+            "meter",
+            OrNull(TEXT),
+            "The power meter that the controller reads for the device.",
+            lambda device: None if device.meter is None else device.meter.name,
+        ),
         Key("source", TEXT, "The FILE:LINE that declares the device.", lambda device: device.source),
     )
 
