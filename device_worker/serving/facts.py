@@ -40,6 +40,8 @@ def collect_facts(state_dir: str) -> dict[str, Any]:
     discarded: dict[str, list[str]] = {"temperature_c": [], "cpu_mhz_max": []}
     sensed, unknown = reader.read(_sensed(discarded))
     processors = sensed.pop("processors") or dict.fromkeys(PROCESSOR_LISTS)
+    # A sensor that hangs is there, and is not asked again.
+    known = {key: unknown.get(key, sensed[key]) for key in ("temperature_c", "governor")}
     gpus, silent = PatientReader(_PROGRAM_S_MAX).read({"gpus": _read_gpus})
     unknown.update(silent)
     return {
@@ -66,6 +68,7 @@ def collect_facts(state_dir: str) -> dict[str, Any]:
         "login_kills_processes": login_session.kills_processes(),
         "power_sources": power.describe_sources(reader),
         "health": health.collect_health(state_dir),
+        "conditions_untold": untold(known),
         "unknown": unknown,
         "discarded": {fact: "; ".join(reasons) for fact, reasons in discarded.items() if reasons},
         **processors,
@@ -176,5 +179,4 @@ def _sensed(discarded: dict[str, list[str]]) -> dict[str, Callable[[], Any]]:
         "temperature_c": lambda: read_temperature_c(discarded["temperature_c"]),
         "throttled": lambda: Throttling().read(),
         "processors": read_processors,
-        "conditions_untold": untold,
     }

@@ -128,7 +128,18 @@ def _reading(readings: Readings, condition: Condition) -> Reading:
     return None if isinstance(found, dict) else found
 
 
-def untold() -> dict[str, str]:
-    """Return why the device cannot give the reading of a condition, by the reading's key."""
-    reasons = {kind.reading: kind().cannot_tell() for kind in CONDITIONS}
-    return {reading: reason for reading, reason in reasons.items() if reason is not None}
+def untold(known: dict[str, object] | None = None) -> dict[str, str]:
+    """Return why the device cannot give the reading of a condition, by the reading's key.
+
+    `known` has readings that were taken a moment ago: no sensor is asked for them again.
+    """
+    reasons = {}
+    for kind in CONDITIONS:
+        condition = kind()
+        if known is not None and condition.reading in known:
+            reason = None if known[condition.reading] is not None else condition.explain_unknown()
+        else:
+            reason = condition.cannot_tell()
+        if reason is not None:
+            reasons[condition.reading] = reason
+    return reasons

@@ -39,7 +39,11 @@ class Throttling(Condition):
     def cannot_tell(self) -> str | None:
         """Return why the device has no evidence at all, or None. A counter is evidence from its second reading on."""
         has_bits = system_files.exists(_PI_THROTTLED_FILE) or system_files.find_program("vcgencmd") is not None
-        return None if has_bits or _read_throttle_count() is not None else self.explain_unknown()
+        has_counter = any(
+            system_files.exists(f"{cpu}/thermal_throttle/core_throttle_count")
+            for cpu in system_files.list_folder(_CPUS, "cpu")
+        )
+        return None if has_bits or has_counter else self.explain_unknown()
 
     def is_breached(self, before: Reading, after: Reading, limit: float | str | None) -> bool:
         """Return True if either reading is True."""
