@@ -1,7 +1,7 @@
 """Photograph the lab's page: python docs/images/photograph.py FOLDER ADDRESS NAME=PATH[:dark|:phone]...
 
 ADDRESS is that of a running `benchfleet serve`. The pictures of docs/serve.md show `benchfleet db demo --devices 6
---series 8 --nights 120`, and page-real.png a run of sweeps/quickstart.yaml. Needs Debian's Chromium.
+--series 8 --nights 120`, and page-real*.png a run of sweeps/keras-vs-tflite.yaml. Needs Debian's Chromium.
 """
 
 from __future__ import annotations
