@@ -61,12 +61,13 @@ class CommandMeter:
 
     def read(self) -> Sequence[MeterReading]:
         """Return what the command has printed since the last call. Raise MeterFailed once it has ended."""
+        has_ended = not self._thread.is_alive()  # first: whatever it said at the end is then there to be taken
         with self._lock:
             new, self._new = self._new, []
             error, self._error = self._error, None
         if not new and error is not None:
             raise MeterFailed(f"{self._meter.name}: {error}")
-        if not new and not self._thread.is_alive():
+        if not new and has_ended:
             raise MeterFailed(f"{self._meter.name}: the command has ended, with status {self._process.poll()}")
         return new
 
