@@ -145,7 +145,7 @@ def test_the_wheel_describes_itself(built: Distribution) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert str(metadata.get_payload()).lstrip().startswith("# benchfleet")
     assert "Programming Language :: Python :: 3.13" in metadata.get_all("Classifier", [])
-    extras = {"convert", "export", "notify", "plot", "postgres", "ray", "web"}
+    extras = {"convert", "export", "notify", "plot", "postgres", "ray", "snmp", "web"}
     assert set(metadata.get_all("Provides-Extra", [])) == extras
     assert archive.read(f"{info}/licenses/LICENSE") == (REPOSITORY / "LICENSE").read_bytes()
     assert archive.read(f"{info}/entry_points.txt").decode().split() == [
