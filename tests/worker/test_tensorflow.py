@@ -70,7 +70,9 @@ def floats_of(finished):
 
 @with_tensorflow
 @pytest.mark.timeout(600)
-def test_every_call_of_a_network_computes_the_same(add_job, run):
+def test_every_call_of_a_network_computes_the_same(add_job, run, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
     for call, form in CALLS.items():
         add_job(call.replace(".", "-"), call, form)
     add_job("traced", "function", "saved-model")
@@ -88,6 +90,7 @@ def test_every_call_of_a_network_computes_the_same(add_job, run):
     assert {one["name"] for one in told.values()} == {"tensorflow"}
     assert {one["threads"] for one in told.values()} == {1}
     assert told["predict"]["keras"] is not None
+    assert os.listdir(tmp_path / "tmp") == []
     assert told["signature"]["keras"] is None
 
 

@@ -41,6 +41,8 @@ class TensorflowRuntime(Runtime):
         known = (*_EAGER, *_COMPILED, "signature")
         if self._call not in known:  # said before an import of half a minute
             raise LoadFailure(f"the setting call: of tensorflow is one of {', '.join(known)}; not {self._call!r}")
+        # Traced functions are written as files and left behind: here they go with the trial's folder.
+        tempfile.tempdir = job.files_dir
         super().__init__(job)
         self._folder = _unpacked(self._model_path, job.files_dir)
 
