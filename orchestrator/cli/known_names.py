@@ -80,7 +80,7 @@ def _age_s(file: Path) -> float | None:
 
 
 def _ask(url: str, file: Path, environ: Mapping[str, str]) -> None:
-    """Start a process that remembers the names of a server, and outlives this one."""
+    """Start a process that asks a server for names, and that lives on after the completion."""
     sys.stdout.flush()
     # Not `subprocess`, whose import is a tenth of the time that there is. The address stands in no list of processes.
     told = {**environ, REMEMBER: str(file), "BENCHFLEET_DB": url}
@@ -93,7 +93,7 @@ def _ask(url: str, file: Path, environ: Mapping[str, str]) -> None:
 
 
 def remember_names() -> None:
-    """Do what a completion has started this process for."""
+    """Ask the server for names, and write the names down for the next completion."""
     remember(Path(os.environ[REMEMBER]))
 
 

@@ -74,7 +74,7 @@ def samples(
 
 
 def _format(named: str | None, into: Path | None) -> SampleFormat:
-    """Return the format that is named, or that the file's ending says. Raise ConfigError for what fits nothing."""
+    """Return the named format, or the format of the file's ending. Raise ConfigError for an unknown name or ending."""
     from orchestrator.domain.export import SampleFormat
 
     known = f"known: {', '.join(SampleFormat)}"

@@ -12,7 +12,7 @@ OpenMeter = Callable[[Meter], "AbstractContextManager[MeterReader]"]
 
 
 class MeterReader(Protocol):
-    """Read one meter, in one thread."""
+    """Read a meter. A single thread calls `read`."""
 
     def read(self) -> Sequence[MeterReading]:
         """Return what is new since the last call: a present power, or all that a command has printed meanwhile.
