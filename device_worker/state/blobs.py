@@ -12,6 +12,7 @@ import os
 
 from device_worker.protocol.errors import WorkerError, is_disk_full
 from device_worker.protocol.fields import is_sha256
+from device_worker.protocol.printable import byte_count_text
 from device_worker.protocol.vocabulary import ErrorKind
 from device_worker.state.event_log import sync_folder
 from device_worker.system import mounts
@@ -106,7 +107,7 @@ class BlobStore:
         free = self.free_bytes()
         return WorkerError(
             ErrorKind.DISK_FULL,
-            f"{sha256} needs {needed / 1e6:.1f} MB more and {free / 1e6:.1f} MB are free in {self._folder}",
+            f"{sha256} needs {byte_count_text(needed)} more and {byte_count_text(free)} are free in {self._folder}",
             "free space on the device, or set its state_dir to a larger file system in the inventory",
             needed_bytes=needed,
             free_bytes=free,

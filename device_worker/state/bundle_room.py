@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from device_worker.protocol.errors import WorkerError
+from device_worker.protocol.printable import byte_count_text
 from device_worker.protocol.vocabulary import ErrorKind
 from device_worker.state.cache import Cache
 from device_worker.system import mounts
@@ -34,7 +35,8 @@ def make_room_for_bundles(state: StateDir, plan: Plan, plan_sha256: str, cache_b
     if needed > free:
         raise WorkerError(
             ErrorKind.DISK_FULL,
-            f"the plan's bundles unpack to {needed / 1e6:.1f} MB, and {free / 1e6:.1f} MB are free in {state.bundles}",
+            f"the plan's bundles unpack to {byte_count_text(needed)}, and {byte_count_text(free)} are free in"
+            f" {state.bundles}",
             "free space on the device (benchfleet devices clean), or set its state_dir to a larger file system",
             needed_bytes=needed,
             free_bytes=free,

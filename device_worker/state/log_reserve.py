@@ -11,6 +11,7 @@ import errno
 import os
 
 from device_worker.protocol.errors import WorkerError, is_disk_full
+from device_worker.protocol.printable import byte_count_text
 from device_worker.protocol.vocabulary import ErrorKind
 from device_worker.system import mounts
 
@@ -93,7 +94,7 @@ def _too_little(needed: int, folder: str) -> WorkerError:
     free = mounts.free_bytes(folder)
     return WorkerError(
         ErrorKind.DISK_FULL,
-        f"the log of this run needs about {needed / 1e6:.1f} MB, and {free / 1e6:.1f} MB are free in {folder}",
+        f"the log of this run needs about {byte_count_text(needed)}, and {byte_count_text(free)} are free in {folder}",
         "free space on the device (benchfleet devices clean), or set its state_dir to a larger file system",
         needed_bytes=needed,
         free_bytes=free,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from device_worker.protocol.printable import byte_count_text
 from device_worker.protocol.vocabulary import LogState, Message
 from orchestrator.blobs.base import BlobSource
 from orchestrator.domain.blob import Blob
@@ -216,12 +217,12 @@ class DeviceSession:
         total = sum(blob.size - offsets[blob.sha256] for blob in missing)
         sent = 0
         if missing:
-            self._reporter.begin(Step.UPLOAD, _amount(total))
+            self._reporter.begin(Step.UPLOAD, byte_count_text(total))
 
         def on_bytes(count: int) -> None:
             nonlocal sent
             sent += count
-            self._reporter.begin(Step.UPLOAD, f"{_amount(sent)} of {_amount(total)}")
+            self._reporter.begin(Step.UPLOAD, f"{byte_count_text(sent)} of {byte_count_text(total)}")
 
         for blob in missing:
             path, offset, before = self._tools.blobs.path(blob), offsets[blob.sha256], sent
@@ -286,8 +287,3 @@ class _Seen:
         if (log_id, last_seq) != (self.log_id, self.last_seq):
             self.patience.note_record()
         self.log_id, self.last_seq = log_id, last_seq
-
-
-def _amount(size: int) -> str:
-    """Return a number of bytes as text for people, in B, kB or MB. A small amount never reads "0.0 MB"."""
-    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB" if size >= 1e3 else f"{size} B"

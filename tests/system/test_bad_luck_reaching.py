@@ -50,8 +50,8 @@ class UnluckyLab(Lab):
         self._add_disk_troubles()
 
     def _write_sweep(self) -> None:
-        """Every device needs a file of 3 MiB, for which one has no room."""
-        self.write("ballast", "x" * (3 << 20))
+        """Write a sweep with a file of 4 MiB, for which one device has no room beside its worker."""
+        self.write("ballast", "x" * (4 << 20))
         program = {"name": "shell", "command": ["sh", "sweep.sh"], "files": ["sweep.sh", "ballast"]}
         self.write_exec_sweep(trials=TRIALS, runtimes=[{"exec": program}])
 
@@ -88,7 +88,7 @@ class UnluckyLab(Lab):
         """Only root can mount disks of its own; elsewhere these devices are not there, and their tests are skipped."""
         if not disks.may_mount():
             return
-        for name, size_bytes in (("full", 64 << 10), ("small", 2 << 20), ("frozen", 1 << 20)):
+        for name, size_bytes in (("full", 64 << 10), ("small", 4 << 20), ("frozen", 1 << 20)):
             self._stack.enter_context(disks.mounted(self.state_dir(name), size_bytes))
             self.add_ssh(name, self._server)
         disks.make_read_only(self.state_dir("frozen"))
@@ -197,7 +197,7 @@ def test_a_python_that_is_none(assert_failed: Callable[..., None]) -> None:
     ("device", "words"),
     [
         pytest.param("full", ("start worker", "No space left", "free space", "state_dir"), id="no room for the worker"),
-        pytest.param("small", ("upload", "ballast needs 3.1 MB more", "free space", "state_dir"), id="nor for a file"),
+        pytest.param("small", ("upload", "ballast needs 4.2 MB more", "free space", "state_dir"), id="nor for a file"),
         pytest.param("frozen", ("start worker", "Read-only", "state_dir"), id="read-only"),
     ],
 )
