@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from device_worker.protocol.printable import byte_count_text
 from orchestrator.domain.device import Limits
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.moments import noted
@@ -90,10 +89,10 @@ def _of_disk(values: Mapping[str, Any], health: Mapping[str, Any], limits: Limit
         )
     free, least = _number(values.get("disk_free_bytes")), limits.disk_free_bytes_min
     if free is not None and least is not None and free < least:
-        asked = f"disk_free_bytes_min is {byte_count_text(least)}"
-        yield Concern(f"{byte_count_text(free)} are free in {state_dir}, and {asked}", _ROOM_HINT, True)
+        message = f"{_mb(free)} MB are free in {state_dir}, and disk_free_bytes_min is {_mb(least)} MB"
+        yield Concern(message, _ROOM_HINT, True)
     elif free is not None and free < DISK_FREE_BYTES_WORRYING:
-        yield Concern(f"only {byte_count_text(free)} are free in {state_dir}", _ROOM_HINT)
+        yield Concern(f"only {_mb(free)} MB are free in {state_dir}", _ROOM_HINT)
     files = _number(health.get("files_free"))
     if files is not None and files < FILES_FREE_WORRYING:
         yield Concern(f"only {files:.0f} more files fit on the disk of {state_dir}", _ROOM_HINT)
@@ -206,3 +205,7 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) > 1e18:
         return None
     return float(value)
+
+
+def _mb(size: float) -> str:
+    return f"{size / 1e6:.1f}"
