@@ -58,7 +58,11 @@ class Scene:
 
 
 def _connect(scene: Scene) -> bool:
-    return scene.at_byte(_HANDSHAKE_BYTES)
+    # A rival may be the first to connect. Struck before the controller had opened the database, that controller
+    # would make another one in the place of the one that is away.
+    return scene.wait(lambda: scene.controller.count(scene.device.name, "connect") > 0) and scene.at_byte(
+        _HANDSHAKE_BYTES
+    )
 
 
 def _worker_upload(scene: Scene) -> bool:
