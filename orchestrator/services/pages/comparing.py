@@ -13,7 +13,6 @@ from orchestrator.services.pages.base import PageReader
 from orchestrator.services.pages.kept import SETTLED_S, Kept
 from orchestrator.services.pages.reading import Reading
 from orchestrator.services.results.request import CompareRequest, compare_run
-from orchestrator.services.results.selection import common_parents
 from orchestrator.services.runs.show import require_run
 
 ENDED_S = 30.0
@@ -37,22 +36,25 @@ class Comparisons:
         # With the end: an extended run that has ended again has another answer.
         key = (asked.run, record.finished_at, asked.by, asked.base, asked.against, tuple(asked.metrics or ()))
         seconds = ENDED_S if record.finished_at is not None else SETTLED_S
-        return self.kept.get(
-            ("comparison", *key), seconds, lambda: compare_run(self._with_base(asked), Reading(self.reader))
-        )
+        return self.kept.get(("comparison", *key), seconds, lambda: self._compare(asked))
 
-    def _with_base(self, request: CompareRequest) -> CompareRequest:
+    def _compare(self, request: CompareRequest) -> Comparison:
         by = request.by or "variant"
-        if request.base is not None or request.against is not None or by == RUN:
-            return request
+        needs_base = request.base is None and request.against is None and by != RUN
+        if needs_base and by != "variant":
+            return compare_run(self._with_first_value(request, by), Reading(self.reader))
+        try:
+            return compare_run(request, Reading(self.reader))
+        except ConfigError:
+            based = self._with_first_value(request, by) if needs_base else request
+            if based.base == request.base:
+                raise
+        # The variants have no common parent. Asked beforehand, each comparison would read all trials twice.
+        return compare_run(based, Reading(self.reader))
+
+    def _with_first_value(self, request: CompareRequest, by: str) -> CompareRequest:
+        """Return the request with the first value of a coordinate as the base: a reader of a page has named none."""
         cells = self.reader.results.cell_results(request.run, HEADLINE_METRIC)
-        if by == "variant" and cells:
-            try:
-                common_parents(self.reader.results, request.run, by, cells)
-            except ConfigError:
-                pass  # the first value has to do: a reader of a page has named none
-            else:
-                return request
         values = (cell.cell.at(by) for cell in cells)
         first = next((value for value in values if value is not None), None)
         return request if first is None else replace(request, base=setting_text(first))

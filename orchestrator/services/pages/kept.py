@@ -7,12 +7,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from orchestrator.domain.errors import OrchestratorError
 
 NOW_S, SETTLED_S = 1.0, 5.0
 """How long an answer serves: of what goes on at the moment, and of what changes from run to run."""
+OLD_S = 30.0
+"""How long an answer that is no longer fresh may serve a reader who would otherwise wait for the next answer."""
+COST_RATIO_MAX, COSTLY_S_MAX = 0.1, 10.0
+"""What part of a processor one question may take when asked all the time: a costly answer is fresh for longer, up to so
+many seconds."""
+PATIENCE_S = 0.1
+"""How long a reader waits for a fresh answer where there is an older answer."""
 _KEPT_MAX = 256
 _T = TypeVar("_T")
 
@@ -32,7 +39,8 @@ class Kept:
     Values are shared between threads: nobody may change them.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, patience_s: float = PATIENCE_S) -> None:
+        self._patience_s = patience_s
         self._clock = clock
         self._lock = threading.Lock()
         self._turns: dict[Hashable, threading.Lock] = {}
@@ -42,20 +50,23 @@ class Kept:
     def get(self, question: Hashable, seconds: float, ask: Callable[[], _T]) -> _T:
         """Return the kept answer, or ask and keep the answer.
 
-        An answer is fresh for so many seconds. For as long again the answer still serves, while another is asked for
-        beside: no reader waits for a comparison of seconds. An error of `ask` is not kept.
+        An answer is fresh for so many seconds, or for longer if the answer was costly. For OLD_S more the answer still
+        serves a reader for whom the next answer takes longer than PATIENCE_S: no reader waits for a comparison of
+        seconds. An error of `ask` is not kept.
         """
         known, turn = self._known(question)
-        if known is None:
-            with turn:
-                known, _ = self._known(question)  # by now from the reader whose turn was before
-                if known is None:
-                    return self._ask(question, seconds, ask)
-        elif self._clock() >= known.fresh_until and turn.acquire(blocking=False):
-            # A daemon: a server that ends does not wait for an answer that nobody will read.
-            threading.Thread(target=self._renew, args=(question, seconds, ask, turn), daemon=True).start()
-        value: _T = known.value
-        return value
+        if known is not None:
+            if self._clock() < known.fresh_until:
+                return cast(_T, known.value)
+            if turn.acquire(blocking=False):
+                # A daemon: a server that ends does not wait for an answer that nobody will read.
+                threading.Thread(target=self._renew, args=(question, seconds, ask, turn), daemon=True).start()
+            if not turn.acquire(timeout=self._patience_s):
+                return cast(_T, known.value)
+            turn.release()
+        with turn:
+            known, _ = self._known(question)  # by now from the reader whose turn was before, or from the thread
+            return self._ask(question, seconds, ask) if known is None else cast(_T, known.value)
 
     def forget(self) -> None:
         """Drop every answer: a reader who has just decided something must see the decision."""
@@ -76,18 +87,21 @@ class Kept:
         try:
             self._ask(question, seconds, ask)
         except OrchestratorError:
-            pass  # the next reader asks again, and is told
+            # The next reader asks again, and is told.
+            with self._lock:
+                self._answers.pop(question, None)
         finally:
             turn.release()
 
     def _ask(self, question: Hashable, seconds: float, ask: Callable[[], _T]) -> _T:
-        forgotten = self._forgotten
+        forgotten, began = self._forgotten, self._clock()
         value = ask()
         with self._lock:
             # What was read before a decision must not outlive the decision.
             if forgotten == self._forgotten:
                 now = self._clock()  # after the answer: a slow database is not asked again at once
-                self._answers[question] = _Answer(value, now + seconds, now + 2 * seconds)
+                fresh_until = now + max(seconds, min((now - began) / COST_RATIO_MAX, COSTLY_S_MAX))
+                self._answers[question] = _Answer(value, fresh_until, fresh_until + OLD_S)
                 self._answers.move_to_end(question)
                 while len(self._answers) > _KEPT_MAX:
                     self._answers.popitem(last=False)
