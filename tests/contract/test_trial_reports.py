@@ -137,6 +137,7 @@ def lines(*said: dict[str, Any]) -> bytes:
     return "".join(json.dumps(line) + "\n" for line in said).encode()
 
 
+@pytest.mark.long
 @settings(max_examples=examples(60), deadline=None)
 @given(said=REPORTS)
 def test_what_the_worker_takes_is_stored_as_it_stands(reports: Store, said: list[dict[str, Any]]) -> None:

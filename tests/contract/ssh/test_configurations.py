@@ -49,6 +49,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "shelf")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=[pytest.mark.system, pytest.mark.timeout(1500)])])
 def test_generated_configurations_mean_the_same_to_us_as_to_ssh(count: int, tmp_path: Path) -> None:
     score, differences = Score(), Counter[str]()

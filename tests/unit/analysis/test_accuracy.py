@@ -24,6 +24,7 @@ def results(both: int, only_base: int, only_other: int, neither: int) -> tuple[n
     return np.array(base), np.array(other)
 
 
+@pytest.mark.long
 @given(right)
 def test_the_p_value_is_that_of_an_exact_binomial_test(pairs: list[tuple[bool, bool]]) -> None:
     base, other = np.array(pairs).T
@@ -104,6 +105,7 @@ def test_a_drop_from_983_to_103_in_a_thousand_is_beyond_doubt() -> None:
     assert found.high < -0.8
 
 
+@pytest.mark.long
 def test_a_bootstrap_of_means_is_near_the_paired_t_interval() -> None:
     random = np.random.default_rng(8)
     base = random.normal(0.7, 0.1, 300)
@@ -173,6 +175,7 @@ def test_a_difference_needs_strong_evidence_and_equality_needs_many_inputs(
     assert accuracy_test(kept(base), kept(other), 0.01).verdict is verdict
 
 
+@pytest.mark.long
 def test_scores_are_compared_by_the_paired_bootstrap_with_the_same_answer_each_time() -> None:
     random = np.random.default_rng(3)
     base = random.uniform(0.3, 0.9, 400)

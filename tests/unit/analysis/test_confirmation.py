@@ -38,6 +38,7 @@ def test_a_step_of_five_per_cent_at_one_per_cent_noise_is_told_apart(factor: flo
     assert set(levels) <= {level, Level.OPEN}
 
 
+@pytest.mark.long
 def test_half_way_is_said_to_be_neither_more_often_than_wrong() -> None:
     generator = np.random.default_rng(8)
     levels = [settled(generator, math.exp(CHANGE / 2)) for _ in range(30)]

@@ -130,6 +130,7 @@ def test_canaries_tell_a_shared_drift_and_leave_a_steady_device_alone() -> None:
     assert nightly.shared_drift(np.empty((0, 5)), np.empty(0)) == 0.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spiky", [False, True])
 def test_rerun_nightly_nothing_false_is_confirmed_and_a_step_is_the_first_night(spiky: bool) -> None:
     cells = max(60, examples(120))

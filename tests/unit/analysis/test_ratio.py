@@ -29,6 +29,7 @@ def test_without_a_prior_the_interval_and_p_value_are_those_of_welchs_test_on_lo
     assert estimate.p_value == pytest.approx(oracle.pvalue, rel=1e-9)
 
 
+@pytest.mark.long
 @given(four_values, four_values, st.sampled_from([0.5, 0.9, 0.95, 0.99]))
 def test_any_sides_of_different_values_agree_with_scipys_welch_test(
     base: list[float], other: list[float], confidence: float

@@ -54,6 +54,7 @@ def test_a_far_trial_costs_one_more_not_many() -> None:
     assert look.high < 1.02
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("cv", "fixed_plan"), [(0.01, 9), (0.02, 25)])
 def test_the_interval_covers_as_often_as_it_says_and_takes_fewer_trials_than_a_fixed_plan(
     cv: float, fixed_plan: int

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from orchestrator.domain.facts import Facts
@@ -29,6 +31,15 @@ from orchestrator.testing.event_logs import (
 MODEL = sample_model()
 
 
+@cache
+def _new_database() -> bytes:
+    """Return a database without rows. Its migrations take longer than most tests that want one."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "new.db"
+        open_store(str(file), upgrade=True).close()
+        return file.read_bytes()
+
+
 def measure(
     database: Path,
     latencies: Mapping[str, Sequence[float]],
@@ -40,6 +51,8 @@ def measure(
 ) -> None:
     """Store a complete run on pi-03: each variant's trials have these latencies, in nanoseconds, and this memory."""
     device = sample_device()
+    if not database.exists():
+        database.write_bytes(_new_database())
     (trials,) = {len(values) for values in latencies.values()}
     sweep = sample_sweep(tuple(latencies), matrix={"threads": threads}, trials=trials)
     with open_store(str(database)) as store:

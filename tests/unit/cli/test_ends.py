@@ -221,6 +221,7 @@ def test_db_current_and_upgrade_agree(command: Command) -> None:
     assert command("db", "current", "--db", "a.db").out.strip().endswith(f"wanted {after['wanted']}")
 
 
+@pytest.mark.long
 def test_db_demo_fills_a_database_that_is_named(command: Command, tmp_path: Path) -> None:
     size = ("--devices", "1", "--series", "1", "--nights", "2")
     filled = json.loads(command("db", "demo", "--db", "demo.db", *size, "--json").out)

@@ -50,6 +50,7 @@ def paths(page: str) -> Iterator[str]:
     yield from re.findall(r' d="([^"]*)"', page)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", EVERY)
 def test_a_page_is_markup_without_any_error(name: str) -> None:
     assert tree(page_of(name)).find("body") is not None

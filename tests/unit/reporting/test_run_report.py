@@ -114,6 +114,7 @@ def test_a_markdown_table_has_as_many_cells_in_each_line() -> None:
             assert len({line.replace("\\|", "").count("|") for line in lines}) <= 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cells", [300, pytest.param(5_000, marks=pytest.mark.system)])
 def test_a_large_run_keeps_to_the_size_and_says_what_was_left_out(cells: int) -> None:
     group = samples.IN_METRICS.groups[0]

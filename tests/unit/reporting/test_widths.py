@@ -176,6 +176,7 @@ CASES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("table", "length", "count", "width"), CASES)
 def test_no_table_crops_a_name_or_a_number(table: str, length: int, count: int, width: int) -> None:
     drawing = TABLES[table](names(length, count))

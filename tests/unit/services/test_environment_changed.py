@@ -57,6 +57,7 @@ def test_another_kernel_is_named_and_no_gate_fails(factor: float) -> None:
     assert warning.text.startswith(f"latency_ns environment changed: ratio {factor:.4g}")
 
 
+@pytest.mark.long
 def test_a_device_with_thousands_of_facts_costs_a_comparison_no_minutes() -> None:
     """A hostile device: facts may have 20,000 values, and every comparison of its runs reads them."""
 

@@ -86,6 +86,7 @@ def spoilt(draw: st.DrawFn) -> dict[str, Any]:
     return dict(event)
 
 
+@pytest.mark.long
 @given(spoilt())
 @settings(max_examples=examples(200), deadline=None)
 def test_a_spoilt_event_is_fit_or_unfit(event: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ def test_intervals_begin_where_samples_suffice(quantile: float, least: int) -> N
     assert interval_ranks(0, quantile) is None
 
 
+@pytest.mark.long
 @given(st.sampled_from(sorted(LEAST)), st.integers(6, 50_000))
 def test_intervals_cover_what_they_promise(quantile: float, n: int) -> None:
     ranks = interval_ranks(n, quantile)

@@ -32,6 +32,7 @@ def test_clean_text_stays_as_it_is() -> None:
     assert clean_text("abcdef", 4) == "abc…"
 
 
+@pytest.mark.long
 def test_every_character_that_is_unwanted_is_removed_even_on_its_own() -> None:
     bidi = [0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
     unwanted = {chr(code) for code in [*range(9), *range(11, 32), *range(127, 160), *bidi, *range(0xD800, 0xE000)]}

@@ -235,6 +235,7 @@ def test_nights_of_one_build_confirm_nothing() -> None:
         assert not [found for found in findings.values() if found.verdict in REGRESSED]
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=examples(60))
 @given(
     seed=st.integers(0, 2**32 - 1),
