@@ -71,10 +71,11 @@ class Wiring:
         self._opened.__exit__(kind, error, traceback)
 
     def inventory(self) -> Inventory:
-        """Load every inventory file of the settings."""
+        """Load every inventory file of the settings; outside of any lab, the inventory that a new lab has."""
         from orchestrator.inventory.files import load_inventory
+        from orchestrator.resources import shipped
 
-        return load_inventory(self.settings.inventory)
+        return load_inventory(self.settings.inventory or (shipped("inventory") / "local.yaml",))
 
     def sweep_file(self, path: Path, overrides: Sequence[str] = ()) -> SweepFile:
         """Load a sweep with the model, and compare the hash of every artifact."""

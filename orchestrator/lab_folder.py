@@ -19,10 +19,15 @@ def find_lab(folder: Path) -> Path:
         here = folder.absolute()
     except OSError:  # the working folder is gone
         return folder
-    # Not Path.exists, which raises where a folder may not be searched.
-    if any((os.path.exists(here / name)) for name in _LAB_MARKS):  # noqa: PTH110
+    if is_lab(here):
         return folder
     return next((above for above in here.parents if any(_is_trusted(above / name) for name in _LAB_MARKS)), folder)
+
+
+def is_lab(folder: Path) -> bool:
+    """Say whether a folder has a settings file or an inventory."""
+    # Not Path.exists, which raises where a folder may not be searched.
+    return any(os.path.exists(folder / name) for name in _LAB_MARKS)  # noqa: PTH110
 
 
 def _is_trusted(path: Path) -> bool:

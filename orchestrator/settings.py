@@ -15,7 +15,7 @@ from typing import Any
 from orchestrator.domain.database_url import refuse_mistyped_url
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.nearest import did_you_mean
-from orchestrator.lab_folder import INVENTORY_FOLDER, SETTINGS_FILE, find_lab, from_here
+from orchestrator.lab_folder import INVENTORY_FOLDER, SETTINGS_FILE, find_lab, from_here, is_lab
 
 CONFIG_VARIABLE = "BENCHFLEET_CONFIG"
 _PREFIX = "BENCHFLEET_"
@@ -58,8 +58,9 @@ class Settings:
     """Hold the settings common to all commands. Times are in seconds.
 
     `db` is a URL, and is left out of `repr` because of a possible password. `inventory` paths stay as written, because
-    errors show them. All other paths are absolute. Without `models` the folder `models` of a lab counts. Without
-    `ssh_config` the user's and the system's ssh config apply. Without `ray_address` a Ray is started for the command.
+    errors show them. There are none where nobody named any, and no lab is around. All other paths are absolute. Without
+    `models` the folder `models` of a lab counts. Without `ssh_config` the user's and the system's ssh config apply.
+    Without `ray_address` a Ray is started for the command.
     """
 
     db: str = field(repr=False)
@@ -289,6 +290,8 @@ def load_settings(
     named = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
     lab = folder if named is not None else find_lab(folder)
     values = {**_defaults(environ, home, lab, folder), **_from_file(named, lab, home, folder)}
+    if named is None and not is_lab(lab):
+        values["inventory"] = ()
     for option in OPTIONS:
         if environ.get(option.variable):
             origin = _Origin(option.variable, folder, home)

@@ -45,6 +45,9 @@ def judge(estimate: RatioEstimate, direction: Direction, min_effect: float) -> V
     p_equivalent = estimate.p_equivalent(min_effect)
     if p_equivalent is not None and p_equivalent <= EQUIVALENCE_LEVEL:
         return Verdict.EQUIVALENT
+    # Few trials that scatter, and yet do not overlap the other side, are told apart by more of them.
+    if estimate.separate and not estimate.unruly:
+        return Verdict.INCONCLUSIVE
     return Verdict.NOISY if is_hopeless(estimate, min_effect) else Verdict.INCONCLUSIVE
 
 

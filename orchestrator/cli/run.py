@@ -30,6 +30,10 @@ Save = Annotated[
     typer.Option("--save", metavar="FILE", help="Of model files: keep the sweep here, and the model in models."),
 ]
 
+_NO_LAB = (
+    "no inventory here: this machine is the device `local`. benchfleet init DIR writes a lab, for other devices too"
+)
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the tree."""
@@ -79,6 +83,8 @@ def run(
     # Before anything is made or asked of a device: a run under a wrong name would have to be deleted.
     words = WordsRequest(name, note, tag or ()).read()
     with following(call) as (wiring, shows):
+        if not wiring.settings.inventory and call.is_watched:
+            typer.echo(_NO_LAB, err=True)
         request = StartRequest(what[0], select, detach, wait, reservation, overrides, words)
         if own is not None:
             # What was asked for is in the made sweep.

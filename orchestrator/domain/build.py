@@ -53,6 +53,7 @@ class PlannedBuild:
     """Name the bytes that a cell of a run was planned with, by hash. `worker_sha256` is None before there is a plan."""
 
     device: str
+    model: str
     label: str
     artifact_sha256: str
     runtime_sha256: str

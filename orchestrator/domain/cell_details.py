@@ -104,6 +104,7 @@ class RunJob:
     job: int
     series: int | None
     device: str
+    model: str
     label: str
 
 

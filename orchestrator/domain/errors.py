@@ -97,6 +97,13 @@ class LeaseLost(StoreError):
         self.device = device
 
 
+class ClaimLost(StoreError):
+    """Another daemon has claimed the submission, or a person has cancelled it. The old claim writes nothing more."""
+
+    code = "ClaimLost"
+    exit_code = ExitCode.INCOMPLETE
+
+
 class BundleError(OrchestratorError):
     """A runtime could not be resolved or packed, for a reason other than "no wheel exists"."""
 

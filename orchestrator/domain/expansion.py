@@ -42,7 +42,8 @@ def expand(sweep: Sweep) -> Iterator[GridCell]:
     keys = tuple(sweep.matrix)
     for (model, variant), runtime in itertools.product(swept_variants(sweep), sweep.runtimes):
         for values in itertools.product(*sweep.matrix.values()):
-            yield GridCell(variant, runtime, dict(zip(keys, values, strict=True)), model)
+            pairs = zip(keys, values, strict=True)
+            yield GridCell(variant, runtime, {key: value for key, value in pairs if value is not None}, model)
 
 
 def swept_variants(sweep: Sweep) -> list[tuple[str | None, str]]:
@@ -129,6 +130,17 @@ def coordinates_of(label: str) -> tuple[str, str, dict[str, Setting]]:
 def model_in(label: str) -> str | None:
     """Return the model that a cell's words name, or None: a cell of a sweep of one model names none."""
     return label.partition(_BETWEEN)[0].rpartition(_WITHIN)[0] or None
+
+
+def with_model(label: str, model: str) -> str:
+    """Return a cell in words that name the model, whether the run has several models or not."""
+    return label if model_in(label) else f"{model}{_WITHIN}{label}"
+
+
+def without_model(label: str) -> str:
+    """Return a cell in words that name no model."""
+    model = model_in(label)
+    return label if model is None else label.removeprefix(f"{model}{_WITHIN}")
 
 
 def hardware_against(settings: Mapping[str, Setting], processors: Processors) -> str | None:

@@ -77,6 +77,7 @@ MEASUREMENTS: Mapping[str, ColumnKind] = {
 """The columns of measurements, beside `run` and `device`, which are folders."""
 
 SAMPLES: Mapping[str, ColumnKind] = {
+    "model": K.TEXT,
     "variant": K.TEXT,
     "runtime": K.TEXT,
     "settings": K.TEXT,

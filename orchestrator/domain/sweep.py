@@ -137,6 +137,7 @@ class Stop:
 class Sweep:
     """Hold a sweep file. The grid is every combination of variant, runtime and matrix settings not excluded by a rule.
 
+    A value None of `matrix` is for cells without that setting.
     `models` are the models of a sweep of several, each with its own variants, and empty for a sweep of one. `model` and
     `variants` are then the folder of the first, and the names of all variants.
     `source` is the path of the file. `allow_failures` are rules for cells whose failure leaves a run clean.
@@ -151,7 +152,7 @@ class Sweep:
     model: str
     variants: tuple[str, ...]
     runtimes: tuple[RuntimeSpec, ...]
-    matrix: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict)
+    matrix: Mapping[str, tuple[Setting | None, ...]] = field(default_factory=dict)
     exclude: tuple[Mapping[str, Setting], ...] = ()
     measure: MeasurePolicy = MeasurePolicy()
     trials: int = 5

@@ -42,7 +42,9 @@ def contradictions(
     yield from _doubles(("runtimes",), [runtime.label for runtime in runtimes])
     for key, values in section.matrix.items():
         # Stable: results of -0.0 and of 0.0 would be one row of the database.
-        yield from _doubles(("matrix", key), [setting_text(stable_setting(value)) for value in values])
+        yield from _doubles(
+            ("matrix", key), [setting_text(value if value is None else stable_setting(value)) for value in values]
+        )
     yield from _models_alike(models)
     yield from _unknown_to_models(section, models)
     yield from _wrong_settings(section, runtimes, len(models) > 1)
@@ -114,13 +116,16 @@ def _wrong_settings(section: SweepSection, runtimes: Sequence[RuntimeSpec], seve
             continue
         for runtime in runtimes:
             known = engine_of(runtime).settings  # what `call` leads to has no further setting
-            if known is not None and key not in known:
+            # Beside null, cells with a value are left out where a runtime has no such setting.
+            if known is not None and key not in known and None not in values:
                 message = f"{runtime.label} has no setting {quoted(key)}"
                 yield Complaint(("matrix", key), message, did_you_mean(key, known))
                 break  # one complaint for the key: the other runtimes would repeat it
+        if values == [None]:
+            yield Complaint(("matrix", key, 0), f"matrix.{key}: no cell would have the setting", "leave the key out")
         check = _SETTING_CHECKS.get(key)
         for index, value in enumerate(values):
-            wrong = check(value) if check else None
+            wrong = check(value) if check and value is not None else None
             if wrong:
                 yield Complaint(("matrix", key, index), f"matrix.{key}: {wrong}")
 

@@ -89,6 +89,11 @@ SettingValue = Annotated[
     PlainValidator(_is_setting),
     WithJsonSchema({"type": ["number", "string", "boolean"], "maxLength": _SETTING_CHARACTERS_MAX}),
 ]
+SettingOrNone = Annotated[
+    Setting | None,
+    PlainValidator(lambda value: None if value is None else _is_setting(value)),
+    WithJsonSchema({"type": ["number", "string", "boolean", "null"], "maxLength": _SETTING_CHARACTERS_MAX}),
+]
 SettingKey = Annotated[str, AfterValidator(_is_key), pattern("[a-z_][a-z0-9_]*")]
 Argument = Annotated[str, AfterValidator(_is_argument)]
 VariableName = Annotated[str, AfterValidator(_is_variable), pattern("[A-Za-z_][A-Za-z0-9_]*")]
@@ -285,8 +290,8 @@ class SweepSection(Section):
     """Variants of the model, or of whichever of the models has them. Without it, all."""
     runtimes: list[RuntimeEntry] = Field(min_length=1)
     """What runs the model: a pinned package, `system/ENGINE` of the device, or a program (`exec`)."""
-    matrix: dict[SettingKey, Annotated[list[SettingValue], Field(min_length=1)]] = Field(default_factory=dict)
-    """Settings of the cells, each with its values; every combination is a cell."""
+    matrix: dict[SettingKey, Annotated[list[SettingOrNone], Field(min_length=1)]] = Field(default_factory=dict)
+    """Settings of the cells, each with its values; every combination is a cell. Null is a cell without the setting."""
     exclude: list[Annotated[dict[str, SettingValue], Field(min_length=1)]] = Field(default_factory=list)
     """Rules of cells that are left out: each key a name, a glob or a value."""
     only: list[Annotated[dict[str, SettingValue], Field(min_length=1)]] = Field(default_factory=list)

@@ -44,7 +44,7 @@ from orchestrator.store.page_roles import Cells as Cells
 from orchestrator.store.page_roles import Fleet as Fleet
 from orchestrator.store.page_roles import Lineages as Lineages
 from orchestrator.store.page_roles import PageRoles as PageRoles
-from orchestrator.store.page_roles import RunWatch as RunWatch
+from orchestrator.store.queue_roles import QueueRoles
 from orchestrator.store.run_roles import ConditionAccounts as ConditionAccounts
 from orchestrator.store.run_roles import PowerAccounts as PowerAccounts
 from orchestrator.store.run_roles import WordRoles as WordRoles
@@ -320,7 +320,7 @@ class Results(Protocol):
         """Return the outputs of the preflights of a run. Jobs without outputs are left out."""
 
 
-class Roles(SeriesRoles, WordRoles, Protocol):
+class Roles(SeriesRoles, WordRoles, QueueRoles, Protocol):
     """Have every role of an open database."""
 
     @property

@@ -32,11 +32,14 @@ if TYPE_CHECKING:
     from orchestrator.store.records.annotations import AnnotationTable
     from orchestrator.store.records.baselines import BaselineTable
     from orchestrator.store.records.builds import BuildTable
+    from orchestrator.store.records.daemons import DaemonTable
     from orchestrator.store.records.exports import ExportTable
     from orchestrator.store.records.metered import MeteredTable
     from orchestrator.store.records.nights import NightTable
     from orchestrator.store.records.regressions import RegressionTable
     from orchestrator.store.records.series_runs import SeriesTable
+    from orchestrator.store.records.submissions import SubmissionTable
+    from orchestrator.store.records.vault import VaultTable
 
 
 class Store:
@@ -126,6 +129,27 @@ class Store:
         from orchestrator.store.records.exports import ExportTable
 
         return ExportTable(self.database)
+
+    @cached_property
+    def vault(self) -> VaultTable:
+        """Return the role for contents in chunks."""
+        from orchestrator.store.records.vault import VaultTable
+
+        return VaultTable(self.database)
+
+    @cached_property
+    def submissions(self) -> SubmissionTable:
+        """Return the role for submissions."""
+        from orchestrator.store.records.submissions import SubmissionTable
+
+        return SubmissionTable(self.database)
+
+    @cached_property
+    def daemons(self) -> DaemonTable:
+        """Return the role for daemons."""
+        from orchestrator.store.records.daemons import DaemonTable
+
+        return DaemonTable(self.database)
 
     def keep_statistics(self) -> None:
         """Let the database look at tables that grew, so that the next questions need not wait."""

@@ -48,9 +48,9 @@ def test_samples_come_block_by_block_of_counted_trials_alone(store: Store, plann
     assert len(blocks) == len(trials) - 1
     for block in blocks:
         same = dict(zip(SAMPLES, block.same, strict=False))
-        assert (same["metric"], same["unit"], same["batch"]) == ("latency_ns", "ns", 1)
+        assert (same["model"], same["metric"], same["unit"], same["batch"]) == ("digits", "latency_ns", "ns", 1)
         assert block.samples.tolist() == list(LATENCIES.samples)
-    assert len({block.same[5] for block in blocks}) == len(blocks), "each block is of another attempt"
+    assert len({block.same[6] for block in blocks}) == len(blocks), "each block is of another attempt"
 
 
 def test_runs_are_found_by_the_time_in_which_they_began(store: Store, planned: Planned) -> None:

@@ -28,7 +28,7 @@ def test_without_anything_there_are_defaults(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert settings == Settings(
         db=f"sqlite:///{tmp_path}/benchfleet.db",
-        inventory=(Path("inventory"),),
+        inventory=(),
         models=None,
         allow_files=(),
         cache_dir=Path("/home/ann/.cache/benchfleet-controller"),
@@ -93,7 +93,7 @@ def test_a_settings_file_above_that_belongs_to_somebody_else_is_not_obeyed(
 def test_an_empty_variable_or_flag_is_none(tmp_path: Path) -> None:
     settings = load(tmp_path, environ={"BENCHFLEET_EXECUTOR": ""}, flags={"inventory": [], "db": None})
     assert settings.executor is ExecutorKind.THREADS
-    assert settings.inventory == (Path("inventory"),)
+    assert settings.inventory == ()
 
 
 def test_relative_paths_start_from_where_they_were_said(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from orchestrator.domain.sweep import Sweep
 def files_needed(sweep: Sweep, *models: Model) -> Mapping[str, BlobKind]:
     """Return the purpose of every file to be sent by a sweep of these models, by absolute path."""
     paths: dict[str, BlobKind] = {}
-    calls = [{CALL: call} for call in sweep.matrix.get(CALL, ())] or [{}]
+    calls = [{} if call is None else {CALL: call} for call in sweep.matrix.get(CALL, (None,))]
     for _, variant in measured_variants(sweep, models):
         chosen = (artifact_for(variant, runtime, call) for runtime in sweep.runtimes for call in calls)
         paths |= {artifact.path: BlobKind.MODEL for artifact in chosen if artifact is not None}
@@ -126,7 +126,10 @@ def _foreign_setting(cell: GridCell) -> str | None:
     if CALL in (engine.settings or ()) and CALL not in cell.settings and Format.TFLITE not in (engine.formats or ()):
         return f"{cell.runtime.label} must be told how to call the model: add {CALL}: [predict] to the matrix"
     foreign = [key for key in cell.settings if engine.settings is not None and key not in engine.settings]
-    return f"{CALL}: {cell.settings[CALL]} has no setting {foreign[0]!r}" if foreign and CALL in cell.settings else None
+    if not foreign:
+        return None
+    whose = f"{CALL}: {cell.settings[CALL]}" if CALL in cell.settings else cell.runtime.label
+    return f"{whose} has no setting {foreign[0]!r}"
 
 
 def _contradicted(runtime: RuntimeSpec, artifact: Artifact, inputs: PlanInputs) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.build import FactChange, PlannedBuild, changed_facts, environment_difference
+from orchestrator.domain.expansion import with_model, without_model
 from orchestrator.domain.facts import IDENTITY_KEYS
 from orchestrator.domain.run import RunRecord
 from orchestrator.domain.run_difference import BytesChange, BytesKind, DeviceDifference, RunDifference
@@ -82,7 +83,9 @@ def _short_hash(text: str) -> str:
 
 def _devices(before: str, after: str, common: Sequence[str], records: BuildRecords) -> Iterator[DeviceDifference]:
     environments = records.run_environments(before), records.run_environments(after)
-    builds = _by_device(records.planned_builds(before)), _by_device(records.planned_builds(after))
+    planned = records.planned_builds(before), records.planned_builds(after)
+    several = len({one.model for side in planned for one in side}) > 1
+    builds = tuple(_by_device(side, several) for side in planned)
     for device in common:
         old, new = environments[0].get(device, ()), environments[1].get(device, ())
         unknown = next((_NO_FACTS.format(run) for run, side in ((before, old), (after, new)) if not side), None)
@@ -105,10 +108,14 @@ def _is_hardware(change: FactChange) -> bool:
     return change.fact.partition(".")[0] in IDENTITY_KEYS
 
 
-def _by_device(builds: Sequence[PlannedBuild]) -> Mapping[str, dict[str, PlannedBuild]]:
+def _by_device(builds: Sequence[PlannedBuild], several: bool) -> Mapping[str, dict[str, PlannedBuild]]:
+    """Return builds by device and cell. `several`: the two runs have several models, and a cell's words name its own.
+
+    The words of a cell in its own run do not serve: a run of one model names no model, and another run may have more.
+    """
     found: dict[str, dict[str, PlannedBuild]] = defaultdict(dict)
     for one in builds:
-        found[one.device][one.label] = one
+        found[one.device][with_model(one.label, one.model) if several else without_model(one.label)] = one
     return found
 
 

@@ -48,6 +48,8 @@ def _coordinates(comparison: Comparison, group: ComparisonGroup, row: Comparison
 def _is_named(text: str, cell: Mapping[str, str]) -> bool:
     if _BETWEEN in text:
         words = {*cell.values(), *(f"{name}={value}" for name, value in cell.items())}
+        # A run of several models has the model before the variant.
+        words.add(f"{cell['model']}/{cell.get('variant')}")
         return words.issuperset(text.split(_BETWEEN))
     return all(name in cell and fnmatchcase(cell[name], wanted) for name, wanted in read_rule(text, "--cell").items())
 

@@ -90,6 +90,8 @@ def remarks(estimate: RatioEstimate | None, verdict: Verdict, min_effect: float)
         remarks.append(f"a real change, and about the smallest that counts ({100 * min_effect:.3g} %)")
     elif verdict is Verdict.INCONCLUSIVE and estimate.p_value <= SIGNIFICANCE:
         remarks.append(_MAYBE_CHANCE if _few(estimate) is None else f"{_MAYBE_CHANCE}; {_few(estimate)}")
+    elif verdict is Verdict.INCONCLUSIVE and estimate.separate:
+        remarks.append(_APART)
     if estimate.base.log_variance == 0 == estimate.other.log_variance:
         remarks.append("no spread between trials: the interval is as wide as their resolution leaves open")
     return tuple(remarks)
@@ -98,6 +100,7 @@ def remarks(estimate: RatioEstimate | None, verdict: Verdict, min_effect: float)
 _UNRULY = "no one value stands for the cell, and nothing is concluded"
 _SEPARATE = "judged all the same, since every trial of one side lies beyond the other side"
 _MAYBE_CHANCE = "its interval excludes 1, which may be chance: a verdict asks for stronger evidence"
+_APART = "every trial of one side lies beyond the other side, but the trials scatter too much to say by how much"
 
 
 def _few(estimate: RatioEstimate) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from orchestrator.domain.cell_details import CellDetails, RunJob
 from orchestrator.domain.cell_distribution import CellInMetric, Histogram
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.expansion import names_cell, read_rule, rule_for
+from orchestrator.domain.expansion import names_cell, read_rule, rule_for, with_model
 from orchestrator.domain.metric import Metric, metric_named, sampled_quantile
 from orchestrator.domain.nearest import all_known
 from orchestrator.domain.plan.values import TrialKind
@@ -63,10 +63,12 @@ def in_words(cell: RunJob) -> str:
 
 
 def _is_named(text: str, cell: RunJob) -> bool:
-    if text in (cell.label, in_words(cell)):
+    # A run of one model names no model, and people name the model nevertheless.
+    named = with_model(cell.label, cell.model)
+    if text in (cell.label, in_words(cell), named, f"{cell.device} · {named}"):
         return True
     # Words of a table that are no rule match nothing else.
-    return " · " not in text and names_cell([read_rule(text, "--cell")], cell.device, cell.label)
+    return " · " not in text and names_cell([read_rule(text, "--cell")], cell.device, named)
 
 
 def _in_metric(details: CellDetails, metric: Metric, records: Cells) -> CellInMetric:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Format
-from orchestrator.domain.runtimes import RUNTIMES
+from orchestrator.domain.runtimes import CALL, RUNTIMES
 from orchestrator.models.described import (
     ModelFiles,
     as_name,
@@ -93,12 +94,11 @@ def own_sweep(request: OwnSweepRequest, models: Path, cache: Path) -> OwnSweep:
 class _Asked:
     """Hold what a sweep takes from a model: files without a description, or the folder of a described model.
 
-    `saved` is the folder of a SavedModel, whose file is packed from it.
+    `variants` have the formats that each comes in. `saved` is the folder of a SavedModel, whose file is packed from it.
     """
 
     name: str
-    variants: Sequence[str]
-    formats: set[Format]
+    variants: Mapping[str, frozenset[Format]]
     files: ModelFiles | None = None
     described: Path | None = None
     saved: Path | None = None
@@ -110,8 +110,8 @@ def _asked(paths: Sequence[Path]) -> Iterator[_Asked]:
     for path in paths:
         if is_file(path / MODEL_FILE):
             model = load_model(path, verify=False)
-            formats = {form for variant in model.variants.values() for form in variant.formats}
-            yield _Asked(model.name, list(model.variants), formats, described=path)
+            variants = {name: frozenset(variant.formats) for name, variant in model.variants.items()}
+            yield _Asked(model.name, variants, described=path)
         elif is_saved_model(path):
             files_of = saved_model_files(path, resolved(path).name)
             yield replace(_of_files(files_of), saved=path)
@@ -122,7 +122,7 @@ def _asked(paths: Sequence[Path]) -> Iterator[_Asked]:
 
 
 def _of_files(files: ModelFiles) -> _Asked:
-    return _Asked(files.name, list(files.files), files.formats, files=files)
+    return _Asked(files.name, {name: frozenset(forms) for name, forms in files.files.items()}, files=files)
 
 
 def _home_name(one: _Asked, save: Path, several: bool) -> str:
@@ -163,7 +163,7 @@ def _text(request: OwnSweepRequest, asked: Sequence[_Asked], taken: Sequence[Pat
         f"sweep: {word(as_name('-'.join(one.name for one in asked)))}",
         *_model_lines(asked, references),
         f"runtimes: [{', '.join(map(word, labels))}]",
-        f"matrix: {{{_calls(asked)}threads: [1]}}",
+        f"matrix: {{{_axis_of_calls(asked)}threads: [1]}}",
         "trials: 5",
         "# A trial beside other work does not count. At the end of the run it gets this many more tries.",
         "retries: {invalid: 2}",
@@ -177,26 +177,34 @@ def _text(request: OwnSweepRequest, asked: Sequence[_Asked], taken: Sequence[Pat
 
 def _labels(request: OwnSweepRequest, asked: Sequence[_Asked]) -> list[str]:
     """Return the usual runtimes of the models' formats. Raise ConfigError where no runtime is known or named."""
-    formats = {form for one in asked for form in one.formats}
-    names = ", ".join(one.name for one in asked)
-    labels = [
-        f"{name}=={RUNTIMES[name].example}" for form, usual in _USUAL.items() if form in formats for name in usual
-    ]
-    if not labels and _calls(asked):
-        labels = [f"{_TENSORFLOW}=={RUNTIMES[_TENSORFLOW].example}"]
-    if not labels and not any(one.startswith("runtimes=") for one in request.overrides):
-        hint = "name some by --runtimes"
-        raise ConfigError(f"no runtime here loads {' or '.join(sorted(formats))}, as {names} is", hint=hint)
-    return labels
+    names = [*_small(asked), *([_TENSORFLOW] if _calls(asked) else [])]
+    if not names and not any(one.startswith("runtimes=") for one in request.overrides):
+        formats, models = " or ".join(sorted(_formats(asked))), ", ".join(one.name for one in asked)
+        raise ConfigError(f"no runtime here loads {formats}, as {models} is", hint="name some by --runtimes")
+    return [f"{name}=={RUNTIMES[name].example}" for name in names]
 
 
-def _calls(asked: Sequence[_Asked]) -> str:
-    """Return the axis `call` for models that TensorFlow alone loads; nothing where a smaller runtime loads some."""
-    formats = {form for one in asked for form in one.formats}
-    if formats & set(_USUAL):
-        return ""
-    calls = [call for form, usual in _USUAL_CALLS.items() if form in formats for call in usual]
-    return f"call: [{', '.join(calls)}], " if calls else ""
+def _small(asked: Sequence[_Asked]) -> list[str]:
+    """Return the runtimes that load a single format."""
+    formats = _formats(asked)
+    return [name for form, usual in _USUAL.items() if form in formats for name in usual]
+
+
+def _calls(asked: Sequence[_Asked]) -> list[str]:
+    """Return the ways to call TensorFlow for variants that no smaller runtime loads."""
+    large = [forms for one in asked for forms in one.variants.values() if forms.isdisjoint(_USUAL)]
+    formats = frozenset(chain.from_iterable(large))
+    return [call for form, usual in _USUAL_CALLS.items() if form in formats for call in usual]
+
+
+def _axis_of_calls(asked: Sequence[_Asked]) -> str:
+    # Null for all others: a cell has the same settings, and the same history, whether it is swept alone or not.
+    calls = [*(["null"] if _small(asked) else []), *_calls(asked)]
+    return f"{CALL}: [{', '.join(calls)}], " if _calls(asked) else ""
+
+
+def _formats(asked: Sequence[_Asked]) -> frozenset[Format]:
+    return frozenset(form for one in asked for forms in one.variants.values() for form in forms)
 
 
 def _model_lines(asked: Sequence[_Asked], references: Sequence[str]) -> Iterator[str]:

@@ -84,7 +84,7 @@ class ReplayedCell:
             runtimes=(runtime,),
             accuracy=self._accuracy,
             # In the order of the sweep, which is that of the cell's words.
-            matrix={name: (self.job.settings[name],) for name in self.sweep.matrix},
+            matrix={name: (self.job.settings[name],) for name in self.sweep.matrix if name in self.job.settings},
             # Rules may name what is not in the bundle, and the cell has passed them.
             exclude=(),
             only=(),

@@ -80,14 +80,17 @@ class CellTable:
     def jobs_of(self, run: str) -> Sequence[RunJob]:
         """Return the cells of a run, in the order of the plans."""
         statement = (
-            select(t.job.c.id, t.job.c.series_id, t.job.c.label, t.device.c.name)
+            select(t.job.c.id, t.job.c.series_id, t.job.c.label, t.device.c.name, t.model.c.name.label("model"))
             .join(t.run_device, t.run_device.c.id == t.job.c.run_device_id)
             .join(t.device, t.device.c.id == t.run_device.c.device_id)
+            .join(t.model_variant, t.model_variant.c.id == t.job.c.variant_id)
+            .join(t.model, t.model.c.id == t.model_variant.c.model_id)
             .where(t.run_device.c.run_id == run)
             .order_by(t.job.c.id)
         )
         with self._database.read() as connection:
-            return [RunJob(row.id, row.series_id, row.name, row.label) for row in connection.execute(statement)]
+            rows = connection.execute(statement)
+            return [RunJob(row.id, row.series_id, row.name, row.model, row.label) for row in rows]
 
     def operators(self, job: int) -> Sequence[OperatorTime]:
         """Return the operators of a cell's counted profile trial, the largest share first; none without a profile."""

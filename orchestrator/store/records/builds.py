@@ -28,6 +28,8 @@ class BuildTable:
         statement = (
             select(
                 t.device.c.name,
+                # Labelled: a device has a column of the same name.
+                t.model.c.name.label("model"),
                 t.job.c.label,
                 t.model_variant.c.sha256.label("artifact"),
                 t.runtime.c.sha256.label("runtime"),
@@ -36,6 +38,7 @@ class BuildTable:
             .join(t.run_device, t.run_device.c.id == t.job.c.run_device_id)
             .join(t.device, t.device.c.id == t.run_device.c.device_id)
             .join(t.model_variant, t.model_variant.c.id == t.job.c.variant_id)
+            .join(t.model, t.model.c.id == t.model_variant.c.model_id)
             .join(t.runtime, t.runtime.c.id == t.job.c.runtime_id)
             .where(t.run_device.c.run_id == run)
             .order_by(t.run_device.c.id, t.job.c.id)

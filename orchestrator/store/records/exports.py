@@ -72,7 +72,7 @@ class ExportTable:
         with self._database.read() as connection:
             result = connection.execute(statement, execution_options={"yield_per": _BLOCKS_AT_ONCE})
             for row in result:
-                same = _plain(tuple(row)[:7])
+                same = _plain(tuple(row)[:8])
                 try:
                     samples = load_block(row.codec, bytes(row.data), row.crc32, row.number)
                 except CorruptSamples as error:
@@ -111,6 +111,8 @@ def _measurements(run: str, device: str, counted_only: bool) -> Select[Any]:
 def _blocks(where: ColumnElement[bool]) -> Select[Any]:
     block = t.sample_block.c
     statement = select(
+        # Labelled: a device has a column of the same name.
+        t.model.c.name.label("model_name"),
         t.series.c.variant,
         t.series.c.runtime,
         t.job.c.settings,
@@ -129,6 +131,7 @@ def _blocks(where: ColumnElement[bool]) -> Select[Any]:
     ).join(t.sample_block, block.attempt_id == t.attempt.c.id)
     return (
         _with_coordinates(statement)
+        .join(t.model, t.model.c.id == t.series.c.model_id)
         .where(where, t.attempt.c.counted, t.trial.c.kind == TrialKind.MEASURE.value)
         .order_by(t.device.c.name, t.trial.c.position, block.metric)
     )

@@ -68,6 +68,12 @@ def test_an_unruly_pair_is_judged_only_where_its_sides_lie_apart() -> None:
     assert judge(estimate(1.5, 0.02, unruly=True, separate=True), Direction.LOWER, 0.01) is Verdict.REGRESSED
 
 
+def test_sides_that_lie_apart_want_more_trials_however_much_they_scatter() -> None:
+    # No number of trials would show these two to be equivalent, and a few would show that they are not.
+    assert judge(estimate(70.0, 1.0, 2.0), Direction.LOWER, 0.01) is Verdict.NOISY
+    assert judge(estimate(70.0, 1.0, 2.0, separate=True), Direction.LOWER, 0.01) is Verdict.INCONCLUSIVE
+
+
 def test_one_trial_on_a_side_concludes_nothing() -> None:
     assert judge(RatioEstimate(SIDE, SIDE, 1.5), Direction.LOWER, 0.01) is Verdict.INCONCLUSIVE
 

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.domain.errors import ExitCode
+from orchestrator.domain.facts import Facts
+from orchestrator.domain.run import RunModel
+from orchestrator.domain.sweep import SweptModel
+from orchestrator.store.store import open_store
+from orchestrator.testing.event_logs import (
+    FACTS,
+    STARTED_AT,
+    WORKER_SHA256,
+    EventLog,
+    number,
+    sample_device,
+    sample_header,
+    sample_model,
+    sample_plan,
+    sample_sweep,
+    save_plan,
+    save_snapshot,
+)
 from tests.unit.cli.conftest import Command, Ended
 from tests.unit.cli.measured_runs import fail_to_reach, measure
 
@@ -50,6 +70,39 @@ def test_a_device_that_was_never_reached_is_not_called_the_same(command: Command
     assert not device["same"]
     assert device["unknown"] == "the facts of r3-lost are not on record: no plan was made for the device"
     assert device["only_before"] != []
+
+
+def measure_two_models(database: Path, run: str) -> None:
+    """Store a run of int8 of the model that all runs here have, and of another model."""
+    digits, face, device = sample_model(), sample_model("face"), sample_device()
+    models = tuple(SweptModel(one.name, one.directory, ("int8",)) for one in (digits, face))
+    sweep = replace(sample_sweep(("int8",)), models=models)
+    with open_store(str(database)) as store:
+        header = sample_header(run, sweep, digits, STARTED_AT + timedelta(hours=60))
+        header = replace(header, further=(RunModel("face", face.directory),))
+        store.runs.create_run(header, digits, [device], further=(face,))
+        plan = sample_plan(device, sweep, digits, face)
+        save_plan(store, run, plan, save_snapshot(store, device, Facts(FACTS), STARTED_AT), WORKER_SHA256)
+        log = EventLog(run, plan)
+        for trial in plan.trials:
+            log.finished(trial.key, [number("latency_ns", 1000.0 + trial.index)])
+        store.logs.ingest([log.run_finished().arrived()])
+
+
+def test_a_cell_is_the_same_whether_its_run_has_one_model_or_several(lab: Path, command: Command) -> None:
+    measure_two_models(lab, "r4-two")
+    (device,) = said(command("env-diff", "r1", "r4", "--json"))["devices"]
+    assert device["only_before"] == []
+    assert device["only_after"] == ["face/int8 · tflite-runtime==2.14.0 · threads=1"]
+    groups = said(command("compare", "r4", "r1", "--json"))["groups"]
+    compared = {group["model"]: group["base"] is not None and group["rows"][0]["ratio"] is not None for group in groups}
+    assert compared == {"digits": True, "face": False}
+    # Words of either run name the cell in either run.
+    for run, cell in (("r4", "model=digits"), ("r1", "model=digits"), ("r1", "digits/int8 · tflite-runtime==2.14.0")):
+        shown = command("runs", "show", run, "--cell", cell if "=" in cell[:6] else f"{cell} · threads=1")
+        assert shown.code == ExitCode.FINE, shown.err
+    picked = command("compare", "r4", "r1", "--cell", "digits/int8 · tflite-runtime==2.14.0 · threads=1")
+    assert picked.code == ExitCode.FINE, picked.err
 
 
 def test_a_run_has_nothing_to_differ_from_itself(command: Command) -> None:

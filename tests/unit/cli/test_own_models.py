@@ -20,7 +20,13 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> No
     shutil.copy(DIGITS / "digits-fp32.tflite", tmp_path / "face.tflite")
 
 
-def test_without_an_inventory_nothing_is_written_and_the_next_step_is_said(command: Command, tmp_path: Path) -> None:
+def test_outside_of_a_lab_this_machine_is_the_device_and_a_lab_without_an_inventory_is_refused(
+    command: Command, tmp_path: Path
+) -> None:
+    listed = command("devices", "list", "--format", "csv")
+    assert listed.code == ExitCode.FINE, listed.err
+    assert [line.split(",")[0] for line in listed.out.splitlines()[1:]] == ["local"]
+    (tmp_path / "benchfleet.toml").touch()
     ended = command("run", "face.tflite", "--save", "sweeps/face.yaml")
     assert ended.code == ExitCode.USAGE
     assert ended.err == (
@@ -29,7 +35,6 @@ def test_without_an_inventory_nothing_is_written_and_the_next_step_is_said(comma
     )
     assert not (tmp_path / "sweeps").exists()
     assert not (tmp_path / "models").exists()
-    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize(

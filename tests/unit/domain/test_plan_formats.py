@@ -94,6 +94,28 @@ def test_a_saved_model_is_traced_where_there_is_no_keras_model() -> None:
     assert list(reasons(plan).values()) == ["call: predict wants keras, and fp32 has saved-model alone"]
 
 
+def test_null_is_a_cell_without_the_setting_so_that_one_sweep_has_models_of_unlike_runtimes() -> None:
+    sweep = replace(CALLED, runtimes=(OLD, TENSORFLOW), matrix={"call": (None, "signature"), "threads": (1,)})
+    small = plan_device(inputs(sweep, with_artifacts("fp32", Format.TFLITE)))
+    assert [job.settings for job in small.jobs] == [{"threads": 1}] * 2
+    alone = plan_device(inputs(replace(sweep, matrix={"threads": (1,)}), with_artifacts("fp32", Format.TFLITE)))
+    assert [job.key for job in small.jobs] == [job.key for job in alone.jobs], "one history"
+    large = plan_device(inputs(sweep, with_artifacts("fp32", Format.SAVED_MODEL)))
+    assert [(job.runtime.name, job.settings) for job in large.jobs] == [
+        ("tensorflow", {"call": "signature", "threads": 1})
+    ]
+    assert "tflite has no call: signature" in reasons(large).values()
+    needed = files_needed(sweep, THREE_FORMATS)
+    assert {path.rpartition(".")[2] for path in needed if "digits-fp32" in path} == {"saved-model", "tflite"}
+
+
+def test_beside_null_a_setting_that_a_runtime_does_not_have_is_excluded() -> None:
+    sweep = replace(SWEEP, variants=("fp32",), runtimes=(OLD,), matrix={"provider": (None, "CUDAExecutionProvider")})
+    plan = plan_device(inputs(sweep, MODEL))
+    assert [job.settings for job in plan.jobs] == [{}]
+    assert list(reasons(plan).values()) == ["tflite-runtime==2.14.0 has no setting 'provider'"]
+
+
 def test_a_call_that_a_runtime_does_not_have_is_excluded() -> None:
     sweep = replace(CALLED, runtimes=(OLD,), matrix={"call": ("predict", "tf.lite")})
     plan = plan_device(inputs(sweep, THREE_FORMATS))

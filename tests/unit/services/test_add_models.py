@@ -91,7 +91,7 @@ def test_a_saved_model_is_packed_and_described_by_its_signature(tmp_path: Path) 
     assert add_models([net], tmp_path / "models") == (written,)
 
 
-def test_a_saved_model_runs_by_its_signature_where_nothing_smaller_loads_it(tmp_path: Path) -> None:
+def test_a_saved_model_runs_by_its_signature_also_beside_models_of_smaller_runtimes(tmp_path: Path) -> None:
     def text_of(*paths: Path) -> str:
         return own_sweep(OwnSweepRequest(paths), tmp_path / "models", tmp_path / "cache").text
 
@@ -100,8 +100,8 @@ def test_a_saved_model_runs_by_its_signature_where_nothing_smaller_loads_it(tmp_
     assert "runtimes: [tensorflow==2.21.0]" in alone
     assert "matrix: {call: [signature], threads: [1]}" in alone
     beside = text_of(net, *bring(tmp_path / "build", "digits-fp32.tflite"))
-    assert "runtimes: [tflite-runtime==2.14.0, ai-edge-litert==2.3.0]" in beside
-    assert "matrix: {threads: [1]}" in beside
+    assert "runtimes: [tflite-runtime==2.14.0, ai-edge-litert==2.3.0, tensorflow==2.21.0]" in beside
+    assert "matrix: {call: [null, signature], threads: [1]}" in beside
 
 
 def test_a_saved_model_that_cannot_be_read_or_packed_is_refused_by_name(tmp_path: Path) -> None:

@@ -190,6 +190,29 @@ def test_what_is_far_too_noisy_is_not_judged_and_says_so() -> None:
     assert row.notes == ("far too noisy: 500 trials a side would not show a change of 1 %",)
 
 
+@pytest.mark.parametrize(
+    ("trials", "words"),
+    [
+        ((2_100_000.0, 4_300_000.0), "may be chance: a verdict asks for stronger evidence; and for 3 trials a side"),
+        (
+            (90_000.0, 9_000_000.0),
+            "every trial of one side lies beyond the other side, but the trials scatter too much",
+        ),
+    ],
+)
+def test_two_wild_trials_far_from_the_others_are_too_few_rather_than_noisy(
+    trials: tuple[float, ...], words: str
+) -> None:
+    slow = replace(result("predict", 1.0), trial_values=trials)
+    fast = replace(result("tf.lite", 1.0), trial_values=(38_000.0, 52_000.0))
+    row = only_row(compare(FakeResults([fast, slow]), "r1", "variant", "tf.lite"))
+
+    assert row.verdict is Verdict.INCONCLUSIVE
+    assert words in row.notes[0]
+    assert row.trials_total is not None
+    assert row.trials_total.fewest > 2
+
+
 def test_a_cell_on_two_levels_is_noisy_and_says_so() -> None:
     jumping = replace(result("fp16", 1.0), trial_values=(40_100.0, 40_250.0, 39_870.0, 56_000.0, 56_400.0))
     row = only_row(compare(FakeResults([result("fp32", 40_000.0), jumping]), "r1", "variant", "fp32"))

@@ -18,6 +18,11 @@ from orchestrator.store.schema.tables.nights import night as night
 from orchestrator.store.schema.tables.nights import night_run as night_run
 from orchestrator.store.schema.tables.nights import regression as regression
 from orchestrator.store.schema.tables.nights import regression_event as regression_event
+from orchestrator.store.schema.tables.queue import blob_chunk as blob_chunk
+from orchestrator.store.schema.tables.queue import daemon as daemon
+from orchestrator.store.schema.tables.queue import stored_blob as stored_blob
+from orchestrator.store.schema.tables.queue import submission as submission
+from orchestrator.store.schema.tables.queue import submission_file as submission_file
 from orchestrator.store.schema.tables.results import absent_metric as absent_metric
 from orchestrator.store.schema.tables.results import attempt as attempt
 from orchestrator.store.schema.tables.results import cell_value as cell_value
