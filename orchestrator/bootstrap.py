@@ -49,10 +49,12 @@ class Wiring:
     """Make the members of a set of settings, for a command, a page or a daemon.
 
     Each member is made at the first use. Enter the object as a context to have opened members closed at the end.
+    `needs_database` has the context refuse a database that is not there: a command for results would otherwise make it.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, needs_database: bool = False) -> None:
         self.settings = settings
+        self._needs_database = needs_database
         self._opened = ExitStack()
         self._store: Store | None = None
         self._reader: Reader | None = None
@@ -60,6 +62,8 @@ class Wiring:
         self._cache: BlobCache | None = None
 
     def __enter__(self) -> Self:
+        if self._needs_database:
+            self.require_database()
         return self
 
     def __exit__(

@@ -51,7 +51,7 @@ def annotate(
         raise ConfigError("--list takes no text", "benchfleet annotate --list 2026-11-28 lists those of a date")
     if not list_ and (about is None or text is None):
         raise ConfigError("what is the text, and what is it about?", "benchfleet annotate --help")
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         if about is None or text is None:
             found = annotations.list_annotations(about, wiring)
         else:

@@ -42,7 +42,7 @@ def pin(call: Call, name: Name, run: RunName, reason: Reason) -> None:
     from orchestrator.services.history.baselines import LevelRequest
     from orchestrator.services.history.baselines import pin as pin_level
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         made = pin_level(LevelRequest(name, run, reason), wiring)
     _show(call, made)
 
@@ -72,7 +72,7 @@ def accept(
     from orchestrator.services.history.baselines import accept as accept_level
 
     cells = Cells(device, variant, runtime, metric)
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         made = accept_level(LevelRequest(name, run, reason, cells), wiring)
     _show(call, made)
 
@@ -85,7 +85,7 @@ def list_(call: Call) -> None:
     from orchestrator.services.history.baselines import list_baselines
 
     with Wiring(call.settings()) as wiring:
-        levels = list_baselines(wiring)
+        levels = list_baselines(wiring) if wiring.store_if_there() else []
     # A program gets an empty list. A person is told how a baseline begins.
     if levels or not call.for_people:
         _show(call, levels)
@@ -100,7 +100,7 @@ def show(call: Call, name: Name) -> None:
     from orchestrator.bootstrap import Wiring
     from orchestrator.services.history.baselines import show_baseline
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         levels = show_baseline(name, wiring)
     _show(call, levels)
 

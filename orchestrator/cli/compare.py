@@ -153,7 +153,7 @@ def compare(
     terms = GateTerms(max_accuracy_drop, require_agreement, fail_on_environment_change)
     options = CompareOptions(min_effect=min_effect, tolerance=Tolerance(atol, rtol), terms=terms)
     request = CompareRequest(run, base, by, options, other or against, metric or (), cell or ())
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         comparison = compare_run(request, wiring)
     call.show(comparison_report(comparison, details=details))
     # Shown first: a build that fails must still say why.

@@ -41,6 +41,6 @@ def env_diff(
     from orchestrator.reporting.reports.run_difference import difference_report
     from orchestrator.services.results.difference import DifferenceRequest, run_difference
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         found = run_difference(DifferenceRequest(before, after), wiring)
     call.show(difference_report(found))

@@ -64,7 +64,7 @@ def export(
     if file_format not in list(ExportFormat):
         raise ConfigError(f"--format {file_format}: there is no such format", f"known: {', '.join(ExportFormat)}")
     window = None if run is not None else read_window(since, until, Window().limit)
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         request = exporting.ExportRequest(into, ExportFormat(file_format), run, window, samples, all_attempts)
         files = exporting.export(request, wiring)
     call.show(written_report(files))

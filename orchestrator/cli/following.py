@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def following(call: Call, goes_on_by: str | None = None) -> Iterator[tuple[Wiring, Shows]]:
+def following(
+    call: Call, goes_on_by: str | None = None, *, needs_database: bool = False
+) -> Iterator[tuple[Wiring, Shows]]:
     """Open the wiring and the display for a use case with devices.
 
     Ctrl-C prints the commands to go on with the run, and exits 3. `goes_on_by` replaces those commands.
+    `needs_database` refuses a database that is not there.
     """
     from orchestrator.bootstrap import Wiring
     from orchestrator.cli.process import settle
@@ -43,7 +46,7 @@ def following(call: Call, goes_on_by: str | None = None) -> Iterator[tuple[Wirin
         display = run_display(stderr_console(), silent=not call.is_watched, is_reported=is_reported)
         return wiring.journaled(name, display)
 
-    with Wiring(call.settings()) as wiring, reading_shown(call):
+    with Wiring(call.settings(), needs_database=needs_database) as wiring, reading_shown(call):
         try:
             yield wiring, shows
         except KeyboardInterrupt:

@@ -65,6 +65,6 @@ def history(
     from orchestrator.services.history.over_time import HistoryRequest, series_over_time
     from orchestrator.services.history.window import read_window
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         found = series_over_time(HistoryRequest(series, metric, read_window(since, until, limit)), wiring)
     call.show(history_report(found))

@@ -105,7 +105,8 @@ def list_(
     from orchestrator.services.nights.show import list_nights
 
     with Wiring(call.settings()) as wiring:
-        nights = list_nights(wiring.store, nightly, limit)
+        store = wiring.store_if_there()
+        nights = [] if store is None else list_nights(store, nightly, limit)
     # A program gets an empty list. A person is told how a night begins.
     if nights or not call.for_people:
         call.show(night_list_report(nights))
@@ -124,7 +125,7 @@ def show_(call: Call, night: NightName, html: Html = None) -> None:
     from orchestrator.reporting.reports.night import night_report
     from orchestrator.services.nights.show import show_night
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         report = show_night(wiring.store, night)
     if html is not None:
         from orchestrator.reporting.nights.files import HTML, write_night

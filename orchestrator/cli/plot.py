@@ -89,7 +89,7 @@ def _draw(call: Call, into: Path, compose: Callable[[HasRecords], Figure]) -> No
     form = into.suffix.removeprefix(".").lower()
     if form not in FORMATS:
         raise ConfigError(f"{into}: is neither an svg nor a png by its name", "such as -o figure.svg")
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         figure = compose(wiring)
     write_whole(into, drawn(figure, form), "the figure")
     call.show(written_report([WrittenFile(into, form, into.stat().st_size)]))

@@ -53,8 +53,7 @@ def import_(
     from orchestrator.services.runs.show import details_of, require_run
 
     request = ImportRequest(run, file, device, offset_s, uncertainty_s, name, accuracy)
-    with Wiring(call.settings()) as wiring:
-        wiring.require_database()
+    with Wiring(call.settings(), needs_database=True) as wiring:
         found = require_run(wiring.store.runs, run).header.run
         joined = import_recording(request, found, wiring.meters(), wiring)
         details = details_of(wiring.store, found)

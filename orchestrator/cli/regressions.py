@@ -31,7 +31,7 @@ def list_(
     from orchestrator.services.history.regressions import list_regressions
 
     with Wiring(call.settings()) as wiring:
-        found = list_regressions(nightly, wiring, ended=all_)
+        found = list_regressions(nightly, wiring, ended=all_) if wiring.store_if_there() else []
     # A program gets an empty list. A person is told that there is nothing.
     if found or not call.for_people:
         call.show(regressions_report(found))
@@ -47,7 +47,7 @@ def show(call: Call, regression: Id) -> None:
     from orchestrator.reporting.reports.regressions import regression_report
     from orchestrator.services.history.regressions import show_regression
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         details = show_regression(regression, wiring)
     call.show(regression_report(details))
 
@@ -87,6 +87,6 @@ def _decide(call: Call, regression: int, to: RegressionState, reason: str) -> No
     from orchestrator.reporting.reports.regressions import regression_report
     from orchestrator.services.history.regressions import Decision, decide
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         details = decide(Decision(regression, to, reason), wiring)
     call.show(regression_report(details))

@@ -55,7 +55,7 @@ def replay(
     from orchestrator.services.runs.replay import ReplayRequest
     from orchestrator.services.runs.replay import replay as write
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         written = write(ReplayRequest(named, cell, out), wiring)
     call.show(written_report([written]))
     if call.is_watched:

@@ -54,7 +54,7 @@ def report(call: Call, run: RunName, against: Against = None, html: Html = None,
 
     if html is None and markdown is None:
         raise ConfigError("which file is to be written?", "--html FILE or --markdown FILE, or both")
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         found = run_report(run, against, wiring)
     written = []
     for path, form, write in ((html, "html", writing.html), (markdown, "markdown", writing.markdown)):

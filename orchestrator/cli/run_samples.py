@@ -65,7 +65,7 @@ def samples(
 
     form = _format(file_format, into)
     request = SamplesRequest(run, cell, metric)
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         if into is not None:
             call.show(written_report([write_samples(request, into, form, wiring)]))
         else:

@@ -33,7 +33,7 @@ def note(
     from orchestrator.reporting.reports.run_words import said_report
     from orchestrator.services.runs import words
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         record = words.note(run, text, wiring)
     call.show(said_report(record))
 
@@ -53,7 +53,7 @@ def tag(
     from orchestrator.reporting.reports.run_words import said_report
     from orchestrator.services.runs import words
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         record = words.tag(run, tags or (), remove or (), wiring)
     call.show(said_report(record))
 
@@ -72,7 +72,7 @@ def exclude(
     from orchestrator.reporting.reports.run_words import said_report
     from orchestrator.services.runs import words
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         record = words.exclude(run, reason, wiring)
     call.show(said_report(record))
 
@@ -84,7 +84,7 @@ def include(call: Call, run: RunName) -> None:
     from orchestrator.reporting.reports.run_words import said_report
     from orchestrator.services.runs import words
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         record = words.include(run, wiring)
     call.show(said_report(record))
 
@@ -107,7 +107,7 @@ def delete(
         question = f"run {record.header.run}{called} of sweep {record.header.sweep}: delete all measurements for good?"
         return yes or confirmed(question)
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         deletion = words.delete(run, wiring, agreed)
     if deletion is None:
         typer.echo("nothing was deleted", err=True)

@@ -107,7 +107,7 @@ def show_(
     from orchestrator.bootstrap import Wiring
     from orchestrator.services.runs.show import show
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         details = show(run, wiring.store)
     show_run(details, call)
     leave(details.exit_code)
@@ -120,7 +120,7 @@ def _show_cells(call: Call, run: str, cell: str, metric: str) -> None:
     from orchestrator.reporting.reports.cell_details import cells_report
     from orchestrator.services.runs.cell import CellRequest, show_cells
 
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         found = show_cells(CellRequest(run, cell, metric), wiring)
     call.show(cells_report(found))
 
@@ -169,7 +169,7 @@ def profile(
     from orchestrator.services.runs.profile import ProfileRequest, compare_profiles, show_profiles
 
     request = ProfileRequest(run, cell)
-    with Wiring(call.settings()) as wiring:
+    with Wiring(call.settings(), needs_database=True) as wiring:
         if against is not None:
             report = profile_pair_report(compare_profiles(request, against, wiring))
         else:
@@ -184,7 +184,7 @@ def follow(call: Call, run: RunName, select: Select = "all") -> None:
     from orchestrator.services.runs import pick_up
 
     request = pick_up.PickUpRequest(run, select)
-    with following(call) as (wiring, shows):
+    with following(call, needs_database=True) as (wiring, shows):
         details = pick_up.follow(request, wiring, shows)
     show_run(details, call)
     leave(details.exit_code)
@@ -234,7 +234,7 @@ def resume(
         raise ConfigError("--cells goes with --trials alone", "such as --trials +3; --select picks devices")
     more = None if trials is None else read_more_trials(trials, cells or ())
     request = pick_up.PickUpRequest(run, select, retry_failed, wait, reservation, more)
-    with following(call) as (wiring, shows):
+    with following(call, needs_database=True) as (wiring, shows):
         details = pick_up.resume(request, wiring, shows)
     show_run(details, call)
     leave(details.exit_code)
@@ -247,7 +247,7 @@ def cancel(call: Call, run: RunName, select: Select = "all") -> None:
     from orchestrator.services.runs import pick_up
 
     request = pick_up.PickUpRequest(run, select)
-    with following(call) as (wiring, shows):
+    with following(call, needs_database=True) as (wiring, shows):
         details = pick_up.cancel(request, wiring, shows)
     show_run(details, call)
     leave(pick_up.cancel_exit_code(details))

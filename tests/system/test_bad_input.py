@@ -243,13 +243,31 @@ def test_a_password_in_a_url_is_not_shown(lab: Lab) -> None:
     ids=lambda command: str(command[0]),
 )
 def test_a_run_that_is_not_there(lab: Lab, command: tuple[str, ...]) -> None:
+    lab.run("db", "upgrade")
     done = lab.run("runs", *command, "2001")
     assert_complaint(done, 2, "no run '2001'", "hint", "benchfleet runs list", "--db")
 
 
-def test_before_the_first_run_there_is_no_last(lab: Lab) -> None:
-    assert_complaint(lab.run("runs", "show", "last"), 2, "there is no run yet", "hint")
-    assert_complaint(lab.run("compare", "last", "--base", "fp32"), 2, "there is no run yet", "hint")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("runs", "show", "last"), ("runs", "show", "last", "--cell", "threads=1"), ("runs", "note", "last", "x"),
+        ("runs", "resume", "last"), ("runs", "cancel", "last"), ("runs", "samples", "last", "--cell", "threads=1"),
+        ("compare", "last"), ("history", "1"), ("baseline", "show", "main"), ("baseline", "list"), ("nightly", "list"),
+        ("regressions", "list"), ("export", "last", "--into", "x"), ("annotate", "pi-03", "fan replaced"),
+        ("report", "last", "--html", "x.html"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_command_for_results_makes_no_database(lab: Lab, command: tuple[str, ...]) -> None:
+    file = lab.directory / "nowhere" / "lab.db"
+    done = lab.run(*command, "--db", str(file))
+    assert not file.parent.exists()
+    if command[1:] == ("list",):
+        assert done.returncode == 0
+        assert done.stdout == ""
+    else:
+        assert_complaint(done, 2, f"{file}: there is no such database", "benchfleet run makes it")
 
 
 def test_a_database_that_is_something_else(lab: Lab) -> None:
