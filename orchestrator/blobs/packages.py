@@ -29,18 +29,24 @@ class Contents:
 
 
 def contents_of(runtime: RuntimeSpec, machine: str) -> Contents:
-    """Return the contents of a runtime's bundle for a kind of machine. Raise BundleError for an unknown runtime."""
-    known = RUNTIMES.get(runtime.name)
-    if known is None or not runtime.version:
+    """Return the contents of a runtime's bundle for a kind of machine. Raise BundleError for an unknown runtime.
+
+    A program may bring any package along. What is known of the packages of runtimes holds for the program's, too.
+    """
+    name, version = runtime.bundled or (runtime.name, "")
+    known = RUNTIMES.get(name)
+    if known is None and runtime.program is not None and version:
+        return Contents(f"{name}=={version}")
+    if known is None or not version:
         example = next(iter(RUNTIMES.values()))
         raise BundleError(
             f"there is no recipe for a bundle of {runtime.label}",
             hint=f"pin a version of one of {', '.join(sorted(RUNTIMES))}, as in {example.name}=={example.example}",
         )
-    release = _release(runtime.version)
+    release = _release(version)
     package = known.packages.get(machine, known.name)
     constraints = (bound.text for bound in known.bounds if bound.before is None or release < bound.before)
-    return Contents(f"{package}=={runtime.version}", tuple(constraints), known.left_out)
+    return Contents(f"{package}=={version}", tuple(constraints), known.left_out)
 
 
 def _release(version: str) -> tuple[int, ...]:
