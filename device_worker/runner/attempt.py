@@ -238,7 +238,7 @@ class Attempts:
         }
         if job.is_exec:
             # What the package was resolved for: a package with compiled modules fits no other Python.
-            own.update(PYTHON=python_executable(), PACKAGE=next(iter(paths["python_path"]), None))
+            own.update(PYTHON=python_executable(), PACKAGES=next(iter(paths["python_path"]), None))
         own.update(self._plan.measure.document)
         own.update({f"SETTING_{name}": value for name, value in job.settings.items()})
         # An engine of the worker runs on one thread unless the cell says otherwise.

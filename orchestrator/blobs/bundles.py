@@ -211,6 +211,8 @@ class _Order:
         return {
             "format": FORMAT_VERSION,
             "requirement": self.contents.requirement,
+            # Absent where there is one package alone, as in the answers of earlier releases.
+            **({"beside": list(self.contents.beside)} if self.contents.beside else {}),
             "constraints": list(self.contents.constraints),
             "left_out": list(self.contents.left_out),
             "platforms": list(self.target.platforms),

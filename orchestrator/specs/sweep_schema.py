@@ -115,8 +115,8 @@ class ExecSection(Section):
     """Files of the controller that are laid beside the model, relative to the sweep file."""
     format: FormatName | None = None
     """The format of the model that the program reads. Without it, the first artifact of a variant."""
-    package: PackageText | None = None
-    """A pinned Python package: the program finds its files in the folder `BENCHFLEET_PACKAGE`."""
+    packages: list[PackageText] = Field(default_factory=list, min_length=1)
+    """Pinned Python packages: the program finds their files in the folder `BENCHFLEET_PACKAGES`."""
 
 
 class ExecEntry(Section):

@@ -7,7 +7,7 @@ fail() {
     exit 0 # the line says it all: another exit code would hide the line
 }
 
-library=$(find "$BENCHFLEET_PACKAGE" -name libtensorflowlite_c.so | head -n 1)
+library=$(find "$BENCHFLEET_PACKAGES" -name libtensorflowlite_c.so | head -n 1)
 [ -n "$library" ] || fail "the package has no libtensorflowlite_c.so"
 ln -sf "$library" libtensorflowlite_c.so
 

@@ -12,7 +12,7 @@ from array import array
 from glob import glob
 from time import perf_counter_ns
 
-PACKAGE = os.environ["BENCHFLEET_PACKAGE"]
+PACKAGE = os.environ["BENCHFLEET_PACKAGES"]
 KERNELS = os.environ.get("BENCHFLEET_SETTING_KERNELS")
 FLOAT32 = 1
 

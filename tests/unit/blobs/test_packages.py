@@ -61,11 +61,20 @@ def test_a_runtime_without_a_recipe_or_a_pin_is_an_error(label: str) -> None:
 def test_a_program_brings_any_package_and_what_is_known_of_a_runtime_holds_for_it(
     package: str, requirement: str, constraints: tuple[str, ...]
 ) -> None:
-    program = RuntimeSpec("exec/c", RuntimeSource.EXEC, "c", program=ExecProgram(("sh",), package=package))
+    program = RuntimeSpec("exec/c", RuntimeSource.EXEC, "c", program=ExecProgram(("sh",), packages=(package,)))
     contents = contents_of(program, "x86_64")
 
     assert (contents.requirement, contents.constraints) == (requirement, constraints)
     assert program.bundled == tuple(package.split("=="))
+
+
+def test_packages_of_a_program_are_resolved_together() -> None:
+    packages = ("mlserver==1.7.1", "tflite-runtime==2.14.0")
+    program = RuntimeSpec("exec/c", RuntimeSource.EXEC, "c", program=ExecProgram(("sh",), packages=packages))
+    contents = contents_of(program, "x86_64")
+
+    assert (contents.requirement, contents.beside) == ("mlserver==1.7.1", ("tflite-runtime==2.14.0",))
+    assert contents.constraints == ("numpy<2",)
 
 
 def test_a_program_without_a_package_has_no_bundle() -> None:
