@@ -38,7 +38,7 @@ def contents_of(runtime: RuntimeSpec, machine: str) -> Contents:
     A program may bring any packages along. What is known of the packages of runtimes holds for the program's, too.
     """
     if runtime.program is not None and runtime.program.packages:
-        first, *others = (_contents(*package.split("=="), machine) for package in runtime.program.packages)
+        first, *others = (_contents(package, machine) for package in runtime.program.packages)
         return Contents(
             first.requirement,
             tuple(bound for one in (first, *others) for bound in one.constraints),
@@ -51,13 +51,14 @@ def contents_of(runtime: RuntimeSpec, machine: str) -> Contents:
             f"there is no recipe for a bundle of {runtime.label}",
             hint=f"pin a version of one of {', '.join(sorted(RUNTIMES))}, as in {example.name}=={example.example}",
         )
-    return _contents(runtime.name, runtime.version, machine)
+    return _contents(f"{runtime.name}=={runtime.version}", machine)
 
 
-def _contents(name: str, version: str, machine: str) -> Contents:
+def _contents(pinned: str, machine: str) -> Contents:
+    name, _, version = pinned.partition("==")
     known = RUNTIMES.get(name)
     if known is None:
-        return Contents(f"{name}=={version}")
+        return Contents(pinned)
     release = _release(version)
     package = known.packages.get(machine, known.name)
     constraints = (bound.text for bound in known.bounds if bound.before is None or release < bound.before)
