@@ -28,7 +28,7 @@ LATE_S = 60.0
 REMEMBERED_MAX = 10_000
 _LOOP = "jumphost loop"
 _READ = re.compile(r"^debug1: Reading configuration data (.*?)\r?$", re.MULTILINE)
-_OF_VERBOSE = re.compile(r"debug\d: |OpenSSH_\S+, ")
+_OF_VERBOSE = re.compile(r"debug\d: |OpenSSH_")
 _NOT_IN_NAMES = re.compile(r"""['"`$\\;&<>|(){}\s\0-\x1f\x7f]""")
 _NOT_IN_USERS = re.compile(r"""['"`;&<>|(){}\0-\x1f\x7f]|\s-|\\\Z""")
 

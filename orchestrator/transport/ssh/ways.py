@@ -1,6 +1,6 @@
 """Describe a host's way through the ssh configuration: hosts of one way differ in nothing but plain values.
 
-ssh is asked about one host of each way (docs/decisions/0053-one-start-of-ssh-for-hosts-of-one-way.md).
+ssh is asked about one host of each way (docs/decisions/0054-one-start-of-ssh-for-hosts-of-one-way.md).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ import pwd
 import re
 import shlex
 import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -82,6 +83,7 @@ def test_generated_configurations_mean_the_same_to_us_as_to_ssh(count: int, tmp_
     assert score.said < 0.02 * score.asked, score
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("count", "many"), [(FEW // 2, 6), pytest.param(MANY, 4, marks=[pytest.mark.system, pytest.mark.timeout(1500)])]
 )
@@ -172,6 +174,26 @@ def test_a_jump_host_is_asked_for_once(tmp_path: Path, starts_of_ssh: Callable[[
     asked = starts_of_ssh()
     pis = sum(count for host, count in asked.items() if host.startswith("pi-"))
     assert (pis, asked.total()) == (2, 5), asked
+
+
+def test_a_proxy_jump_may_have_tokens_and_ssh_fills_them_in_the_same(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "Host gate-*\n  HostName 127.0.0.1\n  Port 9\nHost board-*\n  User pi\n  ProxyJump eve-%r@gate-%n\n"
+    )
+    found = SshConfig(config).lookup(Question("board-1"))
+    assert list(map(str, found.jumps)) == ["eve-pi@gate-board-1"]
+    command = ["ssh", "-v", "-F", str(config), "-o", "BatchMode=yes", "board-1", "true"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL).stderr
+    assert "-l eve-pi " in said
+    assert " gate-board-1" in said
+
+
+def test_what_ssh_says_of_a_line_is_told_beside_what_we_say(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("Host: board\n")
+    with pytest.raises(Unreachable, match=r"; ssh says: \S+: line 1: Bad configuration option: host:"):
+        SshConfig(config).lookup(Question("board"))
 
 
 def test_ssh_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
