@@ -13,6 +13,7 @@ NAMES = (
     "fidelity",
     "fanout",
     "ingest",
+    "lookups",
     "pages",
     "power",
     "queries",

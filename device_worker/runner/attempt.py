@@ -225,7 +225,7 @@ class Attempts:
         }
 
     def _environment(
-        self, job: Job, trial: PlannedTrial, paths: dict[str, object]
+        self, job: Job, trial: PlannedTrial, paths: dict[str, Any]
     ) -> tuple[dict[str, str], dict[str, Any]]:
         """Return the environment of a trial, and the record of it."""
         own: dict[str, object] = {
@@ -236,6 +236,9 @@ class Attempts:
             "MODEL": paths["model_path"],
             "DATASET": paths["dataset_path"],
         }
+        if job.is_exec:
+            # What the package was resolved for: a package with compiled modules fits no other Python.
+            own.update(PYTHON=python_executable(), PACKAGES=next(iter(paths["python_path"]), None))
         own.update(self._plan.measure.document)
         own.update({f"SETTING_{name}": value for name, value in job.settings.items()})
         # An engine of the worker runs on one thread unless the cell says otherwise.

@@ -25,7 +25,7 @@ from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.errors import BundleError
 from orchestrator.domain.facts import Platform
 from orchestrator.domain.plan.values import RuntimeOffer
-from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
+from orchestrator.domain.runtime import RuntimeSpec
 
 MANIFEST = "benchfleet-bundle.json"
 """The member of every bundle with a description of the contents."""
@@ -84,7 +84,7 @@ class UvResolver:
 
     def offer(self, runtime: RuntimeSpec, platform: Platform) -> RuntimeOffer:
         """Return the bundle, or the reason why the platform cannot have one. See `blobs.base.RuntimeResolver`."""
-        if runtime.source is not RuntimeSource.BUNDLE:
+        if runtime.bundled is None:
             return RuntimeOffer(runtime)
         contents = contents_of(runtime, machine_of(platform))
         try:
@@ -193,7 +193,7 @@ class UvResolver:
             yield
 
     def _file(self, order: _Order, suffix: str) -> Path:
-        return self._directory / f"{order.runtime.name}-{order.key}{suffix}"
+        return self._directory / f"{order.name}-{order.key}{suffix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +211,8 @@ class _Order:
         return {
             "format": FORMAT_VERSION,
             "requirement": self.contents.requirement,
+            # Absent where there is one package alone, as in the answers of earlier releases.
+            **({"beside": list(self.contents.beside)} if self.contents.beside else {}),
             "constraints": list(self.contents.constraints),
             "left_out": list(self.contents.left_out),
             "platforms": list(self.target.platforms),
@@ -222,8 +224,13 @@ class _Order:
         return hashlib.sha256(json.dumps(self.document, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
+    def name(self) -> str:
+        """Return the name of the package as sweeps write it."""
+        return (self.runtime.bundled or (self.runtime.name,))[0]
+
+    @property
     def bundle_name(self) -> str:
-        return f"{self.runtime.name}-{self.runtime.version}-py{self.target.python}-{self.target.machine}.zip"
+        return f"{self.name}-{self.contents.version}-py{self.target.python}-{self.target.machine}.zip"
 
 
 def _known_from(document: Mapping[str, Any]) -> _Known:

@@ -11,11 +11,15 @@ from orchestrator.domain.runtimes import RUNTIMES
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Name the pinned requirement of a bundle, bounds missing in the package's metadata, and folders to leave out."""
+    """Name the pinned requirement of a bundle, bounds missing in the package's metadata, and folders to leave out.
+
+    `beside` are the further requirements of a program with several packages.
+    """
 
     requirement: str
     constraints: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def package(self) -> str:
@@ -29,18 +33,36 @@ class Contents:
 
 
 def contents_of(runtime: RuntimeSpec, machine: str) -> Contents:
-    """Return the contents of a runtime's bundle for a kind of machine. Raise BundleError for an unknown runtime."""
-    known = RUNTIMES.get(runtime.name)
-    if known is None or not runtime.version:
+    """Return the contents of a runtime's bundle for a kind of machine. Raise BundleError for an unknown runtime.
+
+    A program may bring any packages along. What is known of the packages of runtimes holds for the program's, too.
+    """
+    if runtime.program is not None and runtime.program.packages:
+        first, *others = (_contents(package, machine) for package in runtime.program.packages)
+        return Contents(
+            first.requirement,
+            tuple(bound for one in (first, *others) for bound in one.constraints),
+            tuple(folder for one in (first, *others) for folder in one.left_out),
+            tuple(one.requirement for one in others),
+        )
+    if runtime.name not in RUNTIMES or not runtime.version:
         example = next(iter(RUNTIMES.values()))
         raise BundleError(
             f"there is no recipe for a bundle of {runtime.label}",
             hint=f"pin a version of one of {', '.join(sorted(RUNTIMES))}, as in {example.name}=={example.example}",
         )
-    release = _release(runtime.version)
+    return _contents(f"{runtime.name}=={runtime.version}", machine)
+
+
+def _contents(pinned: str, machine: str) -> Contents:
+    name, _, version = pinned.partition("==")
+    known = RUNTIMES.get(name)
+    if known is None:
+        return Contents(pinned)
+    release = _release(version)
     package = known.packages.get(machine, known.name)
     constraints = (bound.text for bound in known.bounds if bound.before is None or release < bound.before)
-    return Contents(f"{package}=={runtime.version}", tuple(constraints), known.left_out)
+    return Contents(f"{package}=={version}", tuple(constraints), known.left_out)
 
 
 def _release(version: str) -> tuple[int, ...]:

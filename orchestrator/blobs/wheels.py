@@ -75,6 +75,7 @@ def uv_command(request: WheelRequest, tree: Path, constraints: Path) -> list[str
         *("--python-platform", target.platforms[0], "--python-version", target.python),
         *("--only-binary", ":all:", "--target", str(tree), "--constraint", str(constraints)),
         *("--link-mode", "hardlink", "--color", "never", "--no-progress", "--", request.contents.requirement),
+        *request.contents.beside,
     ]
 
 
@@ -87,6 +88,7 @@ def pip_command(request: WheelRequest, tree: Path) -> list[str]:
         *(word for tag in target.platforms for word in ("--platform", tag)),
         *("--implementation", "cp", "--python-version", target.python, "--only-binary=:all:", "--no-deps"),
         *("--no-compile", "--no-color", "--progress-bar", "off", "--target", str(tree), request.contents.requirement),
+        *request.contents.beside,
     ]
 
 

@@ -151,8 +151,9 @@ def _interrupted(error: BaseException | None = None) -> ExitCode:
 
 
 def _unexpected(error: BaseException) -> ExitCode:
-    message = f"unexpected {type(error).__name__}: {error}"
-    _complain(message, "this is a defect of benchfleet; BENCHFLEET_DEBUG=1 shows where")
+    from orchestrator.cli.unexpected import words_for
+
+    _complain(*words_for(error))
     return ExitCode.INFRASTRUCTURE
 
 

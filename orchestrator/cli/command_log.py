@@ -62,4 +62,7 @@ def _write(path: Path, level: str, event: str, values: Mapping[str, Any]) -> Non
     except OSError as error:
         # At the end of a command its own error counts.
         if event == "command_began":
-            raise ConfigError(f"--log-file {path}: cannot be written: {error.strerror}", "name another file") from None
+            raise ConfigError(
+                f"--log-file {path}: cannot be written: {error.strerror}",
+                "name a file in a folder that exists and that you may write",
+            ) from None

@@ -21,12 +21,14 @@ class ExecProgram:
     """Describe a user's program for measuring and printing JSON lines.
 
     `command` is the argument vector. `files` are pairs of name and absolute path. `format` is the format of the
-    artifact to read. None means the first artifact of a variant.
+    artifact to read. None means the first artifact of a variant. `packages` are pinned Python packages, NAME==VERSION,
+    whose files the program finds unpacked in one folder.
     """
 
     command: tuple[str, ...]
     files: tuple[tuple[str, str], ...] = ()
     format: Format | None = None
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +45,11 @@ class RuntimeSpec:
     version: str | None = None
     program: ExecProgram | None = None
     declared_at: str = field(default="", compare=False)
+
+    @property
+    def bundled(self) -> tuple[str, str] | None:
+        """Return name and version of the first package that devices get, or None for a runtime without one."""
+        if self.program is not None and self.program.packages:
+            name, _, version = self.program.packages[0].partition("==")
+            return name, version
+        return (self.name, self.version or "") if self.source is RuntimeSource.BUNDLE else None

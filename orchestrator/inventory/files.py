@@ -55,15 +55,19 @@ def _refuse_shared_switches(devices: Iterable[Device]) -> None:
         if first is not device:
             raise ConfigError(
                 f"{device.source}: the power_cycle of {device.name} switches {first.name} already, at {first.source}",
-                "a switch belongs to one device",
+                "correct one of the two; if one switch feeds both, name it for neither: a switch belongs to one device",
             )
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
     seen: set[Path] = set()
     for path in paths:
-        if not path.exists():
-            raise ConfigError(f"{path}: no such inventory file or folder", hint=_INIT_HINT)
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise ConfigError(f"{path}: no such inventory file or folder", hint=_INIT_HINT) from None
+        except OSError as error:  # a folder on the way may be closed to this user
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint=_INIT_HINT) from None
         for file in _in_folder(path) if path.is_dir() else [path]:
             # A file named twice, or through a link, would declare each of its devices a second time.
             if file.resolve() not in seen:
@@ -228,7 +232,7 @@ def _connect_jumps(enabled: Mapping[str, Device], disabled: Mapping[str, Device]
             circle = " -> ".join((*behind, device.name))
             raise ConfigError(
                 f"{device.source}: the jump hosts go in a circle: {circle}",
-                hint="`defaults` apply to jump hosts too: set `jump: none` on the host that is reached directly",
+                hint="set `jump: none` on the host that is reached directly (`defaults` apply to jump hosts too)",
             )
         through = declared.get(device.jump) if device.jump else None
         if through is None:
@@ -236,7 +240,7 @@ def _connect_jumps(enabled: Mapping[str, Device], disabled: Mapping[str, Device]
         if through.transport is TransportKind.LOCAL:
             raise ConfigError(
                 f"{device.source}: {device.name} cannot jump through {through.name}, which is this machine",
-                hint=f"remove `jump: {through.name}`",
+                hint=f"remove `jump: {through.name}`, or write `jump: none` for this device if `defaults` say it",
             )
         return replace(device, jump_device=connect(through, (*behind, device.name)))
 

@@ -18,8 +18,20 @@ _NAME = re.compile(_PINNED_NAME)
 # One release, as PEP 440 writes releases: `1.*` or `2.0,<3` is no pin.
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*((a|b|rc)[0-9]+)?(\.post[0-9]+)?(\.dev[0-9]+)?(\+[a-z0-9]+([._-][a-z0-9]+)*)?")
 
+PACKAGE_PATTERN = rf"\s*{_PINNED_NAME}\s*==\s*{_VERSION.pattern}\s*"
+"""What editors know of a pinned package."""
+
 RUNTIME_PATTERN = rf"\s*(?:{_PINNED_NAME}\s*==\s*{_VERSION.pattern}|system/(?:{'|'.join(ENGINES)}))\s*"
 """What editors know of the name of a runtime. Which names are known, `parse_runtime` alone says."""
+
+
+def parse_package(text: str) -> str:
+    """Return a pinned package as NAME==VERSION. Raise ConfigError, with a hint, for anything else."""
+    pinned = _PINNED.fullmatch(text.strip())
+    if pinned is None or _VERSION.fullmatch(pinned["version"]) is None:
+        example = "pin it, as in pyopen-wakeword==1.1.0"
+        raise ConfigError(f"{quoted(text)} is not one version of a package", hint=example)
+    return f"{re.sub(r'[-_.]+', '-', pinned['name']).lower()}=={pinned['version']}"
 
 
 def parse_runtime(text: str) -> RuntimeSpec:

@@ -192,6 +192,7 @@ def _runtime(entry: str | ExecEntry, folder: Path) -> RuntimeSpec:
         command=tuple(program.command),
         files=tuple((Path(file).name, str(resolved(folder / expanded(file)))) for file in program.files),
         format=Format(program.format) if program.format else None,
+        packages=tuple(program.packages),
     )
     return RuntimeSpec(f"exec/{program.name}", RuntimeSource.EXEC, program.name, program=executed)
 

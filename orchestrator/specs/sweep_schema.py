@@ -22,7 +22,7 @@ from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import RuntimeSource
 from orchestrator.domain.sweep import Setting
 from orchestrator.specs.conditions import ConditionsSection, Governor
-from orchestrator.specs.runtime import EXEC_FORM, RUNTIME_PATTERN, parse_runtime
+from orchestrator.specs.runtime import EXEC_FORM, PACKAGE_PATTERN, RUNTIME_PATTERN, parse_package, parse_runtime
 from orchestrator.specs.schema import Refused, Section, refusing
 from orchestrator.specs.words import FormatName, Name, Percent, Share, Text, pattern
 
@@ -99,6 +99,7 @@ Argument = Annotated[str, AfterValidator(_is_argument)]
 VariableName = Annotated[str, AfterValidator(_is_variable), pattern("[A-Za-z_][A-Za-z0-9_]*")]
 VariableValue = Annotated[str | None, PlainValidator(_is_value), WithJsonSchema({"type": ["string", "number", "null"]})]
 RuntimeText = Annotated[str, AfterValidator(refusing(_is_runtime)), pattern(RUNTIME_PATTERN)]
+PackageText = Annotated[str, AfterValidator(refusing(parse_package)), pattern(PACKAGE_PATTERN)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Runs = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
@@ -114,13 +115,15 @@ class ExecSection(Section):
     """Files of the controller that are laid beside the model, relative to the sweep file."""
     format: FormatName | None = None
     """The format of the model that the program reads. Without it, the first artifact of a variant."""
+    packages: list[PackageText] = Field(default_factory=list, min_length=1)
+    """Pinned Python packages: the program finds their files in the folder `BENCHFLEET_PACKAGES`."""
 
 
 class ExecEntry(Section):
     """Declare a program among the `runtimes`."""
 
     exec_: ExecSection = Field(alias="exec")
-    """A program of yours, as docs/worker-protocol.md describes."""
+    """A program of yours, as docs/exec.md describes."""
 
     @model_validator(mode="before")
     @classmethod

@@ -126,6 +126,8 @@ def _runtime(runtime: RuntimeSpec, folder: Path) -> str | Mapping[str, Any]:
     }
     if runtime.program.format is not None:
         program["format"] = runtime.program.format.value
+    if runtime.program.packages:
+        program["packages"] = list(runtime.program.packages)
     return {"exec": program}
 
 

@@ -79,8 +79,9 @@ def _failed(request: Request, error: Exception) -> Response:
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    words = "there is no such page" if error.status_code == 404 else str(error.detail)
-    return _told(request, error.status_code, words, "the list above leads to every page")
+    words = {404: "there is no such page", 405: f"{request.method} is not for this address"}
+    way = "/api/v1/openapi.json lists every address" if _is_api(request) else "the list above leads to every page"
+    return _told(request, error.status_code, words.get(error.status_code, str(error.detail)), way)
 
 
 def _misread(request: Request, error: Exception) -> Response:
@@ -94,9 +95,13 @@ def _defect(request: Request, _error: Exception) -> Response:
     return _told(request, 500, "unexpected error", "this is a defect of benchfleet; the server's output shows where")
 
 
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith("/api/")
+
+
 def _told(request: Request, status: int, what: str, hint: str | None, code: str = "ConfigError") -> Response:
     what, hint = clean_lines(what), None if hint is None else clean_lines(hint)
-    if request.url.path.startswith("/api/"):
+    if _is_api(request):
         return JSONResponse({"error": code, "message": what, "hint": hint}, status_code=status)
     if "text/html" not in request.headers.get("accept", "text/html"):
         return PlainTextResponse(f"error: {what}\n" + (f"hint: {hint}\n" if hint else ""), status_code=status)

@@ -68,16 +68,26 @@ class Guard:
             return _refused(421, "this server is not called by that name", "benchfleet serve --name NAME adds a name")
         path, method = scope["path"], scope["method"]
         if method not in _READING and not self._is_own_form(headers):
-            return _refused(403, "a form of another site is not taken", "send the form from the page itself")
+            return _refused(403, *_foreign_form(headers))
         if path.startswith(ASKING) and headers.get("sec-fetch-site") == "cross-site":
             return _refused(403, "a statement in another site's link is not run", "open the page, and type it there")
         if path.startswith(OPEN_PATHS) or self._access.lets_in(headers, _cookies(headers)):
             return None
         # With a proxy alone there is nothing to type here: the person signs in there.
         if self._access.token is None:
-            return _refused(401, f"the proxy has named no person in {self._access.proxy_header}", "sign in there")
+            return _refused(
+                401,
+                f"the request names no person in {self._access.proxy_header}",
+                "come through the proxy, and sign in there; if you have, the proxy does not pass that header on",
+            )
         if method in _READING and "text/html" in headers.get("accept", ""):
             return RedirectResponse(SIGN_IN, status_code=303)
+        if headers.get("authorization"):
+            return _refused(
+                401,
+                "Authorization does not have the token of this server",
+                "Authorization: Bearer TOKEN, with what BENCHFLEET_TOKEN was when the server was started",
+            )
         return _refused(401, "a token is needed", "Authorization: Bearer TOKEN")
 
     def _is_own_form(self, headers: Headers) -> bool:
@@ -88,6 +98,20 @@ class Guard:
         # Browsers that know no Sec-Fetch-Site send an Origin with every form.
         origin = headers.get("origin") or headers.get("referer") or ""
         return bool(origin) and urlsplit(origin).netloc == headers.get("host")
+
+
+def _foreign_form(headers: Headers) -> tuple[str, str]:
+    """Say why a form is not taken. A proxy that changes Host makes the page's own form look like another site's."""
+    host, site = headers.get("host"), headers.get("sec-fetch-site")
+    origin = urlsplit(headers.get("origin") or headers.get("referer") or "").netloc
+    if not origin:
+        return "a form without an Origin is not taken", f"send the form from the page, or with Origin: http://{host}"
+    if site == "same-origin":
+        return (
+            f"a form of {origin} is not taken by {host}",
+            "a proxy in between changes the name of the server: have it pass the header Host on as it is",
+        )
+    return "a form of another site is not taken", "send the form from the page itself"
 
 
 def _cookies(headers: Headers) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from collections.abc import Callable
 
@@ -55,5 +56,17 @@ def _listener(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         said = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{host}:{port} cannot be listened at: {said}", "choose another --port or --host") from None
+        raise ConfigError(f"{host}:{port} cannot be listened at: {said}", _remedy(error, port)) from None
     return listener
+
+
+def _remedy(error: Exception, port: int) -> str:
+    """Say which of host and port is to blame."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, socket.gaierror) or number in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+        return "choose another --host: an address of this machine"
+    if number == errno.EADDRINUSE:
+        return "another program, or an earlier benchfleet serve, has that port: end it, or choose another --port"
+    if number in {errno.EACCES, errno.EPERM} and port < 1024:
+        return "ports below 1024 are the system's: choose another --port"
+    return "choose another --port or --host"

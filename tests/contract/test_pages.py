@@ -8,6 +8,7 @@ import io
 import json
 import re
 import shlex
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -26,6 +27,7 @@ from orchestrator.settings import load_settings
 from orchestrator.web.access import Access, access
 from orchestrator.web.app import create_app
 from orchestrator.web.routes.sql import sql
+from orchestrator.web.server import serve
 from tests.databases import Databases
 
 pytestmark = pytest.mark.system  # of FastAPI, whose import alone would cost each worker of the quick loop a second
@@ -217,6 +219,43 @@ def test_a_token_and_a_proxy_are_not_taken_together() -> None:
 )
 def test_a_form_of_another_site_is_refused(page: TestClient, headers: dict[str, str]) -> None:
     assert page.post("/sign-in", data={"token": "x"}, headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "cause"),
+    [
+        ({}, "a form without an Origin"),
+        ({"origin": "https://evil.example", "sec-fetch-site": "cross-site"}, "a form of another site"),
+        ({"origin": "https://lab.example", "sec-fetch-site": "same-origin"}, "pass the header Host on as it is"),
+    ],
+)
+def test_a_refused_form_is_told_who_is_to_blame(page: TestClient, headers: dict[str, str], cause: str) -> None:
+    assert cause in page.post("/sign-in", data={"token": "x"}, headers=headers).text
+
+
+def test_a_wrong_token_is_told_from_none(wiring: Wiring) -> None:
+    shared = client(wiring, access("0.0.0.0", ("localhost",), TOKEN, None))
+    assert "a token is needed" in shared.get("/api/v1/fleet").text
+    wrong = shared.get("/api/v1/fleet", headers={"authorization": "Bearer another-token-of-length"}).text
+    assert "does not have the token of this server" in wrong
+    assert TOKEN not in wrong
+
+
+def test_an_address_that_is_not_there_leads_on_where_the_reader_is(page: TestClient) -> None:
+    assert page.get("/api/v1/nowhere").json()["hint"] == "/api/v1/openapi.json lists every address"
+    assert page.get("/api/v1/openapi.json").status_code == 200
+    assert "the list above" in page.get("/nowhere", headers=HTML).text
+
+
+def test_an_address_that_cannot_be_listened_at_is_told_by_its_cause(wiring: Wiring) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match="in use") as found:
+            serve(wiring, access("127.0.0.1", (), None, None), port, print)
+        assert "another program, or an earlier benchfleet serve" in str(found.value.hint)
+    with pytest.raises(ConfigError) as found:
+        serve(wiring, access("203.0.113.9", (), TOKEN, None), 0, print)
+    assert "an address of this machine" in str(found.value.hint)
 
 
 def test_static_files_are_kept_for_ever_and_nothing_else_is_served(page: TestClient) -> None:

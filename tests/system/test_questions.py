@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,26 @@ def test_predict_of_keras_is_set_beside_every_other_call(lab: Lab) -> None:
     assert found["tf.lite"] * 10 < found["predict"]
     assert found["function"] < found["model"] < found["predict"]
     assert {row["outputs"]["agreement"] for row in group["rows"]} == {"agree"}
+
+
+def test_a_binding_that_copies_element_by_element_is_set_beside_others_of_one_library(lab: Lab) -> None:
+    """One short trial of each program, compiled here. What differs by a factor of hundreds shows under any load."""
+    programs = ["exec/c", "exec/python-ctypes"]
+    if shutil.which("mcs") and shutil.which("mono"):
+        programs += ["exec/csharp-pinned", "exec/csharp-naive"]
+    kernels = ("--set", "matrix.kernels=[xnnpack]", "--set", "measure.seconds_min=0.1")
+    sweep = str(REPOSITORY / "sweeps" / "bindings.yaml")
+    done = lab.run("run", sweep, "--trials", "1", "--runtimes", ",".join(programs), *kernels, timeout_s=300)
+    assert done.returncode == ExitCode.FINE, done.stdout + done.stderr
+    told = lab.rows("select runtime_reported from attempt")
+    outputs = [json.loads(row["runtime_reported"])["output"] for row in told]
+    assert len(outputs) == len(programs)
+    assert all(output == pytest.approx(outputs[0], abs=1e-5) for output in outputs)
+    if len(programs) == 4:
+        asked = ("--by", "runtime", "--base", "exec/csharp-pinned", "--metric", "set_input_ns")
+        compared = lab.json("compare", "last", *asked)
+        (group,) = compared["groups"]
+        found = {side["at"]: side["value"] for side in (group["base"], *(row["side"] for row in group["rows"]))}
+        assert found["exec/csharp-naive"] > 20 * found["exec/csharp-pinned"]
+    else:
+        pytest.skip("no mono here: C# is not compared (apt-get install mono-mcs mono-runtime)")

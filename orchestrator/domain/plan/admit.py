@@ -72,7 +72,7 @@ def offer_of(runtime: RuntimeSpec, inputs: PlanInputs) -> RuntimeOffer:
     for offer in inputs.offers:
         if offer.runtime.label == runtime.label:
             return offer
-    if runtime.source is RuntimeSource.BUNDLE:
+    if runtime.bundled is not None:
         raise BlobError(f"{inputs.device.name}: nobody resolved {runtime.label}")
     return RuntimeOffer(runtime)
 
@@ -155,7 +155,7 @@ def _not_runnable_there(runtime: RuntimeSpec, facts: Facts) -> str | None:
         return None
     program = runtime.program
     is_sent = program is not None and any(name == program.command[0] for name, _ in program.files)
-    if runtime.source is not RuntimeSource.BUNDLE and not is_sent:
+    if runtime.bundled is None and not is_sent:
         return None
     what = "no program that is sent" if is_sent else "no library of a bundle"
     return f"{facts.values.get('state_dir')} is mounted noexec, and {what} runs there: set state_dir: in the inventory"

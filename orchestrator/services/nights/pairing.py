@@ -113,6 +113,9 @@ class _Sides:
         spec = _declared(job)
         if spec.program is None:
             return self.runtimes.setdefault(spec.label, spec).label
+        # A plan has hashes of packages alone. A program beside another package than tonight's is no pair.
+        tonight = next((one.program for one in self.original.file.sweep.runtimes if one.label == other.runtime), None)
+        spec = replace(spec, program=replace(spec.program, packages=tonight.packages if tonight else ()))
         key = (job.command, job.files)
         if key not in self.runtimes:
             for file in job.files:

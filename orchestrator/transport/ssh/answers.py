@@ -21,7 +21,7 @@ class Answer:
 
     `lines` has the values by keyword, one for each line of `ssh -G`. `words` has the values that were read word by
     word, for lists of files with spaces. `places` has FILE:LINE of an option where known. With `by_ssh` the tokens are
-    filled in already wherever `ssh -G` prints tokens filled in.
+    filled in already wherever `ssh -G` prints tokens filled in. `files` are the files read, in order.
     """
 
     question: Question
@@ -29,6 +29,7 @@ class Answer:
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
     by_ssh: bool = False
+    files: tuple[str, ...] = ()
 
     def first(self, keyword: str) -> str | None:
         """Return the only value of an option, or None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,19 +12,32 @@ from orchestrator.transport.ssh import program
 from orchestrator.transport.ssh.algorithms import SUPPORTED
 from orchestrator.transport.ssh.answers import Answer, Question
 from orchestrator.transport.ssh.parser import SYSTEM_DIRECTORY, Source
+from orchestrator.transport.ssh.remembered import Remembered
 from orchestrator.transport.ssh.resolved import CannotHonour, Resolved, resolve
 from orchestrator.transport.ssh.tokens import account_home, home
 from orchestrator.transport.ssh.walk import Walk
 
 _NOTHING: Mapping[str, tuple[str, ...]] = {}
+_confirmed = Remembered[bool | program.Refused](program.FRESH_S, program.REMEMBERED_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What the parser makes of the files for a host. `way` is None if no other host is known to go the same way."""
+
+    resolved: Resolved
+    way: Hashable | None
+    files: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SshConfig:
     """The configuration files, read at each lookup. `path`, if given, replaces the files of user and system.
 
-    The reader is the ssh program. benchfleet's own parser reads where there is no program, where ssh refuses the files
-    for a line of another host, and where HOME is not the home of the account, which ssh would look into.
+    The reader is the ssh program. ssh is asked about one host of those that go the same way through the files, and
+    confirms what benchfleet's own parser makes of them all. The parser alone reads where there is no program, where ssh
+    refuses the files for a line of another host, and where HOME is not the home of the account, which ssh would look
+    into.
     """
 
     path: Path | None = None
@@ -45,11 +58,45 @@ class SshConfig:
     def _by_program(self, ssh: str, question: Question) -> Resolved:
         try:
             usual = program.usual(ssh)
-            answer = program.ask(ssh, self.path, question)
+            followed = self._followed(question, usual)
+            if followed is not None and followed.way is not None:
+                key = (ssh, self.path, followed.way, program.stamps(followed.files))
+                confirmed = _confirmed.get(key, lambda: self._confirms(ssh, usual, followed))
+                if isinstance(confirmed, program.Refused):
+                    raise confirmed
+                if confirmed:
+                    return followed.resolved
+            return self._resolved(program.ask(ssh, self.path, question), usual)
         except program.Late:
             raise
         except program.Refused as refused:
             return self._refused(question, str(refused))
+
+    def _followed(self, question: Question, usual: Mapping[str, tuple[str, ...]]) -> Followed | None:
+        """Return what the parser makes of the files with ssh's lists of algorithms, or None in doubt."""
+        lists = {keyword: usual.get(keyword, ("",))[0].split(",") for keyword in SUPPORTED}
+        walk = Walk(question, lists, commands=False)
+        try:
+            answer = walk.answer(self._sources())
+            return Followed(resolve(answer, usual), walk.way.steps(answer), tuple(walk.way.files))
+        except (OSError, ValueError):
+            return None
+
+    def _confirms(self, ssh: str, usual: Mapping[str, tuple[str, ...]], followed: Followed) -> bool | program.Refused:
+        """Say whether ssh reads the same files for a host, and makes the same of them, or return why ssh refuses."""
+        try:
+            answer = program.ask(ssh, self.path, followed.resolved.question)
+            files = [str(file.absolute()) for file in followed.files]
+            return list(answer.files) == files and self._resolved(answer, usual) == followed.resolved
+        except program.Late:
+            raise
+        except program.Refused as refused:
+            # The parser takes ssh's place, with other lists of algorithms to change.
+            return False if followed.resolved.manner.algorithms else refused
+        except ValueError:
+            return False
+
+    def _resolved(self, answer: Answer, usual: Mapping[str, tuple[str, ...]]) -> Resolved:
         try:
             resolved = resolve(answer, usual)
         except CannotHonour:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ SYSTEM_DIRECTORY = Path("/etc/ssh")
 DEEP_MAX = 16
 HOST, MATCH, INCLUDE = "host", "match", "include"
 _OPENINGS = (HOST, MATCH)
+_NAMES = re.compile(r"[A-Za-z0-9._-]+([ \t]+[A-Za-z0-9._-]+)*")
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -43,11 +45,15 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The statements from one Host or Match to the next. The first block of a file has no opening."""
+    """The statements from one Host or Match to the next. The first block of a file has no opening.
+
+    `names` are the only hosts that the block is for, None if a pattern or a Match decides.
+    """
 
     opening: Statement | None
     body: tuple[Statement, ...]
     includes: bool
+    names: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,9 @@ def _blocks(path: Path, _version: tuple[int, int, int]) -> tuple[Block, ...]:
 
 
 def _block(opening: Statement | None, body: list[Statement]) -> Block:
-    return Block(opening, tuple(body), any(statement.keyword == INCLUDE for statement in body))
+    includes = any(statement.keyword == INCLUDE for statement in body)
+    is_named = opening is not None and opening.keyword == HOST and _NAMES.fullmatch(opening.text) is not None
+    return Block(opening, tuple(body), includes, frozenset(opening.words) if opening and is_named else None)
 
 
 def _statement(place: str, line: str) -> Statement | None:

@@ -8,14 +8,13 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.domain.errors import Unreachable
 from orchestrator.transport.ssh.answers import Answer, Question
+from orchestrator.transport.ssh.remembered import Remembered
 
 AT_ONCE_MAX = 16
 """How many programs run at a time: one costs a processor some milliseconds, and a `Match exec` may wait for long."""
@@ -26,15 +25,16 @@ FRESH_S = 60.0
 LATE_S = 60.0
 """How long a configuration may take to be read: a command of `Match exec` may wait for ever."""
 
-_REMEMBERED_MAX = 10_000
+REMEMBERED_MAX = 10_000
 _LOOP = "jumphost loop"
+_READ = re.compile(r"^debug1: Reading configuration data (.*?)\r?$", re.MULTILINE)
+_OF_VERBOSE = re.compile(r"debug\d: |OpenSSH_")
 _NOT_IN_NAMES = re.compile(r"""['"`$\\;&<>|(){}\s\0-\x1f\x7f]""")
 _NOT_IN_USERS = re.compile(r"""['"`;&<>|(){}\0-\x1f\x7f]|\s-|\\\Z""")
 
 _turns = threading.BoundedSemaphore(AT_ONCE_MAX)
-_answers: dict[tuple[object, ...], tuple[float, Future[Answer]]] = {}
+_answers = Remembered[Answer](FRESH_S, REMEMBERED_MAX)
 _programs: dict[str, str] = {}
-_lock = threading.Lock()
 
 
 class Refused(Exception):
@@ -77,24 +77,8 @@ def refuse_unfit(question: Question) -> None:
 
 def ask(program: str, config: Path | None, question: Question) -> Answer:
     """Return ssh's answer, at most FRESH_S old. Raise Refused, or Late if ssh does not come to an end."""
-    key = (program, config, *_stamps(config), question)
-    with _lock:
-        began, future = _answers.get(key, (0.0, None))
-        if future is not None and time.monotonic() - began < FRESH_S:
-            mine = False
-        else:
-            mine, future = True, Future()
-            _forget_old()
-            _answers[key] = (time.monotonic(), future)
-    if mine:
-        _fulfil(future, lambda: _ask(program, config, question))
-    try:
-        return future.result()
-    except BaseException:
-        with _lock:
-            if _answers.get(key, (0.0, None))[1] is future:
-                del _answers[key]
-        raise
+    key = (program, config, *stamps(_beginnings(config)), question)
+    return _answers.get(key, lambda: _ask(program, config, question))
 
 
 def usual(program: str) -> Mapping[str, tuple[str, ...]]:
@@ -102,50 +86,39 @@ def usual(program: str) -> Mapping[str, tuple[str, ...]]:
     return ask(program, Path(os.devnull), Question("localhost")).lines
 
 
-def _fulfil(future: Future[Answer], work: Callable[[], Answer]) -> None:
-    try:
-        future.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - whoever waits for the answer raises the error
-        future.set_exception(error)
-
-
-def _forget_old() -> None:
-    if len(_answers) < _REMEMBERED_MAX:
-        return
-    now = time.monotonic()
-    for key in [key for key, (began, _) in _answers.items() if now - began >= FRESH_S]:
-        del _answers[key]
-
-
-def _stamps(config: Path | None) -> tuple[object, ...]:
-    """Return what changes with the files that ssh begins with. Included files may change unseen for FRESH_S."""
-    files = (config,) if config is not None else (Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config"))
-    stamps: list[object] = []
+def stamps(files: Iterable[Path]) -> tuple[object, ...]:
+    """Return what changes with the files."""
+    found: list[object] = []
     for file in files:
         with suppress(OSError):
             info = file.stat()
-            stamps += [str(file), info.st_ino, info.st_size, info.st_mtime_ns]
-    return tuple(stamps)
+            found += [str(file), info.st_ino, info.st_size, info.st_mtime_ns]
+    return tuple(found)
+
+
+def _beginnings(config: Path | None) -> tuple[Path, ...]:
+    """Return the files that ssh begins with. Included files may change unseen for FRESH_S."""
+    return (config,) if config is not None else (Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config"))
 
 
 def _ask(program: str, config: Path | None, question: Question) -> Answer:
-    command = [program, "-G"]
+    command = [program, "-v", "-G"]  # with -v ssh names the files that it reads
     command += [] if config is None else ["-F", str(config.absolute())]
     command += [] if question.user is None else ["-l", question.user]
     command += [] if question.port is None else ["-p", str(question.port)]
     command += ["-o", "ControlPath=%C"]  # ssh alone knows how the present release makes %C
     try:
-        text = _run([*command, question.host])
+        text, said = _run([*command, question.host])
     except Refused as refused:
         if _LOOP not in str(refused):
             raise
         # A ProxyJump for all hosts is not for the jump host.
-        text = _run([*command, "-o", "ProxyJump=none", question.host])
-    return Answer(question, options_in(text), by_ssh=True)
+        text, said = _run([*command, "-o", "ProxyJump=none", question.host])
+    return Answer(question, options_in(text), by_ssh=True, files=tuple(_READ.findall(said)))
 
 
-def _run(command: list[str]) -> str:
-    """Return what a command prints. Raise Refused with the last words of a command that fails."""
+def _run(command: list[str]) -> tuple[str, str]:
+    """Return what a command prints, and what the command says beside. Raise Refused for a command that fails."""
     with _turns:
         # In a session of its own, so that no command of a `Match exec` finds the terminal.
         try:
@@ -166,10 +139,16 @@ def _run(command: list[str]) -> str:
             if process.returncode is None:
                 end_session(process.pid)
                 process.communicate()
+    said = err.decode("utf-8", "surrogateescape")
     if process.returncode:
-        said = err.decode("utf-8", "replace").strip().splitlines() or [f"ssh ended with status {process.returncode}"]
-        raise Refused(said[0].strip())
-    return out.decode("utf-8", "surrogateescape")
+        raise Refused(_first_words(said) or f"ssh ended with status {process.returncode}")
+    return out.decode("utf-8", "surrogateescape"), said
+
+
+def _first_words(said: str) -> str:
+    """Return the first line that ssh would say without -v too."""
+    lines = (line.strip() for line in said.encode("utf-8", "surrogateescape").decode("utf-8", "replace").splitlines())
+    return next((line for line in lines if line and not _OF_VERBOSE.match(line)), "")
 
 
 def end_session(pid: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestrator.transport.ssh.algorithms import BY_REQUEST, SUPPORTED, usable
@@ -134,7 +134,7 @@ class _Resolver:
             revoked_keys=file_path(revoked, self._tokens) if revoked else None,
             keys=self._keys(),
             proxy_command=self._proxy_line(proxy) if proxy and not self._jumps else None,
-            jumps=self._jumps,
+            jumps=tuple(map(self._filled, self._jumps)),
             manner=self._manner(),
         )
 
@@ -190,6 +190,11 @@ class _Resolver:
         if value.strip() == "-":
             raise CannotHonour(f"ProxyCommand - takes the connection from standard input{self._place('proxycommand')}")
         return proxy_line(value, self._target)
+
+    def _filled(self, jump: Jump) -> Jump:
+        """Return a jump host with tokens filled in: to ssh a ProxyJump is a ProxyCommand."""
+        user = None if jump.user is None else proxy_line(jump.user, self._target)
+        return replace(jump, host=proxy_line(jump.host, self._target), user=user)
 
     def _manner(self) -> Manner:
         return Manner(

@@ -15,6 +15,7 @@ from orchestrator.transport.ssh.resolved import HostsCommand, Keys, Manner, Reso
 from orchestrator.transport.ssh.tokens import at_home
 
 _NONE = "none"
+_HOPS_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,12 @@ def _jumps(device: Device) -> tuple[Jump, ...]:
 
 
 def _no_loop(hop: Hop, behind: tuple[Hop, ...]) -> tuple[Hop, ...]:
-    """Return `behind` with the hop added. Raise Unreachable if the hop is among `behind` already."""
+    """Return `behind` with the hop added. Raise Unreachable if the hop is among `behind` already, or has no end."""
+    if len(behind) == _HOPS_MAX:  # a ProxyJump of tokens may lead to a new host each time
+        names = " -> ".join(known.name for known in (*behind[:3], hop))
+        raise Unreachable(
+            f"more than {_HOPS_MAX} jump hosts: {names} …", hint="correct ProxyJump: is it for its own hosts?"
+        )
     if any(known.name == hop.name and known.address == hop.address for known in behind):
         names = " -> ".join(known.name for known in (*behind, hop))
         raise Unreachable(f"the jump hosts form a loop: {names}", hint="correct jump: in the inventory, or ProxyJump")

@@ -110,7 +110,7 @@ def file_path(value: str, tokens: Mapping[str, str]) -> Path:
 
 
 def proxy_line(value: str, target: Target) -> str:
-    """Return the line of a ProxyCommand for a shell."""
+    """Return the line of a ProxyCommand for a shell, or a host or user of a ProxyJump."""
     tokens = target.tokens()
     return fill(value, {name: tokens[name] for name in (*_OF_PROXIES, "%")})
 

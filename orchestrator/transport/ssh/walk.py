@@ -18,6 +18,7 @@ from orchestrator.transport.ssh.parser import (
     DEEP_MAX,
     HOST,
     INCLUDE,
+    Block,
     NotUnderstood,
     Source,
     Statement,
@@ -26,6 +27,7 @@ from orchestrator.transport.ssh.parser import (
 )
 from orchestrator.transport.ssh.program import LATE_S, Late, end_session
 from orchestrator.transport.ssh.tokens import Target, TokenUnknown, fill, local_user
+from orchestrator.transport.ssh.ways import TOKENS, Way
 from orchestrator.transport.ssh.wording import BLANKS, cut
 
 _NONE = "none"
@@ -50,10 +52,13 @@ Holds = bool | Doubt
 class Walk:
     """One host's way through the files, once or, for `Match final`, twice.
 
-    `usual` has the lists of algorithms that a list with +, - or ^ changes.
+    `usual` has the lists of algorithms that a list with +, - or ^ changes. With `commands` false the command of a
+    `Match exec` is not run, and not understood.
     """
 
-    def __init__(self, question: Question, usual: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, question: Question, usual: Mapping[str, Sequence[str]], *, commands: bool = True) -> None:
+        self.way = Way(question)
+        self._commands = commands
         self._question = question
         self._usual = usual
         self._host = question.host
@@ -97,12 +102,9 @@ class Walk:
             if outer is False:
                 return
             raise NotUnderstood(f"{source.path}: files include each other")
+        self.way.files.append(source.path)
         for block in blocks(source):
-            holds = outer
-            if block.opening is not None and block.opening.keyword == HOST:
-                holds = _both(outer, self._host_holds(block.opening))
-            elif block.opening is not None:
-                holds = _both(outer, self._match_holds(block.opening, outer))
+            holds = self._block_holds(block, outer)
             if holds is False and not block.includes:
                 continue
             for statement in block.body:
@@ -111,6 +113,16 @@ class Walk:
                 elif holds is not False:
                     self._take(statement, holds)
 
+    def _block_holds(self, block: Block, outer: Holds) -> Holds:
+        opening = block.opening
+        if opening is None:
+            return outer
+        if block.names is not None and self._host not in block.names:
+            return False  # a lab may have a block for every device
+        holds = self._host_holds(opening) if opening.keyword == HOST else self._match_holds(opening, outer)
+        self.way.open(opening, _both(outer, holds))
+        return _both(outer, holds)
+
     def _include(self, statement: Statement, source: Source, holds: Holds, depth: int) -> None:
         if holds is False:  # nothing holds there, but a `Match final` counts even so
             with suppress(OSError, NotUnderstood):
@@ -118,6 +130,8 @@ class Walk:
             return
         if statement.fault:
             raise NotUnderstood(f"{statement.place}: {statement.fault}")
+        if not TOKENS.isdisjoint(statement.text):  # a later ssh may fill them in
+            self.way.doubt()
         self._include_files(statement, source, holds, depth)
 
     def _include_files(self, statement: Statement, source: Source, holds: Holds, depth: int) -> None:
@@ -186,6 +200,8 @@ class Walk:
 
     def _succeeds(self, command: str) -> bool:
         """Run the command of a `Match exec` by a shell, as ssh does, away from the terminal. Raise Late."""
+        if not self._commands:
+            raise NotUnderstood(f"a command of Match exec is not run here: {quoted(command)}")
         discard = subprocess.DEVNULL
         line = fill(command, self._target().tokens())
         with subprocess.Popen(  # noqa: S602
@@ -225,6 +241,7 @@ class Walk:
         if option is None or (statement.fault and option.honoured):
             if not self._is_ignored(statement):
                 raise NotUnderstood(f"{statement.place}: {statement.fault}")
+            self.way.doubt()
             return
         if not option.honoured or self._is_set(option):
             return
@@ -251,6 +268,7 @@ class Walk:
             raise NotUnderstood(f"{statement.place}: {error}") from error
         if not values:
             return
+        self.way.take(option, statement)
         if option.reads is Reads.NAMES:
             values = [changed(values[0], self._usual.get(option.keyword, ()))]
         if option.reads is Reads.WORDS:

@@ -12,6 +12,21 @@ USERS = (None, None, "eve", "pi")
 PORTS = (None, None, 2222)
 VARIABLE = "BENCHFLEET_TEST_PLACE"
 
+HERD = (
+    "board-1",
+    "board-2",
+    "board-3",
+    "board-17",
+    "gate",
+    "pi.lab",
+    "c",
+    "d.lab",
+    "10.0.0.7",
+    "10.0.0.8",
+    "127.1",
+    "Pi",
+)
+
 _PATTERNS = ("*", "board*", "!board-1", "board", "?i.lab", "*.lab", "10.0.0.*", "gate", "pi.*", "!x", "other.lab", "??")
 _LISTS = ("board", "board*,!board-1", "*.lab,gate", "!gate,*", "x,10.*", "other.lab", "*", "OTHER.lab", "10.0.0.7")
 _COMMANDS = (
@@ -99,6 +114,34 @@ class Maker:
         end = self._pick(("\n", "\n", "\n", "\r\n", "\n\n"))
         file.write_bytes(end.join(self._statements(0, self._random.randint(3, 14))).encode())
         return file
+
+    def write_for_herd(self) -> Path:
+        """Write the files, with blocks that differ in values alone, and return the first."""
+        file = self._folder / "config"
+        lines = self._statements(0, self._random.randint(0, 8))
+        for host in self._random.sample(HERD, self._random.randint(0, 8)):
+            lines[(at := self._random.randint(0, len(lines))) : at] = self._block(host)
+        file.write_text("\n".join(lines) + "\n")
+        return file
+
+    def herd(self, count: int) -> list[str]:
+        """Return hosts of which some may go the same way."""
+        return self._random.sample(HERD, count)
+
+    def _block(self, host: str) -> list[str]:
+        """Return a block of one device, as programs write them for every device of a lab."""
+        number = self._random.randint(1, 250)
+        names = (f"10.9.0.{number}", self._pick(HERD), f"n{number}.lab # shelf {number}")
+        lines = (
+            f"HostName {self._pick(names)}",
+            f"Port {2000 + number}",
+            f"User {self._pick(('eve', 'pi', f'u{number}'))}",
+            f"IdentityFile {self._pick((f'~/.ssh/id_{number}', '/k/plain', '~/k'))}",
+            f"HostKeyAlias key-{number}",
+        )  # fmt: skip
+        kept = sorted(self._random.sample(range(len(lines)), self._random.randint(1, len(lines))))
+        opening = self._pick((f"Host {host}", f"Host {host} {host}.example", f"Match originalhost {host}"))
+        return [opening, *(f"  {lines[number]}" for number in kept)]
 
     def questions(self) -> list[tuple[str, str | None, int | None]]:
         """Return hosts with users and ports to ask for."""

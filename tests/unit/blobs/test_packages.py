@@ -2,7 +2,7 @@ import pytest
 
 from orchestrator.blobs.packages import contents_of
 from orchestrator.domain.errors import BundleError
-from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
+from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import RUNTIMES
 
 
@@ -48,3 +48,34 @@ def test_a_runtime_without_a_recipe_or_a_pin_is_an_error(label: str) -> None:
     with pytest.raises(BundleError, match="no recipe for a bundle of") as caught:
         contents_of(runtime(label), "x86_64")
     assert ", ".join(sorted(RUNTIMES)) in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("package", "requirement", "constraints"),
+    [
+        ("pyopen-wakeword==1.1.0", "pyopen-wakeword==1.1.0", ()),
+        ("tflite-runtime==2.14.0", "tflite-runtime==2.14.0", ("numpy<2",)),
+        ("tensorflow==2.21.0", "tensorflow-cpu==2.21.0", ()),
+    ],
+)
+def test_a_program_brings_any_package_and_what_is_known_of_a_runtime_holds_for_it(
+    package: str, requirement: str, constraints: tuple[str, ...]
+) -> None:
+    program = RuntimeSpec("exec/c", RuntimeSource.EXEC, "c", program=ExecProgram(("sh",), packages=(package,)))
+    contents = contents_of(program, "x86_64")
+
+    assert (contents.requirement, contents.constraints) == (requirement, constraints)
+    assert program.bundled == tuple(package.split("=="))
+
+
+def test_packages_of_a_program_are_resolved_together() -> None:
+    packages = ("mlserver==1.7.1", "tflite-runtime==2.14.0")
+    program = RuntimeSpec("exec/c", RuntimeSource.EXEC, "c", program=ExecProgram(("sh",), packages=packages))
+    contents = contents_of(program, "x86_64")
+
+    assert (contents.requirement, contents.beside) == ("mlserver==1.7.1", ("tflite-runtime==2.14.0",))
+    assert contents.constraints == ("numpy<2",)
+
+
+def test_a_program_without_a_package_has_no_bundle() -> None:
+    assert RuntimeSpec("exec/c", RuntimeSource.EXEC, "c", program=ExecProgram(("sh",))).bundled is None

@@ -74,6 +74,30 @@ def test_a_defect_says_how_to_see_its_trace(command: Command, monkeypatch: pytes
         command("init", "lab")
 
 
+@pytest.mark.parametrize(
+    ("error", "message", "hint"),
+    [
+        (PermissionError(13, "Permission denied", "/lab/x"), "/lab/x: Permission denied", "may this user read it"),
+        (OSError(24, "Too many open files"), "Too many open files", "ulimit -n"),
+        (OSError(28, "No space left on device", "/lab/x"), "/lab/x: No space left on device", "free space there"),
+        (MemoryError(), "no memory is left", "this machine has no memory left"),
+        (ImportError("no name 'x'"), "unexpected ImportError: no name 'x'", "is this installation whole?"),
+        (OSError(9, "Bad file descriptor"), "unexpected OSError: [Errno 9] Bad file descriptor", "a defect of"),
+    ],
+)
+def test_what_the_machine_refuses_is_no_defect_of_ours(
+    command: Command, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str, hint: str
+) -> None:
+    def break_down(directory: Path) -> tuple[Path, ...]:
+        raise error
+
+    monkeypatch.setattr(NEW_LAB, break_down)
+    ended = command("init", "lab")
+    assert (ended.code, ended.err.splitlines()[0]) == (ExitCode.INFRASTRUCTURE, f"error: {message}")
+    assert hint in ended.err.splitlines()[1]
+    assert "BENCHFLEET_DEBUG=1" in ended.err
+
+
 def test_a_file_that_ends_too_early_is_no_interruption(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def end_early(directory: Path) -> tuple[Path, ...]:
         raise EOFError("marshal data too short")

@@ -213,6 +213,12 @@ def test_a_missing_inventory_says_how_to_get_one(tmp_path: Path) -> None:
         assert "benchfleet init DIR" in (caught.value.hint or "")
 
 
+def test_an_inventory_that_cannot_be_looked_at_says_so(tmp_path: Path) -> None:
+    nowhere = tmp_path / ("x" * 300)  # longer than a file's name may be, so that no user may look there
+    with pytest.raises(ConfigError, match="cannot be read: File name too long"):
+        load_inventory([nowhere])
+
+
 def test_a_folder_without_inventory_files_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no inventory file \(\*\.yaml\) in this folder"):
         load_inventory([folder_of(tmp_path)])

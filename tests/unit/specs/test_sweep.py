@@ -126,7 +126,8 @@ def test_the_files_of_a_program_are_found_from_the_sweep(lab: Path) -> None:
     (lab / "sweeps/data").mkdir()
     (lab / "sweeps/bench.sh").write_text("true\n")
     (lab / "sweeps/data/x.bin").write_text("x")
-    program = "{name: demo, command: [sh, bench.sh, ''], files: [bench.sh, data/x.bin]}"
+    program = "{name: demo, command: [sh, bench.sh, ''], files: [bench.sh, data/x.bin], "
+    program += "packages: [PyOpen_Wakeword == 1.1.0]}"
     text = LEAST.format(model="models/tiny").replace("[system/tflite]", f"\n  - exec: {program}")
     loaded = load_sweep(write(lab, text))
     assert loaded.sweep.runtimes == (
@@ -137,6 +138,7 @@ def test_the_files_of_a_program_are_found_from_the_sweep(lab: Path) -> None:
             program=ExecProgram(
                 ("sh", "bench.sh", ""),
                 (("bench.sh", f"{lab}/sweeps/bench.sh"), ("x.bin", f"{lab}/sweeps/data/x.bin")),
+                packages=("pyopen-wakeword==1.1.0",),
             ),
         ),
     )

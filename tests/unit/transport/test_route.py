@@ -166,6 +166,15 @@ class TestJumps:
         with pytest.raises(Unreachable, match="form a loop: pi -> a -> b -> a"):
             route(replace(PI, jump="a"), config, home)
 
+    def test_one_with_tokens_leads_to_a_host_of_the_devices_own(self, home: Path) -> None:
+        config = "Host pi.lab\n  ProxyJump %r@gate-%n\nHost gate-pi.lab\n  HostName 10.0.0.1\n"
+
+        assert [hop.host for hop in route(PI, config, home)] == ["10.0.0.1", "pi.lab"]
+
+    def test_a_way_without_an_end_is_told(self, home: Path) -> None:
+        with pytest.raises(Unreachable, match=r"more than 16 jump hosts: pi -> x-pi\.lab -> x-x-pi\.lab -> "):
+            route(PI, "Host *\n  ProxyJump x-%n\n", home)
+
     def test_this_machine_leads_nowhere(self, home: Path) -> None:
         here = Device("here", TransportKind.LOCAL, source="lab.yaml:3")
 
