@@ -57,15 +57,19 @@ class Idle:
 
 
 class Window:
-    """The measured part of a trial: the borders, the number of inferences, and how long these took together in ns."""
+    """The measured part of a trial: the borders, the number of inferences, and how long these took together in ns.
 
-    __slots__ = ("begin_ns", "end_ns", "inferences", "invoked_ns")
+    `batch` is the number of items of an inference, None where the sweep names no batch.
+    """
 
-    def __init__(self, begin_ns: int, end_ns: int, inferences: int, invoked_ns: int) -> None:
+    __slots__ = ("batch", "begin_ns", "end_ns", "inferences", "invoked_ns")
+
+    def __init__(self, begin_ns: int, end_ns: int, inferences: int, invoked_ns: int, batch: int | None = None) -> None:
         self.begin_ns = begin_ns
         self.end_ns = end_ns
         self.inferences = inferences
         self.invoked_ns = invoked_ns
+        self.batch = batch
 
     @property
     def invoked_ratio(self) -> float | None:
@@ -156,6 +160,8 @@ def power_figures(trace: Trace, window: Window, idle: Idle | None, traits: Trait
     figures["energy_gross_mj"] = energy_uj * per_mj
     parts = (rate_uj, besides_uj, step_uj, accuracy * energy_uj)
     figures["energy_gross_u95_mj"] = _COVERAGE * _root_of_squares(parts) * per_mj
+    if window.batch is not None:
+        figures["energy_gross_item_mj"] = energy_uj * per_mj / window.batch
     if idle is None:
         return figures
     figures["energy_mj"] = above_uj * per_mj
@@ -164,6 +170,8 @@ def power_figures(trace: Trace, window: Window, idle: Idle | None, traits: Trait
     idle_u_uj = idle.uncertainty_w * duration_ns / _W_PER_UJ_NS
     parts = (rate_uj, besides_uj, step_uj * _TRIANGULAR, accuracy * above_uj)
     figures["energy_u95_mj"] = _COVERAGE * _root_of_squares((*parts, idle_u_uj)) * per_mj
+    if window.batch is not None:
+        figures["energy_item_mj"] = above_uj * per_mj / window.batch
     return figures
 
 

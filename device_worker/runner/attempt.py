@@ -163,7 +163,7 @@ class Attempts:
         result.seen = _seen(result, clocks)
         result.watch_cpu_ns = None if clocks is None else clocks.overhead_cpu_ns
         if trial.is_measured and result.failure is None:
-            measured = Measured(result.window, output.inferences, output.runs, output.invoked_ns)
+            measured = Measured(result.window, output.inferences, output.runs, output.invoked_ns, job.batch)
             result.recording = Recording(sampler, measured)
         return result
 

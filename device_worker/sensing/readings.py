@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
+    from device_worker.sensing.busiest import Busiest
+
 _CPUS = "/sys/devices/system/cpu"
 
 
@@ -54,15 +56,23 @@ def read_memory_available_bytes() -> int | None:
     return system_files.read_kib("/proc/meminfo", "MemAvailable")
 
 
-def surroundings(discarded: list[str]) -> dict[str, Callable[[], float | str | None]]:
+def read_swap_used_bytes() -> int | None:
+    """Return the bytes of the machine that are in swap, or None. A machine without swap has 0 there."""
+    total, free = (system_files.read_kib("/proc/meminfo", field) for field in ("SwapTotal", "SwapFree"))
+    return None if total is None or free is None else max(0, total - free)
+
+
+def surroundings(discarded: list[str], busiest: Busiest) -> dict[str, Callable[[], object]]:
     """Return the readings without a limit of their own, by key in the log's conditions.
 
-    Implausible clocks go to `discarded`.
+    Implausible clocks go to `discarded`. `busiest` knows the processes since the last reading.
     """
     return {
         "cpu_mhz": lambda: read_cpu_mhz(discarded),
         "load_1m": read_load_1m,
         "memory_available_bytes": read_memory_available_bytes,
+        "swap_used_bytes": read_swap_used_bytes,
+        "busiest_processes": busiest.read,
     }
 
 

@@ -46,7 +46,12 @@ class MemoryStages:
         self._keep_peak("rss_model_bytes_max", is_above_reset=True)
 
     def end_peak(self) -> None:
-        """Keep the highest memory of the process since the model's part began."""
+        """Keep the highest memory of the process since the model's part began, and what of it is in swap."""
+        swapped = _read_kib(self._folder + "/status", "VmSwap:")
+        if swapped is None:
+            self._miss("swap_bytes", "the kernel does not tell what of the process is in swap")
+        else:
+            self._figures["swap_bytes"] = swapped
         self._keep_peak("rss_bytes_max", is_above_reset=False)
 
     def figures(self) -> Iterator[tuple[str, int | None, str | None]]:

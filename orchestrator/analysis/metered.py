@@ -129,7 +129,7 @@ def shifted(clocks: Sequence[ClockOffset], offset_s: float, uncertainty_s: float
 def _window(attempt: MeteredAttempt) -> Window:
     if attempt.window is None:
         raise NoFigure("the trial reported no window")
-    return Window(*attempt.window, attempt.inferences, attempt.invoked_ns)
+    return Window(*attempt.window, attempt.inferences, attempt.invoked_ns, attempt.items)
 
 
 def _clock_for(attempt: MeteredAttempt, clocks: Sequence[ClockOffset]) -> ClockOffset:

@@ -13,7 +13,7 @@ class MeteredAttempt:
 
     `invoked_ns` is the time of all inferences together. `idle_before` and `idle_after` are begin and end of the times
     in which nothing ran. `finished_unix_ns` is by the device's clock, which may be wrong. `source` is the present
-    source of the attempt's figures.
+    source of the attempt's figures. `items` is the number of items of an inference, where the sweep names a batch.
     """
 
     attempt: int
@@ -24,6 +24,7 @@ class MeteredAttempt:
     idle_after: tuple[int, int] | None = None
     finished_unix_ns: int | None = None
     source: str | None = None
+    items: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

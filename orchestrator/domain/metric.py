@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -53,6 +54,9 @@ _REGISTERED = (
     Metric("mlperf_p90_ns", Unit.NANOSECONDS, Direction.LOWER, 0.02),
     Metric("mlperf_p99_ns", Unit.NANOSECONDS, Direction.LOWER, 0.05),
     Metric("throughput_items_per_s", Unit.PER_SECOND, Direction.HIGHER),
+    Metric("rate_max_per_s", Unit.PER_SECOND, Direction.HIGHER, 0.03),
+    Metric("rate_per_s", Unit.PER_SECOND, Direction.NONE, 0.03),
+    Metric("rate_probes", Unit.NUMBER, Direction.NONE),
     Metric("set_input_ns", Unit.NANOSECONDS, Direction.LOWER, 0.05),
     Metric("get_output_ns", Unit.NANOSECONDS, Direction.LOWER, 0.05),
     Metric("call_ns", Unit.NANOSECONDS, Direction.LOWER),
@@ -86,6 +90,10 @@ _REGISTERED = (
     Metric("accuracy_top1", Unit.RATIO, Direction.HIGHER),
     Metric("accuracy_top5", Unit.RATIO, Direction.HIGHER),
     Metric("accuracy_mean_iou", Unit.RATIO, Direction.HIGHER),
+    Metric("accuracy_mean_absolute_error", Unit.NUMBER, Direction.LOWER),
+    Metric("energy_item_mj", Unit.MILLIJOULES, Direction.LOWER, 0.02),
+    Metric("energy_gross_item_mj", Unit.MILLIJOULES, Direction.LOWER, 0.02),
+    Metric("swap_bytes", Unit.BYTES, Direction.LOWER, 0.10),
 )
 
 ABOUT: Mapping[str, str] = {
@@ -96,6 +104,9 @@ ABOUT: Mapping[str, str] = {
     "mlperf_p90_ns": "90th percentile of `query_latency_ns` as LoadGen counts it, of the scenario `single-stream`.",
     "mlperf_p99_ns": "99th percentile of `query_latency_ns` as LoadGen counts it, of `multi-stream` and `server`.",
     "throughput_items_per_s": "Items over the time of the timed invocations; where a sweep names a batch.",
+    "rate_max_per_s": "The highest rate of queries whose p99 stayed under the bound that the sweep names.",
+    "rate_per_s": "The rate at which a search ended: that of `query_latency_ns` and `mlperf_p99_ns`.",
+    "rate_probes": "How many measurements a search took.",
     "set_input_ns": "Median time of the copy into the input tensors.",
     "get_output_ns": "Median time of the copy out of the output tensors.",
     "call_ns": "A whole call: inputs set, inference, outputs read, between arrays of a program of the user's.",
@@ -129,6 +140,10 @@ ABOUT: Mapping[str, str] = {
     "accuracy_top1": "Share of a data set's inputs whose highest output is the label, from the preflight.",
     "accuracy_top5": "Share of a data set's inputs whose label is among the five highest outputs, from the preflight.",
     "accuracy_mean_iou": "Intersection over union of classes in a map: the mean over classes, then over inputs.",
+    "accuracy_mean_absolute_error": "Distance of outputs from labels: the mean over values, then over inputs.",
+    "energy_item_mj": "`energy_mj` over the items of an invocation; where a sweep names a batch.",
+    "energy_gross_item_mj": "`energy_gross_mj` over the items of an invocation; where a sweep names a batch.",
+    "swap_bytes": "Memory of the trial's process that was in swap at the end of the timed part.",
 }
 """What each metric is, in a sentence: docs/metrics.md shows it."""
 
@@ -138,6 +153,8 @@ POWER_METRICS = frozenset(
         "energy_gross_mj",
         "energy_u95_mj",
         "energy_gross_u95_mj",
+        "energy_item_mj",
+        "energy_gross_item_mj",
         "power_mean_w",
         "power_max_w",
         "power_idle_w",
@@ -214,6 +231,18 @@ def is_accuracy(name: str) -> bool:
     return name.startswith("accuracy_")
 
 
+def accuracy_loss(metric: str | None, base: float, other: float) -> float:
+    """Return how much worse the other side is: by a difference of shares, or of an error by its relative growth.
+
+    An error has the unit of its labels, and no difference would mean the same for two models.
+    """
+    if metric is None or metric_named(metric).direction is not Direction.LOWER:
+        return base - other
+    if base == 0:
+        return 0.0 if other == 0 else math.copysign(math.inf, other)
+    return (other - base) / base
+
+
 # Asked for each stored figure. Bounded, since programs of users choose names.
 @lru_cache(maxsize=1024)
 def unit_named(name: str) -> str:
@@ -234,6 +263,8 @@ def _inferred(name: str) -> Metric:
     if words[-2:] == ["per", "s"]:
         return Metric(name, Unit.PER_SECOND, Direction.HIGHER)
     # Accuracies end in the name of their metric, such as accuracy_top1, and are shares.
+    if len(words) > 1 and words[0] == "accuracy" and words[-1] == "error":
+        return Metric(name, Unit.NUMBER, Direction.LOWER)
     if len(words) > 1 and words[0] == "accuracy":
         return Metric(name, Unit.RATIO, Direction.HIGHER)
     unit, direction = INFERRED_UNITS.get(words[-1], (Unit.NUMBER, Direction.NONE)) if len(words) > 1 else _PLAIN

@@ -51,12 +51,17 @@ OF_TRIALS = [
 ]
 
 
+ELSEWHERE = {"gpu_throttled"}
+"""Needs a library to be built: test_power_nvml.py."""
+
+
 def condition_of(reading):
     return next(kind for kind in CONDITIONS if kind.reading == reading)()
 
 
 def test_every_condition_is_tried_here():
-    assert {case.values[0] for case in (*READINGS, *OF_TRIALS)} == {kind.reading for kind in CONDITIONS}
+    tried = {case.values[0] for case in (*READINGS, *OF_TRIALS)} | ELSEWHERE
+    assert tried == {kind.reading for kind in CONDITIONS}
 
 
 def test_no_two_conditions_share_a_key_or_a_word():

@@ -10,6 +10,9 @@ from device_worker.trial.memory import MemoryStages, read_resident_bytes
 MIB = 1 << 20
 
 
+SWAP_KIB = 12
+
+
 class Kernel:
     """A process's folder in /proc whose numbers a test sets. Without `can_reset` the peak cannot be reset."""
 
@@ -23,7 +26,9 @@ class Kernel:
 
     def say(self, resident_kib, peak_kib, rollup_kib=None):
         with open(os.path.join(self.folder, "status"), "w") as file:
-            file.write(f"Name:\tpython3\nVmHWM:\t{peak_kib:8} kB\nVmRSS:\t{resident_kib:8} kB\n")
+            file.write(
+                f"Name:\tpython3\nVmHWM:\t{peak_kib:8} kB\nVmRSS:\t{resident_kib:8} kB\nVmSwap:\t{SWAP_KIB:8} kB\n"
+            )
         if rollup_kib is not None:
             with open(os.path.join(self.folder, "smaps_rollup"), "w") as file:
                 file.write(f"55d0-7ffd ---p 00000000 00:00 0  [rollup]\nRss:{rollup_kib:16} kB\nPss: 1 kB\n")
@@ -67,6 +72,7 @@ def test_stages_add_up_and_the_peak_is_the_models(tmp_path):
         "rss_steady_bytes": 31400 * 1024,
         "rss_model_bytes_max": 800 * 1024,
         "rss_bytes_max": 40000 * 1024,
+        "swap_bytes": SWAP_KIB * 1024,
     }
     assert reasons_of(stages) == {}
     assert (tmp_path / "clear_refs").read_text() == "5"
@@ -97,7 +103,7 @@ def test_a_kernel_that_tells_nothing_leaves_reasons(tmp_path):
     stages.end_model()
     stages.end_peak()
     assert set(figures_of(stages).values()) == {None}
-    assert len(reasons_of(stages)) == 4
+    assert len(reasons_of(stages)) == 5
 
 
 @pytest.mark.parametrize("status", ["", "VmRSS:\n", "VmRSS: many kB\n"])

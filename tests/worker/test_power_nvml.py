@@ -9,6 +9,7 @@ import pytest
 
 from device_worker.protocol.vocabulary import SourceKind
 from device_worker.sensing import power
+from device_worker.sensing.conditions.gpu_throttling import GpuThrottling
 from device_worker.sensing.power import nvml
 from device_worker.sensing.power.base import Lost, Unreadable
 from device_worker.sensing.power.sampler import Sampler
@@ -39,6 +40,12 @@ int nvmlDeviceGetCudaComputeCapability(void *handle, int *major, int *minor)
 { *major = gpu.major; *minor = 0; return gpu.status; }
 int nvmlDeviceGetTotalEnergyConsumption(void *handle, unsigned long long *energy_mj)
 { *energy_mj = gpu.energy_mj; return gpu.status ? gpu.status : gpu.has_energy ? 0 : 3; }
+static unsigned long long reasons = 1, violation_ns = 0;
+void fake_clocks(unsigned long long bits, unsigned long long ns) { reasons = bits; violation_ns = ns; }
+int nvmlDeviceGetCurrentClocksThrottleReasons(void *handle, unsigned long long *bits)
+{ *bits = reasons; return gpu.status; }
+int nvmlDeviceGetViolationStatus(void *handle, unsigned policy, unsigned long long *times)
+{ times[0] = 7; times[1] = violation_ns; return policy == 1 ? violation_ns == 99 ? 3 : gpu.status : 2; }
 int nvmlDeviceGetPowerUsage(void *handle, unsigned *power_mw) { *power_mw = gpu.power_mw; return gpu.status; }
 """
 FOLDER = "usr/lib/x86_64-linux-gnu"
@@ -162,3 +169,59 @@ def test_nvidias_own_binding_reads_the_same(driver, monkeypatch):
     with pytest.raises(pynvml.NVMLError_NotSupported):
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     assert pynvml.nvmlDeviceGetPowerUsage(handle) * 1000 == nvml.open_source().read()
+
+
+@pytest.fixture
+def clocks(driver):
+    def set_clocks(bits, violation_ns=0):
+        driver.library.fake_clocks(ctypes.c_ulonglong(bits), ctypes.c_ulonglong(violation_ns))
+
+    return set_clocks
+
+
+@pytest.mark.parametrize("bit", [0x08, 0x20, 0x40, 0x80])
+def test_a_gpu_held_back_by_heat_or_supply_spoils_a_trial(clocks, bit):
+    condition = GpuThrottling()
+    clocks(0x1)
+    before = condition.read()
+    clocks(0x4 | bit)
+    after = condition.read()
+    assert (before, after, condition.is_breached(before, after, None)) == (False, True, True)
+
+
+def test_a_gpu_at_its_power_cap_or_idle_is_not_held_back(clocks):
+    condition = GpuThrottling()
+    for bits in (0x0, 0x1, 0x2, 0x4):
+        clocks(bits)
+        assert condition.read() is False
+
+
+def test_heat_between_two_readings_is_seen_by_the_time_that_the_driver_counts(clocks):
+    condition = GpuThrottling()
+    clocks(0x1, 50)
+    assert condition.read() is False, "before the first reading may be hours ago"
+    clocks(0x1, 60)
+    assert condition.read() is True
+    assert condition.read() is False
+    clocks(0x1, 99)  # a GPU that counts none
+    assert condition.read() is False
+
+
+def test_a_device_without_a_gpu_cannot_tell(driver, clocks):
+    driver.set(status=NOT_LOADED)
+    condition = GpuThrottling()
+    assert (condition.read(), condition.explain_unknown()) == (None, "nvmlInit_v2: the driver is not loaded")
+    os.unlink(driver.path)
+    assert GpuThrottling().cannot_tell() == "there is no NVIDIA driver"
+
+
+def test_nvidias_own_binding_sees_the_same_reasons(driver, clocks, monkeypatch):
+    pynvml = pytest.importorskip("pynvml")
+    monkeypatch.setattr(pynvml, "nvmlLib", ctypes.CDLL(driver.path))
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    clocks(pynvml.nvmlClocksThrottleReasonSwThermalSlowdown, 1234)
+    pynvml.nvmlInit()
+    handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+    assert pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle) == 0x20
+    assert pynvml.nvmlDeviceGetViolationStatus(handle, pynvml.NVML_PERF_POLICY_THERMAL).violationTime == 1234
+    assert nvml.open_clocks().read() == (True, 1234)

@@ -6,11 +6,13 @@ import time
 
 from device_worker.protocol.errors import WorkerError
 from device_worker.protocol.vocabulary import ErrorKind
+from device_worker.sensing.busiest import Busiest
 from device_worker.sensing.conditions import (
     cpu_pressure,
     cpu_steal,
     frequency,
     governor,
+    gpu_throttling,
     other_load,
     temperature,
     throttling,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 CONDITIONS = (
     temperature.Temperature,
     throttling.Throttling,
+    gpu_throttling.GpuThrottling,
     cpu_pressure.CpuPressure,
     cpu_steal.CpuSteal,
     other_load.OtherLoad,
@@ -64,6 +67,7 @@ class ConditionWatch:
         self._conditions: list[Condition] = [kind() for kind in CONDITIONS]
         self._limits = limits
         self._reader = PatientReader(in_runner=True)
+        self._busiest = Busiest()
         self._present: set[str] = set()  # sensors that the device has, since they answered once, or hang
 
     def note(self, seen: TrialSeen) -> None:
@@ -79,7 +83,7 @@ class ConditionWatch:
         """
         clocks: list[str] = []
         conditions = [one for one in self._conditions if is_after_trial or not one.is_of_trial]
-        values, unknown = self._reader.read(dict(surroundings(clocks), **_sources(conditions)))
+        values, unknown = self._reader.read(dict(surroundings(clocks, self._busiest), **_sources(conditions)))
         self._present.update(unknown)
         for condition in conditions:
             if values[condition.reading] is not None:

@@ -207,4 +207,4 @@ def _window(measured: Measured) -> Window:
     begin_ns, end_ns = said.get("begin_mono_ns"), said.get("end_mono_ns")
     if not isinstance(begin_ns, int) or not isinstance(end_ns, int):
         raise NoFigure("the trial reported no window")
-    return Window(begin_ns, end_ns, measured.inferences, measured.invoked_ns)
+    return Window(begin_ns, end_ns, measured.inferences, measured.invoked_ns, measured.batch)

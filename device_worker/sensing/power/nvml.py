@@ -34,6 +34,9 @@ _UPDATE_S = 0.1
 _MEAN_PERIOD_S = 1.0
 _AMPERE = 8
 _ACCURACY_RATIO = 0.05  # the reference: within 5 %
+_HELD_BACK_BITS = 0x08 | 0x20 | 0x40 | 0x80
+"""Clocks are held down: by the hardware at all, by heat as software or hardware sees it, by the external supply."""
+_THERMAL_POLICY = 1
 _REASONS = {
     2: "invalid argument",
     3: "not supported",
@@ -45,6 +48,10 @@ _REASONS = {
 
 class NvmlError(Exception):
     """The library refused a call. The message says why."""
+
+
+class NvmlMissing(NvmlError):
+    """The library is too old, or too new, for a call."""
 
 
 class Library:
@@ -98,6 +105,19 @@ class Library:
         """Return the present power."""
         return self._number("nvmlDeviceGetPowerUsage", "c_uint", device)
 
+    def clock_reasons(self, device: ctypes.c_void_p) -> int:
+        """Return the bits of why the clocks are as they are. Drivers before 535 have another name for the call."""
+        try:
+            return self._number("nvmlDeviceGetCurrentClocksEventReasons", "c_ulonglong", device)
+        except NvmlMissing:
+            return self._number("nvmlDeviceGetCurrentClocksThrottleReasons", "c_ulonglong", device)
+
+    def thermal_violation_ns(self, device: ctypes.c_void_p) -> int:
+        """Return how long heat has held the clocks down since the driver was loaded."""
+        times = (self._ctypes.c_ulonglong * 2)()  # the time of the reading, and the time of the violation
+        self._call("nvmlDeviceGetViolationStatus", device, self._ctypes.c_uint(_THERMAL_POLICY), times)
+        return int(times[1])
+
     def _number(self, function: str, kind: str, *arguments: ctypes.c_void_p) -> int:
         number = getattr(self._ctypes, kind)()
         self._call(function, *arguments, self._ctypes.byref(number))
@@ -107,7 +127,7 @@ class Library:
         try:
             status = getattr(self._nvml, function)(*arguments)
         except AttributeError:
-            raise NvmlError(f"this library has no {function}") from None
+            raise NvmlMissing(f"this library has no {function}") from None
         if status:
             raise NvmlError(f"{function}: {_REASONS.get(status, f'error {status}')}")
 
@@ -155,6 +175,45 @@ class NvmlSource(PowerSource):
 
     def _sum(self) -> int:
         return sum(self._take(device) for device in self._devices)
+
+
+class GpuClocks:
+    """Why the clocks of all GPUs of the device are as they are."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._devices = library.devices()
+        self._thread = _thread.get_ident()
+
+    @property
+    def has_gpus(self) -> bool:
+        """Whether the driver has a GPU at all."""
+        return bool(self._devices)
+
+    def read(self) -> tuple[bool, int | None]:
+        """Return whether any GPU is held back now, and how long heat has done so, None if not counted.
+
+        Raise NvmlError.
+        """
+        # As in NvmlSource: the library's files are those of a thread.
+        if self._thread != _thread.get_ident():
+            self._library.restart()
+            self._devices = self._library.devices()
+            self._thread = _thread.get_ident()
+        is_now = any(self._library.clock_reasons(device) & _HELD_BACK_BITS for device in self._devices)
+        try:
+            return is_now, sum(self._library.thermal_violation_ns(device) for device in self._devices)
+        except NvmlError:  # many GPUs count no violations, and bits are there all the same
+            return is_now, None
+
+
+def open_clocks() -> GpuClocks | None:
+    """Return the clocks of the GPUs, or None without an NVIDIA driver or a GPU. Raise NvmlError."""
+    path = find_library()
+    if path is None:
+        return None
+    clocks = GpuClocks(Library(path))
+    return clocks if clocks.has_gpus else None
 
 
 def open_source() -> NvmlSource | None:

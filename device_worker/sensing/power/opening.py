@@ -21,16 +21,25 @@ class Measured:
     """What a trial reported of its measured part.
 
     `window` holds `begin_mono_ns` and `end_mono_ns`. `inferences` is the number of inferences in the window, and
-    `invoked_ns` the time that these took together. `runs` is the number of latency samples.
+    `invoked_ns` the time that these took together. `runs` is the number of latency samples, `batch` the number of items
+    of an inference.
     """
 
-    __slots__ = ("inferences", "invoked_ns", "runs", "window")
+    __slots__ = ("batch", "inferences", "invoked_ns", "runs", "window")
 
-    def __init__(self, window: dict[str, Any] | None, inferences: int, runs: int = 0, invoked_ns: int = 0) -> None:
+    def __init__(
+        self,
+        window: dict[str, Any] | None,
+        inferences: int,
+        runs: int = 0,
+        invoked_ns: int = 0,
+        batch: int | None = None,
+    ) -> None:
         self.window = window
         self.inferences = inferences
         self.runs = runs
         self.invoked_ns = invoked_ns
+        self.batch = batch
 
 
 class AbsentMeter:

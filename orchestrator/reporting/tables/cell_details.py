@@ -34,6 +34,7 @@ _COLUMNS = (
     Column("°C", right=True),
     Column("MHz", right=True),
     Column("load", right=True, spare=True),
+    Column("busiest other", spare=True),
     Column("source", spare=True),
 )
 _WORDS_LINES_MAX = 12
@@ -111,8 +112,19 @@ def _attempt(found: AttemptValue, cell: CellInMetric) -> tuple[Text | str | None
         _both(one, "temperature_c", 1),
         _both(one, "cpu_mhz", 0),
         _both(one, "load_1m", 2),
+        _busiest(one),
         None if summary is None else summary.source,
     )
+
+
+def _busiest(one: AttemptDetails) -> str | None:
+    """Return the process that took most of a processor during an attempt, beside the attempt's own."""
+    found = one.after.get("busiest_processes")
+    first = found[0] if isinstance(found, list) and found else None
+    percent = first.get("cpu_percent") if isinstance(first, dict) else None
+    if not isinstance(first, dict) or isinstance(percent, bool) or not isinstance(percent, int | float):
+        return None
+    return clean(f"{first.get('name')} {percent:.0f} %")
 
 
 def _figure(one: CellFigure) -> tuple[str | None, ...]:

@@ -13,6 +13,7 @@ from orchestrator.domain.joined_power import JoinedPower, MeteredAttempt
 from orchestrator.domain.meter import ClockOffset
 from orchestrator.domain.metric import POWER_METRICS, unit_named
 from orchestrator.domain.plan.values import TrialKind
+from orchestrator.domain.runtime import RuntimeSource
 from orchestrator.store.ingest.cell_values import CountedTrial, refresh_cells
 from orchestrator.store.ingest.power import PowerTrace, read_trace, trace_columns
 from orchestrator.store.schema import tables as t
@@ -71,7 +72,14 @@ def _attempt(row: Mapping[str, Any]) -> MeteredAttempt:
         idle_after=_borders(idle.get("after")),
         finished_unix_ns=None if finished is None else round((finished - _EPOCH).total_seconds() * 1e9),
         source=row["source"],
+        items=_items(row["settings"], row["runtime_source"]),
     )
+
+
+def _items(settings: Mapping[str, Any] | None, runtime_source: str) -> int | None:
+    """Return the batch of a job. What a setting of that name means to a program, nobody knows."""
+    batch = (settings or {}).get("batch")
+    return batch if type(batch) is int and runtime_source != RuntimeSource.EXEC.value else None
 
 
 def _borders(value: Any) -> tuple[int, int] | None:
@@ -135,12 +143,16 @@ _ATTEMPTS = (
         t.measurement.c.batch,
         t.measurement.c.mean,
         t.power_account.c.idle_windows,
+        t.job.c.settings,
+        t.runtime.c.source.label("runtime_source"),
         select(func.min(_own.c.source))
         .where(_own.c.attempt_id == t.attempt.c.id, _own.c.metric.in_(POWER_METRICS))
         .scalar_subquery()
         .label("source"),
     )
     .join(t.trial, t.trial.c.id == t.attempt.c.trial_id)
+    .join(t.job, t.job.c.id == t.trial.c.job_id)
+    .join(t.runtime, t.runtime.c.id == t.job.c.runtime_id)
     .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
     .join(t.device, t.device.c.id == t.run_device.c.device_id)
     .outerjoin(

@@ -1,0 +1,44 @@
+"""The processes that took the most of a processor since the last look."""
+
+from device_worker.sensing import busiest
+from device_worker.sensing.busiest import Busiest
+from device_worker.sensing.readings import read_swap_used_bytes
+from fixture_trees import write_file
+
+
+def stat(name, user, system, started="50"):
+    return f"7 ({name}) S " + " ".join(["0"] * 10) + f" {user} {system} " + " ".join(["0"] * 6) + f" {started} 0 0\n"
+
+
+def test_the_busiest_are_named_by_what_each_took_since_the_last_look(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCHFLEET_SYSFS_ROOT", str(tmp_path))
+    now = [100.0]
+    monkeypatch.setattr(busiest.time, "monotonic", lambda: now[0])
+    write_file(tmp_path, "proc/11/stat", stat("cc1 (x) plus", 5000, 0))
+    write_file(tmp_path, "proc/12/stat", stat("old", 900000, 0))
+    write_file(tmp_path, "proc/13/stat", "no process")
+    look = Busiest()
+    assert look.read() is None, "since when?"
+    now[0] = 102.0
+    write_file(tmp_path, "proc/11/stat", stat("cc1 (x) plus", 5100, 50))
+    write_file(tmp_path, "proc/14/stat", stat("evil\x1b[31m", 20, 0))
+    assert look.read() == [
+        {"name": "cc1 (x) plus", "pid": 11, "cpu_percent": 75.0},
+        {"name": "evil", "pid": 14, "cpu_percent": 10.0},
+    ]
+    now[0] = 103.0
+    write_file(tmp_path, "proc/11/stat", stat("another", 60, 0, started="99"))
+    assert look.read() == [{"name": "another", "pid": 11, "cpu_percent": 60.0}], "a number is used again"
+
+
+def test_a_machine_that_names_no_processes_tells_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCHFLEET_SYSFS_ROOT", str(tmp_path))
+    look = Busiest()
+    assert [look.read(), look.read()] == [None, None]
+    assert read_swap_used_bytes() is None
+
+
+def test_swap_in_use_is_what_is_not_free(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCHFLEET_SYSFS_ROOT", str(tmp_path))
+    write_file(tmp_path, "proc/meminfo", "MemTotal: 9 kB\nSwapTotal:     100 kB\nSwapFree:       40 kB\n")
+    assert read_swap_used_bytes() == 60 * 1024
