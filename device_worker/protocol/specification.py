@@ -67,11 +67,13 @@ class MeasureRule:
     """How long to warm up and to measure. A run is a call of the model, or a batch of very short calls.
 
     `scenario` is None for calls one after the other. Else a run is a query: of `streams` calls (multi-stream), or one
-    that arrives at `rate_per_s` on the average (server).
+    that arrives at `rate_per_s` on the average (server). With `p99_ns_max` the rate is searched: the highest one whose
+    99th percentile stays under that.
     """
 
     __slots__ = (
         "document",
+        "p99_ns_max",
         "rate_per_s",
         "runs_max",
         "runs_min",
@@ -97,6 +99,7 @@ class MeasureRule:
         )
         self.streams: int = fields.optional("streams", lambda key: fields.whole(key, 1)) or 1
         self.rate_per_s: float = fields.optional("rate_per_s", fields.amount) or 1.0
+        self.p99_ns_max: float | None = fields.optional("p99_ns_max", fields.amount)
 
     def lengthened(self, seconds_min: float) -> MeasureRule:
         """Return the rule with `seconds_min` of measurement instead."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from device_worker.trial.declared import describe_outputs, find_output
-from device_worker.trial.proof import Unprovable
+from device_worker.trial.proof import KEPT_OUTPUTS, Unprovable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def judged_outputs(session: LoadedModel | ItemOutputs, job: TrialJob) -> list[tu
     if strange is not None:
         raise Unprovable(f"output {_name(names, strange)} is no array: a {type(outputs[strange]).__name__}")
     place = find_output(job.output, names, outputs)
-    if place is None and job.accuracy_metric is not None:
+    if place is None and job.accuracy_metric not in (None, KEPT_OUTPUTS):
         # Converters order outputs as they like: the first one may be another one in the next variant.
         raise Unprovable(
             f"{job.accuracy_metric} of which output? The file has {describe_outputs(names, outputs)}; "

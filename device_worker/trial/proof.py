@@ -27,20 +27,26 @@ class Unprovable(Exception):
 
 
 MEAN_IOU = "mean_iou"
+MEAN_ABSOLUTE_ERROR = "mean_absolute_error"
+KEPT_OUTPUTS = "outputs"
+"""No metric of the device's: outputs of the whole data set are kept, for a metric that the controller computes."""
 BEST_CLASSES = {"top1": 1, "top5": 5}
 """How many of the best classes an accuracy metric looks for the label in."""
-ACCURACY_METRICS = (*BEST_CLASSES, MEAN_IOU)
+_SCORED = (MEAN_IOU, MEAN_ABSOLUTE_ERROR)
+ACCURACY_METRICS = (*BEST_CLASSES, *_SCORED)
 
 
 class Proof:
     """The outputs of the first inputs, within 64 KiB, and the best classes of every input.
 
-    `metric` is one of ACCURACY_METRICS. Of `mean_iou` a label is a map of classes.
+    `metric` is one of ACCURACY_METRICS, or KEPT_OUTPUTS. Of `mean_iou` a label is a map of classes, of
+    `mean_absolute_error` the wanted output.
     """
 
     def __init__(self, metric: str = "top1") -> None:
         self._metric = metric
         self._best = BEST_CLASSES.get(metric, 1)
+        self._outputs_max = _BYTES_MAX if metric == KEPT_OUTPUTS else OUTPUTS_MAX
         self._scores: list[float] = []
         self._ranked: list[list[int]] = []
         self._kept: list[bytes] = []
@@ -76,8 +82,8 @@ class Proof:
             words = f"{self._values_per_output} for one input, {len(flat)} for another"
             raise Unprovable(f"the number of output values varies: {words}")
         self._values_per_output = len(flat)
-        if self._metric == MEAN_IOU and label is not None:
-            self._scores.append(mean_iou(outputs[0], label))
+        if self._metric in _SCORED and label is not None:
+            self._scores.append((mean_iou if self._metric == MEAN_IOU else absolute_error)(outputs[0], label))
         scores = outputs[0].reshape(-1)
         if self._best > 1 and scores.size <= self._best:
             raise Unprovable(f"{self._metric} of {scores.size} classes: every label would be among them")
@@ -86,12 +92,12 @@ class Proof:
             # Of equal scores the first counts, as `argmax` has it.
             order = numpy.argsort(-scores, kind="mergesort")[: self._best]
             self._ranked.append([int(index) for index in order])
-        if len(self._kept) < min(OUTPUTS_MAX, _BYTES_MAX // max(1, flat.nbytes)):
+        if len(self._kept) < min(self._outputs_max, _BYTES_MAX // max(1, flat.nbytes)):
             self._kept.append(flat.tobytes())
 
     def accuracy(self, labels: Any) -> float:
-        """Return the share of inputs whose label is among the best classes, or the mean score, from 0 to 1."""
-        if self._metric == MEAN_IOU:
+        """Return the share of inputs whose label is among the best classes, or the mean score."""
+        if self._metric in _SCORED:
             return sum(self._scores) / len(self._scores)
         return sum(self._right(labels)) / len(self._top1)
 
@@ -102,7 +108,7 @@ class Proof:
 
     def to_input_results(self, labels: Any) -> dict[str, Any] | None:
         """Return which inputs got their label, a bit for each input. Return None if the bits are too large to keep."""
-        if self._metric == MEAN_IOU:
+        if self._metric in _SCORED:
             packed, count, encoding = struct.pack(f"<{len(self._scores)}f", *self._scores), len(self._scores), "f4"
         else:
             right = self._right(labels)
@@ -140,6 +146,16 @@ def mean_iou(output: Any, label: Any) -> float:
         here, there = found == one, true == one
         shares.append(float((here & there).sum()) / float((here | there).sum()))
     return sum(shares) / len(shares)
+
+
+def absolute_error(output: Any, label: Any) -> float:
+    """Return the mean distance of an output's values from the label's. Raise Unprovable for another number of them."""
+    import numpy
+
+    found, true = output.reshape(-1).astype("f8"), numpy.asarray(label).reshape(-1).astype("f8")
+    if found.shape != true.shape:
+        raise Unprovable(f"{MEAN_ABSOLUTE_ERROR}: the output has {found.size} values, and the label {true.size}")
+    return float(numpy.abs(found - true).mean())
 
 
 def without_outputs(reason: str, inputs: str) -> dict[str, Any]:

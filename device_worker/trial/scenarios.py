@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from device_worker.trial.measurement import StopRule
 
 SINGLE_STREAM, MULTI_STREAM, OFFLINE, SERVER = "single-stream", "multi-stream", "offline", "server"
-_PERCENTILES = {SINGLE_STREAM: 0.90, MULTI_STREAM: 0.99, SERVER: 0.99}
+P99_SHARE = 0.99
+_PERCENTILES = {SINGLE_STREAM: 0.90, MULTI_STREAM: P99_SHARE, SERVER: P99_SHARE}
 """The percentile that each scenario is judged by. Offline is judged by throughput."""
 _NS_PER_S = 1000000000
 _SPIN_NS = 500000
@@ -53,11 +54,16 @@ def percentile(latencies: array[int], share: float) -> int:
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
-def run_queries(invoke: Callable[[], object], measure: MeasureRule, rule: StopRule, seed: int) -> Queries:
-    """Send queries until the rule has enough of them. The rule's runs are queries."""
+def run_queries(
+    invoke: Callable[[], object], measure: MeasureRule, rule: StopRule, seed: int, rate_per_s: float | None = None
+) -> Queries:
+    """Send queries until the rule has enough of them. The rule's runs are queries.
+
+    `rate_per_s` is for a server, in place of the rate that the measure names.
+    """
     scenario = measure.scenario or SINGLE_STREAM
     invocations = measure.streams if scenario == MULTI_STREAM else 1
-    arrivals = _arrivals(measure.rate_per_s, seed) if scenario == SERVER else None
+    arrivals = _arrivals(rate_per_s or measure.rate_per_s, seed) if scenario == SERVER else None
     latencies, samples = array("Q"), array("Q")
     switches_before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
     begin_mono_ns, begin = monotonic_ns(), perf_counter_ns()

@@ -45,6 +45,7 @@ class MeasurePolicy:
     inferences and `seconds_min`, and in any case after `seconds_max` or `runs_max` inferences.
 
     With a `scenario` of MLPerf runs are queries: of `streams` inferences (multi-stream), or at `rate_per_s` (server).
+    With `p99_ms_max` the rate of a server is searched: the highest one whose 99th percentile stays under that.
     """
 
     warmup_runs_min: int = 5
@@ -56,6 +57,7 @@ class MeasurePolicy:
     scenario: str | None = None
     streams: int | None = None
     rate_per_s: float | None = None
+    p99_ms_max: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

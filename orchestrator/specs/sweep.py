@@ -259,4 +259,5 @@ def _policy(measure: MeasureSection) -> MeasurePolicy:
         scenario=measure.scenario,
         streams=measure.streams,
         rate_per_s=measure.rate_per_s,
+        p99_ms_max=measure.p99_ms_max,
     )

@@ -247,17 +247,20 @@ def _wrong_policies(section: SweepSection) -> Iterator[Complaint]:
         )
 
 
-_NEEDED = {"multi-stream": "streams", "server": "rate_per_s"}
+_NEEDED = {"multi-stream": ("streams",), "server": ("rate_per_s", "p99_ms_max")}
 
 
 def _wrong_scenario(section: SweepSection) -> Iterator[Complaint]:
     measure = section.measure
-    for scenario, key in _NEEDED.items():
-        is_given = getattr(measure, key) is not None
-        if measure.scenario == scenario and not is_given:
-            yield Complaint(("measure", "scenario"), f"{scenario} needs {key}", f"measure: {{{key}: …}}")
-        elif is_given and measure.scenario != scenario:
-            yield Complaint(("measure", key), f"{key} is of the scenario {scenario}")
+    for scenario, keys in _NEEDED.items():
+        given = [key for key in keys if getattr(measure, key) is not None]
+        if measure.scenario == scenario and not given:
+            hint = f"measure: {{{keys[0]}: …}}"
+            yield Complaint(("measure", "scenario"), f"{scenario} needs {' or '.join(keys)}", hint)
+        elif measure.scenario != scenario:
+            yield from (Complaint(("measure", key), f"{key} is of the scenario {scenario}") for key in given)
+        elif len(given) > 1:
+            yield Complaint(("measure", given[1]), "a rate is named or searched", f"keep {' or '.join(given)}")
 
 
 def _idle_delegates(section: SweepSection) -> Iterator[Complaint]:

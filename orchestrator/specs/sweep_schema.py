@@ -175,6 +175,8 @@ class MeasureSection(Section):
     """Inferences of a query, for multi-stream."""
     rate_per_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     """Queries that arrive in a second on the average, for server."""
+    p99_ms_max: Annotated[float, Field(gt=0, le=3_600_000)] | None = None
+    """For server, in place of a rate: the highest rate is searched whose 99th percentile stays under this, in ms."""
 
 
 class AccuracySection(Section):
@@ -182,8 +184,9 @@ class AccuracySection(Section):
 
     dataset: Text | dict[Name, Text]
     """The name of a data set of the model. In a sweep of several models, names by model; the others are not judged."""
-    metric: Literal["top1", "top5", "mean_iou"] = "top1"
-    """How outputs are judged: the label has the highest output, one of the five highest, or is a map of classes."""
+    metric: Literal["top1", "top5", "mean_iou", "mean_absolute_error", "outputs"] = "top1"
+    """How outputs are judged: the label has the highest output, one of the five highest, is a map of classes, or the
+    wanted output. `outputs` keeps outputs of the whole data set, up to 64 KiB, for `benchfleet runs score`."""
 
 
 class OrderSection(Section):

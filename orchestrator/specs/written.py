@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.domain.model import Artifact, Model, ModelInput, Variant
 from orchestrator.domain.runtime import RuntimeSpec
-from orchestrator.domain.sweep import Delegation, Sweep
+from orchestrator.domain.sweep import Delegation, MeasurePolicy, Sweep
 
 
 def sweep_text(sweep: Sweep, folder: Path) -> str:
@@ -18,7 +18,6 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
 
     The model's folder and the files of programs are written relative to the folder.
     """
-    measure = sweep.measure
     document: dict[str, Any] = {
         "sweep": sweep.name,
         **_models(sweep, folder),
@@ -29,13 +28,7 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
         "only": [dict(rule) for rule in sweep.only],
         "allow_failures": [dict(rule) for rule in sweep.allow_failures],
         # Floats throughout: 60 and 60.0 of a sweep file must give the same text, which names files by its hash.
-        "measure": {
-            "warmup": {"runs_min": measure.warmup_runs_min, "seconds_min": float(measure.warmup_seconds_min)},
-            "runs_min": measure.runs_min,
-            "seconds_min": float(measure.seconds_min),
-            "seconds_max": float(measure.seconds_max),
-            "runs_max": measure.runs_max,
-        },
+        "measure": _measured(sweep.measure),
         "order": {"interleave": sweep.order.interleave, "seed": sweep.order.seed},
         "retries": {"failed": sweep.retries.failed, "invalid": sweep.retries.invalid},
         "timeouts": {"trial_s": float(sweep.trial_timeout_s)},
@@ -44,8 +37,6 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
             for name, limit in sweep.limits.items()
         },
     }
-    asked = {"scenario": measure.scenario, "streams": measure.streams, "rate_per_s": measure.rate_per_s}
-    document["measure"] |= {key: value for key, value in asked.items() if value is not None}
     if sweep.accuracy is not None:
         dataset = sweep.accuracy.dataset if isinstance(sweep.accuracy.dataset, str) else dict(sweep.accuracy.dataset)
         document["accuracy"] = {"dataset": dataset, "metric": sweep.accuracy.metric}
@@ -71,6 +62,23 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
     if sweep.environment:
         document["environment"] = dict(sweep.environment)
     return _text(document)
+
+
+def _measured(measure: MeasurePolicy) -> Mapping[str, Any]:
+    asked = {
+        "scenario": measure.scenario,
+        "streams": measure.streams,
+        "rate_per_s": measure.rate_per_s,
+        "p99_ms_max": measure.p99_ms_max,
+    }
+    return {
+        "warmup": {"runs_min": measure.warmup_runs_min, "seconds_min": float(measure.warmup_seconds_min)},
+        "runs_min": measure.runs_min,
+        "seconds_min": float(measure.seconds_min),
+        "seconds_max": float(measure.seconds_max),
+        "runs_max": measure.runs_max,
+        **{key: value for key, value in asked.items() if value is not None},
+    }
 
 
 def _models(sweep: Sweep, folder: Path) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from device_worker.trial.judged import judged_outputs
-from device_worker.trial.proof import Proof, Unprovable, pack_bits
+from device_worker.trial.proof import KEPT_OUTPUTS, Proof, Unprovable, pack_bits
 from device_worker.trial.runtimes.base import LoadFailure
 
 
@@ -139,3 +139,25 @@ def test_maps_of_classes_are_judged_by_their_overlap():
     assert struct.unpack("<2f", base64.b64decode(results["data"]))[0] == pytest.approx(5 / 18)
     with pytest.raises(Unprovable, match="4 places, and the label 3"):
         proof.add([("map", output)], [0, 1, 1])
+
+
+def test_errors_are_the_mean_distance_from_the_label():
+    numpy = pytest.importorskip("numpy")
+    proof = Proof("mean_absolute_error")
+    proof.add([("angle", numpy.array([[1.0, 4.0]], dtype="float32"))], [2.0, 2.0])
+    proof.add([("angle", numpy.array([[0.0, 0.5]], dtype="float32"))], [0, 0])
+    assert proof.accuracy(None) == pytest.approx((1.5 + 0.25) / 2)
+    results = proof.to_input_results(None)
+    assert results["metric"] == "accuracy_mean_absolute_error"
+    assert struct.unpack("<2f", base64.b64decode(results["data"])) == (1.5, 0.25)
+    with pytest.raises(Unprovable, match="2 values, and the label 3"):
+        proof.add([("angle", numpy.zeros((1, 2), dtype="float32"))], [0, 1, 1])
+
+
+def test_outputs_for_a_metric_of_the_controller_are_kept_up_to_64_kib():
+    numpy = pytest.importorskip("numpy")
+    first, all_ = Proof(), Proof(KEPT_OUTPUTS)
+    for _ in range(2000):
+        for proof in (first, all_):
+            proof.add([("out", numpy.zeros((1, 10), dtype="float32"))])
+    assert (first.count, all_.count) == (64, 1638)

@@ -272,14 +272,14 @@ def _longest_placing_s(plan: Mapping[str, Any]) -> float:
     return max((placing_s(job) for job in plan["jobs"]), default=0.0)
 
 
-def estimate_s(others: int, measure_trials: int, measure_s: float) -> float:
+def estimate_s(others: int, measure_trials: int, measure_s: float, once_s: float = 0.0) -> float:
     """Return an estimate of the duration of trials, in seconds, with `measure_s` in each measure trial.
 
-    `others` are preflights and profiles.
+    `others` are preflights and profiles. `once_s` is spent once, before the first measure trial.
     """
     trials = others + measure_trials
     # Rounded: the sum of floats would show digits that mean nothing.
-    return round(trials * PROCESS_START_S + others * PREFLIGHT_S + measure_trials * measure_s, 3)
+    return round(once_s + trials * PROCESS_START_S + others * PREFLIGHT_S + measure_trials * measure_s, 3)
 
 
 def _write_job(job: ShippedJob) -> dict[str, Any]:
@@ -366,7 +366,13 @@ def _write_stop(stop: Stop) -> dict[str, Any]:
 
 def _write_measure(policy: MeasurePolicy) -> dict[str, Any]:
     rate_per_s = None if policy.rate_per_s is None else float(policy.rate_per_s)
-    asked = {"scenario": policy.scenario, "streams": policy.streams, "rate_per_s": rate_per_s}
+    p99_ns_max = None if policy.p99_ms_max is None else round(policy.p99_ms_max * 1e6)
+    asked = {
+        "scenario": policy.scenario,
+        "streams": policy.streams,
+        "rate_per_s": rate_per_s,
+        "p99_ns_max": p99_ns_max,
+    }
     return {
         **{key: value for key, value in asked.items() if value is not None},
         "warmup_runs_min": policy.warmup_runs_min,
