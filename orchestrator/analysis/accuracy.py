@@ -41,8 +41,11 @@ class AccuracyDifference:
     only_other: int | None = None
 
 
-def accuracy_test(base: CellInputResults, other: CellInputResults, margin: float) -> AccuracyTest:
+def accuracy_test(
+    base: CellInputResults, other: CellInputResults, margin: float, *, lower_is_better: bool = False
+) -> AccuracyTest:
     """Compare two cells on the same inputs. `margin` is the smallest relevant difference of accuracies.
+    `lower_is_better` is for errors.
 
     Right or wrong is compared by McNemar's test, and scores by the paired bootstrap. Different: a p-value up to
     VERDICT_LEVEL. Equivalent: the whole interval lies within `margin`. Raise ValueError for unlike results.
@@ -52,7 +55,7 @@ def accuracy_test(base: CellInputResults, other: CellInputResults, margin: float
     if base.encoding is InputEncoding.BITS:
         return _tested(mcnemar(_bits(base), _bits(other)), AccuracyMethod.MCNEMAR, margin)
     found = paired_bootstrap(_scores(base), _scores(other), _SEED)
-    return _tested(found, AccuracyMethod.PAIRED_BOOTSTRAP, margin)
+    return _tested(found, AccuracyMethod.PAIRED_BOOTSTRAP, margin, lower_is_better=lower_is_better)
 
 
 def share_right(results: CellInputResults) -> float | None:
@@ -60,10 +63,13 @@ def share_right(results: CellInputResults) -> float | None:
     return float(_bits(results).mean()) if results.encoding is InputEncoding.BITS else None
 
 
-def _tested(found: AccuracyDifference, method: AccuracyMethod, margin: float) -> AccuracyTest:
+def _tested(
+    found: AccuracyDifference, method: AccuracyMethod, margin: float, *, lower_is_better: bool = False
+) -> AccuracyTest:
     verdict = Verdict.INCONCLUSIVE
     if found.p_value <= VERDICT_LEVEL and found.difference != 0:
-        verdict = Verdict.IMPROVED if found.difference > 0 else Verdict.REGRESSED
+        is_better = (found.difference < 0) is lower_is_better
+        verdict = Verdict.IMPROVED if is_better else Verdict.REGRESSED
     elif found.low is not None and found.high is not None and max(-found.low, found.high) < margin:
         verdict = Verdict.EQUIVALENT
     return AccuracyTest(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import run_samples, run_words
+from orchestrator.cli import run_samples, run_score, run_words
 from orchestrator.cli.ending import leave
 from orchestrator.cli.following import following, show_run
 from orchestrator.cli.options import (
@@ -254,4 +254,5 @@ def cancel(call: Call, run: RunName, select: Select = "all") -> None:
 
 
 run_samples.add_to(app)
+run_score.add_to(app)
 run_words.add_to(app)

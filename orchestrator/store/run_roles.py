@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.meter import ClockOffset
     from orchestrator.domain.power import PowerUse
     from orchestrator.domain.run_words import Deletion
+    from orchestrator.domain.scored import Score, ScoredOutputs
 
 
 class RunWordRecords(Protocol):
@@ -62,6 +63,16 @@ class MeteredPower(Protocol):
         """Write figures, accounts and readings of attempts in one transaction, in the place of an earlier join's."""
 
 
+class ScoredRecords(Protocol):
+    """Keep what metrics of users say of outputs."""
+
+    def kept_outputs(self, run: str) -> Sequence[ScoredOutputs]:
+        """Return the kept outputs of a run's counted preflights, in the order of devices and jobs."""
+
+    def write_scores(self, scores: Sequence[Score]) -> None:
+        """Write the scores of attempts in one transaction, in the place of earlier ones of the same metric."""
+
+
 class ConditionAccounts(Protocol):
     """Read the findings of devices' conditions during trials."""
 
@@ -75,6 +86,10 @@ class WordRoles(Protocol):
     @property
     def metered(self) -> MeteredPower:
         """Return the role for meters of the controller."""
+
+    @property
+    def scored(self) -> ScoredRecords:
+        """Return the role for metrics of users."""
 
     @property
     def words(self) -> RunWordRecords:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.store.records.metered import MeteredTable
     from orchestrator.store.records.nights import NightTable
     from orchestrator.store.records.regressions import RegressionTable
+    from orchestrator.store.records.scored import ScoredTable
     from orchestrator.store.records.series_runs import SeriesTable
     from orchestrator.store.records.submissions import SubmissionTable
     from orchestrator.store.records.vault import VaultTable
@@ -80,6 +81,13 @@ class Store:
         from orchestrator.store.records.metered import MeteredTable
 
         return MeteredTable(self.database)
+
+    @cached_property
+    def scored(self) -> ScoredTable:
+        """Return the role for metrics of users."""
+        from orchestrator.store.records.scored import ScoredTable
+
+        return ScoredTable(self.database)
 
     @cached_property
     def nights(self) -> NightTable:

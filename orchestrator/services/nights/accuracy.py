@@ -8,6 +8,7 @@ from dataclasses import replace
 from orchestrator.analysis.nights.subjects import Finding, OpenRegression, Subject
 from orchestrator.domain.gate import GateTerms
 from orchestrator.domain.measurement import CellResult
+from orchestrator.domain.metric import accuracy_loss
 from orchestrator.domain.night import NO_BASELINE, Basis, NightEstimate, NightVerdict
 
 _ROUNDING = 1e-9  # a drop of exactly the largest one passes, however the two shares were rounded
@@ -30,7 +31,7 @@ def judge_accuracy(subject: Subject, base: CellResult | None, tonight: CellResul
         NightEstimate(Basis.RUNS, tonight.accuracy / had, before=had, after=tonight.accuracy) if is_ratio else None
     )
     # Not the other way round: a drop that is not a number must not pass.
-    if had - tonight.accuracy <= largest + _ROUNDING:
+    if accuracy_loss(base.accuracy_metric, had, tonight.accuracy) <= largest + _ROUNDING:
         if subject.opened is not None:
             return Finding(NightVerdict.FIXED, words, estimate=estimate)
         return Finding(NightVerdict.CLEAN, words, estimate=estimate)
@@ -39,10 +40,16 @@ def judge_accuracy(subject: Subject, base: CellResult | None, tonight: CellResul
         return Finding(NightVerdict.ENVIRONMENT_CHANGED, f"{words}, of identical bytes: another environment{changed}")
     change = math.log(estimate.ratio) if estimate is not None and estimate.ratio > 0 else None
     found = Finding(NightVerdict.CONFIRMED, f"{words}: more than {largest:g}", estimate=estimate, change=change)
-    return found if subject.opened is None else _of_opened(found, subject.opened, (had, tonight.accuracy, largest))
+    return (
+        found
+        if subject.opened is None
+        else _of_opened(found, subject.opened, (had, tonight.accuracy, largest), base.accuracy_metric)
+    )
 
 
-def _of_opened(found: Finding, opened: OpenRegression, shares: tuple[float, float, float]) -> Finding:
+def _of_opened(
+    found: Finding, opened: OpenRegression, shares: tuple[float, float, float], metric: str | None
+) -> Finding:
     """Return the finding on an accuracy with a standing regression. `shares`: baseline, tonight, largest drop."""
     had, now, largest = shares
     reason = f"{found.reason}; since night {opened.since}"
@@ -50,7 +57,7 @@ def _of_opened(found: Finding, opened: OpenRegression, shares: tuple[float, floa
         return replace(found, reason=reason)
     acknowledged = had * math.exp(opened.change)
     # Not the other way round: see above.
-    if acknowledged - now <= largest + _ROUNDING:
+    if accuracy_loss(metric, acknowledged, now) <= largest + _ROUNDING:
         # The acknowledged level stays, so that no slow creep is acknowledged with it.
         return replace(found, reason=reason, change=opened.change)
     return replace(found, reason=f"{reason}; {acknowledged:.4g} was acknowledged", reopens=True)

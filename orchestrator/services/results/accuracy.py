@@ -9,7 +9,7 @@ from orchestrator.domain.comparison import AccuracyMethod, AccuracyTest, Verdict
 from orchestrator.domain.gate import GateTerms
 from orchestrator.domain.input_results import CellInputResults
 from orchestrator.domain.measurement import CellResult
-from orchestrator.domain.metric import is_accuracy
+from orchestrator.domain.metric import Direction, accuracy_loss, is_accuracy, metric_named
 from orchestrator.services.results.pairing import Pair, identity
 
 ROUNDING = 1e-12
@@ -34,7 +34,11 @@ def compare_accuracy(pair: Pair, results: Mapping[object, CellInputResults], ter
     reason = _unlike(base, other) or _doubt(pair.base, base, "there") or _doubt(pair.other, other, "here")
     if reason is not None:
         return _unpaired(reason)
-    return accuracy_test(base, other, terms.largest_drop(pair.base.accuracy_metric))
+    name = base.metric
+    is_error = metric_named(name).direction is Direction.LOWER
+    # The bound of an error is a share of the base's.
+    margin = terms.largest_drop(name) * (pair.base.accuracy if is_error else 1.0)
+    return accuracy_test(base, other, margin, lower_is_better=is_error)
 
 
 def bought(verdict: Verdict, metric: str, pair: Pair, terms: GateTerms) -> str | None:
@@ -44,11 +48,13 @@ def bought(verdict: Verdict, metric: str, pair: Pair, terms: GateTerms) -> str |
         return None
     if base.accuracy is None or other.accuracy is None or base.accuracy_metric != other.accuracy_metric:
         return None
-    if base.accuracy - other.accuracy <= terms.largest_loss + ROUNDING:
+    loss = accuracy_loss(base.accuracy_metric, base.accuracy, other.accuracy)
+    if loss <= terms.largest_loss + ROUNDING:
         return None
     name = base.accuracy_metric or "accuracy"
+    went = "rose" if other.accuracy > base.accuracy else "fell"
     return (
-        f"{metric} was bought with accuracy: {name} fell from {base.accuracy:.4g} to {other.accuracy:.4g}, "
+        f"{metric} was bought with accuracy: {name} {went} from {base.accuracy:.4g} to {other.accuracy:.4g}, "
         f"more than {terms.largest_loss:g} (--max-accuracy-loss)"
     )
 

@@ -14,7 +14,7 @@ from orchestrator.domain.comparison import (
     Verdict,
 )
 from orchestrator.domain.gate import GateKind, GateReason, GateTerms
-from orchestrator.domain.metric import SIGNED_METRICS, SIZE_METRIC, is_accuracy
+from orchestrator.domain.metric import SIGNED_METRICS, SIZE_METRIC, accuracy_loss, is_accuracy
 from orchestrator.services.results.accuracy import ROUNDING
 
 
@@ -101,11 +101,12 @@ def _of_accuracy(side: Side, base: Side, terms: GateTerms) -> Iterator[tuple[Gat
     elif side.accuracy_metric != base.accuracy_metric:
         yield GateKind.MISSING, f"{metric} is missing: the preflight measured {side.accuracy_metric}"
     # Not the other way round: a drop that is not a number must not pass.
-    elif not base.accuracy - side.accuracy <= (largest := terms.largest_drop(metric)) + ROUNDING:
+    elif not accuracy_loss(metric, base.accuracy, side.accuracy) <= (largest := terms.largest_drop(metric)) + ROUNDING:
         whose = f"the default for {metric}" if terms.accuracy_drop is None else "--max-accuracy-loss"
+        went = f"{metric} {'rose' if side.accuracy > base.accuracy else 'fell'}"
         yield (
             GateKind.LESS_ACCURATE,
-            f"{metric} fell from {base.accuracy:.4g} to {side.accuracy:.4g}: more than {largest:g} ({whose})",
+            f"{went} from {base.accuracy:.4g} to {side.accuracy:.4g}: more than {largest:g} ({whose})",
         )
 
 

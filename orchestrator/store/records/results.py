@@ -14,7 +14,7 @@ from orchestrator.domain.build import Build, Environment
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.input_results import CellInputResults, InputEncoding
 from orchestrator.domain.measurement import Cell, CellOutputs, CellResult
-from orchestrator.domain.metric import POWER_METRICS, sampled_quantile
+from orchestrator.domain.metric import POWER_METRICS, is_registered, sampled_quantile
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.power import NO_ACCOUNT, OWN_SOURCE, UNRECORDED_SOURCE
 from orchestrator.domain.remark import CellRemark
@@ -356,7 +356,8 @@ def _accuracies(run: str) -> Select[Any]:
 def _accuracies_by_job(rows: Iterable[Row[Any]]) -> dict[int, tuple[float, str]]:
     """Return each job's accuracy with the metric: the preflight's, or else the median over trials."""
     found: dict[int, tuple[tuple[str, str], list[float]]] = {}
-    for row in rows:
+    # The worker's own metric first: what a person computed later must not take its place.
+    for row in sorted(rows, key=lambda row: (row.kind != TrialKind.PREFLIGHT.value, not is_registered(row.metric))):
         source, values = found.setdefault(row.job_id, ((row.kind, row.metric), []))
         if source == (row.kind, row.metric):
             values.append(row.value)

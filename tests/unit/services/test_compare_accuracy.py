@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from orchestrator.domain.comparison import AccuracyMethod, AccuracyTest, Comparison, Verdict
@@ -150,3 +151,29 @@ def test_accuracies_of_two_metrics_buy_nothing() -> None:
     fp32 = replace(result("fp32", 40.0), accuracy=0.983, accuracy_metric="accuracy_top1")
     int8 = replace(result("int8", 20.0), accuracy=0.5, accuracy_metric="accuracy_miou")
     assert only_row(compare(FakeResults([fp32, int8]), "r1", "variant", "fp32")).bought is None
+
+
+def erring(variant: str, error: float, value: float) -> CellResult:
+    return replace(result(variant, value), accuracy=error, accuracy_metric="accuracy_mean_absolute_error")
+
+
+def errors(cell: CellResult, values: np.ndarray) -> CellInputResults:
+    name, data = "accuracy_mean_absolute_error", values.astype("<f4").tobytes()
+    return CellInputResults(cell.cell, name, "d" * 64, InputEncoding.SCORES, len(values), data)
+
+
+def test_of_an_error_less_is_better_and_a_speed_bought_with_it_is_not_comparable() -> None:
+    """The loss is relative: 2 % more of an error, in whatever unit the labels have."""
+    drawn = np.random.default_rng(3).uniform(10.0, 20.0, 300)
+    for factor, verdict, is_bought in ((1.2, Verdict.REGRESSED, True), (0.8, Verdict.IMPROVED, False)):
+        base, other = erring("fp32", 15.0, 40.0), erring("int8", 15.0 * factor, 20.0)
+        results = (errors(base, drawn), errors(other, drawn * factor))
+        row = only_row(compare(FakeResults([base, other], input_results=results), "r1", "variant", "fp32"))
+        assert row.accuracy_test is not None
+        assert row.accuracy_test.verdict is verdict
+        assert (row.bought is not None) is is_bought
+        assert row.verdict is (Verdict.NOT_COMPARABLE if is_bought else Verdict.IMPROVED)
+    near = only_row(
+        compare(FakeResults([erring("fp32", 15.0, 40.0), erring("int8", 15.2, 20.0)]), "r1", "variant", "fp32")
+    )
+    assert near.bought is None

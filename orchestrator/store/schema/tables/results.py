@@ -189,7 +189,7 @@ input_result = Table(
     "input_result",
     metadata,
     Column("attempt_id", ForeignKey("attempt.id"), primary_key=True, doc="The attempt, usually a preflight's."),
-    text("metric", "The metric that the results make: accuracy_top1, accuracy_top5 or accuracy_mean_iou."),
+    text("metric", "The metric that the results make: accuracy_top1, accuracy_mean_iou …"),
     sha256("dataset_sha256", "Hash of the data set. Results of the same hash are paired input by input."),
     text("encoding", "bits: right or wrong, input 0 in the lowest bit of byte 0. f4: scores, little-endian float32."),
     Column("count", Integer, nullable=False, doc="Number of inputs, in the order of the data set."),
