@@ -71,6 +71,9 @@ CONDITION_LIMITS: Mapping[str, float] = {
 }
 """The largest value of each condition's limit. Inventories and plans know the limits from here."""
 
+CPUS_SETTING = "cpus"
+"""The setting that pins trials to processors."""
+
 GOVERNOR_LIMIT = "governor"
 """The condition that asks for a word, not for a number."""
 
@@ -89,8 +92,8 @@ class Device:
     whole device, with its own `jump_device`. `identity_file` is an absolute path. `state_dir` is expanded on the
     device. `python` is a path or a name on the device. None means python3, or this interpreter for a local device.
     `exclusive`: no other run measures on the device's machine meanwhile. Several devices played on a machine are not
-    exclusive. `allow` names what a run may set on the device for its time: `governor`. `power_sources` names the kinds
-    of the device's own power sources to choose from, None for all. `meter` is a meter of the device's supply that the
+    exclusive. `allow` names what a run may set for its time: `governor`, `cpus`. `power_sources` names the kinds of the
+    device's own power sources to choose from, None for all. `meter` is a meter of the device's supply that the
     controller reads. `source` is the file:line of the declaration.
     """
 
@@ -106,7 +109,7 @@ class Device:
     state_dir: str = STATE_DIR
     exclusive: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
-    allow: tuple[str, ...] = ()
+    allow: tuple[str, ...] = (CPUS_SETTING,)
     limits: Limits = Limits()
     recovery: Recovery = field(default_factory=Recovery)
     power_sources: tuple[str, ...] | None = None

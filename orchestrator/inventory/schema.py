@@ -222,6 +222,13 @@ class _OrSource:
         return {"anyOf": [{"type": "string", "enum": list(DEVICE_SOURCES)}, handler(schema)]}
 
 
+Allowed = Literal["governor", "cpus"]
+
+
+def _usually_allowed() -> list[Allowed]:
+    return ["cpus"]
+
+
 class DefaultsSection(Section):
     """Declare the defaults for all devices of the file. A device's own key overrides the default."""
 
@@ -254,8 +261,8 @@ class DefaultsSection(Section):
     """Whether nobody else may measure on its machine meanwhile."""
     tags: dict[TagKey, Tag] = Field(default_factory=dict)
     """Words of yours, for --select and for comparisons."""
-    allow: list[Literal["governor"]] = Field(default_factory=list)
-    """What a run may set on the device, and gives back: `governor`, where a sweep's conditions name one."""
+    allow: list[Allowed] = Field(default_factory=_usually_allowed)
+    """What a run may set: `governor` (given back at its end), and `cpus`, processors that trials are pinned to."""
     limits: LimitsSection = LimitsSection()
     """Bounds of the device and of trials there."""
     recovery: RecoverySection = RecoverySection()

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.domain.blob import BlobKind
+from orchestrator.domain.device import CPUS_SETTING, Device
 from orchestrator.domain.errors import BlobError, ConfigError
 from orchestrator.domain.expansion import GridCell, expand, hardware_against, is_in_grid, rule_against, swept_variants
 from orchestrator.domain.facts import Facts
@@ -115,9 +116,17 @@ def _objection(cell: GridCell, artifact: Artifact, inputs: PlanInputs) -> str | 
         or offer_of(cell.runtime, inputs).unavailable
         or _missing_on_device(cell.runtime, inputs.facts)
         or _not_runnable_there(cell.runtime, inputs.facts)
+        or _forbidden(cell, inputs.device)
         or hardware_against(cell.settings, inputs.facts.processors)
         or _contradicted(cell.runtime, artifact, inputs)
     )
+
+
+def _forbidden(cell: GridCell, device: Device) -> str | None:
+    """Return the reason against pinning trials where the inventory does not allow that."""
+    if CPUS_SETTING not in cell.settings or CPUS_SETTING in device.allow:
+        return None
+    return f"the inventory does not allow to pin trials: allow: [{CPUS_SETTING}] for {device.name}"
 
 
 def _foreign_setting(cell: GridCell) -> str | None:

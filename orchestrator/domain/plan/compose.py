@@ -22,9 +22,9 @@ from orchestrator.domain.plan.document import (
     write_document,
 )
 from orchestrator.domain.plan.order import order_trials
+from orchestrator.domain.plan.power_time import power_time
 from orchestrator.domain.plan.values import DevicePlan, Job, PlanInputs, Trial, TrialKind, Untold
 from orchestrator.domain.runtimes import engine_of, module_of
-from orchestrator.domain.sweep import MeasurePolicy
 
 
 def plan_device(inputs: PlanInputs) -> DevicePlan:
@@ -60,7 +60,7 @@ def plan_device(inputs: PlanInputs) -> DevicePlan:
         blobs=blobs,
         document=document,
         sha256=hashlib.sha256(document).hexdigest(),
-        estimate_s=_estimate_s(trials, sweep.measure),
+        estimate_s=_estimate_s(trials, inputs),
         untold=_untold(inputs),
     )
 
@@ -171,7 +171,10 @@ def _untold(inputs: PlanInputs) -> tuple[Untold, ...]:
     return tuple(Untold(limit, str(reasons[reading])) for limit, reading in wanted.items() if reading in reasons)
 
 
-def _estimate_s(trials: Sequence[Trial], policy: MeasurePolicy) -> float:
+def _estimate_s(trials: Sequence[Trial], inputs: PlanInputs) -> float:
+    policy = inputs.sweep.measure
+    power = power_time(inputs.device, inputs.facts, policy, _limits(inputs).trial_timeout_s)
     measured = sum(trial.kind is TrialKind.MEASURE for trial in trials)
     # The minima, which fast models take. A slow model takes longer, and only the device learns how long.
-    return estimate_s(len(trials) - measured, measured, policy.warmup_seconds_min + policy.seconds_min)
+    trial_s = policy.warmup_seconds_min + max(policy.seconds_min, power.window_s) + power.each_s
+    return estimate_s(len(trials) - measured, measured, trial_s, power.first_s if measured else 0.0)

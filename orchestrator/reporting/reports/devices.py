@@ -118,7 +118,7 @@ def _inventory_keys() -> tuple[Key[Device], ...]:
             lambda device: device.exclusive,
         ),
         Key("tags", MapOf(TEXT, "tag"), "The inventory's tags.", lambda device: device.tags),
-        Key("allow", ListOf(TEXT), "What a run may set on the device: governor.", lambda device: device.allow),
+        Key("allow", ListOf(TEXT), "What a run may set on the device: governor, cpus.", lambda device: device.allow),
         Key("limits", LIMITS, "Conditions to keep.", lambda device: device.limits),
         Key("recovery", RECOVERY, "How far recovery goes.", lambda device: device.recovery),
         Key(

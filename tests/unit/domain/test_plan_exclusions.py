@@ -86,6 +86,17 @@ def test_what_the_processors_cannot_do_is_excluded(
     assert set(reasons(plan).values()) == ({reason} if reason else set())
 
 
+def test_pinned_cells_are_excluded_where_the_inventory_does_not_allow_pinning() -> None:
+    sweep = replace(SWEEP, matrix={"cpus": ("0",)})
+    asked = inputs(sweep)
+    assert reasons(plan_device(asked)) == {}
+    plan = plan_device(replace(asked, device=replace(asked.device, allow=("governor",))))
+    assert set(reasons(plan).values()) == {
+        f"the inventory does not allow to pin trials: allow: [cpus] for {asked.device.name}"
+    }
+    assert plan.jobs == ()
+
+
 NOEXEC = {"state_dir": "/home/pi/bf", "health": {"noexec": True}}
 SENT = replace(PROGRAM, program=ExecProgram(("bench.sh",), (("bench.sh", "/sweeps/bench.sh"),)))
 
