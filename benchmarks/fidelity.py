@@ -3,11 +3,15 @@
 Trials (the worker's own `trial` process, as its runner starts it) and bare loops (a dozen lines: load, warm up, and
 time each invocation) take turns, so that drift meets both; the medians of their p50s are compared. Between processes
 p50 itself differs by 0.5 to 2.5 %, which is why there are many rounds.
+
+Every sampler of a runner is on beside a trial, and none beside a bare loop: power as fast as the fastest source is read
+(RAPL), and the clocks under the trial's threads. Files of a tree stand for sensors that this machine may not have.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -19,15 +23,27 @@ from pathlib import Path
 import device_worker
 from benchmarks.figures import Figure
 from device_worker.protocol.samples import decode_block
+from device_worker.sensing.clocks import PERIOD_S, ClockWatch
+from device_worker.sensing.power import rapl
+from device_worker.sensing.power.sampler import Sampler
+from device_worker.system.patient_reader import PatientReader
+from device_worker.system.system_files import ROOT_VARIABLE
 from orchestrator.bootstrap import Wiring
 from orchestrator.domain.facts import Platform
 from orchestrator.settings import load_settings
 from orchestrator.specs.model import load_model
 from orchestrator.specs.runtime import parse_runtime
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "worker"))
+
+import power_fakes
+from fixture_trees import write_tree
+
 RUNTIME = "tflite-runtime==2.14.0"
 MODULE = "tflite_runtime.interpreter"
 ROUNDS = 21
+READINGS_MIN = 60
+"""Of power, in a trial of two seconds: the samplers are on."""
 MEASURE = {
     "warmup_runs_min": 5,
     "warmup_seconds_min": 0.3,
@@ -72,6 +88,7 @@ def measure() -> list[Figure]:
     figures = []
     with tempfile.TemporaryDirectory(prefix="benchfleet-fidelity-") as name:
         bundle = _unpacked_bundle(Path(name))
+        os.environ[ROOT_VARIABLE] = write_tree(Path(name) / "sensors", {**power_fakes.FAKE_RAPL, **_clocks()})
         for model, in_ns in (("digits", True), ("mobilenet", False)):
             trial, bare = _p50s(model, bundle)
             figures += [
@@ -122,12 +139,39 @@ def _p50s(model_name: str, bundle: Path) -> tuple[float, float]:
     return statistics.median(trials), statistics.median(bares)
 
 
+def _clocks() -> dict[str, str]:
+    """Return the files of the clocks of all processors."""
+    files = {"scaling_cur_freq": "1500000\n", "cpuinfo_max_freq": "1800000\n"}
+    cpus = range(os.cpu_count() or 1)
+    return {f"sys/devices/system/cpu/cpu{cpu}/cpufreq/{name}": text for cpu in cpus for name, text in files.items()}
+
+
 def _trial_p50(argv: Sequence[str], specification: str) -> float:
-    done = subprocess.run(argv, input=specification, capture_output=True, text=True, check=True)
-    for line in map(json.loads, done.stdout.splitlines()):
-        if line.get("metric") == "latency_ns":
-            return float(statistics.median(decode_block(line["packed"])))
-    raise SystemExit(f"the trial measured nothing: {done.stdout[-500:]} {done.stderr[-500:]}")
+    source, clocks = rapl.open_source(), ClockWatch()
+    assert source is not None
+    sampler = Sampler(source, PatientReader())
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        sampler.begin()
+        said, complaint = _watched(process, specification, clocks)
+        sampler.end()
+    line = next((one for one in map(json.loads, said.splitlines()) if one.get("metric") == "latency_ns"), None)
+    if line is None:
+        raise SystemExit(f"the trial measured nothing: {said[-500:]} {complaint[-500:]}")
+    if len(sampler.trace) < READINGS_MIN or clocks.percent(None) is None:
+        raise SystemExit(f"the samplers slept: {len(sampler.trace)} readings of power; {clocks.explain()}")
+    return float(statistics.median(decode_block(line["packed"])))
+
+
+def _watched(process: subprocess.Popen[str], specification: str, clocks: ClockWatch) -> tuple[str, str]:
+    """Return what the trial says, and read clocks meanwhile, as often as a runner does."""
+    question: str | None = specification
+    while True:
+        try:
+            return process.communicate(question, timeout=PERIOD_S)
+        except subprocess.TimeoutExpired:
+            question = None  # it is on its way
+            clocks.observe(process.pid)
 
 
 def _bare_p50(argv: Sequence[str], _specification: str) -> float:
