@@ -222,6 +222,8 @@ def row_notes(row: ComparisonRow) -> tuple[str, ...]:
     return tuple(notes)
 
 
+_MANY = 10.0
+"""From this relative change on, a factor says more than a percentage."""
 _METHODS = {AccuracyMethod.MCNEMAR: "McNemar's test", AccuracyMethod.PAIRED_BOOTSTRAP: "paired bootstrap"}
 
 
@@ -248,7 +250,11 @@ def _trials(row: ComparisonRow) -> str:
     count = f"{total.fewest} to {many}" if total.most > total.fewest else many
     said = f"{count} trials a side would probably settle it"
     detectable = row.ratio.detectable if row.ratio else None
-    return said if detectable is None else f"{said}; so far a change of {numbers.percent(detectable)} would be seen"
+    if detectable is None:
+        return said
+    # A per cent of five digits says nothing to anybody.
+    change = f"of {numbers.percent(detectable)}" if detectable < _MANY else f"to {numbers.factor(1 + detectable)}"
+    return f"{said}; so far a change {change} would be seen"
 
 
 def _ratio(row: ComparisonRow) -> Text:
