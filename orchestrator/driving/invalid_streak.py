@@ -18,6 +18,7 @@ _REMEDIES = {
     "cpu-steal": "its host gives the processors to other machines: measure on a host of its own",
     "too-hot": "cool the device, or give the sweep longer pauses",
     "throttled": "check its cooling and its supply",
+    "tpu-throttled": "check the cooling of its accelerator",
     "gpu-throttled": "check the cooling and the supply of its GPU",
 }
 

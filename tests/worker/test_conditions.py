@@ -12,6 +12,7 @@ from device_worker.sensing.conditions.table import CONDITIONS, ConditionWatch, r
 from fixture_trees import RASPBERRY_PI_4, stat_file, write_file, write_tree
 
 PRESSURE = "proc/pressure/cpu"
+APEX = "sys/class/apex/apex_0/"
 THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
 
 
@@ -36,6 +37,7 @@ def replay(tmp_path, monkeypatch):
 READINGS = [
     pytest.param("temperature_c", RASPBERRY_PI_4, 48.686, id="temperature"),
     pytest.param("throttled", RASPBERRY_PI_4, False, id="throttling"),
+    pytest.param("tpu_throttled", {APEX + "temp": "84000\n", APEX + "trip_point0_temp": "85000\n"}, False, id="tpu"),
     pytest.param("cpu_pressure_percent", {PRESSURE: pressure(1000)}, 7.5, id="cpu-pressure"),
     pytest.param("cpu_steal_percent", {"proc/stat": stat_file(user=10**9, steal=10**9 + 2)}, 50.0, id="cpu-steal"),
     # So much, because what this process took in its own time is not other load.
@@ -96,7 +98,8 @@ def test_a_condition_without_its_sensor_says_why_and_breaches_nothing(replay, re
 
 
 @pytest.mark.parametrize(
-    ("reading", "tree", "expected"), [case for case in READINGS if case.values[0] not in ("throttled", "governor")]
+    ("reading", "tree", "expected"),
+    [case for case in READINGS if case.values[0] not in ("throttled", "tpu_throttled", "governor")],
 )
 def test_a_limit_is_breached_above_it_and_not_at_it(replay, reading, tree, expected):
     replay(tree)
@@ -302,3 +305,29 @@ def test_a_sensor_that_is_switched_off_is_not_asked(replay):
     tree = {f"{place}/name": "k10temp\n", f"{place}/temp1_input": "45000\n", f"{place}/temp2_input": "99000\n"}
     replay(dict(tree, **{f"{place}/temp2_enable": "0\n"}))
     assert temperature.read_temperature_c() == 45.0
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        ({APEX + "temp": "84999\n", APEX + "trip_point0_temp": "85000\n"}, False),
+        ({APEX + "temp": "85000\n", APEX + "trip_point0_temp": "85000\n"}, True),
+        ({APEX + "temp": "84999\n"}, None),
+        ({APEX + "temp": "90000\n", APEX + "trip_point0_temp": "0\n"}, None),
+        (
+            {
+                APEX + "temp": "50000\n",
+                APEX + "trip_point0_temp": "85000\n",
+                "sys/class/apex/apex_1/temp": "99000\n",
+                "sys/class/apex/apex_1/trip_point0_temp": "85000\n",
+            },
+            True,
+        ),
+    ],
+)
+def test_a_coral_is_judged_by_its_first_trip_point(replay, tree, expected):
+    replay(tree)
+    condition = condition_of("tpu_throttled")
+    before = condition.read()
+    assert before is expected
+    assert condition.is_breached(False, before, None) is (expected is True)

@@ -16,6 +16,7 @@ from device_worker.sensing.conditions import (
     other_load,
     temperature,
     throttling,
+    tpu_throttling,
     unsteadiness,
 )
 from device_worker.sensing.readings import surroundings
@@ -33,6 +34,7 @@ CONDITIONS = (
     temperature.Temperature,
     throttling.Throttling,
     gpu_throttling.GpuThrottling,
+    tpu_throttling.TpuThrottling,
     cpu_pressure.CpuPressure,
     cpu_steal.CpuSteal,
     other_load.OtherLoad,
