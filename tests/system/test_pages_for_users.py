@@ -152,7 +152,9 @@ def test_a_shelf_of_boards(tmp_path: Path, ssh_server: SshServer) -> None:
 def test_what_the_numbers_mean(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     assert reader.follow("numbers") > 10
-    assert (reader.lab.directory / "int8.csv").read_text().startswith("run,device,variant,")
+    assert (reader.lab.directory / "int8.csv").read_text().startswith("run,device,model,variant,")
+    # Two pages that ask for a run, and for nothing else.
+    assert reader.follow("metrics") + reader.follow("export") == 4
 
 
 def test_postgresql_and_operations(tmp_path: Path, postgres_server: PostgresServer) -> None:
