@@ -99,13 +99,14 @@ class _Table:
     def _columns(self, rows: dict[str, dict[str, str]]) -> list[Text]:
         """Return the devices in columns below a heading; nothing where the columns have no room."""
         kept = [name for name in _COLUMNS if rows]
-        widths = {name: max(cell_len(name), *(cell_len(row[name]) for row in rows.values())) for name in kept}
+        widths = {name: max([cell_len(name), *_lengths(name, rows)]) for name in kept}
         for spare in ("", *_SPARE):
             kept = [name for name in kept if name != spare]
             if kept and sum(widths[name] for name in kept) + GAP * (len(kept) - 1) <= self._frame.width:
                 heading = _side_by_side({name: name for name in kept}, widths, kept)
                 heading.stylize("bold")
-                return [heading, *(_side_by_side(row, widths, kept, row["style"]) for row in rows.values())]
+                lines = [heading, *(_line(row, widths, kept) for row in rows.values())]
+                return lines if all(cell_len(line.plain) <= self._frame.width for line in lines) else []
         return []
 
 
@@ -127,7 +128,21 @@ def _row(name: str, progress: Progress, shared: frozenset[str], frame: Frame) ->
         "temp": "" if progress.temperature_c is None else f"{progress.temperature_c:.0f} °C",
         "elapsed": numbers.duration(round(frame.now - progress.began_at)),
         "style": "yellow" if progress.lost_at is not None else "",
+        "lost": "yes" if progress.lost_at is not None else "",
     }
+
+
+def _lengths(name: str, rows: dict[str, dict[str, str]]) -> list[int]:
+    """Return how wide the values of a column are. The words about a lost link are wider than any cell, and are none."""
+    return [cell_len(row[name]) for row in rows.values() if name != "cell" or not row["lost"]]
+
+
+def _line(row: dict[str, str], widths: dict[str, int], kept: Sequence[str]) -> Text:
+    """Return a device's line of a table. The words about a lost link take the place of the columns."""
+    if not row["lost"]:
+        return _side_by_side(row, widths, kept, row["style"])
+    first = _side_by_side(row, widths, kept[: kept.index("cell")], row["style"])
+    return first.append(" " * GAP + row["cell"])
 
 
 def _side_by_side(row: dict[str, str], widths: dict[str, int], kept: Sequence[str], style: str = "") -> Text:

@@ -291,6 +291,24 @@ def test_a_lost_link_says_for_how_long_and_that_the_device_goes_on() -> None:
     assert any("link lost 20 s, device goes on" in line for line in lines)
 
 
+def test_a_lost_link_takes_no_room_from_the_other_devices() -> None:
+    console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, _environ={"TERM": "xterm"})
+    clock, called = Clock(), names(19, 500)
+    display = LiveDisplay(console, clock)
+    for place, name in enumerate(called):
+        display.planned(name, 148, 0)
+        display.step(name, Step.FOLLOW, "")
+        label = f"int8 · tflite-runtime==2.14.0 · threads={place % 2 + 1}"
+        display.changed(TrialChange(name, "j.1", label, TrialState.MEASURED, "measure", 41_873.0, 51.2))
+    display.step(called[0], Step.CONNECT, "attempt 1")
+    clock.now += 65
+    lines = drawn(display.render(), 80).splitlines()
+    (lost,) = (line for line in lines if "link lost" in line)
+    assert lost.split()[0] == called[0]
+    assert lost.endswith("1/148  link lost 1 min 05 s, device goes on")
+    assert len([line for line in lines if line.split()[0] in called]) >= 18, "a line each"
+
+
 def test_a_failure_stands_below_the_table_and_makes_no_narrow_column() -> None:
     lines, called = live(3, 12, 80)
     (place,) = (place for place, line in enumerate(lines) if "timeout: " in line)
