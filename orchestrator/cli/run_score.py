@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.following import show_run
 from orchestrator.cli.options import DATABASE, Call, RunName, examples, shares
 
 
@@ -15,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=examples("benchfleet runs score last macro_f1.py"))(score)
 
 
-@shares(DATABASE, prints=False)
+@shares(DATABASE)
 def score(
     call: Call,
     run: RunName,
@@ -37,13 +38,16 @@ def score(
     from orchestrator.bootstrap import Wiring
     from orchestrator.reporting.text import clean
     from orchestrator.services.runs.scoring import ScoreRequest, score_run
+    from orchestrator.services.runs.show import details_of, require_run
 
     request = ScoreRequest(run, file, seconds, memory_mb * 1_000_000)
     with Wiring(call.settings()) as wiring:
         wiring.require_database()
         found = score_run(request, wiring)
+        details = details_of(wiring.store, require_run(wiring.store.runs, run).header.run)
     for one in found:
         count, score_ = one.outputs.count, one.score
         inputs = f"{count} inputs" if one.of in (None, count) else f"the first {count} of {one.of} inputs"
         value = f"{score_.value:.6g}" if score_.value is not None else f"none: {score_.reason}"
-        typer.echo(clean(f"{one.outputs.cell}: {score_.metric} {value} ({inputs})"))
+        typer.echo(clean(f"{one.outputs.cell}: {score_.metric} {value} ({inputs})"), err=True)
+    show_run(details, call)

@@ -71,6 +71,7 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "runs follow": RUN,
     "runs resume": RUN,
     "power import": RUN,
+    "runs score": RUN,
     "runs cancel": RUN,
     "runs note": SAID,
     "runs tag": SAID,

@@ -56,7 +56,10 @@ def completed(line: str, shell: str = "bash", **more: str) -> list[str] | None:
         ("benchfleet runs show ", ["last", "20240601-ab12"]),
         ("benchfleet compare --json last --against last", ["last", "last-before"]),
         ("benchfleet compare last --base i", ["int8"]),
-        ("benchfleet compare last --metric energy_g", ["energy_gross_mj", "energy_gross_u95_mj"]),
+        (
+            "benchfleet compare last --metric energy_g",
+            ["energy_gross_mj", "energy_gross_u95_mj", "energy_gross_item_mj"],
+        ),
         ("benchfleet compare --db other.db ", ["last"]),
         ("benchfleet compare last 20", ["20240601-ab12"]),
         ("benchfleet runs list --tag br", ["branch=main"]),
