@@ -60,6 +60,21 @@ class Delegation:
         self.allow_fallback = False if said is None else said.flag("allow_fallback")
 
 
+class DeclaredEndpoint:
+    """A served model: its name there, and the address of the server. `url` is None where the job starts the server.
+
+    A started server is given up if it is not ready within `ready_s_max`.
+    """
+
+    __slots__ = ("model", "ready_s_max", "url", "version")
+
+    def __init__(self, fields: Fields) -> None:
+        self.model = fields.text("model")
+        self.url = fields.optional("url", fields.text)
+        self.version = fields.optional("version", fields.text)
+        self.ready_s_max = fields.amount("ready_s_max")
+
+
 def _sizes_of(fields: Fields) -> Callable[[str], tuple[int, ...]]:
     def take(key: str) -> tuple[int, ...]:
         return tuple(fields.take(key, _are_sizes, "a list of whole numbers of at least 1"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from device_worker.protocol.declarations import DeclaredInputs, DeclaredOutput, Delegation
+from device_worker.protocol.declarations import DeclaredEndpoint, DeclaredInputs, DeclaredOutput, Delegation
 from device_worker.protocol.fields import Fields
 from device_worker.protocol.vocabulary import TrialKind
 
@@ -25,9 +25,20 @@ class EngineJob:
     """The part of a job for the engine, with what the model's maker declares of inputs and of the judged output.
 
     `batch` is the setting of that name: how many items an invocation takes. None leaves the model as it is.
+    `endpoint` is the server of a served model, or None.
     """
 
-    __slots__ = ("accuracy_metric", "batch", "delegation", "engine", "inputs", "module", "output", "settings")
+    __slots__ = (
+        "accuracy_metric",
+        "batch",
+        "delegation",
+        "endpoint",
+        "engine",
+        "inputs",
+        "module",
+        "output",
+        "settings",
+    )
 
     def __init__(self, fields: Fields) -> None:
         self.engine = fields.text("engine")
@@ -39,6 +50,8 @@ class EngineJob:
         output = fields.optional("output", fields.section)
         self.output = None if output is None else DeclaredOutput(output)
         self.delegation = Delegation(fields)
+        endpoint = fields.optional("endpoint", fields.section)
+        self.endpoint = None if endpoint is None else DeclaredEndpoint(endpoint)
         self.accuracy_metric = fields.optional("accuracy_metric", fields.text)
 
     def _take_batch(self, fields: Fields) -> int | None:
@@ -50,10 +63,10 @@ class EngineJob:
 class TrialJob(EngineJob):
     """A job with ready files: paths in the device's file system, or None for no model or no dataset.
 
-    The trial may write into the folder `files_dir`.
+    The trial may write into the folder `files_dir`. `command` starts the server of a served model.
     """
 
-    __slots__ = ("dataset_path", "files_dir", "model_path", "python_path")
+    __slots__ = ("command", "dataset_path", "files_dir", "model_path", "python_path")
 
     def __init__(self, fields: Fields) -> None:
         super().__init__(fields)
@@ -61,6 +74,7 @@ class TrialJob(EngineJob):
         self.model_path = fields.nullable("model_path", fields.text)
         self.dataset_path = fields.nullable("dataset_path", fields.text)
         self.files_dir = fields.text("files_dir")
+        self.command = fields.optional("command", fields.texts) or []
 
 
 class MeasureRule:

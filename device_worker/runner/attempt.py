@@ -236,7 +236,7 @@ class Attempts:
             "MODEL": paths["model_path"],
             "DATASET": paths["dataset_path"],
         }
-        if job.is_exec:
+        if job.command:
             # What the package was resolved for: a package with compiled modules fits no other Python.
             own.update(PYTHON=python_executable(), PACKAGES=next(iter(paths["python_path"]), None))
         own.update(self._plan.measure.document)

@@ -64,6 +64,7 @@ def collect_facts(state_dir: str) -> dict[str, Any]:
         "system_runtimes": {
             name: [module for module in engine.distributions if is_importable(module)]
             for name, engine in ENGINES.items()
+            if engine.distributions
         },
         "login_kills_processes": login_session.kills_processes(),
         "power_sources": power.describe_sources(reader),

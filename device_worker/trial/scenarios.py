@@ -63,13 +63,13 @@ def run_queries(
     """
     scenario = measure.scenario or SINGLE_STREAM
     invocations = measure.streams if scenario == MULTI_STREAM else 1
-    arrivals = _arrivals(rate_per_s or measure.rate_per_s, seed) if scenario == SERVER else None
+    times = poisson_arrivals(rate_per_s or measure.rate_per_s, seed) if scenario == SERVER else None
     latencies, samples = array("Q"), array("Q")
     switches_before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
     begin_mono_ns, begin = monotonic_ns(), perf_counter_ns()
     while True:
-        scheduled = perf_counter_ns() if arrivals is None else begin + next(arrivals)
-        if arrivals is not None:
+        scheduled = perf_counter_ns() if times is None else begin + next(times)
+        if times is not None:
             _wait_until(scheduled)
         for _ in range(invocations):
             before = perf_counter_ns()
@@ -87,7 +87,7 @@ def run_queries(
     return Queries(scenario, latencies, Timing(samples, 1, begin_mono_ns, end_mono_ns, switches))
 
 
-def _arrivals(rate_per_s: float, seed: int) -> Iterator[int]:
+def poisson_arrivals(rate_per_s: float, seed: int) -> Iterator[int]:
     """Yield the times of arrivals in ns from the begin on, with exponential gaps: a Poisson process."""
     from random import Random  # few trials need it
 

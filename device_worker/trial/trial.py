@@ -34,6 +34,7 @@ from device_worker.trial.rate_search import search_rate
 from device_worker.trial.runtimes import ENGINES
 from device_worker.trial.runtimes.base import LoadFailure
 from device_worker.trial.scenarios import run_queries
+from device_worker.trial.side_by_side import lanes_of, run_side_by_side
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,6 +121,12 @@ class Trial:
         """Load the model, prove or time the model, and report the results through `say`."""
         sys.path[:0] = self._job.python_path
         runtime = self._open_runtime()
+        try:
+            self._execute(runtime)
+        finally:
+            runtime.close()
+
+    def _execute(self, runtime: Runtime) -> None:
         if self._specification.is_profile:
             self._profile(runtime)
             return
@@ -134,7 +141,8 @@ class Trial:
             self._measure(session, encoded)
         self._say(runtime=session.identity())
         for metric, value, reason in self._memory.figures():
-            self._say_figure(metric, value, reason)
+            is_elsewhere = session.memory_reason is not None
+            self._say_figure(metric, None if is_elsewhere else value, session.memory_reason or reason)
 
     def _open_runtime(self) -> Runtime:
         """Import the job's runtime."""
@@ -271,8 +279,17 @@ class Trial:
             self._say(metric="steady_ratio", value=timing.steady_ratio)
 
     def _send_queries(self, session: LoadedModel, rule: StopRule, warmup: Timing) -> Queries:
-        """Send the queries of a scenario. Where a bound is given, search the highest rate that holds it."""
+        """Send the queries of a scenario, side by side to a server.
+
+        Where a bound is given, search the highest rate that holds it.
+        """
         measure, seed = self._specification.measure, self._specification.seed
+        lanes = session.lanes(lanes_of(measure, self._job.settings))
+        if lanes and measure.p99_ns_max is not None:
+            # The search knows when a model is always busy that runs one inference at a time.
+            raise LoadFailure("the highest rate of a served model is not searched; name a rate_per_s")
+        if lanes:
+            return run_side_by_side(lanes, measure, rule, seed)
         if measure.p99_ns_max is None:
             return run_queries(session.invoke, measure, rule, seed)
         search = search_rate(session.invoke, measure, rule, warmup, seed)

@@ -9,11 +9,16 @@ from orchestrator.domain.model import Format
 
 
 class RuntimeSource(StrEnum):
-    """Name the source of a runtime: a pinned bundle shipped by us, the device itself, or a user's program."""
+    """Name the source of a runtime: a bundle shipped by us, the device itself, a user's program, or a server."""
 
     BUNDLE = "bundle"
     SYSTEM = "system"
     EXEC = "exec"
+    ENDPOINT = "endpoint"
+
+
+OF_UNKNOWN_BUILD = frozenset({RuntimeSource.EXEC.value, RuntimeSource.ENDPOINT.value})
+"""The sources of runtimes that run more than a plan has hashes of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +37,27 @@ class ExecProgram:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Describe a served model: the protocol, the server's name of the model, and the server's address.
+
+    `url` is None for a server that each trial starts, by the command of the runtime's program. Such a server is given
+    up if it is not ready within `ready_s_max`.
+    """
+
+    protocol: str
+    model: str
+    url: str | None = None
+    version: str | None = None
+    ready_s_max: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class RuntimeSpec:
-    """Name a runtime as a sweep does: `tflite-runtime==2.14.0`, `system/tflite` or `exec/NAME`.
+    """Name a runtime as a sweep does: `tflite-runtime==2.14.0`, `system/tflite`, `exec/NAME` or `endpoint/NAME`.
 
     A bundle requires a `version`, because an unpinned runtime cannot be compared with itself later. Other runtimes have
-    none. `declared_at` is the file:line of the name, for errors, and is no part of a runtime's identity.
+    none. The program of an endpoint starts the server, or has no command. `declared_at` is the file:line of the name,
+    for errors, and is no part of a runtime's identity.
     """
 
     label: str
@@ -45,6 +66,7 @@ class RuntimeSpec:
     version: str | None = None
     program: ExecProgram | None = None
     declared_at: str = field(default="", compare=False)
+    endpoint: Endpoint | None = None
 
     @property
     def bundled(self) -> tuple[str, str] | None:

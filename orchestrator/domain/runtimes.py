@@ -61,9 +61,13 @@ _TFLITE = Engine("tflite", (Format.TFLITE,), ("threads", "cpus", "delegate", "ba
 _ONNXRUNTIME = Engine("onnxruntime", (Format.ONNX,), ("threads", "cpus", "provider", "batch"))
 _TENSORFLOW = Engine("tensorflow", (Format.KERAS, Format.SAVED_MODEL), ("threads", "cpus", "batch", "call"))
 _EXEC = Engine("exec", None, None)
+_KSERVE = Engine("kserve-v2", None, ("threads", "cpus", "batch", "connections"))
 
 ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (_TFLITE, _ONNXRUNTIME, _TENSORFLOW)}
 """The worker's own engines. `system/NAME` names an engine with the installation of the device."""
+
+PROTOCOLS: Mapping[str, Engine] = {engine.name: engine for engine in (_KSERVE,)}
+"""The engines that ask a server, by protocol. `endpoint/NAME` names one, and the server loads what it likes."""
 
 _ALL = (
     # Every release was built against numpy 1: with numpy 2 it imports, and then every Interpreter() is a SystemError.
@@ -137,17 +141,20 @@ def engine_of(runtime: RuntimeSpec, settings: Mapping[str, object] = _NO_SETTING
             return ENGINES[runtime.name]
         case RuntimeSource.EXEC:
             return _EXEC
+        case RuntimeSource.ENDPOINT:
+            assert runtime.endpoint is not None
+            return PROTOCOLS[runtime.endpoint.protocol]
 
 
 def module_of(runtime: RuntimeSpec, settings: Mapping[str, object] = _NO_SETTINGS) -> str | None:
-    """Return the module imported by a runtime's jobs on the device; None for a program."""
+    """Return the module imported by a runtime's jobs on the device; None for a program or a server."""
     match runtime.source:
         case RuntimeSource.BUNDLE:
             known = RUNTIMES[runtime.name]
             return known.called_module if known.called is not None and _is_called(settings) else known.module
         case RuntimeSource.SYSTEM:
             return AUTO
-        case RuntimeSource.EXEC:
+        case RuntimeSource.EXEC | RuntimeSource.ENDPOINT:
             return None
 
 

@@ -16,7 +16,7 @@ from orchestrator.specs.schema import words_of
 
 OPTION = "--set"
 _MARK = "  # given on the command line"
-_EXEC = "exec"
+_EXEC, _ENDPOINT = "exec", "endpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,16 @@ def _put(data: dict[str, Any], one: _Override, programs: Mapping[str, Any]) -> N
 
 
 def _programs(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the programs that a sweep declares among its runtimes, by label."""
+    """Return the programs and servers that a sweep declares among its runtimes, by label."""
     entries = data.get("runtimes")
     declared = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
-    programs = [one[_EXEC] for one in declared if isinstance(one.get(_EXEC), dict)]
-    return {f"{_EXEC}/{one['name']}": {_EXEC: one} for one in programs if "name" in one}
+    found = {}
+    for form in (_EXEC, _ENDPOINT):
+        for one in (entry[form] for entry in declared if isinstance(entry.get(form), dict)):
+            name = one.get("name", one.get("protocol"))
+            if name is not None:
+                found[f"{form}/{name}"] = {form: one}
+    return found
 
 
 def _lines(document: Document, overrides: Sequence[_Override]) -> dict[Place, int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Format, Model
 from orchestrator.domain.quoting import quoted
-from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
+from orchestrator.domain.runtime import Endpoint, ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import artifact_for
 from orchestrator.domain.sweep import Accuracy, Delegation, MeasurePolicy, Order, Setting, Stop, Sweep, SweptModel
 from orchestrator.specs.demands import cooling_of, limits_of, retries_of
@@ -22,7 +22,14 @@ from orchestrator.specs.reach import OWN_FOLDER, Reach
 from orchestrator.specs.runtime import parse_runtime
 from orchestrator.specs.schema import Complaint, check_section, refuse
 from orchestrator.specs.sweep_checks import contradictions, model_or_models, unknown_variants
-from orchestrator.specs.sweep_schema import ExecEntry, ExecSection, MeasureSection, SweepSection
+from orchestrator.specs.sweep_schema import (
+    EndpointEntry,
+    EndpointSection,
+    ExecEntry,
+    ExecSection,
+    MeasureSection,
+    SweepSection,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,17 +191,36 @@ def _runtimes(section: SweepSection, document: Document, parent: Path) -> tuple[
     )
 
 
-def _runtime(entry: str | ExecEntry, folder: Path) -> RuntimeSpec:
+def _runtime(entry: str | ExecEntry | EndpointEntry, folder: Path) -> RuntimeSpec:
     if isinstance(entry, str):
         return parse_runtime(entry)
+    if isinstance(entry, EndpointEntry):
+        return _endpoint(entry.endpoint, folder)
     program: ExecSection = entry.exec_
     executed = ExecProgram(
         command=tuple(program.command),
-        files=tuple((Path(file).name, str(resolved(folder / expanded(file)))) for file in program.files),
+        files=_program_files(program.files, folder),
         format=Format(program.format) if program.format else None,
         packages=tuple(program.packages),
     )
     return RuntimeSpec(f"exec/{program.name}", RuntimeSource.EXEC, program.name, program=executed)
+
+
+def _program_files(files: Sequence[str], folder: Path) -> tuple[tuple[str, str], ...]:
+    return tuple((Path(file).name, str(resolved(folder / expanded(file)))) for file in files)
+
+
+def _endpoint(section: EndpointSection, folder: Path) -> RuntimeSpec:
+    serve, name = section.serve, section.name or section.protocol
+    program = ExecProgram(
+        command=tuple(serve.command) if serve else (),
+        files=_program_files(serve.files, folder) if serve else (),
+        format=Format(section.format) if section.format else None,
+        packages=tuple(section.packages),
+    )
+    ready_s_max = {} if serve is None else {"ready_s_max": serve.ready_s_max}
+    served = Endpoint(section.protocol, section.model, section.url, section.version, **ready_s_max)
+    return RuntimeSpec(f"endpoint/{name}", RuntimeSource.ENDPOINT, name, program=program, endpoint=served)
 
 
 def _wrong_files(
@@ -210,7 +236,8 @@ def _wrong_files(
         chosen = (artifact_for(variant, runtime) for variant in variants)
         names = {artifact.file_name for artifact in chosen if artifact is not None}
         for position, (name, path) in enumerate(runtime.program.files if runtime.program else ()):
-            place: Place = ("runtimes", index, "exec", "files", position)
+            above = ("exec",) if runtime.endpoint is None else ("endpoint", "serve")
+            place: Place = ("runtimes", index, *above, "files", position)
             if name in names:
                 yield Complaint(place, f"two files named {quoted(name)} would meet in the trial's folder")
             elif wrong := ground.reach.objection_to_file(Path(path), ground.own):

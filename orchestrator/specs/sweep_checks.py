@@ -23,6 +23,7 @@ from orchestrator.specs.sweep_schema import SweepSection
 CELLS_MAX = 10_000
 TRIALS_MAX = 100_000
 BATCH_MAX = 65_536
+CONNECTIONS_MAX = 1_024
 
 
 def model_or_models(data: object) -> Iterator[Complaint]:
@@ -50,6 +51,9 @@ def contradictions(
     yield from _wrong_settings(section, runtimes, len(models) > 1)
     yield from _wrong_rules(section, runtimes, models)
     yield from _wrong_policies(section)
+    if section.measure.p99_ms_max is not None and any(one.endpoint is not None for one in runtimes):
+        message = "the highest rate of a served model is not searched"
+        yield Complaint(("measure", "p99_ms_max"), message, "name a rate: measure: {rate_per_s: …}")
     yield from _idle_delegates(section)
     yield from wrong_demands(section)
     if section.stop is not None and "trials" in section.model_fields_set:
@@ -169,12 +173,19 @@ def _check_call(value: Setting) -> str | None:
     return f"expected one of {', '.join(CALLS)}, not {setting_text(value) or 'nothing'}"
 
 
+def _check_connections(value: Setting) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= CONNECTIONS_MAX:
+        return None
+    return f"expected a number of connections from 1 to {CONNECTIONS_MAX}, not {setting_text(value)}"
+
+
 _SETTING_CHECKS: Mapping[str, Callable[[Setting], str | None]] = {
     "threads": _check_threads,
     "cpus": _check_cpus,
     "delegate": _check_delegate,
     "provider": _check_provider,
     "batch": _check_batch,
+    "connections": _check_connections,
     CALL: _check_call,
 }
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +30,7 @@ from orchestrator.specs.words import FormatName, Name, Percent, Share, Text, pat
 _SETTING_CHARACTERS_MAX = 1_000
 _OWN_PREFIX = "BENCHFLEET_"
 _VARIABLES_MAX = 100
+_URL_OR_SERVE = "url: of a server that is there; serve: to start one"
 _ARGUMENT_BYTES_MAX = 100_000
 """Below MAX_ARG_STRLEN of Linux, which is 131,072."""
 
@@ -81,7 +83,18 @@ def _is_runtime(text: str) -> str:
 
 
 def _form_of_runtime(value: Any) -> str:
-    return RuntimeSource.EXEC.value if isinstance(value, dict) else RuntimeSource.BUNDLE.value
+    if isinstance(value, dict):
+        return RuntimeSource.ENDPOINT.value if "endpoint" in value else RuntimeSource.EXEC.value
+    return RuntimeSource.BUNDLE.value
+
+
+def _is_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise Refused(f"{quoted(text)} is no address of a server", "write http://HOST:PORT, or https")
+    if parts.username is not None or parts.password is not None:
+        raise Refused("the address has a user name or a password, which plans and results would show", "leave it out")
+    return text
 
 
 SettingValue = Annotated[
@@ -99,6 +112,7 @@ Argument = Annotated[str, AfterValidator(_is_argument)]
 VariableName = Annotated[str, AfterValidator(_is_variable), pattern("[A-Za-z_][A-Za-z0-9_]*")]
 VariableValue = Annotated[str | None, PlainValidator(_is_value), WithJsonSchema({"type": ["string", "number", "null"]})]
 RuntimeText = Annotated[str, AfterValidator(refusing(_is_runtime)), pattern(RUNTIME_PATTERN)]
+Url = Annotated[str, AfterValidator(_is_url), pattern("https?://[^?#@]+")]
 PackageText = Annotated[str, AfterValidator(refusing(parse_package)), pattern(PACKAGE_PATTERN)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Runs = Annotated[int, Field(ge=0, le=1_000_000_000)]
@@ -135,8 +149,55 @@ class ExecEntry(Section):
         return value
 
 
+class ServeSection(Section):
+    """Declare how each trial starts the server on the device."""
+
+    command: list[Argument] = Field(min_length=1)
+    """The words of the command. The server listens at the port `BENCHFLEET_PORT` of 127.0.0.1, until it is ended."""
+    files: list[Text] = Field(default_factory=list)
+    """Files of the controller that are laid beside the model, relative to the sweep file."""
+    ready_s_max: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """The longest time until the model can be asked, in seconds."""
+
+
+class EndpointSection(Section):
+    """Declare a served model: protocol, name, and the server's address or how to start the server."""
+
+    name: Name | None = None
+    """The name of the endpoint. Its cells have the runtime `endpoint/NAME`. Without it, the protocol."""
+    protocol: Literal["kserve-v2"]
+    """How the server is asked. `kserve-v2`: the Open Inference Protocol over HTTP, as of Triton and MLServer."""
+    model: Text
+    """The name of the model at the server."""
+    version: Text | None = None
+    """The version of the model at the server. Without it, the server chooses."""
+    url: Url | None = None
+    """The address of a server that is there, as the device sees it. Needed without `serve`."""
+    serve: ServeSection | None = None
+    """How each trial starts a server of its own, in place of `url`."""
+    packages: list[PackageText] = Field(default_factory=list, min_length=1)
+    """Pinned Python packages for the server, in the folder `BENCHFLEET_PACKAGES`; the client takes numpy from there."""
+    format: FormatName | None = None
+    """The format of the model that the server reads. Without it, the first artifact of a variant."""
+
+    @model_validator(mode="after")
+    def _has_a_server(self) -> EndpointSection:
+        if (self.url is None) == (self.serve is None):
+            raise Refused("a served model has either `url` or `serve`", _URL_OR_SERVE)
+        return self
+
+
+class EndpointEntry(Section):
+    """Declare a served model among the `runtimes`."""
+
+    endpoint: EndpointSection
+    """A model that a server has, as docs/endpoints.md describes."""
+
+
 RuntimeEntry = Annotated[
-    Annotated[RuntimeText, Tag(RuntimeSource.BUNDLE.value)] | Annotated[ExecEntry, Tag(RuntimeSource.EXEC.value)],
+    Annotated[RuntimeText, Tag(RuntimeSource.BUNDLE.value)]
+    | Annotated[ExecEntry, Tag(RuntimeSource.EXEC.value)]
+    | Annotated[EndpointEntry, Tag(RuntimeSource.ENDPOINT.value)],
     Discriminator(_form_of_runtime),
 ]
 
@@ -295,7 +356,7 @@ class SweepSection(Section):
     variants: list[Name] = Field(default_factory=list, min_length=1)
     """Variants of the model, or of whichever of the models has them. Without it, all."""
     runtimes: list[RuntimeEntry] = Field(min_length=1)
-    """What runs the model: a pinned package, `system/ENGINE` of the device, or a program (`exec`)."""
+    """What runs the model: a pinned package, `system/ENGINE`, a program (`exec`), or a server (`endpoint`)."""
     matrix: dict[SettingKey, Annotated[list[SettingOrNone], Field(min_length=1)]] = Field(default_factory=dict)
     """Settings of the cells, each with its values; every combination is a cell. Null is a cell without the setting."""
     exclude: list[Annotated[dict[str, SettingValue], Field(min_length=1)]] = Field(default_factory=list)

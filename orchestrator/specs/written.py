@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.domain.model import Artifact, Model, ModelInput, Variant
-from orchestrator.domain.runtime import RuntimeSpec
+from orchestrator.domain.runtime import Endpoint, ExecProgram, RuntimeSpec
 from orchestrator.domain.sweep import Delegation, MeasurePolicy, Sweep
 
 
@@ -127,6 +127,8 @@ def _input(declared: ModelInput) -> Mapping[str, Any]:
 def _runtime(runtime: RuntimeSpec, folder: Path) -> str | Mapping[str, Any]:
     if runtime.program is None:
         return runtime.label
+    if runtime.endpoint is not None:
+        return {"endpoint": _endpoint(runtime, runtime.endpoint, runtime.program, folder)}
     program: dict[str, Any] = {
         "name": runtime.name,
         "command": list(runtime.program.command),
@@ -137,6 +139,25 @@ def _runtime(runtime: RuntimeSpec, folder: Path) -> str | Mapping[str, Any]:
     if runtime.program.packages:
         program["packages"] = list(runtime.program.packages)
     return {"exec": program}
+
+
+def _endpoint(runtime: RuntimeSpec, endpoint: Endpoint, program: ExecProgram, folder: Path) -> Mapping[str, Any]:
+    served = {
+        "command": list(program.command),
+        "files": [os.path.relpath(path, folder) for _, path in program.files],
+        "ready_s_max": endpoint.ready_s_max,
+    }
+    document = {
+        "name": runtime.name,
+        "protocol": endpoint.protocol,
+        "model": endpoint.model,
+        "version": endpoint.version,
+        "url": endpoint.url,
+        "serve": served if program.command else None,
+        "packages": list(program.packages) or None,
+        "format": program.format.value if program.format else None,
+    }
+    return {key: value for key, value in document.items() if value is not None}
 
 
 def _variant(variant: Variant, folder: Path) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from device_worker.trial.runtimes import ENGINES as WORKERS_ENGINES
 from device_worker.trial.runtimes.base import AUTO as WORKERS_AUTO
 from device_worker.trial.runtimes.base import Runtime as WorkersRuntime
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
-from orchestrator.domain.runtimes import AUTO, CALL, CALLS, ENGINES, RUNTIMES, Engine, Runtime, engine_of
+from orchestrator.domain.runtimes import AUTO, CALL, CALLS, ENGINES, PROTOCOLS, RUNTIMES, Engine, Runtime, engine_of
 
 
 def runtime_class(engine: str) -> type[WorkersRuntime]:
@@ -21,11 +21,12 @@ def runtime_class(engine: str) -> type[WorkersRuntime]:
 
 
 def test_the_worker_has_every_engine_of_the_table_and_no_other() -> None:
-    assert set(ENGINES) == set(WORKERS_ENGINES)
+    assert set(ENGINES) | set(PROTOCOLS) == set(WORKERS_ENGINES)
+    assert {name for name, engine in WORKERS_ENGINES.items() if not engine.distributions} == set(PROTOCOLS)
     assert AUTO == WORKERS_AUTO
 
 
-@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+@pytest.mark.parametrize("engine", [*ENGINES.values(), *PROTOCOLS.values()], ids=[*ENGINES, *PROTOCOLS])
 def test_what_a_sweep_may_set_is_what_the_worker_understands(engine: Engine) -> None:
     assert runtime_class(engine.name).engine == engine.name
     assert engine.settings is not None

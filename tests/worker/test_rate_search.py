@@ -7,7 +7,7 @@ import pytest
 from device_worker.trial import rate_search
 from device_worker.trial.measurement import StopRule, Timing
 from device_worker.trial.rate_search import RateSearch
-from device_worker.trial.scenarios import P99_SHARE, Queries, _arrivals, percentile
+from device_worker.trial.scenarios import P99_SHARE, Queries, percentile, poisson_arrivals
 
 MS = 1000000
 SERVICE_NS = MS
@@ -34,7 +34,7 @@ def served(clock, service_ns=SERVICE_NS):
     """A server that needs as long for each query, and serves one after the other."""
 
     def probe(rate_per_s, seed, rule):
-        arrivals, free_ns, latencies = _arrivals(rate_per_s, seed), 0, array("Q")
+        arrivals, free_ns, latencies = poisson_arrivals(rate_per_s, seed), 0, array("Q")
         while len(latencies) < rule.runs_min or free_ns < rule.ns_min:
             at = next(arrivals)
             if at > rule.ns_max:

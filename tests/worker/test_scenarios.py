@@ -10,7 +10,7 @@ import pytest
 from device_worker.protocol.fields import BadField, Fields
 from device_worker.protocol.specification import MeasureRule
 from device_worker.trial.measurement import StopRule
-from device_worker.trial.scenarios import _arrivals, percentile, run_queries
+from device_worker.trial.scenarios import percentile, poisson_arrivals, run_queries
 
 MS = 1000000
 
@@ -66,14 +66,14 @@ def test_the_latency_of_a_server_begins_with_the_arrival():
 
 
 def test_arrivals_are_a_poisson_process_and_the_same_for_a_seed():
-    at = _arrivals(100.0, 3)
+    at = poisson_arrivals(100.0, 3)
     times = [next(at) for _ in range(4000)]
     gaps = [(after - before) / 1e9 for before, after in zip(times, times[1:])]
     mean = sum(gaps) / len(gaps)
     assert mean == pytest.approx(0.01, rel=0.06)
     # Of an exponential law the deviation is the mean, and 1/e of the gaps are longer than that.
     assert sum(gap > mean for gap in gaps) / len(gaps) == pytest.approx(0.368, abs=0.03)
-    again = _arrivals(100.0, 3)
+    again = poisson_arrivals(100.0, 3)
     assert [next(again) for _ in range(5)] == times[:5]
 
 

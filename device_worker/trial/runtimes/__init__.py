@@ -14,7 +14,8 @@ class Engine:
     """An engine: `place` is the module and, after a colon, the class that executes jobs.
 
     `distributions` maps each possible module of the engine to the package of the module, with the preferred module
-    first. All modules have the same interface. The class of `place` has the settings for a job.
+    first. An engine that asks a server has none. All modules have the same interface. The class of `place` has the
+    settings for a job.
     """
 
     __slots__ = ("distributions", "place")
@@ -35,5 +36,6 @@ ENGINES = {
     "tflite": Engine(f"{_HERE}.tflite:TfliteRuntime", _TFLITE_DISTRIBUTIONS),
     "onnxruntime": Engine(f"{_HERE}.onnxruntime:OnnxRuntime", {"onnxruntime": "onnxruntime"}),
     "tensorflow": Engine(f"{_HERE}.tensorflow:TensorflowRuntime", {"tensorflow": "tensorflow"}),
+    "kserve-v2": Engine(f"{_HERE}.kserve_v2:KserveRuntime", {}),
 }
 """Every engine, by the name in a plan."""

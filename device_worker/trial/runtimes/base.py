@@ -67,6 +67,8 @@ class LoadedModel(ABC):
     output_names: Sequence[str] = ()
     allocate_ns: int | None = None
     allocate_reason = "the runtime allocates while it loads, in one step"
+    memory_reason: str | None = None
+    """Why the memory of the trial's process is not the model's, or None."""
 
     @abstractmethod
     def encode_inputs(self, values: list[Any]) -> list[Any]:
@@ -83,6 +85,10 @@ class LoadedModel(ABC):
     @abstractmethod
     def decode_outputs(self, outputs: list[Any]) -> list[Any]:
         """Return outputs as float32 arrays, dequantised if quantised. Strings and complex numbers stay."""
+
+    def lanes(self, count: int) -> list[Callable[[], object]]:
+        """Return functions that run inferences side by side, or [] where inferences follow one another."""
+        return []
 
     def count_nodes(self) -> NodePlaces:
         """Return where the nodes of the model run, or why that is unknown."""
@@ -146,6 +152,9 @@ class Runtime(ABC):
     @abstractmethod
     def load(self) -> LoadedModel:
         """Make the job's model ready for the first inference. Raise LoadFailure."""
+
+    def close(self) -> None:  # noqa: B027 most runtimes have nothing to end
+        """End what `load` has started beside the process."""
 
     def load_profiled(self, folder: str) -> ProfiledModel:
         """Make the model ready, with a profiler that writes into a folder. Raise LoadFailure or ProfileUnavailable."""

@@ -16,6 +16,7 @@ from orchestrator.domain.expansion import model_in
 from orchestrator.domain.log_bounds import LogBounds
 from orchestrator.domain.model import ModelOutput
 from orchestrator.domain.plan.values import Trial, TrialKind
+from orchestrator.domain.runtime import Endpoint
 from orchestrator.domain.sweep import ALL_NODES, Delegation, MeasurePolicy, Retries, Stop
 
 PLAN_PROTOCOL = 1
@@ -26,7 +27,6 @@ PROCESS_START_S = 1.0
 
 PREFLIGHT_S = 1.0
 """Cost in seconds of a preflight, or of a profile, beyond its start: inferences, and the data set for accuracy."""
-
 
 IDLE_S = 5.0
 """How long a runner measures idle power before its first measure trial, unless its source needs longer."""
@@ -97,6 +97,7 @@ class ShippedJob:
     inputs: Mapping[str, ShippedInput] = field(default_factory=dict)
     output: ModelOutput | None = None
     delegation: Delegation = ALL_NODES
+    endpoint: Endpoint | None = None
 
     @property
     def swept_model(self) -> str | None:
@@ -292,6 +293,8 @@ def _write_job(job: ShippedJob) -> dict[str, Any]:
     if job.delegation != ALL_NODES:
         asked = job.delegation
         declared["delegation"] = {"nodes_min": float(asked.nodes_min), "allow_fallback": asked.allow_fallback}
+    if job.endpoint is not None:
+        declared["endpoint"] = write_endpoint(job.endpoint)
     return {
         **declared,
         "job": job.key,
@@ -331,7 +334,19 @@ def _read_job(job: Mapping[str, Any]) -> ShippedJob:
         inputs={name: _read_input(one) for name, one in job.get("inputs", {}).items()},
         output=ModelOutput(tuple(output["shape"]), output["name"]) if output else None,
         delegation=Delegation(**job["delegation"]) if "delegation" in job else ALL_NODES,
+        endpoint=_read_endpoint(job),
     )
+
+
+def write_endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    """Return the keys of a served model."""
+    document: dict[str, Any] = {"model": endpoint.model, "ready_s_max": float(endpoint.ready_s_max)}
+    further = {"url": endpoint.url, "version": endpoint.version}
+    return document | {key: value for key, value in further.items() if value is not None}
+
+
+def _read_endpoint(job: Mapping[str, Any]) -> Endpoint | None:
+    return Endpoint(protocol=job["engine"], **job["endpoint"]) if "endpoint" in job else None
 
 
 def _write_input(declared: ShippedInput) -> dict[str, Any]:

@@ -141,6 +141,8 @@ class _Sides:
 
 def _declared(job: ShippedJob) -> RuntimeSpec:
     """Return the runtime of a job as a sweep declares a runtime. Raise ConfigError for an unknown runtime."""
+    if job.endpoint is not None:
+        raise ConfigError(f"{job.runtime} is a server: a night does not run two of them beside each other")
     if job.command is None:
         return parse_runtime(job.runtime)
     name = job.runtime.partition("/")[2]

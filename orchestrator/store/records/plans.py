@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from orchestrator.domain.blob import BlobKind
 from orchestrator.domain.errors import StoreError
-from orchestrator.domain.plan.document import ShippedJob, planned_blobs, planned_jobs
+from orchestrator.domain.plan.document import ShippedJob, planned_blobs, planned_jobs, write_endpoint
 from orchestrator.domain.plan.extend import ExtendedPlan
 from orchestrator.domain.plan.values import DevicePlan, Job, PreparedPlan, Trial
 from orchestrator.domain.run import DeviceRunState, TrialState
@@ -236,6 +236,8 @@ class _PlanWriter:
             "bundles": list(shipped.bundles),
             "command": None if shipped.command is None else list(shipped.command),
             "files": sorted((file.name, file.sha256) for file in shipped.files),
+            # Absent for all other runtimes, whose rows of earlier releases keep their hashes.
+            **({"endpoint": write_endpoint(shipped.endpoint)} if shipped.endpoint else {}),
         }
         # Equal identities are one runtime row over all runs, so that results of different runs can be compared.
         sha256 = hashlib.sha256(canonical_json(identity).encode()).hexdigest()

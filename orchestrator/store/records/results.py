@@ -19,7 +19,7 @@ from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.power import NO_ACCOUNT, OWN_SOURCE, UNRECORDED_SOURCE
 from orchestrator.domain.remark import CellRemark
 from orchestrator.domain.run import ExcludedCell, TrialState
-from orchestrator.domain.runtime import RuntimeSource
+from orchestrator.domain.runtime import OF_UNKNOWN_BUILD
 from orchestrator.store.records.environments import environments_of
 from orchestrator.store.records.unkept import outputs_of, unkept_outputs
 from orchestrator.store.schema import tables as t
@@ -394,7 +394,7 @@ def _cell_result(
         accuracy_metric=accuracy[1],
         failures=tuple(tally.failures),
         series=job.series_id,
-        # A program runs what it likes of the device, without a hash: its build is unknown.
-        builds=() if job.runtime_source == RuntimeSource.EXEC.value else tuple(tally.builds),
+        # A program or a server runs what it likes, without a hash: its build is unknown.
+        builds=() if job.runtime_source in OF_UNKNOWN_BUILD else tuple(tally.builds),
         environments=environments,
     )

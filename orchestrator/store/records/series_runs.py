@@ -13,7 +13,7 @@ from orchestrator.domain.build import Build, Environment
 from orchestrator.domain.metric import POWER_METRICS, sampled_quantile
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.run import TrialState
-from orchestrator.domain.runtime import RuntimeSource
+from orchestrator.domain.runtime import OF_UNKNOWN_BUILD
 from orchestrator.domain.series import Series
 from orchestrator.domain.series_history import RunOfSeries, Window
 from orchestrator.store.records.named_series import NAMED_SERIES, series_in
@@ -162,8 +162,8 @@ def _run(
     by_kind = {kind: list(rows) for kind, rows in groupby(sorted(measured, key=_kind), key=_kind)}
     # Accuracy is measured by preflights alone.
     counted = by_kind.get(TrialKind.MEASURE.value) or by_kind.get(TrialKind.PREFLIGHT.value, [])
-    # A program runs what it likes of the device, without a hash: its build is unknown.
-    is_program = job.runtime_source == RuntimeSource.EXEC.value
+    # A program or a server runs what it likes, without a hash: its build is unknown.
+    is_program = job.runtime_source in OF_UNKNOWN_BUILD
     builds = () if is_program else tuple(dict.fromkeys(map(_build, counted)))
     night, stage = nights.get(job.run_id, (None, None))
     states = Counter(TrialState(row.state) for row in trials if row.kind == TrialKind.MEASURE.value)

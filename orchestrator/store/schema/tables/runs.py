@@ -54,12 +54,21 @@ runtime = Table(
     "runtime",
     metadata,
     key(),
-    text("label", "The runtime as sweeps name it: `tflite-runtime==2.14.0`, `system/tflite`, `exec/NAME`."),
-    text("source", "bundle, system or exec."),
+    text(
+        "label",
+        "The runtime as sweeps name it: `tflite-runtime==2.14.0`, `system/tflite`, `exec/…`, `endpoint/…`.",
+    ),
+    text("source", "bundle, system, exec or endpoint."),
     text("name", "The runtime's name without the version."),
     text("version", "The pinned version; NULL if the device or the program decides.", nullable=True),
     sha256("bundle_sha256", "Hash of the runtime's bundle; NULL if none is shipped.", nullable=True),
-    Column("sha256", String(64), nullable=False, unique=True, doc="Hash of label, bundles, command and shipped files."),
+    Column(
+        "sha256",
+        String(64),
+        nullable=False,
+        unique=True,
+        doc="Hash of label, bundles, command, files, endpoint.",
+    ),
     info={"doc": "A runtime as planned."},
 )
 
