@@ -1,0 +1,31 @@
+"""A served model in a plan: what the device gets of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orchestrator.domain.plan.compose import plan_device
+from orchestrator.domain.plan.document import planned_jobs
+from orchestrator.domain.plan.values import TrialKind
+from orchestrator.domain.runtime import Endpoint, ExecProgram, RuntimeSource, RuntimeSpec
+from tests.unit.domain.planning import SWEEP, inputs
+
+ADDRESS = Endpoint("kserve-v2", "m", "http://lab:8000", "3")
+STARTED = Endpoint("kserve-v2", "m", ready_s_max=9)
+
+
+def planned(endpoint: Endpoint, command: tuple[str, ...] = ()) -> tuple[object, ...]:
+    program = ExecProgram(command)
+    runtime = RuntimeSpec("endpoint/e", RuntimeSource.ENDPOINT, "e", program=program, endpoint=endpoint)
+    plan = plan_device(inputs(replace(SWEEP, runtimes=(runtime,), variants=SWEEP.variants[:1], matrix={})))
+    (job,) = planned_jobs(plan.document)
+    assert {trial.kind for trial in plan.trials} == {TrialKind.PREFLIGHT, TrialKind.MEASURE}
+    return job.engine, job.command, job.endpoint, job.module
+
+
+def test_a_server_is_asked_at_its_address_by_the_engine_of_its_protocol() -> None:
+    assert planned(ADDRESS) == ("kserve-v2", None, ADDRESS, None)
+
+
+def test_a_server_that_trials_start_has_a_command_and_no_address() -> None:
+    assert planned(STARTED, ("sh", "serve.sh")) == ("kserve-v2", ("sh", "serve.sh"), STARTED, None)
