@@ -35,6 +35,16 @@ def _read_mhz(name: str, discarded: list[str] | None) -> list[float]:
     return sift(((path, value / 1000.0 if value else None) for path, value in khz), FREQUENCY_MHZ, discarded)
 
 
+def read_policies_mhz() -> dict[str, float] | None:
+    """Return the present clock of each frequency policy in MHz, a cluster of processors each, or None."""
+    found = {}
+    for path in _cpufreq_files("scaling_cur_freq"):
+        khz = system_files.read_int(path)
+        if khz and khz / 1000.0 in FREQUENCY_MHZ:
+            found[path.split("/")[-2 if "/policy" in path else -3]] = khz / 1000.0
+    return found or None
+
+
 def read_governor() -> str | None:
     """Return the frequency governor, or all governors with commas between if CPUs differ, or None."""
     governors = {system_files.read_text(path) for path in governor_files()}
@@ -69,6 +79,7 @@ def surroundings(discarded: list[str], busiest: Busiest) -> dict[str, Callable[[
     """
     return {
         "cpu_mhz": lambda: read_cpu_mhz(discarded),
+        "policies_mhz": read_policies_mhz,
         "load_1m": read_load_1m,
         "memory_available_bytes": read_memory_available_bytes,
         "swap_used_bytes": read_swap_used_bytes,

@@ -1,8 +1,8 @@
-"""The processes that took the most of a processor since the last look."""
+"""What is recorded around a trial without a limit: the busiest processes, swap and the clocks of clusters."""
 
 from device_worker.sensing import busiest
 from device_worker.sensing.busiest import Busiest
-from device_worker.sensing.readings import read_swap_used_bytes
+from device_worker.sensing.readings import read_policies_mhz, read_swap_used_bytes
 from fixture_trees import write_file
 
 
@@ -42,3 +42,18 @@ def test_swap_in_use_is_what_is_not_free(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCHFLEET_SYSFS_ROOT", str(tmp_path))
     write_file(tmp_path, "proc/meminfo", "MemTotal: 9 kB\nSwapTotal:     100 kB\nSwapFree:       40 kB\n")
     assert read_swap_used_bytes() == 60 * 1024
+
+
+def test_each_cluster_has_a_clock_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCHFLEET_SYSFS_ROOT", str(tmp_path))
+    assert read_policies_mhz() is None
+    cpus = "sys/devices/system/cpu"
+    for name, khz in (("policy0", 600000), ("policy4", 2400000), ("policy6", 0)):
+        write_file(tmp_path, f"{cpus}/cpufreq/{name}/scaling_cur_freq", f"{khz}\n")
+    assert read_policies_mhz() == {"policy0": 600.0, "policy4": 2400.0}
+
+
+def test_a_kernel_without_policies_has_a_clock_for_each_processor(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCHFLEET_SYSFS_ROOT", str(tmp_path))
+    write_file(tmp_path, "sys/devices/system/cpu/cpu1/cpufreq/scaling_cur_freq", "1800000\n")
+    assert read_policies_mhz() == {"cpu1": 1800.0}
