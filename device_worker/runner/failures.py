@@ -24,6 +24,15 @@ _LED_TO = (
     r"\n(?:The above exception was the direct cause of the following exception"
     r"|During handling of the above exception, another exception occurred):\n"
 )
+_MEANINGS = {
+    "SIGILL": "an instruction that this processor lacks: the program or library was built for another one",
+    "SIGBUS": "a file that was mapped is cut short, its disk is full or fails, or an address is not aligned",
+    "SIGSYS": "a system call that the container or sandbox forbids",
+    "SIGXCPU": "the login limits processor time: ulimit -t",
+    "SIGXFSZ": "the login limits the length of files: ulimit -f",
+}
+"""Signals that say who is to blame. A SIGSEGV has too many causes."""
+
 _OWN_WORDS = (FailureKind.LOAD, FailureKind.INFERENCE, FailureKind.FALLBACK, FailureKind.OUT_OF_MEMORY)
 
 
@@ -74,7 +83,9 @@ def _reason_of_signal(ending: Ending, launch: TrialCommand) -> tuple[str, str] |
         return FailureKind.OUT_OF_MEMORY, "killed by the kernel for lack of memory"
     if _speaks_of_memory(ending):
         return FailureKind.OUT_OF_MEMORY, _memory_message(launch)
-    return FailureKind.SIGNAL, f"killed by {_signal_name(-ending.status)}{_last_words(ending)}"
+    name = _signal_name(-ending.status)
+    meaning = f" ({_MEANINGS[name]})" if name in _MEANINGS else ""
+    return FailureKind.SIGNAL, f"killed by {name}{meaning}{_last_words(ending)}"
 
 
 def _reason_of_program(output: TrialOutput) -> tuple[str, str] | None:

@@ -5,11 +5,13 @@ import sys
 import time
 from contextlib import closing
 
+import psycopg
 import pytest
 
-from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.errors import ConfigError, StoreError
 from orchestrator.store.console.readonly import open_console
 from tests.databases import PostgresDatabases
+from tests.servers.processes import wait_until
 
 pytestmark = pytest.mark.system  # slow, and no part of the quick loop
 
@@ -124,3 +126,35 @@ def test_json_of_another_kind_is_told_its_function(postgres_databases: PostgresD
             console.query("SELECT key FROM device_snapshot, json_each(facts)")
         assert caught.value.hint == "JSON columns are jsonb on PostgreSQL: jsonb_each"
         assert list(console.query("SELECT key FROM device_snapshot, jsonb_each(facts)")[1]) == []
+
+
+def test_a_view_that_a_session_does_not_see_is_no_mistake_of_the_statement(
+    postgres_databases: PostgresDatabases,
+) -> None:
+    with closing(open_console(f"{postgres_databases.migrated()}?options=-c%20search_path=nowhere")) as console:
+        with pytest.raises(ConfigError, match='relation "v_attempt" does not exist') as found:
+            console.query("SELECT 1 FROM v_attempt")
+        assert "SHOW search_path" in str(found.value.hint)
+
+
+def test_a_view_that_a_user_may_not_read_is_no_mistake_of_the_statement(postgres_databases: PostgresDatabases) -> None:
+    name = postgres_databases.migrated().rsplit("/", 1)[1]
+    strange = postgres_databases.server.create_role("stranger_to_views", database=name)
+    with closing(open_console(strange)) as console:
+        with pytest.raises(ConfigError, match="permission denied for view v_attempt") as found:
+            list(console.query("SELECT 1 FROM v_attempt")[1])
+        assert "GRANT SELECT" in str(found.value.hint)
+
+
+def test_a_session_that_the_server_ends_is_no_mistake_of_the_statement(postgres_databases: PostgresDatabases) -> None:
+    url = postgres_databases.migrated()
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with (
+        psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as owner,
+        closing(open_console(f"{url}?options=-c%20idle_in_transaction_session_timeout=100ms")) as console,
+    ):
+        _, rows = console.query("SELECT i FROM generate_series(1, 1000000) AS i")
+        wait_until(lambda: owner.execute(others).fetchone() == (0,), "the server has ended the session")
+        with pytest.raises(StoreError) as found:
+            list(rows)
+    assert "views to begin with" not in str(found.value.hint)

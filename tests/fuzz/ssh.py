@@ -66,7 +66,9 @@ def _config(file: Path) -> Callable[[bytes], None]:
         file.write_bytes(_EXEC.sub(b"tagged", data))  # a mutated command is nothing to run
         for host in HOSTS:
             try:
-                answer = Walk(Question(host), SUPPORTED).answer([Source(file, of_user=True, guarded=False)])
+                walk = Walk(Question(host), SUPPORTED, commands=False)
+                answer = walk.answer([Source(file, of_user=True, guarded=False)])
+                hash(walk.way.steps(answer))
                 resolve(answer, {})
             except ValueError as error:
                 check_said(str(error))

@@ -331,3 +331,25 @@ def test_a_coral_is_judged_by_its_first_trip_point(replay, tree, expected):
     before = condition.read()
     assert before is expected
     assert condition.is_breached(False, before, None) is (expected is True)
+
+
+def test_a_sensor_whose_driver_reports_a_fault_is_not_believed(replay):
+    place = "sys/class/hwmon/hwmon1"
+    tree = {f"{place}/name": "coretemp\n", f"{place}/temp1_input": "45000\n", f"{place}/temp2_input": "99000\n"}
+    replay(dict(tree, **{f"{place}/temp2_fault": "1\n"}))
+    found = ConditionWatch({}).read()
+    assert found["temperature_c"] == 45.0
+    assert "temp2_input: the driver reports a fault" in found["discarded"]["temperature_c"]
+
+
+@pytest.mark.parametrize(("second", "celsius"), [("Tdie", 45.0), ("Tccd1", 72.0)])
+def test_a_temperature_that_steers_the_fan_is_not_that_of_the_processor(replay, second, celsius):
+    place = "sys/class/hwmon/hwmon1"
+    labels = {f"{place}/temp1_label": "Tctl\n", f"{place}/temp2_label": f"{second}\n"}
+    replay(
+        dict(
+            labels,
+            **{f"{place}/name": "k10temp\n", f"{place}/temp1_input": "72000\n", f"{place}/temp2_input": "45000\n"},
+        )
+    )
+    assert temperature.read_temperature_c() == celsius

@@ -232,6 +232,20 @@ def test_a_gauge_that_says_nonsense_is_refused(replay, content, reason):
     assert power.describe_sources(PatientReader())[0]["reason"].endswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("in1_input", "0\n", "says 0 W for a board that is on"),
+        ("curr1_input", "0\n", "says 0 W for a board that is on"),
+        ("curr1_fault", "1\n", "curr1_fault: the driver reports a fault of the sensor"),
+    ],
+)
+def test_a_rail_that_is_not_measured_is_no_board_without_power(replay, file, content, reason):
+    replay(dict(FAKE_JETSON_INA3221, **{f"{HWMON}/hwmon1/{file}": content}))
+    assert power.open_source() is None
+    assert power.describe_sources(PatientReader())[0]["reason"].endswith(reason)
+
+
 def rail(monitor, number, label, millivolts, milliamperes, enable=1):
     place = f"{HWMON}/{monitor}"
     return {

@@ -163,6 +163,16 @@ def test_a_signal_is_named(device, plans, name):
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "meaning"),
+    [("ILL", "an instruction that this processor lacks"), ("XCPU", "ulimit -t"), ("SYS", "container or sandbox")],
+)
+def test_a_signal_that_tells_who_is_to_blame_is_explained(device, plans, name, meaning):
+    failure = failure_of(device, plans, f"#!/bin/sh\n{METRIC}kill -{name} $$\n")
+    assert failure["message"].startswith(f"killed by SIG{name} (")
+    assert meaning in failure["message"]
+
+
 def test_a_trial_that_hangs_is_killed_in_time(device, plans):
     plans.plan["limits"]["trial_timeout_s"] = 0.3
     failure = failure_of(device, plans, f"#!/bin/sh\n{METRIC}trap '' TERM\nwhile :; do sleep 100; done\n")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _CPU_ZONE_WORDS = ("cpu", "soc", "pkg", "core", "k10temp", "bcm2835", "mpu")
 _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "scpi_sensors")
+_INPUT = "_input"
 _WHOLE_DEGREES_MIN = 15
 
 
@@ -44,7 +45,7 @@ def read_temperature_c(discarded: list[str] | None = None) -> float | None:
 
     Implausible temperatures go to `discarded`.
     """
-    plausible = sift(_zones(), TEMPERATURE_C, discarded) or sift(_sensors(), TEMPERATURE_C, discarded)
+    plausible = sift(_zones(), TEMPERATURE_C, discarded) or sift(_sensors(discarded), TEMPERATURE_C, discarded)
     return max(plausible, default=None)
 
 
@@ -55,12 +56,24 @@ def _zones() -> Iterator[tuple[str, float | None]]:
             yield f"{zone} ({kind})", _celsius(system_files.read_int(f"{zone}/temp"), partial(_limits_of_zone, zone))
 
 
-def _sensors() -> Iterator[tuple[str, float | None]]:
+def _sensors(discarded: list[str] | None) -> Iterator[tuple[str, float | None]]:
     for sensor in system_files.list_folder("/sys/class/hwmon", "hwmon"):
         if system_files.read_text(f"{sensor}/name") in _CPU_SENSORS:
-            for path in system_files.list_folder(sensor, "temp"):
-                if path.endswith("_input") and system_files.read_int(f"{path[:-6]}_enable") != 0:
-                    yield path, _celsius(system_files.read_int(path), partial(_limits_of_sensor, path[:-6]))
+            for path in _inputs(sensor):
+                stem = path[: -len(_INPUT)]
+                if system_files.read_int(f"{stem}_fault") == 1:
+                    if discarded is not None:
+                        discarded.append(f"{path}: the driver reports a fault of the sensor")
+                elif system_files.read_int(f"{stem}_enable") != 0:
+                    yield path, _celsius(system_files.read_int(path), partial(_limits_of_sensor, stem))
+
+
+def _inputs(sensor: str) -> list[str]:
+    """Return the files of a sensor's temperatures, without those that steer the fan."""
+    inputs = [path for path in system_files.list_folder(sensor, "temp") if path.endswith(_INPUT)]
+    labels = {path: system_files.read_text(f"{path[: -len(_INPUT)]}_label") for path in inputs}
+    # Source: Documentation/hwmon/k10temp.rst: Tctl of some processors is Tdie and 10 to 27 degrees more.
+    return [path for path in inputs if labels[path] != "Tctl" or "Tdie" not in labels.values()]
 
 
 def _celsius(value: int | None, bounds: Callable[[], Iterable[int | None]]) -> float | None:

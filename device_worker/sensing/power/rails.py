@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _SUPPLY_LABELS = ("_IN", "VIN", "DCIN")
 _NOT_CONNECTED = ("NC", "N/C", "N.C.", "NOT CONNECTED", "NOT_CONNECTED", "UNCONNECTED", "UNUSED")
+_INPUT = "_input"
 _UW_PER_W = 1000000
 _STEP_UW = 25000.0  # of an INA226 with 1 mA a step, whose power has 25 times that
 _ACCURACY_RATIO = 0.02  # 1 % of the chip at most, and 1 % of the usual shunt
@@ -36,6 +37,8 @@ class Rail:
         self.label = label
         self.name = f"{chip} {label}" if label else chip
         self.paths = tuple(paths)
+        faults = [path[: -len(_INPUT)] + "_fault" for path in paths if path.endswith(_INPUT)]
+        self._faults = tuple(filter(system_files.exists, faults))
         self.unit_uw = unit_uw
         self.update_s = 0.0
         self.step_uw = _STEP_UW
@@ -53,6 +56,9 @@ class Rail:
     def read(self) -> int | None:
         """Return microwatts, or None for a failed reading. Raise Implausible for what no supply can be."""
         power_uw = self.unit_uw
+        for fault in self._faults:
+            if system_files.read_int(fault) == 1:
+                raise Implausible(f"{fault}: the driver reports a fault of the sensor")
         for path in self.paths:
             value = system_files.read_int(path)
             if value is None:
@@ -107,9 +113,13 @@ def _refuse_unreadable(rail: Rail) -> None:
         if attempt:  # an offset around zero shows as a negative reading now and then: the next one tells
             time.sleep(_FIRST_PAUSE_S)
         try:
-            if rail.read() is not None:
+            power_uw = rail.read()
+            if power_uw is None:
+                raise Unreadable(_explain(rail))
+            if power_uw:
                 return
-            raise Unreadable(_explain(rail))
+            # The voltage or the current is measured nowhere: a figure of no energy would be wrong.
+            reason = f"{rail.name} says 0 W for a board that is on"
         except Implausible as error:
             reason = str(error)
     raise Unreadable(reason)

@@ -16,7 +16,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
-from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.errors import ConfigError, StoreError
 from orchestrator.store.console.wording import HINT, LOCKED_OUT, Names, too_long, wrong_statement
 from orchestrator.store.sql.errors import from_driver
 from orchestrator.store.sql.postgres_url import settings_of_transaction
@@ -40,6 +40,11 @@ _TOKEN = re.compile(_WHOLE, re.DOTALL | re.IGNORECASE | re.VERBOSE)
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _UTILITIES = ("explain", "show")
 _JSON_OID = 114
+_UNREADABLE = re.compile(r"permission denied for (table|view|materialized view|schema|relation) ")
+_GRANT = "this user lacks a right: GRANT SELECT ON ALL TABLES IN SCHEMA public TO USER, which counts for views too"
+_ENDED_BY_SERVER = frozenset({"25P03", "25P04"})
+"""Time limits of idle transactions, and of transactions, in a class of errors of its own."""
+
 _IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
 _NAMES = """
     SELECT table_name::text, column_name::text FROM information_schema.columns
@@ -105,6 +110,8 @@ class PostgresConsole:
         except psycopg.errors.QueryCanceled:
             raise too_long(self._timeout_s) from None
         except (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege) as error:
+            if _UNREADABLE.match(error.diag.message_primary or ""):
+                raise ConfigError(f"SQL: {error.diag.message_primary}", _GRANT) from None
             raise ConfigError(f"{LOCKED_OUT} ({error.diag.message_primary})", HINT) from None
         except psycopg.errors.FeatureNotSupported as error:
             # WITH … DELETE inside of the guard's query
@@ -113,6 +120,10 @@ class PostgresConsole:
             raise from_driver(error, self._shown) from None
         except psycopg.Error as error:
             said = error.diag.message_primary or str(error)
+            if error.sqlstate in _ENDED_BY_SERVER:
+                raise StoreError(
+                    f"{self._shown}: {said}", "ask again; a time limit of the server ends idle sessions"
+                ) from None
             if _TOO_LONG in said:
                 raise ConfigError(f"the answer is longer than {ROW_BYTES_MAX >> 20} MiB", "ask for less") from None
             if _TOO_WIDE in said:

@@ -14,6 +14,7 @@ HINT = (
     "views to begin with: v_cell, v_latest, v_history, v_attempt, v_variant_compare; "
     "benchfleet db schema lists everything"
 )
+_OUT_OF_SIGHT = "this user sees no table: SHOW search_path tells where the session looks (benchfleet's own is public)"
 _COLUMNS_SHOWN = 40
 
 _UNKNOWN = (
@@ -53,6 +54,8 @@ def _meant(kind: str, word: str, statement: str, names: Names) -> str | None:
     if kind == "function":
         return _function_meant(word, names)
     if kind == "relation":
+        if not names.columns:
+            return _OUT_OF_SIGHT
         close = nearest(word, {relation for relation, _ in names.columns})
         return f"did you mean {close[0]!r}? {HINT}" if close else None
     named = {part.lower() for part in re.findall(r"\w+", statement)}

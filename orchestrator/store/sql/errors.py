@@ -60,7 +60,17 @@ _REMEDIES: tuple[tuple[str, str, str], ...] = (
     ("no encryption", "the server does not let this user in from here, at least without TLS", _TLS_OR_ASK),
     ("ssl off", "the server does not let this user in from here, at least without TLS", _TLS_OR_ASK),
     ("ssl required", "it takes connections by TLS alone", "add ?sslmode=require to the URL"),
-    ("server does not support ssl", "the server has no TLS", "take sslmode out of the URL, or turn TLS on there"),
+    (
+        "server does not support ssl",
+        "the server has no TLS",
+        "take sslmode out of the URL, or PGSSLMODE out of the environment, or turn TLS on there",
+    ),
+    ("definition of service", "the service is not defined", "check PGSERVICE and ~/.pg_service.conf"),
+    (
+        "session is not read-only",
+        "the server takes writes, and a reading one is asked for",
+        "check target_session_attrs of the URL, or PGTARGETSESSIONATTRS of the environment",
+    ),
     ("certificate verify failed", "the server's certificate is not trusted", "name its authority: ?sslrootcert=FILE"),
     ("root certificate file", "the authority's certificate is missing", "name the file: ?sslrootcert=FILE"),
     ("unsupported startup parameter", "the pooler takes no `options`", "take options and PGOPTIONS away"),
