@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 What = Annotated[
     list[Path],
-    typer.Argument(metavar="SWEEP|FILE…", help="A sweep file; or model files (.tflite, .onnx), or folders of them."),
+    typer.Argument(
+        metavar="SWEEP|FILE…", help="A sweep file; or model files (.tflite, .onnx, .keras, .h5), or folders of them."
+    ),
 ]
 Save = Annotated[
     Path | None,

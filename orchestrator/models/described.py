@@ -14,6 +14,7 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.interface import Interface, Tensor
 from orchestrator.domain.model import Format, format_of_file
 from orchestrator.domain.quoting import quoted
+from orchestrator.models.keras import read_keras
 from orchestrator.models.onnx import read_onnx
 from orchestrator.models.packed import ENDING
 from orchestrator.models.saved_model import SAVED_MODEL_FILE, read_saved_model
@@ -25,7 +26,11 @@ from orchestrator.specs.model import MODEL_FILE, Dtype, ModelSection
 from orchestrator.specs.paths import open_below
 from orchestrator.specs.schema import check_section
 
-_READERS: Mapping[Format, Callable[[Window], Interface]] = {Format.TFLITE: read_tflite, Format.ONNX: read_onnx}
+_READERS: Mapping[Format, Callable[[Window], Interface]] = {
+    Format.TFLITE: read_tflite,
+    Format.ONNX: read_onnx,
+    Format.KERAS: read_keras,
+}
 _BY_HAND = "for other formats write model.yaml by hand, as `benchfleet init` has an example of"
 _NONE_KNOWN: Mapping[Format, Interface] = {}
 _SEPARATORS = "-_. "
@@ -62,7 +67,7 @@ def sort_files(paths: Sequence[Path], name: str | None = None) -> ModelFiles:
     """
     for path in paths:
         if not is_model_file(path):
-            raise ConfigError(f"{path}: only .tflite and .onnx files can be described", hint=_BY_HAND)
+            raise ConfigError(f"{path}: only .tflite, .onnx, .keras and .h5 files can be described", hint=_BY_HAND)
         if not path.name.isprintable():
             raise ConfigError(f"{quoted(str(path))}: a name that no model.yaml can hold", hint="rename the file")
     model = as_name(_common(list(dict.fromkeys(path.stem for path in paths))) if name is None else name)
@@ -118,6 +123,11 @@ def read_folder(folder: Path) -> Interface:
     file = folder / SAVED_MODEL_FILE
     with _telling(file, Format.SAVED_MODEL), open_below(folder, file) as opened:
         return read_saved_model(Window(opened))
+
+
+def read_file(path: Path, form: Format) -> Interface:
+    """Return what a model file takes and gives. Raise ConfigError for a file that is not what the ending says."""
+    return _read(path, path.parent, form)[0]
 
 
 def described(

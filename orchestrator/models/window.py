@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from io import BufferedReader
+from typing import BinaryIO
 
 TEXT_BYTES_MAX = 1_000
 
@@ -19,6 +20,12 @@ class Window:
     def __init__(self, file: BufferedReader) -> None:
         self._descriptor = file.fileno()
         self.size = os.fstat(self._descriptor).st_size
+
+    def stream(self) -> BinaryIO:
+        """Return the file as a stream of its own, from the beginning. The caller closes it."""
+        file = os.fdopen(os.dup(self._descriptor), "rb")
+        file.seek(0)
+        return file
 
     def bytes_at(self, offset: int, count: int) -> bytes:
         """Return bytes of the file. Raise Malformed for a piece outside of the file."""

@@ -51,7 +51,7 @@ def files_in(folder: Path) -> ModelFiles:
         raise ConfigError(f"{folder}: cannot be read: {error.strerror}") from None
     if not found:
         hint = "name the files, or their folder; a SavedModel's folder has a saved_model.pb"
-        raise ConfigError(f"{folder}: no .tflite or .onnx file in this folder", hint=hint)
+        raise ConfigError(f"{folder}: no .tflite, .onnx, .keras or .h5 file in this folder", hint=hint)
     return sort_files(found, resolved(folder).name)
 
 

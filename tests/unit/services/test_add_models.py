@@ -200,7 +200,9 @@ def test_names_of_files_say_model_and_variants(stems: list[str], model: str, var
         ("a.onnx", b"\xff" * 100, "no onnx model: it is not written in Protocol Buffers"),
         ("a.onnx", b"", "no onnx model: it has no graph"),
         ("a.onnx", onnx_of([("words", (1,), 8)], ("y", (1,), 1)), "no input that random numbers can fill"),
-        ("a.pt", b"", "only .tflite and .onnx files can be described"),
+        ("a.pt", b"", "only .tflite, .onnx, .keras and .h5 files can be described"),
+        ("a.keras", b"PK no zip", "no keras model: it is no zip with a config.json, as Keras writes"),
+        ("a.h5", b"\x89HDF\r\n\x1a\n" + bytes(100), "no keras model: it holds no description of layers"),
     ],
 )
 def test_what_cannot_be_described_is_named_and_nothing_is_left(
