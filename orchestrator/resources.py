@@ -11,7 +11,7 @@ _ABOVE_MAX = 3
 
 
 SCHEMAS = "schemas"
-KINDS = ("inventory", "sweep", "model", "nightly", "settings")
+KINDS = ("inventory", "sweep", "model", "recipe", "nightly", "settings")
 """The kinds of files with a JSON Schema."""
 
 

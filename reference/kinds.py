@@ -10,6 +10,7 @@ from orchestrator.inventory.schema import InventorySection
 from orchestrator.settings import OPTIONS, ExecutorKind, LogLevel, Option
 from orchestrator.specs.model import ModelSection
 from orchestrator.specs.nightly_schema import NightlySection
+from orchestrator.specs.recipe import RecipeSection
 from orchestrator.specs.schema import Section
 from orchestrator.specs.sweep_schema import SweepSection
 from reference.sections import DIALECT, schema_of
@@ -18,6 +19,7 @@ _SECTIONS: Mapping[str, type[Section]] = {
     "inventory": InventorySection,
     "sweep": SweepSection,
     "model": ModelSection,
+    "recipe": RecipeSection,
     "nightly": NightlySection,
 }
 _CHOICES = {"executor": ExecutorKind, "log_level": LogLevel}

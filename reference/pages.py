@@ -30,6 +30,15 @@ it.
 A model is a folder with a `model.yaml`. `benchfleet models add` writes the description from the files, and
 [own-model.md](own-model.md) is where to begin.
 """,
+    "recipe": """\
+# Recipes, key by key
+
+A recipe says in YAML how the variants of a model are made, one from the other: trained, pruned, clustered, distilled,
+quantised. `benchfleet models build RECIPE` makes the files and writes `model.yaml` beside them; a second time it makes
+the steps again whose inputs have changed, and no others. Needs the extra `convert`. `models/compressed` has an example.
+A step that is code is a Python file with a function `network()`. A recipe that is code altogether is a Python file,
+too: `recipe: recipe.py` in model.yaml, as `models/digits` has it.
+""",
     "inventory": """\
 # Inventory files, key by key
 
@@ -43,7 +52,7 @@ Settings come from flags, then from `BENCHFLEET_*` variables, then from `benchfl
 the file.
 """,
 }
-PAGES = {"sweep": "sweeps", "model": "models", "inventory": "inventory", "settings": "settings"}
+PAGES = {"sweep": "sweeps", "model": "models", "recipe": "recipes", "inventory": "inventory", "settings": "settings"}
 """The page in docs of each kind of file."""
 
 _MARK = "<!-- Written by `python -m reference` from the code. -->"

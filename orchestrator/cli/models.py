@@ -1,4 +1,4 @@
-"""Offer `benchfleet models`: add, list, verify and rebuild models."""
+"""Offer `benchfleet models`: add, list, draw, verify and build models."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.ending import leave
-from orchestrator.cli.options import MODELS, NO_SETTINGS, Call, examples, shares
+from orchestrator.cli.options import MODELS, Call, examples, shares
 from orchestrator.domain.errors import ExitCode
 
-app = typer.Typer(no_args_is_help=True, help="Add, list, verify and rebuild models.")
+app = typer.Typer(no_args_is_help=True, help="Add, list, draw, verify and build models.")
 
 Directories = Annotated[
     list[Path] | None,
@@ -35,7 +35,10 @@ def list_(call: Call, directories: Directories = None) -> None:
 def add(
     call: Call,
     paths: Annotated[
-        list[Path], typer.Argument(metavar="FILE|DIR…", help="Files (.tflite, .onnx) of one model, or folders of them.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE|DIR…", help="Files (.tflite, .onnx, .keras, .h5) of one model, or folders of them."
+        ),
     ],
 ) -> None:
     """Describe models: write model.yaml from what the files say.
@@ -76,18 +79,32 @@ def verify(call: Call, directories: Directories = None) -> None:
     leave(ExitCode.FINE if all(check.ok for check in checks) else ExitCode.USAGE)
 
 
-@app.command(epilog=examples("benchfleet models build models/digits"))
-@shares(NO_SETTINGS)
-def build(call: Call, directory: Annotated[Path, typer.Argument(metavar="DIR", help="The model's folder.")]) -> None:
-    """Build a model again from its recipe.
+@app.command(epilog=examples("benchfleet models build models/digits", "benchfleet models build face/recipe.yaml"))
+@shares(MODELS)
+def build(
+    call: Call, path: Annotated[Path, typer.Argument(metavar="DIR|RECIPE", help="The model's folder, or a recipe.")]
+) -> None:
+    """Build a model from its recipe: for the first time, or again.
 
     Records the new hashes. Needs the extra `convert` (TensorFlow). Files are replaced only if every variant was built
-    and is as accurate as before, within 0.01.
+    and is as accurate as before, within 0.01. Steps of a YAML recipe whose inputs have not changed are not made again.
     """
     from orchestrator.reporting.reports.model_files import build_report
-    from orchestrator.services.models.build import build_model
+    from orchestrator.services.models.build import build as build_path
 
-    call.show(build_report(build_model(directory, lambda line: typer.echo(line, err=True))))
+    steps = call.settings().cache_dir / "recipe-steps"
+    call.show(build_report(build_path(path, lambda line: typer.echo(line, err=True), steps)))
+
+
+@app.command(epilog=examples("benchfleet models tree models/digits"))
+@shares(MODELS)
+def tree(call: Call, directories: Directories = None) -> None:
+    """Draw which variant was made from which, with size, accuracy and how."""
+    from orchestrator.reporting.reports.models import tree_report
+    from orchestrator.services.models.find import models_in, sizes_of
+
+    models = models_in(directories or [_folder(call)])
+    call.show(tree_report(models, sizes_of(models)))
 
 
 def _folder(call: Call) -> Path:

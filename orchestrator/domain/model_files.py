@@ -48,15 +48,19 @@ class FileCheck:
 
 @dataclass(frozen=True, slots=True)
 class BuiltVariant:
-    """Hold an artifact before and after a build. `new_accuracy` has the recipe's measurements, by metric."""
+    """Hold an artifact before and after a build. `new_accuracy` has the recipe's measurements, by metric.
+
+    `old_sha256` is None for an artifact that no model.yaml declared. `new_made` is None where the recipe says nothing.
+    """
 
     name: str
     format: Format
     path: str
-    old_sha256: str
+    old_sha256: str | None
     new_sha256: str
     old_accuracy: Mapping[str, float]
     new_accuracy: Mapping[str, float]
+    new_made: str | None = None
 
     @property
     def changed(self) -> bool:
@@ -66,13 +70,13 @@ class BuiltVariant:
 
 @dataclass(frozen=True, slots=True)
 class BuiltDataset:
-    """Hold a data set before and after a build."""
+    """Hold a data set before and after a build. What no model.yaml declared is None before."""
 
     name: str
     path: str
-    old_sha256: str
+    old_sha256: str | None
     new_sha256: str
-    old_samples: int
+    old_samples: int | None
     new_samples: int
 
     @property

@@ -17,7 +17,8 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Artifact, Format, Variant
 
 _STDERR_LINES_KEPT = 5
-_OF_THE_EXTRA = frozenset({"onnx", "sklearn", "tensorflow"})
+_OF_THE_EXTRA = frozenset({"onnx", "onnxruntime", "sklearn", "tensorflow", "tensorflow_model_optimization", "tf_keras"})
+_CONVERSION = "orchestrator.models.conversion"
 _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 
@@ -34,6 +35,8 @@ class BuiltVariantFiles(BaseModel):
     file: str | None = None
     accuracy: dict[str, float] = Field(default_factory=dict)
     artifacts: dict[Format, BuiltFile] = Field(default_factory=dict)
+    made: str | None = None
+    parent: str | None = None
 
     @model_validator(mode="after")
     def _names_a_file(self) -> BuiltVariantFiles:
@@ -66,16 +69,20 @@ class RecipeReport(BaseModel):
         return found.built(variant, artifact.format) if found else None
 
 
-def run_recipe(recipe: Path, out: Path, log: Callable[[str], None]) -> RecipeReport:
+YAML_ENDINGS = (".yaml", ".yml")
+"""The endings of recipes without code."""
+
+
+def run_recipe(recipe: Path, out: Path, log: Callable[[str], None], steps: Path | None = None) -> RecipeReport:
     """Run the recipe in a separate process, and return the report from the last line of output.
 
-    `out` is the folder for the built files. Raise ConfigError if the recipe fails, or prints no report.
+    `out` is the folder for the built files. `steps` keeps the steps of a YAML recipe from one build to the next.
+    Raise ConfigError if the recipe fails, or prints no report.
     """
     # A file rather than a second pipe: a recipe that fills a pipe which nobody reads would hang.
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as stdout:
         process = subprocess.Popen(
-            # Without bytecode: a recipe's own modules lie in the model's folder, which belongs to people.
-            [sys.executable, "-B", str(recipe), str(out)],
+            _command(recipe, out, steps or out / ".steps"),
             cwd=recipe.parent,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
@@ -101,6 +108,14 @@ def run_recipe(recipe: Path, out: Path, log: Callable[[str], None]) -> RecipeRep
             hint='print {"variants": {NAME: {"file": …, "accuracy": {…}}}, "datasets": {FILE: {"samples": …}}}; '
             'a variant of several formats is {"artifacts": {FORMAT: {"file": …, "accuracy": {…}}}}',
         ) from None
+
+
+def _command(recipe: Path, out: Path, steps: Path) -> list[str]:
+    # Without bytecode: a recipe's own modules lie in the model's folder, which belongs to people.
+    if recipe.suffix not in YAML_ENDINGS:
+        return [sys.executable, "-B", str(recipe), str(out)]
+    # -P: a folder of the model called `orchestrator` must not stand in for ours.
+    return [sys.executable, "-B", "-P", "-m", _CONVERSION, *(str(path.absolute()) for path in (recipe, out, steps))]
 
 
 def _pass_on(stream: IO[str] | None, log: Callable[[str], None]) -> deque[str]:

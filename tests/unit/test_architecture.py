@@ -75,7 +75,7 @@ def test_whatever_is_imported_is_a_declared_dependency() -> None:
         for path in modules("orchestrator")
         for root in {name.partition(".")[0] for name, _ in imports(nodes(path))}
         if root not in sys.stdlib_module_names and root not in ("orchestrator", "device_worker")
-        if not declared & {name.lower() for name in distributions.get(root, ())}
+        if not declared & {name.lower().replace("_", "-") for name in distributions.get(root, ())}
     }
     assert missing == set()
 

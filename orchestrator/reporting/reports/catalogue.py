@@ -61,6 +61,7 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "devices enroll --select": SHELF,
     "models add": WRITTEN,
     "models list": MODELS,
+    "models tree": MODELS,
     "models verify": VERIFIED,
     "models build": BUILT,
     "runs list": RUN_LIST,

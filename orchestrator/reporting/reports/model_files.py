@@ -45,7 +45,7 @@ BUILT_VARIANT = View[BuiltVariant](
     (
         Key("name", TEXT, "The variant's name.", lambda built: built.name),
         Key("path", TEXT, "The artifact's file.", lambda built: built.path),
-        Key("old_sha256", TEXT, "The hash before.", lambda built: built.old_sha256),
+        Key("old_sha256", OrNull(TEXT), "The hash before; null for a new file.", lambda built: built.old_sha256),
         Key("new_sha256", TEXT, "The hash after.", lambda built: built.new_sha256),
         Key("old_accuracy", MapOf(NUMBER, "metric"), "The declared accuracy.", lambda built: built.old_accuracy),
         Key(
@@ -63,9 +63,11 @@ BUILT_DATASET = View[BuiltDataset](
     (
         Key("name", TEXT, "The data set's name.", lambda built: built.name),
         Key("path", TEXT, "The data set's file.", lambda built: built.path),
-        Key("old_sha256", TEXT, "The hash before.", lambda built: built.old_sha256),
+        Key("old_sha256", OrNull(TEXT), "The hash before; null for a new file.", lambda built: built.old_sha256),
         Key("new_sha256", TEXT, "The hash after.", lambda built: built.new_sha256),
-        Key("old_samples", INTEGER, "How many inputs there were.", lambda built: built.old_samples),
+        Key(
+            "old_samples", OrNull(INTEGER), "How many inputs there were; null if new.", lambda built: built.old_samples
+        ),
         Key("new_samples", INTEGER, "How many inputs there are.", lambda built: built.new_samples),
     ),
 )
@@ -92,7 +94,7 @@ _BUILT_ROW = View[_Line](
             lambda line: "variant" if isinstance(line[1], BuiltVariant) else "dataset",
         ),
         Key("name", TEXT, "The variant's or data set's name.", lambda line: line[1].name),
-        Key("old_sha256", TEXT, "The hash before.", lambda line: line[1].old_sha256),
+        Key("old_sha256", OrNull(TEXT), "The hash before; null for a new file.", lambda line: line[1].old_sha256),
         Key("new_sha256", TEXT, "The hash after.", lambda line: line[1].new_sha256),
         Key("accuracy", OrNull(TEXT), "The measured accuracy, as metric=value.", lambda line: _accuracy(line[1])),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.model import Artifact, Dataset, Format, Model, ModelInput, Variant
@@ -111,5 +111,16 @@ def models_report(models: Sequence[Model]) -> Report:
         from orchestrator.reporting.tables.fleet import model_table
 
         return model_table(models)
+
+    return Report(models, MODELS, draw)
+
+
+def tree_report(models: Sequence[Model], sizes: Mapping[str, int]) -> Report:
+    """Return models as a report that draws each variant below its parent. `sizes` has bytes of files by path."""
+
+    def draw() -> RenderableType:
+        from orchestrator.reporting.tables.models import tree_table
+
+        return tree_table(models, sizes)
 
     return Report(models, MODELS, draw)

@@ -12,8 +12,9 @@ from orchestrator.domain.model import Artifact, Dataset, Model, Variant
 from orchestrator.domain.model_files import BuiltDataset, BuiltModel, BuiltVariant
 from orchestrator.models.model_file import Place, edit_values, place_of_hash, record_build
 from orchestrator.models.recipe import BuiltFile, RecipeReport, run_recipe
+from orchestrator.services.models.build_first import build_first
 from orchestrator.specs.model import MODEL_FILE, load_model
-from orchestrator.specs.paths import open_below
+from orchestrator.specs.paths import is_file, open_below
 
 ACCURACY_TOLERANCE = 0.01
 """Largest distance of a rebuilt variant from its declared accuracy: conversion differs a little between CPUs."""
@@ -21,7 +22,23 @@ ACCURACY_TOLERANCE = 0.01
 _ROUNDING = 1e-9  # 0.97 - 0.96 is a little more than 0.01 in floating point
 
 
-def build_model(directory: Path, log: Callable[[str], None]) -> BuiltModel:
+def build(path: Path, log: Callable[[str], None], steps: Path | None = None) -> BuiltModel:
+    """Build the model of a folder or of a recipe. A recipe without a model.yaml beside it gets one.
+
+    Raise ConfigError as `build_model` does, and for a recipe that is not the one of the model.yaml beside it.
+    """
+    if not is_file(path):
+        return build_model(path, log, steps)
+    home = path.parent
+    if not is_file(home / MODEL_FILE):
+        return build_first(path, log, steps)
+    model = load_model(home, verify=False)
+    if model.recipe is None or Path(model.recipe) != path.resolve():
+        raise ConfigError(f"{home / MODEL_FILE} is of another recipe", hint="give each recipe a folder of its own")
+    return build_model(home, log, steps)
+
+
+def build_model(directory: Path, log: Callable[[str], None], steps: Path | None = None) -> BuiltModel:
     """Run the recipe of the model in `directory`, check the built files, replace files and update model.yaml.
 
     `log` gets each line of the recipe's standard error. Raise ConfigError, with nothing replaced, if there is no
@@ -29,13 +46,13 @@ def build_model(directory: Path, log: Callable[[str], None]) -> BuiltModel:
     """
     model = load_model(directory, verify=False)
     if model.recipe is None:
-        raise ConfigError(f"{model.directory}/{MODEL_FILE}: {model.name} has no recipe", hint="add `recipe: FILE.py`")
+        raise ConfigError(f"{model.directory}/{MODEL_FILE}: {model.name} has no recipe", hint="add `recipe: FILE`")
     home = Path(model.directory)
     try:
         # Inside the model's folder: a file is put in place by a rename, which needs the same file system.
         with tempfile.TemporaryDirectory(prefix=".build-", dir=home) as folder:
             out = Path(folder)
-            report = run_recipe(Path(model.recipe), out, log)
+            report = run_recipe(Path(model.recipe), out, log, steps)
             complaints = tuple(_complaints(model, report, out))
             if complaints:
                 raise ConfigError("\n".join(complaints), hint="nothing was replaced")
@@ -111,6 +128,7 @@ def _compare(model: Model, report: RecipeReport, out: Path) -> BuiltModel:
             new_sha256=new_hash(one),
             old_accuracy=variant.accuracy,
             new_accuracy=built.accuracy,
+            new_made=report.variants[variant.name].made,
         )
         for variant, one in _artifacts(model)
         if (built := report.built(variant, one))
@@ -133,6 +151,8 @@ def _values(built: BuiltModel, file: Path) -> Iterator[tuple[Place, str]]:
         yield place_of_hash(file, variant.name, variant.format), variant.new_sha256
         for metric in variant.old_accuracy if variant.name not in recorded else ():
             yield ("variants", variant.name, "accuracy", metric), repr(round(variant.new_accuracy[metric], 6))
+        if variant.name not in recorded and variant.new_made is not None:
+            yield ("variants", variant.name, "made"), variant.new_made
         recorded.add(variant.name)
     for dataset in built.datasets:
         yield ("datasets", dataset.name, "sha256"), dataset.new_sha256

@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-NO_DATABASE = {"init", "devices enroll", "models list", "models verify", "models build"}
-NO_SETTINGS = {"init", "models build"}
+NO_DATABASE = {"init", "devices enroll", "models list", "models tree", "models verify", "models build"}
+NO_SETTINGS = {"init"}
