@@ -57,13 +57,14 @@ class Runtime:
     called_module: str = ""
 
 
-_TFLITE = Engine("tflite", (Format.TFLITE,), ("threads", "cpus", "delegate", "batch", "call"))
+_TFLITE = Engine("tflite", (Format.TFLITE,), ("threads", "cpus", "delegate", "batch", "call", "kernels"))
 _ONNXRUNTIME = Engine("onnxruntime", (Format.ONNX,), ("threads", "cpus", "provider", "batch"))
+_OPENVINO = Engine("openvino", (Format.OPENVINO, Format.ONNX, Format.TFLITE), ("threads", "cpus", "precision", "batch"))
 _TENSORFLOW = Engine("tensorflow", (Format.KERAS, Format.SAVED_MODEL), ("threads", "cpus", "batch", "call"))
 _EXEC = Engine("exec", None, None)
 _KSERVE = Engine("kserve-v2", None, ("threads", "cpus", "batch", "connections"))
 
-ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (_TFLITE, _ONNXRUNTIME, _TENSORFLOW)}
+ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (_TFLITE, _ONNXRUNTIME, _OPENVINO, _TENSORFLOW)}
 """The worker's own engines. `system/NAME` names an engine with the installation of the device."""
 
 PROTOCOLS: Mapping[str, Engine] = {engine.name: engine for engine in (_KSERVE,)}
@@ -108,6 +109,8 @@ _ALL = (
         bounds=(VersionBound("numpy<2", before=(1, 19)),),
         left_out=("onnxruntime/transformers/", "onnxruntime/quantization/", "onnxruntime/tools/", "sympy/", "mpmath/"),
     ),
+    # The command-line tools, and the readers of models that no sweep has, are not imported by an inference.
+    Runtime("openvino", _OPENVINO, "openvino", "2026.4.1"),
 )
 
 RUNTIMES: Mapping[str, Runtime] = {runtime.name: runtime for runtime in _ALL}

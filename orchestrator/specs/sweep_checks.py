@@ -127,7 +127,8 @@ def _wrong_settings(section: SweepSection, runtimes: Sequence[RuntimeSpec], seve
                 break  # one complaint for the key: the other runtimes would repeat it
         if values == [None]:
             yield Complaint(("matrix", key, 0), f"matrix.{key}: no cell would have the setting", "leave the key out")
-        check = _SETTING_CHECKS.get(key)
+        is_own = any(key in (engine_of(runtime).settings or ()) for runtime in runtimes)
+        check = _SETTING_CHECKS.get(key) or (_OWN_CHECKS.get(key) if is_own else None)
         for index, value in enumerate(values):
             wrong = check(value) if check and value is not None else None
             if wrong:
@@ -179,6 +180,13 @@ def _check_connections(value: Setting) -> str | None:
     return f"expected a number of connections from 1 to {CONNECTIONS_MAX}, not {setting_text(value)}"
 
 
+def _check_words(*known: str) -> Callable[[Setting], str | None]:
+    def check(value: Setting) -> str | None:
+        return None if value in known else f"expected one of {', '.join(known)}, not {setting_text(value) or 'nothing'}"
+
+    return check
+
+
 _SETTING_CHECKS: Mapping[str, Callable[[Setting], str | None]] = {
     "threads": _check_threads,
     "cpus": _check_cpus,
@@ -188,6 +196,11 @@ _SETTING_CHECKS: Mapping[str, Callable[[Setting], str | None]] = {
     "connections": _check_connections,
     CALL: _check_call,
 }
+_OWN_CHECKS: Mapping[str, Callable[[Setting], str | None]] = {
+    "kernels": _check_words("xnnpack", "builtin", "reference"),
+    "precision": _check_words("f32", "bf16", "f16"),
+}
+"""Settings of engines that mean something else to programs of people."""
 
 
 _RULE_WORDS = {

@@ -180,3 +180,35 @@ def test_a_packages_own_version_comes_first(install, tmp_path):
     install("anything", __init__="__version__ = '3.0'")
     (tmp_path / "anything-2.14.0.dist-info").mkdir()
     assert find_version(importlib.import_module("anything"), "anything") == "3.0"
+
+
+RESOLVING = (
+    "class OpResolverType(dict):\n    pass\n"
+    "OpResolverType = {'AUTO': 0, 'BUILTIN_REF': 2, 'BUILTIN_WITHOUT_DEFAULT_DELEGATES': 3}\n"
+    "class Interpreter:\n    def __init__(self, experimental_op_resolver_type=None, **_):\n"
+    "        raise ValueError('asked for %s' % experimental_op_resolver_type)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "asked for None"),
+        ({"kernels": "xnnpack"}, "asked for 0"),
+        ({"kernels": "builtin"}, "asked for 3"),
+        ({"kernels": "reference"}, "asked for 2"),
+    ],
+)
+def test_a_sweep_chooses_the_kernels(install, settings, words):
+    install("tflite_runtime", interpreter=RESOLVING)
+    with pytest.raises(ValueError, match=words):
+        open_runtime(settings=settings).load()
+
+
+def test_kernels_that_nobody_has_are_refused(install):
+    install("tflite_runtime", interpreter=RESOLVING)
+    with pytest.raises(LoadFailure, match="kernels: is one of xnnpack, builtin, reference; not 'fast'"):
+        open_runtime(settings={"kernels": "fast"}).load()
+    install("ai_edge_litert", interpreter=INTERPRETER)
+    with pytest.raises(LoadFailure, match="does not let anybody choose"):
+        open_runtime(module="ai_edge_litert.interpreter", settings={"kernels": "builtin"}).load()

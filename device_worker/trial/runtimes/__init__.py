@@ -35,6 +35,7 @@ _HERE = "device_worker.trial.runtimes"
 ENGINES = {
     "tflite": Engine(f"{_HERE}.tflite:TfliteRuntime", _TFLITE_DISTRIBUTIONS),
     "onnxruntime": Engine(f"{_HERE}.onnxruntime:OnnxRuntime", {"onnxruntime": "onnxruntime"}),
+    "openvino": Engine(f"{_HERE}.openvino:OpenvinoRuntime", {"openvino": "openvino"}),
     "tensorflow": Engine(f"{_HERE}.tensorflow:TensorflowRuntime", {"tensorflow": "tensorflow"}),
     "kserve-v2": Engine(f"{_HERE}.kserve_v2:KserveRuntime", {}),
 }

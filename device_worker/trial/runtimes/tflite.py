@@ -22,6 +22,12 @@ _NO_DELEGATE = "none"
 _XNNPACK = "XNNPACK"
 _CALL = "tf.lite"
 _DELEGATE_OP = "DELEGATE"
+_KERNELS = {
+    "xnnpack": "AUTO",
+    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "reference": "BUILTIN_REF",
+}
+"""The values of the setting `kernels`, with the package's own words for them."""
 
 
 class TfliteRuntime(Runtime):
@@ -30,12 +36,14 @@ class TfliteRuntime(Runtime):
     The setting `delegate` is a shared library of the device, such as `libedgetpu.so.1`, or `xnnpack`, which most
     packages apply without being asked. `none` is the same as no setting, so that a sweep can compare a delegate with
     the plain interpreter. The setting `call` has one value, `tf.lite`, so that a sweep can set the interpreter beside
-    the other ways of calling a model of TensorFlow.
+    the other ways of calling a model of TensorFlow. The setting `kernels` says whose kernels run: `xnnpack` where it
+    knows the operator (what packages do unasked), `builtin`, which are the interpreter's own, or `reference`, which
+    are plain C++ without any tuning.
     """
 
     engine = "tflite"
     profile_absence = None
-    settings = frozenset(("threads", "cpus", "delegate", "batch", "call"))
+    settings = frozenset(("threads", "cpus", "delegate", "batch", "call", "kernels"))
 
     def _import_module(self, name: str) -> Any:
         root, _, rest = name.partition(".")
@@ -68,17 +76,35 @@ class TfliteRuntime(Runtime):
         delegate = None if named == _NO_DELEGATE or is_own else str(named)
         delegates = None if delegate is None else [_load_delegate(self._module, delegate)]
         interpreter = self._module.Interpreter(
-            model_path=self._model_path, num_threads=threads, experimental_delegates=delegates
+            model_path=self._model_path,
+            num_threads=threads,
+            experimental_delegates=delegates,
+            **self._resolver(),
         )
         self._identity = {
             "module": self._module_name,
             "threads": threads,
             "delegates": [delegate] if delegate else None,
+            "kernels": self._settings.get("kernels"),
         }
         self._asked = _XNNPACK if is_own else delegate
         # XNNPACK is applied as the tensors are allocated: what is delegated by now, the library asked for has taken.
         self._taken = None if delegate is None else find_delegated(interpreter)
         return interpreter
+
+    def _resolver(self) -> dict[str, Any]:
+        """Return the argument that chooses the kernels; {} where the sweep leaves the choice to the package."""
+        named = self._settings.get("kernels")
+        if named is None:
+            return {}
+        if named not in _KERNELS:
+            raise LoadFailure(f"the setting kernels: is one of {', '.join(_KERNELS)}; not {named!r}")
+        types = getattr(self._module, "OpResolverType", None) or getattr(
+            getattr(self._module, "experimental", None), "OpResolverType", None
+        )
+        if types is None:
+            raise LoadFailure(f"{self._module_name} does not let anybody choose the kernels")
+        return {"experimental_op_resolver_type": types[_KERNELS[named]]}
 
     def _allocate(self, interpreter: Any) -> TfliteModel:
         for detail in interpreter.get_input_details():
@@ -176,7 +202,7 @@ class TfliteModel(LoadedModel):
         return self._places.find(self._interpreter)
 
     def identity(self) -> dict[str, Any]:
-        """Return the runtime's identity. TFLite offers no way to learn which kernels ran, so `kernels` is None."""
+        """Return the runtime's identity. `kernels` are those asked for: TFLite does not tell which kernels ran."""
         import numpy
 
         by_place = self.count_nodes().by_place
@@ -189,7 +215,6 @@ class TfliteModel(LoadedModel):
             "nodes": nodes,
             "delegated_nodes": delegated,
             "nodes_by_place": by_place,
-            "kernels": None,
         }
         found.update(self._identity)
         if found["delegates"] is None and delegated is not None:

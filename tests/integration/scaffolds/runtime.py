@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.integration.scaffolds.recipe import Scaffold, after, in_turn
 
-OPENVINO = '''"""Drive an OpenVINO model, compiled for the CPU."""
+NCNN = '''"""Drive an ncnn network."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class OpenvinoRuntime(Runtime):
+class NcnnRuntime(Runtime):
     """The package, imported."""
 
-    engine = "openvino"
+    engine = "ncnn"
     settings = frozenset(("threads", "cpus"))
 
     def load(self) -> LoadedModel:
@@ -26,10 +26,10 @@ class OpenvinoRuntime(Runtime):
         threads = self._settings.get("threads", 1)
         compiled = self._module.Core().compile_model(self._model_path, "CPU", {"INFERENCE_NUM_THREADS": threads})
         name, version = self._distribution()
-        return OpenvinoSession(compiled, {"name": name, "version": version, "threads": threads})
+        return NcnnSession(compiled, {"name": name, "version": version, "threads": threads})
 
 
-class OpenvinoSession(LoadedModel):
+class NcnnSession(LoadedModel):
     """One compiled model and the request that runs the model."""
 
     def __init__(self, compiled: Any, identity: dict[str, Any]) -> None:
@@ -65,24 +65,25 @@ class OpenvinoSession(LoadedModel):
 '''
 
 RUNTIME = Scaffold(
-    name="openvino",
-    proof="[openvino]",
-    files={"device_worker/trial/runtimes/openvino.py": OPENVINO},
+    name="ncnn",
+    proof="[ncnn]",
+    files={"device_worker/trial/runtimes/ncnn.py": NCNN},
     edits={
         "device_worker/trial/runtimes/__init__.py": after(
-            "ENGINES = {\n", '    "openvino": Engine(f"{_HERE}.openvino:OpenvinoRuntime", {"openvino": "openvino"}),\n'
+            "ENGINES = {\n", '    "ncnn": Engine(f"{_HERE}.ncnn:NcnnRuntime", {"ncnn": "ncnn"}),\n'
         ),
         "orchestrator/domain/runtimes.py": in_turn(
             after(
                 "_ALL = (\n",
-                '    Runtime("openvino", _OPENVINO, "openvino", "2026.4.0", bounds=(VersionBound("numpy<2.6"),)),\n',
+                '    Runtime("ncnn", _NCNN, "ncnn", "1.0.20240820"),\n',
             ),
             after(
                 '_EXEC = Engine("exec", None, None)\n',
-                '_OPENVINO = Engine("openvino", (Format.OPENVINO, Format.ONNX, Format.TFLITE), ("threads", "cpus"))\n',
+                '_NCNN = Engine("ncnn", (Format.ONNX,), ("threads", "cpus"))\n',
             ),
             lambda text: text.replace(
-                "in (_TFLITE, _ONNXRUNTIME, _TENSORFLOW)", "in (_TFLITE, _ONNXRUNTIME, _TENSORFLOW, _OPENVINO)"
+                "in (_TFLITE, _ONNXRUNTIME, _OPENVINO, _TENSORFLOW)",
+                "in (_TFLITE, _ONNXRUNTIME, _OPENVINO, _TENSORFLOW, _NCNN)",
             ),
         ),
     },
