@@ -58,3 +58,50 @@ def test_a_binding_that_copies_element_by_element_is_set_beside_others_of_one_li
         assert found["exec/csharp-naive"] > 20 * found["exec/csharp-pinned"]
     else:
         pytest.skip("no mono here: C# is not compared (apt-get install mono-mcs mono-runtime)")
+
+
+SHORT = ("--trials", "1", "--set", "measure.seconds_min=0.05", "--set", "measure.warmup.seconds_min=0.0")
+"""Long enough for a table: no test asks how fast anything is on this machine."""
+
+
+def run_shipped(lab: Lab, sweep: str, *options: str) -> None:
+    done = lab.run("run", str(REPOSITORY / "sweeps" / f"{sweep}.yaml"), *SHORT, *options, timeout_s=400)
+    assert done.returncode == ExitCode.FINE, done.stderr
+
+
+def test_compression_is_a_table_of_size_accuracy_latency_and_memory(lab: Lab) -> None:
+    """Sizes and accuracies of the shipped files are certain, whatever else this machine does."""
+    run_shipped(lab, "compression")
+    columns = "variant, accuracy, size_bytes, latency_ns, energy_mj, on_front"
+    rows = {row["variant"]: row for row in lab.rows(f"SELECT {columns} FROM v_pareto WHERE model = 'compressed'")}
+    assert set(rows) == set(VARIANTS)
+    assert {row["accuracy"] > 0.95 for row in rows.values()} == {True}
+    assert all(row["latency_ns"] > 0 for row in rows.values())
+    sizes = {name: row["size_bytes"] for name, row in rows.items()}
+    assert sizes["int8"] < sizes["fp16"] < sizes["fp32"]
+    assert sizes["distilled"] < sizes["fp32"] / 2
+    compared = lab.json("compare", "last", "--base", "fp32", "--metric", "memory", "--metric", "size")
+    assert {row["side"]["at"] for row in compared["groups"][0]["rows"]} == set(VARIANTS) - {"fp32"}
+
+
+VARIANTS = (
+    "fp32", "fp16", "dynamic", "int8", "int16x8", "pruned", "pruned-int8", "clustered", "qat", "distilled",
+    "distilled-int8",
+)  # fmt: skip
+
+
+def test_int8_is_set_beside_float32_operator_by_operator(lab: Lab) -> None:
+    run_shipped(lab, "operators")
+    rules = ("--cell", "variant=int8,kernels=builtin", "--against", "variant=fp32,kernels=builtin")
+    pair = lab.json("runs", "profile", "last", *rules)
+    both = {one["operator"] for one in pair["kinds"] if one["ratio"] is not None}
+    assert {"CONV_2D", "DEPTHWISE_CONV_2D"} <= both
+    (fast,) = lab.json("runs", "profile", "last", "--cell", "variant=int8,kernels=xnnpack")
+    assert fast["reason"] is None
+
+
+def test_threads_beyond_the_processors_are_left_out_and_named(lab: Lab) -> None:
+    run_shipped(lab, "threads", "--variants", "fp32", "--threads", "1,500")
+    (device,) = lab.json("runs", "show", "last")["devices"]
+    assert [cell["reason"] for cell in device["excluded"]]
+    assert "500 threads on a device of" in device["excluded"][0]["reason"]
