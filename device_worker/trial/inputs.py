@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import ceil, floor
 
+from device_worker.trial.declared import shape_words
 from device_worker.trial.runtimes.base import LoadFailure
 
 TYPE_CHECKING = False
@@ -50,7 +51,9 @@ class DatasetInputs:
         slot, row = slots[0], self._rows[index]
         # A flat row fits any shape of its size. Other rows would be scrambled: channels first is not channels last.
         if row.size != _count(slot.shape) or (row.ndim > 1 and _without_ones(row.shape) != _without_ones(slot.shape)):
-            raise LoadFailure(f"the dataset's rows of {row.shape} do not fit the input of {slot.shape}")
+            given, taken = shape_words(row.shape), shape_words(slot.shape)
+            said = f"the dataset's rows are {given}, and input {slot.name!r} takes {taken}"
+            raise LoadFailure(f"{said}; {_remedy(row.shape, slot.shape)}")
         if slot.is_whole:
             _refuse_loss(row, slot)
         return [row.reshape(slot.shape)]
@@ -130,6 +133,15 @@ def _limits(dtype: str) -> tuple[int, int]:
         return 0, 1
     limits = numpy.iinfo(dtype)
     return int(limits.min), int(limits.max)
+
+
+def _remedy(given: tuple[int, ...], taken: tuple[int, ...]) -> str:
+    """Return what to do about rows of another shape, by the mistakes that people make most."""
+    if sorted(_without_ones(given)) == sorted(_without_ones(taken)):
+        return "the same sizes in another order, as channels first and channels last are: transpose x"
+    if given[1:] and sorted(_without_ones(given[1:])) == sorted(_without_ones(taken)):
+        return "x has one size too many in front, as of a batch: each row is one item"
+    return "make x of such rows, or declare another dataset in the sweep"
 
 
 def _count(shape: tuple[int, ...]) -> int:

@@ -132,7 +132,9 @@ def test_a_range_that_the_dtype_cannot_hold_is_refused(dtype, low, high):
 @pytest.mark.parametrize(
     ("shape", "dtype", "words"),
     [
-        ((1, 2, 2, 3), "float32", r"rows of \(3, 2, 2\) do not fit"),
+        ((1, 2, 2, 3), "float32", r"rows are \[3, 2, 2\], and input 'x' takes \[1, 2, 2, 3\]; .* in another order"),
+        ((1, 2, 2), "float32", r"rows are \[3, 2, 2\], and input 'x' takes \[1, 2, 2\]; x has one size too many"),
+        ((1, 7), "float32", r"rows are \[3, 2, 2\], and input 'x' takes \[1, 7\]; make x of such rows"),
         ((1, 3, 2, 2), "int32", "has other numbers, from 0.5 to 0.5"),
     ],
 )
