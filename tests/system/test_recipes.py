@@ -27,12 +27,9 @@ task: classification
 data: {train: digits-train.npz, test: digits-test.npz}
 variants:
   fp32: {network: student.py, train: {epochs: 2, batch: 128, learning_rate: 0.01}}
-  int8: {parent: fp32, quantise: int8, samples: 20}
   pruned: {parent: fp32, prune: {sparsity: 0.5}, train: {epochs: 1, batch: 256}}
   qat: {parent: fp32, quantisation_aware: true, train: {epochs: 1, batch: 256}, quantise: int8, samples: 20}
-  distilled: {parent: fp32, network: student.py, distil: {}, train: {epochs: 1, batch: 256}}
   onnx: {network: digits-fp32.onnx}
-  onnx-dynamic: {parent: onnx, quantise: dynamic}
   onnx-int8: {parent: onnx, quantise: int8, samples: 50}
 """
 
@@ -51,7 +48,7 @@ def test_a_recipe_makes_a_model_and_later_only_what_has_changed(tmp_path: Path) 
     assert {one.parent for one in model.variants.values()} == {None, "fp32", "onnx"}
     assert model.variants["onnx-int8"].artifacts[0].format is Format.ONNX
     assert model.variants["onnx-int8"].accuracy["top1"] > 0.9
-    assert model.variants["int8"].precision == "int8"
+    assert model.variants["qat"].precision == "int8"
     assert "pruned to 50% of zeros" in model.variants["pruned"].made
     assert "by onnxruntime " in model.variants["onnx-int8"].made
 
