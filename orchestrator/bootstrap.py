@@ -306,6 +306,10 @@ class Wiring:
             self._cache = BlobCache(self.settings.cache_dir / "blobs")
         return self._cache
 
+    def submissions_folder(self) -> Path:
+        """Return the folder below which submissions are unpacked."""
+        return self.settings.cache_dir / "submissions"
+
     def resolver(self, on_progress: Callable[[str], None] | None = None) -> UvResolver:
         """Return the resolver of pinned runtimes into bundles."""
         from orchestrator.blobs.bundles import UvResolver

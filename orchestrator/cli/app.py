@@ -17,6 +17,7 @@ from orchestrator.cli import (
     baseline,
     bisect,
     compare,
+    daemon,
     db,
     devices,
     env_diff,
@@ -29,6 +30,7 @@ from orchestrator.cli import (
     plot,
     power,
     process,
+    queue,
     regressions,
     replay,
     report,
@@ -37,6 +39,7 @@ from orchestrator.cli import (
     schema,
     serve,
     sql,
+    submit,
 )
 from orchestrator.cli.options import examples
 from orchestrator.domain.credentials import without_credentials
@@ -59,6 +62,9 @@ app.add_typer(models.app, name="models")
 plan.add_to(app)
 run.add_to(app)
 app.add_typer(runs.app, name="runs")
+submit.add_to(app)
+app.add_typer(queue.app, name="queue")
+daemon.add_to(app)
 compare.add_to(app)
 history.add_to(app)
 env_diff.add_to(app)

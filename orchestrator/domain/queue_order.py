@@ -18,6 +18,7 @@ from orchestrator.domain.submission import DaemonRecord, Submission, SubmissionS
 SHARE_OVER = timedelta(days=1)
 """The time over which the device time of people is compared."""
 _DAY = timedelta(days=1)
+_LEASED_WITHIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,14 @@ def effective_priority(one: Submission, now: datetime) -> int:
 
 
 def startable(
-    submissions: Iterable[Submission], devices: Mapping[int, Collection[str]], standing: Standing
+    submissions: Sequence[Submission], devices: Mapping[int, Collection[str]], standing: Standing
 ) -> Iterator[Submission]:
     """Yield the submissions that may begin now, in order. `devices` has the devices of each that can run here.
 
     A submission that has to wait keeps its devices: what stands behind it must not overtake it there.
     """
-    wanted: set[str] = set()
+    fresh = (one for one in submissions if _is_fresh(one, standing.now))
+    wanted = {name for one in fresh for name in devices.get(one.id, ())}
     for one in in_order(submissions, standing):
         names = devices.get(one.id)
         if not names or not is_due(one, standing.now):
@@ -61,6 +63,11 @@ def startable(
         if wanted.isdisjoint(names) and not obstacle(one, names, standing):
             yield one
         wanted.update(names)
+
+
+def _is_fresh(one: Submission, now: datetime) -> bool:
+    """Return True for a claim whose daemon may not have leased the devices yet. Later the leases tell."""
+    return one.is_claimed and one.claimed_at is not None and now - one.claimed_at < _LEASED_WITHIN
 
 
 def is_due(one: Submission, now: datetime) -> bool:

@@ -135,6 +135,28 @@ class DaemonRecord:
         return f"{self.holder} ({self.controller})"
 
 
+@dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """Hold a submission in the queue: why it waits, and when it is expected to begin; None where that is unknown."""
+
+    submission: Submission
+    reason: str | None
+    begins_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """Hold the queue at a moment, with the daemons that live.
+
+    `shares` are the last day's seconds of devices by person.
+    """
+
+    now: datetime
+    daemons: tuple[DaemonRecord, ...]
+    shares: Mapping[str, float]
+    entries: tuple[QueueEntry, ...]
+
+
 def checked_priority(priority: int) -> int:
     """Return a priority. Raise ConfigError outside of the bounds."""
     if abs(priority) > PRIORITY_MAX:

@@ -69,6 +69,7 @@ class Driver:
     def __init__(self, run: str, intent: Intent, tools: DriverTools, *, retry_failed: bool = False) -> None:
         self._run = run
         self._intent = intent
+        self._tools = tools
         self._store = tools.store
         self._display = tools.display
         self._identity = tools.identity
@@ -105,7 +106,7 @@ class Driver:
         """
         try:
             self.begin(devices)
-            while self.step():
+            while self.step(self._tools.look_s) and self._tools.is_wanted():
                 pass
         finally:
             self.close()

@@ -16,6 +16,7 @@ from orchestrator.execution.base import Executor
 from orchestrator.reporting.base import RunDisplay
 from orchestrator.store.base import Roles
 
+_LOOK_S = 1.0
 Handler = Callable[[DevicePart, Any], None]
 """Carries out one order for one device. Raises LeaseLost if the database refuses a write."""
 
@@ -35,10 +36,23 @@ class Planner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DriverTools:
-    """Hold the tools of a driver. Several drivers may share an executor. A display belongs to a single run."""
+    """Hold the tools of a driver. Several drivers may share an executor. A display belongs to a single run.
+
+    `keeps_on` is asked about once a second, if given. Once it says False, the driver leaves the devices to themselves.
+    """
 
     store: Roles
     executor: Executor
     display: RunDisplay
     planner: Planner
     identity: ControllerIdentity = field(default_factory=this_controller)
+    keeps_on: Callable[[], bool] | None = None
+
+    @property
+    def look_s(self) -> float | None:
+        """Return the time between two looks whether the run is still wanted, None if nobody is to be asked."""
+        return None if self.keeps_on is None else _LOOK_S
+
+    def is_wanted(self) -> bool:
+        """Return True while the driver is to go on."""
+        return self.keeps_on is None or self.keeps_on()

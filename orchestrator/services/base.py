@@ -90,6 +90,16 @@ class RunWiring(FleetWiring, Protocol):
         """Return the planner of a recorded run."""
 
 
+class QueueWiring(RunWiring, Protocol):
+    """Offer the contents of submissions too."""
+
+    def cache(self) -> NightBlobs:
+        """Return the keeper of contents by hash."""
+
+    def submissions_folder(self) -> Path:
+        """Return the folder below which submissions are unpacked."""
+
+
 class TellingWiring(Protocol):
     """Send messages to people."""
 

@@ -60,6 +60,12 @@ class Submissions(Protocol):
     def trial_seconds(self, devices: Sequence[str], models: Sequence[str]) -> Mapping[tuple[str, ...], float]:
         """Return the mean seconds of a counted trial, by device, model, variant, runtime and settings `name=value`."""
 
+    def overheads_s(self, devices: Sequence[str]) -> Mapping[str, float]:
+        """Return by device the seconds per attempt, beyond trials, for which the newest run there had the device.
+
+        Devices without a run that has ended are left out.
+        """
+
     def left_out(self, devices: Sequence[str]) -> Mapping[str, frozenset[str]]:
         """Return by device the labels of cells that a plan of the device has left out."""
 

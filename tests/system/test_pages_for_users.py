@@ -131,6 +131,13 @@ def test_the_first_board(tmp_path: Path, ssh_server: SshServer) -> None:
     assert {row["device"] for row in reader.lab.rows("SELECT DISTINCT device FROM v_cell")} == {"local", "pi-03"}
 
 
+def test_the_queue(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    assert reader.follow("queue") > 12
+    (row,) = reader.lab.rows("SELECT name, note FROM run")
+    assert row == {"name": "heat-sink", "note": "with the new heat sink"}
+
+
 def test_a_shelf_of_boards(tmp_path: Path, ssh_server: SshServer) -> None:
     class ShelfReader(BoardReader):
         def prepare(self) -> None:

@@ -27,6 +27,7 @@ from orchestrator.reporting.reports.operator_profile import PROFILE_PAIR, PROFIL
 from orchestrator.reporting.reports.plans import PLAN
 from orchestrator.reporting.reports.probes import PROBE
 from orchestrator.reporting.reports.quarantines import QUARANTINED
+from orchestrator.reporting.reports.queue import QUEUE, SUBMITTED
 from orchestrator.reporting.reports.regressions import REGRESSION_LIST, REGRESSION_SHOWN
 from orchestrator.reporting.reports.run_details import RUN
 from orchestrator.reporting.reports.run_difference import DIFFERENCES
@@ -73,6 +74,12 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "runs resume": RUN,
     "power import": RUN,
     "runs score": RUN,
+    "submit": SUBMITTED,
+    "queue list": QUEUE,
+    "queue move": SUBMITTED,
+    "queue hold": SUBMITTED,
+    "queue release": SUBMITTED,
+    "queue cancel": SUBMITTED,
     "runs cancel": RUN,
     "runs note": SAID,
     "runs tag": SAID,

@@ -11,7 +11,7 @@ from orchestrator.domain.errors import ConfigError, StoreError
 from orchestrator.domain.run_words import Commit, NewWords
 from orchestrator.domain.submission import OPEN, NewSubmission, ParcelFile, Submission, SubmissionState
 from orchestrator.store.records.levels import REASON_MAX
-from orchestrator.store.records.trial_times import left_out, trial_seconds
+from orchestrator.store.records.trial_times import left_out, overheads_s, trial_seconds
 from orchestrator.store.records.vault import missing_blobs
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.database_clock import database_time
@@ -82,6 +82,11 @@ class SubmissionTable:
         """Return the mean seconds of a counted trial, by device, model, variant, runtime and settings."""
         with self._database.read() as connection:
             return trial_seconds(connection, devices, models)
+
+    def overheads_s(self, devices: Sequence[str]) -> Mapping[str, float]:
+        """Return by device the seconds per attempt, beyond trials, for which the newest run there had the device."""
+        with self._database.read() as connection:
+            return overheads_s(connection, devices)
 
     def left_out(self, devices: Sequence[str]) -> Mapping[str, frozenset[str]]:
         """Return by device the labels of cells that a plan of the device has left out."""

@@ -22,6 +22,19 @@ def trial_seconds(
     return found
 
 
+def overheads_s(connection: Connection, devices: Sequence[str]) -> Mapping[str, float]:
+    """Return by device the seconds per attempt, beyond trials, for which the newest run there had the device."""
+    spans: dict[int, float] = {}
+    rows = connection.execute(_NEWEST_RUNS, {"devices": list(devices)}).all()
+    for lease in connection.execute(_SPANS, {"parts": [row.id for row in rows]}) if rows else ():
+        spans[lease.id] = spans.get(lease.id, 0.0) + (lease.ended_at - lease.granted_at).total_seconds()
+    return {
+        row.name: max(0.0, spans[row.id] - float(row.trials_ns) / 1e9) / row.attempts
+        for row in rows
+        if row.id in spans and row.attempts
+    }
+
+
 def left_out(connection: Connection, devices: Sequence[str]) -> Mapping[str, frozenset[str]]:
     """Return by device the labels of cells that a plan of the device has left out."""
     found: dict[str, set[str]] = {}
@@ -59,6 +72,39 @@ _SECONDS = (
     .join(_MEANS, _MEANS.c.series_id == t.series.c.id)
     .join(t.device, t.device.c.id == t.series.c.device_id)
     .join(t.model, t.model.c.id == t.series.c.model_id)
+)
+_NEWEST = (
+    select(func.max(t.run_device.c.id).label("id"))
+    .join(t.device, t.device.c.id == t.run_device.c.device_id)
+    .where(_OF_DEVICES, t.run_device.c.log_id.is_not(None))
+    .group_by(t.run_device.c.device_id)
+    .subquery()
+)
+_NEWEST_RUNS = (
+    select(
+        t.run_device.c.id,
+        t.device.c.name,
+        func.count(t.attempt.c.id).label("attempts"),
+        func.coalesce(func.sum(t.attempt.c.duration_ns), 0).label("trials_ns"),
+    )
+    .join(_NEWEST, _NEWEST.c.id == t.run_device.c.id)
+    .join(t.device, t.device.c.id == t.run_device.c.device_id)
+    .join(t.trial, t.trial.c.run_device_id == t.run_device.c.id)
+    .join(t.attempt, t.attempt.c.trial_id == t.trial.c.id)
+    .group_by(t.run_device.c.id, t.device.c.name)
+)
+_SPANS = (
+    select(t.run_device.c.id, t.lease.c.granted_at, t.lease.c.ended_at)
+    .join(
+        t.lease,
+        (t.lease.c.run_id == t.run_device.c.run_id) & (t.lease.c.device_id == t.run_device.c.device_id),
+    )
+    .where(
+        t.run_device.c.id.in_(bindparam("parts", expanding=True)),
+        t.lease.c.exclusive,
+        t.lease.c.granted_at.is_not(None),
+        t.lease.c.ended_at.is_not(None),
+    )
 )
 _LEFT_OUT = (
     select(t.device.c.name, t.excluded_cell.c.label)

@@ -42,6 +42,12 @@ READING: dict[str, tuple[str, ...]] = {
     "models verify": (MODEL,),
     "runs list": (),
     "runs show": ("last",),
+    "submit": ("sweep.yaml", *INVENTORY, "--name", "queued"),
+    "queue list": (),
+    "queue move": ("queued", "--first"),
+    "queue hold": ("queued",),
+    "queue release": ("queued",),
+    "queue cancel": ("queued",),
     "history": ("variant=fp32",),
     "nightly list": (),
     "db upgrade": (),
@@ -65,7 +71,7 @@ def lab(command: Command, tmp_path: Path) -> Command:
 
 def test_the_catalogue_has_every_command_that_prints_a_declared_result() -> None:
     # An option that prints another result has a line of its own.
-    without = {"sql", "serve", "export", "schema", "db schema", "runs samples"}
+    without = {"sql", "serve", "daemon", "export", "schema", "db schema", "runs samples"}
     assert {name.partition(" --")[0] for name in COMMANDS} == set(LEAVES) - without
 
 
@@ -89,7 +95,7 @@ def test_every_command_prints_its_rows(lab: Command, form: str) -> None:
         assert heading == (",".join(columns) if form == "csv" else f"| {' | '.join(columns)} |".replace("_", "\\_"))
 
 
-@pytest.mark.parametrize("name", sorted(LEAVES.keys() - {"schema", "db schema", "serve"}))
+@pytest.mark.parametrize("name", sorted(LEAVES.keys() - {"schema", "db schema", "serve", "daemon"}))
 def test_only_what_can_pass_or_fail_has_junit_output(name: str) -> None:
     (option,) = (parameter for parameter in LEAVES[name].params if "--format" in parameter.opts)
     assert ("junit" in option.help) == (name in JUDGED)

@@ -42,6 +42,7 @@ from orchestrator.reporting.reports.operator_profile import profile_pair_report,
 from orchestrator.reporting.reports.plans import plan_report
 from orchestrator.reporting.reports.probes import probe_report
 from orchestrator.reporting.reports.quarantines import quarantine_report
+from orchestrator.reporting.reports.queue import queue_report, submission_report
 from orchestrator.reporting.reports.regressions import regression_report, regressions_report
 from orchestrator.reporting.reports.run_details import run_details_report
 from orchestrator.reporting.reports.run_difference import difference_report
@@ -50,7 +51,7 @@ from orchestrator.reporting.reports.run_words import deletion_report, said_repor
 from orchestrator.reporting.reports.series_history import history_report
 from orchestrator.reporting.reports.written_files import written_report
 from orchestrator.reporting.tables.plans import SweepPlans
-from tests.unit.reporting import decided, nights, samples
+from tests.unit.reporting import decided, nights, queued, samples
 
 LATER = samples.BEGAN + timedelta(hours=2)
 GATE = Device("gate", TransportKind.SSH, host="1.2.3.4")
@@ -98,6 +99,8 @@ REPORTS: Mapping[str, Report] = {
     ),
     "runs": run_list_report(samples.SUMMARIES),
     "said": said_report(replace(samples.RUN, words=samples.WORDS)),
+    "queue": queue_report(queued.QUEUE, 50),
+    "submitted": submission_report(queued.WAITING),
     "deleted": deletion_report(Deletion("20240601-k3f9", "before " + samples.HOSTILE, 2, 24, 26, 80, 1)),
     "night": night_report(nights.REPORT),
     "nights": night_list_report(

@@ -1,0 +1,67 @@
+"""Offer `benchfleet daemon`: carry out submitted runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.ending import leave
+from orchestrator.cli.options import SESSIONS, SWEEP_FILES, Call, examples, shares
+from orchestrator.domain.errors import ConfigError, ExitCode
+
+if TYPE_CHECKING:
+    from orchestrator.reporting.base import RunDisplay
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the tree."""
+    app.command(epilog=examples("benchfleet daemon", "benchfleet daemon --drain", title="Examples:"))(daemon)
+
+
+@shares((*SESSIONS, *SWEEP_FILES), prints=False)
+def daemon(
+    call: Call,
+    once: Annotated[bool, typer.Option("--once", help="Carry out one run at most, and end.")] = False,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="End once nothing is left in the queue for these devices.")
+    ] = False,
+) -> None:
+    """Carry out submitted runs on the devices of this machine's inventory, one after the other.
+
+    Several daemons may work at one database, here and on other machines: each run is carried out once. Ctrl-C ends the
+    daemon. Devices that run go on by themselves, and the next daemon goes on with the run. So it does with the run of a
+    daemon that was killed, once that one's lease has expired.
+
+    With --once and --drain it exits 3 if a run is incomplete or has failed.
+    """
+    if once and drain:
+        raise ConfigError("--once and --drain contradict each other", "leave one of them out")
+    from orchestrator.bootstrap import Wiring
+    from orchestrator.cli.process import settle
+    from orchestrator.reporting.formats.console import stderr_console
+    from orchestrator.reporting.live.progress import run_display
+    from orchestrator.services.queue.daemon import DaemonRequest, work
+
+    with Wiring(call.settings()) as wiring:
+
+        def shows(run: str) -> RunDisplay:
+            settle()
+            # A service has no terminal: -v and --log-file tell each event.
+            return wiring.journaled(run, run_display(stderr_console(), silent=True))
+
+        try:
+            is_whole = work(DaemonRequest(once, drain), wiring, shows, lambda words: _say(call, words))
+        except KeyboardInterrupt:
+            # A service that was asked to end has not failed.
+            _say(call, "stopped; devices that run go on by themselves, and the next daemon goes on with their run")
+            return
+    leave(ExitCode.FINE if is_whole or not (once or drain) else ExitCode.INCOMPLETE)
+
+
+def _say(call: Call, words: str) -> None:
+    from orchestrator.reporting.text import clean
+
+    if call.is_watched:
+        typer.echo(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {clean(words)}", err=True)

@@ -1,0 +1,1 @@
+"""Use cases of the queue: submit runs, carry them out, and look at what waits."""

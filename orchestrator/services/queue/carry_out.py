@@ -1,0 +1,163 @@
+"""Carry out a claimed submission: begin its run, go on with it, or end it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from orchestrator.domain.errors import ClaimLost, OrchestratorError, StoreError
+from orchestrator.domain.run import RunState, count_trials
+from orchestrator.domain.submission import Claim, Submission, SubmissionState
+from orchestrator.driving.driver import DriverTools, Intent
+from orchestrator.services.queue.expected import expected_s
+from orchestrator.services.queue.heart import Heart
+from orchestrator.services.queue.parcel import unpack
+from orchestrator.services.runs.metering import metering
+from orchestrator.services.runs.pick_up import pick_up
+from orchestrator.services.runs.show import details_of, require_run
+from orchestrator.services.runs.start import new_run, run_sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchestrator.domain.device import Device
+    from orchestrator.domain.run_details import RunDetails
+    from orchestrator.reporting.base import RunDisplay
+    from orchestrator.services.base import QueueWiring, Shows
+    from orchestrator.specs.sweep import SweepFile
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Hold what became of a claim. Without a state the submission is left to another daemon, or to a person."""
+
+    state: SubmissionState | None
+    error: str | None = None
+    hint: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Return True if nothing is missing."""
+        return self.state in (None, SubmissionState.CANCELLED) or self.error is None
+
+
+_CLAIMS_MAX = 50
+_GIVEN_UP = Outcome(
+    SubmissionState.FAILED,
+    f"{_CLAIMS_MAX} daemons have begun the run and not ended it",
+    "see what ended them: memory, or a database that refuses; then submit it again",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """Carry out submissions, one after the other."""
+
+    wiring: QueueWiring
+    shows: Shows
+    heart: Heart
+
+    def carry_out(self, one: Submission, claim: Claim) -> Outcome:
+        """Carry out a submission, and record the end. Raise StoreError if the database fails.
+
+        A KeyboardInterrupt gives the claim back, leaves the devices running, and is passed on.
+        """
+        daemons = self.wiring.store.daemons
+        try:
+            with self.heart.watching(claim, stops=one.stops):
+                outcome = _GIVEN_UP if claim.number > _CLAIMS_MAX else self._outcome(one)
+            if outcome.state is not None:
+                daemons.finish(claim, outcome.state, outcome.error, outcome.hint)
+            elif not self.heart.lost:
+                daemons.give_back(claim)
+        except ClaimLost as error:
+            return Outcome(None, str(error), error.hint)
+        except KeyboardInterrupt:
+            self._leave(claim)
+            raise
+        return outcome
+
+    def _leave(self, claim: Claim) -> None:
+        try:
+            self.wiring.store.daemons.give_back(claim)
+        except StoreError:
+            # Lost, or out of reach: the daemon's end, or its expiry, leaves the submission to the next.
+            return
+
+    def _outcome(self, one: Submission) -> Outcome:
+        try:
+            details = self._measured(one)
+        except StoreError:
+            raise
+        except OrchestratorError as error:
+            return Outcome(SubmissionState.FAILED, str(error), error.hint)
+        except Exception as error:
+            if os.environ.get("BENCHFLEET_DEBUG"):
+                raise
+            # Else one submission would end each daemon of the lab, one after the other.
+            words = f"unexpected {type(error).__name__}: {error}"
+            return Outcome(
+                SubmissionState.FAILED, words, "this is a defect of benchfleet; BENCHFLEET_DEBUG=1 shows where"
+            )
+        if details is None:
+            return Outcome(SubmissionState.CANCELLED, one.error)
+        return _judged(one, details)
+
+    def _measured(self, one: Submission) -> RunDetails | None:
+        """Return the run as it ended, or None for a run that was cancelled before it began."""
+        store = self.wiring.store
+        record = store.runs.find_run(one.run)
+        if record is None and one.stops:
+            return None
+        if record is not None and record.state is not RunState.ACTIVE:
+            return details_of(store, one.run)
+        inventory = self.wiring.inventory()
+        devices = inventory.select(one.select)
+        file = self._file(one, devices)
+        with self.shows(one.run) as display:
+            tools = self._tools(one, file, display)
+            with metering(one.run, devices, self.wiring, display.warned):
+                if record is None:
+                    header = replace(new_run(file, _settings(one)), run=one.run)
+                    run_sweep(header, file.models, devices, tools, words=one.words)
+                elif not one.stops:
+                    pick_up(record, Intent.RESUME, inventory, tools)
+            if self.heart.stops and not self.heart.lost:
+                pick_up(require_run(store.runs, one.run), Intent.CANCEL, inventory, replace(tools, keeps_on=None))
+        return details_of(store, one.run)
+
+    def _file(self, one: Submission, devices: Sequence[Device]) -> SweepFile:
+        """Return the sweep from the parcel, and note how long the run should take."""
+        store, folder = self.wiring.store, self.wiring.submissions_folder() / one.run
+        file = self.wiring.sweep_file(unpack(store.submissions.files_of(one.id), folder, store, self.wiring.cache()))
+        store.submissions.expect({one.id: expected_s(file, [device.name for device in devices], store)})
+        return file
+
+    def _tools(self, one: Submission, file: SweepFile, display: RunDisplay) -> DriverTools:
+        own = self.wiring.identity(waits=True)
+        # Devices are asked for as the submitter: reservations of the submitter admit the run.
+        identity = replace(own, holder=one.holder, controller=f"daemon of {own.holder}, {own.controller}")
+        store, planner = self.wiring.store, self.wiring.planner(file)
+        return DriverTools(store, self.wiring.executor(), display, planner, identity, self.heart.keeps_on)
+
+
+def _settings(one: Submission) -> Mapping[str, str]:
+    return {"select": one.select, "submitted_by": one.holder}
+
+
+def _judged(one: Submission, details: RunDetails) -> Outcome:
+    """Return what a run that was left, or that ended, makes of its submission."""
+    record = details.record
+    match record.state:
+        case RunState.COMPLETE:
+            return Outcome(SubmissionState.ENDED)
+        case RunState.CANCELLED:
+            return Outcome(SubmissionState.CANCELLED, one.error)
+        case RunState.ACTIVE:
+            return Outcome(None, f"run {one.run} goes on elsewhere", f"benchfleet runs show {one.run}")
+        case RunState.INCOMPLETE:
+            lacking = count_trials(entry.trials for entry in record.devices).shortfall
+            errors = [f"{entry.device}: {entry.error}" for entry in record.devices if entry.error]
+            words = "; ".join([*([lacking] if lacking else []), *errors]) or "a device did not end"
+            return Outcome(SubmissionState.ENDED, f"incomplete: {words}", f"benchfleet runs show {one.run}")

@@ -1,0 +1,84 @@
+"""Choose the submission that a daemon carries out next, by the daemon's own inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.queue_order import Standing, is_due, startable
+from orchestrator.domain.submission import Claim, Submission, SubmissionState
+
+if TYPE_CHECKING:
+    from orchestrator.domain.inventory import Inventory
+    from orchestrator.store.base import Roles
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Hold what a daemon finds in the queue. `devices` has the devices of each open submission that can run here."""
+
+    submissions: Sequence[Submission]
+    devices: Mapping[int, tuple[str, ...]]
+    standing: Standing
+
+    @property
+    def concerned(self) -> frozenset[str]:
+        """Return the devices that submissions wait for, or run on."""
+        return frozenset(name for one in self._open for name in self.devices[one.id])
+
+    @property
+    def _open(self) -> Sequence[Submission]:
+        return [
+            one
+            for one in self.submissions
+            if self.devices[one.id] and (is_due(one, self.standing.now) or one.state is SubmissionState.RUNNING)
+        ]
+
+
+def read_queue(inventory: Inventory, store: Roles) -> Choice:
+    """Read the queue by an inventory, and note the devices of submissions that nobody knew."""
+    submissions = store.submissions.open_submissions()
+    known: dict[str, tuple[str, ...]] = {}
+    for one in submissions:
+        if one.select not in known:
+            known[one.select] = _selected(one.select, inventory)
+    devices = {one.id: known[one.select] for one in submissions}
+    names = sorted({name for found in known.values() for name in found})
+    _note_devices(submissions, devices, store)
+    standing = Standing(
+        store.daemons.now(),
+        store.daemons.shares(),
+        store.leases.holdings(names) if names else {},
+        store.recovery.quarantines(names) if names else {},
+    )
+    return Choice(submissions, devices, standing)
+
+
+def claim_next(choice: Choice, daemon: int, store: Roles) -> tuple[Submission, Claim] | None:
+    """Claim the first submission that may begin now, or return None. Others may be quicker."""
+    for one in startable(choice.submissions, choice.devices, choice.standing):
+        claim = store.daemons.claim(one.id, one.claim, daemon)
+        if claim is not None:
+            return one, claim
+    return None
+
+
+def _selected(select: str, inventory: Inventory) -> tuple[str, ...]:
+    try:
+        return tuple(device.name for device in inventory.select(select))
+    except ConfigError:
+        # Another daemon may have such devices.
+        return ()
+
+
+def _note_devices(submissions: Sequence[Submission], devices: Mapping[int, tuple[str, ...]], store: Roles) -> None:
+    """Record the devices where the submitter had none, or others. Times there are unknown."""
+    store.submissions.expect(
+        {
+            one.id: {name: (one.device_s or {}).get(name) for name in devices[one.id]}
+            for one in submissions
+            if devices[one.id] and set(one.device_s or ()) != set(devices[one.id])
+        }
+    )

@@ -1,0 +1,79 @@
+"""Keep a daemon alive in the database, and hear whether the daemon's run is still wanted, by a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Self
+
+from orchestrator.domain.errors import ClaimLost, OrchestratorError, StoreError
+from orchestrator.domain.submission import Claim
+
+if TYPE_CHECKING:
+    from orchestrator.driving.identity import ControllerIdentity
+    from orchestrator.store.base import Roles
+
+_LOOK_S = 5.0
+"""The longest time between two looks: whoever cancels a run does not wait long."""
+
+
+class Heart:
+    """Register a daemon for the time of a context. All methods may be called from the daemon's thread.
+
+    `devices` are the names in the daemon's present inventory.
+    """
+
+    def __init__(self, store: Roles, identity: ControllerIdentity, devices: Sequence[str]) -> None:
+        self._store = store
+        self._lease_s = identity.lease_s
+        self.devices = devices
+        self.daemon = store.daemons.begin_daemon(identity.holder, identity.controller, devices, identity.lease_s)
+        self._claim: Claim | None = None
+        self.stops = self.lost = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="renew the daemon", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._over.set()
+        self._thread.join()
+        # A database out of reach lets the daemon expire.
+        with suppress(StoreError):
+            self._store.daemons.end_daemon(self.daemon)
+
+    @contextmanager
+    def watching(self, claim: Claim, *, stops: bool) -> Iterator[None]:
+        """Look after a claim, within the context. `stops`: a person wants the run ended already."""
+        self.stops, self.lost = stops, False
+        self._claim = claim
+        try:
+            yield
+        finally:
+            self._claim = None
+
+    def keeps_on(self) -> bool:
+        """Return False once the run is to be left: a person wants it ended, or another daemon has it."""
+        return not (self.stops or self.lost)
+
+    def _beat(self) -> None:
+        while not self._over.wait(min(self._lease_s / 3, _LOOK_S)):
+            # A database out of reach is asked again: the claim holds until another daemon wants it.
+            with suppress(OrchestratorError):
+                self._store.daemons.renew_daemon(self.daemon, self.devices, self._lease_s)
+                self._look()
+
+    def _look(self) -> None:
+        claim = self._claim
+        if claim is None:
+            return
+        try:
+            wanted = self._store.daemons.wants_stop(claim)
+        except ClaimLost:
+            # The claim may have ended in the ordinary way meanwhile.
+            self.lost = claim is self._claim
+        else:
+            self.stops = self.stops or (wanted and claim is self._claim)

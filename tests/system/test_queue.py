@@ -1,0 +1,152 @@
+"""The real commands of the queue: submissions, daemons that are killed, and contents that outlive their files."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from orchestrator.domain.submission import Submission
+from orchestrator.store.store import Reader, open_reader
+from tests.databases import Databases, SqliteDatabases
+from tests.lab import OK_PROGRAM, Lab
+from tests.servers.processes import wait_until
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+FAST = {"BENCHFLEET_LEASE_S": "3"}
+"""The shortest lease: the death of a daemon is noticed within it."""
+
+
+class QueueLab(Lab):
+    """A lab with a database of either kind, and a device that is this machine."""
+
+    def __init__(self, directory: Path, url: str) -> None:
+        super().__init__(directory)
+        self.url = url
+        self.add_local("desk", exclusive=False)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = str(self.directory / "cache")
+        return {**super().environment, **FAST, "BENCHFLEET_DB": self.url, "BENCHFLEET_CACHE_DIR": own}
+
+    def states(self) -> dict[str, str]:
+        """Return by sweep the state of the submission, or the error."""
+        with open_reader(self.url) as reader:
+            return {one.sweep: one.error or one.state.value for one in self._submissions(reader)}
+
+    def claims(self) -> dict[str, int]:
+        """Return by sweep how often the submission was claimed."""
+        with open_reader(self.url) as reader:
+            return {one.sweep: one.claim for one in self._submissions(reader)}
+
+    def rows(self, statement: str) -> list[dict[str, Any]]:
+        """Return what a statement finds, without the time that a command takes."""
+        with open_reader(self.url) as reader, reader.database.read() as connection:
+            return [dict(row) for row in connection.execute(text(statement)).mappings()]
+
+    def counted(self) -> dict[str, list[int]]:
+        """Return by sweep how many attempts count for each measure trial."""
+        found: dict[str, list[int]] = {}
+        for row in self.rows(
+            "SELECT s.name AS sweep, COALESCE(SUM(CASE WHEN a.counted THEN 1 ELSE 0 END), 0) AS counted FROM trial t"
+            " JOIN run_device d ON d.id = t.run_device_id JOIN run r ON r.id = d.run_id"
+            " JOIN sweep s ON s.id = r.sweep_id"
+            " LEFT JOIN attempt a ON a.trial_id = t.id WHERE t.kind = 'measure' GROUP BY s.name, t.id ORDER BY t.id"
+        ):
+            found.setdefault(row["sweep"], []).append(row["counted"])
+        return found
+
+    @staticmethod
+    def _submissions(reader: Reader) -> list[Submission]:
+        return [*reader.submissions.open_submissions(), *reader.submissions.newest_over(20)]
+
+
+@pytest.fixture
+def lab(databases: Databases, tmp_path: Path) -> QueueLab:
+    return QueueLab(tmp_path / "lab", databases.migrated())
+
+
+@pytest.fixture
+def file_lab(sqlite_databases: SqliteDatabases, tmp_path: Path) -> QueueLab:
+    """What does not depend on the kind of database is tried on one."""
+    return QueueLab(tmp_path / "lab", sqlite_databases.migrated())
+
+
+def test_a_daemon_is_killed_and_another_one_completes_the_queue(lab: QueueLab, tmp_path: Path) -> None:
+    """Each run once, each trial once, on a machine that has nothing of the submitter's but the database."""
+    gate = tmp_path / "gate"
+    waiting = f"while [ ! -e {gate} ]; do sleep 0.05; done\n{OK_PROGRAM}"
+    for name, program in (("one", waiting), ("two", OK_PROGRAM), ("three", OK_PROGRAM)):
+        lab.write_exec_sweep(program, name, trials=2, variants=["fp32"])
+        done = lab.run("submit", f"{name}.yaml", "--name", name)
+        assert done.returncode == 0, done.stderr
+    # The submitter's files are gone, and so is what the submitter's cache kept.
+    for name in ("one", "two", "three"):
+        (lab.directory / f"{name}.yaml").unlink()
+        (lab.directory / f"{name}.sh").unlink()
+    shutil.rmtree(lab.directory / "cache")
+    assert lab.states() == dict.fromkeys(("one", "two", "three"), "waiting")
+
+    first = lab.start("daemon")
+    try:
+        wait_until(lambda: bool(lab.rows("SELECT id FROM attempt")), "a trial of the first run has begun", 120)
+        assert lab.states()["one"] == "running"
+        second = lab.start("daemon", "--drain")
+        try:
+            first.send_signal(signal.SIGKILL)
+            first.wait(30)
+            gate.touch()
+            assert second.wait(120) == 0, (lab.directory / "said.txt").read_text()
+        finally:
+            second.kill()
+            second.wait(30)
+    finally:
+        first.kill()
+        first.wait(30)
+    assert lab.states() == dict.fromkeys(("one", "two", "three"), "ended")
+    assert lab.counted() == {"one": [1, 1], "two": [1, 1], "three": [1, 1]}
+    assert lab.claims() == {"one": 2, "two": 1, "three": 1}, "the run of the dead daemon was claimed again, no other"
+
+
+def test_a_daemon_that_is_stopped_leaves_the_run_to_the_next(file_lab: QueueLab, tmp_path: Path) -> None:
+    lab = file_lab
+    gate = tmp_path / "gate"
+    lab.write_exec_sweep(f"while [ ! -e {gate} ]; do sleep 0.05; done\n{OK_PROGRAM}", "one", trials=2)
+    assert lab.run("submit", "one.yaml").returncode == 0
+    first = lab.start("daemon")
+    wait_until(lambda: bool(lab.rows("SELECT id FROM attempt")), "a trial has begun", 120)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(120) == 0, "a service that was asked to end has not failed"
+    assert lab.states() == {"one": "waiting"}
+    gate.touch()
+    done = lab.run("daemon", "--once")
+    assert done.returncode == 0, done.stderr
+    assert (lab.states(), lab.counted()) == ({"one": "ended"}, {"one": [1, 1]})
+
+
+def test_a_person_cancels_what_runs_and_what_waits(file_lab: QueueLab, tmp_path: Path) -> None:
+    lab = file_lab
+    never = tmp_path / "never"
+    lab.write_exec_sweep(f"while [ ! -e {never} ]; do sleep 0.05; done\n{OK_PROGRAM}", "one", trials=2)
+    lab.write_exec_sweep(name="two", trials=1)
+    for name in ("one", "two"):
+        assert lab.run("submit", f"{name}.yaml", "--name", name).returncode == 0
+    daemon = lab.start("daemon", "--drain")
+    try:
+        wait_until(lambda: bool(lab.rows("SELECT id FROM attempt")), "a trial has begun", 120)
+        assert lab.json("queue", "cancel", "two")["state"] == "cancelled"
+        assert lab.json("queue", "cancel", "one")["state"] == "running"
+        assert daemon.wait(120) == 0, (lab.directory / "said.txt").read_text()
+    finally:
+        daemon.kill()
+        daemon.wait(30)
+    assert {name: words.partition(" ")[0] for name, words in lab.states().items()} == {
+        "one": "cancelled",
+        "two": "cancelled",
+    }
+    assert lab.rows("SELECT state FROM run_device") == [{"state": "cancelled"}]

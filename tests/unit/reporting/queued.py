@@ -1,0 +1,60 @@
+"""A queue for the samples: what runs, what waits, and what is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from orchestrator.domain.run_words import NewWords
+from orchestrator.domain.submission import DaemonRecord, QueueEntry, QueueView, Submission, SubmissionState
+from tests.unit.reporting import samples
+
+LATER = samples.BEGAN + timedelta(hours=2)
+WORDS = NewWords("ann@ws1", "sink", "new sink " + samples.HOSTILE, {"branch": "main"})
+WAITING = Submission(
+    id=7,
+    run="20240601-k3f9",
+    holder="ann@ws1",
+    sweep="digits",
+    source="/lab/digits.yaml",
+    select="pi-*",
+    priority=1,
+    rank=7,
+    state=SubmissionState.WAITING,
+    submitted_at=samples.BEGAN,
+    claim=0,
+    not_before=LATER,
+    words=WORDS,
+    device_s={"pi-03": 61.5, "pi-04": None},
+)
+RUNNING = replace(
+    WAITING,
+    run="20240601-aaaa",
+    state=SubmissionState.RUNNING,
+    claim=2,
+    device_s={"pi-03": 61.5},
+    daemon="lab@d1 (pid 7)",
+    is_claimed=True,
+    claimed_at=samples.BEGAN,
+)
+FAILED = replace(
+    WAITING,
+    run="20240601-bbbb",
+    state=SubmissionState.FAILED,
+    words=NewWords("ann@ws1"),
+    not_before=None,
+    device_s=None,
+    ended_at=LATER,
+    error="no wheel " + samples.HOSTILE,
+    hint="wait",
+)
+QUEUE = QueueView(
+    LATER,
+    (DaemonRecord(1, "lab@d1", "pid 7", samples.BEGAN, ("pi-03", "pi-04")),),
+    {"ann": 3_600.0, "bob": 61.5},
+    (
+        QueueEntry(RUNNING, None, samples.BEGAN),
+        QueueEntry(WAITING, "behind 20240601-aaaa for pi-03", None),
+        QueueEntry(FAILED, None, None),
+    ),
+)
