@@ -153,9 +153,10 @@ def test_a_host_that_is_its_own_jump_host_is_asked_for_alone(
 ) -> None:
     config = tmp_path / "config"
     config.write_text("Host *\n  ProxyJump board-2\n")
-    for name in ("board-1", "board-2", "board-3"):
-        SshConfig(config).lookup(Question(name))
-    assert starts_of_ssh() == Counter(["localhost", "board-1", "board-2"])
+    jumps = [SshConfig(config).lookup(Question(name)).jumps for name in ("board-1", "board-2", "board-3")]
+    assert list(map(len, jumps)) == [1, 0, 1]
+    # ssh refuses the loop, and is asked once more without the jump host.
+    assert starts_of_ssh() == Counter({"localhost": 1, "board-1": 1, "board-2": 2})
 
 
 def test_a_jump_host_is_asked_for_once(tmp_path: Path, starts_of_ssh: Callable[[], "Counter[str]"]) -> None:
