@@ -116,6 +116,22 @@ def test_a_bundle_for_this_machine_runs_a_model_with_nothing_else(
             {"tflite-runtime": "2.13.0"},
             id="Raspberry Pi OS Bullseye, 32 bit",
         ),
+        pytest.param(
+            "tflite-runtime==2.14.0",
+            Platform("armv7l", (3, 11), (2, 36)),
+            "tflite_runtime/*.so",
+            40,
+            {"tflite-runtime": "2.14.0"},
+            id="Raspberry Pi OS Bookworm, 32 bit",
+        ),
+        pytest.param(
+            "tflite-runtime==2.14.0",
+            Platform("aarch64", (3, 10), (2, 35)),
+            "tflite_runtime/*.so",
+            183,
+            {"tflite-runtime": "2.14.0", "numpy": "1."},
+            id="JetPack 6",
+        ),
     ],
 )
 def test_a_bundle_for_another_machine_holds_that_machines_libraries(
@@ -150,6 +166,11 @@ def test_a_bundle_for_another_machine_holds_that_machines_libraries(
             "tflite-runtime==2.14.0",
             Platform("armv7l", (3, 12), (2, 39)),
             "no wheel of tflite-runtime 2.14.0 for Python 3.12 (armv7l, glibc 2.39)",
+        ),
+        (
+            "ai-edge-litert==2.3.0",
+            Platform("aarch64", (3, 9), (2, 31)),
+            "no wheel of ai-edge-litert 2.3.0 for Python 3.9 (aarch64, glibc 2.31); there are some for cp310",
         ),
     ],
 )

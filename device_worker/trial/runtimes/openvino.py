@@ -67,7 +67,19 @@ class OpenvinoRuntime(Runtime):
             raise LoadFailure(f"OpenVINO does not load the model: {describe(error)}") from error
         name, version = self._distribution()
         identity = {"name": name, "version": version, "module": self._module_name, "threads": threads}
-        return OpenvinoModel(compiled, identity, self._batch or 1)
+        made = OpenvinoModel(compiled, identity, self._batch or 1)
+        self._refuse_lost_scale(made)
+        return made
+
+    def _refuse_lost_scale(self, model: OpenvinoModel) -> None:
+        """Raise LoadFailure for an input of whole numbers that stands for the floats which model.yaml declares."""
+        for slot in model.inputs:
+            wanted = self._declared.of(slot.name).dtype
+            if slot.is_whole and wanted is not None and wanted.startswith("float"):
+                raise LoadFailure(
+                    f"OpenVINO loses the scale of the quantised input {slot.name!r} ({slot.dtype}): give the variant "
+                    f"an .onnx artifact, whose inputs are {wanted}, or declare the input as {slot.dtype} in model.yaml"
+                )
 
     def _settle(self, model: Any) -> None:
         """Give every input a whole shape: OpenVINO would compile open sizes into slower code."""
