@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LOG_NAME = "server.log"
 _PORTS = 3
 _POLL_S = 0.02
-_END_S = 10.0
+_END_S = 3.0  # the server has nothing left to do, and some take for ever to end in order
 _WORDS_MAX = 600
 
 
