@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import fields, replace
 from datetime import date
 from itertools import product
@@ -20,6 +21,7 @@ from orchestrator.domain.recovery import Rung
 from orchestrator.domain.regression import Actor, Direction, Figures, Move, RegressionState, Suspicion
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.domain.run_words import Commit, NewWords
+from orchestrator.domain.submission import NewSubmission, ParcelFile, SubmissionState
 from orchestrator.store.ingest import events
 from orchestrator.store.ingest.attempt_rows import PART_WRITERS
 from orchestrator.store.schema import tables
@@ -88,6 +90,24 @@ def live(store: Store) -> None:
     store.leases.end_leases([granted.lease.id for granted in reserved.values() if hasattr(granted, "lease")])
     store.leases.database_id()
     judge(store)
+    queue_up(store, words)
+
+
+def queue_up(store: Store, words: NewWords) -> None:
+    """Let a daemon carry out a submission that a person wants ended."""
+    content = b"sweep: one"
+    file = ParcelFile("sweep.yaml", hashlib.sha256(content).hexdigest(), len(content))
+    store.vault.begin_blob(file.sha256, file.size)
+    store.vault.put_chunk(file.sha256, 0, content)
+    store.vault.finish_blob(file.sha256)
+    new = NewSubmission("queued", "ann@ws1", SWEEP.name, "/lab/one.yaml", "all", 1, (file,), STARTED_AT, words)
+    submitted = store.submissions.submit(replace(new, device_s={"pi-03": 4.5}))
+    daemon = store.daemons.begin_daemon("lab@ws3", "pid 300", ["pi-03"], 60.0)
+    claim = store.daemons.claim(submitted.id, submitted.claim, daemon)
+    assert claim is not None
+    store.submissions.cancel(submitted.id, "bob@ws2")
+    store.daemons.finish(claim, SubmissionState.FAILED, "no such device", "is it in the inventory?")
+    store.daemons.end_daemon(daemon)
 
 
 def judge(store: Store) -> None:

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,8 @@ from orchestrator.store.sql.engine import Database, parse_url
 from orchestrator.store.store import open_store
 from orchestrator.testing.event_logs import (
     FACTS,
-    LITERT,
+    PROGRAM,
     STARTED_AT,
-    TFLITE,
     WORKER_SHA256,
     sample_device,
     sample_header,
@@ -97,7 +97,9 @@ def test_jobs_whose_settings_a_database_makes_equal_keep_series_of_their_own(dat
     """Older releases took such sweeps. Their jobs are compared with each other in no view."""
     model = sample_model()
     matrix = {"n": (0.0, -0.0, 1e16, 10**16, 1e23, 10**23)}
-    sweep = sample_sweep(variants=("fp32", "int8"), runtimes=(TFLITE, LITERT), matrix=matrix)
+    # Programs take any setting.
+    other = replace(PROGRAM, label="exec/other", name="other")
+    sweep = sample_sweep(variants=("fp32", "int8"), runtimes=(PROGRAM, other), matrix=matrix)
     plan = sample_plan(sample_device(), sweep, model)
     with open_store(databases.migrated()) as store:
         for run in ("run-1", "run-2"):

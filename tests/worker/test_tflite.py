@@ -104,7 +104,7 @@ def test_variants_of_a_real_model_are_proved_and_measured(plans, add_job, run):
     window = finished["f.1"]["window"]
     assert len(latencies) >= 50
     assert window["end_mono_ns"] - window["begin_mono_ns"] >= sum(latencies) * measured["latency_ns"]["batch"] * 0.5
-    expected = {*COLD_START, *MEMORY, "cold_start_ns", "warmup_runs", "set_input_ns", "get_output_ns"}
+    expected = {*COLD_START, *MEMORY, "swap_bytes", "cold_start_ns", "warmup_runs", "set_input_ns", "get_output_ns"}
     expected |= {"nodes", "delegated_nodes", "delegated_nodes_ratio"}
     assert expected | {"latency_ns", "involuntary_switches", "steady_ratio", "allocate_ns"} == set(measured)
     assert 10e6 < measured["rss_bytes_max"]["value"] < 500e6
