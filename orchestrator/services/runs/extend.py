@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.expansion import coordinates_of, model_in, names_cell, read_rule
+from orchestrator.domain.expansion import coordinates_of, names_cell, read_rule, with_model
 from orchestrator.domain.nearest import all_known, did_you_mean
 from orchestrator.domain.plan.document import ShippedJob, planned_jobs
 from orchestrator.domain.plan.extend import ExtendedPlan, extend_plan, extensions, planned_per_job
@@ -73,7 +73,11 @@ def extend_run(record: RunRecord, wanted: MoreTrials, devices: Collection[str], 
     numbers = (one.number for document in _all_plans(record, store) for one in extensions(document))
     addition = _Addition(wanted, 1 + max(numbers, default=0), store.progress.rejected_jobs(run), show)
     matching = {
-        device: [job for job in planned_jobs(document) if _is_wanted(wanted, device, job)]
+        device: [
+            job
+            for job in planned_jobs(document)
+            if _is_wanted(wanted, device, with_model(job.label, record.header.model))
+        ]
         for device, document in documents.items()
     }
     if documents and not any(matching.values()):
@@ -126,17 +130,16 @@ def _all_plans(record: RunRecord, store: Roles) -> Sequence[bytes]:
     return [document for document in plans if document is not None]
 
 
-def _is_wanted(wanted: MoreTrials, device: str, job: ShippedJob) -> bool:
-    return not wanted.cells or names_cell(wanted.cells, device, job.label)
+def _is_wanted(wanted: MoreTrials, device: str, label: str) -> bool:
+    return not wanted.cells or names_cell(wanted.cells, device, label)
 
 
 def _no_cell(wanted: MoreTrials, documents: Mapping[str, bytes]) -> ConfigError:
     labels = [job.label for document in documents.values() for job in planned_jobs(document)]
-    several = any(model_in(label) for label in labels)
     names = dict.fromkeys(
         (
             "device",
-            *([MODEL] if several else []),
+            MODEL,
             "variant",
             "runtime",
             *(name for label in labels for name in coordinates_of(label)[2]),

@@ -111,6 +111,13 @@ def test_a_complete_run_is_extended_and_its_device_measures_what_was_added(compl
     assert len(assignment.skip) == 3, "the preflight and the two trials are not run again"
 
 
+def test_the_model_of_a_run_of_one_is_known_to_rules(complete: Store) -> None:
+    model = record(complete).header.model
+    with pytest.raises(ConfigError, match="--cells matches no cell of the run"):
+        extend(complete, MoreTrials(1, True, ({"model": f"{model}2"},)))
+    assert extend(complete, MoreTrials(1, True, ({"model": model},))) == ["1 trial added to 1 cell"]
+
+
 def test_a_command_said_twice_adds_once_until_what_it_added_has_run(complete: Store) -> None:
     extend(complete, MoreTrials(3, is_more=True))
     assert resume(complete, "interrupted")[0] is None
