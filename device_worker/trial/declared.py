@@ -48,6 +48,11 @@ def batched_shape(
             f"the model takes no batch of {batch}: {found}; leave the cell out (exclude: [{{batch: {batch}}}])"
         )
     wanted = declared.of(name).shape
+    if wanted and wanted[0] != 1:
+        raise LoadFailure(
+            f"model.yaml declares {shape_words(wanted)} for input {name!r}, and the cell asks for a batch of {batch}; "
+            "declare 1 for the first size there"
+        )
     item = settle_shape(name, [None if wanted is not None else 1, *sizes[1:]], declared)
     return (batch, *item[1:])
 

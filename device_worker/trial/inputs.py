@@ -56,6 +56,9 @@ class DatasetInputs:
             raise LoadFailure(f"{said}; {_remedy(row.shape, slot.shape)}")
         if slot.is_whole:
             _refuse_loss(row, slot)
+        elif slot.dtype == "float16" and abs(row).max() > _largest_float(slot):
+            most = f"{_largest_float(slot):g} is the largest that it holds"
+            raise LoadFailure(f"input {slot.name!r} is float16, and the dataset has {abs(row).max():g}: {most}")
         return [row.reshape(slot.shape)]
 
 
@@ -77,6 +80,7 @@ class RandomInputs:
         """Return the inputs of inference number `index`: an array for each input of the model.
 
         Whole numbers are those from the declared low to below high. Where only one number is there, high is one too.
+        Inputs draw in the order of their names: files of one network have them in any order.
         Raise LoadFailure for a range without two numbers of the input's dtype.
         """
         import numpy
@@ -86,13 +90,20 @@ class RandomInputs:
             source = numpy.random.default_rng([self._seed, index])
         else:  # numpy before 1.17, such as in Debian 10
             source = numpy.random.RandomState([self._seed & 0xFFFFFFFF, index])
-        return [self._draw_one(source, slot) for slot in slots]
+        drawn = {slot.name: self._draw_one(source, slot) for slot in sorted(slots, key=_name_of)}
+        return [drawn[slot.name] for slot in slots]
 
     def _draw_one(self, source: Any, slot: InputSlot) -> Any:
         import numpy
 
         declared = self._declared.of(slot.name)
         if not slot.is_whole:
+            most = _largest_float(slot)
+            if not -most <= declared.low <= declared.high <= most:
+                raise LoadFailure(
+                    f"input {slot.name!r} is {slot.dtype}, and holds no numbers from {declared.low:g} "
+                    f"to {declared.high:g}: {most:g} is the largest; declare low and high in model.yaml for it"
+                )
             return numpy.asarray(source.uniform(declared.low, declared.high, slot.shape), dtype=numpy.float32)
         first, last = ceil(declared.low), ceil(declared.high) - 1
         if last <= first:
@@ -124,6 +135,17 @@ def _refuse_loss(row: Any, slot: InputSlot) -> None:
     if not (numpy.floor(numbers) == numbers).all() or numbers.min() < least or numbers.max() > most:
         found = f"{numbers.min():g} to {numbers.max():g}"
         raise LoadFailure(f"input {slot.name!r} is {slot.dtype}, and the dataset has other numbers, from {found}")
+
+
+def _largest_float(slot: InputSlot) -> float:
+    """Return the largest number that an input can be given. Numbers go to the model as float32, or narrower."""
+    import numpy
+
+    return float(numpy.finfo("float16" if slot.dtype == "float16" else "float32").max)
+
+
+def _name_of(slot: InputSlot) -> str:
+    return slot.name
 
 
 def _limits(dtype: str) -> tuple[int, int]:

@@ -39,19 +39,20 @@ ACCURACY_METRICS = (*BEST_CLASSES, *_SCORED)
 class Proof:
     """The outputs of the first inputs, within 64 KiB, and the best classes of every input.
 
-    `metric` is one of ACCURACY_METRICS, or KEPT_OUTPUTS. Of `mean_iou` a label is a map of classes, of
-    `mean_absolute_error` the wanted output.
+    `metric` is one of ACCURACY_METRICS, KEPT_OUTPUTS, or None where no accuracy is asked for. Of `mean_iou` a label is
+    a map of classes, of `mean_absolute_error` the wanted output.
     """
 
-    def __init__(self, metric: str = "top1") -> None:
+    def __init__(self, metric: str | None = None) -> None:
         self._metric = metric
-        self._best = BEST_CLASSES.get(metric, 1)
+        self._best = BEST_CLASSES.get(metric or "", 1)
         self._outputs_max = _BYTES_MAX if metric == KEPT_OUTPUTS else OUTPUTS_MAX
         self._scores: list[float] = []
         self._ranked: list[list[int]] = []
         self._kept: list[bytes] = []
         self._values_per_output: int | None = None
         self._top1: list[int] = []
+        self._without_class: set[int] = set()
         self._layout: list[dict[str, Any]] = []
 
     @property
@@ -84,16 +85,25 @@ class Proof:
         self._values_per_output = len(flat)
         if self._metric in _SCORED and label is not None:
             self._scores.append((mean_iou if self._metric == MEAN_IOU else absolute_error)(outputs[0], label))
-        scores = outputs[0].reshape(-1)
-        if self._best > 1 and scores.size <= self._best:
+        self._rank(outputs[0].reshape(-1))
+        if len(self._kept) < min(self._outputs_max, _BYTES_MAX // max(1, flat.nbytes)):
+            self._kept.append(flat.tobytes())
+
+    def _rank(self, scores: Any) -> None:
+        """Add the best classes of an output. Raise Unprovable where the metric has no classes to choose among."""
+        import numpy
+
+        if self._metric in BEST_CLASSES and scores.size <= self._best:
+            if scores.size == 1:  # such as the number of the class that the model has chosen by itself
+                raise Unprovable(f"{self._metric} of an output of one value: it takes a score for each class")
             raise Unprovable(f"{self._metric} of {scores.size} classes: every label would be among them")
+        if numpy.isnan(scores).any():  # to `argmax` a NaN is the highest value
+            self._without_class.add(len(self._top1))
         self._top1.append(int(scores.argmax()))
         if self._best > 1:
             # Of equal scores the first counts, as `argmax` has it.
             order = numpy.argsort(-scores, kind="mergesort")[: self._best]
             self._ranked.append([int(index) for index in order])
-        if len(self._kept) < min(self._outputs_max, _BYTES_MAX // max(1, flat.nbytes)):
-            self._kept.append(flat.tobytes())
 
     def accuracy(self, labels: Any) -> float:
         """Return the share of inputs whose label is among the best classes, or the mean score."""
@@ -102,9 +112,11 @@ class Proof:
         return sum(self._right(labels)) / len(self._top1)
 
     def _right(self, labels: Any) -> list[bool]:
-        if self._best == 1:
-            return [top == int(label) for top, label in zip(self._top1, labels)]
-        return [int(label) in best for best, label in zip(self._ranked, labels)]
+        chosen = [[top] for top in self._top1] if self._best == 1 else self._ranked
+        return [
+            place not in self._without_class and int(label) in best
+            for place, (best, label) in enumerate(zip(chosen, labels))
+        ]
 
     def to_input_results(self, labels: Any) -> dict[str, Any] | None:
         """Return which inputs got their label, a bit for each input. Return None if the bits are too large to keep."""
@@ -137,6 +149,8 @@ def mean_iou(output: Any, label: Any) -> float:
     """
     import numpy
 
+    if numpy.isnan(output).any():
+        raise Unprovable(f"{MEAN_IOU}: the output has NaN, which belongs to no class")
     found = output.argmax(axis=-1).reshape(-1)
     true = numpy.asarray(label).reshape(-1)
     if found.shape != true.shape:
@@ -155,7 +169,10 @@ def absolute_error(output: Any, label: Any) -> float:
     found, true = output.reshape(-1).astype("f8"), numpy.asarray(label).reshape(-1).astype("f8")
     if found.shape != true.shape:
         raise Unprovable(f"{MEAN_ABSOLUTE_ERROR}: the output has {found.size} values, and the label {true.size}")
-    return float(numpy.abs(found - true).mean())
+    error = float(numpy.abs(found - true).mean())
+    if not numpy.isfinite(error):
+        raise Unprovable(f"{MEAN_ABSOLUTE_ERROR}: the output or its label has NaN or an infinity")
+    return error
 
 
 def without_outputs(reason: str, inputs: str) -> dict[str, Any]:

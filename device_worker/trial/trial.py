@@ -222,7 +222,7 @@ class Trial:
         first_ns = self._cold_ns["first_inference_ns"] or 1
         for _ in range(min(_SETTLE_RUNS, _SETTLE_NS_MAX // first_ns)):  # none of a model that takes seconds
             session.invoke()
-        refuse_outputs(session, session.get_outputs(), self._batch)
+        _read_outputs(session, self._batch)
         self._memory.end("rss_run_bytes")
         self._memory.end("rss_steady_bytes", is_whole=True)
         self._memory.end_model()
@@ -318,7 +318,7 @@ class Trial:
             raise LoadFailure(f"this worker does not know the accuracy metric {metric!r}")
         if metric is not None and inputs.labels is None:
             raise LoadFailure(f"{metric} needs a dataset with labels, an array y")
-        proof = Proof(asked or "top1")
+        proof = Proof(asked)
         try:
             count = len(inputs) if asked else min(len(inputs), OUTPUTS_MAX)
             for first in range(0, count, self._batch):
@@ -341,6 +341,15 @@ class Trial:
             self._say(outputs=without_outputs(proof.unkept, inputs.source))
         elif proof.count:
             self._say(outputs=dict(proof.to_outputs(), inputs=inputs.source))
+
+
+def _read_outputs(session: LoadedModel, batch: int) -> None:
+    """Read the outputs once. Raise LoadFailure if they are of no batch. What cannot be read is timed all the same."""
+    try:
+        outputs = session.get_outputs()
+    except READ_ERRORS:
+        return
+    refuse_outputs(session, outputs, batch)
 
 
 def _time_reading(session: LoadedModel) -> Timing | None:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from orchestrator.domain.cpus import parse_cpus
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.processors import Processors
+from orchestrator.domain.processors import Processors, count_words
 from orchestrator.domain.runtime import RuntimeSpec
 from orchestrator.domain.sweep import MODEL, Setting, Sweep, setting_text, setting_texts
 
@@ -149,13 +149,11 @@ def hardware_against(settings: Mapping[str, Setting], processors: Processors) ->
     # YAML reads `cpus: 3` as a number.
     cpus = frozenset(parse_cpus(str(listed))) if listed is not None else frozenset()
     if cpus and isinstance(threads, int) and threads > len(cpus):
-        return f"{threads} threads pinned to {_count(len(cpus))} (cpus={listed})"
+        return f"{threads} threads pinned to {count_words(len(cpus))} (cpus={listed})"
     if cpus:  # pinned threads may use what an unpinned trial may not
         against = processors.against_pinning(cpus)
         return None if against is None else f"cpus={listed}: {against}"
-    if processors.count is not None and isinstance(threads, int) and threads > processors.count:
-        return f"{threads} threads on a device of {_count(processors.count)}"
-    return None
+    return processors.against_threads(threads) if isinstance(threads, int) else None
 
 
 def _fits(wanted: Setting, value: Setting) -> bool:
@@ -165,7 +163,3 @@ def _fits(wanted: Setting, value: Setting) -> bool:
     return setting_text(value) == setting_text(wanted) or (
         not isinstance(wanted, bool) and not isinstance(value, bool | str) and value == wanted
     )
-
-
-def _count(count: int) -> str:
-    return f"{count} processor{'' if count == 1 else 's'}"

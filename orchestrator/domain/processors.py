@@ -47,6 +47,21 @@ class Processors:
             )
         return None
 
+    def against_threads(self, threads: int) -> str | None:
+        """Return the reason why a trial that is not pinned cannot have so many threads at once, or None."""
+        if self.count is None or threads <= self.count:
+            return None
+        present = 0 if self.present is None else len(self.present)
+        if present <= self.count:
+            return f"{threads} threads on a device of {count_words(self.count)}"
+        remedy = "; pin the cell to more by cpus" if self.usable and len(self.usable) > self.count else ""
+        return f"{threads} threads, and an unpinned trial may use {self.count} of {count_words(present)} there{remedy}"
+
+
+def count_words(count: int) -> str:
+    """Return a number of processors in words."""
+    return f"{count} processor{'' if count == 1 else 's'}"
+
 
 def _numbers(text: object) -> frozenset[int] | None:
     if not isinstance(text, str) or len(text) > _TEXT_MAX:

@@ -72,12 +72,30 @@ def behind_relu_onnx(operator, attributes, dtype):
     given = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 8])
     kind = getattr(onnx.TensorProto, dtype.upper())
     made = onnx.helper.make_tensor_value_info("y", kind, [1, 8] if operator == "Cast" else [2, None])
-    return _onnx_bytes(onnx, nodes, [given], [made], [])
+    return _onnx_bytes(onnx, nodes, [given], [made], [], opset=19 if dtype.startswith("float8") else 14)
 
 
-def _onnx_bytes(onnx, nodes, given, made, kept):
+def scaled_onnx(shape):
+    """Return an .onnx file of an input `x` times an input `factor`, for which the file has a value.
+
+    A shape of None leaves the number of dimensions open.
+    """
+    onnx = pytest.importorskip("onnx")
+    import numpy
+
+    kind = onnx.TensorProto.FLOAT
+    described = (("x", shape), ("factor", [1]))
+    given = [onnx.helper.make_tensor_value_info(name, kind, sizes) for name, sizes in described]
+    made = onnx.helper.make_tensor_value_info("y", kind, shape)
+    kept = onnx.numpy_helper.from_array(numpy.array([3], "float32"), "factor")
+    nodes = [onnx.helper.make_node("Mul", ["x", "factor"], ["y"])]
+    return _onnx_bytes(onnx, nodes, given, [made], [kept], is_whole=shape is not None)
+
+
+def _onnx_bytes(onnx, nodes, given, made, kept, opset=14, is_whole=True):
     graph = onnx.helper.make_graph(nodes, "odd", given, made, initializer=kept)
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)])
-    model.ir_version = 8
-    onnx.checker.check_model(model)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
+    model.ir_version = 8 if opset < 19 else 9
+    if is_whole:  # the checker wants a shape of every input, which exporters leave out all the same
+        onnx.checker.check_model(model)
     return model.SerializeToString()

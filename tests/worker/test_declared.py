@@ -4,7 +4,7 @@ import pytest
 
 from device_worker.protocol.declarations import DeclaredInputs, DeclaredOutput
 from device_worker.protocol.fields import BadField, Fields
-from device_worker.trial.declared import check_inputs, find_output, settle_shape
+from device_worker.trial.declared import batched_shape, check_inputs, find_output, settle_shape
 from device_worker.trial.inputs import DatasetInputs, RandomInputs
 from device_worker.trial.runtimes.base import InputSlot, LoadFailure
 
@@ -68,6 +68,12 @@ def test_what_stays_open_or_contradicts_is_refused(sizes, shape, words):
         settle_shape("x", sizes, declared(shape))
 
 
+def test_a_declared_batch_and_another_of_the_cell_are_told_as_they_are():
+    with pytest.raises(LoadFailure, match=r"declares \[4, 8\] for input 'x', and the cell asks for a batch of 2"):
+        batched_shape("x", [None, 8], declared([4, 8]), 2, can_resize=False)
+    assert batched_shape("x", [None, 8], declared([1, 8]), 2, can_resize=False) == (2, 8)
+
+
 @pytest.mark.parametrize(
     ("dtype", "slot"),
     [
@@ -127,6 +133,30 @@ def test_a_range_that_the_dtype_cannot_hold_is_refused(dtype, low, high):
     pytest.importorskip("numpy")
     with pytest.raises(LoadFailure, match="declare low and high"):
         RandomInputs(7, declared(low=low, high=high)).draw(0, [InputSlot("x", (5,), dtype)])
+
+
+def test_inputs_of_one_network_draw_the_same_in_any_order_of_the_file():
+    pytest.importorskip("numpy")
+    slots = [InputSlot("a", (5,), "float32"), InputSlot("b", (5,), "float32")]
+    a, b = RandomInputs(7, declared()).draw(0, slots)
+    other_b, other_a = RandomInputs(7, declared()).draw(0, slots[::-1])
+    assert (a.tolist(), b.tolist()) == (other_a.tolist(), other_b.tolist())
+    assert a.tolist() != b.tolist()
+
+
+@pytest.mark.parametrize(("dtype", "high"), [("float16", 1e5), ("float32", 1e39), ("float64", 1e300)])
+def test_a_range_that_turns_into_infinities_is_refused(dtype, high):
+    pytest.importorskip("numpy")
+    with pytest.raises(LoadFailure, match="is the largest; declare low and high"):
+        RandomInputs(7, declared(high=high)).draw(0, [InputSlot("x", (5,), dtype)])
+
+
+def test_rows_that_turn_into_infinities_are_refused(tmp_path):
+    numpy = pytest.importorskip("numpy")
+    path = str(tmp_path / "rows.npz")
+    numpy.savez(path, x=numpy.full((2, 3), 1e5))
+    with pytest.raises(LoadFailure, match="is float16, and the dataset has 100000: 65504 is the largest"):
+        DatasetInputs(path).draw(0, [InputSlot("x", (1, 3), "float16")])
 
 
 @pytest.mark.parametrize(

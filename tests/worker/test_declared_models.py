@@ -9,7 +9,7 @@ import pytest
 
 from bundles import pack_bundle
 from device_worker.protocol.samples import decode_block
-from odd_models import behind_relu_onnx, doubling_onnx, doubling_tflite, two_headed_onnx
+from odd_models import behind_relu_onnx, doubling_onnx, doubling_tflite, scaled_onnx, two_headed_onnx
 from worker_client import trials_of
 
 pytestmark = [
@@ -125,6 +125,18 @@ def test_whole_numbers_are_drawn_from_the_whole_declared_range(add_job, run):
     assert all(6 <= value < 8 for value in values_of(finished["none.0"]))
 
 
+def test_an_input_that_nothing_can_be_drawn_for_is_told(add_job, run):
+    x = {"low": 0.0, "high": 1.0, "shape": [1, 8], "dtype": "float32"}
+    add_job("given", "onnxruntime", scaled_onnx([1, 8]), input=x, inputs={"factor": dict(x, shape=[1]), "x": x})
+    add_job("any-rank", "onnxruntime", scaled_onnx(None), input=x)
+    add_job("right", "onnxruntime", scaled_onnx([1, 8]), input=x)
+    finished = run()
+    given, any_rank = (finished[name]["failure"]["message"] for name in ("given.0", "any-rank.0"))
+    assert "declares an input 'factor', for which the file has a value" in given
+    assert "'x' is a single number in the file, or has any number of dimensions" in any_rank
+    assert 2 < max(values_of(finished["right.0"])) < 3
+
+
 def two_headed_jobs(plans, add_job, **fields):
     """Add the same network with its outputs in either order, and a data set that the network labels."""
     numpy = pytest.importorskip("numpy")
@@ -163,9 +175,17 @@ def test_accuracy_of_one_of_several_outputs_is_not_guessed(plans, add_job, run):
     assert "'output-0' [1, 16], 'output-1' [1, 10]" in finished["other.0"]["outputs"]["reason"]
 
 
+UNREAD = "the runtime cannot read the outputs: numpy has no numbers such as those of output 'y', a tensor("
 STRANGE = {
     "strings": ("Cast", {"to": 8}, "string", "output 'y' is of strings, not of real numbers"),
     "rows": ("NonZero", {}, "int64", "the number of output values varies: "),
+    "bfloat16": ("Cast", {"to": 16}, "bfloat16", UNREAD),
+    "float8": (
+        "Cast",
+        {"to": 17},
+        "float8e4m3fn",
+        UNREAD,
+    ),
     "empty": ("NonZero", {}, "int64", "an output is empty"),
 }
 

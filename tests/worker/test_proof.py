@@ -20,7 +20,7 @@ def test_bit_by_bit_the_flags_are_there_the_first_in_the_lowest_bit(flags):
 
 
 def test_each_input_is_right_or_wrong():
-    proof = Proof()
+    proof = Proof("top1")
     proof._top1 = [3, 1, 4, 1]
     assert proof.to_input_results([3, 0, 4, 0]) == {
         "metric": "accuracy_top1",
@@ -44,8 +44,36 @@ def test_a_label_among_the_five_highest_is_right_for_top5():
         Proof("top5").add([("scores", scores[:, :5])])
 
 
-def test_more_inputs_than_the_log_takes_are_left_out():
+def test_a_class_that_is_no_number_is_wrong():
+    numpy = pytest.importorskip("numpy")
+    broken = numpy.full((1, 7), numpy.nan, dtype="float32")
+    sound = numpy.array([[0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]], dtype="float32")
+    for metric in ("top1", "top5"):
+        proof = Proof(metric)
+        for scores in (broken, sound, broken):
+            proof.add([("scores", scores)], 0)
+        assert proof.accuracy([0, 0, 0]) == pytest.approx(1 / 3), metric
+
+
+def test_an_output_of_one_value_has_no_class_to_choose():
+    numpy = pytest.importorskip("numpy")
+    chosen = numpy.array([6], dtype="float32")
+    with pytest.raises(Unprovable, match="top1 of an output of one value"):
+        Proof("top1").add([("class", chosen)], 6)
     proof = Proof()
+    proof.add([("class", chosen)], 6)
+    assert proof.count == 1, "without a metric the value itself is kept"
+
+
+@pytest.mark.parametrize("metric", ["mean_iou", "mean_absolute_error"])
+def test_a_score_that_is_no_number_is_no_proof(metric):
+    numpy = pytest.importorskip("numpy")
+    with pytest.raises(Unprovable, match="has NaN"):
+        Proof(metric).add([("out", numpy.full((1, 2), numpy.nan))], [[0.0, 0.0]])
+
+
+def test_more_inputs_than_the_log_takes_are_left_out():
+    proof = Proof("top1")
     proof._top1 = [0] * (8 * 65536 + 1)
     assert proof.to_input_results([0] * len(proof._top1)) is None
     del proof._top1[-1]

@@ -6,7 +6,7 @@ import os
 from functools import partial
 
 from device_worker.trial.causes import describe
-from device_worker.trial.declared import batched_shape
+from device_worker.trial.declared import batched_shape, shape_words
 from device_worker.trial.delegation import Fallback, NodePlaces
 from device_worker.trial.profile import (
     Operator,
@@ -38,6 +38,23 @@ _DTYPES = {
     "tensor(uint64)": "uint64",
     "tensor(bool)": "bool",
 }
+_UNREAD = frozenset(
+    "tensor(%s)" % name
+    for name in (
+        "bfloat16",
+        "float8e4m3fn",
+        "float8e4m3fnuz",
+        "float8e5m2",
+        "float8e5m2fnuz",
+        "float8e8m0",
+        "float4e2m1",
+        "int2",
+        "uint2",
+        "int4",
+        "uint4",
+    )
+)
+"""Outputs that ONNX Runtime computes, and numpy does not have. Of some a copy is an error, of float8 the bare bits."""
 _CPU = "CPUExecutionProvider"
 _NO_FALLBACK = "session.disable_cpu_ep_fallback"
 _NO_FALLBACK_SINCE = (1, 16)  # older releases ignore the option without a word
@@ -83,6 +100,7 @@ class OnnxRuntime(Runtime):
             raise LoadFailure(f"{provider} did not start; the session would run on {session.get_providers()}")
         name, version = self._distribution()
         identity = {"name": name, "version": version, "module": self._module_name, "threads": threads}
+        self._refuse_constants(session)
         inputs = [
             InputSlot(
                 given.name,
@@ -93,6 +111,15 @@ class OnnxRuntime(Runtime):
             for given in session.get_inputs()
         ]
         return OnnxModel(session, inputs, identity, _places(provider, share))
+
+    def _refuse_constants(self, session: Any) -> None:
+        """Raise LoadFailure for a declared input that the file has a value for: nothing would be drawn for it."""
+        for given in session.get_overridable_initializers():
+            if given.name in self._declared.by_name:
+                raise LoadFailure(
+                    f"model.yaml declares an input {given.name!r}, for which the file has a value that is used; "
+                    "take it out of inputs there"
+                )
 
     def _open(self, options: Any, provider: str) -> tuple[Any, float | None]:
         """Return a session, and the share of nodes that the provider runs for certain. Raise Fallback for fewer."""
@@ -182,7 +209,8 @@ class OnnxModel(LoadedModel):
         self._open_outputs = [made.name for made in session.get_outputs() if not _is_settled(made.shape)]
         self._copies: list[Any] = []
         # Text cannot be bound: a copy of bound text ends the process.
-        self._is_bound = all(made.type in _DTYPES for made in session.get_outputs())
+        self._is_bound = all(made.type in _DTYPES or made.type in _UNREAD for made in session.get_outputs())
+        self._unread = [made for made in session.get_outputs() if made.type in _UNREAD]
         self.invoke = partial(session.run_with_iobinding, self._binding) if self._is_bound else self._invoke_unbound
 
     def encode_inputs(self, values: list[Any]) -> list[Any]:
@@ -198,7 +226,9 @@ class OnnxModel(LoadedModel):
             self._binding.bind_output(name)
 
     def get_outputs(self) -> list[Any]:
-        """Return copies of the outputs."""
+        """Return copies of the outputs. Raise RuntimeError for numbers of a kind that numpy lacks."""
+        for made in self._unread:
+            raise RuntimeError(f"numpy has no numbers such as those of output {made.name!r}, a {made.type}")
         outputs: list[Any] = self._binding.copy_outputs_to_cpu() if self._is_bound else list(self._copies)
         return outputs
 
@@ -254,6 +284,12 @@ def _is_settled(shape: Any) -> bool:
 
 def _shape_of(given: Any, declared: DeclaredInputs, batch: int | None) -> tuple[int, ...]:
     sizes = [size if isinstance(size, int) else None for size in given.shape]
+    wanted = declared.of(given.name).shape
+    if not sizes and wanted:  # the session says [] of both, and takes any array for either
+        raise LoadFailure(
+            f"input {given.name!r} is a single number in the file, or has any number of dimensions, and model.yaml "
+            f"declares {shape_words(wanted)}; give the input a shape in the file, or declare []"
+        )
     return batched_shape(given.name, sizes, declared, batch, can_resize=False)
 
 
