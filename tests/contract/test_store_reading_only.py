@@ -11,7 +11,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from orchestrator.cli.app import app
 from orchestrator.domain.errors import OrchestratorError, StoreError
 from orchestrator.domain.run_filter import RunFilter
 from orchestrator.store.console.readonly import open_console
@@ -22,6 +24,7 @@ from tests.databases import PostgresDatabases, SqliteDatabases
 from tests.disks import make_read_only, mounted
 from tests.servers import processes
 from tests.servers.postgres import PostgresStandby
+from tests.unit.cli.measured_runs import measure
 
 pytestmark = pytest.mark.system  # servers, mounts and other users: no part of the quick loop
 
@@ -98,6 +101,30 @@ def test_a_colleagues_file_is_read_once_its_last_writer_has_gone(
     assert "you may only read this database: the file is root's" in said
     assert "--db FILE" in said
     assert sorted(path.name for path in shelf.iterdir()) == ["lab.db"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("runs", "list"),
+        ("runs", "show", "run-1"),
+        ("compare", "run-1"),
+        ("db", "current"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_colleague_sees_by_each_command_what_the_owner_sees(shelf: Path, words: tuple[str, ...]) -> None:
+    file = shelf / "lab.db"
+    measure(file, {"fp32": [2000, 2010, 2020], "int8": [1000, 1010, 1020]})
+    file.chmod(0o644)
+
+    def told() -> str:
+        done = CliRunner().invoke(app, [*words, "--db", str(file)])
+        return f"{done.exit_code} {done.output}"
+
+    owner = told()
+    assert owner.startswith("0 "), owner
+    assert as_nobody(told) == owner
 
 
 def test_a_colleagues_file_is_read_while_it_is_written(sqlite_databases: SqliteDatabases, shelf: Path) -> None:
