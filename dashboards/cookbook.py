@@ -17,7 +17,8 @@ _INTRODUCTION = f"""\
 `python -m dashboards` draws this page, and a test compares each answer on SQLite and on PostgreSQL. The statements run
 on both. [docs/schema.md](schema.md) explains views and tables.
 
-The answers are those of a made-up lab. **Nothing of it was measured.** Two commands make the lab, and ask:
+The answers are those of a made-up lab. **Nothing of it was measured.** Two commands, in a checkout, make the
+lab, and ask:
 
     benchfleet db demo --db demo.db {_SIZE}
     benchfleet sql - --db demo.db < dashboards/questions/08-noise-by-device.sql

@@ -23,7 +23,8 @@ needs no table of units. `benchfleet compare RUN --metric NAME` takes any name o
 without `--metric` it compares {compared}, with sizes and accuracies beside.
 
     benchfleet compare last --metric latency --metric size
-    benchfleet sql "SELECT device, variant, value FROM v_cell WHERE metric = 'rss_model_bytes_max' AND kind = 'measure'"
+    benchfleet sql "SELECT run, device, variant, value FROM v_cell \
+WHERE metric = 'rss_model_bytes_max' AND kind = 'measure'"
 
 *Relevant from* is the smallest relative change that counts: two sides that certainly differ by less are *equivalent*.
 [What the numbers mean](numbers.md) says how differences are judged, and [measuring.md](measuring.md) how each figure is

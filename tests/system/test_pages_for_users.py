@@ -6,116 +6,38 @@ real one.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from orchestrator.domain.device import USUAL_LIMITS
 from orchestrator.domain.errors import ExitCode
 from tests.lab import REPOSITORY, Lab
 from tests.servers.postgres import PostgresServer
 from tests.servers.sshd import SshServer
+from tests.system import pages_about_results
+from tests.system.readers import BoardReader, Reader, blocks, commands, parsed
 
 pytestmark = [pytest.mark.system, pytest.mark.network, pytest.mark.timeout(900)]
 
-LAB = "postgresql://lab@db.example/"
+MACRO_F1 = """\
+def metric(outputs, labels):
+    found = outputs.argmax(1)
+    both = [(found == one, labels == one) for one in set(labels.tolist())]
+    return float(sum(2 * (there & so).sum() / (there.sum() + so.sum()) for there, so in both) / len(both))
+"""
 
 
-def page(name: str) -> str:
-    return (REPOSITORY / "docs" / f"{name}.md").read_text(encoding="utf-8")
+@pytest.fixture(scope="module")
+def first_board(tmp_path_factory: pytest.TempPathFactory, ssh_server: SshServer) -> BoardReader:
+    """Follow the page of the first board. Its lab has two devices, and runs."""
 
-
-def commands(name: str) -> list[list[str]]:
-    """Return the words of every command of a page: lines of four blanks outside of blocks."""
-    outside = re.sub(r"^```.*?^```$", "", page(name), flags=re.MULTILINE | re.DOTALL)
-    return [shlex.split(line, comments=True) for line in re.findall(r"^    (\S.*)$", outside, re.MULTILINE)]
-
-
-def parsed(text: str) -> Any:
-    """Return a page's YAML. `on` and `off` are words here, as an inventory has them."""
-    return yaml.safe_load(re.sub(r"\b(on|off):", r'"\1":', text))
-
-
-def blocks(name: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", page(name), re.MULTILINE | re.DOTALL)
-
-
-class Reader:
-    """Follows a page. `init` and `cd` lead into the lab, where `prepare` puts in place what the page cannot have."""
-
-    def __init__(self, folder: Path) -> None:
-        self._outer = Lab(folder)
-        self.lab = Lab(folder / "lab")
-
-    def follow(self, name: str) -> int:
-        """Execute the commands of a page, and return their number."""
-        asked = commands(name)
-        for words in asked:
-            if words[0] == "cd":
-                assert (self.lab.directory / "sweeps").is_dir()
-                self.prepare()
-                continue
-            assert words[0] == "benchfleet", words
-            where = self._outer if words[1] == "init" else self.lab
-            done = where.run(*self.changed(words[1:]), timeout_s=600)
-            assert done.returncode == ExitCode.FINE, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
-            assert "Traceback" not in done.stderr
-        return len(asked)
-
-    def changed(self, words: list[str]) -> list[str]:
-        """Return the words of a command, with the yes of a person."""
-        return [*words, "--yes"] if words[:2] == ["devices", "enroll"] else words
-
-    def prepare(self) -> None:
-        """Make the sweep short: the pages are about commands."""
-        sweep = self.lab.directory / "sweeps" / "quickstart.yaml"
-        text = sweep.read_text()
-        for key, value in (("variants", "[fp32, int8]"), ("runtimes", "[ai-edge-litert==2.3.0]"), ("trials", "3")):
-            text = re.sub(rf"^{key}: .*$", f"{key}: {value}", text, flags=re.MULTILINE)
-        sweep.write_text(text)
-        self.lab.allow_other_load("inventory/local.yaml")
-        local = self.lab.directory / "inventory" / "local.yaml"
-        local.write_text(local.read_text().replace("{transport: local,", "{transport: local, exclusive: false,"))
-
-
-class BoardReader(Reader):
-    """Follows a page with boards, each of which is a real sshd."""
-
-    def __init__(self, folder: Path, server: SshServer) -> None:
-        super().__init__(folder)
-        self._server = server
-
-    def declare(self, declared: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the devices of a page at addresses that are there. All else stays as the page has it."""
-        server = self._server
-        found = {}
-        for name, device in declared.items():
-            if device.get("transport") == "local":
-                continue
-            reach = {"host": server.host, "port": server.port, "user": server.user}
-            kept = {key: value for key, value in device.items() if key not in ("host", "user")}
-            own = {"identity_file": str(server.identity_file), "python": sys.executable}
-            played = {"state_dir": str(self.lab.state_dir(name)), "exclusive": False}
-            limits = {"limits": {**dict.fromkeys(USUAL_LIMITS), **device.get("limits", {})}}
-            found[name] = {**kept, **reach, **own, **({} if device.get("disabled") else played | limits)}
-        return found
-
-    def write(self, file: str, document: Mapping[str, Any]) -> None:
-        """Write an inventory file of a page."""
-        self.lab.write(f"inventory/{file}", json.dumps(document))
-
-
-def test_the_first_board(tmp_path: Path, ssh_server: SshServer) -> None:
     class FirstReader(BoardReader):
         def prepare(self) -> None:
             super().prepare()
@@ -126,9 +48,31 @@ def test_the_first_board(tmp_path: Path, ssh_server: SshServer) -> None:
             self.write("board.yaml", {"devices": self.declare(devices)})
             shutil.copy(REPOSITORY / "models" / "digits" / "digits-fp32.tflite", self.lab.directory / "face.tflite")
 
-    reader = FirstReader(tmp_path, ssh_server)
+    reader = FirstReader(tmp_path_factory.mktemp("first-board"), ssh_server)
     assert reader.follow("first-board") > 12
-    assert {row["device"] for row in reader.lab.rows("SELECT DISTINCT device FROM v_cell")} == {"local", "pi-03"}
+    return reader
+
+
+def test_the_first_board(first_board: BoardReader) -> None:
+    devices = {row["device"] for row in first_board.lab.rows("SELECT DISTINCT device FROM v_cell")}
+    assert devices == {"local", "pi-03"}
+
+
+def test_the_readme_and_the_pages_about_results(first_board: BoardReader) -> None:
+    lab = first_board.lab
+    sweep = lab.write(
+        "sweeps/quickstart.yaml",
+        pages_about_results.profiled((lab.directory / "sweeps" / "quickstart.yaml").read_text()),
+    )
+    assert pages_about_results.follow(lab, "../README", "README") > 30
+    assert "<testsuite" in (lab.directory / "compare.xml").read_text()
+    (lab.directory / "int8").rename(lab.directory / "int8-of-readme")
+    assert pages_about_results.follow(lab, "replay", "replay") == 3
+    outputs = sweep.read_text().replace("metric: top1", "metric: outputs").replace("../models", "models")
+    lab.write("sweep.yaml", outputs)
+    lab.write("macro_f1.py", MACRO_F1)
+    assert pages_about_results.follow(lab, "measuring", "measuring") == 6
+    assert pages_about_results.follow(lab, "serve", "serve") == 0, "the one that can be is the README's"
 
 
 def test_the_queue(tmp_path: Path) -> None:
@@ -164,23 +108,46 @@ def test_what_the_numbers_mean(tmp_path: Path) -> None:
     assert reader.follow("metrics") + reader.follow("export") == 4
 
 
-def test_postgresql_and_operations(tmp_path: Path, postgres_server: PostgresServer) -> None:
-    server = postgres_server.create_database("benchfleet_page").replace("+psycopg", "").rsplit("/", 1)[0] + "/"
+@pytest.fixture
+def page_server(postgres_server: PostgresServer) -> Iterator[str]:
+    """Do what the page's superuser does, and return the address of the server, without a user."""
+    import psycopg  # an optional extra
+
+    superuser = postgres_server.url.replace("+psycopg", "")
+    (statements,) = blocks("postgresql", "sql")
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        for statement in re.sub(r"^--.*$", "", statements, flags=re.MULTILINE).split(";"):
+            if statement.strip():
+                connection.execute(statement.encode())
+        yield f"{postgres_server.host}:{postgres_server.port}/"
+        connection.execute("DROP DATABASE IF EXISTS restored")
+        connection.execute("DROP DATABASE benchfleet")
+        connection.execute("DROP ROLE lab, lab_reader")
+
+
+def test_postgresql_and_operations(tmp_path: Path, page_server: str, postgres_server: PostgresServer) -> None:
     lab = Lab(tmp_path)
     lab.add_local("local")
     assert lab.run("run", str(lab.write_exec_sweep()), timeout_s=200).returncode == ExitCode.FINE
-    (tmp_path / "before.db").write_bytes(b"")
     asked = commands("postgresql")
     assert len(asked) > 10
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    environment = {**os.environ, "PATH": os.pathsep.join([*map(str, programs[-1:]), os.environ["PATH"]])}
+    path = os.pathsep.join([*map(str, programs[-1:]), os.environ["PATH"]])
+    # The page's own roles and passwords: what they may not do, a reader may not do.
+    lab.home.joinpath(".pgpass").write_text(f"*:*:*:lab:change me\n*:*:*:*:{postgres_server.password}\n")
+    lab.home.joinpath(".pgpass").chmod(0o600)
+    environment = {**lab.environment, "PATH": path, "PGPASSFILE": str(lab.home / ".pgpass")}
     for words in asked:
-        # The page's database is made by a superuser's SQL. Its name is free for the first command.
-        there = [word.replace(LAB + "benchfleet", server + "benchfleet_page").replace(LAB, server) for word in words]
+        there = [
+            word.replace("postgres@db.example/", f"{postgres_server.role}@{page_server}").replace(
+                "db.example/", page_server
+            )
+            for word in words
+        ]
         if words[0] != "benchfleet":
             done = subprocess.run(there, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         else:
-            if words[1:3] == ["db", "copy"] and words[3].startswith(LAB):
+            if words[1:3] == ["db", "copy"] and words[3].startswith("postgresql:"):
                 # `db upgrade` made tables there, and no rows.
                 assert lab.json("sql", "SELECT id FROM run", "--db", there[3]) == []
             done = lab.run(*there[1:], timeout_s=200)
@@ -188,18 +155,6 @@ def test_postgresql_and_operations(tmp_path: Path, postgres_server: PostgresServ
     assert (tmp_path / "backup.db").exists()
     values = "SELECT * FROM v_history ORDER BY attempt_id, metric"
     assert lab.json("sql", values, "--db", "home.db") == lab.json("sql", values, "--db", "benchfleet.db") != []
-
-
-def test_every_sql_of_the_server_is_understood(postgres_server: PostgresServer) -> None:
-    import psycopg
-
-    (statements,) = blocks("postgresql", "sql")
-    with psycopg.connect(postgres_server.url.replace("+psycopg", ""), autocommit=True) as connection:
-        for statement in re.sub(r"^--.*$", "", statements, flags=re.MULTILINE).split(";"):
-            if statement.strip():
-                connection.execute(statement.encode())
-        connection.execute("DROP DATABASE benchfleet")
-        connection.execute("DROP ROLE lab, lab_reader")
 
 
 def test_the_door_of_the_cookbook_opens(tmp_path: Path) -> None:

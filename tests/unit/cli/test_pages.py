@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.commands import LEAVES
+from tests.unit.cli.commands import LEAVES, root
 from tests.unit.cli.processes import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -41,6 +41,8 @@ def why_not(words: Sequence[str]) -> str | None:
     if not words or words[0].startswith("-"):
         return None
     name = next((" ".join(words[:count]) for count in (2, 1) if " ".join(words[:count]) in LEAVES), None)
+    if name is None and len(words) == 1 and getattr(root().commands.get(words[0]), "invoke_without_command", False):
+        return None
     if name is None:
         return "there is no such command"
     try:
