@@ -36,7 +36,8 @@ class DatasetInputs:
         except (OSError, ValueError, KeyError) as error:
             raise LoadFailure(f"the dataset is not an .npz file with an array x: {error}") from error
         if len(self._rows) == 0 or (self.labels is not None and len(self.labels) != len(self._rows)):
-            raise LoadFailure(f"the dataset has {len(self._rows)} rows and {self.labels and len(self.labels)} labels")
+            labels = "no" if self.labels is None else len(self.labels)
+            raise LoadFailure(f"the dataset has {len(self._rows)} rows and {labels} labels")
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -86,6 +86,8 @@ class Proof:
         if self._metric in _SCORED and label is not None:
             self._scores.append((mean_iou if self._metric == MEAN_IOU else absolute_error)(outputs[0], label))
         self._rank(outputs[0].reshape(-1))
+        if self._metric in BEST_CLASSES and label is not None:
+            _class_of(label, outputs[0].size)
         if len(self._kept) < min(self._outputs_max, _BYTES_MAX // max(1, flat.nbytes)):
             self._kept.append(flat.tobytes())
 
@@ -114,7 +116,7 @@ class Proof:
     def _right(self, labels: Any) -> list[bool]:
         chosen = [[top] for top in self._top1] if self._best == 1 else self._ranked
         return [
-            place not in self._without_class and int(label) in best
+            place not in self._without_class and _class_of(label) in best
             for place, (best, label) in enumerate(zip(chosen, labels))
         ]
 
@@ -140,6 +142,23 @@ class Proof:
             "top1": self._top1[: self.count],
             "layout": self._layout,
         }
+
+
+def _class_of(label: Any, classes: int | None = None) -> int:
+    """Return the class that a label is the number of. Raise Unprovable for any other label."""
+    import numpy
+
+    found = numpy.asarray(label)
+    if found.size != 1:
+        shape = list(found.shape)
+        raise Unprovable(f"a label has the shape {shape}: make y of the numbers of classes, as argmax of one-hot rows")
+    value = found.reshape(-1)[0].item()  # rows of one label are as good as labels
+    if found.dtype.kind not in "fiub" or not float(value).is_integer():
+        raise Unprovable(f"the label {str(value)!r} is no number of a class: make y of whole numbers")
+    if classes is not None and not 0 <= value < classes:
+        counted = "; are the labels counted from 1?" if value == classes else ""
+        raise Unprovable(f"the label {int(value)} is none of the output's classes, 0 to {classes - 1}{counted}")
+    return int(value)
 
 
 def mean_iou(output: Any, label: Any) -> float:

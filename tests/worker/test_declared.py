@@ -174,3 +174,14 @@ def test_rows_are_neither_scrambled_nor_cut(tmp_path, shape, dtype, words):
     numpy.savez(path, x=numpy.full((2, 3, 2, 2), 0.5, "float32"))
     with pytest.raises(LoadFailure, match=words):
         DatasetInputs(path).draw(0, [InputSlot("x", shape, dtype)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "words"), [(4, 3, "4 rows and 3 labels"), (0, None, "0 rows and no labels")]
+)
+def test_a_dataset_whose_labels_do_not_fit_is_told(tmp_path, rows, labels, words):
+    numpy = pytest.importorskip("numpy")
+    path = str(tmp_path / "rows.npz")
+    numpy.savez(path, x=numpy.zeros((rows, 2)), **({} if labels is None else {"y": numpy.zeros(labels)}))
+    with pytest.raises(LoadFailure, match=words):
+        DatasetInputs(path)

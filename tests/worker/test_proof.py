@@ -55,6 +55,29 @@ def test_a_class_that_is_no_number_is_wrong():
         assert proof.accuracy([0, 0, 0]) == pytest.approx(1 / 3), metric
 
 
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        (8, "label 8 is none of the output's classes, 0 to 7; are the labels counted from 1"),
+        (-1, "label -1 is none of the output's classes, 0 to 7$"),
+        (1.7, "label '1.7' is no number of a class"),
+        (float("nan"), "label 'nan' is no number of a class"),
+        ("cat", "label 'cat' is no number of a class"),
+        ([0, 1, 0], r"a label has the shape \[3\]: make y of the numbers of classes"),
+    ],
+)
+def test_a_label_that_is_no_class_is_told(label, words):
+    numpy = pytest.importorskip("numpy")
+    scores = numpy.zeros((1, 8), dtype="float32")
+    with pytest.raises(Unprovable, match=words):
+        Proof("top1").add([("scores", scores)], label)
+    proof = Proof("top1")
+    labels = [0, numpy.int64(0), 0.0, numpy.array([0]), 7]
+    for fit in labels:
+        proof.add([("scores", scores)], fit)
+    assert proof.accuracy(labels) == 0.8
+
+
 def test_an_output_of_one_value_has_no_class_to_choose():
     numpy = pytest.importorskip("numpy")
     chosen = numpy.array([6], dtype="float32")
