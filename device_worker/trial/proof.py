@@ -146,6 +146,15 @@ class Proof:
 
 def _class_of(label: Any, classes: int | None = None) -> int:
     """Return the class that a label is the number of. Raise Unprovable for any other label."""
+    value = label if type(label) is int else _whole_number(label)
+    if classes is not None and not 0 <= value < classes:
+        counted = "; are the labels counted from 1?" if value == classes else ""
+        raise Unprovable(f"the label {value} is none of the output's classes, 0 to {classes - 1}{counted}")
+    return value
+
+
+def _whole_number(label: Any) -> int:
+    """Return the whole number that a label is, as a row of one number too. Raise Unprovable for any other label."""
     import numpy
 
     found = numpy.asarray(label)
@@ -155,9 +164,6 @@ def _class_of(label: Any, classes: int | None = None) -> int:
     value = found.reshape(-1)[0].item()  # rows of one label are as good as labels
     if found.dtype.kind not in "fiub" or not float(value).is_integer():
         raise Unprovable(f"the label {str(value)!r} is no number of a class: make y of whole numbers")
-    if classes is not None and not 0 <= value < classes:
-        counted = "; are the labels counted from 1?" if value == classes else ""
-        raise Unprovable(f"the label {int(value)} is none of the output's classes, 0 to {classes - 1}{counted}")
     return int(value)
 
 

@@ -94,6 +94,7 @@ def test_a_program_gets_its_files_its_environment_and_its_specification(device, 
     assert seen["spec"]["measure"] == plans.plan["measure"]
     environment = {name[11:]: value for name, value in seen["env"].items() if name.startswith("BENCHFLEET_")}
     assert environment.pop("RUNNER")
+    assert os.path.samefile(environment.pop("PYTHON"), sys.executable)
     assert 0 < time.monotonic_ns() - int(environment.pop("STARTED_MONO_NS")) < 60e9
     assert set(environment.pop("PADDING")) == {"."}
     assert environment == {

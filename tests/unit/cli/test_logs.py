@@ -32,7 +32,7 @@ def test_a_command_logs_its_beginning_and_its_end_as_json_lines(command: Command
         f"benchfleet runs show nothing --db x.db --log-file {log}",
     )
     assert (failed["event"], failed["level"], failed["exit_code"]) == ("command_ended", "error", ExitCode.USAGE)
-    assert "nothing" in str(failed["error"])
+    assert "x.db: there is no such database" in str(failed["error"])
     assert (again["event"], fine["exit_code"]) == ("command_began", ExitCode.FINE)
 
 
