@@ -90,8 +90,13 @@ class PlannedTrial:
 
     @property
     def is_measured(self) -> bool:
-        """Whether the trial is timed. Conditions matter for timed trials only."""
+        """Whether the trial is timed."""
         return self.kind == TrialKind.MEASURE
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether limits of conditions hold for the trial: a profile tells times too, of the operators."""
+        return self.kind in (TrialKind.MEASURE, TrialKind.PROFILE)
 
     @property
     def is_preflight(self) -> bool:

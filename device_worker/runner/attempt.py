@@ -149,7 +149,7 @@ class Attempts:
                 return AttemptResult(failures.failure(FailureKind.START, str(error)))
             program = self._programs.find(launch) if job.is_exec else None
             sampler = self._meter.new_sampler() if trial.is_measured else None
-            clocks = ClockWatch() if trial.is_measured and self._watches_clocks else None
+            clocks = ClockWatch() if trial.is_judged and self._watches_clocks else None
             ending = run_process(launch, wakeups, containment, sampler, clocks)
         output = TrialOutput(ending.stdout)
         result = _result_of(ending, output, launch)

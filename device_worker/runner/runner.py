@@ -155,7 +155,9 @@ class Runner:
         self._append_result(fields, AttemptResult(failure(FailureKind.RUNNER_DIED, words)))
 
     def _attempt(self, step: NextStep, attempts: Attempts, wakeups: SignalWakeups, containment: Containment) -> None:
-        if step.trial.is_measured and (self._cool_down(wakeups) or attempts.measure_idle(wakeups)):
+        if step.trial.is_judged and self._cool_down(wakeups):
+            return
+        if step.trial.is_measured and attempts.measure_idle(wakeups):
             return
         identity = {"trial": step.trial.key, "job": step.trial.job, "attempt": step.attempt}
         before = self._watch.read()
@@ -171,7 +173,7 @@ class Runner:
         if result.placement is not None:
             after = dict(after, placement=result.placement.to_json(), environment=result.environment)
         fields = dict(identity, conditions=after, conditions_before=before, duration_ns=result.duration_ns)
-        fields["invalid"] = self._watch.find_breaches(before, after) if step.trial.is_measured else []
+        fields["invalid"] = self._watch.find_breaches(before, after) if step.trial.is_judged else []
         attempts.judge_power(result, wakeups)
         self._reserve.give_back(result_bytes(self._plan, step.trial))
         self._append_result(fields, result)

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.operator_profile import OperatorTime
 from orchestrator.domain.plan.values import TrialKind
+from orchestrator.services.runs.profile import profile_of
 from orchestrator.store.schema import tables
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import (
@@ -94,6 +95,21 @@ def test_a_runtime_without_a_profiler_leaves_its_reason(store: Store, profiled: 
     assert rows(store, tables.operator_profile) == []
     (kept,) = rows(store, tables.absent_metric)
     assert (kept.metric, kept.reason) == ("operator_ns", "no profiler")
+
+
+def test_a_profile_beside_other_work_tells_no_times(store: Store, profiled: Planned) -> None:
+    log = profiled.log().finished(
+        profiles_of(profiled)[0],
+        [number("profile_runs", 20)],
+        profile=profile(("Conv", "c1", 5.0)),
+        invalid=["other-load"],
+    )
+    store.logs.ingest([log.arrived()])
+    job = store.cells.jobs_of("run")[0].job
+    assert list(store.cells.operators(job)) == []
+    cell = store.cells.cell(job)
+    assert cell is not None
+    assert profile_of(cell, store.cells).reason == "its profile trial is invalid: other-load"
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,15 @@ def test_a_trial_beside_other_work_is_marked_and_repeated(pi, plans, board, tmp_
     assert (second["attempt"], second["invalid"], second["conditions"]["cpu_pressure_percent"]) == (2, [], 0.0)
 
 
+@pytest.mark.parametrize(("kind", "invalid"), [("profile", ["too-hot"]), ("preflight", [])])
+def test_times_of_operators_are_judged_and_proofs_are_not(pi, plans, board, kind, invalid):
+    plans.plan["limits"]["temperature_c_max"] = 75.0
+    plans.add_program("job", f"#!/bin/sh\necho 81000 > {board}/{TEMPERATURE}\n{DONE}")
+    plans.plan["trials"][0]["kind"] = kind
+    finished = trials_of(pi.execute("run-1", plans))[0]
+    assert (finished["outcome"], finished["invalid"]) == ("ok", invalid)
+
+
 def test_without_the_limit_pressure_is_recorded_and_judges_nothing(pi, plans, board):
     write_file(board, PRESSURE, CALM)
     plans.add_program("job", f"#!/bin/sh\nprintf '{BUSY.strip()}' > {board}/{PRESSURE}\n{DONE}")

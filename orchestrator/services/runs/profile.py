@@ -95,4 +95,6 @@ def _reason(cell: CellDetails) -> str:
         reason = one.absent.get(ABSENT_METRIC) or one.failure
         if reason:
             return reason
+        if one.invalid:
+            return f"its profile trial is invalid: {', '.join(one.invalid)}"
     return "its profile trial has not ended" if attempts else _NOT_ASKED
