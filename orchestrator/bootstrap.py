@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.blobs.base import BundleTaker
     from orchestrator.blobs.bundles import UvResolver
     from orchestrator.blobs.cache import BlobCache
+    from orchestrator.domain.increment import Increment
     from orchestrator.domain.inventory import Inventory
     from orchestrator.domain.run import RunHeader, RunSummary
     from orchestrator.domain.run_filter import RunFilter
@@ -247,17 +249,26 @@ class Wiring:
 
         return this_controller(self.settings.lease_s, waits=waits, reservation=reservation)
 
-    def planner(self, file: SweepFile, on_progress: Callable[[str], None] | None = None) -> SweepPlanner:
+    def planner(
+        self,
+        file: SweepFile,
+        on_progress: Callable[[str], None] | None = None,
+        increment: Increment | None = None,
+    ) -> SweepPlanner:
         """Return the planner of a sweep, with the sweep's files in the controller's cache."""
+        from orchestrator.services.runs.incremental import knowing
         from orchestrator.services.runs.prepare import make_planner
 
-        return make_planner(file.sweep, file.model, self.resolver(on_progress), self.cache(), file.further)
+        planner = make_planner(file.sweep, file.model, self.resolver(on_progress), self.cache(), file.further)
+        return planner if increment is None else replace(planner, known=knowing(increment, self.store))
 
     def planner_of(self, header: RunHeader) -> RecordedPlanner:
         """Return the planner of a recorded run. The sweep is read again only for a device without a plan."""
+        from orchestrator.domain.increment import increment_of
         from orchestrator.services.runs.prepare import RecordedPlanner
 
-        return RecordedPlanner(self.cache(), lambda: self.planner(self.recorded_sweep(header)))
+        increment = increment_of(header.settings)
+        return RecordedPlanner(self.cache(), lambda: self.planner(self.recorded_sweep(header), increment=increment))
 
     def recorded_sweep(self, header: RunHeader) -> SweepFile:
         """Return the sweep of a recorded run, with the model as the files are now."""

@@ -23,6 +23,16 @@ as one sweep for each model, called NAME-MODEL.
 `--variants`, `--runtimes`, `--threads` and `--trials` are short for the usual ones. A program of the sweep is named
 `exec/NAME` there. What was set is on record with the run: `runs show` names it, and `runs resume` and `replay` keep to
 it.
+
+`--missing` runs only the cells without a counted result for the same files, runtime, settings and device; `--stale 7d`
+those too whose newest result is older. `run`, `plan` and `submit` take both, and say what they leave out:
+
+    benchfleet run sweeps/quickstart.yaml --missing
+    benchfleet plan sweeps/quickstart.yaml --stale 7d
+
+A changed model, data set, package, program, environment or scenario is missing; more trials are not
+(`runs resume RUN --trials +5`). Results of excluded runs do not count. With nothing left, no run is made, and the
+command exits 0 ([0060](decisions/0060-increments-compare-bytes.md)).
 """,
     "model": """\
 # Model files, key by key

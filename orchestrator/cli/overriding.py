@@ -28,6 +28,19 @@ Trials = Annotated[
     typer.Option("--trials", metavar="N", help="Trials of each cell, in place of the sweep's.", show_default=False),
 ]
 
+Missing = Annotated[
+    bool, typer.Option("--missing", help="Only cells without a counted result for the same files, runtime and device.")
+]
+Stale = Annotated[
+    str | None,
+    typer.Option(
+        "--stale",
+        metavar="AGE",
+        help="Only cells whose newest counted result is older, such as 7d, or missing.",
+        show_default=False,
+    ),
+]
+
 
 def overrides_of(
     sets: list[str] | None, variants: str | None, runtimes: str | None, threads: str | None, trials: int | None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,24 +11,12 @@ import typer
 from orchestrator.cli.ending import leave
 from orchestrator.cli.following import following, show_run
 from orchestrator.cli.options import SESSIONS, SWEEP_FILES, Call, Reservation, Select, Wait, examples, shares
-from orchestrator.cli.overriding import Runtimes, Sets, Threads, Trials, Variants, overrides_of
-from orchestrator.domain.errors import ConfigError, ExitCode
+from orchestrator.cli.overriding import Missing, Runtimes, Sets, Stale, Threads, Trials, Variants, overrides_of
+from orchestrator.cli.own_models import Save, What, own_request, written_sweep
+from orchestrator.domain.errors import ExitCode, NothingToRun
 
 if TYPE_CHECKING:
-    from orchestrator.bootstrap import Wiring
     from orchestrator.domain.run_details import RunDetails
-    from orchestrator.services.runs.own import OwnSweep, OwnSweepRequest
-
-What = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="SWEEP|FILE…", help="A sweep file; or model files (.tflite, .onnx, .keras, .h5), or folders of them."
-    ),
-]
-Save = Annotated[
-    Path | None,
-    typer.Option("--save", metavar="FILE", help="Of model files: keep the sweep here, and the model in models."),
-]
 
 _NO_LAB = (
     "no inventory here: this machine is the device `local`. benchfleet init DIR writes a lab, for other devices too"
@@ -42,7 +28,8 @@ def add_to(app: typer.Typer) -> None:
     of_sweep = "benchfleet run sweeps/quickstart.yaml --select 'class=rpi'"
     of_files = "benchfleet run face.tflite --threads 1,2 --save sweeps/face.yaml"
     other = "benchfleet run sweeps/quickstart.yaml --variants int8 --set measure.seconds_max=5"
-    app.command(epilog=examples(of_sweep, of_files, other, title="Examples:"))(run)
+    again = "benchfleet run sweeps/quickstart.yaml --missing"
+    app.command(epilog=examples(of_sweep, of_files, other, again, title="Examples:"))(run)
 
 
 @shares((*SESSIONS, *SWEEP_FILES), has_cases=True)
@@ -58,6 +45,8 @@ def run(
     threads: Threads = None,
     trials: Trials = None,
     sets: Sets = None,
+    missing: Missing = False,
+    stale: Stale = None,
     save: Save = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Call the run so.", show_default=False)
@@ -72,26 +61,30 @@ def run(
     """Run a sweep on devices and follow it to its end.
 
     Of model files, a sweep is made first, and printed. Devices run by themselves: Ctrl-C leaves devices running, and
-    `benchfleet runs follow last` picks them up.
+    `benchfleet runs follow last` picks them up. With --missing or --stale and nothing left to run, no run is made.
     """
-    from orchestrator.services.runs.own import OwnSweepRequest, is_own
+    from orchestrator.services.runs.incremental import read_increment
     from orchestrator.services.runs.start import StartRequest, start
     from orchestrator.services.runs.words import WordsRequest
 
-    overrides = overrides_of(sets, variants, runtimes, threads, trials)
-    own = OwnSweepRequest(what, overrides, save) if is_own(what) else None
-    if own is None and save is not None:
-        raise ConfigError(f"--save is for model files, and {what[0]} is a sweep", hint="copy the file")
+    overrides, increment = overrides_of(sets, variants, runtimes, threads, trials), read_increment(missing, stale)
+    own = own_request(what, overrides, save)
     # Before anything is made or asked of a device: a run under a wrong name would have to be deleted.
     words = WordsRequest(name, note, tag or ()).read()
     with following(call) as (wiring, shows):
         if not wiring.settings.inventory and call.is_watched:
             typer.echo(_NO_LAB, err=True)
-        request = StartRequest(what[0], select, detach, wait, reservation, overrides, words)
+        request = StartRequest(what[0], select, detach, wait, reservation, overrides, words, increment)
         if own is not None:
+            # Before anything is written: without devices there is nothing to run.
+            wiring.inventory().select(select)
             # What was asked for is in the made sweep.
-            request = replace(request, sweep=_own_sweep(own, select, wiring, call).path, overrides=())
-        details = start(request, wiring, shows)
+            request = replace(request, sweep=written_sweep(own, wiring, call, "run").path, overrides=())
+        try:
+            details = start(request, wiring, shows, _say)
+        except NothingToRun as end:
+            _say(str(end))
+            return
     code = request.exit_code(details)
     left = detach and code is ExitCode.FINE
     # Whoever detaches has no results yet: a person reads the line below instead of an empty report.
@@ -105,23 +98,8 @@ def run(
         _say_what_next(details)
 
 
-def _own_sweep(request: OwnSweepRequest, select: str, wiring: Wiring, call: Call) -> OwnSweep:
-    """Make the sweep of model files, and say on standard error what it is and how to keep it."""
-    from orchestrator.services.runs.own import own_sweep
-    from orchestrator.specs.reach import MODELS_FOLDER
-
-    # Before anything is written: without devices there is nothing to run.
-    wiring.inventory().select(select)
-    made = own_sweep(request, wiring.settings.models or MODELS_FOLDER, wiring.settings.cache_dir)
-    if call.is_watched:
-        typer.echo(f"{made.text}\nsweep: {made.path}", err=True)
-        for model in made.models:
-            typer.echo(f"model: {model}", err=True)
-        if request.save is None:
-            typer.echo("keep them, to edit them: the same command with --save sweeps/NAME.yaml", err=True)
-        else:
-            typer.echo(f"again: benchfleet run {shlex.quote(str(made.path))}", err=True)
-    return made
+def _say(words: str) -> None:
+    typer.echo(words, err=True)
 
 
 def _detached(details: RunDetails) -> str:

@@ -56,6 +56,13 @@ class NothingToCompare(ConfigError):
     code = "NothingToCompare"
 
 
+class NothingToRun(OrchestratorError):
+    """Every cell that was asked for has a counted result already. Nothing is wrong."""
+
+    code = "NothingToRun"
+    exit_code = ExitCode.FINE
+
+
 class IncompleteError(OrchestratorError):
     """Some trials have no result."""
 

@@ -18,6 +18,7 @@ RULE_KEYS = ("device", "variant", "runtime")
 
 
 _RULE = "exclude rule"  # databases hold reasons with this beginning, which `is_by_rule` looks for
+_COUNTED = "has a counted result"  # as `_RULE`
 _BETWEEN = " · "  # databases hold labels divided by this, which `coordinates_of` reads back
 _WITHIN = "/"  # no name of a model or variant has one
 
@@ -112,7 +113,17 @@ def _matches(rule: Mapping[str, Setting], values: Mapping[str, Setting]) -> bool
 
 def is_by_rule(reason: str) -> bool:
     """Say whether a cell was left out because the sweep says so, rather than because a device cannot run the cell."""
-    return reason.startswith(_RULE)
+    return reason.startswith((_RULE, _COUNTED))
+
+
+def counted_in(run: str, began: str, trials: int) -> str:
+    """Return the reason against a cell that an earlier run has measured."""
+    return f"{_COUNTED}: run {run} of {began}, {trials} {'trial' if trials == 1 else 'trials'}"
+
+
+def is_counted(reason: str) -> bool:
+    """Say whether a cell was left out because an earlier run has measured it."""
+    return reason.startswith(_COUNTED)
 
 
 def label_of(variant: str, runtime: str, settings: Mapping[str, Setting], model: str | None = None) -> str:

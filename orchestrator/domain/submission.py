@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
+from typing import Any
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.quoting import quoted
@@ -53,6 +54,7 @@ class NewSubmission:
 
     `device_s` maps each device that the submitter's inventory selects to the expected seconds there, None where a cell
     was never measured. The whole is None where the submitter has no such inventory. `source` is the sweep file.
+    `settings` are what flags ask of the run beside the sweep.
     """
 
     run: str
@@ -65,6 +67,7 @@ class NewSubmission:
     not_before: datetime | None = None
     words: NewWords = field(default_factory=NewWords)
     device_s: Mapping[str, float | None] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Submission:
     `claim` counts the claims so far: a daemon writes under the number of its own alone. `rank` orders the submissions
     of one person at one priority. `daemon` is the last daemon, in words. `is_claimed`: that daemon still lives.
     `stops`: a person wants the run ended. `device_s` is as in `NewSubmission`, and by the inventory of a daemon once
-    one has looked.
+    one has looked. `settings` are as in `NewSubmission`.
     """
 
     id: int
@@ -98,6 +101,7 @@ class Submission:
     error: str | None = None
     hint: str | None = None
     stops: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def person(self) -> str:

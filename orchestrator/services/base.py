@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orchestrator.blobs.base import BundleTaker
     from orchestrator.domain.device import Device
     from orchestrator.domain.enrollment import Enrollment
+    from orchestrator.domain.increment import Increment
     from orchestrator.domain.inventory import Inventory
     from orchestrator.domain.run import RunHeader
     from orchestrator.driving.identity import ControllerIdentity
@@ -83,8 +84,16 @@ class RunWiring(FleetWiring, Protocol):
         `overrides` are settings `KEY=VALUE` laid over the file.
         """
 
-    def planner(self, file: SweepFile, on_progress: Callable[[str], None] | None = None) -> SweepPlanner:
-        """Return the planner of a sweep. `on_progress` gets a line for each runtime to be resolved or packed."""
+    def planner(
+        self,
+        file: SweepFile,
+        on_progress: Callable[[str], None] | None = None,
+        increment: Increment | None = None,
+    ) -> SweepPlanner:
+        """Return the planner of a sweep. `on_progress` gets a line for each runtime to be resolved or packed.
+
+        With an `increment`, plans lack the cells that have a result.
+        """
 
     def planner_of(self, header: RunHeader) -> RecordedPlanner:
         """Return the planner of a recorded run."""

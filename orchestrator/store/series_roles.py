@@ -6,8 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # a run names no value of these, and waits for none of their imports
+    from datetime import datetime
+
     from orchestrator.domain.build import Environment, PlannedBuild
     from orchestrator.domain.export import SampleBlock
+    from orchestrator.domain.increment import CountedJob
     from orchestrator.domain.series import Series
     from orchestrator.domain.series_history import RunOfSeries, Window
 
@@ -47,6 +50,16 @@ class BuildRecords(Protocol):
         """Return the planned bytes of each cell of a run, in the order of the plans."""
 
 
+class CountedJobs(Protocol):
+    """Read which cells have results, whatever run they are of."""
+
+    def counted_jobs(self, device: str, keys: Collection[str], since: datetime | None) -> Sequence[CountedJob]:
+        """Return the jobs of a device with counted measure trials, the newest run first.
+
+        `keys` are the wanted keys of jobs, and `since` bounds the beginning of runs. Excluded runs are left out.
+        """
+
+
 class ExportRecords(Protocol):
     """Stream measurements and raw samples, in parts that fit into memory whatever the size of the database."""
 
@@ -67,7 +80,7 @@ class ExportRecords(Protocol):
 
 
 class SeriesRoles(Protocol):
-    """Have the roles for series, builds and exports."""
+    """Have the roles for series, builds, counted results and exports."""
 
     @property
     def series(self) -> SeriesRecords:
@@ -76,6 +89,10 @@ class SeriesRoles(Protocol):
     @property
     def builds(self) -> BuildRecords:
         """Return the role for what runs measured on."""
+
+    @property
+    def counted(self) -> CountedJobs:
+        """Return the role for cells with results."""
 
     @property
     def exports(self) -> ExportRecords:

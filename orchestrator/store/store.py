@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.store.records.annotations import AnnotationTable
     from orchestrator.store.records.baselines import BaselineTable
     from orchestrator.store.records.builds import BuildTable
+    from orchestrator.store.records.counted_jobs import CountedJobTable
     from orchestrator.store.records.daemons import DaemonTable
     from orchestrator.store.records.exports import ExportTable
     from orchestrator.store.records.metered import MeteredTable
@@ -123,6 +124,13 @@ class Store:
         from orchestrator.store.records.builds import BuildTable
 
         return BuildTable(self.database)
+
+    @cached_property
+    def counted(self) -> CountedJobTable:
+        """Return the role for cells with results."""
+        from orchestrator.store.records.counted_jobs import CountedJobTable
+
+        return CountedJobTable(self.database)
 
     @cached_property
     def cells(self) -> CellTable:

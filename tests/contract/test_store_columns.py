@@ -101,7 +101,7 @@ def queue_up(store: Store, words: NewWords) -> None:
     store.vault.put_chunk(file.sha256, 0, content)
     store.vault.finish_blob(file.sha256)
     new = NewSubmission("queued", "ann@ws1", SWEEP.name, "/lab/one.yaml", "all", 1, (file,), STARTED_AT, words)
-    submitted = store.submissions.submit(replace(new, device_s={"pi-03": 4.5}))
+    submitted = store.submissions.submit(replace(new, device_s={"pi-03": 4.5}, settings={"missing": True}))
     daemon = store.daemons.begin_daemon("lab@ws3", "pid 300", ["pi-03"], 60.0)
     claim = store.daemons.claim(submitted.id, submitted.claim, daemon)
     assert claim is not None

@@ -64,7 +64,11 @@ def admit(inputs: PlanInputs) -> tuple[tuple[Job, ...], tuple[Excluded, ...]]:
         elif reason := _objection(cell, artifact, inputs):
             excluded.append(Excluded(cell.label, reason))
         else:
-            jobs.append(_job(cell, artifact, model, inputs.device.name))
+            job = _job(cell, artifact, model, inputs.device.name)
+            if (known := inputs.left_out.get(job.key)) is None:
+                jobs.append(job)
+            else:
+                excluded.append(Excluded(cell.label, known))
     return tuple(jobs), tuple(excluded)
 
 

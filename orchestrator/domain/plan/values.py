@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.device import Device
+from orchestrator.domain.expansion import is_counted
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.model import Artifact, Model
 from orchestrator.domain.runtime import RuntimeSpec
@@ -94,6 +95,11 @@ class DevicePlan:
     estimate_s: float
     untold: tuple[Untold, ...] = ()
 
+    @property
+    def counted(self) -> int:
+        """Return the number of cells left out because an earlier run has measured them."""
+        return sum(is_counted(one.reason) for one in self.excluded)
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedPlan:
@@ -110,6 +116,7 @@ class PlanInputs:
 
     `further` are the models of a sweep of several behind the first.
     `contradictions` says of the paths of artifacts what model.yaml declares otherwise. A program gets none of these.
+    `left_out` has the reasons against jobs that could run, by key.
     """
 
     sweep: Sweep
@@ -120,6 +127,7 @@ class PlanInputs:
     files: Mapping[str, Blob]
     contradictions: Mapping[str, str] = field(default_factory=dict)
     further: Sequence[Model] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def model_of(self, name: str | None) -> Model:
         """Return a model of the sweep by its name, None for the only one."""

@@ -8,6 +8,7 @@ from orchestrator.domain.submission import DaemonRecord, QueueEntry, QueueView, 
 from orchestrator.reporting.report import Report
 from orchestrator.reporting.shape import (
     BOOLEAN,
+    FREE,
     INTEGER,
     NUMBER,
     TEXT,
@@ -51,6 +52,12 @@ _SUBMISSION = View[Submission](
     (
         *_HEAD,
         Key("tags", MapOf(TEXT, "key"), "The tags for the run.", lambda one: one.words.tags),
+        Key(
+            "settings",
+            MapOf(FREE, "setting"),
+            "What flags ask of the run beside the sweep: missing, or stale_s in seconds.",
+            lambda one: one.settings,
+        ),
         Key(
             "device_s",
             OrNull(MapOf(OrNull(NUMBER), "device")),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.domain.errors import ClaimLost, OrchestratorError, StoreError
+from orchestrator.domain.errors import ClaimLost, NothingToRun, OrchestratorError, StoreError
+from orchestrator.domain.increment import increment_of
 from orchestrator.domain.run import RunState, count_trials
 from orchestrator.domain.submission import Claim, Submission, SubmissionState
 from orchestrator.driving.driver import DriverTools, Intent
 from orchestrator.services.queue.expected import expected_s
 from orchestrator.services.queue.heart import Heart
 from orchestrator.services.queue.parcel import unpack
+from orchestrator.services.runs.incremental import left_to_run
 from orchestrator.services.runs.metering import metering
 from orchestrator.services.runs.pick_up import pick_up
 from orchestrator.services.runs.show import details_of, require_run
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.run_details import RunDetails
     from orchestrator.reporting.base import RunDisplay
     from orchestrator.services.base import QueueWiring, Shows
+    from orchestrator.services.runs.prepare import SweepPlanner
     from orchestrator.specs.sweep import SweepFile
 
 
@@ -90,6 +93,8 @@ class Carrier:
             details = self._measured(one)
         except StoreError:
             raise
+        except NothingToRun as end:
+            return Outcome(SubmissionState.CANCELLED, str(end))
         except OrchestratorError as error:
             return Outcome(SubmissionState.FAILED, str(error), error.hint)
         except Exception as error:
@@ -115,8 +120,12 @@ class Carrier:
         inventory = self.wiring.inventory()
         devices = inventory.select(one.select)
         file = self._file(one, devices)
+        increment = increment_of(one.settings)
+        planner = self.wiring.planner(file, increment=increment)
+        if record is None and increment is not None:
+            devices = left_to_run(devices, planner, self.wiring).devices
         with self.shows(one.run) as display:
-            tools = self._tools(one, file, display)
+            tools = self._tools(one, planner, display)
             with metering(one.run, devices, self.wiring, display.warned):
                 if record is None:
                     header = replace(new_run(file, _settings(one)), run=one.run)
@@ -134,16 +143,16 @@ class Carrier:
         store.submissions.expect({one.id: expected_s(file, [device.name for device in devices], store)})
         return file
 
-    def _tools(self, one: Submission, file: SweepFile, display: RunDisplay) -> DriverTools:
+    def _tools(self, one: Submission, planner: SweepPlanner, display: RunDisplay) -> DriverTools:
         own = self.wiring.identity(waits=True)
         # Devices are asked for as the submitter: reservations of the submitter admit the run.
         identity = replace(own, holder=one.holder, controller=f"daemon of {own.holder}, {own.controller}")
-        store, planner = self.wiring.store, self.wiring.planner(file)
-        return DriverTools(store, self.wiring.executor(), display, planner, identity, self.heart.keeps_on)
+        wiring = self.wiring
+        return DriverTools(wiring.store, wiring.executor(), display, planner, identity, self.heart.keeps_on)
 
 
-def _settings(one: Submission) -> Mapping[str, str]:
-    return {"select": one.select, "submitted_by": one.holder}
+def _settings(one: Submission) -> Mapping[str, Any]:
+    return {"select": one.select, "submitted_by": one.holder, **one.settings}
 
 
 def _judged(one: Submission, details: RunDetails) -> Outcome:

@@ -18,8 +18,8 @@ def expected_s(file: SweepFile, devices: Sequence[str], store: Roles) -> Mapping
     """Return by device the expected seconds of all trials, None where a cell of the sweep was never measured.
 
     Around trials a device takes as long as in its newest run: connecting, conditions, idle power. A cell that an
-    earlier plan of the device left out is taken to be left out again. With a stop rule the time is the longest: all
-    trials of each cell.
+    earlier plan of the device left out is taken to be left out again. With a stop rule, and for the missing cells of a
+    sweep, the time is the longest: all trials of each cell.
     """
     measured = store.submissions.trial_seconds(devices, [model.name for model in file.models])
     overheads, left_out = store.submissions.overheads_s(devices), store.submissions.left_out(devices)

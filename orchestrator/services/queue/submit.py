@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.duration import parse_duration_s
 from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.increment import Increment
 from orchestrator.domain.run_words import NewWords
 from orchestrator.domain.submission import NewSubmission, ParcelFile, Submission, checked_priority
 from orchestrator.services.queue.expected import expected_s
@@ -28,7 +29,7 @@ Told = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class SubmitRequest:
-    """Ask for a run by a daemon. `overrides` and `words` mean the same as in `StartRequest`."""
+    """Ask for a run by a daemon. `overrides`, `words` and `increment` mean the same as in `StartRequest`."""
 
     sweep: Path
     select: str = "all"
@@ -36,6 +37,7 @@ class SubmitRequest:
     not_before: datetime | None = None
     overrides: tuple[str, ...] = ()
     words: NewWords = field(default_factory=NewWords)
+    increment: Increment | None = None
 
 
 def submit(request: SubmitRequest, wiring: QueueWiring, told: Told = lambda _: None) -> Submission:
@@ -62,6 +64,7 @@ def submit(request: SubmitRequest, wiring: QueueWiring, told: Told = lambda _: N
         not_before=request.not_before,
         words=replace(request.words, who=identity.holder, commit=commit_of(request.sweep.absolute().parent)),
         device_s=_expected(file, request.select, wiring),
+        settings={} if request.increment is None else request.increment.settings,
     )
     return store.submissions.submit(new)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ExitCode, NoSuchRelease, OrchestratorError
 from orchestrator.domain.facts import Facts
+from orchestrator.domain.increment import Increment
 from orchestrator.domain.machines import names_in_turn
 from orchestrator.domain.plan.values import DevicePlan
 from orchestrator.domain.recovery import Quarantine
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
 class PlanRequest:
     """Ask for the plans of a sweep on selected devices. `probe_all` probes devices with known facts too.
 
-    `overrides` are settings `KEY=VALUE` laid over the sweep file.
+    `overrides` are settings `KEY=VALUE` laid over the sweep file. `increment`: without the cells that have a result.
     """
 
     sweep: Path
     select: str = "all"
     probe_all: bool = False
     overrides: tuple[str, ...] = ()
+    increment: Increment | None = None
 
 
 class DevicePlanner(Protocol):
@@ -54,10 +56,18 @@ class Planning:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Return 0 for every device planned for, 3 for some, 4 for none, and 2 for plans without any trial."""
+        """Return 0 for every device planned for, 3 for some, 4 for none, and 2 for plans without any trial.
+
+        A sweep whose cells are all measured already is as it should be: 0.
+        """
         if not self.failures:
-            return ExitCode.FINE if any(plan.trials for plan in self.plans) else ExitCode.USAGE
+            return ExitCode.FINE if any(plan.trials or plan.counted for plan in self.plans) else ExitCode.USAGE
         return ExitCode.INCOMPLETE if self.plans else ExitCode.INFRASTRUCTURE
+
+    @property
+    def is_counted(self) -> bool:
+        """Return True if nothing is left to run because every cell that can run has a counted result."""
+        return bool(self.plans) and not any(plan.trials for plan in self.plans) and self.exit_code is ExitCode.FINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,7 @@ def plan(request: PlanRequest, wiring: RunWiring, on_progress: Callable[[str], N
     """
     devices = wiring.inventory().select(request.select)
     file = wiring.sweep_file(request.sweep, request.overrides)
-    planner = wiring.planner(file, on_progress)
+    planner = wiring.planner(file, on_progress, request.increment)
     planning = plan_sweep(devices, planner, wiring.store.devices, wiring.executor, probe_all=request.probe_all)
     names = [device.name for device in devices]
     quarantines, sent = wiring.store.recovery.quarantines(names), wiring.store.plans.sent_blobs(names)

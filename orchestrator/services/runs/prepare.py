@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,7 @@ from orchestrator.models.contradictions import contradiction
 from orchestrator.specs.paths import open_below, open_regular
 
 PLAN_NAME = "plan.json"
+Known = Callable[[DevicePlan, Facts], Mapping[str, str]]
 
 
 class BlobKeeper(Protocol):
@@ -37,7 +38,10 @@ class BlobKeeper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SweepPlanner:
-    """Plan a sweep for any device. Safe to call from several threads."""
+    """Plan a sweep for any device. Safe to call from several threads.
+
+    `known` says which jobs of a plan need no measurement, by key with the reason. Without it, all need one.
+    """
 
     sweep: Sweep
     model: Model
@@ -46,6 +50,7 @@ class SweepPlanner:
     keeper: BlobKeeper
     contradictions: Mapping[str, str] = field(default_factory=dict)
     further: Sequence[Model] = ()
+    known: Known | None = None
 
     def plan(self, device: Device, facts: Facts) -> DevicePlan:
         """Return the device's plan, with each runtime resolved for the device's platform. May take minutes.
@@ -55,7 +60,10 @@ class SweepPlanner:
         platform = facts.platform
         offers = tuple(self._offer(runtime, platform) for runtime in self.sweep.runtimes)
         about = (self.files, self.contradictions, self.further)
-        return plan_device(PlanInputs(self.sweep, self.model, device, facts, offers, *about))
+        inputs = PlanInputs(self.sweep, self.model, device, facts, offers, *about)
+        plan = plan_device(inputs)
+        known = self.known(plan, facts) if self.known else {}
+        return plan_device(replace(inputs, left_out=known)) if known else plan
 
     def _offer(self, runtime: RuntimeSpec, platform: Platform) -> RuntimeOffer:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import __version__
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ExitCode
+from orchestrator.domain.increment import Increment
 from orchestrator.domain.model import Model
 from orchestrator.domain.run import OVERRIDES, DeviceRunState, RunHeader, RunModel
 from orchestrator.domain.run_details import RunDetails
@@ -22,6 +23,7 @@ from orchestrator.driving.driver import Driver, DriverTools, Intent
 from orchestrator.services.devices.collect import collect_ended, collecting
 from orchestrator.services.devices.reserve import require_reservation
 from orchestrator.services.runs.commit import commit_of
+from orchestrator.services.runs.incremental import left_to_run
 from orchestrator.services.runs.metering import metering
 from orchestrator.services.runs.show import details_of
 
@@ -39,7 +41,7 @@ class StartRequest:
 
     `detach`: return as soon as every device runs. `waits`: queue for busy devices. `reservation`: the id of a
     reservation for the run, of any holder. `overrides` are settings `KEY=VALUE` laid over the sweep file.
-    `words`: what the run is called and why it is made.
+    `words`: what the run is called and why it is made. `increment`: without the cells that have a result.
     """
 
     sweep: Path
@@ -49,6 +51,7 @@ class StartRequest:
     reservation: int | None = None
     overrides: tuple[str, ...] = ()
     words: NewWords = _NO_WORDS
+    increment: Increment | None = None
 
     @property
     def intent(self) -> Intent:
@@ -63,21 +66,30 @@ class StartRequest:
         return details.exit_code
 
 
-def start(request: StartRequest, wiring: RunWiring, shows: Shows) -> RunDetails:
+def start(
+    request: StartRequest, wiring: RunWiring, shows: Shows, idle: Callable[[str], None] = lambda _: None
+) -> RunDetails:
     """Run a sweep. Return the run in full at the end, or once every device runs.
 
-    `shows` makes the run's display. Raise ConfigError, with nothing recorded, for a wrong request, inventory or sweep.
-    A missing release raises NoSuchRelease at the end, with every device on record. A device's failure is a
-    value in the result. KeyboardInterrupt leaves the devices running.
+    `shows` makes the run's display. `idle` is told of devices on which an increment leaves nothing to run.
+    Raise ConfigError, with nothing recorded, for a wrong request, inventory or sweep, and NothingToRun if an increment
+    leaves nothing at all. A missing release raises NoSuchRelease at the end, with every device on record. A device's
+    failure is a value in the result. KeyboardInterrupt leaves the devices running.
     """
     devices = wiring.inventory().select(request.select)
     file = wiring.sweep_file(request.sweep, request.overrides)
     given = {OVERRIDES: list(file.overrides)} if file.overrides else {}
-    header = new_run(file, {"select": request.select, **given})
+    increment = {} if request.increment is None else request.increment.settings
+    header = new_run(file, {"select": request.select, **given, **increment})
     identity = wiring.identity(waits=request.waits, reservation=request.reservation)
     store = wiring.store
     # Before the display: reading large files has a progress of its own.
-    planner = wiring.planner(file)
+    planner = wiring.planner(file, increment=request.increment)
+    if request.increment is not None:
+        left = left_to_run(devices, planner, wiring)
+        devices = left.devices
+        if left.idle:
+            idle(left.sentence)
     with shows(header.run) as display:
         tools = DriverTools(store, wiring.executor(), display, planner, identity)
 

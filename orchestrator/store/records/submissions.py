@@ -169,6 +169,7 @@ def _columns(new: NewSubmission) -> dict[str, Any]:
         "tags": dict(words.tags),
         "git_commit": words.commit and words.commit.sha,
         "git_dirty": words.commit and words.commit.dirty,
+        "settings": dict(new.settings) or None,
         "device_s": None if new.device_s is None else dict(new.device_s),
         "claim": 0,
     }
@@ -204,6 +205,7 @@ def _read(connection: Connection, condition: ColumnElement[bool], limit: int | N
             error=row.error,
             hint=row.hint,
             stops=row.stops,
+            settings=row.settings or {},
         )
         for row in rows
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -88,3 +89,18 @@ def test_files_of_unlike_names_are_models_of_their_own(command: Command, tmp_pat
     assert ended.code == ExitCode.FINE
     assert sorted(path.parent.name for path in tmp_path.glob("models/*/model.yaml")) == ["face", "hand"]
     assert "face-int8.tflite" in (tmp_path / "models/face/model.yaml").read_text()
+
+
+def test_model_files_are_submitted_with_the_sweep_that_is_made_of_them(command: Command) -> None:
+    ended = command("submit", "face.tflite", "--threads", "1,2", "--name", "face", "--missing", "--json")
+    assert ended.code == ExitCode.FINE, ended.err
+    made = json.loads(ended.out)
+    assert (made["sweep"], made["name"], made["settings"]) == ("face", "face", {"missing": True})
+    kept = command("submit", "face.tflite", "--save", "sweeps/face.yaml")
+    assert kept.code == ExitCode.FINE, kept.err
+    assert "again: benchfleet submit sweeps/face.yaml\n" in kept.err
+    rows = command("sql", "SELECT s.sweep, f.path FROM submission s JOIN submission_file f ON f.submission_id = s.id")
+    assert rows.out.count("sweep.yaml") == 2
+    assert rows.out.count(".tflite") == 2
+    refused = command("submit", "face.yaml", "--save", "other.yaml")
+    assert refused.err.startswith("error: --save is for model files, and face.yaml is a sweep\n")

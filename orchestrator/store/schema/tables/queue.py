@@ -60,6 +60,7 @@ submission = Table(
     Column("tags", Json, nullable=False, doc="The tags for the run."),
     text("git_commit", "The git commit of the sweep's folder; NULL if the folder has none.", nullable=True),
     Column("git_dirty", Boolean, doc="Whether tracked files differed from the commit; NULL without a commit."),
+    Column("settings", Json, doc="What flags ask of the run beside the sweep, as in `run`; NULL without any."),
     Column(
         "device_s",
         Json,
