@@ -23,6 +23,9 @@ _COMMAND_BYTES_MAX = 1 << 16
 _PATH_CHARACTERS_MAX = 200
 
 _WAIT = "wait for the end (--wait); devices that are meant to share a machine have exclusive: false in the inventory"
+_WAIT_FOR_EXCLUSIVE = (
+    "wait for the end (--wait): that run has the machine for itself, and would need exclusive: false too"
+)
 _END = "end that process, or reboot the device"
 
 
@@ -40,24 +43,26 @@ class MachineHolders:
         self.surely = [pid for pid in self.took if verdicts[pid]]
         self.perhaps = [pid for pid in self.took if verdicts[pid] is None]
 
-    def refusal(self) -> WorkerError:
-        """Return the DEVICE_BUSY error that names the holders, or the processes that have inherited the lock."""
+    def refusal(self, exclusive: bool) -> WorkerError:
+        """Return the DEVICE_BUSY error that names the holders, or the processes that have inherited the lock.
+
+        `exclusive`: the refused runner wanted the machine for itself.
+        """
+        wait = _WAIT if exclusive else _WAIT_FOR_EXCLUSIVE
         if self.surely:
             holders = [_describe(pid) for pid in self.surely]
             who = f"{_words(holders)} {'is' if len(holders) == 1 else 'are'} measuring on this machine"
-            return _busy(who, _WAIT, holders)
+            return _busy(who, wait, holders)
         heirs = [_describe(pid) for pid in all_processes() if pid != os.getpid() and _has_lock(pid, self._file)]
         if self.perhaps and not heirs:
             found = Leftover(self.perhaps[0])
             who = f"{found} has the number of the process that took this machine's lock, and may be another by now"
-            return _busy(who, _WAIT, [])
+            return _busy(who, wait, [])
         if self.took or heirs:
             runner = f"the runner {self.took[0]}" if self.took else "a runner"
             who = f"{runner} has ended, and a process of its trial still runs on this machine"
             return _busy(who + (f": {_words(heirs)}" if heirs else ""), _END, heirs)
-        return _busy(
-            "another container of this machine, or a process that /proc does not show, is measuring", _WAIT, []
-        )
+        return _busy("another container of this machine, or a process that /proc does not show, is measuring", wait, [])
 
 
 def _read_takers(file_id: str) -> list[int]:

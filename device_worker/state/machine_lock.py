@@ -53,7 +53,7 @@ class MachineLock:
                 holders = MachineHolders(self.fd, _name_for(self.fd))
                 # The processes of a killed runner need a moment to end, and hold the lock until then.
                 if holders.surely or time.monotonic() > deadline:
-                    refusal = holders.refusal()
+                    refusal = holders.refusal(exclusive)
                     os.close(self.fd)
                     raise refusal from None
             except OSError:

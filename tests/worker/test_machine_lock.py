@@ -69,7 +69,8 @@ def test_an_exclusive_holder_keeps_all_others_out_and_is_named(lock_file):
         assert holder_of(refused)["pid"] == os.getpid()
         assert holder_of(refused)["user"] == getpass.getuser()
         assert f"process {os.getpid()}" in str(refused.value)
-        assert "exclusive: false" in refused.value.hint
+        advice = "exclusive: false in the inventory" if exclusive else "would need exclusive: false too"
+        assert advice in refused.value.hint
     held.release()
     MachineLock(True, lock_file).release()
 

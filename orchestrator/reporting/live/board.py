@@ -54,8 +54,8 @@ def _times(state: TrialState, count: int) -> str:
 class Progress:
     """Hold the progress of a device. `outcomes` has the present state of each trial, preflights included.
 
-    `again` are the trials with more than one attempt. `p50_ns` is the newest median of each cell. `lost_at` is the time
-    of a link's loss, while a runner goes on there.
+    `retries` are the attempts of each trial after the first one, and `retried` is the trial that is tried again now.
+    `p50_ns` is the newest median of each cell. `lost_at` is the time of a link's loss, while a runner goes on there.
     """
 
     began_at: float
@@ -75,15 +75,15 @@ class Progress:
     outcomes: dict[str, TrialState] = field(default_factory=dict)
     preflights: set[str] = field(default_factory=set)
     timed: set[str] = field(default_factory=set)
-    again: set[str] = field(default_factory=set)
-    retries: bool = False
+    retries: Counter[str] = field(default_factory=Counter)
+    retried: str | None = None
     p50_ns: dict[str, float] = field(default_factory=dict)
     troubles: dict[str, CellTrouble] = field(default_factory=dict)
 
     @property
     def finished(self) -> int:
         """Return the number of trials with an ended attempt. A trial of several attempts counts once."""
-        return sum(state not in UNFINISHED or trial in self.again for trial, state in self.outcomes.items())
+        return sum(state not in UNFINISHED or trial in self.retries for trial, state in self.outcomes.items())
 
     @property
     def count(self) -> str:
@@ -92,8 +92,31 @@ class Progress:
 
     @property
     def count_with_retries(self) -> str:
-        """Return trial k of n, and how many trials were tried again."""
-        return f"{self.count}, {len(self.again)} tried again" if self.again else self.count
+        """Return trial k of n, and how far the retries are."""
+        retries = self.retry_round or (f"{len(self.retries)} tried again" if self.retries else "")
+        return f"{self.count}, {retries}" if retries else self.count
+
+    @property
+    def tried_again(self) -> tuple[int, int]:
+        """Return the number of trials with more than one attempt, and of their attempts after the first one."""
+        return len(self.retries), self.retries.total()
+
+    @property
+    def retry_round(self) -> str:
+        """Return which round of retries is under way, and trial k of n there; nothing while first attempts are left."""
+        if self.retried is None or self.finished != self.trials:
+            return ""
+        number = self.retries[self.retried]
+        # What is invalid comes to its next attempt once every other trial has had this one.
+        later = [trial for trial in self.outcomes if self.retries[trial] > number]
+        present = [trial for trial in self.outcomes if self.retries[trial] == number]
+        waiting = [
+            trial
+            for trial, state in self.outcomes.items()
+            if self.retries[trial] == number - 1 and state is TrialState.INVALID
+        ]
+        done = len(later) + sum(self.outcomes[trial] not in UNFINISHED for trial in present)
+        return f"retry {number}: {done}/{len(later) + len(present) + len(waiting)}"
 
     @property
     def tally(self) -> Counter[TrialState]:
@@ -122,7 +145,7 @@ class Progress:
             return "no link"
         if self.step == Step.RECOVER or not self.outcomes:
             return str(self.step) or "planned"
-        return "retrying" if self.retries else "running"
+        return "retrying" if self.retried else "running"
 
     def enter(self, step: str, detail: str, now: float) -> None:
         """Remember the step. With any step after connecting the device has arrived."""
@@ -151,9 +174,10 @@ class Progress:
         """Remember the change of a trial. Return whether the attempt failed for a reason that is news of the cell."""
         before = self.outcomes.get(change.trial)
         if change.state is TrialState.RUNNING:
-            self.retries = before is not None and before not in UNFINISHED
-            if self.retries:
-                self.again.add(change.trial)
+            is_again = before is not None and before not in UNFINISHED
+            self.retried = change.trial if is_again else None
+            if is_again:
+                self.retries[change.trial] += 1
             if self.step == Step.RECOVER:  # the device is back
                 self.step = Step.FOLLOW
         self.outcomes[change.trial] = change.state

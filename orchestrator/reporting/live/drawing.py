@@ -120,7 +120,7 @@ def _row(name: str, progress: Progress, shared: frozenset[str], frame: Frame) ->
         cell, p50 = clean(progress.detail), None
     return {
         "device": clean(name),
-        "state": clean(progress.state),
+        "state": clean(progress.retry_round or progress.state),
         "trial": progress.count if progress.trials is not None or in_trials else "",
         "cell": cell,
         # The newest value of this very cell. Another cell's value beside the name would read as this cell's.
@@ -250,8 +250,9 @@ def summary_lines(board: Board, frame: Frame) -> list[Text]:
     known = [trials for trials in planned if trials is not None]
     # A total would be too small while the plan of a device is not known.
     trials = f"{finished}/{sum(known)} trials" if len(known) == len(planned) else plural(finished, "trial")
-    again = sum(len(progress.again) for progress in devices)
+    again, attempts = (sum(counted) for counted in zip(*(progress.tried_again for progress in devices), strict=True))
     trials += f", {again} tried again" if again else ""
+    trials += f" {attempts} times" if attempts > again else ""
     found = count_trials([progress.tally for progress in devices]).shortfall
     parts.append(f"{trials} ({found})" if found else trials)
     if coming := board.coming:

@@ -36,8 +36,8 @@ def ending(device: str, progress: Progress, error: str | None) -> Text:
     if error:
         return text.append(f": {clean(error.removeprefix(f'{device}: '))}")
     parts = [f"{counts.measured} measured", *filter(None, [counts.shortfall])]
-    if progress.again:
-        parts.append(f"{len(progress.again)} tried again")
+    if progress.retries:
+        parts.append(f"{len(progress.retries)} tried again")
     for state_of, word in ((TrialState.MEASURED, "ok"), (TrialState.FAILED, "failed")):
         if number := progress.preflights_that(state_of):
             parts.append(f"{plural(number, 'preflight')} {word}")

@@ -25,6 +25,7 @@ from orchestrator.store.sql.postgres_url import (
     BUSY_TIMEOUT_S,
     DEFAULTS,
     NAMES,
+    SHOWN_NAME,
     require_psycopg,
     settings_of_transaction,
 )
@@ -91,7 +92,8 @@ def _sqlite_url(path: str) -> URL:
 def redacted(url: URL) -> str:
     """Return the URL for people to see. Of the query only harmless keys are shown."""
     hidden = {key: HIDDEN for key in url.query if key not in _PLAIN_QUERY}
-    return without_credentials(url.update_query_dict(hidden).render_as_string(hide_password=True))
+    shown = url.set(drivername=SHOWN_NAME).update_query_dict(hidden)
+    return without_credentials(shown.render_as_string(hide_password=True))
 
 
 def with_defaults(url: URL) -> URL:

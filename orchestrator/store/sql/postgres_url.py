@@ -22,6 +22,8 @@ DEFAULTS = {
 }
 """Bounds on waiting for a silent server, and the encoding of texts. Poolers take these keys, and no `options`."""
 NAMES = ("postgresql", "postgres", "postgresql+psycopg")
+SHOWN_NAME = NAMES[0]
+"""What people see: nobody types the name of a driver."""
 
 # Only texts that mean the same to libpq, to SQLAlchemy and to readers: nothing escaped, no query.
 _PLAIN = re.compile(
@@ -64,7 +66,7 @@ def plain_conninfo(text: str) -> tuple[str, str] | None:
     if user is not None:
         login = f"{user}@" if password is None else f"{user}:{password}@"
         shown = f"{user}@" if password is None else f"{user}:{HIDDEN}@"
-    shown_url = without_credentials(f"postgresql+psycopg://{shown}{place}")
+    shown_url = without_credentials(f"{SHOWN_NAME}://{shown}{place}")
     return f"postgresql://{login}{place}?{urlencode(sorted(DEFAULTS.items()))}", shown_url
 
 

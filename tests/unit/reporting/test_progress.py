@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -182,8 +183,38 @@ def test_progress_stands_at_its_total_while_trials_are_tried_again(clock: FakeCl
         display.changed(TrialChange("pi-03", f"j.{number}", LABEL, TrialState.INVALID, "measure", failure="other-load"))
     display.changed(running("pi-03", 0))
     text = drawn(display.render())
-    assert "retrying    3/3" in text
+    assert re.search(r"^pi-03 +retry 1: 0/3 +3/3 ", text, re.MULTILINE)
     assert "3/3 trials, 1 tried again (2 invalid)" in text
+
+
+def test_each_round_of_retries_shows_how_far_it_is(clock: FakeClock) -> None:
+    """Trials 0 to 2 are invalid, trial 1 once and the others twice, and the last round is under way."""
+    on = console()
+    display, lines = LiveDisplay(console(terminal=True), clock), LineDisplay(on, clock)
+
+    def change(number: int, state: TrialState) -> None:
+        for shown in (display, lines):
+            shown.changed(TrialChange("pi-03", f"j.{number}", LABEL, state, "measure", failure="other-load"))
+
+    for shown in (display, lines):
+        shown.planned("pi-03", 3, 0)
+    for number in range(3):
+        change(number, TrialState.INVALID)
+    for number, state in (
+        (0, TrialState.INVALID),
+        (1, TrialState.MEASURED),
+        (2, TrialState.INVALID),
+        (0, TrialState.INVALID),
+    ):
+        change(number, TrialState.RUNNING)
+        change(number, state)
+    change(2, TrialState.RUNNING)
+
+    text = drawn(display.render())
+    assert re.search(r"^pi-03 +retry 2: 1/2 +3/3 ", text, re.MULTILINE)
+    assert "3/3 trials, 3 tried again 5 times (1 invalid)" in text
+    told = [line.split(f"  {LABEL}")[0] for line in printed(on).splitlines()]
+    assert told[4:] == [f"pi-03  3/3, retry {words}" for words in ("1: 1/3", "1: 2/3", "1: 3/3", "2: 1/2")]
 
 
 def test_before_its_plan_is_known_a_device_has_no_total() -> None:

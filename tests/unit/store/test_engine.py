@@ -39,6 +39,7 @@ def test_a_file_is_named_by_url_or_path(text: str, path: Path | str) -> None:
 def test_postgresql_is_reached_by_psycopg(scheme: str) -> None:
     pytest.importorskip("psycopg")
     assert parse_url(f"{scheme}://user@host/lab").drivername == "postgresql+psycopg"
+    assert redacted(parse_url(f"{scheme}://user:secret@host/lab")) == "postgresql://user:***@host/lab"
 
 
 @pytest.mark.parametrize(
