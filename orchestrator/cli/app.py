@@ -36,6 +36,7 @@ from orchestrator.cli import (
     report,
     run,
     runs,
+    schedule,
     schema,
     serve,
     sql,
@@ -64,6 +65,7 @@ run.add_to(app)
 app.add_typer(runs.app, name="runs")
 submit.add_to(app)
 app.add_typer(queue.app, name="queue")
+app.add_typer(schedule.app, name="schedule")
 daemon.add_to(app)
 compare.add_to(app)
 history.add_to(app)

@@ -17,6 +17,7 @@ from orchestrator.cli.known_names import (
     METRIC,
     MODEL,
     RUN,
+    SCHEDULE,
     SWEEP,
     TAG,
     VARIANT,
@@ -58,6 +59,7 @@ ARGUMENTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     **{("plot", word): (RUN,) for word in ("latency", "power", "pareto")},
     **{("runs", word): (RUN,) for word in _OF_RUNS},
     ("runs", "tag"): (RUN, TAG),
+    **{("schedule", word): (SCHEDULE,) for word in ("remove", "pause", "resume", "next")},
     **{("devices", word): (DEVICE,) for word in _FOR_DEVICES},
 }
 """What the arguments of a command are. A further argument is like the last."""

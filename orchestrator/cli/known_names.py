@@ -20,6 +20,7 @@ from pathlib import Path
 from orchestrator.lab_folder import INVENTORY_FOLDER, SETTINGS_FILE
 
 DEVICE, RUN, VARIANT, METRIC, TAG, MODEL, SWEEP = "device", "run", "variant", "metric", "tag", "model", "sweep"
+SCHEDULE = "schedule"
 
 REMEMBER = "_BENCHFLEET_REMEMBER"
 """The variable that makes a process ask a server for names: the file to write."""
@@ -29,6 +30,7 @@ STATEMENTS: Mapping[str, str] = {
     VARIANT: "SELECT DISTINCT name FROM model_variant ORDER BY name LIMIT 500",
     MODEL: "SELECT name FROM model ORDER BY name LIMIT 500",
     SWEEP: "SELECT DISTINCT name FROM sweep ORDER BY name LIMIT 500",
+    SCHEDULE: "SELECT name FROM schedule ORDER BY name LIMIT 500",
     TAG: "SELECT DISTINCT key || '=' || value FROM run_tag ORDER BY 1 LIMIT 500",
     RUN: f"SELECT name FROM ({_NEWEST}) AS newest WHERE name IS NOT NULL "  # noqa: S608 - constants of ours
     f"UNION ALL SELECT id FROM ({_NEWEST}) AS newest",  # - constants of ours

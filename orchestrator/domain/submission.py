@@ -55,6 +55,7 @@ class NewSubmission:
     `device_s` maps each device that the submitter's inventory selects to the expected seconds there, None where a cell
     was never measured. The whole is None where the submitter has no such inventory. `source` is the sweep file.
     `settings` are what flags ask of the run beside the sweep.
+    `schedule` is the name of the schedule that submits the run.
     """
 
     run: str
@@ -68,6 +69,7 @@ class NewSubmission:
     words: NewWords = field(default_factory=NewWords)
     device_s: Mapping[str, float | None] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    schedule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Submission:
     `claim` counts the claims so far: a daemon writes under the number of its own alone. `rank` orders the submissions
     of one person at one priority. `daemon` is the last daemon, in words. `is_claimed`: that daemon still lives.
     `stops`: a person wants the run ended. `device_s` is as in `NewSubmission`, and by the inventory of a daemon once
-    one has looked. `settings` are as in `NewSubmission`.
+    one has looked. `settings` are as in `NewSubmission`. `schedule` is the name of the schedule that submitted the run.
     """
 
     id: int
@@ -102,6 +104,7 @@ class Submission:
     hint: str | None = None
     stops: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
+    schedule: str | None = None
 
     @property
     def person(self) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # a run names no value of these, and waits for none of their imports
+    from orchestrator.domain.schedule import Firing, NewSchedule, Schedule
     from orchestrator.domain.submission import (
         Claim,
         DaemonRecord,
@@ -125,6 +126,41 @@ class Daemons(Protocol):
         """Return the present time of the database's clock."""
 
 
+class Schedules(Protocol):
+    """Keep schedules, and let each firing submit one run, by the database's clock."""
+
+    def add_schedule(self, new: NewSchedule, *, replaces: bool = False) -> Schedule:
+        """Add a schedule, in one transaction, or replace the one of that name.
+
+        Raise ConfigError for a name that is taken, and StoreError if a content is missing by now.
+        """
+
+    def schedules(self) -> Sequence[Schedule]:
+        """Return all schedules, by name."""
+
+    def find_schedule(self, name: str) -> Schedule | None:
+        """Return a schedule by name."""
+
+    def due_schedules(self) -> Sequence[Schedule]:
+        """Return the schedules that are to fire by now, the earliest first."""
+
+    def fire(self, firing: Firing) -> str | None:
+        """Carry one firing out, in one transaction: submit the run, and move the schedule on.
+
+        Return the run, or why there is none. Return None, with nothing written, if another daemon was quicker, or if
+        the schedule was changed, paused or removed since it was read.
+        """
+
+    def pause_schedule(self, name: str) -> Schedule:
+        """Keep a schedule from firing. Raise ConfigError for an unknown or paused one."""
+
+    def resume_schedule(self, name: str) -> Schedule:
+        """Let a paused schedule fire again. What fell into the pause is not made up for."""
+
+    def remove_schedule(self, name: str) -> Schedule:
+        """Remove a schedule. Its submissions stay. Raise ConfigError for an unknown one."""
+
+
 class QueueRoles(Protocol):
     """Have the roles for the queue."""
 
@@ -139,3 +175,7 @@ class QueueRoles(Protocol):
     @property
     def daemons(self) -> Daemons:
         """Return the role for daemons."""
+
+    @property
+    def schedules(self) -> Schedules:
+        """Return the role for schedules."""

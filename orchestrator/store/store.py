@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from orchestrator.store.records.metered import MeteredTable
     from orchestrator.store.records.nights import NightTable
     from orchestrator.store.records.regressions import RegressionTable
+    from orchestrator.store.records.schedules import ScheduleTable
     from orchestrator.store.records.scored import ScoredTable
     from orchestrator.store.records.series_runs import SeriesTable
     from orchestrator.store.records.submissions import SubmissionTable
@@ -166,6 +167,13 @@ class Store:
         from orchestrator.store.records.daemons import DaemonTable
 
         return DaemonTable(self.database)
+
+    @cached_property
+    def schedules(self) -> ScheduleTable:
+        """Return the role for schedules."""
+        from orchestrator.store.records.schedules import ScheduleTable
+
+        return ScheduleTable(self.database)
 
     def keep_statistics(self) -> None:
         """Let the database look at tables that grew, so that the next questions need not wait."""

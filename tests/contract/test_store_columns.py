@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import date
 from itertools import product
 
-from sqlalchemy import Boolean, Column, ColumnElement, func, select
+from sqlalchemy import Boolean, Column, ColumnElement, func, select, update
 
 from device_worker.protocol.vocabulary import FailureKind, Outcome, RunOutcome
 from orchestrator.domain.annotation import Note
@@ -21,6 +21,7 @@ from orchestrator.domain.recovery import Rung
 from orchestrator.domain.regression import Actor, Direction, Figures, Move, RegressionState, Suspicion
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.domain.run_words import Commit, NewWords
+from orchestrator.domain.schedule import Firing, NewSchedule, Overlap, Rhythm
 from orchestrator.domain.submission import NewSubmission, ParcelFile, SubmissionState
 from orchestrator.store.ingest import events
 from orchestrator.store.ingest.attempt_rows import PART_WRITERS
@@ -108,6 +109,19 @@ def queue_up(store: Store, words: NewWords) -> None:
     store.submissions.cancel(submitted.id, "bob@ws2")
     store.daemons.finish(claim, SubmissionState.FAILED, "no such device", "is it in the inventory?")
     store.daemons.end_daemon(daemon)
+    fire(store, replace(new.words, name="queued"), file)
+
+
+def fire(store: Store, words: NewWords, file: ParcelFile) -> None:
+    """Let a schedule of a person fire once."""
+    every_minute = Rhythm("* * * * *", "UTC", 5, Overlap.QUEUE)
+    wanted = NewSchedule("nights", "ann@ws1", every_minute, SWEEP.name, "/lab/one.yaml", "all", 1, (file,), words)
+    made = store.schedules.add_schedule(replace(wanted, device_s={"pi-03": 4.5}, settings={"missing": True}))
+    with store.database.write() as connection:
+        # The moment has come, without a minute of waiting for it.
+        connection.execute(update(tables.schedule).values(fires_at=tables.schedule.c.added_at))
+    assert store.schedules.fire(Firing(made.id, made.edition, made.next_moments(made.fires_at), "fired")) == "fired"
+    store.schedules.pause_schedule("nights")
 
 
 def judge(store: Store) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from threading import Barrier
 
 import pytest
@@ -14,55 +12,11 @@ import pytest
 from orchestrator.domain.errors import ClaimLost, ConfigError, StoreError
 from orchestrator.domain.lease import LeaseRequest
 from orchestrator.domain.run_words import Commit, NewWords
-from orchestrator.domain.submission import Claim, NewSubmission, ParcelFile, Submission, SubmissionState
-from orchestrator.store.sql.database_clock import CLOCK
+from orchestrator.domain.submission import Claim, Submission, SubmissionState
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import sample_header
 from tests.contract.leases import MODEL, PI, SWEEP, granted
-
-ANN, BOB = "ann@ws1", "bob@ws2"
-LASTS_S = 60.0
-TEXT = b"sweep: one"
-FILE = ParcelFile("sweep.yaml", hashlib.sha256(TEXT).hexdigest(), len(TEXT))
-NEW = NewSubmission("run-1", ANN, "one", "/lab/one.yaml", "pi-*", 0, (FILE,))
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 30, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def go_on(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def clock(store: Store) -> Iterator[Clock]:
-    told = Clock()
-    store.database._engine.update_execution_options(**{CLOCK: told})
-    yield told
-    store.database._engine.update_execution_options(**{CLOCK: None})
-
-
-def submitted(store: Store, run: str = "run-1", **more: object) -> Submission:
-    store.vault.begin_blob(FILE.sha256, FILE.size)
-    store.vault.put_chunk(FILE.sha256, 0, TEXT)
-    store.vault.finish_blob(FILE.sha256)
-    return store.submissions.submit(replace(NEW, run=run, **more))  # type: ignore[arg-type]
-
-
-def begun(store: Store, number: int = 1) -> int:
-    return store.daemons.begin_daemon(f"lab@d{number}", f"pid {number}", ["pi-03"], LASTS_S)
-
-
-def claimed(store: Store, one: Submission, daemon: int) -> Claim:
-    claim = store.daemons.claim(one.id, one.claim, daemon)
-    assert claim is not None
-    return claim
+from tests.contract.queue_rows import ANN, BOB, FILE, LASTS_S, NEW, Clock, begun, claimed, submitted
 
 
 def state(store: Store, run: str = "run-1") -> SubmissionState:

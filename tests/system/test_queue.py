@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from orchestrator.domain.submission import Submission
-from orchestrator.store.store import Reader, open_reader
+from orchestrator.store.store import Reader, open_reader, open_store
 from tests.databases import Databases, SqliteDatabases
 from tests.lab import OK_PROGRAM, Lab
 from tests.servers.processes import wait_until
@@ -150,3 +150,30 @@ def test_a_person_cancels_what_runs_and_what_waits(file_lab: QueueLab, tmp_path:
         "two": "cancelled",
     }
     assert lab.rows("SELECT state FROM run_device") == [{"state": "cancelled"}]
+
+
+def test_a_daemon_fires_schedules_also_while_a_run_goes_on(file_lab: QueueLab, tmp_path: Path) -> None:
+    lab = file_lab
+    gate = tmp_path / "gate"
+    lab.write_exec_sweep(f"while [ ! -e {gate} ]; do sleep 0.05; done\n{OK_PROGRAM}", "one", trials=1)
+    lab.write_exec_sweep(name="two", trials=1)
+    assert lab.run("submit", "one.yaml").returncode == 0
+    daemon = lab.start("daemon", "--drain")
+    try:
+        wait_until(lambda: bool(lab.rows("SELECT id FROM attempt")), "a trial has begun", 120)
+        made = lab.json("schedule", "add", "two.yaml", "--cron", "0 2 29 2 *", "--zone", "UTC", "--name", "leap")
+        assert (made["name"], made["last"], made["due_at"][4:]) == ("leap", None, "-02-29T02:00:00Z")
+        with open_store(lab.url) as store, store.database.write() as connection:
+            # The next leap year is not waited for.
+            connection.execute(text("UPDATE schedule SET fires_at = added_at"))
+        wait_until(lambda: "two" in lab.states(), "the schedule has fired", 60)
+        assert lab.states() == {"one": "running", "two": "waiting"}
+        gate.touch()
+        assert daemon.wait(120) == 0, (lab.directory / "said.txt").read_text()
+    finally:
+        daemon.kill()
+        daemon.wait(30)
+    assert (lab.states(), lab.counted()) == ({"one": "ended", "two": "ended"}, {"one": [1], "two": [1]})
+    (fired,) = lab.json("schedule", "list")
+    assert lab.rows("SELECT id FROM run WHERE name = 'leap'") == [{"id": fired["last"]}]
+    assert fired["due_at"] == made["due_at"]

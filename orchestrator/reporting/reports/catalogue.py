@@ -34,6 +34,7 @@ from orchestrator.reporting.reports.run_difference import DIFFERENCES
 from orchestrator.reporting.reports.run_glance import GLANCE
 from orchestrator.reporting.reports.run_list import RUN_LIST
 from orchestrator.reporting.reports.run_words import DELETED, SAID
+from orchestrator.reporting.reports.schedules import NEXT, SCHEDULED, SCHEDULES
 from orchestrator.reporting.reports.series_history import HISTORIES
 from orchestrator.reporting.reports.written_files import WRITTEN
 from orchestrator.reporting.shape import Shape
@@ -80,6 +81,12 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "queue hold": SUBMITTED,
     "queue release": SUBMITTED,
     "queue cancel": SUBMITTED,
+    "schedule add": SCHEDULED,
+    "schedule list": SCHEDULES,
+    "schedule remove": SCHEDULED,
+    "schedule pause": SCHEDULED,
+    "schedule resume": SCHEDULED,
+    "schedule next": NEXT,
     "runs cancel": RUN,
     "runs note": SAID,
     "runs tag": SAID,

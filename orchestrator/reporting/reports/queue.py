@@ -45,6 +45,12 @@ _TAIL: tuple[Key[Submission], ...] = (
     Key("ended_at", OrNull(TIME), "When the submission was over; null before.", lambda one: one.ended_at),
     Key("error", OrNull(TEXT), "Why the submission failed, is incomplete or is held.", lambda one: one.error),
     Key("hint", OrNull(TEXT), "The remedy.", lambda one: one.hint),
+    Key(
+        "schedule",
+        OrNull(TEXT),
+        "The name of the schedule that submitted the run; null for a person.",
+        lambda one: one.schedule,
+    ),
 )
 _SUBMISSION = View[Submission](
     "submission",

@@ -14,6 +14,7 @@ from orchestrator.domain.submission import Claim, Submission, SubmissionState
 from orchestrator.services.devices.collect import collect_ended
 from orchestrator.services.queue.carry_out import Carrier
 from orchestrator.services.queue.choosing import Choice, claim_next, read_queue
+from orchestrator.services.queue.firing import Firer
 from orchestrator.services.queue.heart import Heart
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ def work(request: DaemonRequest, wiring: QueueWiring, shows: Shows, says: Says) 
     KeyboardInterrupt ends the daemon: devices go on by themselves, and the next daemon goes on with the run.
     """
     inventory = wiring.inventory()
-    with Heart(wiring.store, wiring.identity(), list(inventory.devices)) as heart:
-        return _Daemon(request, wiring, Carrier(wiring, shows, heart), says, inventory).work()
+    firer = Firer(wiring.store, says)
+    with Heart(wiring.store, wiring.identity(), list(inventory.devices), firer.fire_due) as heart:
+        return _Daemon(request, wiring, Carrier(wiring, shows, heart), firer, says, inventory).work()
 
 
 @dataclass(slots=True)
@@ -59,6 +61,7 @@ class _Daemon:
     request: DaemonRequest
     wiring: QueueWiring
     carrier: Carrier
+    firer: Firer
     says: Says
     inventory: Inventory
     is_whole: bool = True
@@ -84,6 +87,7 @@ class _Daemon:
         if self.looks % _READ_EVERY == 0:
             self._read_inventory()
         store, began = self.wiring.store, time.monotonic()
+        self.firer.fire_due()
         choice = read_queue(self.inventory, store)
         found = claim_next(choice, self.carrier.heart.daemon, store)
         if found is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
@@ -21,11 +21,15 @@ _LOOK_S = 5.0
 class Heart:
     """Register a daemon for the time of a context. All methods may be called from the daemon's thread.
 
-    `devices` are the names in the daemon's present inventory.
+    `devices` are the names in the daemon's present inventory. `chore` is done now and then while a run goes on, which
+    keeps the daemon's own thread for hours.
     """
 
-    def __init__(self, store: Roles, identity: ControllerIdentity, devices: Sequence[str]) -> None:
+    def __init__(
+        self, store: Roles, identity: ControllerIdentity, devices: Sequence[str], chore: Callable[[], None]
+    ) -> None:
         self._store = store
+        self._chore = chore
         self._lease_s = identity.lease_s
         self.devices = devices
         self.daemon = store.daemons.begin_daemon(identity.holder, identity.controller, devices, identity.lease_s)
@@ -65,6 +69,8 @@ class Heart:
             with suppress(OrchestratorError):
                 self._store.daemons.renew_daemon(self.daemon, self.devices, self._lease_s)
                 self._look()
+                if self._claim is not None:
+                    self._chore()
 
     def _look(self) -> None:
         claim = self._claim

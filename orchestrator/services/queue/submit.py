@@ -50,9 +50,7 @@ def submit(request: SubmitRequest, wiring: QueueWiring, told: Told = lambda _: N
     file = wiring.sweep_file(request.sweep, request.overrides)
     identity = wiring.identity()
     store = wiring.store
-    blobs = pack(file, wiring.cache())
-    for name, blob in blobs.items():
-        upload(name, blob, wiring.cache().path(blob), store, told)
+    files = send_parcel(file, wiring, told)
     new = NewSubmission(
         run=new_run(file, {}).run,
         holder=identity.holder,
@@ -60,10 +58,10 @@ def submit(request: SubmitRequest, wiring: QueueWiring, told: Told = lambda _: N
         source=str(request.sweep.absolute()),
         select=request.select,
         priority=priority,
-        files=tuple(ParcelFile(name, blob.sha256, blob.size) for name, blob in sorted(blobs.items())),
+        files=files,
         not_before=request.not_before,
         words=replace(request.words, who=identity.holder, commit=commit_of(request.sweep.absolute().parent)),
-        device_s=_expected(file, request.select, wiring),
+        device_s=expected_here(file, request.select, wiring),
         settings={} if request.increment is None else request.increment.settings,
     )
     return store.submissions.submit(new)
@@ -88,6 +86,14 @@ def read_not_before(text: str, now: datetime | None = None) -> datetime:
         ) from None
 
 
+def send_parcel(file: SweepFile, wiring: QueueWiring, told: Told) -> tuple[ParcelFile, ...]:
+    """Store every file of a sweep in the database, and return the parcel. `told` gets a line for each content sent."""
+    blobs = pack(file, wiring.cache())
+    for name, blob in blobs.items():
+        upload(name, blob, wiring.cache().path(blob), wiring.store, told)
+    return tuple(ParcelFile(name, blob.sha256, blob.size) for name, blob in sorted(blobs.items()))
+
+
 def upload(name: str, blob: Blob, path: Path, store: Roles, told: Told) -> None:
     """Store what the database lacks of a content."""
     size, missing = store.vault.begin_blob(blob.sha256, blob.size)
@@ -106,7 +112,7 @@ def _amount(whole: int, size: int, missing: Sequence[int]) -> str:
     return f"{sent} bytes" if sent == whole else f"{sent} bytes of {whole}, the others are there"
 
 
-def _expected(file: SweepFile, select: str, wiring: QueueWiring) -> Mapping[str, float | None] | None:
+def expected_here(file: SweepFile, select: str, wiring: QueueWiring) -> Mapping[str, float | None] | None:
     """Return the devices with the expected seconds, None where this machine's inventory has no such devices."""
     try:
         devices = wiring.inventory().select(select)

@@ -107,12 +107,11 @@ def start(
 
 
 def new_run(file: SweepFile, settings: Mapping[str, Any]) -> RunHeader:
-    """Return the header of a new run. Ids sort by time."""
+    """Return the header of a new run."""
     now = datetime.now(UTC)
     sweep, model = file.sweep, file.model
     return RunHeader(
-        # The time makes ids sort, the four random digits keep apart two runs of the same second.
-        run=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+        run=new_run_id(now),
         sweep=sweep.name,
         sweep_document=file.text,
         sweep_source=sweep.source,
@@ -124,6 +123,12 @@ def new_run(file: SweepFile, settings: Mapping[str, Any]) -> RunHeader:
         settings=settings,
         further=tuple(RunModel(one.name, one.directory) for one in file.further),
     )
+
+
+def new_run_id(now: datetime) -> str:
+    """Return the id of a new run. Ids sort by time."""
+    # The time makes ids sort, the four random digits keep apart two runs of the same second.
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def run_sweep(

@@ -33,12 +33,7 @@ class SubmissionTable:
         with self._database.write() as connection:
             if missing_blobs(connection, {file.sha256 for file in new.files}):
                 raise StoreError("a content of the submission is gone from the database", "give the command again")
-            now = database_time(connection)
-            found: int = connection.execute(_INSERT, _columns(new) | {"submitted_at": now}).scalar_one()
-            # The order of submissions, until a person moves one.
-            connection.execute(_SET_RANK, {"submission": found, "to": found})
-            files = [{"submission_id": found, "path": file.path, "sha256": file.sha256} for file in new.files]
-            connection.execute(insert(t.submission_file), files)
+            found = put_submission(connection, new)
             return _read(connection, t.submission.c.id == found)[0]
 
     def open_submissions(self) -> Sequence[Submission]:
@@ -152,6 +147,23 @@ class SubmissionTable:
             return _read(connection, t.submission.c.id == submission)[0]
 
 
+def put_submission(connection: Connection, new: NewSubmission) -> int:
+    """Write a submission whose contents are there, and return the id."""
+    now = database_time(connection)
+    found: int = connection.execute(_INSERT, _columns(new) | {"submitted_at": now}).scalar_one()
+    # The order of submissions, until a person moves one.
+    connection.execute(_SET_RANK, {"submission": found, "to": found})
+    files = [{"submission_id": found, "path": file.path, "sha256": file.sha256} for file in new.files]
+    connection.execute(insert(t.submission_file), files)
+    return found
+
+
+def words_of(row: Row[Any]) -> NewWords:
+    """Return the words that a run begins with, from the columns that hold them."""
+    commit = None if row.git_commit is None else Commit(row.git_commit, row.git_dirty)
+    return NewWords(row.holder, row.name, row.note, row.tags, commit)
+
+
 def _columns(new: NewSubmission) -> dict[str, Any]:
     words = new.words
     return {
@@ -172,6 +184,7 @@ def _columns(new: NewSubmission) -> dict[str, Any]:
         "settings": dict(new.settings) or None,
         "device_s": None if new.device_s is None else dict(new.device_s),
         "claim": 0,
+        "schedule": new.schedule,
     }
 
 
@@ -196,7 +209,7 @@ def _read(connection: Connection, condition: ColumnElement[bool], limit: int | N
             submitted_at=row.submitted_at,
             claim=row.claim,
             not_before=row.not_before,
-            words=_words(row),
+            words=words_of(row),
             device_s=row.device_s,
             daemon=None if row.controller is None else f"{row.daemon_holder} ({row.controller})",
             is_claimed=row.state == SubmissionState.RUNNING.value and row.daemon_ended is None and row.expires_at > now,
@@ -206,14 +219,10 @@ def _read(connection: Connection, condition: ColumnElement[bool], limit: int | N
             hint=row.hint,
             stops=row.stops,
             settings=row.settings or {},
+            schedule=row.schedule,
         )
         for row in rows
     ]
-
-
-def _words(row: Row[Any]) -> NewWords:
-    commit = None if row.git_commit is None else Commit(row.git_commit, row.git_dirty)
-    return NewWords(row.holder, row.name, row.note, row.tags, commit)
 
 
 _SUBMISSIONS = select(

@@ -11,6 +11,8 @@ import pytest
 
 from orchestrator.cli.completing import ARGUMENTS, OPTIONS, complete_name
 from orchestrator.cli.known_names import memory_of, remember
+from orchestrator.domain.schedule import NewSchedule, Rhythm
+from orchestrator.domain.submission import ParcelFile
 from orchestrator.store.store import open_store
 from tests.unit.cli.commands import LEAVES
 from tests.unit.cli.measured_runs import measure
@@ -34,6 +36,11 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     measure(tmp_path / "benchfleet.db", {"fp32": (1.0, 2.0), "int8": (1.0, 2.0)}, "20240601-ab12")
     with open_store(str(tmp_path / "benchfleet.db")) as store:
         store.words.change_tags("20240601-ab12", {"branch": "main"}, (), "ann@ws1")
+        empty = ParcelFile("sweep.yaml", "e" * 64, 0)
+        store.vault.begin_blob(empty.sha256, empty.size)
+        store.vault.finish_blob(empty.sha256)
+        nightly = Rhythm("0 22 * * *", "UTC")
+        store.schedules.add_schedule(NewSchedule("nights", "ann@ws1", nightly, "one", "one.yaml", "all", 0, (empty,)))
     monkeypatch.chdir(tmp_path / "sweeps")
     return tmp_path
 
@@ -52,6 +59,7 @@ def completed(line: str, shell: str = "bash", **more: str) -> list[str] | None:
     [
         ("benchfleet devices probe --select pi", ["pi-03", "pi-04"]),
         ("benchfleet devices reserve pi-04", ["pi-04"]),
+        ("benchfleet schedule pause n", ["nights"]),
         ("benchfleet runs show 2024", ["20240601-ab12"]),
         ("benchfleet runs show ", ["last", "20240601-ab12"]),
         ("benchfleet compare --json last --against last", ["last", "last-before"]),

@@ -48,6 +48,7 @@ from orchestrator.reporting.reports.run_details import run_details_report
 from orchestrator.reporting.reports.run_difference import difference_report
 from orchestrator.reporting.reports.run_list import run_list_report
 from orchestrator.reporting.reports.run_words import deletion_report, said_report
+from orchestrator.reporting.reports.schedules import moments_report, schedule_report, schedules_report
 from orchestrator.reporting.reports.series_history import history_report
 from orchestrator.reporting.reports.written_files import written_report
 from orchestrator.reporting.tables.plans import SweepPlans
@@ -101,6 +102,9 @@ REPORTS: Mapping[str, Report] = {
     "said": said_report(replace(samples.RUN, words=samples.WORDS)),
     "queue": queue_report(queued.QUEUE, 50),
     "submitted": submission_report(queued.WAITING),
+    "schedule": schedule_report(queued.SCHEDULE),
+    "schedules": schedules_report((queued.SCHEDULE, queued.PAUSED), samples.BEGAN),
+    "schedule-next": moments_report(queued.NEXT),
     "deleted": deletion_report(Deletion("20240601-k3f9", "before " + samples.HOSTILE, 2, 24, 26, 80, 1)),
     "night": night_report(nights.REPORT),
     "nights": night_list_report(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from orchestrator.domain.run_words import NewWords
+from orchestrator.domain.schedule import Moments, Rhythm, Schedule, ScheduleMoments
 from orchestrator.domain.submission import DaemonRecord, QueueEntry, QueueView, Submission, SubmissionState
 from tests.unit.reporting import samples
 
@@ -26,6 +27,7 @@ WAITING = Submission(
     not_before=LATER,
     words=WORDS,
     device_s={"pi-03": 61.5, "pi-04": None},
+    schedule="nights",
 )
 RUNNING = replace(
     WAITING,
@@ -57,4 +59,28 @@ QUEUE = QueueView(
         QueueEntry(WAITING, "behind 20240601-aaaa for pi-03", None),
         QueueEntry(FAILED, None, None),
     ),
+)
+SCHEDULE = Schedule(
+    id=3,
+    name="nights",
+    holder="ann@ws1",
+    rhythm=Rhythm("0 22 * * mon-fri", "Europe/Berlin", 600),
+    sweep="digits",
+    source="/lab/digits.yaml",
+    select="pi-*",
+    priority=-1,
+    words=WORDS,
+    added_at=samples.BEGAN,
+    edition=4,
+    is_paused=False,
+    due_at=LATER,
+    fires_at=LATER + timedelta(minutes=3),
+    fired_at=samples.BEGAN,
+    last="skipped: " + samples.HOSTILE,
+    settings={"stale_s": 604_800.0},
+)
+PAUSED = replace(SCHEDULE, name="days", is_paused=True, fired_at=None, last=None)
+NEXT = (
+    ScheduleMoments(SCHEDULE, samples.BEGAN, (Moments(LATER, LATER), Moments(LATER, LATER + timedelta(minutes=3)))),
+    ScheduleMoments(PAUSED, samples.BEGAN, (Moments(LATER, LATER),)),
 )

@@ -50,3 +50,5 @@ from orchestrator.store.schema.tables.runs import runtime as runtime
 from orchestrator.store.schema.tables.runs import series as series
 from orchestrator.store.schema.tables.runs import sweep as sweep
 from orchestrator.store.schema.tables.runs import trial as trial
+from orchestrator.store.schema.tables.schedules import schedule as schedule
+from orchestrator.store.schema.tables.schedules import schedule_file as schedule_file

@@ -74,7 +74,9 @@ submission = Table(
     Column("ended_at", UtcTime, doc="When the submission was over; NULL before."),
     text("error", "Why the submission failed, is incomplete, or is held; NULL without a reason.", nullable=True),
     text("hint", "The remedy.", nullable=True),
+    text("schedule", "The name of the schedule that submitted the run; NULL for a person.", nullable=True),
     Index(None, "state"),
+    Index(None, "schedule"),
     info={"doc": "A run in the queue, with everything it needs. A daemon carries it out."},
 )
 
