@@ -81,6 +81,7 @@ def check_outputs(outputs: dict[str, Any]) -> None:
     if size > OUTPUT_BYTES_MAX or size != _FLOAT_BYTES * count * values_per_output:
         raise BadReport(f"{size} bytes do not hold {count} x {values_per_output} numbers")
     _check_layout(outputs.get("layout"), values_per_output if count else None)
+    _check_ranges(outputs.get("input_ranges"))
     reason = outputs.get("reason")
     if reason is not None and (not isinstance(reason, str) or len(reason) > _REASON_CHARACTERS_MAX):
         raise BadReport(f"reason is not a text of at most {_REASON_CHARACTERS_MAX} characters")
@@ -114,6 +115,25 @@ def _check_layout(layout: Any, values: int | None) -> None:
         held += count
     if values is not None and held != values:
         raise BadReport(f"the shapes of layout hold {held} numbers, not {values}")
+
+
+def _check_ranges(ranges: Any) -> None:
+    """Raise BadReport for what quantised inputs hold and were given, if that is no list of names and numbers."""
+    if ranges is None:
+        return
+    if not isinstance(ranges, list) or len(ranges) > _LAYOUT_MAX:
+        raise BadReport(f"input_ranges is not a list of at most {_LAYOUT_MAX}")
+    for one in ranges:
+        if not isinstance(one, dict) or not all(isinstance(one.get(key), str) for key in ("name", "dtype")):
+            raise BadReport("input_ranges is not of names and types")
+        numbers: list[Any] = [one.get(key) for key in ("low", "high", "scale", "saturated_ratio")]
+        numbers += [one[key] for key in ("data_low", "data_high") if one.get(key) is not None]
+        if not all(type(number) in (int, float) for number in numbers):
+            raise BadReport("input_ranges is not of numbers")
+        for number in numbers:
+            _check_finite(number)
+        if not 0 <= one["saturated_ratio"] <= 1:
+            raise BadReport("saturated_ratio is not a share")
 
 
 def check_input_results(results: dict[str, Any]) -> None:

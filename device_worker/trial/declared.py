@@ -33,13 +33,16 @@ def settle_shape(name: str, sizes: Sequence[int | None], declared: DeclaredInput
 
 
 def batched_shape(
-    name: str, sizes: Sequence[int | None], declared: DeclaredInputs, batch: int | None, *, can_resize: bool
+    name: str, sizes: Sequence[int | None] | None, declared: DeclaredInputs, batch: int | None, *, can_resize: bool
 ) -> tuple[int, ...]:
     """Return the shape of an input for `batch` items in each invocation. None is the model as it is.
 
+    `sizes` are those of the file, None for any number of dimensions.
     The first size is the batch where an input has two sizes or more. `can_resize`: a fixed first size of 1 may change.
     Raise LoadFailure for a first size that is fixed otherwise.
     """
+    if sizes is None:
+        sizes = _open_sizes(name, declared)
     if batch is None or len(sizes) < 2:
         return settle_shape(name, sizes, declared)
     if sizes[0] is not None and sizes[0] != batch and not (can_resize and sizes[0] == 1):
@@ -55,6 +58,15 @@ def batched_shape(
         )
     item = settle_shape(name, [None if wanted is not None else 1, *sizes[1:]], declared)
     return (batch, *item[1:])
+
+
+def _open_sizes(name: str, declared: DeclaredInputs) -> list[None]:
+    """Return as many open sizes as are declared. Raise LoadFailure where nobody declares a shape."""
+    wanted = declared.of(name).shape
+    if wanted is None:
+        words = f"input {name!r} has any number of dimensions in the file; declare input.shape in model.yaml"
+        raise LoadFailure(f"{words}, or the shape of this input by its name under inputs, and run the sweep anew")
+    return [None] * len(wanted)
 
 
 def check_inputs(slots: Sequence[InputSlot], declared: DeclaredInputs) -> None:

@@ -17,6 +17,7 @@ from device_worker.trial.batching import cannot, draw_items, items_of, refuse_ou
 from device_worker.trial.causes import describe, is_caused
 from device_worker.trial.declared import check_inputs
 from device_worker.trial.delegation import Fallback
+from device_worker.trial.encoding import Saturation
 from device_worker.trial.inputs import open_inputs
 from device_worker.trial.judged import READ_ERRORS, judged_outputs
 from device_worker.trial.measurement import StopRule, choose_batch, median, time_calls
@@ -309,8 +310,8 @@ class Trial:
     def _prove(self, session: LoadedModel, inputs: DatasetInputs | RandomInputs) -> None:
         """Run the inputs in order, keep the first outputs, and report the accuracy if the job asks for a metric.
 
-        Outputs that cannot be kept are left out, with the reason: timing needs no proof. Raise LoadFailure for an
-        unknown metric, or for a metric without labels.
+        Outputs that cannot be kept are left out, with the reason: timing needs no proof. So are outputs of inputs
+        that are mostly clipped. Raise LoadFailure for an unknown metric, or for a metric without labels.
         """
         asked = self._job.accuracy_metric
         metric = None if asked == KEPT_OUTPUTS else asked
@@ -318,29 +319,47 @@ class Trial:
             raise LoadFailure(f"this worker does not know the accuracy metric {metric!r}")
         if metric is not None and inputs.labels is None:
             raise LoadFailure(f"{metric} needs a dataset with labels, an array y")
-        proof = Proof(asked)
+        proof, saturation = Proof(asked), Saturation(session.input_ranges)
+        reason: str | None
         try:
             count = len(inputs) if asked else min(len(inputs), OUTPUTS_MAX)
-            for first in range(0, count, self._batch):
-                session.set_inputs(session.encode_inputs(draw_items(inputs, first, session.inputs, self._batch)))
-                session.invoke()
-                for item, index in zip(split_outputs(session, self._batch), range(first, count)):
-                    label = None if inputs.labels is None else inputs.labels[index]
-                    proof.add(judged_outputs(item, self._job), label)
-        except Unprovable as reason:
-            self._memory.end_peak()
-            self._say(outputs=without_outputs(str(reason), inputs.source))
-            return
+            self._feed(session, inputs, count, proof, saturation)
+            reason, ranges = saturation.refusal(inputs.source), saturation.to_json()
+        except Unprovable as unprovable:
+            reason, ranges = str(unprovable), []  # which numbers the other inputs have, nobody has looked
         self._memory.end_peak()
+        if reason is not None:
+            if metric is not None:
+                self._say_figure(f"accuracy_{metric}", None, reason)
+            self._say(outputs=dict(without_outputs(reason, inputs.source), input_ranges=ranges))
+            return
         if metric is not None:
             self._say(metric=f"accuracy_{metric}", value=proof.accuracy(inputs.labels))
             results = proof.to_input_results(inputs.labels)
             if results is not None:
                 self._say(input_results=results)
         if proof.unkept is not None:
-            self._say(outputs=without_outputs(proof.unkept, inputs.source))
+            self._say(outputs=dict(without_outputs(proof.unkept, inputs.source), input_ranges=ranges))
         elif proof.count:
-            self._say(outputs=dict(proof.to_outputs(), inputs=inputs.source))
+            self._say(outputs=dict(proof.to_outputs(), inputs=inputs.source, input_ranges=ranges))
+
+    def _feed(
+        self,
+        session: LoadedModel,
+        inputs: DatasetInputs | RandomInputs,
+        count: int,
+        proof: Proof,
+        saturation: Saturation,
+    ) -> None:
+        """Run inputs in order, and hand on inputs and outputs. Raise Unprovable for outputs that cannot be kept."""
+        for first in range(0, count, self._batch):
+            values = draw_items(inputs, first, session.inputs, self._batch)
+            saturation.add(values)
+            session.set_inputs(session.encode_inputs(values))
+            session.invoke()
+            for item, index in zip(split_outputs(session, self._batch), range(first, count)):
+                label = None if inputs.labels is None else inputs.labels[index]
+                proof.add(judged_outputs(item, self._job), label)
 
 
 def _read_outputs(session: LoadedModel, batch: int) -> None:

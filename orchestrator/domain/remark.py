@@ -6,11 +6,17 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from orchestrator.domain.measurement import CellResult, cell_label
+from orchestrator.domain.quoting import quoted
 
 IMPLAUSIBLE_FACTOR = 100
 """No known compression makes the same network so much faster on the same runtime."""
+
+
+SATURATED_RATIO_MIN = 0.01
+"""A calibration leaves out a few outliers on purpose."""
 
 
 class RemarkKind(StrEnum):
@@ -18,6 +24,7 @@ class RemarkKind(StrEnum):
 
     OUTPUTS_NOT_KEPT = "outputs-not-kept"
     IMPLAUSIBLY_FAST = "implausibly-fast"
+    INPUTS_SATURATED = "inputs-saturated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,18 @@ def implausible(value: float, base: float, name: str) -> str | None:
     if not 0 < value * IMPLAUSIBLE_FACTOR <= base:
         return None
     return f"{base / value:.0f} times faster than {name}: do both take inputs of one shape, and compute the same?"
+
+
+def saturated(ranges: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the words for quantised inputs that clip a noticeable share of their numbers, or None."""
+    words = [_saturated_words(one) for one in ranges if one["saturated_ratio"] >= SATURATED_RATIO_MIN]
+    return f"{'; '.join(words)}: accuracy and outputs are those of clipped inputs" if words else None
+
+
+def _saturated_words(one: Mapping[str, Any]) -> str:
+    given = "" if one["data_low"] is None else f", which reach from {one['data_low']:g} to {one['data_high']:g}"
+    held = f"input {quoted(one['name'])} ({one['dtype']}) holds {one['low']:g} to {one['high']:g}"
+    return f"{held}, and clips {100 * one['saturated_ratio']:.3g} % of its numbers{given}"
 
 
 def _place(one: CellResult, variant: str) -> tuple[object, ...]:

@@ -310,8 +310,8 @@ class Results(Protocol):
     def excluded_cells(self, run: str) -> Sequence[ExcludedCell]:
         """Return the cells left out of the devices' plans, with the reasons."""
 
-    def unkept_outputs(self, run: str) -> Sequence[CellRemark]:
-        """Return the cells whose preflight kept no outputs, with the reasons."""
+    def proof_remarks(self, run: str) -> Sequence[CellRemark]:
+        """Return the cells whose preflight kept no outputs, or clipped inputs, with the reasons."""
 
     def cell_input_results(self, run: str) -> Sequence[CellInputResults]:
         """Return the results by input of a run's jobs: the preflight's, or else the first trial's with any."""

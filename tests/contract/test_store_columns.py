@@ -53,6 +53,12 @@ from orchestrator.testing.event_logs import (
 PI, NANO = sample_device("pi-03"), sample_device("nano-01")
 MODEL, SWEEP = replace(sample_model(), license="Apache-2.0"), sample_sweep(variants=("fp32", "fp16"))
 SAMPLES = Sampled("latency_ns", [40_000 + number for number in range(3_000)])
+INPUT_RANGE = {
+    **dict.fromkeys(("low", "scale", "saturated_ratio", "data_low", "data_high"), 0.0),
+    "name": "pixels",
+    "dtype": "int8",
+    "high": 1.0,
+}
 IN_A_COLUMN_OF_ATTEMPT = {
     "ok",
     "attempt",
@@ -185,7 +191,11 @@ def measure(store: Store) -> None:
             log.started(trial.key).finished(
                 trial.key,
                 [number("accuracy_top1", 1.0)],
-                outputs={**outputs([[0.1, 0.9]]), "layout": [{"name": "scores", "shape": [1, 2]}]},
+                outputs={
+                    **outputs([[0.1, 0.9]]),
+                    "layout": [{"name": "scores", "shape": [1, 2]}],
+                    "input_ranges": [INPUT_RANGE],
+                },
                 input_results=input_results([True]),
                 profile=profile(("Conv", "c1", 5.0), placed_on="CPU"),
             )

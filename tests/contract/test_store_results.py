@@ -170,13 +170,33 @@ class TestCellResults:
         log = planned.log().finished(first, outputs={**NO_OUTPUTS, "reason": reason})
         log.finished(second, outputs={**outputs([[1.0, 2.0, 3.0]]), "layout": layout})
         store.logs.ingest([log.arrived()])
-        (remark,) = store.results.unkept_outputs("run")
+        (remark,) = store.results.proof_remarks("run")
         assert (remark.device, remark.label, remark.kind, remark.text) == (
             "pi-03", planned.plan.jobs[0].label, RemarkKind.OUTPUTS_NOT_KEPT, reason,
         )  # fmt: skip
         without, kept = store.results.cell_outputs("run")
         assert (without.count, without.reason, without.layout) == (0, reason, ())
         assert (kept.reason, kept.layout) == (None, (OutputPart("boxes", (1, 2)), OutputPart(None, (1,))))
+
+    @pytest.mark.parametrize(("share", "told"), [(0.0, False), (0.009, False), (0.41, True)])
+    def test_a_preflight_of_clipped_inputs_is_told_if_many_are(
+        self, store: Store, planned: Planned, share: float, told: bool
+    ) -> None:
+        first, _ = planned.preflights
+        held = {"name": "pixels", "dtype": "int8", "low": -1.0, "high": 0.99, "scale": 0.0078}
+        given = {"saturated_ratio": share, "data_low": 0.0, "data_high": 255.0}
+        log = planned.log().finished(first, outputs={**outputs([[0.5, 0.5]]), "input_ranges": [{**held, **given}]})
+        store.logs.ingest([log.arrived()])
+        remarks = store.results.proof_remarks("run")
+        assert [(one.kind, one.text) for one in remarks] == told * [
+            (
+                RemarkKind.INPUTS_SATURATED,
+                (
+                    "input 'pixels' (int8) holds -1 to 0.99, and clips 41 % of its numbers, which reach from 0 to 255: "
+                    "accuracy and outputs are those of clipped inputs"
+                ),
+            )
+        ]
 
     def test_of_several_trials_with_results_by_input_the_first_that_counts_stands(
         self, store: Store, planned: Planned

@@ -63,6 +63,23 @@ def a_metric() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
+def some_range(draw: st.DrawFn) -> dict[str, Any]:
+    """What a quantised input holds and was given, and sometimes one field that does not fit."""
+    numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(1 << 70), 1 << 70)
+    fields: dict[str, Any] = {
+        "name": draw(st.text(max_size=4)),
+        "dtype": "int8",
+        **{key: draw(numbers) for key in ("low", "high", "scale")},
+        "saturated_ratio": draw(st.floats(0, 1)),
+        "data_low": draw(st.none() | numbers),
+        "data_high": draw(st.none() | numbers),
+    }
+    if draw(st.integers(0, 3)) == 0:
+        fields[draw(st.sampled_from(sorted(fields)))] = draw(JSON)
+    return fields
+
+
+@st.composite
 def some_outputs(draw: st.DrawFn) -> dict[str, Any]:
     """Outputs that hang together, and sometimes one field that does not."""
     count, values = draw(st.integers(0, 4)), draw(st.integers(0, 4))
@@ -74,6 +91,7 @@ def some_outputs(draw: st.DrawFn) -> dict[str, Any]:
         "inputs": draw(st.sampled_from(["dataset", "random"])),
         "top1": draw(st.none() | st.lists(st.integers(0, 9), max_size=4)),
         "reason": draw(st.none() | st.text(max_size=4)),
+        "input_ranges": draw(st.none() | st.just([]) | st.lists(some_range(), max_size=2)),
         "layout": draw(st.none() | st.just([{"name": "a", "shape": [1, values]}]) | st.just([])),
     }
     if draw(st.integers(0, 3)) == 0:

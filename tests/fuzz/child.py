@@ -49,6 +49,7 @@ _GROUPS = {
         "operator-trace",
         "bundle",
         "executable",
+        "onnx-ranks",
         "sensors",
     ),
 }

@@ -128,13 +128,33 @@ def test_whole_numbers_are_drawn_from_the_whole_declared_range(add_job, run):
 def test_an_input_that_nothing_can_be_drawn_for_is_told(add_job, run):
     x = {"low": 0.0, "high": 1.0, "shape": [1, 8], "dtype": "float32"}
     add_job("given", "onnxruntime", scaled_onnx([1, 8]), input=x, inputs={"factor": dict(x, shape=[1]), "x": x})
-    add_job("any-rank", "onnxruntime", scaled_onnx(None), input=x)
     add_job("right", "onnxruntime", scaled_onnx([1, 8]), input=x)
     finished = run()
-    given, any_rank = (finished[name]["failure"]["message"] for name in ("given.0", "any-rank.0"))
-    assert "declares an input 'factor', for which the file has a value" in given
-    assert "'x' is a single number in the file, or has any number of dimensions" in any_rank
+    assert "declares an input 'factor', for which the file has a value" in finished["given.0"]["failure"]["message"]
     assert 2 < max(values_of(finished["right.0"])) < 3
+
+
+def test_an_input_of_any_number_of_dimensions_takes_the_declared_ones(add_job, run):
+    plain = {"low": 0.0, "high": 1.0}
+    x = dict(plain, shape=[2, 3, 4], dtype="float32")
+    add_job("declared", "onnxruntime", scaled_onnx(None), input=plain, inputs={"x": x})
+    add_job("batched", "onnxruntime", scaled_onnx(None), input=dict(x, shape=[1, 8]), settings={"batch": 4})
+    add_job("number", "onnxruntime", scaled_onnx(None), input=dict(x, shape=[]))
+    add_job("open", "onnxruntime", scaled_onnx(None), input=plain)
+    add_job("scalar", "onnxruntime", scaled_onnx([]), input=plain)
+    add_job("scalar-as-row", "onnxruntime", scaled_onnx([]), input=dict(x, shape=[1, 8]))
+    finished = run()
+    assert [finished[name + ".1"]["failure"] for name in ("declared", "batched", "number", "scalar")] == [None] * 4
+    assert finished["declared.0"]["outputs"]["layout"][0]["shape"] == [2, 3, 4]
+    assert 2 < max(values_of(finished["declared.0"])) < 3
+    assert (finished["batched.0"]["outputs"]["count"], finished["batched.0"]["outputs"]["values_per_output"]) == (8, 8)
+    assert finished["number.0"]["outputs"]["values_per_output"] == 1
+    failures = {name: finished[name + ".0"]["failure"]["message"] for name in ("open", "scalar-as-row")}
+    assert failures["open"] == (
+        "input 'x' has any number of dimensions in the file; declare input.shape in model.yaml, "
+        "or the shape of this input by its name under inputs, and run the sweep anew"
+    )
+    assert "input 'x' is [] in the file, and model.yaml declares [1, 8]" in failures["scalar-as-row"]
 
 
 def two_headed_jobs(plans, add_job, **fields):

@@ -243,6 +243,36 @@ def test_random_inputs_are_the_same_for_every_variant(add_job, run):
     assert max(differences) < 0.01
 
 
+def test_inputs_that_the_model_cannot_hold_are_counted_and_mostly_clipped_ones_cost_the_accuracy(
+    tmp_path, plans, add_job, run
+):
+    numpy = pytest.importorskip("numpy")
+    (tmp_path / "scaled.npz").write_bytes(read_model("digits-test.npz"))
+    with numpy.load(tmp_path / "scaled.npz") as scaled:
+        numpy.savez(str(tmp_path / "raw.npz"), x=scaled["x"] * 255, y=scaled["y"])
+    raw = plans.add_file("raw.npz", (tmp_path / "raw.npz").read_bytes(), "dataset")
+    add_job("good", "int8", trials=0)
+    add_job("dark", "int8-badcal", trials=0)
+    add_job("raw", "int8", trials=1, dataset=raw)
+    add_job("float", "fp32", trials=0, dataset=raw)
+    finished = run()
+    assert [event["failure"] for event in finished.values()] == [None] * 5
+    accuracy = {name: metrics_of(event).get("accuracy_top1") for name, event in finished.items()}
+    (good,), (dark,), (lost,) = (finished[name]["outputs"]["input_ranges"] for name in ("good.0", "dark.0", "raw.0"))
+    assert (good["saturated_ratio"], good["dtype"], round(good["low"], 6)) == (0.0, "int8", 0.0)
+    assert good["high"] == pytest.approx(1.0, abs=0.01)
+    assert accuracy["good.0"]["value"] > 0.97
+    assert (dark["data_high"], round(dark["high"], 2), round(dark["saturated_ratio"], 2)) == (1.0, 0.25, 0.4)
+    assert accuracy["dark.0"]["value"] == pytest.approx(0.7611, abs=0.01)
+    assert lost["saturated_ratio"] > 0.5
+    reason = accuracy["raw.0"]["reason"]
+    assert (accuracy["raw.0"]["value"], finished["raw.0"]["outputs"]["count"]) == (None, 0)
+    assert finished["raw.0"]["outputs"]["reason"] == reason
+    assert "(int8) holds 0 to 1, and clips 51 % of its numbers, which reach from 0 to 255; scale x of" in reason
+    assert metrics_of(finished["raw.1"])["latency_ns"]["samples"]
+    assert (finished["float.0"]["outputs"]["input_ranges"], finished["float.0"]["outputs"]["count"]) == ([], 64)
+
+
 def test_what_cannot_be_loaded_fails_its_preflight_in_words(plans, add_job, run):
     broken = plans.add_file("broken.tflite", b"TFL3 this is no flat buffer" * 10, "model")
     add_job("model", model=broken)

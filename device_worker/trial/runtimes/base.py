@@ -55,6 +55,19 @@ class InputSlot:
         return not self.is_quantised and self.dtype.startswith(("int", "uint", "bool"))
 
 
+class InputRange:
+    """What a quantised input holds: the numbers from `low` to `high`, `scale` apart."""
+
+    __slots__ = ("dtype", "high", "low", "name", "scale")
+
+    def __init__(self, name: str, dtype: str, low: float, high: float, scale: float) -> None:
+        self.name = name
+        self.dtype = dtype
+        self.low = low
+        self.high = high
+        self.scale = scale
+
+
 class LoadedModel(ABC):
     """A loaded model. `invoke` runs a single inference, and `inputs` describes the inputs.
 
@@ -64,6 +77,8 @@ class LoadedModel(ABC):
     # Called in the measured loop: bind the runtime's own function, since a wrapper would be measured too.
     invoke: Callable[[], object]
     inputs: list[InputSlot]
+    input_ranges: Sequence[InputRange | None] = ()
+    """What each input holds, None for one that is not quantised. Empty where the runtime quantises nothing."""
     output_names: Sequence[str] = ()
     allocate_ns: int | None = None
     allocate_reason = "the runtime allocates while it loads, in one step"

@@ -7,6 +7,7 @@ from abc import abstractmethod
 
 from device_worker.trial.causes import describe
 from device_worker.trial.delegation import NodePlaces
+from device_worker.trial.encoding import encode_plain
 from device_worker.trial.http_connection import HttpConnection, RequestFailed
 from device_worker.trial.runtimes.base import LoadedModel, LoadFailure, Runtime
 from device_worker.trial.server_process import ServerProcess, free_ports
@@ -126,9 +127,7 @@ class RestModel(LoadedModel):
 
     def encode_inputs(self, values: list[Any]) -> list[Any]:
         """Return inputs in the dtypes that the server has told."""
-        import numpy
-
-        return [_cast(numpy, value, slot.dtype) for value, slot in zip(values, self.inputs)]
+        return [encode_plain(value, slot) for value, slot in zip(values, self.inputs)]
 
     def set_inputs(self, encoded: list[Any]) -> None:
         """Write the request."""
@@ -168,11 +167,3 @@ def _found_in(folder: str, command: list[str]) -> list[str]:
     is_shipped = bool(command) and os.path.basename(command[0]) == command[0]
     is_shipped = is_shipped and os.path.isfile(os.path.join(folder, command[0]))
     return ["./" + command[0], *command[1:]] if is_shipped else command
-
-
-def _cast(numpy: Any, value: Any, dtype: str) -> Any:
-    kind = numpy.dtype(dtype)
-    if kind.kind in "iu":
-        limits = numpy.iinfo(kind)
-        value = numpy.clip(numpy.round(value), limits.min, limits.max)
-    return numpy.asarray(value, dtype=kind)

@@ -6,8 +6,9 @@ import os
 from functools import partial
 
 from device_worker.trial.causes import describe
-from device_worker.trial.declared import batched_shape, shape_words
+from device_worker.trial.declared import batched_shape
 from device_worker.trial.delegation import Fallback, NodePlaces
+from device_worker.trial.encoding import encode_plain
 from device_worker.trial.profile import (
     Operator,
     Profile,
@@ -17,12 +18,11 @@ from device_worker.trial.profile import (
     read_chrome_trace,
 )
 from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
+from device_worker.trial.runtimes.onnx_ranks import find_unranked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from device_worker.protocol.declarations import DeclaredInputs
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -101,16 +101,28 @@ class OnnxRuntime(Runtime):
         name, version = self._distribution()
         identity = {"name": name, "version": version, "module": self._module_name, "threads": threads}
         self._refuse_constants(session)
+        unranked = self._find_unranked(session)
         inputs = [
             InputSlot(
                 given.name,
-                _shape_of(given, self._declared, self._batch),
+                batched_shape(
+                    given.name,
+                    None if given.name in unranked else _sizes(given.shape),
+                    self._declared,
+                    self._batch,
+                    can_resize=False,
+                ),
                 _dtype_name(given.name, given.type),
                 batch=self._batch or 1,
             )
             for given in session.get_inputs()
         ]
-        return OnnxModel(session, inputs, identity, _places(provider, share))
+        return OnnxModel(session, inputs, identity, _places(provider, share), unranked)
+
+    def _find_unranked(self, session: Any) -> frozenset[str]:
+        """Return the names of inputs and outputs of any number of dimensions."""
+        doubtful = {one.name for one in (*session.get_inputs(), *session.get_outputs()) if not one.shape}
+        return find_unranked(self._model_path) & doubtful if doubtful else frozenset()
 
     def _refuse_constants(self, session: Any) -> None:
         """Raise LoadFailure for a declared input that the file has a value for: nothing would be drawn for it."""
@@ -191,7 +203,14 @@ def read_kernels(events: list[dict[str, Any]], warmup: int) -> Profile:
 class OnnxModel(LoadedModel):
     """A session with bound tensors. The memory of the inputs is bound once, and inputs are copied into the memory."""
 
-    def __init__(self, session: Any, inputs: list[InputSlot], identity: dict[str, Any], places: NodePlaces) -> None:
+    def __init__(
+        self,
+        session: Any,
+        inputs: list[InputSlot],
+        identity: dict[str, Any],
+        places: NodePlaces,
+        unranked: frozenset[str] = frozenset(),
+    ) -> None:
         import numpy
 
         self.session = session
@@ -206,7 +225,9 @@ class OnnxModel(LoadedModel):
         for made in session.get_outputs():
             self._binding.bind_output(made.name)
         # A bound output keeps the memory of the first inference, which another number of rows does not fit.
-        self._open_outputs = [made.name for made in session.get_outputs() if not _is_settled(made.shape)]
+        self._open_outputs = [
+            made.name for made in session.get_outputs() if made.name in unranked or not _is_settled(made.shape)
+        ]
         self._copies: list[Any] = []
         # Text cannot be bound: a copy of bound text ends the process.
         self._is_bound = all(made.type in _DTYPES or made.type in _UNREAD for made in session.get_outputs())
@@ -216,7 +237,7 @@ class OnnxModel(LoadedModel):
     def encode_inputs(self, values: list[Any]) -> list[Any]:
         """Return inputs in the model's dtypes. Values for a dtype of whole numbers are rounded."""
         # ONNX inputs carry no scale and no zero point to quantise by.
-        return [_encode(value, slot) for value, slot in zip(values, self.inputs)]
+        return [encode_plain(value, slot) for value, slot in zip(values, self.inputs)]
 
     def set_inputs(self, encoded: list[Any]) -> None:
         """Copy inputs into the session's bound memory."""
@@ -282,28 +303,11 @@ def _is_settled(shape: Any) -> bool:
     return isinstance(shape, (list, tuple)) and all(isinstance(size, int) for size in shape)
 
 
-def _shape_of(given: Any, declared: DeclaredInputs, batch: int | None) -> tuple[int, ...]:
-    sizes = [size if isinstance(size, int) else None for size in given.shape]
-    wanted = declared.of(given.name).shape
-    if not sizes and wanted:  # the session says [] of both, and takes any array for either
-        raise LoadFailure(
-            f"input {given.name!r} is a single number in the file, or has any number of dimensions, and model.yaml "
-            f"declares {shape_words(wanted)}; give the input a shape in the file, or declare []"
-        )
-    return batched_shape(given.name, sizes, declared, batch, can_resize=False)
+def _sizes(shape: Any) -> list[int | None]:
+    return [size if isinstance(size, int) else None for size in shape]
 
 
 def _dtype_name(name: str, given: str) -> str:
     if given not in _DTYPES:
         raise LoadFailure(f"input {name!r} is a {given}")
     return _DTYPES[given]
-
-
-def _encode(value: Any, slot: InputSlot) -> Any:
-    import numpy
-
-    dtype = numpy.dtype(slot.dtype)
-    if dtype.kind in "iu":
-        limits = numpy.iinfo(dtype)
-        value = numpy.clip(numpy.round(value), limits.min, limits.max)
-    return numpy.asarray(value, dtype=dtype, order="C")  # ascontiguousarray makes a row of a single number

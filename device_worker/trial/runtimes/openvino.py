@@ -8,6 +8,7 @@ import zipfile
 
 from device_worker.trial.causes import describe
 from device_worker.trial.declared import batched_shape
+from device_worker.trial.encoding import encode_plain
 from device_worker.trial.profile import Operator, Profile, ProfileUnavailable
 from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
 
@@ -85,7 +86,7 @@ class OpenvinoRuntime(Runtime):
         """Give every input a whole shape: OpenVINO would compile open sizes into slower code."""
         shapes = {}
         for place, given in enumerate(model.inputs):
-            sizes = [size.get_length() if size.is_static else None for size in given.get_partial_shape()]
+            sizes = _sizes(given.get_partial_shape())
             shape = batched_shape(_name(given), sizes, self._declared, self._batch, can_resize=True)
             if list(shape) != sizes:
                 shapes[place] = list(shape)
@@ -119,7 +120,7 @@ class OpenvinoModel(LoadedModel):
 
     def encode_inputs(self, values: list[Any]) -> list[Any]:
         """Return inputs in the model's dtypes. Values for a dtype of whole numbers are rounded."""
-        return [_encode(value, slot) for value, slot in zip(values, self.inputs)]
+        return [encode_plain(value, slot) for value, slot in zip(values, self.inputs)]
 
     def set_inputs(self, encoded: list[Any]) -> None:
         """Copy inputs into the request's memory."""
@@ -196,6 +197,12 @@ def _name(port: Any) -> str:
     return str(port.get_any_name()) if names else str(port.get_node().get_friendly_name())
 
 
+def _sizes(shape: Any) -> list[int | None] | None:
+    if shape.rank.is_dynamic:
+        return None
+    return [size.get_length() if size.is_static else None for size in shape]
+
+
 def _dtype_name(port: Any) -> str:
     return str(port.get_element_type().to_dtype().name)
 
@@ -205,16 +212,6 @@ def _text(value: Any) -> str:
     plain = getattr(value, "value", value)
     named = getattr(plain, "get_type_name", None)
     return str(plain if named is None else named())
-
-
-def _encode(value: Any, slot: InputSlot) -> Any:
-    import numpy
-
-    dtype = numpy.dtype(slot.dtype)
-    if dtype.kind in "iu":
-        limits = numpy.iinfo(dtype)
-        value = numpy.clip(numpy.round(value), limits.min, limits.max)
-    return numpy.asarray(value, dtype=dtype, order="C")
 
 
 def _unpacked(path: str, beside: str) -> str:

@@ -10,6 +10,7 @@ import zipfile
 
 from device_worker.trial.causes import describe
 from device_worker.trial.declared import batched_shape
+from device_worker.trial.encoding import encode_plain
 from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, Runtime
 
 TYPE_CHECKING = False
@@ -94,7 +95,7 @@ class TensorflowRuntime(Runtime):
             known = ", ".join(sorted(loaded.signatures)) or "none"
             raise LoadFailure(f"the SavedModel has no signature {_SIGNATURE}; it has {known}")
         given = sorted(signature.structured_input_signature[1].items())
-        slots = [self._slot(name, _sizes(spec, name), spec.dtype.name) for name, spec in given]
+        slots = [self._slot(name, _sizes(spec), spec.dtype.name) for name, spec in given]
         names = sorted(signature.structured_outputs)
 
         def call(values: list[Any]) -> Any:
@@ -105,7 +106,7 @@ class TensorflowRuntime(Runtime):
         made.keeps = loaded
         return made
 
-    def _slot(self, name: str, sizes: list[int | None], dtype: str) -> InputSlot:
+    def _slot(self, name: str, sizes: list[int | None] | None, dtype: str) -> InputSlot:
         shape = batched_shape(name, sizes, self._declared, self._batch, can_resize=False)
         return InputSlot(name, shape, dtype, batch=self._batch or 1)
 
@@ -193,10 +194,8 @@ def _inferring(model: Any) -> Callable[[list[Any]], Any]:
     return lambda values: model(values if len(values) > 1 else values[0], training=False)
 
 
-def _sizes(spec: Any, name: str) -> list[int | None]:
-    if spec.shape.rank is None:
-        raise LoadFailure(f"input {name!r} has no shape in the file; export the model with an input signature")
-    return list(spec.shape.as_list())
+def _sizes(spec: Any) -> list[int | None] | None:
+    return None if spec.shape.rank is None else list(spec.shape.as_list())
 
 
 def _dtype_name(dtype: Any) -> str:
@@ -211,10 +210,7 @@ def _encode(value: Any, slot: InputSlot) -> Any:
     dtype = numpy.dtype(slot.dtype)
     if dtype.kind not in "fiub":
         raise LoadFailure(f"input {slot.name!r} is of dtype {dtype.name}")
-    if dtype.kind in "iu":
-        limits = numpy.iinfo(dtype)
-        value = numpy.clip(numpy.round(value), limits.min, limits.max)
-    return numpy.asarray(value, dtype=dtype, order="C")
+    return encode_plain(value, slot)
 
 
 def _unpacked(path: str, beside: str) -> str | None:

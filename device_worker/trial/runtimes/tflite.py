@@ -9,7 +9,7 @@ from device_worker.trial.batching import cannot
 from device_worker.trial.causes import describe
 from device_worker.trial.declared import batched_shape
 from device_worker.trial.delegation import INTERPRETER, NodePlaces
-from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
+from device_worker.trial.runtimes.base import InputRange, InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,11 +167,12 @@ class TfliteModel(LoadedModel):
                 detail["name"],
                 tuple(int(size) for size in detail["shape"]),
                 _dtype_name(detail),
-                is_quantised=_dtype_name(detail).startswith(("int", "uint")) and bool(detail["quantization"][0]),
+                is_quantised=_range_of(detail) is not None,
                 batch=batch,
             )
             for detail in self._inputs
         ]
+        self.input_ranges = [_range_of(detail) for detail in self._inputs]
         self.output_names = [detail["name"] for detail in self._outputs]
 
     def node_names(self) -> list[str]:
@@ -181,7 +182,7 @@ class TfliteModel(LoadedModel):
         return node_names(self._interpreter)
 
     def encode_inputs(self, values: list[Any]) -> list[Any]:
-        """Return inputs in the model's dtypes."""
+        """Return inputs in the model's dtypes. A quantised input clips what is beyond its range."""
         return [_quantise(value, detail) for value, detail in zip(values, self._inputs)]
 
     def set_inputs(self, encoded: list[Any]) -> None:
@@ -238,6 +239,19 @@ def _dtype_name(detail: dict[str, Any]) -> str:
     import numpy
 
     return str(numpy.dtype(detail["dtype"]).name)
+
+
+def _range_of(detail: dict[str, Any]) -> InputRange | None:
+    """Return what a quantised input holds, or None for any other input."""
+    import numpy
+
+    dtype = numpy.dtype(detail["dtype"])
+    scale, zero_point = detail["quantization"]
+    if dtype.kind not in "iu" or not scale:
+        return None
+    limits = numpy.iinfo(dtype)
+    low, high = ((limit - int(zero_point)) * float(scale) for limit in (int(limits.min), int(limits.max)))
+    return InputRange(detail["name"], str(dtype.name), low, high, float(scale))
 
 
 def _quantise(value: Any, detail: dict[str, Any]) -> Any:

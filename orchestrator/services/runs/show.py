@@ -47,7 +47,7 @@ def _details(store: Roles, record: RunRecord, taken_over: frozenset[str] = froze
     allowed = allowed_failures(record.header.sweep_document, record.header.sweep_source)
     missing = tuple(store.progress.missing_trials(run))
     effort = store.progress.effort(run)
-    remarks = (*store.results.unkept_outputs(run), *implausibly_fast(results, store.results.variant_parents(run)))
+    remarks = (*store.results.proof_remarks(run), *implausibly_fast(results, store.results.variant_parents(run)))
     return RunDetails(
         record,
         missing,

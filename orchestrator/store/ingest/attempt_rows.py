@@ -170,6 +170,7 @@ def _preflight_output(one: LogAttempt, finished: TrialFinished) -> Rows:
                 "top1": outputs.top1,
                 "reason": outputs.reason,
                 "layout": outputs.layout,
+                "input_ranges": outputs.input_ranges,
             },
         )
 

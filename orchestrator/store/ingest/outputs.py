@@ -22,7 +22,8 @@ _OUTPUTS_MAX = 1000
 class Outputs:
     """Hold the outputs of a preflight: `count` times `values_per_output` float32 values, little-endian.
 
-    `reason` says why there are none. `layout` has name and shape of each output in the order of values.
+    `reason` says why there are none. `layout` has name and shape of each output in the order of values. `input_ranges`
+    has what each quantised input holds, and what it was given; None where no input is quantised.
     """
 
     inputs: str
@@ -32,6 +33,7 @@ class Outputs:
     top1: list[int] | None
     reason: str | None = None
     layout: list[dict[str, Any]] | None = None
+    input_ranges: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,22 @@ def read_outputs(fields: Fields) -> Outputs:
     inputs, said = fields.one_of("inputs", ("dataset", "random")), fields.optional("reason", fields.text)
     reason = None if said is None or count else clean_text(said, _REASON_MAX)
     layout = _layout(fields, values_per_output) if count else None
-    return Outputs(inputs, count, values_per_output, data, top1 or None, reason, layout)
+    ranges = [_range(Fields(one, "input_ranges")) for one in fields.items("input_ranges", _OUTPUTS_MAX)]
+    return Outputs(inputs, count, values_per_output, data, top1 or None, reason, layout, ranges or None)
+
+
+def _range(fields: Fields) -> dict[str, Any]:
+    """Return range and numbers of a quantised input. Raise Unfit for a share that is none."""
+    ratio = fields.number("saturated_ratio")
+    if not 0 <= ratio <= 1:
+        raise Unfit("outputs: saturated_ratio is not a share")
+    return {
+        "name": clean_text(fields.text("name"), _NAME_MAX),
+        "dtype": clean_text(fields.text("dtype"), _NAME_MAX),
+        **{key: fields.number(key) for key in ("low", "high", "scale")},
+        "saturated_ratio": ratio,
+        **{key: fields.optional(key, fields.number) for key in ("data_low", "data_high")},
+    }
 
 
 def _layout(fields: Fields, values: int) -> list[dict[str, Any]] | None:

@@ -21,7 +21,7 @@ from orchestrator.domain.remark import CellRemark
 from orchestrator.domain.run import ExcludedCell, TrialState
 from orchestrator.domain.runtime import OF_UNKNOWN_BUILD
 from orchestrator.store.records.environments import environments_of
-from orchestrator.store.records.unkept import outputs_of, unkept_outputs
+from orchestrator.store.records.unkept import outputs_of, proof_remarks
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.engine import Database
 from orchestrator.store.values.wording import describe_failure
@@ -150,10 +150,10 @@ class ResultTable:
         with self._database.read() as connection:
             return [ExcludedCell(*row) for row in connection.execute(statement)]
 
-    def unkept_outputs(self, run: str) -> Sequence[CellRemark]:
-        """Return the cells whose preflight kept no outputs, with the reasons."""
+    def proof_remarks(self, run: str) -> Sequence[CellRemark]:
+        """Return the cells whose preflight kept no outputs, or clipped inputs, with the reasons."""
         with self._database.read() as connection:
-            return unkept_outputs(connection, run)
+            return proof_remarks(connection, run)
 
     def newest_run_with_results(self) -> str | None:
         """Return the id of the newest run with a measured trial, or None."""

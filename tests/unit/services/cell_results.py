@@ -51,7 +51,7 @@ class FakeResults:
     def variant_parents(self, run: str) -> Mapping[tuple[str, str], str | None]:
         return {(one.cell.model, variant): parent for one in self.results for variant, parent in self.parents.items()}
 
-    def unkept_outputs(self, run: str) -> Sequence[CellRemark]:
+    def proof_remarks(self, run: str) -> Sequence[CellRemark]:
         return ()
 
     def power_uses(self, run: str) -> Sequence[PowerUse]:

@@ -182,6 +182,12 @@ preflight_output = Table(
     Column("top1", Json, doc="Index of the largest value of each output, if that has a meaning."),
     text("reason", "Why no output is kept: strings, a varying number of values …; NULL where some are.", nullable=True),
     Column("layout", Json, doc="Name and shape of each output, in the order of the values; NULL from older workers."),
+    Column(
+        "input_ranges",
+        Json,
+        doc="What each quantised input holds (low, high, scale), what it was given (data_low, data_high), and the "
+        "share of numbers that it clipped (saturated_ratio); NULL where none is quantised, and from older workers.",
+    ),
     info={"doc": "The outputs of a preflight for the first inputs."},
 )
 
