@@ -11,6 +11,7 @@ from device_worker.sensing import power, readings
 from device_worker.sensing.conditions.table import untold
 from device_worker.sensing.conditions.temperature import read_temperature_c
 from device_worker.sensing.conditions.throttling import Throttling
+from device_worker.sensing.processor_kinds import read_kinds
 from device_worker.serving import health
 from device_worker.system import login_session, mounts, system_files
 from device_worker.system.patient_reader import PatientReader
@@ -180,4 +181,5 @@ def _sensed(discarded: dict[str, list[str]]) -> dict[str, Callable[[], Any]]:
         "temperature_c": lambda: read_temperature_c(discarded["temperature_c"]),
         "throttled": lambda: Throttling().read(),
         "processors": read_processors,
+        "cpu_kinds": read_kinds,
     }

@@ -6,33 +6,76 @@ Processors are names, not a count: some are offline, some are kept from a login,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.domain.cpus import parse_cpus
 
 _TEXT_MAX = 4096
+_KINDS_MAX = 16
+_MHZ_MAX = 100_000
+_WORDS = {2: ("fast", "slow"), 3: ("fast", "middle", "slow")}
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorKind:
+    """Hold the processors of a device that are alike: fast ones, slow ones."""
+
+    word: str
+    cpus: frozenset[int]
+    mhz_max: float | None = None
+
+    @property
+    def words(self) -> str:
+        """Return the kind in words: `fast 4-7 (up to 2400 MHz)`."""
+        clock = "" if self.mhz_max is None else f" (up to {self.mhz_max:.0f} MHz)"
+        return f"{self.word} {_list(self.cpus)}{clock}"
 
 
 @dataclass(frozen=True, slots=True)
 class Processors:
     """Hold a device's processors. None stands for what the device does not tell.
 
-    `count` is the number of those that a trial without pinning may use. `usable` are those that a trial can be pinned
-    to, by the device's own attempt.
+    `count` is the number of those that a trial without pinning may use, and `allowed` are their numbers. `usable` are
+    those that a trial can be pinned to, by the device's own attempt. `kinds` are several only where they differ in
+    speed, the fastest first.
     """
 
     count: int | None = None
     present: frozenset[int] | None = None
     online: frozenset[int] | None = None
     usable: frozenset[int] | None = None
+    allowed: frozenset[int] | None = None
+    kinds: tuple[ProcessorKind, ...] = ()
 
     @classmethod
     def of_facts(cls, values: Mapping[str, Any]) -> Processors:
         """Return the processors by a device's facts."""
         count = values.get("cpu_count")
-        lists = (_numbers(values.get(key)) for key in ("cpus_present", "cpus_online", "cpus_usable"))
-        return cls(count if isinstance(count, int) else None, *lists)
+        keys = ("cpus_present", "cpus_online", "cpus_usable", "cpus_allowed")
+        present, online, usable, allowed = (_numbers(values.get(key)) for key in keys)
+        kinds = _kinds(values.get("cpu_kinds"))
+        return cls(count if isinstance(count, int) else None, present, online, usable, allowed, kinds)
+
+    @property
+    def kinds_words(self) -> str | None:
+        """Return the kinds in words, or None where all processors are alike, as far as is known."""
+        return ", ".join(kind.words for kind in self.kinds) or None
+
+    def of_several_kinds(self, wanted: frozenset[int] | None) -> tuple[ProcessorKind, ...]:
+        """Return the kinds that trials may run on, if several. `wanted` are pinned processors, None without pinning."""
+        within = self.allowed if wanted is None else wanted
+        found = tuple(
+            replace(kind, cpus=kind.cpus if within is None else kind.cpus & within)
+            for kind in self.kinds
+            if within is None or kind.cpus & within
+        )
+        return found if len(found) > 1 else ()
+
+    def kept_from_unpinned(self) -> tuple[ProcessorKind, ...]:
+        """Return the kinds of which an unpinned trial may use none, as isolcpus has it."""
+        allowed = self.allowed
+        return () if allowed is None else tuple(kind for kind in self.kinds if not kind.cpus & allowed)
 
     def against_pinning(self, wanted: frozenset[int]) -> str | None:
         """Return the reason why no trial can be pinned to processors, or None if there is no known reason."""
@@ -61,6 +104,23 @@ class Processors:
 def count_words(count: int) -> str:
     """Return a number of processors in words."""
     return f"{count} processor{'' if count == 1 else 's'}"
+
+
+def _kinds(said: object) -> tuple[ProcessorKind, ...]:
+    """Return the kinds by a device's word, which may be anything."""
+    entries = said[:_KINDS_MAX] if isinstance(said, list) else []
+    found = [(_numbers(one.get("cpus")), one.get("mhz_max")) for one in entries if isinstance(one, Mapping)]
+    known = [(cpus, _clock(mhz)) for cpus, mhz in found if cpus]
+    if len(known) < 2:
+        return ()
+    words = _WORDS.get(len(known)) or tuple(f"kind {place}" for place in range(1, len(known) + 1))
+    return tuple(ProcessorKind(word, cpus, mhz) for word, (cpus, mhz) in zip(words, known, strict=True))
+
+
+def _clock(said: object) -> float | None:
+    if not isinstance(said, int | float) or isinstance(said, bool):
+        return None
+    return float(said) if 0 < said < _MHZ_MAX else None
 
 
 def _numbers(text: object) -> frozenset[int] | None:

@@ -278,8 +278,12 @@ def _feed_account(data: bytes) -> None:
 def _feed_processors(data: bytes) -> None:
     """Judge a cell by processors that are nonsense."""
     text = data.decode("utf-8", "replace")
-    found = Processors.of_facts({"cpus_present": text, "cpus_online": text, "cpus_usable": text, "cpu_count": text})
+    lists = dict.fromkeys(("cpus_present", "cpus_online", "cpus_usable", "cpus_allowed", "cpu_count"), text)
+    kinds = [{"cpus": text, "mhz_max": text}, {"cpus": "0-3", "mhz_max": len(data)}, text]
+    found = Processors.of_facts({**lists, "cpu_kinds": kinds})
     check_said(found.against_pinning(frozenset([0, 7])) or "")
+    check_said(found.kinds_words or "")
+    found.of_several_kinds(None)
 
 
 def _check_types(*pairs: object) -> None:

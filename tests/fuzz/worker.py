@@ -25,6 +25,7 @@ from device_worker.runner.trial_output import TrialOutput
 from device_worker.sensing.conditions.temperature import read_temperature_c
 from device_worker.sensing.power import hwmon, l4t
 from device_worker.sensing.power.base import Unreadable
+from device_worker.sensing.processor_kinds import read_kinds
 from device_worker.sensing.readings import read_cpu_mhz
 from device_worker.serving.conversation import Conversation
 from device_worker.state.bundles import BundleStore
@@ -33,6 +34,7 @@ from device_worker.state.state_dir import StateDir
 from device_worker.system.executables import explain_refusal
 from device_worker.system.processors import read_processors
 from device_worker.trial.profile import ProfileUnavailable, read_chrome_trace
+from device_worker.trial.runtimes.onnx_ranks import find_unranked
 from device_worker.trial.runtimes.onnxruntime import read_kernels
 from orchestrator.blobs.archive import Member, archive_bytes
 from orchestrator.store.values.codec import load_block
@@ -61,8 +63,29 @@ def targets(folder: Path) -> tuple[Target, ...]:
         Target("operator-trace", _Trace(folder / "trace.json"), [_trace()], JSON_HAZARDS),
         Target("bundle", _Unpack(folder), [_bundle(), _bundle(level=0)], zip_hazards()),
         Target("executable", _Program(folder / "program"), _programs(), _program_hazards()),
+        Target("onnx-ranks", _Ranks(folder / "ranks.onnx"), [_ranks()], [b"\x3a" * 100_000, _ranks()[:-1], b""]),
         Target("sensors", _Sensors(folder / "board"), [b"5000", b"-8", b"0-3,5", b"255000"], _sensor_hazards()),
     )
+
+
+class _Ranks:
+    """Looks for inputs without a shape in an .onnx file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, data: bytes) -> None:
+        self._path.write_bytes(data)
+        for name in find_unranked(str(self._path)):
+            if type(name) is not str:
+                raise Defect(f"a name is {name!r:.100}")
+
+
+def _ranks() -> bytes:
+    """Return a model with the inputs `any`, without a shape, and `one`, a single number, in Protocol Buffers."""
+    some = [b"\x0a\x03any\x12\x04\x0a\x02\x08\x01", b"\x0a\x03one\x12\x06\x0a\x04\x08\x01\x12\x00"]
+    graph = b"".join(b"\x5a" + bytes([len(one)]) + one for one in some)
+    return b"\x08\x08\x3a" + bytes([len(graph)]) + graph
 
 
 class _Program:
@@ -98,6 +121,10 @@ class _Sensors:
         self._files += [f"{rails}/in_power0_input", "sys/class/thermal/thermal_zone0/temp"]
         self._files += [f"sys/devices/system/cpu/{name}" for name in ("present", "online")]
         self._files += ["sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq"]
+        self._files += [f"sys/devices/{name}/cpus" for name in ("cpu_core", "cpu_atom")]
+        self._files += [
+            f"sys/devices/system/cpu/{name}" for name in ("cpu0/cpu_capacity", "cpufreq/policy0/related_cpus")
+        ]
         self._names["sys/class/thermal/thermal_zone0/type"] = b"cpu-thermal"
 
     def __call__(self, data: bytes) -> None:
@@ -116,7 +143,7 @@ class _Sensors:
             read_temperature_c(said)
             read_cpu_mhz(said)
             check_said(" ".join(said))
-            for cpus in read_processors().values():
+            for cpus in (*read_processors().values(), *(one["cpus"] for one in read_kinds() or ())):
                 parse_cpu_list(cpus)
         finally:
             del os.environ["BENCHFLEET_SYSFS_ROOT"]

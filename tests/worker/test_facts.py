@@ -42,6 +42,7 @@ KEYS = {
     "cpus_online",
     "cpus_allowed",
     "cpus_usable",
+    "cpu_kinds",
     "cpu_mhz_max",
     "governor",
     "memory_bytes",

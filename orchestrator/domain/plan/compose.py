@@ -21,6 +21,7 @@ from orchestrator.domain.plan.document import (
     estimate_s,
     write_document,
 )
+from orchestrator.domain.plan.kinds import mixed_kinds
 from orchestrator.domain.plan.order import order_trials
 from orchestrator.domain.plan.power_time import power_time
 from orchestrator.domain.plan.values import DevicePlan, Job, PlanInputs, Trial, TrialKind, Untold
@@ -62,6 +63,7 @@ def plan_device(inputs: PlanInputs) -> DevicePlan:
         sha256=hashlib.sha256(document).hexdigest(),
         estimate_s=_estimate_s(trials, inputs),
         untold=_untold(inputs),
+        mixed=tuple(mixed_kinds(jobs, inputs)),
     )
 
 

@@ -82,7 +82,8 @@ class Untold:
 class DevicePlan:
     """Hold the jobs and trials of a device, in order. `document` has the shipped bytes (docs/worker-protocol.md).
 
-    `untold` are the demanded conditions that the device cannot tell: no trial is judged by them.
+    `untold` are the demanded conditions that the device cannot tell: no trial is judged by them. `mixed` says which
+    cells may run on processors of several kinds.
     """
 
     device: str
@@ -94,6 +95,7 @@ class DevicePlan:
     sha256: str
     estimate_s: float
     untold: tuple[Untold, ...] = ()
+    mixed: tuple[str, ...] = ()
 
     @property
     def counted(self) -> int:

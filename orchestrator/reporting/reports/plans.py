@@ -43,6 +43,7 @@ DEVICE_PLAN = View[DevicePlan](
         Key("estimate_s", NUMBER, "About how long the plan takes.", lambda plan: plan.estimate_s),
         Key("excluded", ListOf(EXCLUDED), "Cells that will not run.", lambda plan: plan.excluded),
         Key("untold", ListOf(UNTOLD), "Demanded conditions that the device cannot tell.", lambda plan: plan.untold),
+        Key("mixed", ListOf(TEXT), "Cells that may run on fast processors or slow ones.", lambda plan: plan.mixed),
         Key(
             "document",
             FREE,

@@ -72,6 +72,12 @@ _ROW = View[Probed](
         Key("cpu_model", OrNull(TEXT), "The processor.", lambda probed: probed.fact_text("cpu_model")),
         Key("machine", OrNull(TEXT), "The architecture.", lambda probed: probed.fact_text("machine")),
         Key("cpu_count", OrNull(FREE), "How many processors.", lambda probed: _single(probed.fact("cpu_count"))),
+        Key(
+            "cpu_kinds",
+            OrNull(TEXT),
+            "Which processors are fast and which are slow; null where all are alike, or the kernel does not tell.",
+            lambda probed: probed.facts and probed.facts.processors.kinds_words,
+        ),
         Key("memory_bytes", OrNull(FREE), "The memory.", lambda probed: _single(probed.fact("memory_bytes"))),
         Key("os_id", OrNull(TEXT), "The system.", lambda probed: probed.fact_text("os_id")),
         Key("os_version", OrNull(TEXT), "The system's version.", lambda probed: probed.fact_text("os_version")),

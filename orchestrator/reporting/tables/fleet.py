@@ -88,6 +88,7 @@ def probe_report(
         answered = [(name, answer) for name, answer in results.items() if isinstance(answer, Facts)]
         if answered:
             parts += [Text(), plain_table(_SURROUNDING_COLUMNS, (_surroundings(*one) for one in answered)), Text()]
+            parts += [Text(clean(f"{name}: processors: {words}")) for name, words in _kinds(answered)]
     for name, answer in results.items():
         if isinstance(answer, OrchestratorError):
             if answer.hint:
@@ -95,6 +96,13 @@ def probe_report(
         else:
             parts += [line for concern in concerns.get(name, ()) for line in _concern_lines(name, concern)]
     return Group(*parts)
+
+
+def _kinds(answered: Sequence[tuple[str, Facts]]) -> Iterator[tuple[str, str]]:
+    """Yield the devices whose processors are of several kinds, with the kinds in words."""
+    for name, facts in answered:
+        if words := facts.processors.kinds_words:
+            yield name, words
 
 
 def _concern_lines(name: str, concern: Concern) -> Iterator[RenderableType]:

@@ -70,6 +70,7 @@ def plan_report(planned: SweepPlans) -> RenderableType:
     for names in planned.machines:
         parts.append(Text(f"one machine, one after the other: {', '.join(map(clean, names))}"))
     parts += [Text(line) for line in _untold_lines(planned.plans)]
+    parts += [Text(clean(f"{plan.device}: {line}")) for plan in planned.plans for line in plan.mixed]
     excluded = list(_excluded_rows(planned.plans))
     if excluded:
         parts += [Text(), Text("will not run", style="bold cyan"), plain_table(_EXCLUDED_COLUMNS, excluded)]
