@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.asking import confirmed
+from orchestrator.cli.ending import leave
 from orchestrator.cli.options import DATABASE, NO_SETTINGS, Call, examples, shares
+from orchestrator.domain.errors import ExitCode
 
-app = typer.Typer(no_args_is_help=True, help="Upgrade, copy and describe the database, or fill an empty one.")
+if TYPE_CHECKING:
+    from orchestrator.domain.pruning import Pruning
+
+app = typer.Typer(no_args_is_help=True, help="Upgrade, copy, prune and describe the database.")
 
 
 @app.command(epilog=examples("benchfleet db upgrade --db postgresql://lab@db.example/benchfleet"))
@@ -52,6 +58,45 @@ def copy(
     with Wiring(call.settings()) as wiring:
         copied = wiring.copy_database(target, lambda table: _show_table(call, table))
     call.show(copy_report(copied))
+
+
+@app.command(
+    epilog=examples("benchfleet db prune --keep-raw 90d --dry-run", "benchfleet db prune --keep-raw 90d --yes")
+)
+@shares(DATABASE)
+def prune(
+    call: Call,
+    keep_raw: Annotated[
+        str, typer.Option("--keep-raw", metavar="AGE", help="Keep raw samples of runs that are younger, such as 90d.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    vacuum: Annotated[
+        bool, typer.Option("--vacuum", help="Give the room back to the disk, too. Locks the database meanwhile.")
+    ] = False,
+) -> None:
+    """Delete raw samples and power readings of old runs, for good. Summaries and verdicts stay.
+
+    Runs of baselines and regressions keep theirs. Contents of submissions that were cut off more than a day ago go,
+    too. Who pruned which run, and when, stays on record. A pruning that was interrupted is given again, and goes on.
+    """
+    from orchestrator.bootstrap import Wiring
+    from orchestrator.reporting.reports.database import pruning_report
+    from orchestrator.services.results.prune import PruneRequest
+    from orchestrator.services.results.prune import prune as pruned
+
+    def agreed(expected: Pruning) -> bool:
+        from orchestrator.reporting.tables.pruning import question
+
+        return yes or confirmed(question(expected))
+
+    with Wiring(call.settings(), needs_database=True) as wiring:
+        pruning = pruned(PruneRequest(keep_raw, dry_run, vacuum), wiring, agreed)
+    if pruning is None:
+        typer.echo("nothing was deleted", err=True)
+        leave(ExitCode.USAGE)
+    else:
+        call.show(pruning_report(pruning))
 
 
 @app.command(epilog=examples("benchfleet db schema v_cell") + "\n\n" + examples("benchfleet db schema > schema.md"))

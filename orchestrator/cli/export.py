@@ -66,5 +66,5 @@ def export(
     window = None if run is not None else read_window(since, until, Window().limit)
     with Wiring(call.settings(), needs_database=True) as wiring:
         request = exporting.ExportRequest(into, ExportFormat(file_format), run, window, samples, all_attempts)
-        files = exporting.export(request, wiring)
+        files = exporting.export(request, wiring, lambda line: typer.echo(line, err=True))
     call.show(written_report(files))

@@ -16,7 +16,10 @@ from orchestrator.cli.own_models import Save, What, own_request, written_sweep
 from orchestrator.domain.errors import ExitCode, NothingToRun
 
 if TYPE_CHECKING:
+    from orchestrator.bootstrap import Wiring
     from orchestrator.domain.run_details import RunDetails
+    from orchestrator.services.runs.own import OwnSweepRequest
+    from orchestrator.services.runs.start import StartRequest
 
 _NO_LAB = (
     "no inventory here: this machine is the device `local`. benchfleet init DIR writes a lab, for other devices too"
@@ -76,10 +79,7 @@ def run(
             typer.echo(_NO_LAB, err=True)
         request = StartRequest(what[0], select, detach, wait, reservation, overrides, words, increment)
         if own is not None:
-            # Before anything is written: without devices there is nothing to run.
-            wiring.inventory().select(select)
-            # What was asked for is in the made sweep.
-            request = replace(request, sweep=written_sweep(own, wiring, call, "run").path, overrides=())
+            request = _of_files(request, own, wiring, call)
         try:
             details = start(request, wiring, shows, _say)
         except NothingToRun as end:
@@ -96,6 +96,14 @@ def run(
     # Only for somebody at a terminal: a log or a pipe has no use for advice.
     if not detach and call.is_watched and sys.stderr.isatty():
         _say_what_next(details)
+
+
+def _of_files(request: StartRequest, own: OwnSweepRequest, wiring: Wiring, call: Call) -> StartRequest:
+    """Return the request for the sweep that is made of model files."""
+    # Before anything is written: without devices there is nothing to run.
+    wiring.inventory().select(request.select)
+    # What was asked for is in the made sweep.
+    return replace(request, sweep=written_sweep(own, wiring, call, "run").path, overrides=())
 
 
 def _say(words: str) -> None:

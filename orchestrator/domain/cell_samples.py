@@ -26,10 +26,12 @@ class DrawnTrial:
 class CellSamples:
     """Hold the samples of a cell's counted trials in a metric.
 
-    `edges` are those of the bins, one more than bins. The last bin is wider: it has the rest.
+    `edges` are those of the bins, one more than bins. The last bin is wider: it has the rest. `pruned` says who deleted
+    the samples, where there are none.
     """
 
     job: int
     metric: str
     edges: tuple[float, ...]
     trials: tuple[DrawnTrial, ...]
+    pruned: str | None = None

@@ -6,10 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from orchestrator.domain.condition import ConditionUse
     from orchestrator.domain.joined_power import JoinedPower, MeteredAttempt
     from orchestrator.domain.meter import ClockOffset
     from orchestrator.domain.power import PowerUse
+    from orchestrator.domain.pruning import Keeping, Pruned, RawSamples
     from orchestrator.domain.run_words import Deletion
     from orchestrator.domain.scored import Score, ScoredOutputs
 
@@ -80,8 +83,46 @@ class ConditionAccounts(Protocol):
         """Return the findings of each device's conditions. Devices without any are left out."""
 
 
+class Retention(Protocol):
+    """Delete raw samples of runs, and contents that no submission names, in transactions of bounded size."""
+
+    def pruned(self, run: str) -> Pruned | None:
+        """Return who pruned a run and when, or None. An interrupted pruning counts."""
+
+    def old_runs(self, before: datetime) -> tuple[Mapping[str, datetime], Mapping[str, Keeping]]:
+        """Return the runs begun before a moment that may be pruned, with the beginning, and why others may not.
+
+        Runs that were pruned already are left out.
+        """
+
+    def raw_samples(self, run: str) -> RawSamples:
+        """Return how many blocks of raw samples and readings a run has."""
+
+    def prune(self, run: str, who: str) -> RawSamples:
+        """Delete the raw samples of a run, record who did, and return how many went.
+
+        A run that is needed, or under way, by now is left alone. After an interruption a second call goes on.
+        """
+
+    def abandoned(self) -> Sequence[str]:
+        """Return the contents that no submission names, by hash, whose upload began long ago."""
+
+    def stored(self, sha256: str) -> RawSamples:
+        """Return the chunks of a content and their bytes."""
+
+    def drop(self, sha256: str) -> RawSamples:
+        """Delete a content that no submission names. One that is named by now is left alone."""
+
+    def vacuum(self) -> None:
+        """Give free room of the database back to the disk."""
+
+
 class WordRoles(Protocol):
-    """Have the roles for the words of runs, and for meters of the controller."""
+    """Have the roles for the words of runs, for what is kept of them, and for meters of the controller."""
+
+    @property
+    def retention(self) -> Retention:
+        """Return the role for what is kept of raw samples."""
 
     @property
     def metered(self) -> MeteredPower:

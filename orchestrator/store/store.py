@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from orchestrator.store.records.metered import MeteredTable
     from orchestrator.store.records.nights import NightTable
     from orchestrator.store.records.regressions import RegressionTable
+    from orchestrator.store.records.retention import RetentionTable
     from orchestrator.store.records.schedules import ScheduleTable
     from orchestrator.store.records.scored import ScoredTable
     from orchestrator.store.records.series_runs import SeriesTable
@@ -83,6 +84,13 @@ class Store:
         from orchestrator.store.records.metered import MeteredTable
 
         return MeteredTable(self.database)
+
+    @cached_property
+    def retention(self) -> RetentionTable:
+        """Return the role for what is kept of raw samples."""
+        from orchestrator.store.records.retention import RetentionTable
+
+        return RetentionTable(self.database)
 
     @cached_property
     def scored(self) -> ScoredTable:

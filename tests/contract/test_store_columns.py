@@ -96,6 +96,7 @@ def live(store: Store) -> None:
     store.recovery.readmit("nano-01", "bob@ws2")
     store.leases.end_leases([granted.lease.id for granted in reserved.values() if hasattr(granted, "lease")])
     store.leases.database_id()
+    store.retention.prune("other", "ann@ws1")
     judge(store)
     queue_up(store, words)
 

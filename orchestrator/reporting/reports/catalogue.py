@@ -12,7 +12,7 @@ from orchestrator.reporting.reports.cell import CELL_SHOWN, POWER_CURVES, SAMPLE
 from orchestrator.reporting.reports.cell_details import CELLS
 from orchestrator.reporting.reports.cleaning import CLEAN
 from orchestrator.reporting.reports.comparison import COMPARE
-from orchestrator.reporting.reports.database import COPY, DATABASE, DEMO
+from orchestrator.reporting.reports.database import COPY, DATABASE, DEMO, PRUNE
 from orchestrator.reporting.reports.devices import DEVICES
 from orchestrator.reporting.reports.enrollment import ENROLL, SHELF
 from orchestrator.reporting.reports.fleet import FLEET
@@ -110,6 +110,7 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "db upgrade": DATABASE,
     "db current": DATABASE,
     "db copy": COPY,
+    "db prune": PRUNE,
     "db demo": DEMO,
 }
 """Every command but `sql`. An SQL statement names its own columns."""

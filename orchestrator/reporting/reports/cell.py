@@ -175,6 +175,7 @@ _SAMPLES = View[CellSamples](
             lambda one: one.edges,
         ),
         Key("trials", ListOf(_DRAWN), "The counted trials.", lambda one: one.trials),
+        Key("pruned", OrNull(TEXT), "Who deleted the samples and when; null where nobody did.", lambda one: one.pruned),
     ),
 )
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from orchestrator.domain.demo import DemoFilled
+from orchestrator.domain.pruning import Keeping, PrunedRun, Pruning
 from orchestrator.domain.schema_status import CopiedTable, DatabaseCopy, SchemaStatus
 from orchestrator.reporting.report import Report
-from orchestrator.reporting.shape import INTEGER, TEXT, Key, ListOf, OrNull, Shape, View
+from orchestrator.reporting.shape import BOOLEAN, INTEGER, TEXT, TIME, Key, ListOf, MapOf, OneOf, OrNull, Shape, View
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 SCHEMA_STATUS = View[SchemaStatus](
     "schema-status",
@@ -77,3 +83,40 @@ def copy_report(copy: DatabaseCopy) -> Report:
     rows = sum(one.rows for one in filled)
     sentence = f"{copy.target}: {rows} rows of {len(filled)} tables, as they are in {copy.source}"
     return Report(copy, COPY, lambda: sentence)
+
+
+PRUNED_RUN = View[PrunedRun](
+    "pruned-run",
+    "A run that lost its raw samples.",
+    (
+        Key("run", TEXT, "The run's id.", lambda one: one.run),
+        Key("started_at", TIME, "When the run began.", lambda one: one.started_at),
+        Key("blocks", INTEGER, "How many blocks of samples and power readings went.", lambda one: one.raw.blocks),
+        Key("size_bytes", INTEGER, "Bytes of these blocks.", lambda one: one.raw.size_bytes),
+    ),
+)
+PRUNING = View[Pruning](
+    "pruning",
+    "What a pruning of raw samples removed.",
+    (
+        Key("before", TIME, "Runs that began before were pruned.", lambda one: one.before),
+        Key("dry_run", BOOLEAN, "Whether nothing was removed: so much would be.", lambda one: one.dry_run),
+        Key("runs", ListOf(PRUNED_RUN), "The runs, the oldest first.", lambda one: one.runs),
+        Key("kept", MapOf(OneOf(Keeping), "run"), "Why other old runs keep their samples.", lambda one: one.kept),
+        Key("content_chunks", INTEGER, "Chunks of cut submissions that went.", lambda one: one.contents.blocks),
+        Key("content_bytes", INTEGER, "Bytes of these chunks.", lambda one: one.contents.size_bytes),
+        Key("advice", OrNull(TEXT), "How the disk gets the room back; null without any.", lambda one: one.advice),
+    ),
+)
+PRUNE = Shape[Pruning](PRUNING, PRUNED_RUN, lambda one: one.runs)
+
+
+def pruning_report(pruning: Pruning) -> Report:
+    """Return a pruning as a report."""
+
+    def draw() -> RenderableType:
+        from orchestrator.reporting.tables.pruning import pruning_lines
+
+        return pruning_lines(pruning)
+
+    return Report(pruning, PRUNE, draw)

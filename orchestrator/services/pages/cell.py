@@ -41,7 +41,8 @@ def cell_samples(job: int, metric: str, reader: PageReader) -> CellSamples:
     blocks = reader.cells.samples(job, metric)
     # No samples, or no such cell: only the second is an error.
     if not blocks:
-        require_cell(job, reader)
+        pruned = reader.retention.pruned(require_cell(job, reader).cell.run)
+        return CellSamples(job, metric, (), (), None if pruned is None else pruned.sentence)
     # By place: the number of a trial is the device's word.
     found = histogram(metric, dict(enumerate(one.samples for one in blocks)))
     bins = found.bins if found else ()

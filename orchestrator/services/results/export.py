@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,11 +37,13 @@ class ExportRequest:
     all_attempts: bool = False
 
 
-def export(request: ExportRequest, wiring: HasRecords) -> Sequence[WrittenFile]:
+def export(
+    request: ExportRequest, wiring: HasRecords, told: Callable[[str], None] = lambda _: None
+) -> Sequence[WrittenFile]:
     """Write an export, and return its files. The folder appears when everything is in it and on the disk.
 
-    Raise ConfigError for a folder that is there, for a place that cannot be written, and where no run is to be
-    exported.
+    `told` gets a line for each run whose raw samples were asked for, and are gone. Raise ConfigError for a folder that
+    is there, for a place that cannot be written, and where no run is to be exported.
     """
     opener = writer_of(request.form)
     if request.folder.exists():
@@ -63,6 +65,9 @@ def export(request: ExportRequest, wiring: HasRecords) -> Sequence[WrittenFile]:
         raise ConfigError(
             f"{request.folder}: the export cannot be written: {error.strerror}", "name a place with room that is yours"
         ) from None
+    for run in runs if request.samples else ():
+        if pruned := wiring.store.retention.pruned(run):
+            told(f"run {run}: {pruned.sentence}")
     return [
         WrittenFile(request.folder / one.path.relative_to(incoming), one.format, one.size_bytes, one.rows)
         for one in written

@@ -45,7 +45,7 @@ def show_cells(request: CellRequest, wiring: HasRecords) -> Sequence[CellInMetri
         hint = "narrow the rule, such as by device=NAME"
         raise ConfigError(f"--cell matches {len(picked)} cells, of which one call shows {CELLS_MAX}", hint)
     found = (store.cells.cell(one.job) for one in picked)
-    return [_in_metric(one, metric, store.cells) for one in found if one is not None]
+    return [_in_metric(one, metric, store) for one in found if one is not None]
 
 
 def named_cells(run: str, cell: str, store: Roles) -> Sequence[RunJob]:
@@ -71,12 +71,12 @@ def _is_named(text: str, cell: RunJob) -> bool:
     return " · " not in text and names_cell([read_rule(text, "--cell")], cell.device, named)
 
 
-def _in_metric(details: CellDetails, metric: Metric, records: Cells) -> CellInMetric:
-    found = _histogram(details, metric.name, records)
+def _in_metric(details: CellDetails, metric: Metric, store: Roles) -> CellInMetric:
+    found = _histogram(details, metric.name, store.cells)
     rule = rule_for(details.cell.device, details.label)
     # Of the same run, and not of the sweep: the plan on record names the very bytes.
     again = shlex.join(["benchfleet", "runs", "resume", details.cell.run, "--trials", "+1", "--cells", rule])
-    unsampled = None if found is not None else _unsampled(details, metric.name)
+    unsampled = None if found is not None else _unsampled(details, metric.name, store)
     elsewhere = shlex.join(["benchfleet", "replay", details.cell.run, "--cell", rule, "-o", "bundle"])
     return CellInMetric(details, metric.name, metric.unit, found, unsampled, (again, elsewhere))
 
@@ -89,10 +89,12 @@ def _histogram(details: CellDetails, metric: str, records: Cells) -> Histogram |
     return histogram(sampled, {one.trial_index: one.samples for one in records.samples(details.job, sampled)})
 
 
-def _unsampled(details: CellDetails, metric: str) -> str:
+def _unsampled(details: CellDetails, metric: str, store: Roles) -> str:
     if not any(one.counted and one.kind == TrialKind.MEASURE.value for one in details.attempts):
         return "no trial counts"
     reason = next((one.absent[metric] for one in details.attempts if metric in one.absent), None)
     if reason is not None:
         return f"no value of {metric}: {reason}"
+    if pruned := store.retention.pruned(details.cell.run):
+        return pruned.sentence
     return f"no raw samples of {metric}: trials report one number of it, or none"

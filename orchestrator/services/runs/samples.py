@@ -16,6 +16,7 @@ from orchestrator.domain.written_file import WrittenFile
 from orchestrator.reporting.exports.tables import sample_writer_of
 from orchestrator.reporting.one_file import unwritable
 from orchestrator.services.runs.cell import in_words, named_cells
+from orchestrator.services.runs.show import require_run
 
 if TYPE_CHECKING:
     from orchestrator.domain.export import SampleBlock
@@ -77,6 +78,9 @@ def _blocks(request: SamplesRequest, wiring: HasRecords) -> Iterator[SampleBlock
     blocks = iter(store.exports.cell_sample_blocks([one.job for one in cells], sampled))
     first = next(blocks, None)
     if first is None:
+        run = require_run(store.runs, request.run).header.run
+        if pruned := store.retention.pruned(run):
+            raise ConfigError(f"run {run}: {pruned.sentence}", f"benchfleet runs show {run} --cell RULE")
         named = in_words(cells[0]) if len(cells) == 1 else f"{len(cells)} cells"
         raise ConfigError(
             f"{named}: no raw samples of {sampled}",

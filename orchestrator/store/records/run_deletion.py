@@ -105,7 +105,7 @@ def _delete_head(database: Database, run: str) -> tuple[int, int]:
         devices = _delete(connection, t.run_device, "id", parts)
         # A quarantine stays: the device is as it was, whatever became of the record of the run.
         connection.execute(update(t.quarantine).where(t.quarantine.c.run_id == run).values(run_id=None))
-        for table in (t.run_model, t.run_tag, t.lease, t.recovery_event, t.baseline):
+        for table in (t.run_model, t.run_tag, t.raw_pruning, t.lease, t.recovery_event, t.baseline):
             _delete(connection, table, "run_id", [run])
         annotations = _delete(connection, t.annotation, "run_id", [run])
         _delete(connection, t.run, "id", [run])

@@ -147,6 +147,21 @@ class Database:
         with self._transaction({_WRITE: True}) as connection:
             yield connection
 
+    def execute_alone(self, statement: str) -> None:
+        """Execute a statement that no transaction may contain. Raise StoreError for a driver's error."""
+        with self._engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            try:
+                # SQLite begins no transaction by itself here.
+                if not self.is_sqlite:
+                    driver.autocommit = True
+                driver.execute(statement)
+            except self._engine.dialect.loaded_dbapi.Error as error:
+                raise from_driver(error, str(self.shown)) from error
+            finally:
+                connection.invalidate()
+
     def close(self) -> None:
         """Drop every connection."""
         self._engine.dispose()

@@ -16,6 +16,7 @@ from orchestrator.domain.lease import Holding, Lease
 from orchestrator.domain.model import Format
 from orchestrator.domain.model_files import BuiltDataset, BuiltModel, BuiltVariant, FileCheck
 from orchestrator.domain.night import NightState, NightSummary
+from orchestrator.domain.pruning import Keeping, PrunedRun, Pruning, RawSamples
 from orchestrator.domain.recovery import PowerCycle, Recovery
 from orchestrator.domain.run import ExcludedCell
 from orchestrator.domain.run_details import RunDetails
@@ -29,7 +30,7 @@ from orchestrator.reporting.reports.bisection import bisection_report
 from orchestrator.reporting.reports.cell_details import cells_report
 from orchestrator.reporting.reports.cleaning import cleaning_report
 from orchestrator.reporting.reports.comparison import comparison_report
-from orchestrator.reporting.reports.database import copy_report, demo_report, schema_report
+from orchestrator.reporting.reports.database import copy_report, demo_report, pruning_report, schema_report
 from orchestrator.reporting.reports.devices import devices_report
 from orchestrator.reporting.reports.enrollment import enrollment_report, shelf_report
 from orchestrator.reporting.reports.lab import NewLab, lab_report
@@ -167,6 +168,16 @@ REPORTS: Mapping[str, Report] = {
     "db": schema_report(SchemaStatus("sqlite:///a.db", None, "0009")),
     "copied": copy_report(
         DatabaseCopy("/srv/a.db", "postgresql://lab@db/lab", (CopiedTable("device", 2), CopiedTable("run", 0)))
+    ),
+    "pruning": pruning_report(
+        Pruning(
+            samples.BEGAN,
+            False,
+            (PrunedRun("20240601-k3f9", samples.BEGAN, RawSamples(24, 60_000)),),
+            {"20240602-aaaa": Keeping.BASELINE},
+            RawSamples(3, 3_000_000),
+            "vacuum it",
+        )
     ),
     "demo": demo_report(DemoFilled("sqlite:///a.db", DemoRequest(2, 3, 4, 5), 12, 96)),
 }

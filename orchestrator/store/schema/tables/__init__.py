@@ -42,6 +42,7 @@ from orchestrator.store.schema.tables.runs import excluded_cell as excluded_cell
 from orchestrator.store.schema.tables.runs import job as job
 from orchestrator.store.schema.tables.runs import model as model
 from orchestrator.store.schema.tables.runs import model_variant as model_variant
+from orchestrator.store.schema.tables.runs import raw_pruning as raw_pruning
 from orchestrator.store.schema.tables.runs import run as run
 from orchestrator.store.schema.tables.runs import run_device as run_device
 from orchestrator.store.schema.tables.runs import run_model as run_model

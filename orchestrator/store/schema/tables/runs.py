@@ -144,6 +144,18 @@ deleted_run = Table(
     info={"doc": "A run that a person has deleted, with all measurements."},
 )
 
+raw_pruning = Table(
+    "raw_pruning",
+    metadata,
+    Column("run_id", ForeignKey("run.id"), primary_key=True, doc="The run."),
+    text("pruned_by", "The person: user@host."),
+    Column("pruned_at", UtcTime, nullable=False, doc="When the pruning began, by the database's clock."),
+    Column("finished_at", UtcTime, doc="When the last sample was gone; NULL after an interruption."),
+    Column("blocks", BigInteger, nullable=False, doc="Number of blocks that went from `sample_block`, `power_trace`."),
+    Column("size_bytes", BigInteger, nullable=False, doc="Bytes of these blocks."),
+    info={"doc": "A run whose raw samples a person has deleted. Everything that follows from the samples stays."},
+)
+
 run_device = Table(
     "run_device",
     metadata,
