@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.run import RunHeader, RunSummary
     from orchestrator.domain.run_filter import RunFilter
     from orchestrator.domain.schema_status import DatabaseCopy, Relation, SchemaStatus
+    from orchestrator.domain.window import Window
     from orchestrator.driving.identity import ControllerIdentity
     from orchestrator.execution.base import Executor
     from orchestrator.messages.base import Messenger
@@ -316,6 +317,19 @@ class Wiring:
 
             self._cache = BlobCache(self.settings.cache_dir / "blobs")
         return self._cache
+
+    def windows(self, inventory: Inventory) -> Sequence[Window]:
+        """Return the windows of the settings, each with its devices in an inventory."""
+        from orchestrator.domain.errors import ConfigError
+
+        found = []
+        for one in self.settings.windows:
+            try:
+                names = tuple(sorted(device.name for device in inventory.select(one.select)))
+            except ConfigError as error:
+                raise ConfigError(f"window {one.name}: {error}", error.hint) from None
+            found.append(replace(one, devices=names))
+        return found
 
     def submissions_folder(self) -> Path:
         """Return the folder below which submissions are unpacked."""

@@ -10,12 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.domain.database_url import refuse_mistyped_url
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.nearest import did_you_mean
 from orchestrator.lab_folder import INVENTORY_FOLDER, SETTINGS_FILE, find_lab, from_here, is_lab
+
+if TYPE_CHECKING:
+    from orchestrator.domain.window import Window
 
 CONFIG_VARIABLE = "BENCHFLEET_CONFIG"
 _PREFIX = "BENCHFLEET_"
@@ -77,6 +80,7 @@ class Settings:
     lease_s: float
     log_level: LogLevel
     log_file: Path | None
+    windows: tuple[Window, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,14 @@ def _seconds(least: float = 0.0) -> Reader:
         return seconds
 
     return read
+
+
+def _windows(value: Any, origin: _Origin) -> tuple[Window, ...]:
+    if not value:
+        return ()
+    from orchestrator.domain.window import read_windows
+
+    return read_windows(value, origin.name)
 
 
 def _one_of(choices: type[StrEnum]) -> Reader:
@@ -263,6 +275,13 @@ OPTIONS = (
         _path,
         '"benchfleet.log"',
     ),
+    Option(
+        "windows",
+        "Hours for daemons' work: whose, on which devices. `submit --window nightly` begins within them.",
+        None,
+        _windows,
+        '{ nightly = "22:00-06:00" }',
+    ),
 )
 _FILE_HEAD = """\
 #:schema schemas/settings.schema.json
@@ -326,7 +345,7 @@ def _defaults(environ: Mapping[str, str], home: Path, lab: Path, folder: Path) -
     values = {option.key: option.default and option.read(option.default, origin) for option in OPTIONS}
     # As people would write it: errors show this path.
     values["inventory"] = (from_here(lab, INVENTORY_FOLDER, folder),)
-    values["allow_files"] = ()
+    values["allow_files"] = values["windows"] = ()
     values["cache_dir"] = _xdg(environ, "XDG_CACHE_HOME", home / ".cache") / "benchfleet-controller"
     values["known_hosts"] = _xdg(environ, "XDG_CONFIG_HOME", home / ".config") / "benchfleet" / "known_hosts"
     return values

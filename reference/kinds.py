@@ -25,6 +25,20 @@ _SECTIONS: Mapping[str, type[Section]] = {
 _CHOICES = {"executor": ExecutorKind, "log_level": LogLevel}
 
 
+_HOURS = {"type": "string", "pattern": r"^\d\d:\d\d-\d\d:\d\d$"}
+_WINDOW = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["hours"],
+    "properties": {
+        "hours": {**_HOURS, "description": "When the window opens and closes, such as 22:00-06:00."},
+        "zone": {"type": "string", "description": "The time zone, such as Europe/Berlin; else this machine's."},
+        "users": {"type": "array", "items": {"type": "string"}, "description": "Who may use the devices meanwhile."},
+        "select": {"type": "string", "description": "The devices, as --select means them; else all."},
+    },
+}
+
+
 def schemas() -> Mapping[str, Mapping[str, Any]]:
     """Return the JSON Schema of each kind of file."""
     found = {kind: schema_of(section) for kind, section in _SECTIONS.items()}
@@ -54,6 +68,8 @@ def _setting(option: Option) -> Mapping[str, Any]:
         text = {"type": "string", "enum": [choice.value for choice in _CHOICES[option.key]]}
     if isinstance(value, list):
         return {"anyOf": [text, {"type": "array", "items": text, "minItems": 1}], **default}
+    if isinstance(value, dict):
+        return {"type": "object", "additionalProperties": {"anyOf": [_HOURS, _WINDOW]}}
     if isinstance(value, int):
         return {"type": "number", "exclusiveMinimum": 0, "maximum": 3600, "default": float(option.default or value)}
     return {**text, **default}

@@ -97,6 +97,15 @@ Select = Annotated[
     str,
     typer.Option("--select", metavar="EXPR", help="Devices, such as 'pi-*', 'class=rpi,ram=4g', 'not coral-*'."),
 ]
+InWindow = Annotated[
+    str | None,
+    typer.Option(
+        "--window",
+        metavar="NAME",
+        help="Begin within this window of the daemon's settings, such as nightly.",
+        show_default=False,
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Queue for devices that are in use or reserved.")]
 Reservation = Annotated[
     int | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import DATABASE, FLEET, SWEEP_FILES, Call, Select, examples, shares
+from orchestrator.cli.options import DATABASE, FLEET, SWEEP_FILES, Call, InWindow, Select, examples, shares
 from orchestrator.cli.overriding import Missing, Runtimes, Sets, Stale, Threads, Trials, Variants, overrides_of
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def add(
     ] = "run",
     select: Select = "all",
     priority: Annotated[int, typer.Option("--priority", metavar="N", help="Higher goes first, from -100 to 100.")] = 0,
+    window: InWindow = None,
     variants: Variants = None,
     runtimes: Runtimes = None,
     threads: Threads = None,
@@ -116,7 +117,7 @@ def add(
     rhythm = Rhythm(cron, zone or local_zone(), jitter_s, *rules)
     overrides = overrides_of(sets, variants, runtimes, threads, trials)
     request = schedules.ScheduleRequest(
-        sweep, rhythm, select, priority, overrides, words, replace, read_increment(missing, stale)
+        sweep, rhythm, select, priority, overrides, words, replace, read_increment(missing, stale), window
     )
     with Wiring(call.settings()) as wiring:
         made = schedules.add(request, wiring, lambda line: typer.echo(line, err=True) if call.is_watched else None)

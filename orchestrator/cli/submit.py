@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import FLEET, SWEEP_FILES, Call, Select, examples, shares
+from orchestrator.cli.options import FLEET, SWEEP_FILES, Call, InWindow, Select, examples, shares
 from orchestrator.cli.overriding import Missing, Runtimes, Sets, Stale, Threads, Trials, Variants, overrides_of
 from orchestrator.cli.own_models import Save, What, own_request, written_sweep
 
@@ -34,6 +34,7 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    window: InWindow = None,
     variants: Variants = None,
     runtimes: Runtimes = None,
     threads: Threads = None,
@@ -69,7 +70,7 @@ def submit(
     begin = None if not_before is None else read_not_before(not_before)
     overrides = overrides_of(sets, variants, runtimes, threads, trials)
     own, increment = own_request(what, overrides, save), read_increment(missing, stale)
-    request = SubmitRequest(what[0], select, priority, begin, overrides, words, increment)
+    request = SubmitRequest(what[0], select, priority, begin, overrides, words, increment, window)
     with Wiring(call.settings()) as wiring:
         if own is not None:
             # What was asked for is in the made sweep.

@@ -14,21 +14,28 @@ from orchestrator.domain.lease import Holding, Lease
 from orchestrator.domain.moments import noted
 from orchestrator.domain.recovery import Quarantine
 from orchestrator.domain.submission import DaemonRecord, Submission, SubmissionState
+from orchestrator.domain.window import Window, open_windows
 
 SHARE_OVER = timedelta(days=1)
 """The time over which the device time of people is compared."""
 _DAY = timedelta(days=1)
 _LEASED_WITHIN = timedelta(minutes=1)
+_PUT_OFF_MAX = 16
+"""Windows that exclude each other for so many openings in a row do so for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Hold what decides on the queue. `shares` are seconds of devices by person. `holdings` are by device."""
+    """Hold what decides on the queue. `shares` are seconds of devices by person. `holdings` are by device.
+
+    `windows` are by name: a daemon's own, or those of all daemons that live.
+    """
 
     now: datetime
     shares: Mapping[str, float] = field(default_factory=dict)
     holdings: Mapping[str, Holding] = field(default_factory=dict)
     quarantines: Mapping[str, Quarantine] = field(default_factory=dict)
+    windows: Mapping[str, Window] = field(default_factory=dict)
 
 
 def in_order(submissions: Iterable[Submission], standing: Standing) -> list[Submission]:
@@ -58,7 +65,7 @@ def startable(
     wanted = {name for one in fresh for name in devices.get(one.id, ())}
     for one in in_order(submissions, standing):
         names = devices.get(one.id)
-        if not names or not is_due(one, standing.now):
+        if not names or not is_due(one, names, standing):
             continue
         if wanted.isdisjoint(names) and not obstacle(one, names, standing):
             yield one
@@ -70,11 +77,78 @@ def _is_fresh(one: Submission, now: datetime) -> bool:
     return one.is_claimed and one.claimed_at is not None and now - one.claimed_at < _LEASED_WITHIN
 
 
-def is_due(one: Submission, now: datetime) -> bool:
+def is_due(one: Submission, names: Collection[str], standing: Standing) -> bool:
     """Return True if nothing but devices is in the way: waiting, or left behind by a daemon, and not too early."""
     if one.state is SubmissionState.RUNNING:
         return not one.is_claimed
-    return one.state is SubmissionState.WAITING and (one.not_before is None or one.not_before <= now)
+    return one.state is SubmissionState.WAITING and due_at(one, names, standing, standing.now) == standing.now
+
+
+def due_at(one: Submission, names: Collection[str], standing: Standing, now: datetime) -> datetime | None:
+    """Return from when on nothing but devices is in the way, now at the earliest, or None for a window never open."""
+    begin = max(now, one.not_before or now)
+    if one.claim or (one.window is None and not standing.windows):
+        # What has begun goes on: its devices may be at work by themselves.
+        return begin
+    for _ in range(_PUT_OFF_MAX):
+        refused = _refusal(one, names, standing)
+        if refused is not None:
+            return None
+        window = None if one.window is None else standing.windows[one.window]
+        if window is not None and window.closes_at(begin) is None:
+            begin = window.opens_at(begin)
+        elif (keeper := _keeper(one, names, standing, begin)) is not None:
+            begin = keeper.until
+        else:
+            return begin
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """Name a window that keeps a device for others, and until when."""
+
+    device: str
+    window: Window
+    until: datetime
+
+
+def _keeper(one: Submission, names: Collection[str], standing: Standing, now: datetime) -> _Keeper | None:
+    """Return the window that keeps a device of a submission for other people longest, or None."""
+    found = [
+        _Keeper(name, window, closes)
+        for name in sorted(names)
+        for window, closes in open_windows(standing.windows.values(), name, now)
+        if not window.admits(one.person)
+    ]
+    return max(found, key=lambda keeper: keeper.until, default=None)
+
+
+def _refusal(one: Submission, names: Collection[str], standing: Standing) -> str | None:
+    """Return why a submission never begins within the window that it names, in words, or None."""
+    if one.window is None:
+        return None
+    window = standing.windows.get(one.window)
+    if window is None:
+        return f"no running daemon knows the window {one.window}"
+    if not window.admits(one.person):
+        return f"window {window.name} is not for {one.person}, but for {', '.join(window.users)}"
+    outside = sorted(name for name in names if not window.covers(name))
+    return f"{outside[0]} is not in window {window.name}" if outside else None
+
+
+def _window_reason(one: Submission, names: Collection[str], standing: Standing) -> str | None:
+    """Return which window is in the way, in words, or None."""
+    if one.claim or (refused := _refusal(one, names, standing)) is not None:
+        return None if one.claim else refused
+    window = None if one.window is None else standing.windows[one.window]
+    if window is not None and window.closes_at(standing.now) is None:
+        return f"waits for window {window.name}, opens {noted(window.opens_at(standing.now), standing.now)}"
+    keeper = _keeper(one, names, standing, standing.now)
+    if keeper is None:
+        return None
+    people, until = ", ".join(keeper.window.users), noted(keeper.until, standing.now)
+    return f"{keeper.device} is kept for {people} until {until} by window {keeper.window.name}"
 
 
 def obstacle(one: Submission, names: Collection[str], standing: Standing) -> str | None:
@@ -108,6 +182,9 @@ def reasons(
         found[one.id] = _own_reason(one, standing.now)
         if found[one.id] is not None or one.is_claimed:
             continue
+        found[one.id] = _window_reason(one, names, standing) if daemons else None
+        if found[one.id] is not None:
+            continue
         found[one.id] = _reason_of_devices(one, known, ahead, standing) if daemons else "no daemon is running"
         for name in names:
             ahead.setdefault(name, one)
@@ -136,37 +213,3 @@ def _reason_of_devices(
         if name in ahead:
             return f"behind {ahead[name].run} for {name}"
     return obstacle(one, names, standing) or "next to begin"
-
-
-def expected_starts(ordered: Sequence[Submission], standing: Standing) -> Mapping[int, datetime | None]:
-    """Return by submission when it is expected to begin, None where a time is unknown.
-
-    A device is expected to work through its submissions one after the other. Behind a submission whose time on a device
-    is unknown, nothing on that device is known.
-    """
-    free: dict[str, datetime | None] = {}
-    for name, holding in standing.holdings.items():
-        free[name] = max((lease.expires_at for lease in holding.held), default=standing.now)
-    found: dict[int, datetime | None] = {}
-    for one in (one for one in ordered if one.is_claimed):
-        for name, seconds in (one.device_s or {}).items():
-            began = one.claimed_at or standing.now
-            end = None if seconds is None else max(standing.now, began + timedelta(seconds=seconds))
-            free[name] = end
-        found[one.id] = one.claimed_at
-    for one in (one for one in ordered if not one.is_claimed):
-        begin = _begin(one, free, standing.now)
-        found[one.id] = begin
-        for name, seconds in (one.device_s or {}).items():
-            if one.state is not SubmissionState.HELD:
-                free[name] = None if begin is None or seconds is None else begin + timedelta(seconds=seconds)
-    return found
-
-
-def _begin(one: Submission, free: Mapping[str, datetime | None], now: datetime) -> datetime | None:
-    if one.state is SubmissionState.HELD or not one.device_s:
-        return None
-    moments = [free.get(name, now) for name in one.device_s]
-    if any(moment is None for moment in moments):
-        return None
-    return max([now, one.not_before or now, *(moment for moment in moments if moment is not None)])

@@ -62,6 +62,7 @@ class NewSchedule:
     words: NewWords = field(default_factory=NewWords)
     device_s: Mapping[str, float | None] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    window: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Schedule:
     fired_at: datetime | None = None
     last: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    window: str | None = None
 
     def next_moments(self, after: datetime) -> Moments:
         """Return when the schedule fires next after a moment. Raise ConfigError as `due_after` does."""

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.run_words import NewWords
+
+if TYPE_CHECKING:
+    from orchestrator.domain.window import Window
 
 PRIORITY_MAX = 100
 """The largest priority, and the smallest below zero."""
@@ -55,7 +58,7 @@ class NewSubmission:
     `device_s` maps each device that the submitter's inventory selects to the expected seconds there, None where a cell
     was never measured. The whole is None where the submitter has no such inventory. `source` is the sweep file.
     `settings` are what flags ask of the run beside the sweep.
-    `schedule` is the name of the schedule that submits the run.
+    `schedule` is the name of the schedule that submits the run. The run begins within the `window` alone.
     """
 
     run: str
@@ -70,6 +73,7 @@ class NewSubmission:
     device_s: Mapping[str, float | None] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     schedule: str | None = None
+    window: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Submission:
     of one person at one priority. `daemon` is the last daemon, in words. `is_claimed`: that daemon still lives.
     `stops`: a person wants the run ended. `device_s` is as in `NewSubmission`, and by the inventory of a daemon once
     one has looked. `settings` are as in `NewSubmission`. `schedule` is the name of the schedule that submitted the run.
+    `window` is as in `NewSubmission`.
     """
 
     id: int
@@ -105,6 +110,7 @@ class Submission:
     stops: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     schedule: str | None = None
+    window: str | None = None
 
     @property
     def person(self) -> str:
@@ -128,13 +134,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class DaemonRecord:
-    """Hold a live daemon: whose process, since when, and the devices of the daemon's inventory."""
+    """Hold a live daemon: whose process, since when, the devices of the daemon's inventory, and its windows."""
 
     id: int
     holder: str
     controller: str
     began_at: datetime
     devices: tuple[str, ...]
+    windows: tuple[Window, ...] = ()
 
     @property
     def words(self) -> str:

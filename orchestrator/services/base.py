@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.increment import Increment
     from orchestrator.domain.inventory import Inventory
     from orchestrator.domain.run import RunHeader
+    from orchestrator.domain.window import Window
     from orchestrator.driving.identity import ControllerIdentity
     from orchestrator.execution.base import Executor
     from orchestrator.messages.base import Messenger
@@ -104,6 +105,12 @@ class QueueWiring(RunWiring, Protocol):
 
     def cache(self) -> NightBlobs:
         """Return the keeper of contents by hash."""
+
+    def windows(self, inventory: Inventory) -> Sequence[Window]:
+        """Return the windows of the settings, each with its devices in an inventory.
+
+        Raise ConfigError for a selector without a device.
+        """
 
     def submissions_folder(self) -> Path:
         """Return the folder below which submissions are unpacked."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # a run names no value of these, and waits for none of their 
         Submission,
         SubmissionState,
     )
+    from orchestrator.domain.window import Window
 
 
 class BlobVault(Protocol):
@@ -92,11 +93,13 @@ class Submissions(Protocol):
 class Daemons(Protocol):
     """Register daemons, and grant claims of submissions, by the database's clock."""
 
-    def begin_daemon(self, holder: str, controller: str, devices: Sequence[str], lasts_s: float) -> int:
+    def begin_daemon(
+        self, holder: str, controller: str, devices: Sequence[str], lasts_s: float, windows: Sequence[Window] = ()
+    ) -> int:
         """Register a daemon for so many seconds, and return the id."""
 
-    def renew_daemon(self, daemon: int, devices: Sequence[str], lasts_s: float) -> None:
-        """Let a daemon live for so many further seconds, with the devices of its present inventory."""
+    def renew_daemon(self, daemon: int, devices: Sequence[str], lasts_s: float, windows: Sequence[Window] = ()) -> None:
+        """Let a daemon live for so many further seconds, with the devices of its present inventory, and its windows."""
 
     def end_daemon(self, daemon: int) -> None:
         """Record the end of a daemon. What it has claimed may be claimed at once."""

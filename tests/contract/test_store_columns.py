@@ -23,6 +23,7 @@ from orchestrator.domain.run import DeviceRunState
 from orchestrator.domain.run_words import Commit, NewWords
 from orchestrator.domain.schedule import Firing, NewSchedule, Overlap, Rhythm
 from orchestrator.domain.submission import NewSubmission, ParcelFile, SubmissionState
+from orchestrator.domain.window import Window
 from orchestrator.store.ingest import events
 from orchestrator.store.ingest.attempt_rows import PART_WRITERS
 from orchestrator.store.schema import tables
@@ -109,8 +110,10 @@ def queue_up(store: Store, words: NewWords) -> None:
     store.vault.put_chunk(file.sha256, 0, content)
     store.vault.finish_blob(file.sha256)
     new = NewSubmission("queued", "ann@ws1", SWEEP.name, "/lab/one.yaml", "all", 1, (file,), STARTED_AT, words)
-    submitted = store.submissions.submit(replace(new, device_s={"pi-03": 4.5}, settings={"missing": True}))
-    daemon = store.daemons.begin_daemon("lab@ws3", "pid 300", ["pi-03"], 60.0)
+    new = replace(new, device_s={"pi-03": 4.5}, settings={"missing": True}, window="nightly")
+    submitted = store.submissions.submit(new)
+    window = Window("nightly", "22:00-06:00", "UTC")
+    daemon = store.daemons.begin_daemon("lab@ws3", "pid 300", ["pi-03"], 60.0, [window])
     claim = store.daemons.claim(submitted.id, submitted.claim, daemon)
     assert claim is not None
     store.submissions.cancel(submitted.id, "bob@ws2")
@@ -123,7 +126,8 @@ def fire(store: Store, words: NewWords, file: ParcelFile) -> None:
     """Let a schedule of a person fire once."""
     every_minute = Rhythm("* * * * *", "UTC", 5, Overlap.QUEUE)
     wanted = NewSchedule("nights", "ann@ws1", every_minute, SWEEP.name, "/lab/one.yaml", "all", 1, (file,), words)
-    made = store.schedules.add_schedule(replace(wanted, device_s={"pi-03": 4.5}, settings={"missing": True}))
+    wanted = replace(wanted, device_s={"pi-03": 4.5}, settings={"missing": True}, window="nightly")
+    made = store.schedules.add_schedule(wanted)
     with store.database.write() as connection:
         # The moment has come, without a minute of waiting for it.
         connection.execute(update(tables.schedule).values(fires_at=tables.schedule.c.added_at))

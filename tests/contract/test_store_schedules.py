@@ -22,7 +22,18 @@ BERLIN = "Europe/Berlin"
 DAILY = Rhythm("30 2 * * *", BERLIN)
 WORDS = NewWords(ANN, "nights", "why", {"branch": "main"}, Commit("a" * 40, True))
 NEW = NewSchedule(
-    "nights", ANN, DAILY, "one", "/lab/one.yaml", "pi-*", 3, (FILE,), WORDS, {"pi-03": 4.5}, {"missing": True}
+    "nights",
+    ANN,
+    DAILY,
+    "one",
+    "/lab/one.yaml",
+    "pi-*",
+    3,
+    (FILE,),
+    WORDS,
+    {"pi-03": 4.5},
+    {"missing": True},
+    "nightly",
 )
 
 
@@ -69,7 +80,7 @@ def test_a_schedule_keeps_what_was_asked(store: Store, clock: Clock) -> None:
         NEW.settings,
     )
     assert (made.added_at, made.due_at, made.fires_at) == (clock.now, at("2026-12-01T01:30"), at("2026-12-01T01:30"))
-    assert (made.is_paused, made.fired_at, made.last) == (False, None, None)
+    assert (made.is_paused, made.fired_at, made.last, made.window) == (False, None, None, "nightly")
     assert store.schedules.find_schedule("other") is None
     with pytest.raises(ConfigError, match="there is a schedule nights already"):
         added(store)
@@ -84,7 +95,7 @@ def test_a_firing_submits_what_was_scheduled_and_moves_on(store: Store, clock: C
     assert said == f"schedule nights: {one.run}"
     assert (one.holder, one.sweep, one.select, one.priority, one.words) == (ANN, "one", "pi-*", 3, WORDS)
     assert (one.schedule, one.device_s, one.settings) == ("nights", {"pi-03": 4.5}, {"missing": True})
-    assert one.submitted_at == clock.now
+    assert (one.submitted_at, one.window) == (clock.now, "nightly")
     assert store.submissions.files_of(one.id) == [FILE]
     then = found(store)
     assert (then.due_at, then.fired_at, then.last) == (at("2026-12-02T01:30"), clock.now, one.run)

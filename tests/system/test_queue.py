@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +178,42 @@ def test_a_daemon_fires_schedules_also_while_a_run_goes_on(file_lab: QueueLab, t
     (fired,) = lab.json("schedule", "list")
     assert lab.rows("SELECT id FROM run WHERE name = 'leap'") == [{"id": fired["last"]}]
     assert fired["due_at"] == made["due_at"]
+
+
+def test_a_daemon_keeps_to_its_windows(file_lab: QueueLab) -> None:
+    """One window is open for twelve hours, the other for the other twelve, and a third is not ours."""
+    lab = file_lab
+    now = datetime.now(UTC)
+    open_now, closed = (
+        f"{now + timedelta(hours=hours):%H:00}-{now + timedelta(hours=hours + 12):%H:00}" for hours in (-6, 6)
+    )
+    lab.write(
+        "benchfleet.toml",
+        f'[windows]\nnow = {{ hours = "{open_now}", zone = "UTC" }}\nlater = {{ hours = "{closed}", zone = "UTC" }}\n'
+        f'theirs = {{ hours = "{open_now}", zone = "UTC", users = ["nobody-else"], select = "kept" }}\n',
+    )
+    lab.add_local("kept", exclusive=False)
+    lab.write_exec_sweep(name="one", trials=1)
+    for name, *flags in (("a", "--window", "now"), ("b", "--window", "later"), ("c", "--window", "mine"), ("d",)):
+        device = "kept" if name == "d" else "desk"
+        assert lab.run("submit", "one.yaml", "--name", name, "--select", device, *flags).returncode == 0
+    done = lab.run("daemon", "--drain")
+    assert done.returncode == 0, done.stderr
+    daemon = lab.start("daemon")
+    try:
+        wait_until(
+            lambda: bool(lab.rows("SELECT id FROM daemon WHERE ended_at IS NULL")), "a daemon has told its windows", 60
+        )
+        found = lab.json("queue", "list", "--over", "5")
+    finally:
+        daemon.kill()
+        daemon.wait(30)
+    why = {entry["submission"]["name"]: entry["reason"] or entry["submission"]["state"] for entry in found["entries"]}
+    assert why["a"] == "ended"
+    assert why["b"].startswith("waits for window later, opens ")
+    assert why["c"] == "no running daemon knows the window mine"
+    assert why["d"].startswith("kept is kept for nobody-else until ")
+    begins = {entry["submission"]["name"]: entry["begins_at"] for entry in found["entries"]}
+    assert datetime.fromisoformat(begins["b"]) > now + timedelta(hours=4)
+    assert begins["c"] is None
+    assert [window["name"] for window in found["daemons"][0]["windows"]] == ["now", "later", "theirs"]

@@ -41,6 +41,7 @@ def test_without_anything_there_are_defaults(tmp_path: Path) -> None:
         lease_s=60.0,
         log_level=LogLevel.WARNING,
         log_file=None,
+        windows=(),
     )
 
 
@@ -271,7 +272,7 @@ def test_the_commented_settings_are_valid_and_mostly_the_defaults(tmp_path: Path
     enabled = "".join(line[1:] if line[1:2].islower() else line for line in render_settings_file().splitlines(True))
     defaults, settings = load(tmp_path), load(tmp_path, enabled)
     differing = {option.key for option in OPTIONS if getattr(defaults, option.key) != getattr(settings, option.key)}
-    assert differing == {"inventory", "models", "allow_files", "ssh_config", "ray_address", "log_file"}
+    assert differing == {"inventory", "models", "allow_files", "ssh_config", "ray_address", "log_file", "windows"}
 
 
 def test_settings_load_without_anything_heavy() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.submission import DaemonRecord, QueueEntry, QueueView, Submission, SubmissionState
+from orchestrator.domain.window import Window
 from orchestrator.reporting.report import Report
 from orchestrator.reporting.shape import (
     BOOLEAN,
@@ -51,6 +52,7 @@ _TAIL: tuple[Key[Submission], ...] = (
         "The name of the schedule that submitted the run; null for a person.",
         lambda one: one.schedule,
     ),
+    Key("window", OrNull(TEXT), "The window within which the run begins; null for any time.", lambda one: one.window),
 )
 _SUBMISSION = View[Submission](
     "submission",
@@ -109,6 +111,17 @@ _ENTRY_ROW = View[QueueEntry](
         *_ENTRY.keys[1:],
     ),
 )
+_WINDOW = View[Window](
+    "window",
+    "Hours of each day in which some work may use some devices.",
+    (
+        Key("name", TEXT, "The window's name.", lambda one: one.name),
+        Key("hours", TEXT, "When the window opens and closes, by the clock of the zone.", lambda one: one.hours),
+        Key("zone", TEXT, "The time zone.", lambda one: one.zone),
+        Key("users", ListOf(TEXT), "The persons that may use the window; none for everybody.", lambda one: one.users),
+        Key("devices", ListOf(TEXT), "The window's devices.", lambda one: one.devices or ()),
+    ),
+)
 _DAEMON = View[DaemonRecord](
     "daemon",
     "A daemon that lives.",
@@ -117,6 +130,7 @@ _DAEMON = View[DaemonRecord](
         Key("controller", TEXT, "The daemon's process.", lambda one: one.controller),
         Key("began_at", TIME, "When the daemon began.", lambda one: one.began_at),
         Key("devices", ListOf(TEXT), "The devices of the daemon's inventory.", lambda one: one.devices),
+        Key("windows", ListOf(_WINDOW), "The windows of the daemon's settings.", lambda one: one.windows),
     ),
 )
 _VIEW = View[QueueView](

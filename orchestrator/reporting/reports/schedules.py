@@ -47,6 +47,7 @@ _KEYS: tuple[Key[Schedule], ...] = (
     Key("sweep", TEXT, "The sweep's name.", lambda one: one.sweep),
     Key("select", TEXT, "Which devices of the daemon's inventory.", lambda one: one.select),
     Key("priority", INTEGER, "The priority of the runs.", lambda one: one.priority),
+    Key("window", OrNull(TEXT), "The window within which the runs begin; null for any time.", lambda one: one.window),
     Key("note", OrNull(TEXT), "The note for the runs.", lambda one: one.words.note),
     Key("added_at", TIME, "When the schedule was added, or replaced.", lambda one: one.added_at),
     Key("is_paused", BOOLEAN, "Whether the schedule does not fire.", lambda one: one.is_paused),

@@ -8,8 +8,9 @@ from datetime import datetime
 from rich.console import Group
 from rich.text import Text
 
-from orchestrator.domain.moments import distance
+from orchestrator.domain.moments import distance, noted
 from orchestrator.domain.submission import OVER, QueueEntry, QueueView, Submission, SubmissionState
+from orchestrator.domain.window import Window
 from orchestrator.reporting.tables import numbers
 from orchestrator.reporting.tables.columns import Column, plain_table
 from orchestrator.reporting.tables.run_list import device_words
@@ -61,11 +62,23 @@ def _lines(view: QueueView, hidden: int) -> list[Text]:
         ]
     else:
         lines.append(shown("no daemon is running: benchfleet daemon"))
+    lines += [shown(_window_words(window, view.now)) for window in _windows(view)]
     if view.shares:
         shares = sorted(view.shares.items(), key=lambda share: -share[1])
         words = ", ".join(f"{person} {numbers.duration(seconds)}" for person, seconds in shares if seconds)
         lines.append(shown(f"device time over the last day: {words or 'none'}"))
     return lines
+
+
+def _windows(view: QueueView) -> list[Window]:
+    return list(dict.fromkeys(window for daemon in view.daemons for window in daemon.windows))
+
+
+def _window_words(window: Window, now: datetime) -> str:
+    closes = window.closes_at(now)
+    state = f"opens {noted(window.opens_at(now), now)}" if closes is None else f"open until {noted(closes, now)}"
+    people = f", for {', '.join(window.users)}" if window.users else ""
+    return f"window {window.name}: {window.hours} {window.zone}{people}; {state}"
 
 
 def _row(entry: QueueEntry, now: datetime) -> tuple[Text | str | None, ...]:

@@ -12,6 +12,7 @@ from orchestrator.domain.submission import Claim, Submission, SubmissionState
 
 if TYPE_CHECKING:
     from orchestrator.domain.inventory import Inventory
+    from orchestrator.domain.window import Window
     from orchestrator.store.base import Roles
 
 
@@ -33,12 +34,13 @@ class Choice:
         return [
             one
             for one in self.submissions
-            if self.devices[one.id] and (is_due(one, self.standing.now) or one.state is SubmissionState.RUNNING)
+            if (names := self.devices[one.id])
+            and (one.state is SubmissionState.RUNNING or is_due(one, names, self.standing))
         ]
 
 
-def read_queue(inventory: Inventory, store: Roles) -> Choice:
-    """Read the queue by an inventory, and note the devices of submissions that nobody knew."""
+def read_queue(inventory: Inventory, windows: Sequence[Window], store: Roles) -> Choice:
+    """Read the queue by a daemon's inventory and windows, and note the devices of submissions that nobody knew."""
     submissions = store.submissions.open_submissions()
     known: dict[str, tuple[str, ...]] = {}
     for one in submissions:
@@ -52,6 +54,7 @@ def read_queue(inventory: Inventory, store: Roles) -> Choice:
         store.daemons.shares(),
         store.leases.holdings(names) if names else {},
         store.recovery.quarantines(names) if names else {},
+        {one.name: one for one in windows},
     )
     return Choice(submissions, devices, standing)
 

@@ -52,7 +52,8 @@ def work(request: DaemonRequest, wiring: QueueWiring, shows: Shows, says: Says) 
     """
     inventory = wiring.inventory()
     firer = Firer(wiring.store, says)
-    with Heart(wiring.store, wiring.identity(), list(inventory.devices), firer.fire_due) as heart:
+    windows = wiring.windows(inventory)
+    with Heart(wiring.store, wiring.identity(), list(inventory.devices), windows, firer.fire_due) as heart:
         return _Daemon(request, wiring, Carrier(wiring, shows, heart), firer, says, inventory).work()
 
 
@@ -88,7 +89,7 @@ class _Daemon:
             self._read_inventory()
         store, began = self.wiring.store, time.monotonic()
         self.firer.fire_due()
-        choice = read_queue(self.inventory, store)
+        choice = read_queue(self.inventory, self.carrier.heart.windows, store)
         found = claim_next(choice, self.carrier.heart.daemon, store)
         if found is not None:
             self.looks = 0
@@ -117,10 +118,13 @@ class _Daemon:
     def _read_inventory(self) -> None:
         """Take changes of the inventory over. A wrong file changes nothing, and is told once."""
         try:
-            self.inventory = self.wiring.inventory()
+            inventory = self.wiring.inventory()
+            windows = self.wiring.windows(inventory)
         except ConfigError as error:
             self._say_once(f"{error}; the inventory of before is used")
-        self.carrier.heart.devices = list(self.inventory.devices)
+            return
+        self.inventory, self.carrier.heart.windows = inventory, windows
+        self.carrier.heart.devices = list(inventory.devices)
 
     def _collect(self, choice: Choice) -> None:
         """Collect ended runs that were left on devices in demand, now and then."""

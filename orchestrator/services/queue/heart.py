@@ -11,6 +11,7 @@ from orchestrator.domain.errors import ClaimLost, OrchestratorError, StoreError
 from orchestrator.domain.submission import Claim
 
 if TYPE_CHECKING:
+    from orchestrator.domain.window import Window
     from orchestrator.driving.identity import ControllerIdentity
     from orchestrator.store.base import Roles
 
@@ -21,18 +22,26 @@ _LOOK_S = 5.0
 class Heart:
     """Register a daemon for the time of a context. All methods may be called from the daemon's thread.
 
-    `devices` are the names in the daemon's present inventory. `chore` is done now and then while a run goes on, which
-    keeps the daemon's own thread for hours.
+    `devices` and `windows` are by the daemon's present inventory. `chore` is done now and then while a run goes on,
+    which keeps the daemon's own thread for hours.
     """
 
     def __init__(
-        self, store: Roles, identity: ControllerIdentity, devices: Sequence[str], chore: Callable[[], None]
+        self,
+        store: Roles,
+        identity: ControllerIdentity,
+        devices: Sequence[str],
+        windows: Sequence[Window],
+        chore: Callable[[], None],
     ) -> None:
         self._store = store
         self._chore = chore
         self._lease_s = identity.lease_s
         self.devices = devices
-        self.daemon = store.daemons.begin_daemon(identity.holder, identity.controller, devices, identity.lease_s)
+        self.windows = windows
+        self.daemon = store.daemons.begin_daemon(
+            identity.holder, identity.controller, devices, identity.lease_s, windows
+        )
         self._claim: Claim | None = None
         self.stops = self.lost = False
         self._over = threading.Event()
@@ -67,7 +76,7 @@ class Heart:
         while not self._over.wait(min(self._lease_s / 3, _LOOK_S)):
             # A database out of reach is asked again: the claim holds until another daemon wants it.
             with suppress(OrchestratorError):
-                self._store.daemons.renew_daemon(self.daemon, self.devices, self._lease_s)
+                self._store.daemons.renew_daemon(self.daemon, self.devices, self._lease_s, self.windows)
                 self._look()
                 if self._claim is not None:
                     self._chore()

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.queue_order import Standing, expected_starts, in_order, reasons
-from orchestrator.domain.submission import QueueEntry, QueueView, Submission, checked_priority
+from orchestrator.domain.queue_forecast import expected_starts
+from orchestrator.domain.queue_order import Standing, in_order, reasons
+from orchestrator.domain.submission import DaemonRecord, QueueEntry, QueueView, Submission, checked_priority
 from orchestrator.services.history.reasons import stated
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 def look(store: Roles, over: int = 0) -> QueueView:
     """Return the queue in the order in which submissions are to begin, then the newest `over` that are over."""
     submissions = store.submissions.open_submissions()
-    standing = _standing(submissions, store)
+    daemons = store.daemons.live_daemons()
+    standing = _standing(submissions, daemons, store)
     ordered = in_order(submissions, standing)
     # What runs stands first.
     ordered.sort(key=lambda one: not one.is_claimed)
-    daemons = store.daemons.live_daemons()
     why = reasons(ordered, daemons, standing)
     starts: Mapping[int, datetime | None] = expected_starts(ordered, standing) if daemons else {}
     entries = [QueueEntry(one, why[one.id], starts.get(one.id)) for one in ordered]
@@ -32,11 +33,13 @@ def look(store: Roles, over: int = 0) -> QueueView:
     return QueueView(standing.now, tuple(daemons), standing.shares, tuple(entries))
 
 
-def _standing(submissions: Sequence[Submission], store: Roles) -> Standing:
+def _standing(submissions: Sequence[Submission], daemons: Sequence[DaemonRecord], store: Roles) -> Standing:
     names = sorted({name for one in submissions for name in one.device_s or ()})
     holdings = store.leases.holdings(names) if names else {}
     barred = store.recovery.quarantines(names) if names else {}
-    return Standing(store.daemons.now(), store.daemons.shares(), holdings, barred)
+    # Of two daemons that differ, the one that has worked longer is believed.
+    windows = {window.name: window for daemon in reversed(daemons) for window in daemon.windows}
+    return Standing(store.daemons.now(), store.daemons.shares(), holdings, barred, windows)
 
 
 @dataclass(frozen=True, slots=True)

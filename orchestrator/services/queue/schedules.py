@@ -36,6 +36,7 @@ class ScheduleRequest:
     words: NewWords = field(default_factory=NewWords)
     replaces: bool = False
     increment: Increment | None = None
+    window: str | None = None
 
 
 def add(request: ScheduleRequest, wiring: QueueWiring, told: Told = lambda _: None) -> Schedule:
@@ -61,6 +62,7 @@ def add(request: ScheduleRequest, wiring: QueueWiring, told: Told = lambda _: No
         words=replace(request.words, who=holder, name=name, commit=commit_of(request.sweep.absolute().parent)),
         device_s=expected_here(file, request.select, wiring),
         settings={} if request.increment is None else request.increment.settings,
+        window=request.window,
     )
     return store.schedules.add_schedule(new, replaces=request.replaces)
 

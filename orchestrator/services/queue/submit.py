@@ -38,6 +38,7 @@ class SubmitRequest:
     overrides: tuple[str, ...] = ()
     words: NewWords = field(default_factory=NewWords)
     increment: Increment | None = None
+    window: str | None = None
 
 
 def submit(request: SubmitRequest, wiring: QueueWiring, told: Told = lambda _: None) -> Submission:
@@ -63,6 +64,7 @@ def submit(request: SubmitRequest, wiring: QueueWiring, told: Told = lambda _: N
         words=replace(request.words, who=identity.holder, commit=commit_of(request.sweep.absolute().parent)),
         device_s=expected_here(file, request.select, wiring),
         settings={} if request.increment is None else request.increment.settings,
+        window=request.window,
     )
     return store.submissions.submit(new)
 

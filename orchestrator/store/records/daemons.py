@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, insert, or_, select, update
 from orchestrator.domain.errors import ClaimLost
 from orchestrator.domain.queue_order import SHARE_OVER
 from orchestrator.domain.submission import Claim, DaemonRecord, SubmissionState, person_of
+from orchestrator.domain.window import Window
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.database_clock import database_time
 from orchestrator.store.sql.engine import Database
@@ -29,7 +30,9 @@ class DaemonTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin_daemon(self, holder: str, controller: str, devices: Sequence[str], lasts_s: float) -> int:
+    def begin_daemon(
+        self, holder: str, controller: str, devices: Sequence[str], lasts_s: float, windows: Sequence[Window] = ()
+    ) -> int:
         """Register a daemon for so many seconds, and return the id."""
         with self._database.write() as connection:
             now = database_time(connection)
@@ -37,16 +40,18 @@ class DaemonTable:
                 "holder": holder,
                 "controller": controller,
                 "devices": sorted(devices),
+                "windows": [one.to_json() for one in windows] or None,
                 "began_at": now,
                 "expires_at": now + timedelta(seconds=lasts_s),
             }
             return int(connection.execute(insert(t.daemon).returning(t.daemon.c.id), row).scalar_one())
 
-    def renew_daemon(self, daemon: int, devices: Sequence[str], lasts_s: float) -> None:
-        """Let a daemon live for so many further seconds, with the devices of its present inventory."""
+    def renew_daemon(self, daemon: int, devices: Sequence[str], lasts_s: float, windows: Sequence[Window] = ()) -> None:
+        """Let a daemon live for so many further seconds, with the devices of its present inventory, and its windows."""
         with self._database.write() as connection:
             expires = database_time(connection) + timedelta(seconds=lasts_s)
-            connection.execute(_RENEW, {"daemon": daemon, "to": expires, "names": sorted(devices)})
+            told = {"names": sorted(devices), "hours": [one.to_json() for one in windows] or None}
+            connection.execute(_RENEW, {"daemon": daemon, "to": expires, **told})
 
     def end_daemon(self, daemon: int) -> None:
         """Record the end of a daemon. What it has claimed may be claimed at once."""
@@ -57,7 +62,13 @@ class DaemonTable:
         """Return the daemons that live, the oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(_LIVE, {"now": database_time(connection)})
-            return [DaemonRecord(row.id, row.holder, row.controller, row.began_at, tuple(row.devices)) for row in rows]
+            return [
+                DaemonRecord(
+                    *(row.id, row.holder, row.controller, row.began_at, tuple(row.devices)),
+                    tuple(map(Window.from_json, row.windows or ())),
+                )
+                for row in rows
+            ]
 
     def claim(self, submission: int, seen: int, daemon: int) -> Claim | None:
         """Claim a submission that waits, or whose daemon has ended or died. Return None if another daemon was quicker.
@@ -133,7 +144,11 @@ def _lost(connection: Connection, claim: Claim) -> ClaimLost:
 _RENEW = (
     update(t.daemon)
     .where(t.daemon.c.id == bindparam("daemon"))
-    .values(expires_at=bindparam("to"), devices=bindparam("names", type_=t.daemon.c.devices.type))
+    .values(
+        expires_at=bindparam("to"),
+        devices=bindparam("names", type_=t.daemon.c.devices.type),
+        windows=bindparam("hours", type_=t.daemon.c.windows.type),
+    )
 )
 _END = update(t.daemon).where(t.daemon.c.id == bindparam("daemon")).values(ended_at=bindparam("now"))
 _LIVE = (

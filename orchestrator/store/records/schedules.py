@@ -142,6 +142,7 @@ def _submit(connection: Connection, row: Row[Any], firing: Firing) -> str:
             device_s=connection.execute(_EXPECTED, {"name": row.name}).scalar() or row.device_s,
             settings=row.settings or {},
             schedule=row.name,
+            window=row.time_window,
         ),
     )
     return firing.run
@@ -184,6 +185,7 @@ def _columns(new: NewSchedule) -> dict[str, Any]:
         "git_commit": words.commit and words.commit.sha,
         "git_dirty": words.commit and words.commit.dirty,
         "settings": dict(new.settings) or None,
+        "time_window": new.window,
         "device_s": None if new.device_s is None else dict(new.device_s),
         "is_paused": False,
     }
@@ -208,6 +210,7 @@ def _read(row: Row[Any]) -> Schedule:
         fired_at=row.fired_at,
         last=row.last,
         settings=row.settings or {},
+        window=row.time_window,
     )
 
 

@@ -185,6 +185,7 @@ def _columns(new: NewSubmission) -> dict[str, Any]:
         "device_s": None if new.device_s is None else dict(new.device_s),
         "claim": 0,
         "schedule": new.schedule,
+        "time_window": new.window,
     }
 
 
@@ -220,6 +221,7 @@ def _read(connection: Connection, condition: ColumnElement[bool], limit: int | N
             stops=row.stops,
             settings=row.settings or {},
             schedule=row.schedule,
+            window=row.time_window,
         )
         for row in rows
     ]

@@ -8,8 +8,10 @@ from datetime import timedelta
 from orchestrator.domain.run_words import NewWords
 from orchestrator.domain.schedule import Moments, Rhythm, Schedule, ScheduleMoments
 from orchestrator.domain.submission import DaemonRecord, QueueEntry, QueueView, Submission, SubmissionState
+from orchestrator.domain.window import Window
 from tests.unit.reporting import samples
 
+NIGHTLY = Window("nightly", "22:00-06:00", "Europe/Berlin", ("ci",), "class=rpi", ("pi-03",))
 LATER = samples.BEGAN + timedelta(hours=2)
 WORDS = NewWords("ann@ws1", "sink", "new sink " + samples.HOSTILE, {"branch": "main"})
 WAITING = Submission(
@@ -28,6 +30,7 @@ WAITING = Submission(
     words=WORDS,
     device_s={"pi-03": 61.5, "pi-04": None},
     schedule="nights",
+    window="nightly",
 )
 RUNNING = replace(
     WAITING,
@@ -52,7 +55,7 @@ FAILED = replace(
 )
 QUEUE = QueueView(
     LATER,
-    (DaemonRecord(1, "lab@d1", "pid 7", samples.BEGAN, ("pi-03", "pi-04")),),
+    (DaemonRecord(1, "lab@d1", "pid 7", samples.BEGAN, ("pi-03", "pi-04"), (NIGHTLY,)),),
     {"ann": 3_600.0, "bob": 61.5},
     (
         QueueEntry(RUNNING, None, samples.BEGAN),
@@ -78,6 +81,7 @@ SCHEDULE = Schedule(
     fired_at=samples.BEGAN,
     last="skipped: " + samples.HOSTILE,
     settings={"stale_s": 604_800.0},
+    window="nightly",
 )
 PAUSED = replace(SCHEDULE, name="days", is_paused=True, fired_at=None, last=None)
 NEXT = (

@@ -34,6 +34,7 @@ daemon = Table(
     text("holder", "The user of the daemon: user@host."),
     text("controller", "The daemon's process."),
     Column("devices", Json, nullable=False, doc="The names of the devices in the daemon's inventory."),
+    Column("windows", Json, doc="The windows of the daemon's settings, with their devices; NULL for none."),
     Column("began_at", UtcTime, nullable=False, doc="All times of this table are by the database's clock."),
     Column("expires_at", UtcTime, nullable=False, doc="When the daemon counts as dead, unless it is heard of again."),
     Column("ended_at", UtcTime, doc="When the daemon ended by itself; NULL before, and after a sudden death."),
@@ -75,6 +76,8 @@ submission = Table(
     text("error", "Why the submission failed, is incomplete, or is held; NULL without a reason.", nullable=True),
     text("hint", "The remedy.", nullable=True),
     text("schedule", "The name of the schedule that submitted the run; NULL for a person.", nullable=True),
+    # Not `window`, a word of SQL.
+    text("time_window", "The window within which the run begins; NULL for any time.", nullable=True),
     Index(None, "state"),
     Index(None, "schedule"),
     info={"doc": "A run in the queue, with everything it needs. A daemon carries it out."},

@@ -26,6 +26,7 @@ schedule = Table(
     Column("tags", Json, nullable=False, doc="The tags for the runs."),
     text("git_commit", "The git commit of the sweep's folder; NULL if the folder has none.", nullable=True),
     Column("git_dirty", Boolean, doc="Whether tracked files differed from the commit; NULL without a commit."),
+    text("time_window", "The window within which the runs begin; NULL for any time.", nullable=True),
     Column("settings", Json, doc="What flags ask of the runs beside the sweep: missing, or stale_s; NULL for nothing."),
     Column("device_s", Json, doc="The expected seconds by device, as in `submission`; NULL before they are known."),
     Column("added_at", UtcTime, nullable=False, doc="All times of this table are by the database's clock."),
