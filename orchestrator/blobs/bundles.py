@@ -213,6 +213,7 @@ class _Order:
             "requirement": self.contents.requirement,
             # Absent where there is one package alone, as in the answers of earlier releases.
             **({"beside": list(self.contents.beside)} if self.contents.beside else {}),
+            **({"replaced": list(self.contents.replaced)} if self.contents.beside and self.contents.replaced else {}),
             "constraints": list(self.contents.constraints),
             "left_out": list(self.contents.left_out),
             "platforms": list(self.target.platforms),

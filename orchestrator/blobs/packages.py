@@ -13,13 +13,15 @@ from orchestrator.domain.runtimes import RUNTIMES
 class Contents:
     """Name the pinned requirement of a bundle, bounds missing in the package's metadata, and folders to leave out.
 
-    `beside` are the further requirements of a program with several packages.
+    `beside` are the further requirements of a program with several packages. `replaced` are packages whose files one of
+    them brings under another name, so that no requirement for such a package is followed.
     """
 
     requirement: str
     constraints: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
     @property
     def package(self) -> str:
@@ -44,6 +46,7 @@ def contents_of(runtime: RuntimeSpec, machine: str) -> Contents:
             tuple(bound for one in (first, *others) for bound in one.constraints),
             tuple(folder for one in (first, *others) for folder in one.left_out),
             tuple(one.requirement for one in others),
+            tuple(name for one in (first, *others) for name in one.replaced) if others else (),
         )
     if runtime.name not in RUNTIMES or not runtime.version:
         example = next(iter(RUNTIMES.values()))
@@ -62,7 +65,8 @@ def _contents(pinned: str, machine: str) -> Contents:
     release = _release(version)
     package = known.packages.get(machine, known.name)
     constraints = (bound.text for bound in known.bounds if bound.before is None or release < bound.before)
-    return Contents(f"{package}=={version}", tuple(constraints), known.left_out)
+    replaced = () if package == known.name else (known.name,)
+    return Contents(f"{package}=={version}", tuple(constraints), known.left_out, replaced=replaced)
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ _AVAILABLE_TAGS = re.compile(r"only found wheels for `([\w.-]+)` \(v\S+\) with t
 _PIP_FETCH_FAILED = re.compile(r"Could not fetch URL \S+ (.+?) - skipping")
 _NO_SPACE = "No space left on device"
 _REASON_MAX = 400
+_OVERRIDES = "overrides.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ def install_wheels(request: WheelRequest, folder: Path) -> None:
     constraints = folder / "constraints.txt"
     pins = [f"{name}=={version}" for name, version in sorted(request.pins.items())]
     constraints.write_text("\n".join([*request.contents.constraints, *pins, ""]), encoding="utf-8")
+    # uv has no word for "leave this package out": a requirement that holds nowhere is the way.
+    nowhere = "".join(f"{name}; python_version < '3'\n" for name in request.contents.replaced)
+    (folder / _OVERRIDES).write_text(nowhere, encoding="utf-8")
     if request.target.installer is Installer.UV:
         done = _run(uv_command(request, tree, constraints), {})
         if done.returncode:
@@ -74,6 +78,7 @@ def uv_command(request: WheelRequest, tree: Path, constraints: Path) -> list[str
         *(_find_uv(), "pip", "install", "--python", sys.executable, "--no-python-downloads"),
         *("--python-platform", target.platforms[0], "--python-version", target.python),
         *("--only-binary", ":all:", "--target", str(tree), "--constraint", str(constraints)),
+        *(("--override", str(constraints.with_name(_OVERRIDES))) if request.contents.replaced else ()),
         *("--link-mode", "hardlink", "--color", "never", "--no-progress", "--", request.contents.requirement),
         *request.contents.beside,
     ]

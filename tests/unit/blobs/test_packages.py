@@ -77,5 +77,14 @@ def test_packages_of_a_program_are_resolved_together() -> None:
     assert contents.constraints == ("numpy<2",)
 
 
+def test_a_package_under_another_name_stands_for_the_one_that_others_require() -> None:
+    """tensorflow-serving-api requires tensorflow, whose files on x86-64 are those of tensorflow-cpu."""
+    packages = ("tensorflow==2.21.0", "tensorflow-serving-api==2.21.0")
+    program = RuntimeSpec("exec/c", RuntimeSource.EXEC, "c", program=ExecProgram(("sh",), packages=packages))
+
+    assert contents_of(program, "x86_64").replaced == ("tensorflow",)
+    assert contents_of(program, "aarch64").replaced == ()
+
+
 def test_a_program_without_a_package_has_no_bundle() -> None:
     assert RuntimeSpec("exec/c", RuntimeSource.EXEC, "c", program=ExecProgram(("sh",))).bundled is None

@@ -1,6 +1,7 @@
 """What uv 0.8 (the boxed ones), uv 0.13 and pip 26 printed, and what it means; hosts and folders are replaced."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -248,6 +249,15 @@ def test_uv_is_told_the_platform_the_python_and_the_bounds() -> None:
     assert "--python-platform x86_64-manylinux_2_36 --python-version 3.12" in text
     assert "--only-binary :all: --target /bundle/tree --constraint /bundle/constraints.txt" in text
     assert command[-2:] == ["--", "tflite-runtime==2.14.0"]
+
+
+def test_uv_is_told_what_to_leave_out() -> None:
+    asked = request()
+    contents = replace(asked.contents, replaced=("tensorflow",))
+    command = uv_command(replace(asked, contents=contents), Path("/bundle/tree"), Path("/bundle/constraints.txt"))
+
+    assert "--override /bundle/overrides.txt" in " ".join(command)
+    assert "--override" not in uv_command(asked, Path("/bundle/tree"), Path("/bundle/constraints.txt"))
 
 
 def test_pip_is_told_every_tag_and_to_leave_dependencies_alone() -> None:
