@@ -11,6 +11,7 @@ from time import perf_counter_ns
 
 from device_worker.trial.measurement import StopRule, median
 from device_worker.trial.scenarios import P99_SHARE, percentile, run_queries
+from device_worker.trial.side_by_side import run_side_by_side
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from device_worker.protocol.specification import MeasureRule
     from device_worker.trial.measurement import Timing
     from device_worker.trial.scenarios import Queries
+    from device_worker.trial.side_by_side import Lane
 
     Probe = Callable[[float, int, StopRule], Queries]
 
@@ -31,6 +33,7 @@ RESOLUTION = 1.02
 _BUSY_MIN = 0.001
 _STEP_DOWN = 0.95
 _PROBE_SHARE = 16
+_ALL_AT_ONCE_PER_S = 1e9
 _NS_PER_S = 1000000000
 
 
@@ -113,6 +116,21 @@ def search_rate(
         return run_queries(invoke, measure, limits, seed + further_seed, rate_per_s)
 
     service_ns = max(1.0, median(warmup.samples[-1000:]))
-    search = RateSearch(measure.p99_ns_max or 0.0, _NS_PER_S / service_ns, probe, rule)
+    return _search(probe, _NS_PER_S / service_ns, measure, rule)
+
+
+def search_rate_of_server(lanes: list[Lane], measure: MeasureRule, rule: StopRule, seed: int) -> RateSearch:
+    """Search the highest rate of a served model. What all connections get when none ever waits is what is possible."""
+
+    def probe(rate_per_s: float, further_seed: int, limits: StopRule) -> Queries:
+        return run_side_by_side(lanes, measure, limits, seed + further_seed, rate_per_s)
+
+    # One request after the other tells nothing: a server may answer several at once, or gather them.
+    busy = StopRule(QUERIES_MIN, 0.0, rule.runs_max, rule.ns_max / _PROBE_SHARE / _NS_PER_S)
+    return _search(probe, probe(_ALL_AT_ONCE_PER_S, 0, busy).items_per_s(1), measure, rule)
+
+
+def _search(probe: Probe, capacity_per_s: float, measure: MeasureRule, rule: StopRule) -> RateSearch:
+    search = RateSearch(measure.p99_ns_max or 0.0, capacity_per_s, probe, rule)
     search.run()
     return search

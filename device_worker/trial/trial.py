@@ -31,7 +31,7 @@ from device_worker.trial.proof import (
     Unprovable,
     without_outputs,
 )
-from device_worker.trial.rate_search import search_rate
+from device_worker.trial.rate_search import search_rate, search_rate_of_server
 from device_worker.trial.runtimes import ENGINES
 from device_worker.trial.runtimes.base import LoadFailure
 from device_worker.trial.scenarios import run_queries
@@ -286,14 +286,14 @@ class Trial:
         """
         measure, seed = self._specification.measure, self._specification.seed
         lanes = session.lanes(lanes_of(measure, self._job.settings))
-        if lanes and measure.p99_ns_max is not None:
-            # The search knows when a model is always busy that runs one inference at a time.
-            raise LoadFailure("the highest rate of a served model is not searched; name a rate_per_s")
-        if lanes:
-            return run_side_by_side(lanes, measure, rule, seed)
         if measure.p99_ns_max is None:
+            if lanes:
+                return run_side_by_side(lanes, measure, rule, seed)
             return run_queries(session.invoke, measure, rule, seed)
-        search = search_rate(session.invoke, measure, rule, warmup, seed)
+        if lanes:
+            search = search_rate_of_server(lanes, measure, rule, seed)
+        else:
+            search = search_rate(session.invoke, measure, rule, warmup, seed)
         self._say_figure("rate_max_per_s", None if search.reason else search.rate_per_s, search.reason)
         self._say(metric="rate_per_s", value=search.rate_per_s)
         self._say(metric="rate_probes", value=search.probes)

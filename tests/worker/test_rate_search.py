@@ -4,9 +4,11 @@ from array import array
 
 import pytest
 
+from device_worker.protocol.fields import Fields
+from device_worker.protocol.specification import MeasureRule
 from device_worker.trial import rate_search
 from device_worker.trial.measurement import StopRule, Timing
-from device_worker.trial.rate_search import RateSearch
+from device_worker.trial.rate_search import RateSearch, search_rate_of_server
 from device_worker.trial.scenarios import P99_SHARE, Queries, percentile, poisson_arrivals
 
 MS = 1000000
@@ -100,3 +102,38 @@ def test_what_is_told_was_confirmed_with_arrivals_of_its_own(clock):
     assert seeds[0] == (0, 1200)
     assert seeds[-1] == (1, 3000)
     assert search.probes == len(seeds)
+
+
+def served_by(clock, service_ns, rates):
+    """A server that answers as many queries at once as there are connections. `rates` keeps what was tried."""
+
+    def run(lanes, measure, rule, seed, rate_per_s):
+        rates.append(rate_per_s)
+        arrivals, free_ns = poisson_arrivals(rate_per_s, seed), [0] * len(lanes)
+        latencies, samples = array("Q"), array("Q")
+        while len(latencies) < rule.runs_min or max(free_ns) < rule.ns_min:
+            at = next(arrivals)
+            if at > rule.ns_max:
+                break
+            first = free_ns.index(min(free_ns))
+            free_ns[first] = max(at, free_ns[first]) + service_ns
+            latencies.append(free_ns[first] - at)
+            samples.append(service_ns)
+        clock.now_ns += max(free_ns)
+        return Queries("server", latencies, Timing(samples, 1, 0, max(free_ns), 0))
+
+    return run
+
+
+def test_a_server_of_many_connections_is_searched_up_to_what_all_of_them_get(clock, monkeypatch):
+    rates = []
+    monkeypatch.setattr(rate_search, "run_side_by_side", served_by(clock, MS, rates))
+    document = {"warmup_runs_min": 0, "warmup_seconds_min": 0.0, "runs_min": 3000, "seconds_min": 1.0}
+    document.update(seconds_max=1000.0, runs_max=10**6, scenario="server", p99_ns_max=2 * MS)
+    measure = MeasureRule(Fields(document, "measure"))
+    search = search_rate_of_server([lambda: None] * 8, measure, StopRule.of_measurement(measure), seed=3)
+    assert search.reason is None
+    assert percentile(search.queries.latencies, P99_SHARE) <= 2 * MS
+    # One connection alone gets 1,000 a second, all eight get 8,000.
+    assert 5000 < search.rate_per_s < 8000
+    assert max(rates[1:]) < 8000
