@@ -5,11 +5,15 @@ Plans of older controllers declare ranges of inputs alone.
 
 from __future__ import annotations
 
+import re
+
 TYPE_CHECKING = False  # importing typing costs a device milliseconds at every start
 if TYPE_CHECKING:
-    from typing import Callable
+    from typing import Callable, Mapping
 
     from device_worker.protocol.fields import Fields
+
+_INPUT = re.compile(r"\$\{([^}]+)\}")
 
 
 class DeclaredInput:
@@ -63,16 +67,43 @@ class Delegation:
 class DeclaredEndpoint:
     """A served model: its name there, and the address of the server. `url` is None where the job starts the server.
 
-    A started server is given up if it is not ready within `ready_s_max`.
+    A started server is given up if it is not ready within `ready_s_max`. `signature` is TensorFlow's, `template` of
+    the protocol `http`.
     """
 
-    __slots__ = ("model", "ready_s_max", "url", "version")
+    __slots__ = ("model", "ready_s_max", "signature", "template", "url", "version")
 
     def __init__(self, fields: Fields) -> None:
         self.model = fields.text("model")
         self.url = fields.optional("url", fields.text)
         self.version = fields.optional("version", fields.text)
+        self.signature = fields.optional("signature", fields.text)
         self.ready_s_max = fields.amount("ready_s_max")
+        template = fields.optional("template", fields.section)
+        self.template = None if template is None else DeclaredTemplate(template)
+
+
+class DeclaredTemplate:
+    """A way to ask any server in JSON. `${NAME}` in `body` stands for the numbers of an input.
+
+    `outputs` maps names to places in the answer, as JSON Pointers. `ready_path` answers with success once the model can
+    be asked.
+    """
+
+    __slots__ = ("body", "inputs", "method", "outputs", "path", "ready_path")
+
+    def __init__(self, fields: Fields) -> None:
+        self.method = fields.text("method")
+        self.path = fields.text("path")
+        self.ready_path = fields.text("ready_path")
+        self.body = fields.text("body")
+        outputs = fields.section("outputs")
+        self.outputs = {name: outputs.text(name) for name in outputs.names()}
+        self.inputs = list(dict.fromkeys(_INPUT.findall(self.body)))
+
+    def filled(self, written: Mapping[str, str]) -> str:
+        """Return the body with what is written of each input."""
+        return _INPUT.sub(lambda found: written[found.group(1)], self.body)
 
 
 def _sizes_of(fields: Fields) -> Callable[[str], tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Send requests over one HTTP connection that stays open. Whatever is no answer with a result is raised."""
+"""Send requests over one HTTP connection that stays open."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ import json
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
+from device_worker.trial.connection import REQUEST_S_MAX, Connection, RequestFailed, in_short
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping
 
 _OK = 200
-_WORDS_MAX = 300
 _NO_HEADERS: Mapping[str, str] = {}
+_JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 
 
-class RequestFailed(Exception):
-    """A server did not answer a request with a result. The message says what came instead."""
+class HttpConnection(Connection):
+    """A connection to a server. Paths are below the path of `url`. `method` is of requests with a body."""
 
-
-class HttpConnection:
-    """A connection to a server. Paths are below the path of `url`. Connects at the first request."""
-
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float = REQUEST_S_MAX, method: str = "POST") -> None:
         parts = urlsplit(url)
         make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self.url = url
+        self._timeout_s = timeout_s
+        self._method = method
         self._connection = make(parts.hostname or "", parts.port, timeout=timeout_s)
         self._below = parts.path.rstrip("/")
 
-    def is_ready(self, path: str) -> bool:
-        """Return whether the server answers a path with success. No server at all is not ready."""
+    def why_unready(self, path: str) -> str | None:
+        """Return None if the server answers a path with success, else what came instead."""
         try:
-            return self._exchange("GET", path, None, _NO_HEADERS)[0] == _OK
-        except RequestFailed:
-            return False
+            status, answer = self._exchange("GET", path, None, _NO_HEADERS)
+        except RequestFailed as error:
+            return str(error)
+        return None if status == _OK else f"{self.url}{path}: {words_of(status, answer)}"
 
     def get(self, path: str) -> dict[str, Any]:
         """Return the JSON object that the server answers with. Raise RequestFailed."""
@@ -43,12 +44,16 @@ class HttpConnection:
             raise RequestFailed(f"{self.url}{path}: {words_of(status, answer)}")
         return parse_object(answer, self.url + path)
 
-    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-        """Return what the server answers to a body. Raise RequestFailed for any status but 200."""
-        status, answer = self._exchange("POST", path, body, headers)
+    def ask(self, path: str, body: bytes) -> bytes:
+        """Return what the server answers to a body in JSON. Raise RequestFailed for any status but 200."""
+        status, answer = self._exchange(self._method, path, body, _JSON)
         if status != _OK:
             raise RequestFailed(f"{self.url}{path}: {words_of(status, answer)}")
         return answer
+
+    def another(self) -> HttpConnection:
+        """Return a further connection to the same server."""
+        return HttpConnection(self.url, self._timeout_s, self._method)
 
     def close(self) -> None:
         """Close the connection."""
@@ -65,14 +70,22 @@ class HttpConnection:
             raise RequestFailed(f"{self.url}{path}: {words}") from error
 
 
+def parse_json(answer: bytes, source: str) -> Any:
+    """Return the value of an answer in JSON. Raise RequestFailed for anything else."""
+    try:
+        return json.loads(answer)
+    except (ValueError, RecursionError):
+        raise RequestFailed(f"{source}: the answer is no JSON: {in_short(answer)}") from None
+
+
 def parse_object(answer: bytes, source: str) -> dict[str, Any]:
     """Return a JSON object. Raise RequestFailed for anything else."""
     try:
         found = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise RequestFailed(f"{source}: the answer is no JSON object: {_short(answer)}")
+        raise RequestFailed(f"{source}: the answer is no JSON object: {in_short(answer)}")
     return found
 
 
@@ -80,11 +93,7 @@ def words_of(status: int, answer: bytes) -> str:
     """Return an answer that is no success for a message: the server's own words where there are any."""
     try:
         found = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     said = found.get("error") if isinstance(found, dict) else None
-    return f"HTTP {status}: {said if isinstance(said, str) else _short(answer)}"
-
-
-def _short(answer: bytes) -> str:
-    return " ".join(answer[:_WORDS_MAX].decode("utf-8", "replace").split()) or "an empty answer"
+    return f"HTTP {status}: {said if isinstance(said, str) else in_short(answer)}"

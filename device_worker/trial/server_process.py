@@ -41,17 +41,20 @@ class ServerProcess:
         except OSError as error:
             raise LoadFailure(f"the server cannot be started: {command[0]}: {error.strerror}") from error
 
-    def wait_until(self, is_ready: Callable[[], bool], seconds_max: float) -> None:
-        """Wait until the server says that it is ready. Raise LoadFailure if it ends before, or takes too long."""
+    def wait_until_ready(self, why_unready: Callable[[], str | None], seconds_max: float) -> None:
+        """Wait until nothing says why the server is unready. Raise LoadFailure if it ends before, or takes too long."""
         deadline = monotonic() + seconds_max
-        while not is_ready():
+        reason = why_unready()
+        while reason is not None:
             if self._process.poll() is not None:
                 raise LoadFailure(f"the server ended with {self._ending()} before it was ready{self._last_words()}")
             if monotonic() >= deadline:
                 raise LoadFailure(
-                    f"the server was not ready within {seconds_max:g} s (serve.ready_s_max){self._last_words()}"
+                    f"the server was not ready within {seconds_max:g} s (serve.ready_s_max); asked last, {reason}"
+                    f"{self._last_words()}"
                 )
             sleep(_POLL_S)
+            reason = why_unready()
         if self._process.poll() is not None:  # then somebody else has answered
             raise LoadFailure(f"the server ended with {self._ending()}, and another one answers{self._last_words()}")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from orchestrator.domain.model import Format
+
+_INPUT = re.compile(r"\$\{([^}]+)\}")
 
 
 class RuntimeSource(StrEnum):
@@ -37,11 +40,31 @@ class ExecProgram:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpTemplate:
+    """Describe how any server is asked in JSON over HTTP.
+
+    `${NAME}` in `body`, a JSON text, stands for the numbers of an input. `outputs` are pairs of name and place in the
+    answer, a JSON Pointer. `ready_path` answers with success once the model can be asked.
+    """
+
+    method: str
+    path: str
+    ready_path: str
+    body: str
+    outputs: tuple[tuple[str, str], ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Return the names of the inputs that the body asks for."""
+        return tuple(dict.fromkeys(_INPUT.findall(self.body)))
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Describe a served model: the protocol, the server's name of the model, and the server's address.
 
     `url` is None for a server that each trial starts, by the command of the runtime's program. Such a server is given
-    up if it is not ready within `ready_s_max`.
+    up if it is not ready within `ready_s_max`. `signature` is TensorFlow's, `template` of the protocol `http`.
     """
 
     protocol: str
@@ -49,6 +72,8 @@ class Endpoint:
     url: str | None = None
     version: str | None = None
     ready_s_max: float = 60.0
+    signature: str | None = None
+    template: HttpTemplate | None = None
 
 
 @dataclass(frozen=True, slots=True)

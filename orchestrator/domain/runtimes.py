@@ -62,12 +62,14 @@ _ONNXRUNTIME = Engine("onnxruntime", (Format.ONNX,), ("threads", "cpus", "provid
 _OPENVINO = Engine("openvino", (Format.OPENVINO, Format.ONNX, Format.TFLITE), ("threads", "cpus", "precision", "batch"))
 _TENSORFLOW = Engine("tensorflow", (Format.KERAS, Format.SAVED_MODEL), ("threads", "cpus", "batch", "call"))
 _EXEC = Engine("exec", None, None)
-_KSERVE = Engine("kserve-v2", None, ("threads", "cpus", "batch", "connections"))
+_PROTOCOLS = ("kserve-v2", "kserve-v2-grpc", "tf-serving", "tf-serving-grpc", "http")
 
 ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (_TFLITE, _ONNXRUNTIME, _OPENVINO, _TENSORFLOW)}
 """The worker's own engines. `system/NAME` names an engine with the installation of the device."""
 
-PROTOCOLS: Mapping[str, Engine] = {engine.name: engine for engine in (_KSERVE,)}
+PROTOCOLS: Mapping[str, Engine] = {
+    name: Engine(name, None, ("threads", "cpus", "batch", "connections")) for name in _PROTOCOLS
+}
 """The engines that ask a server, by protocol. `endpoint/NAME` names one, and the server loads what it likes."""
 
 _ALL = (

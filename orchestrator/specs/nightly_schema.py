@@ -12,8 +12,8 @@ from orchestrator.domain.nightly import EXTRA, EXTRA_MOST, BaselineChoice, Basel
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.selector import parse_selector
 from orchestrator.specs.runtime import RUNTIME_PATTERN, parse_runtime
+from orchestrator.specs.runtime_schema import Argument
 from orchestrator.specs.schema import Refused, Section, refusing
-from orchestrator.specs.sweep_schema import Argument
 from orchestrator.specs.words import FormatName, Name, Text, pattern
 
 _ROLLING = re.compile(r"rolling +([1-9][0-9]{0,2})")

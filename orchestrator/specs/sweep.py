@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Format, Model
 from orchestrator.domain.quoting import quoted
-from orchestrator.domain.runtime import Endpoint, ExecProgram, RuntimeSource, RuntimeSpec
+from orchestrator.domain.runtime import Endpoint, ExecProgram, HttpTemplate, RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import artifact_for
 from orchestrator.domain.sweep import Accuracy, Delegation, MeasurePolicy, Order, Setting, Stop, Sweep, SweptModel
 from orchestrator.specs.demands import cooling_of, limits_of, retries_of
@@ -20,16 +20,16 @@ from orchestrator.specs.overrides import overridden
 from orchestrator.specs.paths import expanded, is_file, resolved
 from orchestrator.specs.reach import OWN_FOLDER, Reach
 from orchestrator.specs.runtime import parse_runtime
-from orchestrator.specs.schema import Complaint, check_section, refuse
-from orchestrator.specs.sweep_checks import contradictions, model_or_models, unknown_variants
-from orchestrator.specs.sweep_schema import (
+from orchestrator.specs.runtime_schema import (
     EndpointEntry,
     EndpointSection,
     ExecEntry,
     ExecSection,
-    MeasureSection,
-    SweepSection,
+    TemplateSection,
 )
+from orchestrator.specs.schema import Complaint, check_section, refuse
+from orchestrator.specs.sweep_checks import contradictions, model_or_models, unknown_variants
+from orchestrator.specs.sweep_schema import MeasureSection, SweepSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +219,22 @@ def _endpoint(section: EndpointSection, folder: Path) -> RuntimeSpec:
         packages=tuple(section.packages),
     )
     ready_s_max = {} if serve is None else {"ready_s_max": serve.ready_s_max}
-    served = Endpoint(section.protocol, section.model, section.url, section.version, **ready_s_max)
+    served = Endpoint(
+        section.protocol,
+        section.model,
+        section.url,
+        section.version,
+        signature=section.signature,
+        template=_template(section.template) if section.template else None,
+        **ready_s_max,
+    )
     return RuntimeSpec(f"endpoint/{name}", RuntimeSource.ENDPOINT, name, program=program, endpoint=served)
+
+
+def _template(section: TemplateSection) -> HttpTemplate:
+    return HttpTemplate(
+        section.method, section.path, section.ready_path, section.body, tuple(sorted(section.outputs.items()))
+    )
 
 
 def _wrong_files(

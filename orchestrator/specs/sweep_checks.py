@@ -24,6 +24,7 @@ CELLS_MAX = 10_000
 TRIALS_MAX = 100_000
 BATCH_MAX = 65_536
 CONNECTIONS_MAX = 1_024
+_UNNAMED_INPUT = "input"
 
 
 def model_or_models(data: object) -> Iterator[Complaint]:
@@ -51,15 +52,26 @@ def contradictions(
     yield from _wrong_settings(section, runtimes, len(models) > 1)
     yield from _wrong_rules(section, runtimes, models)
     yield from _wrong_policies(section)
-    if section.measure.p99_ms_max is not None and any(one.endpoint is not None for one in runtimes):
-        message = "the highest rate of a served model is not searched"
-        yield Complaint(("measure", "p99_ms_max"), message, "name a rate: measure: {rate_per_s: …}")
+    yield from _unknown_inputs(runtimes, models)
     yield from _idle_delegates(section)
     yield from wrong_demands(section)
     if section.stop is not None and "trials" in section.model_fields_set:
         yield Complaint(("trials",), "`trials` beside `stop`: which one counts?", "write stop: {trials_max: …} alone")
     names = section.variants
     yield from _too_many(section, sum(name in model.variants for model in models for name in names or model.variants))
+
+
+def _unknown_inputs(runtimes: Sequence[RuntimeSpec], models: Sequence[Model]) -> Iterator[Complaint]:
+    """Yield a complaint for each input of a template that a model does not declare, as no server describes it."""
+    for index, runtime in enumerate(runtimes):
+        template = None if runtime.endpoint is None else runtime.endpoint.template
+        for model in models if template else ():
+            known = [*model.inputs, _UNNAMED_INPUT]
+            for name in template.inputs if template else ():
+                if name not in known:
+                    message = f"the template asks for an input {quoted(name)}, which model {quoted(model.name)} has not"
+                    hint = did_you_mean(name, known) or f"it has: {', '.join(known)}"
+                    yield Complaint(("runtimes", index, "endpoint", "template", "body"), message, hint)
 
 
 def _doubles(place: Place, values: Iterable[str]) -> Iterator[Complaint]:

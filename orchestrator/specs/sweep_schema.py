@@ -6,33 +6,19 @@ import json
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PlainValidator,
-    Tag,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from orchestrator.domain.quoting import quoted
-from orchestrator.domain.runtime import RuntimeSource
 from orchestrator.domain.sweep import Setting
 from orchestrator.specs.conditions import ConditionsSection, Governor
-from orchestrator.specs.runtime import EXEC_FORM, PACKAGE_PATTERN, RUNTIME_PATTERN, parse_package, parse_runtime
-from orchestrator.specs.schema import Refused, Section, refusing
-from orchestrator.specs.words import FormatName, Name, Percent, Share, Text, pattern
+from orchestrator.specs.runtime_schema import RuntimeEntry, is_argument
+from orchestrator.specs.schema import Refused, Section
+from orchestrator.specs.words import Name, Percent, Share, Text, pattern
 
 _SETTING_CHARACTERS_MAX = 1_000
 _OWN_PREFIX = "BENCHFLEET_"
 _VARIABLES_MAX = 100
-_URL_OR_SERVE = "url: of a server that is there; serve: to start one"
-_ARGUMENT_BYTES_MAX = 100_000
-"""Below MAX_ARG_STRLEN of Linux, which is 131,072."""
 
 
 def _is_setting(value: Any) -> Setting:
@@ -53,14 +39,6 @@ def _is_key(key: str) -> str:
     return key
 
 
-def _is_argument(text: str) -> str:
-    if "\0" in text:  # no process can be started with such an argument
-        raise Refused("has a NUL character")
-    if len(text.encode(errors="replace")) > _ARGUMENT_BYTES_MAX:
-        raise Refused(f"has more than {_ARGUMENT_BYTES_MAX} bytes: Linux takes no such argument", "write a file")
-    return text
-
-
 def _is_variable(name: str) -> str:
     if not name.isascii() or not name.isidentifier():
         raise Refused(f"{quoted(name)} is not a variable's name: letters, digits and '_'")
@@ -74,27 +52,7 @@ def _is_value(value: Any) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise Refused("expected text, a number, or null for the value of the device's login", "write true as '1'")
-    return _is_argument(value if isinstance(value, str) else json.dumps(value))
-
-
-def _is_runtime(text: str) -> str:
-    parse_runtime(text)
-    return text
-
-
-def _form_of_runtime(value: Any) -> str:
-    if isinstance(value, dict):
-        return RuntimeSource.ENDPOINT.value if "endpoint" in value else RuntimeSource.EXEC.value
-    return RuntimeSource.BUNDLE.value
-
-
-def _is_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise Refused(f"{quoted(text)} is no address of a server", "write http://HOST:PORT, or https")
-    if parts.username is not None or parts.password is not None:
-        raise Refused("the address has a user name or a password, which plans and results would show", "leave it out")
-    return text
+    return is_argument(value if isinstance(value, str) else json.dumps(value))
 
 
 SettingValue = Annotated[
@@ -108,98 +66,10 @@ SettingOrNone = Annotated[
     WithJsonSchema({"type": ["number", "string", "boolean", "null"], "maxLength": _SETTING_CHARACTERS_MAX}),
 ]
 SettingKey = Annotated[str, AfterValidator(_is_key), pattern("[a-z_][a-z0-9_]*")]
-Argument = Annotated[str, AfterValidator(_is_argument)]
 VariableName = Annotated[str, AfterValidator(_is_variable), pattern("[A-Za-z_][A-Za-z0-9_]*")]
 VariableValue = Annotated[str | None, PlainValidator(_is_value), WithJsonSchema({"type": ["string", "number", "null"]})]
-RuntimeText = Annotated[str, AfterValidator(refusing(_is_runtime)), pattern(RUNTIME_PATTERN)]
-Url = Annotated[str, AfterValidator(_is_url), pattern("https?://[^?#@]+")]
-PackageText = Annotated[str, AfterValidator(refusing(parse_package)), pattern(PACKAGE_PATTERN)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Runs = Annotated[int, Field(ge=0, le=1_000_000_000)]
-
-
-class ExecSection(Section):
-    """Declare a user's program: name, command, files, and the format of the model to read."""
-
-    name: Name
-    """The name of the program. Its cells have the runtime `exec/NAME`."""
-    command: list[Argument] = Field(min_length=1)
-    """The words of the command, run in the folder of the trial without a shell."""
-    files: list[Text] = Field(default_factory=list)
-    """Files of the controller that are laid beside the model, relative to the sweep file."""
-    format: FormatName | None = None
-    """The format of the model that the program reads. Without it, the first artifact of a variant."""
-    packages: list[PackageText] = Field(default_factory=list, min_length=1)
-    """Pinned Python packages: the program finds their files in the folder `BENCHFLEET_PACKAGES`."""
-
-
-class ExecEntry(Section):
-    """Declare a program among the `runtimes`."""
-
-    exec_: ExecSection = Field(alias="exec")
-    """A program of yours, as docs/exec.md describes."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_exec(cls, value: Any) -> Any:
-        """Refuse an entry that is no program at all."""
-        # Before the fields, which would complain of every key.
-        if isinstance(value, dict) and "exec" not in value:
-            raise Refused("neither the name of a runtime nor `exec`", EXEC_FORM)
-        return value
-
-
-class ServeSection(Section):
-    """Declare how each trial starts the server on the device."""
-
-    command: list[Argument] = Field(min_length=1)
-    """The words of the command. The server listens at the port `BENCHFLEET_PORT` of 127.0.0.1, until it is ended."""
-    files: list[Text] = Field(default_factory=list)
-    """Files of the controller that are laid beside the model, relative to the sweep file."""
-    ready_s_max: Annotated[float, Field(gt=0, le=3600)] = 60.0
-    """The longest time until the model can be asked, in seconds."""
-
-
-class EndpointSection(Section):
-    """Declare a served model: protocol, name, and the server's address or how to start the server."""
-
-    name: Name | None = None
-    """The name of the endpoint. Its cells have the runtime `endpoint/NAME`. Without it, the protocol."""
-    protocol: Literal["kserve-v2"]
-    """How the server is asked. `kserve-v2`: the Open Inference Protocol over HTTP, as of Triton and MLServer."""
-    model: Text
-    """The name of the model at the server."""
-    version: Text | None = None
-    """The version of the model at the server. Without it, the server chooses."""
-    url: Url | None = None
-    """The address of a server that is there, as the device sees it. Needed without `serve`."""
-    serve: ServeSection | None = None
-    """How each trial starts a server of its own, in place of `url`."""
-    packages: list[PackageText] = Field(default_factory=list, min_length=1)
-    """Pinned Python packages for the server, in the folder `BENCHFLEET_PACKAGES`; the client takes numpy from there."""
-    format: FormatName | None = None
-    """The format of the model that the server reads. Without it, the first artifact of a variant."""
-
-    @model_validator(mode="after")
-    def _has_a_server(self) -> EndpointSection:
-        if (self.url is None) == (self.serve is None):
-            raise Refused("a served model has either `url` or `serve`", _URL_OR_SERVE)
-        return self
-
-
-class EndpointEntry(Section):
-    """Declare a served model among the `runtimes`."""
-
-    endpoint: EndpointSection
-    """A model that a server has, as docs/endpoints.md describes."""
-
-
-RuntimeEntry = Annotated[
-    Annotated[RuntimeText, Tag(RuntimeSource.BUNDLE.value)]
-    | Annotated[ExecEntry, Tag(RuntimeSource.EXEC.value)]
-    | Annotated[EndpointEntry, Tag(RuntimeSource.ENDPOINT.value)],
-    Discriminator(_form_of_runtime),
-]
 
 
 class WarmupSection(Section):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.domain.model import Artifact, Model, ModelInput, Variant
+from orchestrator.domain.plan.endpoint import write_template
 from orchestrator.domain.runtime import Endpoint, ExecProgram, RuntimeSpec
 from orchestrator.domain.sweep import Delegation, MeasurePolicy, Sweep
 
@@ -153,6 +154,8 @@ def _endpoint(runtime: RuntimeSpec, endpoint: Endpoint, program: ExecProgram, fo
         "model": endpoint.model,
         "version": endpoint.version,
         "url": endpoint.url,
+        "signature": endpoint.signature,
+        "template": write_template(endpoint.template) if endpoint.template else None,
         "serve": served if program.command else None,
         "packages": list(program.packages) or None,
         "format": program.format.value if program.format else None,

@@ -59,7 +59,9 @@ class Tflite(MLModel):
 
 
 def main():
-    http, grpc, metrics = map(int, os.environ["BENCHFLEET_PORTS"].split())
+    asked, other, metrics = map(int, os.environ["BENCHFLEET_PORTS"].split())
+    is_grpc = os.environ["BENCHFLEET_PROTOCOL"].endswith("-grpc")
+    http, grpc = (other, asked) if is_grpc else (asked, other)
     ports = {"http_port": http, "grpc_port": grpc, "metrics_port": metrics}
     said = dict(word.split("=", 1) for word in sys.argv[1:])
     model = ModelSettings(name=NAME, implementation=Tflite, **said)

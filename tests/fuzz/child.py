@@ -51,6 +51,8 @@ _GROUPS = {
         "executable",
         "onnx-ranks",
         "sensors",
+        "wire",
+        "served-answer",
     ),
 }
 

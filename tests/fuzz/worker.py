@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from device_worker.protocol.cpu_list import parse_cpu_list
+from device_worker.protocol.declarations import DeclaredTemplate
 from device_worker.protocol.errors import BadBundle, WorkerError
+from device_worker.protocol.fields import Fields
 from device_worker.protocol.limits import INTEGER_MAX
 from device_worker.protocol.messages import BadMessage, MessageReader, encode_message
 from device_worker.protocol.plan import Plan
@@ -33,9 +35,16 @@ from device_worker.state.event_log import EventLog
 from device_worker.state.state_dir import StateDir
 from device_worker.system.executables import explain_refusal
 from device_worker.system.processors import read_processors
+from device_worker.trial import wire
+from device_worker.trial.connection import Connection, RequestFailed
 from device_worker.trial.profile import ProfileUnavailable, read_chrome_trace
+from device_worker.trial.runtimes.http_template import HttpTemplateModel
+from device_worker.trial.runtimes.kserve_v2 import KserveModel
+from device_worker.trial.runtimes.kserve_v2_grpc import KserveGrpcModel
 from device_worker.trial.runtimes.onnx_ranks import find_unranked
 from device_worker.trial.runtimes.onnxruntime import read_kernels
+from device_worker.trial.runtimes.tf_serving import TensorflowServingModel
+from device_worker.trial.runtimes.tf_serving_grpc import TensorflowServingGrpcModel
 from orchestrator.blobs.archive import Member, archive_bytes
 from orchestrator.store.values.codec import load_block
 from orchestrator.testing import event_logs as made
@@ -64,6 +73,8 @@ def targets(folder: Path) -> tuple[Target, ...]:
         Target("bundle", _Unpack(folder), [_bundle(), _bundle(level=0)], zip_hazards()),
         Target("executable", _Program(folder / "program"), _programs(), _program_hazards()),
         Target("onnx-ranks", _Ranks(folder / "ranks.onnx"), [_ranks()], [b"\x3a" * 100_000, _ranks()[:-1], b""]),
+        Target("wire", _feed_wire, [_infer_answer(), _predict_answer()], [b"\x0a" * 9000, b"\x08" + b"\xff" * 20]),
+        Target("served-answer", _feed_answer, [_infer_answer(), _predict_answer(), *_json_answers()], JSON_HAZARDS),
         Target("sensors", _Sensors(folder / "board"), [b"5000", b"-8", b"0-3,5", b"255000"], _sensor_hazards()),
     )
 
@@ -339,6 +350,69 @@ class _Trace:
             check_said(str(error))
             return
         check_profile(json.loads(json.dumps(profile.to_json(), allow_nan=False)))
+
+
+def _infer_answer() -> bytes:
+    output = wire.text(1, "y") + wire.text(2, "FP32") + wire.numbers(3, [1, 2])
+    return wire.data(5, output) + wire.data(6, bytes(8))
+
+
+def _predict_answer() -> bytes:
+    sizes = wire.data(2, wire.number(1, 2))
+    tensor = wire.number(1, 1) + wire.data(2, sizes) + wire.data(5, bytes(8))
+    return wire.data(1, wire.text(1, "y") + wire.data(2, tensor))
+
+
+def _json_answers() -> list[bytes]:
+    output = {"name": "y", "datatype": "FP32", "shape": [1, 2], "data": [0.5, 1.0]}
+    return [json.dumps(one).encode() for one in ({"outputs": [output]}, {"outputs": [[0.5, 1.0]]}, {"y": [[1], [2]]})]
+
+
+def _feed_wire(data: bytes) -> None:
+    """Read a message, and whatever may be one inside, three floors down."""
+    try:
+        messages = [wire.Message(data)]
+        for _ in range(3):
+            messages = [inner for one in messages for field in range(1, 8) for inner in one.messages(field)][:64]
+            for one in messages:
+                one.numbers(1)
+                one.text(1)
+    except RequestFailed as error:
+        check_said(str(error))
+
+
+class _NoConnection(Connection):
+    url = "http://127.0.0.1:1"
+
+    def ask(self, path: str, body: bytes) -> bytes:
+        raise AssertionError
+
+    def another(self) -> Connection:
+        raise AssertionError
+
+    def close(self) -> None:
+        raise AssertionError
+
+
+def _feed_answer(data: bytes) -> None:
+    """Read the outputs of an answer by each protocol. Arrays, or a reason, and nothing else."""
+    nowhere = _NoConnection()
+    fields = {"method": "POST", "path": "/", "ready_path": "/", "body": "${input}", "outputs": {"y": "/y", "z": ""}}
+    template = DeclaredTemplate(Fields(fields, "template"))
+    models = (
+        KserveModel(nowhere, "/", [], {}),
+        KserveGrpcModel(nowhere, [], {}, b""),
+        TensorflowServingModel(nowhere, "/", [], {}, {"y": "float32"}),
+        TensorflowServingGrpcModel(nowhere, [], {}, b""),
+        HttpTemplateModel(nowhere, template, [], {}),
+    )
+    for model in models:
+        try:
+            outputs = [value for _, value in model.read(data)]
+        except RequestFailed as error:
+            check_said(str(error))
+            continue
+        model.decode_outputs(outputs)
 
 
 def _bundle(level: int = 5) -> bytes:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import perf_counter_ns
 
 import pytest
 
 from device_worker.protocol.fields import Fields
-from device_worker.protocol.specification import MeasureRule, TrialJob
-from device_worker.trial.http_connection import HttpConnection, RequestFailed
+from device_worker.protocol.specification import MeasureRule
+from device_worker.trial.connection import RequestFailed
+from device_worker.trial.http_connection import HttpConnection
 from device_worker.trial.measurement import StopRule
 from device_worker.trial.runtimes.base import LoadFailure
 from device_worker.trial.scenarios import poisson_arrivals
 from device_worker.trial.server_process import ServerProcess, free_ports
 from device_worker.trial.side_by_side import lanes_of, run_side_by_side
+from endpoint_fakes import fake_http, loaded
 
 pytest.importorskip("numpy")
 
@@ -26,69 +26,10 @@ READY = {"/v2": {"name": "fake", "version": "1"}, "/v2/models/m/ready": {}}
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [-1, 2]}
 
 
-class _FakeKserve(BaseHTTPRequestHandler):
-    """A fake of the protocol, for answers that no real server gives on demand. `answers` is path to document."""
-
-    protocol_version = "HTTP/1.1"
-    answers = None
-
-    def _answer(self):
-        length = int(self.headers.get("Content-Length", 0))
-        self.rfile.read(length)
-        status, document = self.answers.get(self.path, (404, {"error": "no such path"}))
-        body = document if isinstance(document, bytes) else json.dumps(document).encode("ascii")
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = _answer  # noqa: N815 the names are the library's
-    do_POST = _answer  # noqa: N815 the names are the library's
-
-    def log_message(self, *words):
-        """Say nothing."""
-
-
-@contextmanager
-def fake_server(**answers):
+def fake_server(paths):
     known = {path: (200, document) for path, document in READY.items()}
     known["/v2/models/m"] = (200, {"platform": "none", "inputs": [TENSOR]})
-    known.update(answers.pop("paths", {}))
-    handler = type("Handler", (_FakeKserve,), {"answers": known})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def job(folder, endpoint, command=None, **further):
-    document = {
-        "engine": "kserve-v2",
-        "settings": {},
-        "python_path": [],
-        "model_path": "m.bin",
-        "dataset_path": None,
-        "files_dir": str(folder),
-        "command": command,
-        "endpoint": dict({"model": "m", "ready_s_max": 10.0}, **endpoint),
-    }
-    document.update(further)
-    return TrialJob(Fields(document, "job"))
-
-
-@contextmanager
-def loaded(folder, url, **further):
-    from device_worker.trial.runtimes.kserve_v2 import KserveRuntime
-
-    runtime = KserveRuntime(job(folder, {"url": url}, **further))
-    try:
-        yield runtime.load()
-    finally:
-        runtime.close()
+    return fake_http(dict(known, **paths))
 
 
 def assert_fails(call, words):
@@ -97,7 +38,7 @@ def assert_fails(call, words):
 
 
 def refuse(folder, url, words):
-    with pytest.raises(LoadFailure, match=words), loaded(folder, url):
+    with pytest.raises(LoadFailure, match=words), loaded("kserve-v2", folder, url):
         pass
 
 
@@ -109,7 +50,7 @@ def test_a_request_has_every_input_and_the_answer_is_read_by_its_shape(tmp_path)
     import numpy
 
     output = {"name": "y", "datatype": "FP32", "shape": [1, 3], "data": [1.0, 2.0, 3.0]}
-    with fake_server(paths=infer(200, {"outputs": [output]})) as url, loaded(tmp_path, url) as model:
+    with fake_server(infer(200, {"outputs": [output]})) as url, loaded("kserve-v2", tmp_path, url) as model:
         model.set_inputs(model.encode_inputs([numpy.array([[0.5, 0.25]])]))
         model.invoke()
         (found,) = model.get_outputs()
@@ -129,13 +70,13 @@ def test_a_request_has_every_input_and_the_answer_is_read_by_its_shape(tmp_path)
     ],
 )
 def test_an_answer_that_is_an_error_is_raised_and_never_timed(tmp_path, status, document, words):
-    with fake_server(paths=infer(status, document)) as url, loaded(tmp_path, url) as model:
+    with fake_server(infer(status, document)) as url, loaded("kserve-v2", tmp_path, url) as model:
         assert_fails(model.invoke, words)
 
 
 @pytest.mark.parametrize("document", [b"[]", b"{", {"outputs": []}, {"outputs": [{"name": "y", "datatype": "BYTES"}]}])
 def test_an_answer_without_outputs_is_no_result(tmp_path, document):
-    with fake_server(paths=infer(200, document)) as url, loaded(tmp_path, url) as model:
+    with fake_server(infer(200, document)) as url, loaded("kserve-v2", tmp_path, url) as model:
         model.invoke()
         assert_fails(model.get_outputs, "m/infer|output 'y'")
 
@@ -149,7 +90,7 @@ def test_an_answer_without_outputs_is_no_result(tmp_path, document):
     ],
 )
 def test_a_model_that_cannot_be_asked_is_refused_before_it_is(tmp_path, described, words):
-    with fake_server(paths={"/v2/models/m": (200, described)}) as url:
+    with fake_server({"/v2/models/m": (200, described)}) as url:
         refuse(tmp_path, url, words)
 
 
@@ -161,11 +102,11 @@ def test_a_server_that_is_not_there_is_named_with_what_to_do(tmp_path):
 def test_a_started_server_that_ends_or_takes_too_long_is_told_with_its_last_words(tmp_path):
     ends = ServerProcess([sys.executable, "-c", "import sys; sys.exit('no model here')"], str(tmp_path), {})
     with pytest.raises(LoadFailure, match="ended with exit code 1 before it was ready: no model here"):
-        ends.wait_until(lambda: False, 10)
+        ends.wait_until_ready(lambda: "not yet", 10)
     idle = ServerProcess([sys.executable, "-c", "input()"], str(tmp_path), {})
     waits = ServerProcess([sys.executable, "-c", "import time; time.sleep(60)"], str(tmp_path), {})
-    with pytest.raises(LoadFailure, match=r"not ready within 0.1 s \(serve.ready_s_max\)"):
-        waits.wait_until(lambda: False, 0.1)
+    with pytest.raises(LoadFailure, match=r"not ready within 0.1 s \(serve.ready_s_max\); asked last, not yet"):
+        waits.wait_until_ready(lambda: "not yet", 0.1)
     waits.end()
     assert waits._process.returncode == -15
     with pytest.raises(LoadFailure, match="cannot be started: no-such-program"):
@@ -240,4 +181,4 @@ def test_an_error_of_one_connection_ends_the_measurement(fields):
 def test_a_connection_says_where_it_was_lost():
     url = f"http://127.0.0.1:{free_ports()[0]}/below"
     with pytest.raises(RequestFailed, match=f"{url}/infer: .*refused"):
-        HttpConnection(url, 1.0).post("/infer", b"{}", {})
+        HttpConnection(url, 1.0).ask("/infer", b"{}")

@@ -38,5 +38,9 @@ ENGINES = {
     "openvino": Engine(f"{_HERE}.openvino:OpenvinoRuntime", {"openvino": "openvino"}),
     "tensorflow": Engine(f"{_HERE}.tensorflow:TensorflowRuntime", {"tensorflow": "tensorflow"}),
     "kserve-v2": Engine(f"{_HERE}.kserve_v2:KserveRuntime", {}),
+    "kserve-v2-grpc": Engine(f"{_HERE}.kserve_v2_grpc:KserveGrpcRuntime", {}),
+    "tf-serving": Engine(f"{_HERE}.tf_serving:TensorflowServingRuntime", {}),
+    "tf-serving-grpc": Engine(f"{_HERE}.tf_serving_grpc:TensorflowServingGrpcRuntime", {}),
+    "http": Engine(f"{_HERE}.http_template:HttpTemplateRuntime", {}),
 }
 """Every engine, by the name in a plan."""

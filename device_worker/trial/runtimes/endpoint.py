@@ -1,4 +1,4 @@
-"""Drive a model that a server has, over HTTP. Each protocol says how a request and an answer are written."""
+"""Drive a model that a server has. Each protocol says how a request and an answer are written."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import os
 from abc import abstractmethod
 
 from device_worker.trial.causes import describe
+from device_worker.trial.connection import RequestFailed
 from device_worker.trial.delegation import NodePlaces
 from device_worker.trial.encoding import encode_plain
-from device_worker.trial.http_connection import HttpConnection, RequestFailed
 from device_worker.trial.runtimes.base import LoadedModel, LoadFailure, Runtime
 from device_worker.trial.server_process import ServerProcess, free_ports
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Mapping
+    from typing import Any, Callable
 
     from device_worker.protocol.specification import TrialJob
+    from device_worker.trial.connection import Connection
     from device_worker.trial.runtimes.base import InputSlot
 
-_REQUEST_S_MAX = 60.0
-_JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 _UNCOUNTED = "a server does not tell where the nodes of its model run"
 
 
@@ -38,7 +37,7 @@ class EndpointRuntime(Runtime):
         self._folder = job.files_dir
         self._command = _found_in(job.files_dir, job.command)
         self._server: ServerProcess | None = None
-        self._connection: HttpConnection | None = None
+        self._connection: Connection | None = None
 
     def _import(self, name: str) -> tuple[str, Any]:
         try:
@@ -50,9 +49,15 @@ class EndpointRuntime(Runtime):
 
     def load(self) -> LoadedModel:
         """Start the server if the job has a command, wait until the model is ready, and ask for its inputs."""
+        url = self._endpoint.url
+        if self._command:
+            ports = free_ports()
+            url = f"http://127.0.0.1:{ports[0]}"
+            self._start(ports)
         try:
-            self._connection = self._connect()
-            return self._open_model(self._connection)
+            self._connection = self._open(url or "")
+            self._wait_until_ready(url or "")
+            return self._describe()
         except RequestFailed as error:
             raise LoadFailure(f"the server does not describe the model {self._endpoint.model!r}: {error}") from error
 
@@ -63,29 +68,35 @@ class EndpointRuntime(Runtime):
         if self._server is not None:
             self._server.end()
 
-    def _connect(self) -> HttpConnection:
-        ready = self._ready_path()
-        if not self._command:
-            connection = HttpConnection(self._endpoint.url or "", _REQUEST_S_MAX)
-            if not connection.is_ready(ready):
-                raise LoadFailure(
-                    f"{connection.url} has no model {self._endpoint.model!r} that is ready ({ready}); start the "
-                    "server, or let the sweep start one (serve)"
-                )
-            return connection
-        ports = free_ports()
-        variables = {"BENCHFLEET_PORT": str(ports[0]), "BENCHFLEET_PORTS": " ".join(map(str, ports))}
+    def _start(self, ports: list[int]) -> None:
+        variables = {
+            "BENCHFLEET_PORT": str(ports[0]),
+            "BENCHFLEET_PORTS": " ".join(map(str, ports)),
+            "BENCHFLEET_PROTOCOL": self.engine,
+        }
         self._server = ServerProcess(self._command, self._folder, variables)
-        connection = HttpConnection(f"http://127.0.0.1:{ports[0]}", _REQUEST_S_MAX)
-        self._server.wait_until(lambda: connection.is_ready(ready), self._endpoint.ready_s_max)
-        return connection
+
+    def _wait_until_ready(self, url: str) -> None:
+        if self._server is not None:
+            self._server.wait_until_ready(self._why_unready, self._endpoint.ready_s_max)
+            return
+        reason = self._why_unready()
+        if reason is not None:
+            raise LoadFailure(
+                f"{url} has no model {self._endpoint.model!r} that is ready ({reason}); start the server, or let the "
+                "sweep start one (serve)"
+            )
 
     @abstractmethod
-    def _ready_path(self) -> str:
-        """Return the path that answers with success once the model can be asked."""
+    def _open(self, url: str) -> Connection:
+        """Return a connection to a server, which need not be there yet."""
 
     @abstractmethod
-    def _open_model(self, connection: HttpConnection) -> LoadedModel:
+    def _why_unready(self) -> str | None:
+        """Ask the server for the model. Return None once the model can be asked, else what the server said instead."""
+
+    @abstractmethod
+    def _describe(self) -> LoadedModel:
         """Ask the server for the inputs of the model. Raise LoadFailure or RequestFailed."""
 
 
@@ -94,7 +105,7 @@ class Lane:
 
     __slots__ = ("_connection", "_model", "answer")
 
-    def __init__(self, connection: HttpConnection, model: RestModel) -> None:
+    def __init__(self, connection: Connection, model: ServedModel) -> None:
         self._connection = connection
         self._model = model
         self.answer = b""
@@ -102,16 +113,19 @@ class Lane:
     def send(self) -> None:
         """Send the model's request, and read the whole answer. Raise RequestFailed for an answer without a result."""
         model = self._model
-        self.answer = self._connection.post(model.path, model.body, _JSON)
+        self.answer = self._connection.ask(model.path, model.body)
 
 
-class RestModel(LoadedModel):
-    """A model behind a connection. An invocation is a request, from the first byte sent to the last byte read."""
+class ServedModel(LoadedModel):
+    """A model behind a connection. An invocation is a request, from the first byte sent to the last byte read.
+
+    `path` is where requests go. `told` is what the server says of itself.
+    """
 
     allocate_reason = "the server allocates"
     memory_reason = "the model is in the server's process"
 
-    def __init__(self, connection: HttpConnection, path: str, inputs: list[InputSlot], told: dict[str, Any]) -> None:
+    def __init__(self, connection: Connection, path: str, inputs: list[InputSlot], told: dict[str, Any]) -> None:
         self.path = path
         self.body = b""
         self.inputs = inputs
@@ -122,8 +136,7 @@ class RestModel(LoadedModel):
 
     def lanes(self, count: int) -> list[Callable[[], object]]:
         """Return functions that send the request side by side, each over a connection of its own."""
-        url = self._connection.url
-        return [Lane(HttpConnection(url, _REQUEST_S_MAX), self).send for _ in range(count)]
+        return [Lane(self._connection.another(), self).send for _ in range(count)]
 
     def encode_inputs(self, values: list[Any]) -> list[Any]:
         """Return inputs in the dtypes that the server has told."""
@@ -167,3 +180,11 @@ def _found_in(folder: str, command: list[str]) -> list[str]:
     is_shipped = bool(command) and os.path.basename(command[0]) == command[0]
     is_shipped = is_shipped and os.path.isfile(os.path.join(folder, command[0]))
     return ["./" + command[0], *command[1:]] if is_shipped else command
+
+
+def shaped(numpy: Any, name: str, values: Any, dtype: Any, shape: Any) -> Any:
+    """Return the array of an output. Raise RequestFailed for values that do not fit its shape."""
+    try:
+        return numpy.asarray(values, dtype=dtype).reshape(shape)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RequestFailed(f"output {name!r} cannot be read: {error}") from error

@@ -15,6 +15,7 @@ from orchestrator.domain.device import CONDITION_LIMITS, GOVERNOR_LIMIT
 from orchestrator.domain.expansion import model_in
 from orchestrator.domain.log_bounds import LogBounds
 from orchestrator.domain.model import ModelOutput
+from orchestrator.domain.plan.endpoint import read_endpoint, write_endpoint
 from orchestrator.domain.plan.values import Trial, TrialKind
 from orchestrator.domain.runtime import Endpoint
 from orchestrator.domain.sweep import ALL_NODES, Delegation, MeasurePolicy, Retries, Stop
@@ -334,19 +335,8 @@ def _read_job(job: Mapping[str, Any]) -> ShippedJob:
         inputs={name: _read_input(one) for name, one in job.get("inputs", {}).items()},
         output=ModelOutput(tuple(output["shape"]), output["name"]) if output else None,
         delegation=Delegation(**job["delegation"]) if "delegation" in job else ALL_NODES,
-        endpoint=_read_endpoint(job),
+        endpoint=read_endpoint(job),
     )
-
-
-def write_endpoint(endpoint: Endpoint) -> dict[str, Any]:
-    """Return the keys of a served model."""
-    document: dict[str, Any] = {"model": endpoint.model, "ready_s_max": float(endpoint.ready_s_max)}
-    further = {"url": endpoint.url, "version": endpoint.version}
-    return document | {key: value for key, value in further.items() if value is not None}
-
-
-def _read_endpoint(job: Mapping[str, Any]) -> Endpoint | None:
-    return Endpoint(protocol=job["engine"], **job["endpoint"]) if "endpoint" in job else None
 
 
 def _write_input(declared: ShippedInput) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from orchestrator.domain.blob import BlobKind
 from orchestrator.domain.errors import StoreError
-from orchestrator.domain.plan.document import ShippedJob, planned_blobs, planned_jobs, write_endpoint
+from orchestrator.domain.plan.document import ShippedJob, planned_blobs, planned_jobs
+from orchestrator.domain.plan.endpoint import write_endpoint
 from orchestrator.domain.plan.extend import ExtendedPlan
 from orchestrator.domain.plan.values import DevicePlan, Job, PreparedPlan, Trial
 from orchestrator.domain.run import DeviceRunState, TrialState

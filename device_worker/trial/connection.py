@@ -1,0 +1,37 @@
+"""Define what a client does with a server, over whichever transport. What is no answer with a result is raised."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+REQUEST_S_MAX = 60.0
+"""The longest time for a request, in seconds."""
+
+_WORDS_MAX = 300
+
+
+class RequestFailed(Exception):
+    """A server did not answer a request with a result. The message says what came instead."""
+
+
+class Connection(ABC):
+    """A connection to the server at `url` that stays open. Connects at the first request."""
+
+    url: str
+
+    @abstractmethod
+    def ask(self, path: str, body: bytes) -> bytes:
+        """Send a request, and return the whole answer. Raise RequestFailed for an answer without a result."""
+
+    @abstractmethod
+    def another(self) -> Connection:
+        """Return a further connection to the same server."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection."""
+
+
+def in_short(answer: bytes) -> str:
+    """Return the beginning of an answer for a message, in one line."""
+    return " ".join(answer[:_WORDS_MAX].decode("utf-8", "replace").split()) or "an empty answer"

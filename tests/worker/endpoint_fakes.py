@@ -1,0 +1,107 @@
+"""Fakes of servers, for answers that no real server gives on demand, and the clients of their protocols."""
+
+import importlib
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from device_worker.protocol.fields import Fields
+from device_worker.protocol.specification import TrialJob
+from device_worker.trial.runtimes import ENGINES
+
+
+class _FakeHttp(BaseHTTPRequestHandler):
+    """A server of JSON. `answers` is path to status and document, `asked` the bodies that came."""
+
+    protocol_version = "HTTP/1.1"
+    answers = None
+    asked = None
+
+    def _answer(self):
+        length = int(self.headers.get("Content-Length", 0))
+        self.asked.append((self.command, self.path, self.rfile.read(length)))
+        status, document = self.answers.get(self.path, (404, {"error": "no such path"}))
+        body = document if isinstance(document, bytes) else json.dumps(document).encode("ascii")
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = _answer  # noqa: N815 the names are the library's
+    do_POST = _answer  # noqa: N815 the names are the library's
+    do_PUT = _answer  # noqa: N815 the names are the library's
+
+    def log_message(self, *words):
+        """Say nothing."""
+
+
+@contextmanager
+def fake_http(answers, asked=None):
+    """Serve answers by path: pairs of status and document."""
+    handler = type("Handler", (_FakeHttp,), {"answers": answers, "asked": [] if asked is None else asked})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def fake_grpc(grpc, answers, asked=None):
+    """Serve messages by method: bytes, or the name of a status and words. The server is a real one of grpcio."""
+
+    def handle(path):
+        def answer(request, context):
+            if asked is not None:
+                asked.append((path, request))
+            found = answers[path]
+            if isinstance(found, tuple):
+                context.abort(getattr(grpc.StatusCode, found[0]), found[1])
+            return found
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    class Handlers(grpc.GenericRpcHandler):
+        def service(self, details):
+            return handle(details.method) if details.method in answers else None
+
+    server = grpc.server(ThreadPoolExecutor(4), handlers=[Handlers()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
+
+
+def job(engine, folder, endpoint, command=None, **further):
+    """Return the job of a served model."""
+    document = {
+        "engine": engine,
+        "settings": {},
+        "python_path": [],
+        "model_path": "m.bin",
+        "dataset_path": None,
+        "files_dir": str(folder),
+        "command": command,
+        "endpoint": dict({"model": "m", "ready_s_max": 10.0}, **endpoint),
+    }
+    document.update(further)
+    return TrialJob(Fields(document, "job"))
+
+
+@contextmanager
+def loaded(engine, folder, url, endpoint=None, **further):
+    """Load the model behind a server, and close the client."""
+    module, _, name = ENGINES[engine].place.partition(":")
+    make = getattr(importlib.import_module(module), name)
+    runtime = make(job(engine, folder, dict(endpoint or {}, url=url), **further))
+    try:
+        yield runtime.load()
+    finally:
+        runtime.close()
