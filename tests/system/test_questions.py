@@ -104,3 +104,23 @@ def test_threads_beyond_the_processors_are_left_out_and_named(lab: Lab) -> None:
     run_shipped(lab, "threads", "--variants", "fp32", "--threads", "1,500")
     (left_out,) = lab.json("runs", "show", "last")["excluded"]
     assert "500 threads on a device of" in left_out["reason"]
+
+
+def test_one_saved_model_is_served_by_four_protocols(lab: Lab) -> None:
+    """Servers started by their trials. What is certain on any machine: all of them compute the same.
+
+    KServe v2 over HTTP is asked in test_endpoints.
+    """
+    sweep = str(REPOSITORY / "sweeps" / "serving.yaml")
+    rules = ("measure.scenario=server", "measure.rate_per_s=20", "measure.runs_min=10", "measure.warmup.runs_min=1")
+    options = [word for rule in rules for word in ("--set", rule)]
+    names = ["endpoint/tf-serving-rest", "endpoint/tf-serving-grpc", "endpoint/kserve-grpc"]
+    done = lab.run("run", sweep, *SHORT, "--runtimes", ",".join(names), *options, timeout_s=800)
+    assert done.returncode == ExitCode.FINE, done.stdout + done.stderr
+    compared = lab.json("compare", "last", "--by", "runtime", "--base", "endpoint/tf-serving-grpc")
+    (group,) = compared["groups"]
+    assert {row["side"]["at"] for row in group["rows"]} == set(names) - {"endpoint/tf-serving-grpc"}
+    assert {row["outputs"]["agreement"] for row in group["rows"]} == {"agree"}
+    told = lab.rows("select distinct runtime_reported from attempt where runtime_reported is not null")
+    spoken = {json.loads(row["runtime_reported"])["protocol"] for row in told}
+    assert spoken == {"tf-serving", "tf-serving-grpc", "kserve-v2-grpc"}
