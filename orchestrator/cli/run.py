@@ -103,7 +103,8 @@ def _of_files(request: StartRequest, own: OwnSweepRequest, wiring: Wiring, call:
     # Before anything is written: without devices there is nothing to run.
     wiring.inventory().select(request.select)
     # What was asked for is in the made sweep.
-    return replace(request, sweep=written_sweep(own, wiring, call, "run").path, overrides=())
+    made = written_sweep(own, wiring, call, "run")
+    return replace(request, sweep=made.path, origin=own.origin, overrides=())
 
 
 def _say(words: str) -> None:

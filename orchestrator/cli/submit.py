@@ -74,7 +74,8 @@ def submit(
     with Wiring(call.settings()) as wiring:
         if own is not None:
             # What was asked for is in the made sweep.
-            request = replace(request, sweep=written_sweep(own, wiring, call, "submit").path, overrides=())
+            swept = written_sweep(own, wiring, call, "submit")
+            request = replace(request, sweep=swept.path, origin=own.origin, overrides=())
         made = put(request, wiring, lambda line: typer.echo(line, err=True) if call.is_watched else None)
     call.show(submission_report(made))
     if call.is_watched:

@@ -103,11 +103,16 @@ def test_a_model_of_several_inputs_runs_on_a_detached_device(lab: OwnLab) -> Non
     pytest.importorskip("flatbuffers")
     inputs = [("a", (1, 4), FLOAT32), ("b", (-1, 4), FLOAT32), ("c", (1, 4), FLOAT32)]
     (lab.directory / "sum.tflite").write_bytes(sum_of(inputs, ("sum", (1, 4), FLOAT32)))
+    lab.git("init", "--quiet")
+    lab.git("add", "sum.tflite")
+    lab.git("commit", "--quiet", "-m", "model")
     begun = lab.run("run", "sum.tflite", *LITERT, "--threads", "1,2", "--trials", "1", "--detach", timeout_s=200)
     assert begun.returncode == ExitCode.FINE, begun.stderr
     followed = lab.run("runs", "follow", "last", timeout_s=200)
     assert followed.returncode == ExitCode.FINE, followed.stderr
     assert lab.counts("local") == [1, 1]
+    # The sweep is the cache's, and the work that is measured is where the model is.
+    assert lab.rows("SELECT git_commit FROM run") == [{"git_commit": lab.git("rev-parse", "HEAD")}]
 
 
 def test_every_command_of_the_page_works_in_a_folder_with_the_files(lab: OwnLab) -> None:

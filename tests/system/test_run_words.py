@@ -27,12 +27,6 @@ class NamingLab(Lab):
         self.git("add", "sweep.yaml", "sweep.sh")
         self.git("commit", "--quiet", "-m", "sweep")
 
-    def git(self, *words: str) -> str:
-        """Run git in the lab's folder, as nobody in particular."""
-        who = ("-c", "user.name=a", "-c", "user.email=a@b")
-        done = subprocess.run(["git", *who, *words], cwd=self.directory, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
     def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command on the lab's database."""
         return self.run(*words, environment={"BENCHFLEET_DB": self.url})

@@ -29,7 +29,7 @@ Told = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class SubmitRequest:
-    """Ask for a run by a daemon. `overrides`, `words` and `increment` mean the same as in `StartRequest`."""
+    """Ask for a run by a daemon. `overrides`, `words`, `increment` and `origin` mean the same as in `StartRequest`."""
 
     sweep: Path
     select: str = "all"
@@ -39,6 +39,7 @@ class SubmitRequest:
     words: NewWords = field(default_factory=NewWords)
     increment: Increment | None = None
     window: str | None = None
+    origin: Path | None = None
 
 
 def submit(request: SubmitRequest, wiring: QueueWiring, told: Told = lambda _: None) -> Submission:
@@ -52,6 +53,7 @@ def submit(request: SubmitRequest, wiring: QueueWiring, told: Told = lambda _: N
     identity = wiring.identity()
     store = wiring.store
     files = send_parcel(file, wiring, told)
+    origin = request.origin or request.sweep.absolute().parent
     new = NewSubmission(
         run=new_run(file, {}).run,
         holder=identity.holder,
@@ -61,7 +63,7 @@ def submit(request: SubmitRequest, wiring: QueueWiring, told: Told = lambda _: N
         priority=priority,
         files=files,
         not_before=request.not_before,
-        words=replace(request.words, who=identity.holder, commit=commit_of(request.sweep.absolute().parent)),
+        words=replace(request.words, who=identity.holder, commit=commit_of(origin)),
         device_s=expected_here(file, request.select, wiring),
         settings={} if request.increment is None else request.increment.settings,
         window=request.window,

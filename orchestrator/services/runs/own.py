@@ -52,6 +52,12 @@ class OwnSweepRequest:
     overrides: tuple[str, ...] = ()
     save: Path | None = None
 
+    @property
+    def origin(self) -> Path:
+        """Return the folder of the first file, or the first folder: the sweep's own is the cache's."""
+        first = self.paths[0].absolute()
+        return first if is_folder(first) else first.parent
+
 
 @dataclass(frozen=True, slots=True)
 class OwnSweep:

@@ -42,6 +42,7 @@ class StartRequest:
     `detach`: return as soon as every device runs. `waits`: queue for busy devices. `reservation`: the id of a
     reservation for the run, of any holder. `overrides` are settings `KEY=VALUE` laid over the sweep file.
     `words`: what the run is called and why it is made. `increment`: without the cells that have a result.
+    `origin`: the folder whose git commit is noted, where it is not the sweep's.
     """
 
     sweep: Path
@@ -52,6 +53,7 @@ class StartRequest:
     overrides: tuple[str, ...] = ()
     words: NewWords = _NO_WORDS
     increment: Increment | None = None
+    origin: Path | None = None
 
     @property
     def intent(self) -> Intent:
@@ -98,7 +100,8 @@ def start(
 
         # Looked at whether due or not: a run that failed early must not keep its devices for the time of its plan.
         collect_ended(devices, wiring, told, only_due=False)
-        words = replace(request.words, who=identity.holder, commit=commit_of(request.sweep.absolute().parent))
+        origin = request.origin or request.sweep.absolute().parent
+        words = replace(request.words, who=identity.holder, commit=commit_of(origin))
         metered = metering(header.run, devices, wiring, display.warned, is_detached=request.detach)
         with collecting(devices, wiring, told) if request.waits else nullcontext(), metered:
             details = run_sweep(header, file.models, devices, tools, request.intent, words=words)
