@@ -109,7 +109,7 @@ class Device:
     state_dir: str = STATE_DIR
     exclusive: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
-    allow: tuple[str, ...] = (CPUS_SETTING,)
+    allow: tuple[str, ...] = ()
     limits: Limits = Limits()
     recovery: Recovery = field(default_factory=Recovery)
     power_sources: tuple[str, ...] | None = None

@@ -225,10 +225,6 @@ class _OrSource:
 Allowed = Literal["governor", "cpus"]
 
 
-def _usually_allowed() -> list[Allowed]:
-    return ["cpus"]
-
-
 class DefaultsSection(Section):
     """Declare the defaults for all devices of the file. A device's own key overrides the default."""
 
@@ -261,8 +257,8 @@ class DefaultsSection(Section):
     """Whether nobody else may measure on its machine meanwhile."""
     tags: dict[TagKey, Tag] = Field(default_factory=dict)
     """Words of yours, for --select and for comparisons."""
-    allow: list[Allowed] = Field(default_factory=_usually_allowed)
-    """What a run may set: `governor` (given back at its end), and `cpus`, processors that trials are pinned to."""
+    allow: list[Allowed] = Field(default_factory=list)
+    """What a run may set, nothing without it: `governor` (given back at its end), `cpus` (trials are pinned there)."""
     limits: LimitsSection = LimitsSection()
     """Bounds of the device and of trials there."""
     recovery: RecoverySection = RecoverySection()

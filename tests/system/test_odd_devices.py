@@ -29,7 +29,7 @@ OWN = sorted(os.sched_getaffinity(0))
 def lab_of(directory: Path, server: SshServer) -> Lab:
     lab = Lab(directory)
     lab.trust(server)
-    lab.add_ssh("board", server, exclusive=False)
+    lab.add_ssh("board", server, exclusive=False, allow=["cpus"])
     return lab
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -9,9 +10,10 @@ import pytest
 
 from device_worker.protocol.cpu_list import BadCpuList, format_cpu_list, parse_cpu_list
 from device_worker.protocol.samples import decode_block
-from device_worker.system.processors import read_processors, refuse_unusable
+from device_worker.system.processors import PROCESSOR_LISTS, read_processors, refuse_unusable
 from fixture_trees import write_tree
 from worker_client import REPOSITORY, trials_of
+from worker_plans import PlanBuilder
 
 CPUS = "sys/devices/system/cpu"
 PRINT_CPUS = (
@@ -124,3 +126,22 @@ def test_a_cpuset_forbids_and_is_named(tmp_path):
         os.rmdir(folder)
     assert f"this login may not use CPU {OWN[1]}, only {OWN[0]}: the cpuset" in said
     assert found["cpus_usable"] == str(OWN[0])
+
+
+@PAIR
+def test_a_killed_runner_leaves_nothing_pinned(connect, plans, state_dir):
+    """The kernel keeps an affinity with its process, and nothing is on record that somebody had to undo."""
+    device = connect()
+    before = device.ask("facts")["facts"]
+    plans.add_program("job", "#!/bin/sh\nexec tail -f /dev/null\n", settings={"cpus": str(OWN[1])})
+    answer = device.start("run-1", plans)
+    device.until(device.follow("run-1", answer["log_id"]), "trial-started")
+    os.kill(answer["pid"], signal.SIGKILL)
+    again = connect()
+    after = again.ask("facts")["facts"]
+    assert {name: after[name] for name in PROCESSOR_LISTS} == {name: before[name] for name in PROCESSOR_LISTS}
+    free = PlanBuilder()
+    free.add_program("free", PRINT_CPUS)
+    (finished,) = trials_of(again.execute("run-2", free))
+    assert list(decode_block(finished["metrics"][0]["samples"])) == OWN
+    assert not os.path.exists(os.path.join(state_dir, "governor"))

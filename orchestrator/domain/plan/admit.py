@@ -130,7 +130,7 @@ def _forbidden(cell: GridCell, device: Device) -> str | None:
     """Return the reason against pinning trials where the inventory does not allow that."""
     if CPUS_SETTING not in cell.settings or CPUS_SETTING in device.allow:
         return None
-    return f"the inventory does not allow to pin trials: allow: [{CPUS_SETTING}] for {device.name}"
+    return f"the inventory does not allow to pin trials there; set allow: [{CPUS_SETTING}] for {device.name}"
 
 
 def _foreign_setting(cell: GridCell) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.domain.blob import Blob, BlobKind
-from orchestrator.domain.device import Device, TransportKind
+from orchestrator.domain.device import CPUS_SETTING, Device, TransportKind
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.model import Artifact, Dataset, Format, Model, ModelInput, Variant
 from orchestrator.domain.plan.admit import files_needed
@@ -60,7 +60,7 @@ SWEEP = Sweep(
     accuracy=Accuracy("test.npz"),
     order=Order(seed=7),
 )
-DEVICE = Device("pi-03", TransportKind.SSH)
+DEVICE = Device("pi-03", TransportKind.SSH, allow=(CPUS_SETTING,))
 FACTS = Facts({"cpu_count": 4})
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from device_worker.protocol.plan import Plan as WorkerPlan
 from orchestrator.domain.blob import Blob, BlobKind
+from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import BlobError, ConfigError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan.admit import files_needed
@@ -102,9 +103,10 @@ def test_pinned_cells_are_excluded_where_the_inventory_does_not_allow_pinning() 
     assert reasons(plan_device(asked)) == {}
     plan = plan_device(replace(asked, device=replace(asked.device, allow=("governor",))))
     assert set(reasons(plan).values()) == {
-        f"the inventory does not allow to pin trials: allow: [cpus] for {asked.device.name}"
+        f"the inventory does not allow to pin trials there; set allow: [cpus] for {asked.device.name}"
     }
     assert plan.jobs == ()
+    assert Device("board", TransportKind.SSH).allow == (), "nothing is allowed without a word in the inventory"
 
 
 NOEXEC = {"state_dir": "/home/pi/bf", "health": {"noexec": True}}
