@@ -24,7 +24,7 @@ def reading(value: Any, name: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        parts = [f"{key}: {reading(part, str(key))}" for key, part in value.items() if part is not None]
+        parts = [f"{key}: {reading(part, _unit_of(str(key), name))}" for key, part in value.items() if part is not None]
         return ", ".join(parts) or ABSENT
     if isinstance(value, list | tuple):
         return ", ".join(reading(part, name) for part in value) or ABSENT
@@ -35,6 +35,11 @@ def change(before: Any, after: Any, name: str) -> str:
     """Return a reading before and after, and one text where both read the same."""
     old, new = reading(before, name), reading(after, name)
     return old if old == new else f"{old} → {new}"
+
+
+def _unit_of(key: str, above: str) -> str:
+    """Return the name whose end says the unit of a part: its own, or that of the reading above."""
+    return above if metric_named(key).unit is Unit.NUMBER else key
 
 
 def fact(text: str, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from device_worker.sensing import busiest
 from device_worker.sensing.busiest import Busiest
+from device_worker.sensing.conditions.temperature import read_temperatures_c
 from device_worker.sensing.readings import read_policies_mhz, read_swap_used_bytes
 from fixture_trees import write_file
 
@@ -57,3 +58,33 @@ def test_a_kernel_without_policies_has_a_clock_for_each_processor(tmp_path, monk
     monkeypatch.setenv("BENCHFLEET_SYSFS_ROOT", str(tmp_path))
     write_file(tmp_path, "sys/devices/system/cpu/cpu1/cpufreq/scaling_cur_freq", "1800000\n")
     assert read_policies_mhz() == {"cpu1": 1800.0}
+
+
+def test_every_sensor_tells_its_temperature_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCHFLEET_SYSFS_ROOT", str(tmp_path))
+    assert read_temperatures_c() is None
+    thermal, chips = "sys/class/thermal/thermal_zone", "sys/class/hwmon/hwmon"
+    for number, (kind, text) in enumerate(
+        (("cpu-thermal", "48686"), ("gpu-thermal", "51000"), ("gpu-thermal", "52000"))
+    ):
+        write_file(tmp_path, f"{thermal}{number}/type", kind + "\n")
+        write_file(tmp_path, f"{thermal}{number}/temp", text + "\n")
+    for path, text in {
+        "0/name": "nvme",
+        "0/temp1_input": "38850",
+        "0/temp1_label": "Composite",
+        "1/name": "acpitz",
+        "1/temp1_input": "-273150",
+        "2/name": "lm75",
+        "2/temp1_input": "27000",
+        "2/temp2_input": "99000",
+        "2/temp2_fault": "1",
+    }.items():
+        write_file(tmp_path, chips + path, text + "\n")
+    assert read_temperatures_c() == {
+        "cpu-thermal": 48.686,
+        "gpu-thermal": 51.0,
+        "gpu-thermal 2": 52.0,
+        "nvme Composite": 38.85,
+        "lm75 temp1": 27.0,
+    }, "no sensor that is off, broken or absurd is among them"

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence, Union
+    from typing import Callable, Sequence, Union
 
     Reading = Union[bool, float, str, None]
 
@@ -60,6 +60,10 @@ class Condition(ABC):
     @abstractmethod
     def explain_unknown(self) -> str:
         """Return the reason for the last reading of None."""
+
+    def further(self) -> dict[str, Callable[[], object]]:
+        """Return further readings of the same sensors by key, to be read after this one. They have no limit."""
+        return {}
 
     def note(self, seen: TrialSeen) -> None:  # noqa: B027 most conditions are of the device, and note nothing
         """Take what was seen of the last trial into account."""

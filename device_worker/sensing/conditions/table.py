@@ -85,7 +85,10 @@ class ConditionWatch:
         """
         clocks: list[str] = []
         conditions = [one for one in self._conditions if is_after_trial or not one.is_of_trial]
-        values, unknown = self._reader.read(dict(surroundings(clocks, self._busiest), **_sources(conditions)))
+        sources = dict(surroundings(clocks, self._busiest), **_sources(conditions))
+        for condition in conditions:
+            sources.update(condition.further())
+        values, unknown = self._reader.read(sources)
         self._present.update(unknown)
         for condition in conditions:
             if values[condition.reading] is not None:
