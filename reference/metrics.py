@@ -18,8 +18,9 @@ from orchestrator.domain.metric import (
 _HEAD = """\
 # Metrics
 
-Every figure is a metric with a name, a unit and a better direction. The unit ends the name (`latency_ns`), so that SQL
-needs no table of units. `benchfleet compare RUN --metric NAME` takes any name or short name below;
+Every figure is a metric with a name, a unit and a better direction. The unit ends the name (`latency_ns`). In SQL the
+table `metric` has all three, and `v_cell`, `v_latest`, `v_history` and `v_variant_compare` have the direction in the
+column `better`. `benchfleet compare RUN --metric NAME` takes any name or short name below;
 without `--metric` it compares {compared}, with sizes and accuracies beside.
 
     benchfleet compare last --metric latency --metric size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from orchestrator.domain.gate import GateReason
@@ -65,7 +65,8 @@ class OutputsAgreement:
 
     `max_difference` is over pairs of finite values. `not_a_number` counts values with a NaN on either side. `top1_same`
     of `inputs` inputs have the same largest output. `top1_same` is None for a single output value per input. `reason`
-    says why outputs could not be compared, and is None if a side has no outputs.
+    says why outputs could not be compared, and is None if a side has no outputs. `figures` are the metrics of agreement
+    by name, and `absent` the reasons of those without a value.
     """
 
     agreement: Agreement
@@ -75,6 +76,8 @@ class OutputsAgreement:
     inputs: int | None = None
     top1_same: int | None = None
     reason: str | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 class AccuracyMethod(StrEnum):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from os.path import normpath
 from pathlib import Path
 
+from orchestrator.domain.comparison import Tolerance
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Format, Model
 from orchestrator.domain.quoting import quoted
@@ -97,6 +98,12 @@ def allowed_failures(text: str, source: str) -> tuple[Mapping[str, Setting], ...
     if "allow_failures" not in text:
         return ()
     return tuple(check_section(parse_document(text, source), SweepSection).allow_failures)
+
+
+def stated_tolerance(text: str, source: str) -> Tolerance | None:
+    """Return the tolerance of `agreement` of a sweep, from the text of the file. Raise ConfigError for no sweep."""
+    stated = check_section(parse_document(text, source), SweepSection).agreement
+    return None if stated is None else Tolerance(stated.absolute, stated.relative)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from orchestrator.domain.sweep import Setting
 from orchestrator.specs.conditions import ConditionsSection, Governor
 from orchestrator.specs.runtime_schema import RuntimeEntry, is_argument
 from orchestrator.specs.schema import Refused, Section
+from orchestrator.specs.tolerance import ToleranceSection
 from orchestrator.specs.words import Name, Percent, Share, Text, pattern
 
 _SETTING_CHARACTERS_MAX = 1_000
@@ -241,6 +242,8 @@ class SweepSection(Section):
     """Trials of each cell. Each is a fresh process."""
     accuracy: AccuracySection | None = None
     """What outputs are judged by. Without it, outputs are only compared."""
+    agreement: ToleranceSection | None = None
+    """How far outputs may differ from the parent variant's and still agree."""
     order: OrderSection = OrderSection()
     """The order of trials."""
     retries: RetriesSection = RetriesSection()

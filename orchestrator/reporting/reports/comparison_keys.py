@@ -132,6 +132,8 @@ OUTPUTS = View[OutputsAgreement](
         Key("inputs", OrNull(INTEGER), "How many inputs were compared.", lambda outputs: outputs.inputs),
         Key("top1_same", OrNull(INTEGER), "For how many the top-1 is the same.", lambda outputs: outputs.top1_same),
         Key("reason", OrNull(TEXT), "Why outputs could not be compared.", lambda outputs: outputs.reason),
+        Key("figures", MapOf(NUMBER, "metric"), "The metrics of agreement.", lambda outputs: outputs.figures),
+        Key("absent", MapOf(TEXT, "metric"), "Why a metric has no value.", lambda outputs: outputs.absent),
     ),
 )
 TRIALS_RANGE = View[TrialsRange](

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from orchestrator.analysis.outputs import agreement
+from orchestrator.agreement.outputs import agreement
 from orchestrator.analysis.ratio import RatioEstimate, Spread
 from orchestrator.analysis.settling import trials_to_settle
 from orchestrator.analysis.verdict import judge, judge_exact

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import BindParameter, Connection, bindparam, text
 
 from orchestrator.store.ingest.events import MetricReport
+from orchestrator.store.ingest.metrics import name_metrics
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.bulk import insert_rows
 
@@ -55,7 +56,9 @@ def refresh_cells(connection: Connection, counted: Collection[CountedTrial]) -> 
     ):
         values[job, kind, metric].append((value, unit, source))
     insert_rows(connection, t.cell_value, [_cell(key, found) for key, found in values.items()])
-    new = sorted({job for job, _kind, _metric in values.keys() - before})
+    begun_values = values.keys() - before
+    name_metrics(connection, {metric for _job, _kind, metric in begun_values})
+    new = sorted({job for job, _kind, _metric in begun_values})
     if new:
         connection.execute(_POINT_TO_NEWEST, {"jobs": new})
 

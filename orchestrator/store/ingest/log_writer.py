@@ -15,6 +15,7 @@ from sqlalchemy import Connection, and_, bindparam, func, select, tuple_, update
 from device_worker.protocol.vocabulary import RunOutcome
 from orchestrator.domain.plan.extend import extensions
 from orchestrator.domain.run import DeviceRunState, Ingested, Offset, TrialChange, TrialState
+from orchestrator.store.ingest.agreements import refresh_agreements
 from orchestrator.store.ingest.attempt_rows import AttemptRows, LogAttempt
 from orchestrator.store.ingest.cell_values import CountedTrial, refresh_cells
 from orchestrator.store.ingest.events import (
@@ -83,7 +84,8 @@ class LogWriter:
         for piece in _pieces(logs):
             self._store_piece(piece)
         # After the last piece, so that each cell is computed once.
-        refresh_cells(self._connection, self._counted)
+        agreements = refresh_agreements(self._connection, self._counted)
+        refresh_cells(self._connection, [*self._counted, *agreements])
         self._advance([log for log in logs if log.new])
         # Once for all devices: the run's row is locked only here, at the end.
         change_device_states(self._connection, self._states)

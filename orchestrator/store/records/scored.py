@@ -10,11 +10,11 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, select
 
 from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.input_results import InputEncoding
-from orchestrator.domain.metric import unit_named
 from orchestrator.domain.plan.document import planned_jobs
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.scored import Score, ScoredOutputs
 from orchestrator.store.ingest.cell_values import CountedTrial, refresh_cells
+from orchestrator.store.ingest.figures import write_figure
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.engine import Database
 
@@ -65,18 +65,8 @@ def _outputs(row: Mapping[str, Any], datasets: Mapping[tuple[int, str], Blob]) -
 
 
 def _write(connection: Connection, one: Score) -> None:
-    key = {"attempt_id": one.attempt, "metric": one.metric}
-    for table in (t.measurement, t.absent_metric):
-        connection.execute(delete(table).where(table.c.attempt_id == one.attempt, table.c.metric == one.metric))
-    if one.value is None:
-        connection.execute(insert(t.absent_metric), [{**key, "reason": one.reason}])
-        return
-    hashes = connection.execute(_HASHES, {"attempt": one.attempt}).first()
-    if hashes is None:  # a preflight always measures its memory
-        return
-    row = {**key, "unit": unit_named(one.metric), "value": one.value, **hashes._mapping}
-    connection.execute(insert(t.measurement), [row])
-    if one.by_input and one.dataset_sha256 is not None:
+    is_written = write_figure(connection, one.attempt, one.metric, one.value, one.reason)
+    if is_written and one.by_input and one.dataset_sha256 is not None:
         _write_by_input(connection, one)
 
 
@@ -137,10 +127,5 @@ _LOCK = (
     .where(t.attempt.c.id.in_(bindparam("attempts", expanding=True)))
     .order_by(t.run_device.c.id)
     .with_for_update(of=t.run_device)
-)
-_HASHES = (
-    select(t.measurement.c.runtime_sha256, t.measurement.c.model_sha256, t.measurement.c.worker_sha256)
-    .where(t.measurement.c.attempt_id == bindparam("attempt"))
-    .order_by(t.measurement.c.metric)
 )
 _HELD = select(t.input_result.c.metric).where(t.input_result.c.attempt_id == bindparam("attempt"))

@@ -57,13 +57,16 @@ value_min       The smallest value of a trial.
 value_max       The largest value of a trial.
 """
 
+_BETTER = """
+better          The better direction, `lower` or `higher`; NULL where neither is better.
+"""
 _SOURCE = """
 source          The power source of the values: `rapl`, …; `several` if trials differ; NULL without one.
 """
 
 V_CELL = _view(
     "v_cell",
-    5,
+    6,
     "One row per run, cell and metric: the median over counted trials. `benchfleet compare` and `runs show` give the "
     "geometric mean of the trials instead, as intervals need it. With few or scattered trials the two differ.",
     f"{_RUN.strip()}\n{_CELL.strip()}\n{_VALUES.strip()}"
@@ -77,11 +80,12 @@ size_bytes      Size of the artifact.
     """
 format          Format of the artifact; NULL for an artifact recorded by an older release.
 job_id          The job; joins `job` and `trial`. Jobs are numbered in the sweep's order.
-""",
+"""
+    f"{_BETTER.strip()}",
 )
 V_HISTORY = _view(
     "v_history",
-    4,
+    5,
     "Every measurement of every counted attempt, with dates, and with the hashes of device, worker, runtime and model.",
     f"""{_RUN.strip()}
 {_COORDINATES.strip()}
@@ -113,11 +117,12 @@ worker_sha256     Hash of the worker.
 identity_hash     Changes with the device's hardware.
 environment_hash  Changes with the device's system, kernel, governor, Python.
 source            The power source of the value: `rapl`, `hwmon …`; NULL for a value reported by the trial itself.
+better            The better direction, `lower` or `higher`; NULL where neither is better.
 """,
 )
 V_LATEST = _view(
     "v_latest",
-    3,
+    4,
     "The newest value of each cell and metric, from the newest run with a value: the median over counted trials. "
     "`benchfleet compare`, `runs show`, `history` and `report` give the geometric mean of the trials instead, and all "
     "but `runs show` set far trials aside. With few or scattered trials the two differ.",
@@ -126,11 +131,11 @@ V_LATEST = _view(
 model_sha256    Hash of the artifact.
 size_bytes      Size of the artifact.
 """
-    f"{_SOURCE.strip()}",
+    f"{_SOURCE.strip()}\n{_BETTER.strip()}",
 )
 V_VARIANT_COMPARE = _view(
     "v_variant_compare",
-    8,
+    9,
     "Each variant beside parent and base on the same runtime, and beside itself on the sweep's first runtime, with the "
     "same run, device, settings and metric. Ratios are of medians, without intervals. If trials scatter, a ratio may "
     "even point the other way than the ratio of geometric means. `benchfleet compare` judges.",
@@ -161,6 +166,7 @@ first_runtime    The first runtime in the plan's jobs of this variant and settin
 first_runtime_trials    The first runtime's counted trials.
 first_runtime_value     The first runtime's median; NULL if the first runtime has no value of the metric.
 ratio_to_first_runtime  value / first_runtime_value; NULL without one, with different sources, or beyond all numbers.
+better           The better direction, `lower` or `higher`; NULL where neither is better.
 """,
 )
 

@@ -1,9 +1,10 @@
-"""Read the allowed failures from the text of a recorded sweep, without a parser's cost for sweeps without any."""
+"""Read single keys from the text of a recorded sweep, without a parser's cost for sweeps without the key."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orchestrator.domain.comparison import Tolerance
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.sweep import Setting
 
@@ -19,3 +20,15 @@ def allowed_in(document: str) -> tuple[Mapping[str, Setting], ...]:
         return allowed_failures(document, "the recorded sweep")
     except ConfigError:  # an unreadable text must not keep a whole list of runs from being shown
         return ()
+
+
+def tolerance_in(document: str) -> Tolerance | None:
+    """Return the tolerance of `agreement` of a sweep, None for a sweep without one, and for an unreadable text."""
+    if "agreement" not in document:
+        return None
+    from orchestrator.specs.sweep import stated_tolerance
+
+    try:
+        return stated_tolerance(document, "the recorded sweep")
+    except ConfigError:  # the records of a device are stored whatever became of the text
+        return None

@@ -29,6 +29,7 @@ from orchestrator.store.schema.tables.results import cell_value as cell_value
 from orchestrator.store.schema.tables.results import input_result as input_result
 from orchestrator.store.schema.tables.results import latest_value as latest_value
 from orchestrator.store.schema.tables.results import measurement as measurement
+from orchestrator.store.schema.tables.results import metric as metric
 from orchestrator.store.schema.tables.results import operator_profile as operator_profile
 from orchestrator.store.schema.tables.results import power_account as power_account
 from orchestrator.store.schema.tables.results import power_trace as power_trace

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     ForeignKey,
     Integer,
     LargeBinary,
@@ -103,6 +104,20 @@ absent_metric = Table(
     info={
         "doc": "The metrics that an attempt could not measure, with the reasons. An older worker gives no reason: its "
         "metric has a row neither here nor in `measurement`."
+    },
+)
+
+metric = Table(
+    "metric",
+    metadata,
+    Column("name", Text, primary_key=True, doc="The metric's name."),
+    text("unit", "The unit; `1` is a plain number."),
+    text("better", "The better direction, lower or higher; NULL where neither is better.", nullable=True),
+    Column("min_effect", Double, nullable=False, doc="The smallest relative change that counts."),
+    text("about", "What the metric is; NULL for a metric of a user's program.", nullable=True),
+    info={
+        "doc": "The metrics that have a value in some cell, written with the first value. Values name the metric, also "
+        "as a column `metric`."
     },
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from orchestrator.analysis.outputs import agreement
+from orchestrator.agreement.outputs import agreement
 from orchestrator.domain.comparison import Agreement, OutputsAgreement, Tolerance
 from orchestrator.domain.measurement import Cell, CellOutputs, OutputPart
 

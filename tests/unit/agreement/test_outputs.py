@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.analysis.outputs import agreement
+from orchestrator.agreement.outputs import agreement
 from orchestrator.domain.comparison import Agreement, Tolerance
 from orchestrator.domain.measurement import Cell, CellOutputs
 

@@ -1,0 +1,1 @@
+"""Compare the outputs of two variants: metrics of agreement, a file each. Store and analysis both ask here."""
