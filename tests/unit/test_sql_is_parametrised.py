@@ -26,7 +26,7 @@ BUILT_FROM_CONSTANTS = {
     ("migrations/versions/0019_words_of_runs.py", "execute"),  # names of our own views and columns
     ("migrations/versions/0020_power_traces.py", "execute"),  # names of our own views and columns
     ("migrations/versions/0021_models_of_runs.py", "execute"),  # names of our own views
-    ("migrations/versions/0030_metrics.py", "execute"),  # names of our own views
+    ("migrations/versions/0031_metrics.py", "execute"),  # names of our own views
     ("migrations/versions/0024_meters.py", "execute"),  # names of our own columns
     ("migrations/versions/0011_views_for_people.py", "execute"),  # names of our own views
 }

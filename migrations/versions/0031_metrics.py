@@ -1,6 +1,6 @@
 """Metrics with unit and better direction, and the direction beside each value of a view.
 
-Revision 0030 follows 0029.
+Revision 0031 follows 0030.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from alembic import op
 
 from orchestrator.domain.metric import ABOUT, Direction, metric_named
 
-revision = "0030"
-down_revision = "0029"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
