@@ -104,3 +104,38 @@ def test_names_of_files_pass_a_locale_that_lacks_their_letters(tmp_path: Path) -
         done = lab.run("run", str(lab.write_exec_sweep(trials=2, runtimes=[{"exec": program}])))
     assert done.returncode == 0, done.stderr
     assert lab.counts("board") == [1, 1]
+
+
+@pytest.mark.skipif(len(OWN) < 2, reason="takes two processors")
+def test_fast_and_slow_processors_are_told_by_probe_and_plan(tmp_path: Path) -> None:
+    """The kernel's tree is a hybrid part's, with a third processor offline; the affinity is this machine's own."""
+    first, second = OWN[:2]
+    cpus = "sys/devices/system/cpu"
+    tree = {
+        f"{cpus}/present": f"{first},{second},900\n",
+        f"{cpus}/online": f"{first},{second}\n",
+        "sys/devices/cpu_core/cpus": f"{second}\n",
+        "sys/devices/cpu_atom/cpus": f"{first}\n",
+        f"{cpus}/cpu{first}/cpufreq/cpuinfo_max_freq": "3800000\n",
+        f"{cpus}/cpu{second}/cpufreq/cpuinfo_max_freq": "5100000\n",
+        f"{cpus}/cpu900/online": "0\n",
+    }
+    for name, content in tree.items():
+        (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / name).write_text(content)
+    environment = {**NO_STARTUP_FILES, "BENCHFLEET_SYSFS_ROOT": str(tmp_path / "root")}
+    with SshServer(tmp_path / "sshd", environment=environment) as server:
+        lab = lab_of(tmp_path / "lab", server)
+        (probed,) = lab.json("devices", "probe")
+        shown = lab.run("devices", "probe")
+        sweep = lab.write_exec_sweep(trials=1, matrix={"cpus": [str(first), f"{first},{second}", "900"]})
+        pinned = lab.json("plan", str(sweep))
+        free = lab.run("plan", str(lab.write_exec_sweep(trials=1, matrix={})))
+    kinds = f"fast {second} (up to 5100 MHz), slow {first} (up to 3800 MHz)"
+    assert [one["cpus"] for one in probed["facts"]["cpu_kinds"]] == [str(second), str(first)]
+    assert f"board: processors: {kinds}" in " ".join(shown.stdout.split())
+    (plan,) = pinned["plans"]
+    assert plan["mixed"] == [f"cells of cpus={first},{second} run on processors of several kinds: {kinds}"]
+    assert "processor 900 is offline" in plan["excluded"][0]["reason"]
+    said = f"board: cells without cpus run on processors of either kind, as its kernel likes: {kinds}; pin them by cpus"
+    assert said in " ".join(free.stdout.split()), free.stderr
