@@ -12,6 +12,17 @@ if TYPE_CHECKING:
 
 
 _MESSAGE_CHARACTERS_MAX = 500
+_STATE_HINT = "check the state folder's owner, mode and file system"
+_HINTS = {
+    errno.EIO: "the disk of the device fails: check the kernel's log (dmesg)",
+    errno.EROFS: "the file system can only be read: check the kernel's log (dmesg), and remount it",
+    errno.EMFILE: "the account may not open more files: ulimit -n, or LimitNOFILE of its service",
+    errno.ENFILE: "the device has too many files open: look for what holds them (lsof), or restart the device",
+    errno.ENOMEM: "the device is out of memory: end what takes it, or restart the device",
+    errno.EAGAIN: "the account may not start more processes: ulimit -u, or TasksMax of its slice",
+    errno.ESTALE: "the folder is on a network disk whose server has lost it: set state_dir: to a disk of the device",
+}
+"""What to do about errors that are not the state folder's own."""
 
 
 class WorkerError(Exception):
@@ -51,6 +62,9 @@ def is_disk_full(error: OSError) -> bool:
 
 def from_os_error(error: OSError) -> WorkerError:
     """Return the error for the controller after a failed system call in the state folder."""
-    if is_disk_full(error):
-        return WorkerError(ErrorKind.DISK_FULL, f"no space left: {error}", "free space on the device, then go on")
-    return WorkerError(ErrorKind.STATE_DIR, str(error), "check the state folder's owner, mode and file system")
+    if error.errno == errno.EDQUOT:
+        return WorkerError(ErrorKind.DISK_FULL, f"no space left: {error}", "free space of the user's quota, then go on")
+    if is_disk_full(error):  # of bytes, or of inodes: the kernel has one word for both
+        hint = "free space on the device (df -h), or remove files (df -i), then go on"
+        return WorkerError(ErrorKind.DISK_FULL, f"no space left: {error}", hint)
+    return WorkerError(ErrorKind.STATE_DIR, str(error), _HINTS.get(error.errno or 0, _STATE_HINT))

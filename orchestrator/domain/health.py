@@ -25,6 +25,8 @@ LOAD_PER_PROCESSOR_WORRYING = 1.5
 CLOCK_OFFSET_S_WORRYING = 60.0
 
 _ROOM_HINT = "benchfleet devices clean, or free space on the device"
+_CLOCK_HINT = "which of the two clocks is wrong? timedatectl tells, on the device and on this machine; set that one"
+_DAMAGE_HINT = "did it lose power while it wrote, or does its disk fail? check the kernel's log"
 _SURVIVORS_MAX = 3
 _SENSORS_MAX = 5
 _LINGER_HINT = "loginctl enable-linger USER on the device, or KillUserProcesses=no in its /etc/systemd/logind.conf"
@@ -106,9 +108,9 @@ def _of_clock(values: Mapping[str, Any], limits: Limits) -> Iterator[Concern]:
     message = f"its clock is at least {abs(offset_s):.1f} s {way} of the controller's"
     # With a limit in the inventory, the limit alone decides.
     if limits.clock_offset_s_max is not None and abs(offset_s) > limits.clock_offset_s_max:
-        yield Concern(f"{message}, and clock_offset_s_max is {limits.clock_offset_s_max:g} s", "set its clock", True)
+        yield Concern(f"{message}, and clock_offset_s_max is {limits.clock_offset_s_max:g} s", _CLOCK_HINT, True)
     elif limits.clock_offset_s_max is None and abs(offset_s) > CLOCK_OFFSET_S_WORRYING:
-        yield Concern(f"{message}; durations do not depend on it, dates in the results do", "set its clock")
+        yield Concern(f"{message}; durations do not depend on it, dates in the results do", _CLOCK_HINT)
 
 
 def _of_heat(values: Mapping[str, Any], limits: Limits) -> Iterator[Concern]:
@@ -183,7 +185,7 @@ def _of_last_run(health: Mapping[str, Any]) -> Iterator[Concern]:
     damaged = health.get("damaged_logs")
     if isinstance(damaged, list) and damaged:
         shown = ", ".join(str(run) for run in damaged[:3])
-        yield Concern(f"logs were set aside as damaged there, of {shown}", "does its disk fail? check the kernel's log")
+        yield Concern(f"logs were set aside as damaged there, of {shown}", _DAMAGE_HINT)
 
 
 def _survivors(health: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -21,6 +21,16 @@ STATUS_UNKNOWN = -1
 WHILE_BOOTING = (RebootFailed, AuthenticationFailed)
 """Errors of a device whose home folder or /proc is not mounted yet."""
 
+_NOT_RUNNABLE = (126, 127)
+_NO_COMMAND = (
+    "name the command by its path: recovery.reboot in the inventory; a login without a terminal seldom has /sbin in "
+    "its PATH"
+)
+_REFUSED = "check recovery.reboot in the inventory: the command must need no password on the device"
+_SAME_BOOT = (
+    "it answers, with the boot that it had: does recovery.reboot really reboot it, and is the outlet of power: its own?"
+)
+
 _TELL_BOOT = "print(open('/proc/sys/kernel/random/boot_id').read().strip())"
 
 
@@ -63,19 +73,23 @@ class Rescuer:
                 return
         if done.exit_status not in (0, STATUS_UNKNOWN):
             said = answers.words((done.stderr or done.stdout).decode(errors="replace"))
-            hint = "check recovery.reboot in the inventory: the command must need no password on the device"
-            raise RebootFailed(f"the command to reboot ended with exit status {done.exit_status}: {said}", hint)
+            raise RebootFailed(
+                f"the command to reboot ended with exit status {done.exit_status}: {said}",
+                _NO_COMMAND if done.exit_status in _NOT_RUNNABLE else _REFUSED,
+            )
 
     def _await_other_boot(self, before: str | None) -> None:
         boot_s_max = self._device.recovery.boot_s_max
         deadline, pause_s = self._asker.own_clock_s() + boot_s_max, PAUSE_S
+        found: str | None = None
         while (left_s := deadline - self._asker.own_clock_s()) > 0.0:
             self._pause(min(pause_s, left_s))
             pause_s = min(pause_s * 1.5, PAUSE_S_MAX)
             found, _ = self._look()
             if found is not None and found != before:
                 return
-        raise NoAnswer(f"the device did not come back with a new boot within {boot_s_max:g} s", "look at the device")
+        hint = "look at the device" if found is None else _SAME_BOOT
+        raise NoAnswer(f"the device did not come back with a new boot within {boot_s_max:g} s", hint)
 
     def _look(self) -> tuple[str | None, bool]:
         """Return the device's boot id if known, and True if the device answers at all."""
@@ -95,7 +109,12 @@ class Rescuer:
         done = transport.run([self._device.interpreter, "-E", "-s", "-c", _TELL_BOOT], COMMAND_S_MAX)
         said = answers.words(done.stdout.decode(errors="replace"))
         if done.exit_status != 0 or not said:
-            raise RebootFailed("the device's boot id cannot be read", "check that /proc is mounted on the device")
+            words = answers.words(done.stderr.decode(errors="replace")) or f"exit status {done.exit_status}"
+            raise RebootFailed(
+                f"the device's boot id cannot be read: {words}",
+                f"does {self._device.interpreter} start there, and is /proc mounted? try: "
+                f"{self._device.interpreter} --version",
+            )
         return said
 
     def _pause(self, seconds: float) -> None:

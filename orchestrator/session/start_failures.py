@@ -66,6 +66,12 @@ _ACCOUNTS = (
         "give it a login shell, as root on the device: chsh -s /bin/sh USER; or set another user: in the inventory",
     ),
     _Account(
+        # The shell names the file: the command that starts the worker is none.
+        _says(r"(\.\w*(rc|profile|login|env)|/etc/(profile|bash|zsh|csh|environment)[^\s:]*)\b.*(syntax|parse) error"),
+        "a start-up file of the account's login shell is broken",
+        f"correct the file at the line that is named; {_RUNS_COMMANDS}",
+    ),
+    _Account(
         _says(r"unmatched ['\"`]|event not found|word too long|syntax error|parse error|unexpected (token|EOF)"),
         "the account's login shell cannot read the command that starts the worker",
         "set a POSIX shell for the account, as root on the device: chsh -s /bin/sh USER",

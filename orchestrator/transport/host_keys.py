@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
 from orchestrator.domain.device import Device
@@ -10,6 +11,9 @@ from orchestrator.domain.errors import DeviceError, HostKeyChanged, HostKeyUnkno
 from orchestrator.transport.known_hosts import HostKey, HostName, KnownKey, append
 from orchestrator.transport.ssh import SshConnector
 from orchestrator.transport.ssh.trust import check, known_keys
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_ROOM_HINT = "free space on the disk of this machine, or of its user's quota"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def record(device: Device, key: HostKey, connector: SshConnector) -> KnownKey:
         except OSError as error:
             raise Unreachable(
                 f"the host key cannot be recorded in {connector.known_hosts}: {error.strerror or error}",
-                hint="make the file and its directory writable",
+                hint=_ROOM_HINT if error.errno in _FULL else "make the file and its directory writable",
                 device=device.name,
             ) from error
     except DeviceError as error:

@@ -7,6 +7,7 @@ single damaged line. Source: sshd(8), SSH_KNOWN_HOSTS FILE FORMAT.
 from __future__ import annotations
 
 import base64
+import errno
 import fcntl
 import hashlib
 import hmac
@@ -138,7 +139,7 @@ def append(host: HostName, key: HostKey, path: Path) -> KnownKey:
         line = f"{host} {key.algorithm} {key.base64}\n".encode()
         if file.write(missing_newline + line) != len(missing_newline + line):
             os.ftruncate(descriptor, len(before))  # half a line would spoil the next key
-            raise OSError(f"{path}: the disk is full")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(descriptor)
     return KnownKey(key, path, (before + missing_newline).count(b"\n") + 1)
 

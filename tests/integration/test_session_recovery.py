@@ -67,8 +67,33 @@ def test_a_reboot_is_over_once_the_device_answers_from_another_boot(rebootable: 
 
 
 def test_a_device_that_answers_from_the_same_boot_has_not_come_back(rebootable: Rebootable) -> None:
-    with pytest.raises(Unreachable, match=r"did not come back with a new boot within 0\.5 s"):
+    with pytest.raises(Unreachable, match=r"did not come back with a new boot within 0\.5 s") as caught:
         bring_back(rebootable.device("", boot_s_max=0.5), Rung.REBOOT)
+    assert "it answers, with the boot that it had" in (caught.value.hint or "")
+
+
+def test_a_device_that_stays_silent_is_to_be_looked_at(rebootable: Rebootable) -> None:
+    with pytest.raises(Unreachable, match="did not come back") as caught:
+        bring_back(rebootable.device(REBOOTS, boot_s_max=1.5), Rung.REBOOT, [None, None, *([Refusal()] * 20)])
+    assert caught.value.hint == "look at the device"
+
+
+def test_a_command_to_reboot_that_the_login_does_not_find_is_not_taken_for_one_that_wants_a_password(
+    rebootable: Rebootable,
+) -> None:
+    """As `reboot` in the login of a user of Debian, whose PATH has no /sbin."""
+    missing = replace(rebootable.device(""), recovery=Recovery(reboot=("no-such-reboot",), boot_s_max=1.0))
+    with pytest.raises(RebootFailed, match="exit status 127") as caught:
+        bring_back(missing, Rung.REBOOT)
+    assert "by its path" in (caught.value.hint or "")
+    assert "password" not in (caught.value.hint or "")
+
+
+def test_a_boot_id_that_no_interpreter_reads_is_not_blamed_on_proc_alone(rebootable: Rebootable) -> None:
+    device = replace(rebootable.device(REBOOTS), python="/no/such/python3")
+    with pytest.raises(RebootFailed, match=r"cannot be read: .*python3") as caught:
+        bring_back(device, Rung.REBOOT)
+    assert "does /no/such/python3 start there" in (caught.value.hint or "")
 
 
 def test_a_command_that_is_not_allowed_is_told_with_what_it_said(rebootable: Rebootable) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import shlex
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -118,7 +120,8 @@ def _take(keeper: BlobKeeper, path: Path, kind: BlobKind, home: Path | None) -> 
     try:
         file = open_regular(path) if kind is BlobKind.FILE or home is None else open_below(home, path)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint="was it moved just now?") from None
+        hint = "was it moved just now?" if error.errno == errno.ENOENT else f"ls -l {shlex.quote(str(path))}"
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint=hint) from None
     with file:
         return keeper.add(file, kind, path.name)
 

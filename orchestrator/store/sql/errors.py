@@ -30,7 +30,11 @@ _REMEDIES: tuple[tuple[str, str, str], ...] = (
         "the standby gave up the question for changes of the primary",
         "ask again, or the primary; max_standby_streaming_delay lets questions take longer",
     ),
-    ("database is locked", "locked by another process", "wait for it to end, or look for one that hangs: fuser FILE"),
+    (
+        "database is locked",
+        "locked by another process",
+        "wait for it to end, or look for one that hangs: fuser FILE; a network disk without locks says so too",
+    ),
     ("unable to open database file", "cannot be opened", "does its folder exist, and may you read it, or make it?"),
     ("could not decode to utf-8", _NOT_UTF8, _NOT_UTF8_HINT),
     ("locking protocol", _NO_LOCKS, _NO_LOCKS_HINT),
@@ -110,7 +114,12 @@ _SQLSTATE_REMEDIES: dict[str, tuple[str, str]] = {
     "28P01": ("the password was refused", "check user and password, or ~/.pgpass"),
     "53100": ("the server's disk is full", "free some space there; devices keep what is not stored yet"),
     "53300": ("the server has no connection to spare", "close some, or raise max_connections"),
-    "57P01": ("the server was shut down", "start it again; devices keep what is not stored yet"),
+    "57P01": (
+        "the server was shut down, or its administrator ended this session",
+        "does it answer again? then repeat the command; devices keep what is not stored yet",
+    ),
+    "53200": ("the server is out of memory", "ask for less, or have its limits raised; the server's log says which"),
+    "53400": ("the server's own limit ended a question", "ask for less, or have the limit raised: the server's log"),
     "57P03": ("the server is starting or stopping", "try again in a moment"),
     "25006": READ_ONLY,
     # A server in SQL_ASCII keeps any bytes, and checks them for a client of UTF-8.

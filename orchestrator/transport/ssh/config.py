@@ -17,6 +17,7 @@ from orchestrator.transport.ssh.resolved import CannotHonour, Resolved, resolve
 from orchestrator.transport.ssh.tokens import account_home, home
 from orchestrator.transport.ssh.walk import Walk
 
+_LATE_HINT = "does a command of Match exec wait, or, with CanonicalizeHostname, the DNS? try it: ssh -G"
 _NOTHING: Mapping[str, tuple[str, ...]] = {}
 _confirmed = Remembered[bool | program.Refused](program.FRESH_S, program.REMEMBERED_MAX)
 
@@ -51,7 +52,7 @@ class SshConfig:
                 return self._by_parser(question)
             return self._by_program(ssh, question)
         except program.Late as late:
-            raise Unreachable(str(late), hint="does a command of Match exec wait?") from late
+            raise Unreachable(str(late), hint=_LATE_HINT) from late
         except (OSError, ValueError) as error:
             raise self._unusable(question, str(error)) from error
 

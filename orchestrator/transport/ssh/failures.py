@@ -27,6 +27,8 @@ _DROPS_HINT = (
 
 _ALGORITHMS_HINT = "docs/ssh.md has what benchfleet lacks; `ssh -vv` to the host shows the lists of the server"
 
+_NO_NAME_HINT = "correct host: in the inventory, or the DNS; is it a name of a VPN that is off, or .local without mDNS?"
+
 _SILENCE_HINT = "is the device on, and does this machine reach its network (cable, VPN, firewall)?"
 
 _OWN_SIDE = {
@@ -82,9 +84,9 @@ def _reason(hop: Hop, error: BaseException, *, timed_out: bool, timeout_s: float
     if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
         return f"{hop.host} cannot be looked up now ({words(error)})", "does this machine's own network and DNS work?"
     if isinstance(error, socket.gaierror):
-        return f"{hop.host} is no known host name ({words(error)})", "correct host: in the inventory, or the DNS"
+        return f"{hop.host} is no known host name ({words(error)})", _NO_NAME_HINT
     if isinstance(error, ConnectionRefusedError):
-        return f"{where} refuses connections", "is sshd running there, and is the port right?"
+        return f"{where} refuses connections", "is sshd running there (still booting?), and is the port right?"
     if isinstance(error, NothingInCommon):
         return _nothing_in_common(hop, error)
     if isinstance(error, IncompatiblePeer):

@@ -115,7 +115,8 @@ def _changed(hop: Hop, shown: HostKey, recorded: list[KnownKey]) -> HostKeyChang
     places = ", ".join(dict.fromkeys(known.place for known in recorded))
     return HostKeyChanged(
         f"{_host(hop)}: host key changed (expected {expected.key} of {expected.place}, shown {shown})",
-        hint=f"if the host was set up anew, remove {places}; then {_enroll(hop)}",
+        hint=f"if another device has the address now (DHCP), correct host: in the inventory; if the host was set up "
+        f"anew, remove {places}; then {_enroll(hop)}",
     )
 
 

@@ -11,6 +11,7 @@ from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import HostKeyChanged, HostKeyUnknown, Unreachable
 from orchestrator.transport.host_keys import find, record, show_host_key
 from orchestrator.transport.ssh import SshConnector
+from tests import disks
 from tests.contract.ssh.reaching import StartServer, configure, device_of, failure, logs_in, says_hello, trust
 from tests.contract.ssh.test_login import sshd_with
 from tests.servers.ports import free_port
@@ -108,6 +109,28 @@ class TestEnrolling:
             record(device_of(server), shown.key, connector)
 
         assert f"{connector.known_hosts}:1" in str(caught.value.hint)
+
+    def test_a_full_disk_is_not_taken_for_a_missing_right(
+        self, ssh_server: SshServer, connector: SshConnector, tmp_path: Path
+    ) -> None:
+        with disks.mounted(tmp_path / "disk", 64 << 10) as disk:
+            full = SshConnector(disk / "known_hosts")
+            device = device_of(ssh_server)
+            shown = show_host_key(device, full)
+            disks.fill(disk / "rest")
+            with pytest.raises(Unreachable, match="No space left on device") as caught:
+                record(device, shown.key, full)
+        assert "free space on the disk of this machine" in str(caught.value.hint)
+
+    def test_a_folder_that_may_not_be_written_is_told_as_that(
+        self, ssh_server: SshServer, connector: SshConnector, tmp_path: Path
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        kept = SshConnector(tmp_path / "file" / "known_hosts")
+        shown = show_host_key(device_of(ssh_server), kept)
+        with pytest.raises(Unreachable, match="cannot be recorded") as caught:
+            record(device_of(ssh_server), shown.key, kept)
+        assert caught.value.hint == "make the file and its directory writable"
 
     def test_reaches_through_a_jump_host(self, start_server: StartServer, connector: SshConnector) -> None:
         jump, target = start_server(), start_server()

@@ -126,3 +126,19 @@ def test_what_an_account_prints_reaches_no_terminal_as_it_is() -> None:
     error = explain(1, "\x1b[2Jhint: rm -rf\x07\n")
     assert isinstance(error, WorkerFailed)
     assert error.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/home/pi/.bashrc: line 7: syntax error near unexpected token `fi'",
+        "/home/pi/.zshenv:3: parse error near `}'",
+        "/etc/bash.bashrc: line 2: syntax error: unexpected end of file",
+    ],
+)
+def test_a_start_up_file_that_is_broken_is_named_and_no_other_shell_is_asked_for(line: str) -> None:
+    error = explain(2, line + "\n")
+    assert isinstance(error, WorkerFailed)
+    assert error.message == f"a start-up file of the account's login shell is broken: {line}"
+    assert "correct the file" in (error.hint or "")
+    assert "chsh" not in (error.hint or "")

@@ -53,6 +53,7 @@ def test_another_one_has_changed(tmp_path: Path) -> None:
         f"expected {OTHER.fingerprint} (ED25519) of {tmp_path}/own:2, shown {KEY.fingerprint}" in caught.value.message
     )
     assert f"remove {tmp_path}/own:2, {tmp_path}/users:1" in str(caught.value.hint)
+    assert "if another device has the address now" in str(caught.value.hint)
 
 
 def test_another_type_has_changed_too(tmp_path: Path) -> None:
