@@ -14,6 +14,7 @@ from orchestrator.domain.errors import StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.pruning import Keeping, RawSamples
+from orchestrator.domain.schedule import NewSchedule, Rhythm
 from orchestrator.domain.submission import NewSubmission, ParcelFile
 from orchestrator.store.records import retention, vault
 from orchestrator.store.schema import tables as t
@@ -170,12 +171,16 @@ def upload(store: Store, content: bytes) -> ParcelFile:
 @pytest.mark.usefixtures("one_at_a_time")
 def test_contents_of_a_cut_submission_go_once_they_are_old(store: Store, request: pytest.FixtureRequest) -> None:
     wanted, cut = upload(store, b"sweep: of a submission"), upload(store, b"sweep: of nobody, which was cut off")
+    nightly = upload(store, b"sweep: of a schedule that has not fired yet")
+    leap = Rhythm("0 2 29 2 *", "UTC")
+    store.schedules.add_schedule(NewSchedule("leap", "ann@ws1", leap, "one", "/lab/one.yaml", "all", 0, (nightly,)))
     store.submissions.submit(NewSubmission("run-1", "ann@ws1", "one", "/lab/one.yaml", "all", 0, (wanted,)))
     assert store.retention.abandoned() == [], "an upload may go on for a day"
     request.getfixturevalue("tomorrow")
     assert store.retention.abandoned() == [cut.sha256]
     assert store.retention.stored(cut.sha256) == RawSamples(4, 35)
     assert store.retention.drop(wanted.sha256) == RawSamples(), "named by a submission"
+    assert store.retention.drop(nightly.sha256) == RawSamples(), "named by a schedule"
     assert store.retention.drop(cut.sha256) == RawSamples(4, 35)
     assert store.retention.abandoned() == []
     assert b"".join(store.vault.chunks(wanted.sha256)) == b"sweep: of a submission"

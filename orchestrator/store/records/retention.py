@@ -80,7 +80,7 @@ class RetentionTable:
         return gone
 
     def abandoned(self) -> Sequence[str]:
-        """Return the contents that no submission names, by hash, whose upload began long ago."""
+        """Return the contents that no submission and no schedule names, by hash, whose upload began long ago."""
         with self._database.read() as connection:
             return list(connection.execute(_UNNAMED, {"before": database_time(connection) - ABANDONED}).scalars())
 
@@ -170,7 +170,12 @@ _COUNT = _OF_RUN.values(
 _LEVELS = select(t.baseline.c.run_id).where(t.baseline.c.run_id.is_not(None), t.baseline.c.superseded_at.is_(None))
 _CANDIDATES = select(t.regression.c.candidate_run_id).where(t.regression.c.candidate_run_id.is_not(None))
 _BASES = select(t.regression.c.baseline_run_id).where(t.regression.c.baseline_run_id.is_not(None))
-_IS_NAMED = select(t.submission_file.c.sha256).where(t.submission_file.c.sha256 == t.stored_blob.c.sha256).exists()
+_IS_NAMED = or_(
+    *(
+        select(one.c.sha256).where(one.c.sha256 == t.stored_blob.c.sha256).exists()
+        for one in (t.submission_file, t.schedule_file)
+    )
+)
 _UNNAMED = (
     select(t.stored_blob.c.sha256)
     .where(t.stored_blob.c.begun_at < bindparam("before"), ~_IS_NAMED)
