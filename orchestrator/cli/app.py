@@ -20,6 +20,7 @@ from orchestrator.cli import (
     daemon,
     db,
     devices,
+    doctor,
     env_diff,
     export,
     history,
@@ -84,6 +85,7 @@ schema.add_to(app)
 app.add_typer(plot.app, name="plot")
 app.add_typer(power.app, name="power")
 app.add_typer(db.app, name="db")
+doctor.add_to(app)
 
 
 def _version(wanted: bool) -> None:

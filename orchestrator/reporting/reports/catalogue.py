@@ -10,6 +10,7 @@ from orchestrator.reporting.reports.baselines import LEVELS
 from orchestrator.reporting.reports.bisection import BISECTED
 from orchestrator.reporting.reports.cell import CELL_SHOWN, POWER_CURVES, SAMPLES
 from orchestrator.reporting.reports.cell_details import CELLS
+from orchestrator.reporting.reports.checkup import CHECKUP
 from orchestrator.reporting.reports.cleaning import CLEAN
 from orchestrator.reporting.reports.comparison import COMPARE
 from orchestrator.reporting.reports.database import COPY, DATABASE, DEMO, PRUNE
@@ -109,6 +110,7 @@ COMMANDS: Mapping[str, Shape[Any]] = {
     "bisect": BISECTED,
     "db upgrade": DATABASE,
     "db current": DATABASE,
+    "doctor": CHECKUP,
     "db copy": COPY,
     "db prune": PRUNE,
     "db demo": DEMO,

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from orchestrator.domain.blob import BlobKind
+from orchestrator.domain.checkup import Checkup, Finding, Health
 from orchestrator.domain.demo import DemoFilled, DemoRequest
 from orchestrator.domain.device import Device, Limits, TransportKind
 from orchestrator.domain.enrollment import Enrollment
@@ -28,6 +29,7 @@ from orchestrator.reporting.reports.annotations import annotations_report
 from orchestrator.reporting.reports.baselines import levels_report
 from orchestrator.reporting.reports.bisection import bisection_report
 from orchestrator.reporting.reports.cell_details import cells_report
+from orchestrator.reporting.reports.checkup import checkup_report
 from orchestrator.reporting.reports.cleaning import cleaning_report
 from orchestrator.reporting.reports.comparison import comparison_report
 from orchestrator.reporting.reports.database import copy_report, demo_report, pruning_report, schema_report
@@ -168,6 +170,14 @@ REPORTS: Mapping[str, Report] = {
     "db": schema_report(SchemaStatus("sqlite:///a.db", None, "0009")),
     "copied": copy_report(
         DatabaseCopy("/srv/a.db", "postgresql://lab@db/lab", (CopiedTable("device", 2), CopiedTable("run", 0)))
+    ),
+    "checkup": checkup_report(
+        Checkup(
+            [
+                Finding("python", Health.FINE, "Python 3.11.2"),
+                Finding("database", Health.WRONG, samples.HOSTILE, "benchfleet db upgrade"),
+            ]
+        )
     ),
     "pruning": pruning_report(
         Pruning(
