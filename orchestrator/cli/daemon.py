@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +20,11 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the tree."""
-    app.command(epilog=examples("benchfleet daemon", "benchfleet daemon --drain", title="Examples:"))(daemon)
+    app.command(
+        epilog=examples(
+            "benchfleet daemon", "benchfleet daemon --drain", "benchfleet daemon --print systemd", title="Examples:"
+        )
+    )(daemon)
 
 
 @shares((*SESSIONS, *SWEEP_FILES), prints=False)
@@ -27,6 +34,15 @@ def daemon(
     drain: Annotated[
         bool, typer.Option("--drain", help="End once nothing is left in the queue for these devices.")
     ] = False,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            "--print",
+            metavar="systemd|compose",
+            help="Print a service's file for this folder, with the commands that put it and PostgreSQL on a server.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Carry out submitted runs on the devices of this machine's inventory, one after the other.
 
@@ -38,6 +54,9 @@ def daemon(
     """
     if once and drain:
         raise ConfigError("--once and --drain contradict each other", "leave one of them out")
+    if file is not None:
+        sys.stdout.write(_service_file(file, call))
+        return
     from orchestrator.bootstrap import Wiring
     from orchestrator.cli.process import settle
     from orchestrator.reporting.formats.console import stderr_console
@@ -58,6 +77,27 @@ def daemon(
             _say(call, "stopped; devices that run go on by themselves, and the next daemon goes on with their run")
             return
     leave(ExitCode.FINE if is_whole or not (once or drain) else ExitCode.INCOMPLETE)
+
+
+def _service_file(named: str, call: Call) -> str:
+    """Return the text of a service that works as this command would."""
+    import getpass
+
+    from orchestrator.services.queue.service_files import Place, service_file
+    from orchestrator.settings import OPTIONS
+
+    # A wrong setting would end the service again and again.
+    call.settings()
+    given = {**call.flags, "config": call.config}
+    flags = [
+        (f"--{key.replace('_', '-')}", str(one))
+        for key, value in given.items()
+        for one in (value if isinstance(value, list | tuple) else [] if value is None else [value])
+    ]
+    variables = {one.variable: os.environ[one.variable] for one in OPTIONS if os.environ.get(one.variable)}
+    installed = Path(sys.executable).with_name("benchfleet")
+    program = [str(installed)] if installed.exists() else [sys.executable, "-m", "benchfleet"]
+    return service_file(named, Place(Path.cwd(), getpass.getuser(), program, flags, variables))
 
 
 def _say(call: Call, words: str) -> None:
