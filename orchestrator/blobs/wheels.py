@@ -33,6 +33,18 @@ _REASON_MAX = 400
 _OVERRIDES = "overrides.txt"
 
 
+_CHOOSES = frozenset(
+    {
+        *("UV_BUILD_CONSTRAINT", "UV_CONSTRAINT", "UV_EXCLUDE", "UV_EXCLUDE_NEWER", "UV_EXCLUDE_NEWER_PACKAGE"),
+        *("UV_FORK_STRATEGY", "UV_NO_BINARY", "UV_NO_BINARY_PACKAGE", "UV_NO_BUILD", "UV_OVERRIDE", "UV_PRERELEASE"),
+        *("UV_REQUIRE_HASHES", "UV_RESOLUTION", "UV_TORCH_BACKEND"),
+        *("PIP_CONSTRAINT", "PIP_DRY_RUN", "PIP_EDITABLE", "PIP_NO_BINARY", "PIP_PRE", "PIP_PREFIX", "PIP_REQUIREMENT"),
+        *("PIP_REQUIRE_HASHES", "PIP_ROOT"),
+    }
+)
+"""Variables of people's own projects. Where packages come from is the user's to say, and stays."""
+
+
 @dataclass(frozen=True, slots=True)
 class WheelRequest:
     """Ask for the packages of a runtime for one platform.
@@ -155,13 +167,18 @@ def _why_none(request: WheelRequest, text: str) -> str:
     return f"no wheel of {title} for {request.where}{only}"
 
 
+def _undecided(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what would choose other versions than sweep and runtime do."""
+    return {name: value for name, value in environment.items() if name not in _CHOOSES}
+
+
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run an installer in the root folder, where no project's settings apply but the user's do."""
     try:
         return subprocess.run(
             command,
             cwd="/",
-            env={**os.environ, **environment},
+            env={**_undecided(os.environ), **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -19,7 +19,7 @@ _NAMED_MAX, _ROWS_MAX = 40, 600
 """So many spots have a name: a front of more cannot be read in a picture."""
 _AROUND = timedelta(hours=12)
 _RULES: Any = {
-    # A machine's own file of settings may name another zone.
+    # The one key that stays as the user's file has it.
     "timezone": "UTC",
     # Words of a device are words: a pair of $ is no formula.
     "text.parse_math": False,
@@ -44,7 +44,9 @@ def drawn(figure: Figure, form: str) -> bytes:
             f"a plot needs matplotlib, which cannot be imported: {error}", "pip install 'benchfleet[plot]'"
         ) from None
     stream = io.BytesIO()
-    with mpl.rc_context(_RULES):
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a matplotlibrc of the user's may ask for TeX, other scales or colours
+        mpl.rcParams.update(_RULES)
         canvas = Canvas(figsize=(_WIDTH, _height(figure)), layout="constrained")
         axes = canvas.add_subplot()
         if isinstance(figure, IntervalsFigure):

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 from orchestrator.domain.run_words import Commit
 
+_LEADS_AWAY = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_NAMESPACE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    }
+)
+"""What git sets for its hooks: each comes before the folder, and the commit would be another repository's."""
 _TIMEOUT_S = 5.0
 """A repository on a slow disk must not hold up a run: the commit is a convenience."""
 
@@ -28,6 +46,7 @@ def _asked(folder: Path, *command: str) -> str | None:
     try:
         done = subprocess.run(
             ["git", *options, *command],
+            env={name: value for name, value in os.environ.items() if name not in _LEADS_AWAY},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_TIMEOUT_S,

@@ -25,6 +25,7 @@ from orchestrator.store.sql.postgres_url import (
     BUSY_TIMEOUT_S,
     DEFAULTS,
     NAMES,
+    OF_A_HOST,
     SHOWN_NAME,
     require_psycopg,
     settings_of_transaction,
@@ -101,7 +102,8 @@ def with_defaults(url: URL) -> URL:
 
     The encoding is ours in any case: it decides what the texts are.
     """
-    return url.set(query={**DEFAULTS, **url.query, "client_encoding": DEFAULTS["client_encoding"]})
+    defaults = {**DEFAULTS, **OF_A_HOST} if url.host or url.query.get("host") else DEFAULTS
+    return url.set(query={**defaults, **url.query, "client_encoding": DEFAULTS["client_encoding"]})
 
 
 class Database:

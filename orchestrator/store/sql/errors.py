@@ -23,7 +23,45 @@ _WITHOUT_LOCKS = frozenset(
         sqlite3.SQLITE_IOERR_UNLOCK,
     }
 )
+_KEY_HINT = "check sslcert= and sslkey= of the URL, or PGSSLCERT and PGSSLKEY of the environment"
 _TLS_OR_ASK = "try ?sslmode=require, or ask its administrator (pg_hba.conf)"
+_KEY_FILES = (
+    (
+        "has group or world access",
+        "the key file of this client is open to others, and libpq takes none such",
+        "chmod 600 the file of sslkey= (or PGSSLKEY)",
+    ),
+    ("certificate present, but not private key", "the key of this client's certificate is missing", _KEY_HINT),
+    ("could not load private key", "the key of this client's certificate cannot be read", _KEY_HINT),
+    ("could not read certificate file", "the certificate of this client cannot be read", _KEY_HINT),
+    ("could not open certificate file", "the certificate of this client cannot be read", _KEY_HINT),
+    (
+        "does not match host name",
+        "the server's certificate is for another name",
+        "name the server in the URL as its certificate does, or check sslmode only as far as verify-ca",
+    ),
+    (
+        "channel binding required",
+        "channel binding is asked for, and the connection has none",
+        "take channel_binding out of the URL, or PGCHANNELBINDING out of the environment, or connect by TLS",
+    ),
+    (
+        "gssapi encryption required",
+        "encryption by GSSAPI is asked for, and there is no ticket",
+        "kinit, or take gssencmode out of the URL, or PGGSSENCMODE out of the environment",
+    ),
+    (
+        "invalid response to ssl negotiation",
+        "what answers there is no PostgreSQL",
+        "check host and port: does another server, or a proxy for pages, listen there?",
+    ),
+    (
+        "not currently accepting connections",
+        "the database takes no connections",
+        "ask its administrator: ALTER DATABASE NAME ALLOW_CONNECTIONS true",
+    ),
+)
+"""What libpq says of TLS and of its own settings. Some of it holds words that mean something else further below."""
 _REMEDIES: tuple[tuple[str, str, str], ...] = (
     (
         "conflict with recovery",
@@ -50,6 +88,7 @@ _REMEDIES: tuple[tuple[str, str, str], ...] = (
     ("file is not a database", "is not an SQLite database", "check the path, or restore the file from a backup"),
     ("file is encrypted", "is not an SQLite database", "check the path, or restore the file from a backup"),
     ("malformed", "the file is damaged", "restore it from a backup, or try: sqlite3 FILE .recover"),
+    *_KEY_FILES,
     ("connection refused", "nothing answers there", "check host and port, and that the server runs"),
     ("no such file or directory", "nothing answers there", "check the socket's folder, and that the server runs"),
     ("network is unreachable", "this machine has no way there", "a host with IPv6 addresses alone needs IPv6 here too"),
@@ -103,6 +142,7 @@ STANDBY = ("the server is a standby, which only reads", "connect to the primary:
 _DENIED = "42501"
 _GRANT = "grant this user the rights (GRANT SELECT to read; CREATE on the schema to upgrade), or be the owner"
 _Remedy = tuple[str, str]
+_SAID_MAX = 120
 _NO_LETTERS = (
     "a text has no letters, but bytes that are not UTF-8, and cannot be stored",
     "rename the file or folder that it names",
@@ -170,11 +210,20 @@ def _by_words(lowered: str) -> _Remedy | None:
     for text, what, hint in _REMEDIES:
         if text in lowered:
             return what, hint
+    if "invalid connection option" in lowered:
+        return _said(lowered, "invalid connection option"), "correct the query of the URL; libpq's manual has the names"
+    if " value: " in lowered and "invalid " in lowered:
+        return _said(lowered, "invalid "), "correct it in the URL, or in the environment (PG…)"
     if 'database "' in lowered and "does not exist" in lowered:
         return "there is no such database", "create it: createdb NAME"
     if 'role "' in lowered and "does not exist" in lowered:
         return "the server does not know this user", "check the user in the URL"
     return None
+
+
+def _said(lowered: str, beginning: str) -> str:
+    """Return what is said from some words on."""
+    return lowered[lowered.index(beginning) :][:_SAID_MAX]
 
 
 def _first_line(error: BaseException) -> str:

@@ -21,6 +21,8 @@ DEFAULTS = {
     "tcp_user_timeout": "30000",
 }
 """Bounds on waiting for a silent server, and the encoding of texts. Poolers take these keys, and no `options`."""
+OF_A_HOST = {"hostaddr": ""}
+"""libpq would take PGHOSTADDR, which leads to another server than the host of the URL."""
 NAMES = ("postgresql", "postgres", "postgresql+psycopg")
 SHOWN_NAME = NAMES[0]
 """What people see: nobody types the name of a driver."""
@@ -67,7 +69,7 @@ def plain_conninfo(text: str) -> tuple[str, str] | None:
         login = f"{user}@" if password is None else f"{user}:{password}@"
         shown = f"{user}@" if password is None else f"{user}:{HIDDEN}@"
     shown_url = without_credentials(f"{SHOWN_NAME}://{shown}{place}")
-    return f"postgresql://{login}{place}?{urlencode(sorted(DEFAULTS.items()))}", shown_url
+    return f"postgresql://{login}{place}?{urlencode(sorted({**DEFAULTS, **OF_A_HOST}.items()))}", shown_url
 
 
 def require_psycopg() -> None:

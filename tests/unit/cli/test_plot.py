@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
@@ -97,3 +100,26 @@ def test_what_cannot_be_drawn_is_said(command: Command, tmp_path: Path, words: t
     assert ended.code == ExitCode.USAGE
     assert ended.err.startswith(error)
     assert not list(tmp_path.glob("*.svg"))
+
+
+def test_a_file_of_settings_of_the_users_changes_no_figure(tmp_path: Path) -> None:
+    """Such a file is read at the first import of matplotlib, and so by a process of its own."""
+    program = (
+        "import sys; from orchestrator.domain.figure import Interval, IntervalsFigure\n"
+        "from orchestrator.domain.metric import Unit\n"
+        "from orchestrator.reporting.plots.drawing import drawn\n"
+        "figure = IntervalsFigure('t', 'x', Unit.NANOSECONDS, (Interval('int8', 3.0, 2.0, 4.0),), 0)\n"
+        "sys.stdout.buffer.write(drawn(figure, 'svg'))"
+    )
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nlines.linewidth: 9\naxes.facecolor: red\n")
+    made = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "MATPLOTLIBRC": place},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for place in (os.devnull, str(tmp_path))
+    ]
+    assert made[0].startswith(b"<?xml")
+    assert made[1] == made[0]
