@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.errors import ExitCode
-from tests.lab import REPOSITORY, Lab
+from tests.lab import Lab
+from tests.system.asking import ask
 
 pytestmark = [pytest.mark.system, pytest.mark.network, pytest.mark.timeout(600)]
-
-SWEEP = str(REPOSITORY / "sweeps" / "batching.yaml")
 
 
 @pytest.fixture
@@ -22,14 +21,13 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def test_mlserver_answers_what_the_file_answers_and_queries_count_from_their_arrival(lab: Lab) -> None:
-    runtimes = "endpoint/dynamic,ai-edge-litert==2.3.0"
+    runtimes = "endpoint/plain,endpoint/dynamic,ai-edge-litert==2.3.0"
     asked = ("measure.scenario=server", "measure.streams=null", "measure.rate_per_s=20", "measure.seconds_min=1")
     options = [word for one in (*asked, "matrix.batch=[1]", "measure.runs_min=10") for word in ("--set", one)]
-    done = lab.run("run", SWEEP, "--trials", "1", "--runtimes", runtimes, *options, timeout_s=500)
-    assert done.returncode == ExitCode.FINE, done.stdout + done.stderr
+    ask(lab, "What does batching gain for a served model?", "--trials", "1", "--runtimes", runtimes, *options)
     compared = lab.json("compare", "last", "--by", "runtime", "--base", "ai-edge-litert==2.3.0")
-    ((row,),) = (group["rows"] for group in compared["groups"])
-    assert row["outputs"]["agreement"] == "agree"
+    (rows,) = (group["rows"] for group in compared["groups"])
+    assert [row["outputs"]["agreement"] for row in rows] == ["agree", "agree"]
     metrics = {
         one["metric"]: one["value"]
         for one in lab.rows("select metric, value from v_latest where runtime = 'endpoint/dynamic'")

@@ -20,6 +20,7 @@ from orchestrator import __version__
 from orchestrator.domain.device import USUAL_LIMITS
 from tests.lab import REPOSITORY, SHARED_CACHE
 from tests.machines import played_machine
+from tests.system.readers import page_of
 
 pytestmark = [pytest.mark.system, pytest.mark.network, pytest.mark.timeout(900)]
 
@@ -57,7 +58,19 @@ class Installed:
     def run(
         self, folder: Path, *words: str, timeout_s: float = 120, cache: Path = SHARED_CACHE
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program of the environment as a user would; nothing leads to the checkout but the cache of bundles."""
+        """Run a program of the environment to its end."""
+        command, environment = self.command(*words), self.variables(cache)
+        return subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+
+    def command(self, *words: str) -> list[str]:
+        """Return the words that start a program of the environment."""
+        machine = played_machine(self.home / "boot_id")  # its lab's device is exclusive, as a newcomer's is
+        return [*machine, str(self.environment / "bin" / words[0]), *words[1:]]
+
+    def variables(self, cache: Path = SHARED_CACHE) -> dict[str, str]:
+        """Return what a user's programs see; nothing leads to the checkout but the cache of bundles."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("BENCHFLEET_", "PYTHON"))}
         changes = {
             "HOME": str(self.home),
@@ -67,16 +80,7 @@ class Installed:
             "PATH": f"{self.environment / 'bin'}:/usr/bin:/bin",
             "CC": "/bin/false",
         }
-        machine = played_machine(self.home / "boot_id")  # its lab's device is exclusive, as a newcomer's is
-        return subprocess.run(
-            [*machine, str(self.environment / "bin" / words[0]), *words[1:]],
-            cwd=folder,
-            env={**kept, **changes},
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        return {**kept, **changes}
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +94,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Distribution:
 
 @pytest.fixture(scope="module")
 def installed(built: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The wheel, installed from binaries alone."""
-    folder = tmp_path_factory.mktemp("installed")
+    """The wheel alone."""
+    return _install(str(built.wheel), tmp_path_factory.mktemp("installed"))
+
+
+def _install(requirement: str, folder: Path) -> Installed:
+    """Install from binaries alone."""
     environment = folder / "env"
     _uv("venv", "--quiet", "--python", str(Path(sys.executable).resolve()), str(environment))
-    _uv("pip", "install", "--quiet", "--only-binary", ":all:", "--python", str(environment), str(built.wheel))
+    _uv("pip", "install", "--quiet", "--only-binary", ":all:", "--python", str(environment), requirement)
     (folder / "home").mkdir()
     return Installed(environment, folder / "home")
 
@@ -219,6 +227,17 @@ def test_a_model_of_a_public_package_ends_with_a_table_without_a_lab_and_without
     compared = installed.run(tmp_path / "empty", "benchfleet", "compare", "last", "--by", "runtime", "--base", "tflite")
     assert compared.returncode == 0, compared.stderr
     assert sorted(path.name for path in (tmp_path / "empty").iterdir()) == ["benchfleet.db", "face.tflite"]
+
+
+def test_the_page_is_served_by_the_wheel_with_its_extra(built: Distribution, tmp_path: Path) -> None:
+    installed = _install(f"{built.wheel}[web]", tmp_path / "installed")
+    made = installed.run(tmp_path, "benchfleet", "db", "upgrade")
+    assert made.returncode == 0, made.stderr
+    command = installed.command("benchfleet", "serve", "--port", "0")
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=installed.variables(), stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert "<h1" in page_of(server, "runs")
 
 
 def test_every_sweep_that_comes_with_it_can_be_planned(installed: Installed, tmp_path: Path) -> None:

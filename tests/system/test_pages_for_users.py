@@ -64,15 +64,15 @@ def test_the_readme_and_the_pages_about_results(first_board: BoardReader) -> Non
         "sweeps/quickstart.yaml",
         pages_about_results.profiled((lab.directory / "sweeps" / "quickstart.yaml").read_text()),
     )
-    assert pages_about_results.follow(lab, "../README", "README") > 30
+    assert pages_about_results.follow(lab, "../README") > 30
     assert "<testsuite" in (lab.directory / "compare.xml").read_text()
     (lab.directory / "int8").rename(lab.directory / "int8-of-readme")
-    assert pages_about_results.follow(lab, "replay", "replay") == 3
+    assert pages_about_results.follow(lab, "replay") == 3
     outputs = sweep.read_text().replace("metric: top1", "metric: outputs").replace("../models", "models")
     lab.write("sweep.yaml", outputs.replace("trials: 2", "trials: 1").replace("profile: operators\n", ""))
     lab.write("macro_f1.py", MACRO_F1)
-    assert pages_about_results.follow(lab, "measuring", "measuring") == 6
-    assert pages_about_results.follow(lab, "serve", "serve") == 0, "the one that can be is the README's"
+    assert pages_about_results.follow(lab, "measuring") == 6
+    assert pages_about_results.follow(lab, "serve") == 0, "the one that can be is the README's"
 
 
 def test_the_queue(tmp_path: Path) -> None:
@@ -80,6 +80,8 @@ def test_the_queue(tmp_path: Path) -> None:
     assert reader.follow("queue") > 12
     (row,) = reader.lab.rows("SELECT name, note FROM run")
     assert row == {"name": "heat-sink", "note": "with the new heat sink"}
+    (tmp_path / "again").mkdir()
+    assert Reader(tmp_path / "again").follow("schedule") > 8
 
 
 def test_a_shelf_of_boards(tmp_path: Path, ssh_server: SshServer) -> None:
@@ -104,8 +106,8 @@ def test_what_the_numbers_mean(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     assert reader.follow("numbers") > 10
     assert (reader.lab.directory / "int8.csv").read_text().startswith("run,device,model,variant,")
-    # Two pages that ask for a run, and for nothing else.
-    assert reader.follow("metrics") + reader.follow("export") == 4
+    # Pages that ask for a run, and for nothing else.
+    assert reader.follow("metrics") + reader.follow("export") + reader.follow("sweeps") == 6
 
 
 @pytest.fixture

@@ -1,15 +1,23 @@
-"""The sweeps of docs/questions.md run from this checkout to a table that answers."""
+"""The questions of docs/questions.md are asked from this checkout, and a table answers."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from orchestrator.domain.errors import ExitCode
 from tests.lab import REPOSITORY, Lab
+from tests.system.asking import SHORT, ask, sections
+from tests.system.followed import ELSEWHERE
+from tests.system.readers import commands
+from tests.system.test_endpoints import (
+    test_mlserver_answers_what_the_file_answers_and_queries_count_from_their_arrival as asked_of_mlserver,
+)
 
 pytestmark = [pytest.mark.system, pytest.mark.network, pytest.mark.timeout(900)]
 
@@ -25,9 +33,7 @@ def test_predict_of_keras_is_set_beside_every_other_call(lab: Lab) -> None:
     """One short trial of each call, at one item: the ways differ by more than any load of this machine."""
     # Without ai-edge-litert: tensorflow brings the same interpreter, and a bundle less is fetched.
     options = ("--runtimes", "tensorflow==2.21.0", "--set", "matrix.batch=[1]", "--set", "measure.seconds_min=0.1")
-    sweep = str(REPOSITORY / "sweeps" / "keras-vs-tflite.yaml")
-    done = lab.run("run", sweep, "--trials", "1", *options, timeout_s=800)
-    assert done.returncode == ExitCode.FINE, done.stderr
+    ask(lab, "Why is `predict` of Keras so much slower than TensorFlow Lite?", "--trials", "1", *options)
     compared = lab.json("compare", "last", "--by", "call", "--base", "predict", "--metric", "latency_ns")
     group = next(one for one in compared["groups"] if one["fixed"]["runtime"] == "tensorflow==2.21.0")
     found = {side["at"]: side["value"] for side in (group["base"], *(row["side"] for row in group["rows"]))}
@@ -43,9 +49,8 @@ def test_a_binding_that_copies_element_by_element_is_set_beside_others_of_one_li
     if shutil.which("mcs") and shutil.which("mono"):
         programs += ["exec/csharp-pinned", "exec/csharp-naive"]
     kernels = ("--set", "matrix.kernels=[xnnpack]", "--set", "measure.seconds_min=0.1")
-    sweep = str(REPOSITORY / "sweeps" / "bindings.yaml")
-    done = lab.run("run", sweep, "--trials", "1", "--runtimes", ",".join(programs), *kernels, timeout_s=300)
-    assert done.returncode == ExitCode.FINE, done.stdout + done.stderr
+    options = ("--trials", "1", "--runtimes", ",".join(programs), *kernels)
+    ask(lab, "Why is one binding so much slower than another?", *options)
     told = lab.rows("select runtime_reported from attempt")
     outputs = [json.loads(row["runtime_reported"])["output"] for row in told]
     assert len(outputs) == len(programs)
@@ -60,18 +65,9 @@ def test_a_binding_that_copies_element_by_element_is_set_beside_others_of_one_li
         pytest.skip("no mono here: C# is not compared (apt-get install mono-mcs mono-runtime)")
 
 
-SHORT = ("--trials", "1", "--set", "measure.seconds_min=0.05", "--set", "measure.warmup.seconds_min=0.0")
-"""Long enough for a table: no test asks how fast anything is on this machine."""
-
-
-def run_shipped(lab: Lab, sweep: str, *options: str) -> None:
-    done = lab.run("run", str(REPOSITORY / "sweeps" / f"{sweep}.yaml"), *SHORT, *options, timeout_s=400)
-    assert done.returncode == ExitCode.FINE, done.stderr
-
-
 def test_compression_is_a_table_of_size_accuracy_latency_and_memory(lab: Lab) -> None:
     """Sizes and accuracies of the shipped files are certain, whatever else this machine does."""
-    run_shipped(lab, "compression")
+    ask(lab, "What does compression gain on this board, and what does it cost?", *SHORT)
     columns = "variant, accuracy, size_bytes, latency_ns, energy_mj, on_front"
     rows = {row["variant"]: row for row in lab.rows(f"SELECT {columns} FROM v_pareto WHERE model = 'compressed'")}
     assert set(rows) == set(VARIANTS)
@@ -91,7 +87,7 @@ VARIANTS = (
 
 
 def test_int8_is_set_beside_float32_operator_by_operator(lab: Lab) -> None:
-    run_shipped(lab, "operators")
+    ask(lab, "What does int8 cost, operator by operator?", *SHORT)
     rules = ("--cell", "variant=int8,kernels=builtin", "--against", "variant=fp32,kernels=builtin")
     pair = lab.json("runs", "profile", "last", *rules)
     both = {one["operator"] for one in pair["kinds"] if one["ratio"] is not None}
@@ -101,7 +97,7 @@ def test_int8_is_set_beside_float32_operator_by_operator(lab: Lab) -> None:
 
 
 def test_threads_beyond_the_processors_are_left_out_and_named(lab: Lab) -> None:
-    run_shipped(lab, "threads", "--variants", "fp32", "--threads", "1,500")
+    ask(lab, "Where do more threads stop helping?", *SHORT, "--variants", "fp32", "--threads", "1,500")
     (left_out,) = lab.json("runs", "show", "last")["excluded"]
     assert "500 threads on a device of" in left_out["reason"]
 
@@ -124,3 +120,49 @@ def test_one_saved_model_is_served_by_four_protocols(lab: Lab) -> None:
     told = lab.rows("select distinct runtime_reported from attempt where runtime_reported is not null")
     spoken = {json.loads(row["runtime_reported"])["protocol"] for row in told}
     assert spoken == {"tf-serving", "tf-serving-grpc", "kserve-v2-grpc"}
+
+
+def test_versions_of_a_runtime_are_cells_of_one_table(lab: Lab) -> None:
+    ask(lab, "Does another version of a runtime change anything?", *SHORT)
+    (group,) = lab.json("compare", "last", "--by", "runtime", "--base", "tflite-runtime==2.14.0")["groups"][:1]
+    assert "ai-edge-litert==2.1.0" in {row["side"]["at"] for row in group["rows"]}
+
+
+def test_programs_of_ones_own_run_as_their_page_says(lab: Lab) -> None:
+    asked = [words for words in commands("exec") if words[0] == "benchfleet"]
+    assert len(asked) - len(ELSEWHERE["exec"]) == 2
+    for words in asked:
+        if shlex.join(words) not in ELSEWHERE["exec"]:
+            done = lab.run("run", str(REPOSITORY / words[2]), *SHORT)
+            assert done.returncode == ExitCode.FINE, done.stderr
+    told = {
+        row["runtime"]: row["cells"]
+        for row in lab.rows(
+            "SELECT runtime, count(*) AS cells FROM v_cell"
+            " WHERE metric = 'latency_ns' AND kind = 'measure' GROUP BY runtime"
+        )
+    }
+    assert told == {"exec/read-model-sh": 4, "exec/read-model-c": 4}
+
+
+QUESTIONS: dict[str, Callable[[Lab], None]] = {
+    "Why is `predict` of Keras so much slower than TensorFlow Lite?": (
+        test_predict_of_keras_is_set_beside_every_other_call
+    ),
+    "Why is one binding so much slower than another?": (
+        test_a_binding_that_copies_element_by_element_is_set_beside_others_of_one_library
+    ),
+    "What does batching gain for a served model?": asked_of_mlserver,
+    "What does compression gain on this board, and what does it cost?": (
+        test_compression_is_a_table_of_size_accuracy_latency_and_memory
+    ),
+    "What does int8 cost, operator by operator?": test_int8_is_set_beside_float32_operator_by_operator,
+    "Where do more threads stop helping?": test_threads_beyond_the_processors_are_left_out_and_named,
+    "Does another version of a runtime change anything?": test_versions_of_a_runtime_are_cells_of_one_table,
+}
+"""By heading of the page: the test that executes the commands below the heading."""
+
+
+def test_every_command_of_the_page_is_asked_by_a_test() -> None:
+    assert set(QUESTIONS) == set(sections())
+    assert len(commands("questions")) > 14
