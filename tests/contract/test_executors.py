@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,18 +78,9 @@ class EchoFactory:
         return EchoSession(device, rescue)
 
 
-@contextmanager
-def ray() -> Iterator[Executor]:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
-    from orchestrator.execution.ray import RayExecutor
-
-    with closing(RayExecutor(EchoFactory())) as made:
-        yield made
-
-
 CLUSTER = """\
 import ray, sys
-found = ray.init(num_cpus=1, object_store_memory=100 << 20, include_dashboard=False, log_to_driver=False)
+found = ray.init(address="local", num_cpus=1, object_store_memory=100 << 20, include_dashboard=False, log_to_driver=False)
 print("address", found.address_info["gcs_address"], flush=True)
 sys.stdin.read()
 """
@@ -115,33 +106,35 @@ def cluster() -> Iterator[str]:
         started.stdin.close()
 
 
-def threads_of(_request: pytest.FixtureRequest) -> AbstractContextManager[Executor]:
-    return closing(ThreadExecutor(EchoFactory()))
+ON_RAY = [pytest.mark.system, pytest.mark.timeout(180)]
+KINDS = [pytest.param("threads"), pytest.param("joined_ray", marks=ON_RAY), pytest.param("ray", marks=ON_RAY)]
+GATEWAYS = [pytest.param("threads", marks=pytest.mark.skip(reason="threads have no gateway")), *KINDS[1:]]
 
 
-def joined_ray(request: pytest.FixtureRequest) -> AbstractContextManager[Executor]:
-    """Join the lab's cluster, as `--ray-address` does."""
-    address = request.getfixturevalue("cluster")
+def made(request: pytest.FixtureRequest, kind: str) -> Executor:
+    """Return an executor of a kind: `joined_ray` joins the lab's cluster, as `--ray-address` does."""
+    if kind == "threads":
+        return ThreadExecutor(EchoFactory())
+    address = request.getfixturevalue("cluster") if kind == "joined_ray" else None
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
     from orchestrator.execution.ray import RayExecutor
 
-    return closing(RayExecutor(EchoFactory(), address))
+    return RayExecutor(EchoFactory(), address)
 
 
-def own_ray(_request: pytest.FixtureRequest) -> AbstractContextManager[Executor]:
-    return ray()
-
-
-ON_RAY = [pytest.mark.system, pytest.mark.timeout(180)]
-MAKERS = {"threads": threads_of, "joined_ray": joined_ray, "ray": own_ray}
-SHARED = [pytest.param("threads"), pytest.param("joined_ray", marks=ON_RAY)]
-# A cluster of one's own takes many seconds to start: the tests of its beginning and end have one each.
-EACH = pytest.mark.parametrize("executor", [*SHARED, pytest.param("ray", marks=ON_RAY)], indirect=True)
-
-
-@pytest.fixture(params=SHARED)
+# Ray is joined, or started, once: that takes many seconds, and runs share an executor anyway.
+@pytest.fixture(scope="module", params=KINDS)
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    with MAKERS[request.param](request) as made:
-        yield made
+    """One executor of each kind, for all tests that leave it open."""
+    with closing(made(request, request.param)) as shared:
+        yield shared
+
+
+@pytest.fixture
+def closed_executor(executor: Executor, request: pytest.FixtureRequest) -> Iterator[Executor]:
+    """An executor of the test's own, to be closed, on the same cluster."""
+    with closing(made(request, request.node.callspec.params["executor"])) as own:
+        yield own
 
 
 def device(name: str) -> Device:
@@ -182,7 +175,6 @@ class Run:
         return seen
 
 
-@EACH
 def test_every_device_has_a_session_that_hears_its_own_commands(executor: Executor) -> None:
     heard = Run(executor)
     heard.launch("one", "two")
@@ -268,12 +260,11 @@ def test_a_device_that_fails_does_not_end_the_others(executor: Executor) -> None
     assert "unexpected ZeroDivisionError" in str(ended["defective"])
 
 
-@EACH
-def test_close_ends_sessions_that_were_not_told_to(executor: Executor) -> None:
-    heard = Run(executor)
+def test_close_ends_sessions_that_were_not_told_to(closed_executor: Executor) -> None:
+    heard = Run(closed_executor)
     heard.launch("one", "two")
-    executor.close()
-    executor.close()
+    closed_executor.close()
+    closed_executor.close()
     assert len([report for report in heard.until_ended(2) if isinstance(report, SessionEnded)]) == 2
 
 
@@ -336,42 +327,40 @@ def test_a_run_that_ends_waits_for_its_sessions(executor: Executor) -> None:
     assert {report.device for report in ended if isinstance(report, SessionEnded)} == {"one", "busy"}
 
 
-def test_a_session_that_hangs_is_waited_for_once(executor: Executor) -> None:
-    run = Run(executor)
+def test_a_session_that_hangs_is_waited_for_once(closed_executor: Executor) -> None:
+    run = Run(closed_executor)
     run.launch("hung", "one")
-    executor.end(list(run.sessions.values()), timeout_s=1.0)
+    closed_executor.end(list(run.sessions.values()), timeout_s=1.0)
     began = time.monotonic()
-    executor.close(timeout_s=60.0)
+    closed_executor.close(timeout_s=60.0)
     assert time.monotonic() - began < WAIT_S
 
 
-@pytest.mark.system
-@pytest.mark.timeout(180)
+@pytest.mark.parametrize("executor", GATEWAYS, indirect=True)
 @pytest.mark.parametrize("idle", [False, True], ids=["with a session", "idle"])
-def test_an_executor_outlives_its_gateway(idle: bool) -> None:
+def test_an_executor_outlives_its_gateway(executor: Executor, idle: bool) -> None:
     """Other runs share the executor: the death of a gateway ends its sessions, and nothing launched later."""
-    with ray() as executor:
-        first = Run(executor)
-        first.launch("telling")
-        told = first.reports.get(timeout=WAIT_S)
-        assert isinstance(told, StepBegan)
-        if idle:
-            first.post("telling", Close())
-            first.until_ended(1)
-        os.kill(int(told.detail), signal.SIGKILL)
-        if idle:
-            with pytest.raises(OrchestratorError, match="the Ray gateway did not start"):
-                Run(executor, "run-2").launch("one")
-        else:
-            ended = first.until_ended(1)[-1]
-            assert isinstance(ended, SessionEnded)
-            assert isinstance(ended.error, GatewayLost)
-            first.post("telling", Cancel("run-1"))
-        later = Run(executor, "run-3")
-        later.launch("one")
-        later.post("one", Cancel("run-3"))
-        later.post("one", Close())
-        assert later.until_ended(1) == [StepBegan("one", Step.CONNECT), *_cancels("run-3"), SessionEnded("one")]
+    first = Run(executor)
+    first.launch("telling")
+    told = first.reports.get(timeout=WAIT_S)
+    assert isinstance(told, StepBegan)
+    if idle:
+        first.post("telling", Close())
+        first.until_ended(1)
+    os.kill(int(told.detail), signal.SIGKILL)
+    if idle:
+        with pytest.raises(OrchestratorError, match="the Ray gateway did not start"):
+            Run(executor, "run-2").launch("one")
+    else:
+        ended = first.until_ended(1)[-1]
+        assert isinstance(ended, SessionEnded)
+        assert isinstance(ended.error, GatewayLost)
+        first.post("telling", Cancel("run-1"))
+    later = Run(executor, "run-3")
+    later.launch("one")
+    later.post("one", Cancel("run-3"))
+    later.post("one", Close())
+    assert later.until_ended(1) == [StepBegan("one", Step.CONNECT), *_cancels("run-3"), SessionEnded("one")]
 
 
 @pytest.mark.system
@@ -384,6 +373,7 @@ def test_a_ray_that_takes_too_long_to_start_is_told_with_what_to_check(monkeypat
         raise Exception("The current node timed out during startup. Some of the raylet failed to startup.\n...")
 
     monkeypatch.setattr(ray_package, "init", never_ready)
+    monkeypatch.setattr(ray_package, "is_initialized", lambda: False)  # other tests' cluster may still be joined
     made = RayExecutor(EchoFactory())
     with pytest.raises(RayUnavailable, match="does not answer at a local cluster: The current node timed out") as told:
         made.launch(launches([device("pi-03")]), lambda _report: None)
