@@ -224,8 +224,9 @@ class Runner:
         The wait ends after `cooldown_s_max`, and after at most one reading of the sensors more.
         """
         deadline_s = time.monotonic() + self._plan.limits.cooldown_s_max  # readings take time too, up to 3 s each
-        while not wakeups.is_stopping:
+        # A cancel between trials comes without a signal.
+        while not (wakeups.is_stopping or self._is_cancelled):
             if time.monotonic() >= deadline_s or not self._watch.must_wait():
                 break
             wakeups.wait(min(_COOLDOWN_POLL_S, max(0.0, deadline_s - time.monotonic())))
-        return wakeups.is_stopping
+        return wakeups.is_stopping or self._is_cancelled

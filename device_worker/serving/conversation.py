@@ -192,7 +192,7 @@ class Conversation:
         if message is None:
             return False
         if message["type"] == Message.CANCEL and message.get("run") == run_dir.run:
-            request_cancel(run_dir)
+            request_cancel(run_dir, bool(message.get("between_trials")))
         else:
             refused = f"{message['type'][:80]!r} while following {run_dir.run}"
             self._send(Message.ERROR, kind=ErrorKind.BAD_REQUEST, message=refused)
@@ -201,9 +201,10 @@ class Conversation:
     def _cancel(self, message: Fields, _payload: bytes) -> None:
         from device_worker.state.runs import RunStatus, request_cancel, wait_until_stopped
 
-        run_dir = self._run_dir(message)
-        request_cancel(run_dir)
-        wait_until_stopped(run_dir)
+        run_dir, between_trials = self._run_dir(message), bool(message.get("between_trials"))
+        request_cancel(run_dir, between_trials)
+        if not between_trials:
+            wait_until_stopped(run_dir)
         self._send(Message.CANCEL, state=RunStatus(run_dir).state)
 
     def _forget(self, message: Fields, _payload: bytes) -> None:

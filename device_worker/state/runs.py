@@ -74,9 +74,10 @@ def has_runner(run_dir: RunDir) -> bool:
     return live_pid(run_dir) is not None or is_locked(run_dir.log)
 
 
-def request_cancel(run_dir: RunDir) -> None:
+def request_cancel(run_dir: RunDir, between_trials: bool = False) -> None:
     """Cancel a run: terminate the runner, or finish the log if no runner lives.
 
+    `between_trials`: a live runner ends the trial that it runs, and stops by itself before the next.
     A run unknown to the device needs no cancelling. Raise OSError if the disk cannot be written. The runner then gets
     the signal alone, and ends as at a shutdown.
     """
@@ -91,7 +92,7 @@ def request_cancel(run_dir: RunDir) -> None:
         raise
     runner = ProcessIdentity.read(run_dir.pid)
     if runner is not None:
-        if runner.terminate():
+        if runner.is_alive if between_trials else runner.terminate():
             return
         _end_leftovers(run_dir, runner)  # the next runner of a run would do so, but a cancelled run has no next runner
     if not run_dir.exists:  # no record yet: a runner that is just starting will see the cancel file

@@ -104,9 +104,10 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Order to end the run on the device. Finished trials stay."""
+    """Order to end the run on the device. Finished trials stay. `between_trials`: the present trial ends as usual."""
 
     run: str
+    between_trials: bool = False
 
 
 STORED_BYTES_MIN = 1 << 20

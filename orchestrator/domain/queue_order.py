@@ -7,7 +7,7 @@ priority the person goes first whose runs had the least device time over the las
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from orchestrator.domain.lease import Holding, Lease
@@ -77,6 +77,26 @@ def _is_fresh(one: Submission, now: datetime) -> bool:
     return one.is_claimed and one.claimed_at is not None and now - one.claimed_at < _LEASED_WITHIN
 
 
+def more_urgent(
+    own: Submission, submissions: Sequence[Submission], devices: Mapping[int, Collection[str]], standing: Standing
+) -> Submission | None:
+    """Return the submission that would begin at once if a run that goes on gave its devices back, or None.
+
+    Its priority is higher, waiting days counted, so that the two never take turns.
+    """
+    mine = devices.get(own.id, ())
+    free = {
+        name: replace(holding, held=tuple(lease for lease in holding.held if lease.run != own.run))
+        for name, holding in standing.holdings.items()
+    }
+    others = [one for one in submissions if one.id != own.id]
+    least = effective_priority(own, standing.now)
+    for one in startable(others, devices, replace(standing, holdings=free)):
+        if effective_priority(one, standing.now) > least and not set(mine).isdisjoint(devices[one.id]):
+            return one
+    return None
+
+
 def is_due(one: Submission, names: Collection[str], standing: Standing) -> bool:
     """Return True if nothing but devices is in the way: waiting, or left behind by a daemon, and not too early."""
     if one.state is SubmissionState.RUNNING:
@@ -84,10 +104,15 @@ def is_due(one: Submission, names: Collection[str], standing: Standing) -> bool:
     return one.state is SubmissionState.WAITING and due_at(one, names, standing, standing.now) == standing.now
 
 
+def _is_begun(one: Submission) -> bool:
+    """Return True if the run may be at work on its devices. A run that gave way has left them."""
+    return one.claim > 0 and not one.has_yielded
+
+
 def due_at(one: Submission, names: Collection[str], standing: Standing, now: datetime) -> datetime | None:
     """Return from when on nothing but devices is in the way, now at the earliest, or None for a window never open."""
     begin = max(now, one.not_before or now)
-    if one.claim or (one.window is None and not standing.windows):
+    if _is_begun(one) or (one.window is None and not standing.windows):
         # What has begun goes on: its devices may be at work by themselves.
         return begin
     for _ in range(_PUT_OFF_MAX):
@@ -139,8 +164,10 @@ def _refusal(one: Submission, names: Collection[str], standing: Standing) -> str
 
 def _window_reason(one: Submission, names: Collection[str], standing: Standing) -> str | None:
     """Return which window is in the way, in words, or None."""
-    if one.claim or (refused := _refusal(one, names, standing)) is not None:
-        return None if one.claim else refused
+    if _is_begun(one):
+        return None
+    if (refused := _refusal(one, names, standing)) is not None:
+        return refused
     window = None if one.window is None else standing.windows[one.window]
     if window is not None and window.closes_at(standing.now) is None:
         return f"waits for window {window.name}, opens {noted(window.opens_at(standing.now), standing.now)}"

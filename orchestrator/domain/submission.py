@@ -82,9 +82,9 @@ class Submission:
 
     `claim` counts the claims so far: a daemon writes under the number of its own alone. `rank` orders the submissions
     of one person at one priority. `daemon` is the last daemon, in words. `is_claimed`: that daemon still lives.
-    `stops`: a person wants the run ended. `device_s` is as in `NewSubmission`, and by the inventory of a daemon once
-    one has looked. `settings` are as in `NewSubmission`. `schedule` is the name of the schedule that submitted the run.
-    `window` is as in `NewSubmission`.
+    `stops`: a person wants the run ended. `has_yielded`: the run has given way to a more urgent one. `device_s` is as
+    in `NewSubmission`, and by the inventory of a daemon once one has looked. `settings` and `window` are as in
+    `NewSubmission`. `schedule` is the name of the schedule that submitted the run.
     """
 
     id: int
@@ -108,6 +108,7 @@ class Submission:
     error: str | None = None
     hint: str | None = None
     stops: bool = False
+    has_yielded: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     schedule: str | None = None
     window: str | None = None

@@ -148,6 +148,7 @@ class Sweep:
     `profile` is `operators` for a profile of each cell's operators, or None. With `stop`, `trials` is a largest number.
     `environment` has variables for the trials. None is the value of the device's login.
     `unthrottled`: the sweep says that throttled trials do not count, and not only the worker's own rule.
+    `preemptible`: a submitted run gives its devices to more urgent ones between two trials, and goes on later.
     """
 
     name: str
@@ -173,6 +174,7 @@ class Sweep:
     stop: Stop | None = None
     cooling: Cooling = Cooling()
     unthrottled: bool = False
+    preemptible: bool = False
 
     def of_model(self, name: str) -> Sweep | None:
         """Return the part of a sweep of several models that measures one model, or None without a cell of that."""

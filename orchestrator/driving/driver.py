@@ -85,7 +85,7 @@ class Driver:
         self._leases = DeviceLeases(
             tools.store.leases, run, tools.identity, put, collects=collects, takes_turns=takes_turns
         )
-        self._sessions = Sessions(run, tools.executor, self._roster, put)
+        self._sessions = Sessions(run, tools.executor, self._roster, put, between_trials=tools.between_trials)
         self._records = Records(run, tools, self._leases, self._sessions.note_stored)
         self._long_records = LongRecords(tools.store.logs, put)
         self._plans = Plans(run, tools, self._leases, self._sessions, put, retry_failed=retry_failed)

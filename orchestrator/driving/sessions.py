@@ -14,9 +14,14 @@ from orchestrator.execution.base import Executor, Launch, Listen
 
 
 class Sessions:
-    """Launch sessions and post commands. `listen` gets every report of the sessions."""
+    """Launch sessions and post commands. `listen` gets every report of the sessions.
 
-    def __init__(self, run: str, executor: Executor, roster: Roster, listen: Listen) -> None:
+    `between_trials`: a cancel lets the present trial end.
+    """
+
+    def __init__(
+        self, run: str, executor: Executor, roster: Roster, listen: Listen, *, between_trials: bool = False
+    ) -> None:
         self._run = run
         self._executor = executor
         self._roster = roster
@@ -25,7 +30,7 @@ class Sessions:
         self._stored: dict[str, int] = {}  # bytes that the device's session was not told of yet
         self.handlers: Mapping[type[Any], Handler] = {
             o.Connect: lambda part, order: self._connecting.append(self._open(part)),
-            o.TellCancel: lambda part, order: self.post(part.name, Cancel(run)),
+            o.TellCancel: lambda part, order: self.post(part.name, Cancel(run, between_trials)),
             o.TellForget: self._forget,
             o.TellClose: lambda part, order: self.post(part.name, Close()),
         }

@@ -39,6 +39,7 @@ class DriverTools:
     """Hold the tools of a driver. Several drivers may share an executor. A display belongs to a single run.
 
     `keeps_on` is asked about once a second, if given. Once it says False, the driver leaves the devices to themselves.
+    `between_trials`: a driver that cancels lets the present trials end.
     """
 
     store: Roles
@@ -47,6 +48,7 @@ class DriverTools:
     planner: Planner
     identity: ControllerIdentity = field(default_factory=this_controller)
     keeps_on: Callable[[], bool] | None = None
+    between_trials: bool = False
 
     @property
     def look_s(self) -> float | None:

@@ -146,7 +146,7 @@ class DeviceSession:
             self._follow(command)
         elif isinstance(command, Cancel):
             self._reporter.begin(Step.CANCEL)
-            self._link.use(lambda client: client.cancel(command.run))
+            self._link.use(lambda client: client.cancel(command.run, between_trials=command.between_trials))
         elif isinstance(command, Forget):
             self._reporter.step = Step.FORGET
             self._link.use(lambda client: client.forget(command.run, command.log_id, command.last_seq))

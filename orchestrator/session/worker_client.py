@@ -249,9 +249,13 @@ class WorkerClient:
             if message["type"] == Message.FOLLOW_ENDED:
                 return
 
-    def cancel(self, run: str) -> str:
-        """Cancel a run, and return the run's state on the device afterwards."""
-        return answers.words(self._ask({"type": Message.CANCEL, "run": run})[0].get("state"))
+    def cancel(self, run: str, *, between_trials: bool = False) -> str:
+        """Cancel a run, and return the run's state on the device afterwards.
+
+        `between_trials`: the present trial ends as usual, and the runner stops before the next.
+        """
+        question = {"type": Message.CANCEL, "run": run, "between_trials": between_trials}
+        return answers.words(self._ask(question)[0].get("state"))
 
     def status(self, run: str) -> dict[str, Any]:
         """Return `state`, `log_id` and `last_seq` of a run on the device."""

@@ -292,6 +292,7 @@ def _sweep(section: SweepSection, runtimes: tuple[RuntimeSpec, ...], directory: 
         profile=section.profile,
         environment=dict(section.environment),
         stop=None if stop is None else Stop(stop.ci_halfwidth, stop.trials_max, stop.device_s_max),
+        preemptible=section.preemptible,
         delegation=Delegation(section.delegates.nodes_min, section.delegates.allow_fallback),
     )
 

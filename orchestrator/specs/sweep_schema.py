@@ -258,6 +258,8 @@ class SweepSection(Section):
     """What delegates and execution providers must run of a model."""
     conditions: DemandsSection = DemandsSection()
     """What trials of this sweep demand of the device, in place of what the inventory says."""
+    preemptible: bool = False
+    """Whether a submitted run gives its devices to more urgent runs between two trials, and goes on after them."""
     profile: Literal["operators"] | None = None
     """Whether the operators of each cell are profiled, in a trial of its own."""
     environment: dict[VariableName, VariableValue] = Field(default_factory=dict, max_length=_VARIABLES_MAX)

@@ -60,6 +60,8 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
         }
     if sweep.profile is not None:
         document["profile"] = sweep.profile
+    if sweep.preemptible:
+        document["preemptible"] = True
     if sweep.environment:
         document["environment"] = dict(sweep.environment)
     return _text(document)

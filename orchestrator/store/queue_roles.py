@@ -122,6 +122,12 @@ class Daemons(Protocol):
     def give_back(self, claim: Claim) -> None:
         """Let a submission wait for the next daemon, unfinished. Raise ClaimLost as `finish` does."""
 
+    def give_way(self, claim: Claim, to: str) -> None:
+        """Record that a run is going to give its devices to another one. Raise ClaimLost as `finish` does.
+
+        From then on a run that was cancelled is to go on, whoever dies in between.
+        """
+
     def shares(self) -> Mapping[str, float]:
         """Return by person for how many seconds the person's runs had devices over the last day, several at a time."""
 

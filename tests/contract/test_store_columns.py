@@ -116,6 +116,7 @@ def queue_up(store: Store, words: NewWords) -> None:
     daemon = store.daemons.begin_daemon("lab@ws3", "pid 300", ["pi-03"], 60.0, [window])
     claim = store.daemons.claim(submitted.id, submitted.claim, daemon)
     assert claim is not None
+    store.daemons.give_way(claim, "urgent")
     store.submissions.cancel(submitted.id, "bob@ws2")
     store.daemons.finish(claim, SubmissionState.FAILED, "no such device", "is it in the inventory?")
     store.daemons.end_daemon(daemon)

@@ -217,3 +217,69 @@ def test_a_daemon_keeps_to_its_windows(file_lab: QueueLab) -> None:
     assert datetime.fromisoformat(begins["b"]) > now + timedelta(hours=4)
     assert begins["c"] is None
     assert [window["name"] for window in found["daemons"][0]["windows"]] == ["now", "later", "theirs"]
+
+
+GATED = """\
+number=$(ls {folder} | grep -c started)
+touch {folder}/started-$number
+while [ ! -e {folder}/gate-$number ]; do sleep 0.05; done
+"""
+
+
+def test_an_urgent_run_gets_the_next_boundary_between_two_trials(file_lab: QueueLab, tmp_path: Path) -> None:
+    """The patient run's first trial ends as usual, the urgent run comes, and then the rest: each trial once."""
+    lab = file_lab
+    folder = tmp_path / "gates"
+    folder.mkdir()
+    lab.write_exec_sweep(GATED.format(folder=folder) + OK_PROGRAM, "patient", trials=2, preemptible=True)
+    lab.write_exec_sweep(name="urgent", trials=1)
+    assert lab.run("submit", "patient.yaml").returncode == 0
+    daemon = lab.start("daemon", "--drain")
+    try:
+        wait_until((folder / "started-0").exists, "the first trial of the patient run has begun", 120)
+        assert lab.run("submit", "urgent.yaml", "--priority", "5").returncode == 0
+        wait_until(lambda: any(lab.directory.rglob("cancel")), "the device has been told to stop", 60)
+        assert lab.states()["patient"] == next(
+            f"gave way to {row['run_id']}" for row in lab.rows("SELECT run_id FROM submission WHERE sweep = 'urgent'")
+        )
+        for number in range(9):
+            (folder / f"gate-{number}").touch()
+        assert daemon.wait(180) == 0, (lab.directory / "said.txt").read_text()
+    finally:
+        daemon.kill()
+        daemon.wait(30)
+    assert lab.rows("SELECT sweep, state, error FROM submission ORDER BY id") == [
+        {"sweep": "patient", "state": "ended", "error": None},
+        {"sweep": "urgent", "state": "ended", "error": None},
+    ]
+    assert lab.counted() == {"patient": [1, 1], "urgent": [1]}
+    told = lab.rows(
+        "SELECT s.name AS sweep, a.outcome FROM attempt a JOIN trial t ON t.id = a.trial_id JOIN run_device d"
+        " ON d.id = t.run_device_id JOIN run r ON r.id = d.run_id JOIN sweep s ON s.id = r.sweep_id ORDER BY a.id"
+    )
+    assert [row["sweep"] for row in told] == ["patient", "urgent", "patient"]
+    assert {row["outcome"] for row in told} == {"ok"}, "no trial was broken off"
+
+
+def test_a_daemon_is_killed_while_its_run_gives_way(file_lab: QueueLab, tmp_path: Path) -> None:
+    """The device stops by itself at the boundary, and the next daemon knows that the run is to go on."""
+    lab = file_lab
+    folder = tmp_path / "gates"
+    folder.mkdir()
+    lab.write_exec_sweep(GATED.format(folder=folder) + OK_PROGRAM, "patient", trials=2, preemptible=True)
+    lab.write_exec_sweep(name="urgent", trials=1)
+    assert lab.run("submit", "patient.yaml").returncode == 0
+    daemon = lab.start("daemon")
+    try:
+        wait_until((folder / "started-0").exists, "the first trial of the patient run has begun", 120)
+        assert lab.run("submit", "urgent.yaml", "--priority", "5").returncode == 0
+        wait_until(lambda: any(lab.directory.rglob("cancel")), "the device has been told to stop", 60)
+    finally:
+        daemon.kill()
+        daemon.wait(30)
+    for number in range(9):
+        (folder / f"gate-{number}").touch()
+    done = lab.run("daemon", "--drain", timeout_s=180)
+    assert done.returncode == 0, done.stderr
+    assert lab.states() == {"patient": "ended", "urgent": "ended"}
+    assert lab.counted() == {"patient": [1, 1], "urgent": [1]}

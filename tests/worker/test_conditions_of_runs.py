@@ -96,6 +96,15 @@ def test_a_wait_for_a_cooler_device_can_be_cancelled(pi, plans, board):
     assert [event["kind"] for event in pi.events("run-1", log_id)] == ["log-opened", "runner-started", "run-finished"]
 
 
+def test_a_wait_for_a_cooler_device_is_between_trials(pi, plans, board):
+    plans.plan["limits"].update(temperature_c_max=60.0, cooldown_s_max=600.0)
+    write_file(board, TEMPERATURE, "80000\n")
+    plans.add_program("job", f"#!/bin/sh\n{DONE}")
+    log_id = pi.start("run-1", plans)["log_id"]
+    pi.ask("cancel", run="run-1", between_trials=True)
+    assert [event["kind"] for event in pi.events("run-1", log_id)] == ["log-opened", "runner-started", "run-finished"]
+
+
 def test_the_kernels_count_of_oom_kills_tells_memory_from_malice(pi, plans, board):
     plans.add_program("job", f"#!/bin/sh\necho 'oom_kill 1' > {board}/proc/vmstat\nkill -KILL $$\n")
     finished = trials_of(pi.execute("run-1", plans))[0]

@@ -182,6 +182,29 @@ def test_cancel_ends_a_trial_within_two_seconds(device, plans, gate, state_dir):
     assert read_log(state_dir, "run-1") == events
 
 
+def test_cancel_between_trials_lets_the_present_trial_end(device, plans, gate, state_dir):
+    plans.add_program("gated", gate.script, trials=3)
+    log_id = device.start("run-1", plans)["log_id"]
+    trial = gate.wait_for_trial()
+    for _ in range(2):  # a second one changes nothing
+        assert device.ask("cancel", run="run-1", between_trials=True)["state"] == "running"
+    assert is_alive(trial)
+    gate.open()
+    events = device.events("run-1", log_id)
+    assert [(event["trial"], event["failure"]) for event in trials_of(events)] == [("gated.1", None)]
+    assert events[-1]["outcome"] == "cancelled"
+    assert read_log(state_dir, "run-1") == events
+
+
+def test_cancel_between_trials_of_a_stopped_run_ends_it_at_once(device, plans, gate, state_dir):
+    plans.add_program("gated", gate.script)
+    log_id = device.start("run-1", plans)["log_id"]
+    gate.wait_for_trial()
+    kill_runner(state_dir, "run-1")
+    assert device.ask("cancel", run="run-1", between_trials=True)["state"] == "finished"
+    assert device.events("run-1", log_id)[-1]["outcome"] == "cancelled"
+
+
 def test_cancel_while_following_ends_the_log(device, plans, gate):
     plans.add_program("gated", gate.script)
     log_id = device.start("run-1", plans)["log_id"]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchestrator.domain.device import Device
+    from orchestrator.domain.inventory import Inventory
+    from orchestrator.domain.run import RunRecord
     from orchestrator.domain.run_details import RunDetails
     from orchestrator.reporting.base import RunDisplay
     from orchestrator.services.base import QueueWiring, Shows
@@ -107,6 +109,8 @@ class Carrier:
             )
         if details is None:
             return Outcome(SubmissionState.CANCELLED, one.error)
+        if self.heart.yields and not self.heart.stops and details.record.state is not RunState.COMPLETE:
+            return Outcome(None, "gave way to a more urgent run", "benchfleet queue list")
         return _judged(one, details)
 
     def _measured(self, one: Submission) -> RunDetails | None:
@@ -115,11 +119,12 @@ class Carrier:
         record = store.runs.find_run(one.run)
         if record is None and one.stops:
             return None
-        if record is not None and record.state is not RunState.ACTIVE:
+        if record is not None and record.state is not RunState.ACTIVE and not _goes_on(one, record):
             return details_of(store, one.run)
         inventory = self.wiring.inventory()
         devices = inventory.select(one.select)
         file = self._file(one, devices)
+        self.heart.preemptible = one if file.sweep.preemptible else None
         increment = increment_of(one.settings)
         planner = self.wiring.planner(file, increment=increment)
         if record is None and increment is not None:
@@ -131,10 +136,19 @@ class Carrier:
                     header = replace(new_run(file, _settings(one)), run=one.run)
                     run_sweep(header, file.models, devices, tools, words=one.words)
                 elif not one.stops:
-                    pick_up(record, Intent.RESUME, inventory, tools)
-            if self.heart.stops and not self.heart.lost:
-                pick_up(require_run(store.runs, one.run), Intent.CANCEL, inventory, replace(tools, keeps_on=None))
+                    self._go_on(one, record, inventory, tools)
+            if (self.heart.stops or self.heart.yields) and not self.heart.lost:
+                ending = replace(tools, keeps_on=None, between_trials=not self.heart.stops)
+                pick_up(require_run(store.runs, one.run), Intent.CANCEL, inventory, ending)
         return details_of(store, one.run)
+
+    def _go_on(self, one: Submission, record: RunRecord, inventory: Inventory, tools: DriverTools) -> None:
+        pick_up(record, Intent.RESUME, inventory, tools)
+        again = require_run(tools.store.runs, one.run)
+        had_stopped = record.state is RunState.ACTIVE and again.state is RunState.CANCELLED
+        if had_stopped and _goes_on(one, again) and self.heart.keeps_on():
+            # The daemon before died while the run gave way: only now the devices have told that they had stopped.
+            pick_up(again, Intent.RESUME, inventory, tools)
 
     def _file(self, one: Submission, devices: Sequence[Device]) -> SweepFile:
         """Return the sweep from the parcel, and note how long the run should take."""
@@ -153,6 +167,11 @@ class Carrier:
 
 def _settings(one: Submission) -> Mapping[str, Any]:
     return {"select": one.select, "submitted_by": one.holder, **one.settings}
+
+
+def _goes_on(one: Submission, record: RunRecord) -> bool:
+    """Return True for a run that was ended on its devices to give way to another one."""
+    return one.has_yielded and not one.stops and record.state is not RunState.COMPLETE
 
 
 def _judged(one: Submission, details: RunDetails) -> Outcome:

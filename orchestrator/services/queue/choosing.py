@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.queue_order import Standing, is_due, startable
+from orchestrator.domain.queue_order import Standing, is_due, more_urgent, startable
 from orchestrator.domain.submission import Claim, Submission, SubmissionState
 
 if TYPE_CHECKING:
     from orchestrator.domain.inventory import Inventory
     from orchestrator.domain.window import Window
+    from orchestrator.services.queue.heart import Heart
     from orchestrator.store.base import Roles
 
 
@@ -66,6 +67,17 @@ def claim_next(choice: Choice, daemon: int, store: Roles) -> tuple[Submission, C
         if claim is not None:
             return one, claim
     return None
+
+
+def give_way(heart: Heart, store: Roles) -> None:
+    """Have the run of a daemon give way if it may, and a more urgent one could begin at once on its devices."""
+    own = heart.preemptible
+    if own is None or not heart.keeps_on():
+        return
+    choice = read_queue(heart.inventory, heart.windows, store)
+    urgent = more_urgent(own, choice.submissions, choice.devices, choice.standing)
+    if urgent is not None:
+        heart.give_way(urgent.run)
 
 
 def _selected(select: str, inventory: Inventory) -> tuple[str, ...]:

@@ -13,12 +13,11 @@ from orchestrator.domain.errors import ConfigError, OrchestratorError, StoreErro
 from orchestrator.domain.submission import Claim, Submission, SubmissionState
 from orchestrator.services.devices.collect import collect_ended
 from orchestrator.services.queue.carry_out import Carrier
-from orchestrator.services.queue.choosing import Choice, claim_next, read_queue
+from orchestrator.services.queue.choosing import Choice, claim_next, give_way, read_queue
 from orchestrator.services.queue.firing import Firer
 from orchestrator.services.queue.heart import Heart
 
 if TYPE_CHECKING:
-    from orchestrator.domain.inventory import Inventory
     from orchestrator.services.base import QueueWiring, Shows
 
 POLL_S = 2.0
@@ -53,8 +52,13 @@ def work(request: DaemonRequest, wiring: QueueWiring, shows: Shows, says: Says) 
     inventory = wiring.inventory()
     firer = Firer(wiring.store, says)
     windows = wiring.windows(inventory)
-    with Heart(wiring.store, wiring.identity(), list(inventory.devices), windows, firer.fire_due) as heart:
-        return _Daemon(request, wiring, Carrier(wiring, shows, heart), firer, says, inventory).work()
+
+    def chores(heart: Heart) -> None:
+        firer.fire_due()
+        give_way(heart, wiring.store)
+
+    with Heart(wiring.store, wiring.identity(), inventory, windows, chores) as heart:
+        return _Daemon(request, wiring, Carrier(wiring, shows, heart), firer, says).work()
 
 
 @dataclass(slots=True)
@@ -64,7 +68,6 @@ class _Daemon:
     carrier: Carrier
     firer: Firer
     says: Says
-    inventory: Inventory
     is_whole: bool = True
     said: str = ""
     looks: int = 0
@@ -89,7 +92,7 @@ class _Daemon:
             self._read_inventory()
         store, began = self.wiring.store, time.monotonic()
         self.firer.fire_due()
-        choice = read_queue(self.inventory, self.carrier.heart.windows, store)
+        choice = read_queue(self.carrier.heart.inventory, self.carrier.heart.windows, store)
         found = claim_next(choice, self.carrier.heart.daemon, store)
         if found is not None:
             self.looks = 0
@@ -123,15 +126,14 @@ class _Daemon:
         except ConfigError as error:
             self._say_once(f"{error}; the inventory of before is used")
             return
-        self.inventory, self.carrier.heart.windows = inventory, windows
-        self.carrier.heart.devices = list(inventory.devices)
+        self.carrier.heart.inventory, self.carrier.heart.windows = inventory, windows
 
     def _collect(self, choice: Choice) -> None:
         """Collect ended runs that were left on devices in demand, now and then."""
         self.looks += 1
         if self.looks % _COLLECT_EVERY or not choice.concerned:
             return
-        devices = [device for name, device in self.inventory.devices.items() if name in choice.concerned]
+        devices = [device for name, device in self.carrier.heart.inventory.devices.items() if name in choice.concerned]
         # The queue goes on without it, and the database's own failure is met elsewhere.
         with suppress(OrchestratorError):
             collect_ended(devices, self.wiring, lambda device, run: self.says(f"{run}: had ended on {device}"))

@@ -104,6 +104,13 @@ class DaemonTable:
             if not connection.execute(_GIVE_BACK, _key(claim)).rowcount:
                 raise _lost(connection, claim)
 
+    def give_way(self, claim: Claim, to: str) -> None:
+        """Record that a run is going to give its devices to another one. Raise ClaimLost as `finish` does."""
+        with self._database.write() as connection:
+            words = {**_key(claim), "said": _bounded(f"gave way to {to}")}
+            if not connection.execute(_GIVE_WAY, words).rowcount:
+                raise _lost(connection, claim)
+
     def shares(self) -> Mapping[str, float]:
         """Return by person for how many seconds the person's runs had devices over the last day, several at a time."""
         with self._database.read() as connection:
@@ -194,6 +201,7 @@ _FINISH = (
     .values(state=bindparam("to"), error=bindparam("said"), hint=bindparam("remedy"), ended_at=bindparam("now"))
 )
 _GIVE_BACK = update(t.submission).where(*_OF_CLAIM).values(state=SubmissionState.WAITING.value)
+_GIVE_WAY = update(t.submission).where(*_OF_CLAIM).values(has_yielded=True, error=bindparam("said"))
 _OWNER = (
     select(t.submission.c.run_id, t.submission.c.claim, t.submission.c.state, t.daemon.c.holder, t.daemon.c.controller)
     .outerjoin(t.daemon, t.daemon.c.id == t.submission.c.daemon_id)

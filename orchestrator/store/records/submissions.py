@@ -219,6 +219,7 @@ def _read(connection: Connection, condition: ColumnElement[bool], limit: int | N
             error=row.error,
             hint=row.hint,
             stops=row.stops,
+            has_yielded=row.has_yielded,
             settings=row.settings or {},
             schedule=row.schedule,
             window=row.time_window,

@@ -11,9 +11,10 @@ import pytest
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.lease import Holding, Lease
 from orchestrator.domain.queue_forecast import expected_starts
-from orchestrator.domain.queue_order import Standing, in_order, reasons, startable
+from orchestrator.domain.queue_order import Standing, in_order, more_urgent, reasons, startable
 from orchestrator.domain.recovery import Quarantine
 from orchestrator.domain.submission import DaemonRecord, Submission, SubmissionState, checked_path, checked_priority
+from orchestrator.domain.window import Window
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 PI, NANO = "pi-03", "nano-01"
@@ -199,3 +200,43 @@ def test_priorities_are_bounded() -> None:
     assert checked_priority(-100) == -100
     with pytest.raises(ConfigError, match="from -100 to 100"):
         checked_priority(101)
+
+
+def running(number: int, **more: object) -> Submission:
+    """Return a submission that has its device, under a lease that its daemon renews."""
+    begun = replace(one(number), state=SubmissionState.RUNNING, claim=1, is_claimed=True)
+    return replace(begun, claimed_at=NOW - timedelta(hours=1), **more)  # type: ignore[arg-type]
+
+
+def urgent_for(own: Submission, *others: Submission, standing: Standing | None = None) -> int | None:
+    devices = {each.id: tuple(each.device_s or ()) for each in (own, *others)}
+    found = more_urgent(own, [own, *others], devices, standing or held(lease(run=own.run)))
+    return None if found is None else found.id
+
+
+def test_a_run_gives_way_to_a_higher_priority_alone() -> None:
+    assert urgent_for(running(1), one(2, priority=1)) == 2
+    assert urgent_for(running(1), one(2, "bob")) is None, "not to a person with less device time"
+    assert urgent_for(running(1, priority=1), one(2, priority=1)) is None
+    aged = running(1, submitted_at=NOW - timedelta(days=2))
+    assert urgent_for(aged, one(2, priority=1)) is None, "it would go first again, and the two would take turns"
+
+
+def test_a_run_gives_way_only_to_what_can_begin_at_once_on_its_devices() -> None:
+    both = one(2, devices=f"{PI} {NANO}", priority=5)
+    mine = lease(run="run-1")
+    assert urgent_for(running(1), both) == 2
+    assert urgent_for(running(1), both, standing=held(mine, lease(NANO))) is None, "another run has the other device"
+    assert urgent_for(running(1), one(2, devices=NANO, priority=5)) is None
+    assert urgent_for(running(1), one(2, priority=5, not_before=NOW + timedelta(hours=1))) is None
+    assert urgent_for(running(1), one(2, priority=5, state=SubmissionState.HELD)) is None
+    first = one(3, devices=NANO, priority=9)
+    assert urgent_for(running(1), first, both) is None, "the other device is for the first of the queue"
+
+
+def test_a_run_that_gave_way_waits_for_its_window_again() -> None:
+    nightly = Window("nightly", "22:00-06:00", "UTC", devices=(PI,))
+    day = Standing(NOW, windows={"nightly": nightly})
+    begun = one(1, claim=1, window="nightly")
+    assert begins(begun, standing=day) == [1]
+    assert begins(replace(begun, has_yielded=True), standing=day) == []

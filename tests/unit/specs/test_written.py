@@ -70,6 +70,7 @@ def test_a_sweep_is_read_back(path: Path, tmp_path: Path) -> None:
         limits={"temperature_c_max": None, "cpu_pressure_max_percent": 12.5, "governor": "performance"},
         accuracy=Accuracy("digits-test.npz") if sweep.accuracy else None,
         profile="operators",
+        preemptible=True,
         environment={"OMP_PROC_BIND": "close", "API_TOKEN": None},
         delegation=Delegation(0.5, allow_fallback=True) if asking else Delegation(),
     )

@@ -72,6 +72,13 @@ submission = Table(
     reference("daemon_id", "daemon", "The last daemon; NULL before the first.", nullable=True),
     Column("claimed_at", UtcTime, doc="When the last daemon claimed the submission; NULL before."),
     Column("stops", Boolean, nullable=False, server_default=false(), doc="Whether a person wants the run ended."),
+    Column(
+        "has_yielded",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        doc="Whether the run has given its devices to a more urgent one, and goes on after that.",
+    ),
     Column("ended_at", UtcTime, doc="When the submission was over; NULL before."),
     text("error", "Why the submission failed, is incomplete, or is held; NULL without a reason.", nullable=True),
     text("hint", "The remedy.", nullable=True),
