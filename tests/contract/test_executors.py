@@ -80,7 +80,8 @@ class EchoFactory:
 
 CLUSTER = """\
 import ray, sys
-found = ray.init(address="local", num_cpus=1, object_store_memory=100 << 20, include_dashboard=False, log_to_driver=False)
+options = {"include_dashboard": False, "log_to_driver": False}
+found = ray.init(address="local", num_cpus=1, object_store_memory=100 << 20, **options)
 print("address", found.address_info["gcs_address"], flush=True)
 sys.stdin.read()
 """
