@@ -17,15 +17,20 @@ _INPUT = re.compile(r"\$\{([^}]+)\}")
 
 
 class DeclaredInput:
-    """An input: the range of random numbers, `shape` and `dtype`. None is undeclared."""
+    """An input: the range of random numbers, `shape` and `dtype`. None is undeclared.
 
-    __slots__ = ("dtype", "high", "low", "shape")
+    `from_output` names the output that is fed back to the input, and `file` the array that the input is taken from.
+    """
+
+    __slots__ = ("dtype", "file", "from_output", "high", "low", "shape")
 
     def __init__(self, fields: Fields | None) -> None:
         self.low = 0.0 if fields is None else fields.number("low")
         self.high = 1.0 if fields is None else fields.number("high")
         self.shape = None if fields is None else fields.optional("shape", _sizes_of(fields))
         self.dtype = None if fields is None else fields.optional("dtype", fields.text)
+        self.from_output = None if fields is None else fields.optional("from_output", fields.text)
+        self.file = None if fields is None else fields.optional("file", fields.text)
 
 
 class DeclaredInputs:

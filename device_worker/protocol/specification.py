@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Setting = Union[int, float, str, bool]
 
 _SCENARIOS = ("single-stream", "multi-stream", "offline", "server")
+_STATES = ("keep", "reset")
 _KINDS = (TrialKind.PREFLIGHT, TrialKind.MEASURE, TrialKind.PROFILE)
 
 
@@ -25,7 +26,7 @@ class EngineJob:
     """The part of a job for the engine, with what the model's maker declares of inputs and of the judged output.
 
     `batch` is the setting of that name: how many items an invocation takes. None leaves the model as it is.
-    `endpoint` is the server of a served model, or None.
+    `endpoint` is the server of a served model, or None. `state` is `keep` or `reset`, None where nobody says.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class EngineJob:
         "module",
         "output",
         "settings",
+        "state",
     )
 
     def __init__(self, fields: Fields) -> None:
@@ -53,6 +55,10 @@ class EngineJob:
         endpoint = fields.optional("endpoint", fields.section)
         self.endpoint = None if endpoint is None else DeclaredEndpoint(endpoint)
         self.accuracy_metric = fields.optional("accuracy_metric", fields.text)
+        known = " or ".join(_STATES)
+        self.state: str | None = fields.optional(
+            "state", lambda key: fields.take(key, lambda value: value in _STATES, known)
+        )
 
     def _take_batch(self, fields: Fields) -> int | None:
         if self.engine == "exec" or "batch" not in self.settings:  # of a program's own settings nothing is known

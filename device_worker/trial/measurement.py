@@ -79,8 +79,13 @@ class Timing:
         return median(self.samples[-third:]) / first if third and first else None
 
 
-def time_calls(invoke: Callable[[], object], rule: StopRule, batch: int = 1) -> Timing:
-    """Call `invoke` until the rule stops, and return a sample for each `batch` calls."""
+def time_calls(
+    invoke: Callable[[], object], rule: StopRule, batch: int = 1, prepare: Callable[[], object] | None = None
+) -> Timing:
+    """Call `invoke` until the rule stops, and return a sample for each `batch` calls.
+
+    `prepare` is called before each single call, outside of its time.
+    """
     samples = array("Q")
     switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
     begin = end = perf_counter_ns()
@@ -89,7 +94,12 @@ def time_calls(invoke: Callable[[], object], rule: StopRule, batch: int = 1) -> 
         room = min(_CHUNK_SAMPLES, rule.runs_max - len(samples))
         chunk = array("Q", bytes(8 * room))
         limits = (rule.runs_min - len(samples), begin + rule.ns_min, begin + rule.ns_max)
-        filled, end = _fill(invoke, chunk, limits) if batch == 1 else _fill_in_batches(invoke, chunk, limits, batch)
+        if prepare is not None:
+            filled, end = _fill_prepared(invoke, prepare, chunk, limits)
+        elif batch == 1:
+            filled, end = _fill(invoke, chunk, limits)
+        else:
+            filled, end = _fill_in_batches(invoke, chunk, limits, batch)
         samples.extend(chunk[:filled])
     switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches
     return Timing(samples, batch, begin, end, switches)
@@ -136,6 +146,25 @@ def _fill(invoke: Callable[[], object], chunk: array[int], limits: tuple[int, in
     runs_min, ns_min, ns_max = limits
     index, room, after = 0, len(chunk), 0
     while index < room:
+        before = clock()
+        invoke()
+        after = clock()
+        chunk[index] = after - before
+        index += 1
+        if after >= ns_min and (index >= runs_min or after >= ns_max):
+            break
+    return index, after
+
+
+def _fill_prepared(
+    invoke: Callable[[], object], prepare: Callable[[], object], chunk: array[int], limits: tuple[int, int, int]
+) -> tuple[int, int]:
+    """Fill the chunk as in `_fill`, with `prepare` called before each call, outside of the sample."""
+    clock = perf_counter_ns
+    runs_min, ns_min, ns_max = limits
+    index, room, after = 0, len(chunk), 0
+    while index < room:
+        prepare()
         before = clock()
         invoke()
         after = clock()

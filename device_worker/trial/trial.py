@@ -36,6 +36,7 @@ from device_worker.trial.runtimes import ENGINES
 from device_worker.trial.runtimes.base import LoadFailure
 from device_worker.trial.scenarios import run_queries
 from device_worker.trial.side_by_side import lanes_of, run_side_by_side
+from device_worker.trial.state import NO_SCENARIO, ModelState, check_fed_shapes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Trial:
         self._say = say
         self._cold_ns: dict[str, int | None] = {"process_start_ns": process_start_ns}
         self._memory: MemoryStages
+        self._state: ModelState
         self.is_loaded = False
 
     def execute(self) -> None:
@@ -140,7 +142,7 @@ class Trial:
             self._prove(session, inputs)
         else:
             self._measure(session, encoded)
-        self._say(runtime=session.identity())
+        self._say(runtime=dict(session.identity(), state=self._state.to_json()))
         for metric, value, reason in self._memory.figures():
             is_elsewhere = session.memory_reason is not None
             self._say_figure(metric, None if is_elsewhere else value, session.memory_reason or reason)
@@ -165,13 +167,14 @@ class Trial:
         loaded = perf_counter_ns()
         self._memory.end("rss_load_bytes")
         self._refuse_inputs(session)
-        encoded = session.encode_inputs(draw_items(inputs, 0, session.inputs, self._batch))
-        session.set_inputs(encoded)
+        self._state = ModelState(session, self._job)
+        encoded = self._state.set_inputs(draw_items(inputs, 0, session.inputs, self._batch), first=True)
         self.is_loaded = True
         before = perf_counter_ns()
         self._invoke_first(session)
         after = perf_counter_ns()
         self._cold_ns.update(load_ns=loaded - begin, first_inference_ns=after - before)
+        check_fed_shapes(session, self._job)
         return session, encoded
 
     def _refuse_inputs(self, session: LoadedModel) -> None:
@@ -205,9 +208,11 @@ class Trial:
             profiled = runtime.load_profiled(self._job.files_dir)
             session = profiled.model
             self._refuse_inputs(session)
-            session.set_inputs(session.encode_inputs(draw_items(inputs, 0, session.inputs, self._batch)))
+            state = ModelState(session, self._job)
+            state.set_inputs(draw_items(inputs, 0, session.inputs, self._batch), first=True)
             self.is_loaded = True
-            runs = time_calls(session.invoke, StopRule(RUNS_MAX, 0.0, RUNS_MAX, SECONDS_MAX))
+            rule = StopRule(RUNS_MAX, 0.0, RUNS_MAX, SECONDS_MAX)
+            runs = time_calls(session.invoke, rule, prepare=state.prepare)
             profile = profiled.read_profile(min(RUNS_WARMUP, len(runs.samples) - 1))
         except ProfileUnavailable as unavailable:
             self._say(metric="profile_runs", value=0)
@@ -222,6 +227,8 @@ class Trial:
         # The samples of the timing take memory: the more, the faster the model is.
         first_ns = self._cold_ns["first_inference_ns"] or 1
         for _ in range(min(_SETTLE_RUNS, _SETTLE_NS_MAX // first_ns)):  # none of a model that takes seconds
+            if self._state.prepare is not None:
+                self._state.prepare()
             session.invoke()
         _read_outputs(session, self._batch)
         self._memory.end("rss_run_bytes")
@@ -251,11 +258,14 @@ class Trial:
         gc.collect()
         gc.freeze()
         gc.disable()  # a garbage collection inside the loop would be measured as latency
-        warmup = time_calls(session.invoke, StopRule.of_warmup(measure))
+        prepare = self._state.prepare
+        warmup = time_calls(session.invoke, StopRule.of_warmup(measure), prepare=prepare)
         queries: Queries | None = None
         if measure.scenario is None:
-            batch = choose_batch(session.invoke, warmup)
-            timing = time_calls(session.invoke, StopRule.of_measurement(measure), batch)
+            batch = choose_batch(session.invoke, warmup) if prepare is None else 1
+            timing = time_calls(session.invoke, StopRule.of_measurement(measure), batch, prepare)
+        elif prepare is not None:
+            raise LoadFailure(NO_SCENARIO)
         else:
             rule = StopRule.of_measurement(measure)
             queries = self._send_queries(session, rule, warmup)
@@ -355,7 +365,7 @@ class Trial:
         for first in range(0, count, self._batch):
             values = draw_items(inputs, first, session.inputs, self._batch)
             saturation.add(values)
-            session.set_inputs(session.encode_inputs(values))
+            self._state.set_inputs(values, first=first == 0)
             session.invoke()
             for item, index in zip(split_outputs(session, self._batch), range(first, count)):
                 label = None if inputs.labels is None else inputs.labels[index]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.comparison import Tolerance
+from orchestrator.domain.tolerance import Tolerance
 
 Values = NDArray[np.float64]
 

@@ -10,6 +10,7 @@ from orchestrator.domain.gate import GateReason
 from orchestrator.domain.metric import Metric
 from orchestrator.domain.policy import EQUIVALENCE_LEVEL, VERDICT_LEVEL
 from orchestrator.domain.sweep import Setting
+from orchestrator.domain.tolerance import Tolerance as Tolerance
 
 
 class Verdict(StrEnum):
@@ -46,17 +47,6 @@ class Agreement(StrEnum):
     AGREE = "agree"
     DIFFER = "differ"
     UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """Bound the difference of agreeing outputs: |other - base| <= absolute + relative x |base| for every value."""
-
-    absolute: float = 1e-3
-    relative: float = 1e-2
-
-    def __str__(self) -> str:
-        return f"|Δ| ≤ {self.absolute:g} + {self.relative:g}·|base|"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,13 @@ class Format(StrEnum):
     """A form that only a user's program reads."""
 
 
+class StatePolicy(StrEnum):
+    """Say what becomes of a model's state between two invocations."""
+
+    KEEP = "keep"
+    RESET = "reset"
+
+
 _FORMAT_OF_ENDING: Mapping[str, Format] = {
     "tflite": Format.TFLITE,
     "lite": Format.TFLITE,
@@ -104,13 +111,15 @@ class Dataset:
 class ModelInput:
     """Describe a model's input. Random inputs are uniform in [low, high).
 
-    Whole numbers include `high` where [low, high) has a single one.
+    Whole numbers include `high` where [low, high) has a single one. `from_output` names the output that is fed back to
+    the input: a state, which begins with zeros.
     """
 
     shape: tuple[int, ...]
     dtype: str
     low: float
     high: float
+    from_output: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +135,7 @@ class Model:
     """Describe a family of variants. `directory` is absolute. `recipe` is the script to rebuild the variants.
 
     `inputs` describes inputs by their names in the files, `input` describes every other one. `output` is None where a
-    model has a single output.
+    model has a single output. `state` says whether a state is kept between invocations, or reset before each.
     """
 
     name: str
@@ -140,3 +149,4 @@ class Model:
     license: str | None = None
     inputs: Mapping[str, ModelInput] = field(default_factory=dict)
     output: ModelOutput | None = None
+    state: StatePolicy = StatePolicy.KEEP

@@ -8,6 +8,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 
 from orchestrator.domain.runtime import RuntimeSpec
+from orchestrator.domain.tolerance import Tolerance
 
 Setting = int | float | str | bool
 """One value of the matrix."""
@@ -146,6 +147,7 @@ class Sweep:
     With `only`, a cell fitting none of the rules is no part of the grid.
     `limits` are limits of conditions, and come before the devices' limits. None is no limit.
     `profile` is `operators` for a profile of each cell's operators, or None. With `stop`, `trials` is a largest number.
+    `agreement` is the tolerance of outputs beside the parent's, or None for the usual one.
     `environment` has variables for the trials. None is the value of the device's login.
     `unthrottled`: the sweep says that throttled trials do not count, and not only the worker's own rule.
     `preemptible`: a submitted run gives its devices to more urgent ones between two trials, and goes on later.
@@ -172,6 +174,7 @@ class Sweep:
     environment: Mapping[str, str | None] = field(default_factory=dict)
     delegation: Delegation = ALL_NODES
     stop: Stop | None = None
+    agreement: Tolerance | None = None
     cooling: Cooling = Cooling()
     unthrottled: bool = False
     preemptible: bool = False

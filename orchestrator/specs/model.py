@@ -9,7 +9,17 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.model import Artifact, Dataset, Format, Model, ModelInput, ModelOutput, Variant, format_of_file
+from orchestrator.domain.model import (
+    Artifact,
+    Dataset,
+    Format,
+    Model,
+    ModelInput,
+    ModelOutput,
+    StatePolicy,
+    Variant,
+    format_of_file,
+)
 from orchestrator.domain.nearest import did_you_mean
 from orchestrator.domain.quoting import quoted
 from orchestrator.specs.document import Place
@@ -58,6 +68,8 @@ class InputSection(Section):
     """The least random number."""
     high: float
     """The bound of random numbers, which is left out."""
+    from_output: Text | None = None
+    """The output that comes back as this input: a state, which begins with zeros. Of inputs by name alone."""
 
 
 class OutputSection(Section):
@@ -133,6 +145,8 @@ class ModelSection(Section):
     """Inputs by their names in the file, where they differ."""
     output: OutputSection | None = None
     """The output that accuracy and agreement are about, where there are several."""
+    state: Literal["keep", "reset"] = "keep"
+    """Whether a state (variables, an output that is fed back) is kept between invocations, or reset before each."""
     datasets: dict[InsidePath, DatasetSection] = Field(default_factory=dict)
     """Held-out sets: .npz files with inputs `x` and labels `y`, by the name of the file."""
     variants: dict[Name, VariantSection] = Field(min_length=1)
@@ -185,6 +199,9 @@ def _contradictions(section: ModelSection, directory: Path) -> Iterator[Complain
     for place, one_input in {("input",): section.input, **declared}.items():
         if one_input.low >= one_input.high:
             yield Complaint((*place, "low"), f"low {one_input.low:g} is not below high {one_input.high:g}")
+    if section.input.from_output is not None:
+        words = "the input of all names cannot be one output's"
+        yield Complaint(("input", "from_output"), words, "name the input: inputs: {NAME: {…, from_output: …}}")
     for name, variant in section.variants.items():
         if variant.parent is not None:
             yield from _wrong_parent(name, section)
@@ -254,7 +271,7 @@ def _outside(directory: Path, file: str, place: Place) -> Iterator[Complaint]:
 
 
 def _input(section: InputSection) -> ModelInput:
-    return ModelInput(tuple(section.shape), section.dtype, section.low, section.high)
+    return ModelInput(tuple(section.shape), section.dtype, section.low, section.high, section.from_output)
 
 
 def _model(section: ModelSection, directory: Path) -> Model:
@@ -284,6 +301,7 @@ def _model(section: ModelSection, directory: Path) -> Model:
             name: Dataset(name, str(directory / name), one.sha256, one.samples)
             for name, one in section.datasets.items()
         },
+        state=StatePolicy(section.state),
         recipe=str(directory / section.recipe) if section.recipe else None,
         license=section.license,
     )

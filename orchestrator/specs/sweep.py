@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from os.path import normpath
 from pathlib import Path
 
-from orchestrator.domain.comparison import Tolerance
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Format, Model
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import Endpoint, ExecProgram, HttpTemplate, RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import artifact_for
 from orchestrator.domain.sweep import Accuracy, Delegation, MeasurePolicy, Order, Setting, Stop, Sweep, SweptModel
+from orchestrator.domain.tolerance import Tolerance
 from orchestrator.specs.demands import cooling_of, limits_of, retries_of
 from orchestrator.specs.document import Document, Place, parse_document, read_document
 from orchestrator.specs.model import MODEL_FILE, load_model, suggest_model
@@ -102,7 +102,11 @@ def allowed_failures(text: str, source: str) -> tuple[Mapping[str, Setting], ...
 
 def stated_tolerance(text: str, source: str) -> Tolerance | None:
     """Return the tolerance of `agreement` of a sweep, from the text of the file. Raise ConfigError for no sweep."""
-    stated = check_section(parse_document(text, source), SweepSection).agreement
+    return _tolerance(check_section(parse_document(text, source), SweepSection))
+
+
+def _tolerance(section: SweepSection) -> Tolerance | None:
+    stated = section.agreement
     return None if stated is None else Tolerance(stated.absolute, stated.relative)
 
 
@@ -293,6 +297,7 @@ def _sweep(section: SweepSection, runtimes: tuple[RuntimeSpec, ...], directory: 
         environment=dict(section.environment),
         stop=None if stop is None else Stop(stop.ci_halfwidth, stop.trials_max, stop.device_s_max),
         preemptible=section.preemptible,
+        agreement=_tolerance(section),
         delegation=Delegation(section.delegates.nodes_min, section.delegates.allow_fallback),
     )
 

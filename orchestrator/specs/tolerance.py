@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from orchestrator.domain.comparison import Tolerance
+from orchestrator.domain.tolerance import Tolerance
 from orchestrator.specs.schema import Section
 from orchestrator.specs.words import Share
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain.model import Artifact, Model, ModelInput, Variant
+from orchestrator.domain.model import Artifact, Model, ModelInput, StatePolicy, Variant
 from orchestrator.domain.plan.endpoint import write_template
 from orchestrator.domain.runtime import Endpoint, ExecProgram, RuntimeSpec
 from orchestrator.domain.sweep import Delegation, MeasurePolicy, Sweep
@@ -58,6 +58,9 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
             "nodes_min": float(sweep.delegation.nodes_min),
             "allow_fallback": sweep.delegation.allow_fallback,
         }
+    if sweep.agreement is not None:
+        stated = sweep.agreement
+        document["agreement"] = {"absolute": float(stated.absolute), "relative": float(stated.relative)}
     if sweep.profile is not None:
         document["profile"] = sweep.profile
     if sweep.preemptible:
@@ -106,6 +109,8 @@ def model_text(model: Model) -> str:
     if model.output is not None:
         name = {} if model.output.name is None else {"name": model.output.name}
         document["output"] = {"shape": list(model.output.shape), **name}
+    if model.state is not StatePolicy.KEEP:
+        document["state"] = model.state.value
     if model.license is not None:
         document["license"] = model.license
     return _text(document)
@@ -124,6 +129,7 @@ def _input(declared: ModelInput) -> Mapping[str, Any]:
         "dtype": declared.dtype,
         "low": float(declared.low),
         "high": float(declared.high),
+        **({} if declared.from_output is None else {"from_output": declared.from_output}),
     }
 
 

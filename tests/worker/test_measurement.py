@@ -161,3 +161,19 @@ def test_the_loop_adds_next_to_nothing_to_a_bare_one():
         if abs(min(own) - min(bare)) <= max(300, 0.01 * min(bare)):
             return
     raise AssertionError("the loop takes %d ns, a bare one %d" % (min(own), min(bare)))
+
+
+def test_what_prepares_a_call_is_called_before_each_and_is_no_part_of_its_time():
+    order = []
+    slow_ns = 2000000
+
+    def prepare():
+        order.append("prepare")
+        begin = time.perf_counter_ns()
+        while time.perf_counter_ns() - begin < slow_ns:
+            pass
+
+    timing = time_calls(lambda: order.append("call"), StopRule(5, 0.0, 5, 10.0), prepare=prepare)
+    assert order == ["prepare", "call"] * 5
+    assert min(timing.samples) < slow_ns / 10
+    assert timing.end_ns - timing.begin_ns > 5 * slow_ns

@@ -109,6 +109,14 @@ class LoadedModel(ABC):
         """Return where the nodes of the model run, or why that is unknown."""
         return NodePlaces(None, None, reason="this worker does not count the nodes of the engine")
 
+    def variables(self) -> list[str] | None:
+        """Return what keeps a state from one invocation to the next: [] for nothing, None where nobody can tell."""
+        return None
+
+    def reset_variables(self) -> None:
+        """Give all variables their first value. Raise LoadFailure if the runtime cannot."""
+        raise LoadFailure("this worker does not reset the state of the engine; declare state: keep in model.yaml")
+
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Return the identity of the runtime after the first inference: name, version, delegates, threads, dtypes.

@@ -263,6 +263,10 @@ class OnnxModel(LoadedModel):
 
         return [value.astype(numpy.float32) if value.dtype.kind in "fiub" else value for value in outputs]
 
+    def variables(self) -> list[str]:
+        """Return nothing: an ONNX model has no variables, and its state is an output that is fed back."""
+        return []
+
     def count_nodes(self) -> NodePlaces:
         """Return what is known of the nodes that the provider runs."""
         return self._places

@@ -137,6 +137,14 @@ class OpenvinoModel(LoadedModel):
 
         return [value.astype(numpy.float32) if value.dtype.kind in "fiub" else value for value in outputs]
 
+    def variables(self) -> list[str]:
+        """Return the names of the request's states."""
+        return [str(state.name) for state in self.request.query_state()]
+
+    def reset_variables(self) -> None:
+        """Give the request's states their first value."""
+        self.request.reset_state()
+
     def identity(self) -> dict[str, Any]:
         """Return the identity, with the precision that is set and those that the compiled operators have."""
         import numpy

@@ -22,6 +22,19 @@ _NO_DELEGATE = "none"
 _XNNPACK = "XNNPACK"
 _CALL = "tf.lite"
 _DELEGATE_OP = "DELEGATE"
+_KEEPING = frozenset(
+    (
+        "SVDF",
+        "RNN",
+        "LSTM",
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        "UNIDIRECTIONAL_SEQUENCE_RNN",
+        "BIDIRECTIONAL_SEQUENCE_LSTM",
+        "BIDIRECTIONAL_SEQUENCE_RNN",
+    )
+)
+"""Operators with variable tensors."""
+_RESOURCES = frozenset(("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"))
 _KERNELS = {
     "xnnpack": "AUTO",
     "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
@@ -197,6 +210,21 @@ class TfliteModel(LoadedModel):
     def decode_outputs(self, outputs: list[Any]) -> list[Any]:
         """Return outputs as float32. Whatever is no real number stays as it is."""
         return [_dequantise(value, detail) for value, detail in zip(outputs, self._outputs)]
+
+    def variables(self) -> list[str] | None:
+        """Return the kinds of operators that keep a state."""
+        nodes = list_nodes(self._interpreter)
+        return None if nodes is None else sorted({node["op_name"] for node in nodes} & (_KEEPING | _RESOURCES))
+
+    def reset_variables(self) -> None:
+        """Set variable tensors to zero. Raise LoadFailure for resource variables, which the interpreter leaves."""
+        resources = sorted(set(self.variables() or ()) & _RESOURCES)
+        if resources:
+            raise LoadFailure(
+                f"the model keeps its state in resource variables ({', '.join(resources)}), which no call of "
+                "TensorFlow Lite's interpreter resets; declare state: keep in model.yaml"
+            )
+        self._interpreter.reset_all_variables()
 
     def count_nodes(self) -> NodePlaces:
         """Return how many nodes each delegate and the interpreter run."""

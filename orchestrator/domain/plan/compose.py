@@ -105,6 +105,7 @@ class _JobPacker:
             inputs={name: _shipped(one) for name, one in model.inputs.items()},
             output=model.output,
             delegation=self._inputs.sweep.delegation,
+            state=model.state,
         )
 
     def _file(self, name: str, path: str, model: Model, sha256: str | None = None) -> ShippedFile:
@@ -125,7 +126,8 @@ class _JobPacker:
 
 def _shipped(declared: ModelInput) -> ShippedInput:
     # Floats here and in the limits: 60 and 60.0 of a YAML file must give the same bytes.
-    return ShippedInput(float(declared.low), float(declared.high), declared.shape, declared.dtype)
+    low, high = float(declared.low), float(declared.high)
+    return ShippedInput(low, high, declared.shape, declared.dtype, declared.from_output)
 
 
 def _limits(inputs: PlanInputs) -> ShippedLimits:

@@ -14,7 +14,7 @@ from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.device import CONDITION_LIMITS, GOVERNOR_LIMIT
 from orchestrator.domain.expansion import model_in
 from orchestrator.domain.log_bounds import LogBounds
-from orchestrator.domain.model import ModelOutput
+from orchestrator.domain.model import ModelOutput, StatePolicy
 from orchestrator.domain.plan.endpoint import read_endpoint, write_endpoint
 from orchestrator.domain.plan.values import Trial, TrialKind
 from orchestrator.domain.runtime import Endpoint
@@ -72,6 +72,7 @@ class ShippedInput:
     high: float
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
+    from_output: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class ShippedJob:
     output: ModelOutput | None = None
     delegation: Delegation = ALL_NODES
     endpoint: Endpoint | None = None
+    state: StatePolicy = StatePolicy.KEEP
 
     @property
     def swept_model(self) -> str | None:
@@ -296,6 +298,8 @@ def _write_job(job: ShippedJob) -> dict[str, Any]:
         declared["delegation"] = {"nodes_min": float(asked.nodes_min), "allow_fallback": asked.allow_fallback}
     if job.endpoint is not None:
         declared["endpoint"] = write_endpoint(job.endpoint)
+    if job.state is not StatePolicy.KEEP:
+        declared["state"] = job.state.value
     return {
         **declared,
         "job": job.key,
@@ -336,6 +340,7 @@ def _read_job(job: Mapping[str, Any]) -> ShippedJob:
         output=ModelOutput(tuple(output["shape"]), output["name"]) if output else None,
         delegation=Delegation(**job["delegation"]) if "delegation" in job else ALL_NODES,
         endpoint=read_endpoint(job),
+        state=StatePolicy(job.get("state", StatePolicy.KEEP)),
     )
 
 
@@ -343,14 +348,15 @@ def _write_input(declared: ShippedInput) -> dict[str, Any]:
     document: dict[str, Any] = {"low": declared.low, "high": declared.high}
     if declared.shape is not None:
         document |= {"shape": list(declared.shape), "dtype": declared.dtype}
+    if declared.from_output is not None:
+        document["from_output"] = declared.from_output
     return document
 
 
 def _read_input(declared: Mapping[str, Any]) -> ShippedInput:
     shape = declared.get("shape")
-    return ShippedInput(
-        declared["low"], declared["high"], None if shape is None else tuple(shape), declared.get("dtype")
-    )
+    sizes = None if shape is None else tuple(shape)
+    return ShippedInput(declared["low"], declared["high"], sizes, declared.get("dtype"), declared.get("from_output"))
 
 
 def _write_file(file: ShippedFile) -> dict[str, Any]:

@@ -198,6 +198,7 @@ class Contents:
             input=_input(cell.job.input, cell.model.input),
             inputs={name: _input(one, cell.model.input) for name, one in cell.job.inputs.items()},
             output=cell.job.output,
+            state=cell.job.state,
             variants=variants,
             datasets=datasets,
             recipe=None,
@@ -229,6 +230,7 @@ def _input(shipped: ShippedInput, otherwise: ModelInput) -> ModelInput:
         shipped.dtype or otherwise.dtype,
         shipped.low,
         shipped.high,
+        shipped.from_output,
     )
 
 

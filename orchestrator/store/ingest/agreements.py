@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, or_, select
 
-from orchestrator.domain.comparison import Tolerance
 from orchestrator.domain.measurement import Cell, CellOutputs
 from orchestrator.domain.plan.values import TrialKind
+from orchestrator.domain.tolerance import Tolerance
 from orchestrator.store.ingest.cell_values import CountedTrial
 from orchestrator.store.ingest.events import MetricReport
 from orchestrator.store.ingest.figures import write_figure

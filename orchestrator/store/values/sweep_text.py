@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.domain.comparison import Tolerance
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.sweep import Setting
+from orchestrator.domain.tolerance import Tolerance
 
 
 def allowed_in(document: str) -> tuple[Mapping[str, Setting], ...]:

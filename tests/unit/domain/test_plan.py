@@ -13,7 +13,7 @@ from device_worker.sensing.conditions.table import CONDITIONS
 from orchestrator.domain.blob import BlobKind
 from orchestrator.domain.device import CONDITION_LIMITS, GOVERNOR_LIMIT, Device, Limits
 from orchestrator.domain.expansion import expand
-from orchestrator.domain.model import ModelInput, ModelOutput
+from orchestrator.domain.model import ModelInput, ModelOutput, StatePolicy
 from orchestrator.domain.plan.admit import files_needed
 from orchestrator.domain.plan.compose import plan_device
 from orchestrator.domain.plan.document import PLAN_PROTOCOL, ShippedInput, canonical, planned_jobs
@@ -126,13 +126,16 @@ def test_a_known_plan_keeps_its_bytes() -> None:
 
 
 def test_inputs_and_the_output_declared_by_name_travel_and_are_read_back() -> None:
-    named = {"mask": ModelInput((1, 64), "bool", 0, 1)}
-    model = replace(MODEL, inputs=named, output=ModelOutput((1, 10), "classes"))
+    named = {"mask": ModelInput((1, 64), "bool", 0, 1, "next")}
+    model = replace(MODEL, inputs=named, output=ModelOutput((1, 10), "classes"), state=StatePolicy.RESET)
     plan = plan_device(replace(inputs(), model=model))
     job, read = document(plan)["jobs"][0], planned_jobs(plan.document)[0]
-    assert job["inputs"] == {"mask": {"low": 0.0, "high": 1.0, "shape": [1, 64], "dtype": "bool"}}
+    assert job["inputs"] == {
+        "mask": {"low": 0.0, "high": 1.0, "shape": [1, 64], "dtype": "bool", "from_output": "next"}
+    }
     assert job["output"] == {"name": "classes", "shape": [1, 10]}
     assert (read.input.shape, read.inputs["mask"].dtype, read.output) == ((1, 8, 8, 1), "bool", model.output)
+    assert (job["state"], read.state, read.inputs["mask"].from_output) == ("reset", StatePolicy.RESET, "next")
     # Plans of older controllers declare the range alone.
     older = json.loads(plan.document)
     for one in older["jobs"]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.model import Artifact, Format, ModelInput, ModelOutput
+from orchestrator.domain.model import Artifact, Format, ModelInput, ModelOutput, StatePolicy
 from orchestrator.domain.runtimes import engine_of
 from orchestrator.domain.sweep import Accuracy, Cooling, Delegation, MeasurePolicy, Order, Retries, Setting, Stop, Sweep
+from orchestrator.domain.tolerance import Tolerance
 from orchestrator.specs.model import MODEL_FILE, load_model
 from orchestrator.specs.reach import Reach
 from orchestrator.specs.sweep import load_sweep
@@ -23,7 +24,8 @@ def test_a_model_is_read_back(name: str, tmp_path: Path) -> None:
     model = replace(
         load_model(REPOSITORY / "models" / name, verify=False),
         recipe=None,
-        inputs={"mask": ModelInput((), "bool", 0.0, 1.0)},
+        inputs={"mask": ModelInput((), "bool", 0.0, 1.0, "next")},
+        state=StatePolicy.RESET,
         output=ModelOutput((1, 10), "classes"),
     )
     (tmp_path / MODEL_FILE).write_text(model_text(model), encoding="utf-8")
@@ -59,6 +61,7 @@ def test_a_sweep_is_read_back(path: Path, tmp_path: Path) -> None:
         trials=30,
         stop=Stop(0.015, 30, 600.0),
         cooling=Cooling(55.0, 30.0),
+        agreement=Tolerance(0.25, 0.125),
         unthrottled=True,
         order=Order(interleave=False, seed=1 << 40),
         retries=Retries(2, 3),

@@ -1,0 +1,123 @@
+"""Build small real models with a state: each adds its input to what it has summed up so far."""
+
+import os
+
+import pytest
+
+
+def _schema():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return pytest.importorskip("flatbuffers"), pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+
+
+def svdf_tflite():
+    """Return a .tflite file of an SVDF over three inputs of ones: its state is a variable tensor."""
+    flatbuffers, schema = _schema()
+    options = schema.SVDFOptionsT()
+    options.rank = 1
+    tensors = [
+        _tensor(schema, "x", [1, 2]),
+        _tensor(schema, "feature", [2, 2], buffer=1),
+        _tensor(schema, "time", [2, 3], buffer=2),
+        _tensor(schema, "state", [1, 6], is_variable=True),
+        _tensor(schema, "y", [1, 2]),
+    ]
+    node = _operator(schema, 0, [0, 1, 2, -1, 3], [4], schema.BuiltinOptions.SVDFOptions, options)
+    graph = _graph(schema, tensors, [0], [4], [node])
+    buffers = [schema.BufferT(), _buffer(schema, [1, 0, 0, 1]), _buffer(schema, [1] * 6)]
+    return _packed(flatbuffers, schema, [schema.BuiltinOperator.SVDF], [graph], buffers)
+
+
+def summing_tflite():
+    """Return a .tflite file that reads a resource variable, adds the input, and assigns the sum."""
+    flatbuffers, schema = _schema()
+    kinds, options = schema.BuiltinOperator, schema.BuiltinOptions
+    once = schema.CallOnceOptionsT()
+    once.initSubgraphIndex = 1
+    resource = schema.TensorType.RESOURCE
+    tensors = [
+        _tensor(schema, "x", [1, 2]),
+        _tensor(schema, "sum", [], kind=resource),
+        _tensor(schema, "old", [1, 2]),
+        _tensor(schema, "y", [1, 2]),
+    ]
+    nodes = [
+        _operator(schema, 4, [], [], options.CallOnceOptions, once),
+        _operator(schema, 0, [], [1], options.VarHandleOptions, _handle(schema)),
+        _operator(schema, 1, [1], [2], options.ReadVariableOptions, schema.ReadVariableOptionsT()),
+        _operator(schema, 2, [0, 2], [3], options.AddOptions, schema.AddOptionsT()),
+        _operator(schema, 3, [1, 3], [], options.AssignVariableOptions, schema.AssignVariableOptionsT()),
+    ]
+    beginning = [
+        _operator(schema, 0, [], [0], options.VarHandleOptions, _handle(schema)),
+        _operator(schema, 3, [0, 1], [], options.AssignVariableOptions, schema.AssignVariableOptionsT()),
+    ]
+    zeros = [_tensor(schema, "sum-again", [], kind=resource), _tensor(schema, "zeros", [1, 2], buffer=1)]
+    graphs = [_graph(schema, tensors, [0], [3], nodes), _graph(schema, zeros, [], [], beginning)]
+    codes = [kinds.VAR_HANDLE, kinds.READ_VARIABLE, kinds.ADD, kinds.ASSIGN_VARIABLE, kinds.CALL_ONCE]
+    return _packed(flatbuffers, schema, codes, graphs, [schema.BufferT(), _buffer(schema, [0, 0])])
+
+
+def summing_onnx(state_shape=(1, 2)):
+    """Return an .onnx file whose output `total` is the input `x` and the input `before` added up."""
+    onnx = pytest.importorskip("onnx")
+    kind = onnx.TensorProto.FLOAT
+    described = [("x", [1, 2]), ("before", list(state_shape))]
+    given = [onnx.helper.make_tensor_value_info(name, kind, shape) for name, shape in described]
+    made = [onnx.helper.make_tensor_value_info(name, kind, [1, 2]) for name in ("y", "total")]
+    nodes = [
+        onnx.helper.make_node("Add", ["x", "before"], ["total"]),
+        onnx.helper.make_node("Identity", ["total"], ["y"]),
+    ]
+    graph = onnx.helper.make_graph(nodes, "summing", given, made)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)])
+    model.ir_version = 8
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _tensor(schema, name, shape, buffer=0, is_variable=False, kind=None):
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.buffer, tensor.isVariable = name, shape, buffer, is_variable
+    tensor.type = schema.TensorType.FLOAT32 if kind is None else kind
+    return tensor
+
+
+def _operator(schema, code, inputs, outputs, kind, options):
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = code, inputs, outputs
+    operator.builtinOptionsType, operator.builtinOptions = kind, options
+    return operator
+
+
+def _handle(schema):
+    handle = schema.VarHandleOptionsT()
+    handle.container, handle.sharedName = "", "sum"
+    return handle
+
+
+def _graph(schema, tensors, inputs, outputs, operators):
+    graph = schema.SubGraphT()
+    graph.tensors, graph.inputs, graph.outputs, graph.operators = tensors, inputs, outputs, operators
+    return graph
+
+
+def _buffer(schema, values):
+    import numpy
+
+    buffer = schema.BufferT()
+    buffer.data = numpy.frombuffer(numpy.array(values, "float32").tobytes(), dtype=numpy.uint8)
+    return buffer
+
+
+def _packed(flatbuffers, schema, kinds, graphs, buffers):
+    codes = []
+    for kind in kinds:
+        code = schema.OperatorCodeT()
+        code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, min(kind, 127), 1
+        codes.append(code)
+    model = schema.ModelT()
+    model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, codes, graphs, buffers
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
