@@ -47,7 +47,10 @@ class NewWords:
 
 @dataclass(frozen=True, slots=True)
 class RunWords:
-    """Hold the words on record. `noted_by` and `noted_at` belong to the note."""
+    """Hold the words on record. `noted_by` and `noted_at` belong to the note.
+
+    `started_by` is who started or submitted the run: user@host, None for a run of an older release.
+    """
 
     name: str | None = None
     note: str | None = None
@@ -56,6 +59,7 @@ class RunWords:
     tags: Mapping[str, str] = field(default_factory=dict)
     commit: Commit | None = None
     exclusion: Exclusion | None = None
+    started_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,17 @@ def found(store: Store, run: str) -> str | None:
     return None if record is None else record.header.run
 
 
+def test_a_run_has_the_person_who_started_it(store: Store) -> None:
+    measure(store, "mine", 0, NewWords(ANN))
+    measure(store, "nobodys", 1)
+    found = store.runs.find_run("mine")
+    assert found is not None
+    assert found.words.started_by == ANN
+    url = store.database.url.render_as_string(hide_password=False)
+    listed = {one.run: one.words.started_by for one in list_runs(url, 5)}
+    assert listed == {"mine": ANN, "nobodys": None}
+
+
 def test_a_run_keeps_the_words_that_it_begins_with(store: Store) -> None:
     words = NewWords(ANN, "before", "old sink", {"branch": "main", "a": "b=c"}, Commit("c" * 40, dirty=True))
     measure(store, "1-a", 0, words)

@@ -84,6 +84,16 @@ def test_the_queue(tmp_path: Path) -> None:
     assert Reader(tmp_path / "again").follow("schedule") > 8
 
 
+def test_operations(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    assert reader.follow("operations") > 14
+    assert (reader.lab.directory / "backup.db").stat().st_size > 100_000
+    assert reader.lab.rows("SELECT id FROM run") == []
+    (deleted,) = reader.lab.rows("SELECT name, deleted_by FROM deleted_run")
+    assert deleted["name"] == "before"
+    assert "@" in deleted["deleted_by"]
+
+
 def test_a_shelf_of_boards(tmp_path: Path, ssh_server: SshServer) -> None:
     class ShelfReader(BoardReader):
         def prepare(self) -> None:

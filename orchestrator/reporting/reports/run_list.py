@@ -41,6 +41,7 @@ _ROW = View[RunSummary](
     (
         *(key for key in RUN_SUMMARY.keys if key.name not in ("models", "device_names", "words")),
         Key("device_names", TEXT, "The names of the devices, by commas.", lambda run: ", ".join(run.device_names)),
+        Key("started_by", OrNull(TEXT), "Who started the run: USER@HOST.", lambda run: run.words.started_by),
         Key("name", OrNull(TEXT), "The run's name.", lambda run: run.words.name),
         Key("note", OrNull(TEXT), "The note.", lambda run: run.words.note),
         Key("tags", TEXT, "The tags, as key=value.", lambda run: tag_text(run.words)),

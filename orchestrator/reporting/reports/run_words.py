@@ -33,6 +33,7 @@ RUN_WORDS = View[RunWords](
     "run-words",
     "What people say about a run.",
     (
+        Key("started_by", OrNull(TEXT), "Who started or submitted the run: USER@HOST.", lambda words: words.started_by),
         Key("name", OrNull(TEXT), "The run's name; null without one.", lambda words: words.name),
         Key("note", OrNull(TEXT), "The note; null without one.", lambda words: words.note),
         Key("noted_by", OrNull(TEXT), "Who wrote the note: USER@HOST.", lambda words: words.noted_by),

@@ -26,6 +26,7 @@ _BASIC = (
     Column("sweep", fold=True),
     Column("model", fold=True, spare=1),
     Column("state"),
+    Column("by", spare=2),
     Column("devices"),
     Column("trials", right=True),
     Column("lacking", spare=4),
@@ -33,12 +34,14 @@ _BASIC = (
     Column("began", spare=3),  # most runs are named after the time
     Column("took", right=True, spare=1),
 )
-_OPTIONAL = ("name", "lacking", "tags")
+_OPTIONAL = ("name", "by", "lacking", "tags")
 
 
 def run_table(runs: Sequence[RunSummary]) -> PlainTable:
     """Return a line for each run. Columns without any value are left out."""
-    rows = [_row(run) for run in runs]
+    # Of one person nobody asks whose the runs are.
+    are_several = len({run.words.started_by for run in runs} - {None}) > 1
+    rows = [_row(run, run.words.started_by if are_several else None) for run in runs]
     kept = [
         index
         for index, column in enumerate(_BASIC)
@@ -65,7 +68,7 @@ def _with_rest(shown: Sequence[str], count: int) -> str:
     return ", ".join(shown) + (f" +{rest}" if rest else "")
 
 
-def _row(run: RunSummary) -> tuple[Text | str | None, ...]:
+def _row(run: RunSummary, started_by: str | None) -> tuple[Text | str | None, ...]:
     excluded = run.words.exclusion is not None
     return (
         run.run,
@@ -73,6 +76,7 @@ def _row(run: RunSummary) -> tuple[Text | str | None, ...]:
         run.sweep,
         run.model_words,
         Text("excluded", style="dim") if excluded else Text(run.state.value, style=RUN_STYLES[run.state]),
+        started_by,
         device_words(run.device_names),
         f"{run.counts.measured}/{run.counts.planned}",
         run.counts.shortfall,

@@ -26,6 +26,8 @@ def word_lines(words: RunWords) -> Iterator[Text]:
     if (exclusion := words.exclusion) is not None:
         said = f"excluded by {exclusion.who} {numbers.told(exclusion.at)}: {exclusion.reason}"
         yield Text(clean(said), style="bold yellow")
+    if words.started_by is not None:
+        yield Text(clean(f"started by: {words.started_by}"))
     if words.name is not None:
         yield Text(clean(f"name: {words.name}"))
     if words.note is not None:

@@ -12,6 +12,7 @@ from orchestrator.domain.night import LostDevice, NightRun, NightStage
 from orchestrator.domain.night_record import NightRecord
 from orchestrator.domain.run import DeviceRunState, RunState
 from orchestrator.domain.run_details import RunDetails
+from orchestrator.domain.run_words import NewWords
 from orchestrator.driving.driver import DriverTools, Intent
 from orchestrator.services.nights.candidate import NightSweep
 from orchestrator.services.runs.metering import metering
@@ -81,7 +82,8 @@ class Runner:
                     return pick_up(record, Intent.RESUME, self.wiring.inventory(), tools)
                 names = " or ".join(device.name for device in devices)
                 header = new_run(sweep.file, {"select": names})
-                return run_sweep(replace(header, run=run), sweep.file.models, devices, tools)
+                words = NewWords(identity.holder)
+                return run_sweep(replace(header, run=run), sweep.file.models, devices, tools, words=words)
 
     def _run_id(self, stage: NightStage, number: int, look: int) -> str:
         """Return the id of an order, always the same. Another database has another id, even in the same second."""

@@ -29,14 +29,14 @@ _NEWEST = """\
 newest AS (
     SELECT run.id, sweep.name AS sweep, run.started_at, run.finished_at, run.name, run.note,
            run.noted_by, run.noted_at, run.git_commit, run.git_dirty, run.excluded_reason, run.excluded_by,
-           run.excluded_at
+           run.excluded_at, run.started_by
     FROM run
     JOIN sweep ON sweep.id = run.sweep_id
     WHERE {conditions}
     ORDER BY run.started_at DESC, run.id DESC
     LIMIT {limit:d}
 )"""
-_RUN_COLUMNS = 13
+_RUN_COLUMNS = 14
 DEVICES_OF_RUNS = (
     "WITH "  # noqa: S608 - constants of ours
     + _NEWEST
@@ -181,7 +181,7 @@ def _summary(
 
 
 def _words(columns: Sequence[Any], tags: Mapping[str, str]) -> RunWords:
-    name, note, noted_by, noted_at, commit, dirty, reason, who, excluded_at = columns
+    name, note, noted_by, noted_at, commit, dirty, reason, who, excluded_at, started_by = columns
     return RunWords(
         name=name,
         note=note,
@@ -190,6 +190,7 @@ def _words(columns: Sequence[Any], tags: Mapping[str, str]) -> RunWords:
         tags=tags,
         commit=None if commit is None else Commit(commit, bool(dirty)),
         exclusion=None if excluded_at is None else Exclusion(reason, who, _moment(excluded_at)),
+        started_by=started_by,
     )
 
 

@@ -97,6 +97,7 @@ def first_columns(connection: Connection, words: NewWords) -> dict[str, Any]:
     noted = {} if words.note is None else note_columns(connection, words.note, words.who)
     commit = words.commit
     return {
+        "started_by": words.who or None,
         "name": words.name,
         "git_commit": commit and commit.sha,
         "git_dirty": commit and commit.dirty,
@@ -138,6 +139,7 @@ def words_in(row: Row[Any], tags: Mapping[str, str]) -> RunWords:
         tags=tags,
         commit=None if row.git_commit is None else Commit(row.git_commit, bool(row.git_dirty)),
         exclusion=Exclusion(row.excluded_reason, row.excluded_by, row.excluded_at) if excluded else None,
+        started_by=row.started_by,
     )
 
 

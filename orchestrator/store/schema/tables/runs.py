@@ -96,6 +96,11 @@ run = Table(
     Column("finished_at", UtcTime, doc="When the run's last device ended; NULL while a device is planned or running."),
     text("controller", "The controller: host and version."),
     Column("settings", Json, nullable=False, doc="The settings given by flags."),
+    text(
+        "started_by",
+        "The person who started or submitted the run: user@host; NULL for runs of older releases.",
+        nullable=True,
+    ),
     text("name", "The name given by a person; NULL without one. Several runs may have the same name.", nullable=True),
     text("note", "The note of a person; NULL without one.", nullable=True),
     text("noted_by", "The writer of the note: user@host; NULL without a note.", nullable=True),
