@@ -168,7 +168,8 @@ def _import_program() -> None:
 
     for module in pkgutil.walk_packages(orchestrator.__path__, "orchestrator."):
         if not module.name.startswith(_EXTRAS) and not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+            with suppress(ImportError):  # told by the command that needs the module
+                importlib.import_module(module.name)
 
 
 _EXTRAS = tuple(f"orchestrator.{name}" for name in ("execution.ray", "models.conversion", "reporting.plots", "web"))
