@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -61,11 +62,14 @@ def list_(
     wanted = request.read()
     with Wiring(call.settings()) as wiring:
         runs = wiring.list_runs(limit, wanted)
+        has_excluded = not runs and bool(wiring.list_runs(1, replace(wanted, excluded=True)))
     # A program gets an empty list. A person is told how a run begins.
     if runs or not call.for_people:
         call.show(run_list_report(runs))
+    elif has_excluded:
+        typer.echo("every such run is excluded: benchfleet runs list --all lists excluded runs too", err=True)
     elif request.narrows:
-        typer.echo("no run matches; --all lists excluded runs too", err=True)
+        typer.echo("no run matches", err=True)
     else:
         typer.echo("no run yet; benchfleet run SWEEP makes the first one (or is it another --db?)", err=True)
 

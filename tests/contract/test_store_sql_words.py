@@ -121,6 +121,8 @@ def test_json_comes_as_rows(console: SqlConsole, store: Store, planned: Planned)
         ("SELECT * FROM v_cel", "did you mean 'v_cell'? views to begin with: v_cell, "),
         ("SELECT * FROM runs", "did you mean 'run'? views to begin with: v_cell, "),
         ("SELECT stdev(value) FROM v_cell", "did you mean 'stddev'?"),
+        ("SELECT median(value) FROM v_cell", "percentile_cont(0.5) WITHIN GROUP (ORDER BY value) is the median"),
+        ("SELECT quantile(value, 0.9) FROM v_cell", "percentile_cont(0.5) WITHIN GROUP (ORDER BY value) is the median"),
         ("SELECT * FROM zzzzzzzz", "views to begin with: v_cell, "),
     ],
 )

@@ -218,7 +218,7 @@ def _model_lines(asked: Sequence[_Asked], references: Sequence[str]) -> Iterator
         yield f"model: {references[0]}"
         yield f"variants: [{', '.join(map(word, asked[0].variants))}]"
         return
-    yield "# Each model is measured and compared by itself, all its variants: `variants:` would name some."
+    yield "# Each model is measured and compared by itself: all its variants, or those that `variants:` names."
     yield f"models: [{', '.join(references)}]"
 
 

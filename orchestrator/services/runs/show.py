@@ -23,10 +23,10 @@ def require_run(runs: RunRecords, run: str) -> RunRecord:
     """Return a run by id, name, unique beginning or "last". Raise ConfigError for an unknown run."""
     record = runs.find_run(run)
     if record is None:
-        words = {"last": "there is no run yet that had a device", "": "a run has no empty name"}.get(
+        words = {"last": "there is no run that had a device and is not excluded", "": "a run has no empty name"}.get(
             run, f"there is no run {run!r}"
         )
-        raise ConfigError(words, "benchfleet runs list shows what there is; is it the right --db?")
+        raise ConfigError(words, "benchfleet runs list --all shows what there is; is it the right --db?")
     return record
 
 

@@ -16,6 +16,8 @@ HINT = (
 )
 _OUT_OF_SIGHT = "this user sees no table: SHOW search_path tells where the session looks (benchfleet's own is public)"
 _COLUMNS_SHOWN = 40
+_QUANTILES = frozenset({"median", "quantile", "quantile_cont", "quantiles", "percentile", "approx_quantile"})
+"""What other databases call quantiles."""
 
 _UNKNOWN = (
     # SQLite's words, then those of PostgreSQL.
@@ -75,6 +77,10 @@ def _views_first(relation: str) -> tuple[bool, str]:
 
 
 def _function_meant(word: str, names: Names) -> str | None:
+    if word.lower() in _QUANTILES:
+        return (
+            "percentile_cont(0.5) WITHIN GROUP (ORDER BY value) is the median, and 0.9 in place of 0.5 another quantile"
+        )
     functions = list(names.functions)
     if f"jsonb{word.removeprefix('json')}" in functions and word.startswith("json_"):
         return f"JSON columns are jsonb on PostgreSQL: jsonb{word.removeprefix('json')}"
