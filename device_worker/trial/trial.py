@@ -261,6 +261,7 @@ class Trial:
         prepare = self._state.prepare
         warmup = time_calls(session.invoke, StopRule.of_warmup(measure), prepare=prepare)
         queries: Queries | None = None
+        counted = session.server_counts()
         if measure.scenario is None:
             batch = choose_batch(session.invoke, warmup) if prepare is None else 1
             timing = time_calls(session.invoke, StopRule.of_measurement(measure), batch, prepare)
@@ -270,6 +271,7 @@ class Trial:
             rule = StopRule.of_measurement(measure)
             queries = self._send_queries(session, rule, warmup)
             timing = queries.timing
+        counts = session.server_counts()
         gets = _time_reading(session)
         sets = time_calls(lambda: session.set_inputs(encoded), _COPY_RULE)
         self._memory.end_peak()  # before samples are sorted and packed, which takes memory too
@@ -288,6 +290,8 @@ class Trial:
         self._say(metric="involuntary_switches", value=timing.involuntary_switches)
         if timing.steady_ratio is not None:
             self._say(metric="steady_ratio", value=timing.steady_ratio)
+        for figure in counts.figures(counted) if counts and counted else ():
+            self._say_figure(*figure)
 
     def _send_queries(self, session: LoadedModel, rule: StopRule, warmup: Timing) -> Queries:
         """Send the queries of a scenario, side by side to a server.

@@ -36,7 +36,8 @@ from device_worker.state.state_dir import StateDir
 from device_worker.system.executables import explain_refusal
 from device_worker.system.processors import read_processors
 from device_worker.trial import wire
-from device_worker.trial.connection import Connection, RequestFailed
+from device_worker.trial.connection import RequestFailed
+from device_worker.trial.http_connection import HttpConnection
 from device_worker.trial.profile import ProfileUnavailable, read_chrome_trace
 from device_worker.trial.runtimes.http_template import HttpTemplateModel
 from device_worker.trial.runtimes.kserve_v2 import KserveModel
@@ -381,22 +382,9 @@ def _feed_wire(data: bytes) -> None:
         check_said(str(error))
 
 
-class _NoConnection(Connection):
-    url = "http://127.0.0.1:1"
-
-    def ask(self, path: str, body: bytes) -> bytes:
-        raise AssertionError
-
-    def another(self) -> Connection:
-        raise AssertionError
-
-    def close(self) -> None:
-        raise AssertionError
-
-
 def _feed_answer(data: bytes) -> None:
     """Read the outputs of an answer by each protocol. Arrays, or a reason, and nothing else."""
-    nowhere = _NoConnection()
+    nowhere = HttpConnection("http://127.0.0.1:1")  # which connects at the first request, and none is sent
     fields = {"method": "POST", "path": "/", "ready_path": "/", "body": "${input}", "outputs": {"y": "/y", "z": ""}}
     template = DeclaredTemplate(Fields(fields, "template"))
     models = (

@@ -223,6 +223,68 @@ def test_a_server_of_grpc_that_has_not_the_model_is_told_with_its_words(tmp_path
     refuse("gRPC UNAVAILABLE", "kserve-v2-grpc", tmp_path, f"http://127.0.0.1:{free_ports()[0]}")
 
 
+def stats_of(requests, executions, hits=0):
+    """Return what Triton counts of requests of 3 ns in the queue and 5 ns of computing each, in JSON."""
+    computed = requests - hits
+    each = {"queue": 3, "compute_input": 1, "compute_infer": 3, "compute_output": 1, "cache_miss": 2}
+    stats = {name: {"count": computed, "ns": ns * computed} for name, ns in each.items()}
+    stats["cache_hit"] = {"count": hits, "ns": hits}
+    return {"inference_count": computed, "execution_count": executions, "inference_stats": stats}
+
+
+def stats_message(stats):
+    fields = {"queue": 3, "compute_input": 4, "compute_infer": 5, "compute_output": 6, "cache_hit": 7, "cache_miss": 8}
+    durations = [
+        data(
+            field, number(1, stats["inference_stats"][name]["count"]) + number(2, stats["inference_stats"][name]["ns"])
+        )
+        for name, field in fields.items()
+    ]
+    counts = number(4, stats["inference_count"]) + number(5, stats["execution_count"])
+    return data(1, counts + data(6, b"".join(durations)))
+
+
+def grown(before, after):
+    return {metric: value if reason is None else reason for metric, value, reason in after.figures(before)}
+
+
+def test_a_server_counts_its_own_work_between_two_moments(tmp_path, grpc):
+    early, late = stats_of(10, 10), stats_of(50, 20, hits=10)
+    wanted = {"server_queue_ns": 3.0, "server_compute_ns": 5.0, "server_batch_items": 3.0}
+    wanted["server_cache_hit_ratio"] = 0.25
+    paths = {"/v2": (200, {}), "/v2/models/m/ready": (200, {})}
+    paths["/v2/models/m"] = (200, {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2]}]})
+    with fake_http(paths) as url, loaded("kserve-v2", tmp_path, url) as model:
+        unknown = model.server_counts()
+        paths["/v2/models/m/stats"] = (200, {"model_stats": [early]})
+        before = model.server_counts()
+        paths["/v2/models/m/stats"] = (200, {"model_stats": [late]})
+        assert grown(before, model.server_counts()) == wanted
+        assert "HTTP 404: no such path" in grown(unknown, before)["server_queue_ns"]
+        # All of them came out of the cache: nothing was computed.
+        cached = dict(late, inference_stats=dict(late["inference_stats"], cache_hit={"count": 30, "ns": 30}))
+        paths["/v2/models/m/stats"] = (200, {"model_stats": [cached]})
+        assert grown(model.server_counts(), model.server_counts())["server_queue_ns"].startswith(
+            "the server counted no"
+        )
+    answers = dict(kserve_answers(), **{KSERVE + "ModelStatistics": stats_message(early)})
+    with fake_grpc(grpc, answers) as url, loaded("kserve-v2-grpc", tmp_path, url) as model:
+        before = model.server_counts()
+        answers[KSERVE + "ModelStatistics"] = stats_message(late)
+        assert grown(before, model.server_counts()) == wanted
+
+
+def test_statistics_that_say_nothing_are_a_reason(tmp_path):
+    paths = {"/v2": (200, {}), "/v2/models/m/ready": (200, {}), "/v2/models/m/stats": (200, {"model_stats": [7, {}]})}
+    paths["/v2/models/m"] = (200, {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2]}]})
+    with fake_http(paths) as url, loaded("kserve-v2", tmp_path, url) as model:
+        counts = model.server_counts()
+        assert set(grown(counts, counts).values()) == {"the server's statistics do not name the model"}
+    with tf_server() as url, loaded("tf-serving", tmp_path, url) as model:
+        counts = model.server_counts()
+        assert set(grown(counts, counts).values()) == {"the protocol has no statistics of the server"}
+
+
 PREDICTION = "/tensorflow.serving.PredictionService/"
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from device_worker.protocol.specification import TrialJob
     from device_worker.trial.profile import Profile
+    from device_worker.trial.server_counts import ServerCounts
 
 
 AUTO = "auto"
@@ -100,6 +101,10 @@ class LoadedModel(ABC):
     @abstractmethod
     def decode_outputs(self, outputs: list[Any]) -> list[Any]:
         """Return outputs as float32 arrays, dequantised if quantised. Strings and complex numbers stay."""
+
+    def server_counts(self) -> ServerCounts | None:
+        """Return what a server has counted of its own work until now, or None without a server."""
+        return None
 
     def lanes(self, count: int) -> list[Callable[[], object]]:
         """Return functions that run inferences side by side, or [] where inferences follow one another."""

@@ -10,6 +10,7 @@ from device_worker.trial.connection import RequestFailed
 from device_worker.trial.delegation import NodePlaces
 from device_worker.trial.encoding import encode_plain
 from device_worker.trial.runtimes.base import LoadedModel, LoadFailure, Runtime
+from device_worker.trial.server_counts import ServerCounts
 from device_worker.trial.server_process import ServerProcess, free_ports
 
 TYPE_CHECKING = False
@@ -38,6 +39,7 @@ class EndpointRuntime(Runtime):
         self._command = _found_in(job.files_dir, job.command)
         self._server: ServerProcess | None = None
         self._connection: Connection | None = None
+        self._model: ServedModel | None = None
 
     def _import(self, name: str) -> tuple[str, Any]:
         try:
@@ -57,12 +59,15 @@ class EndpointRuntime(Runtime):
         try:
             self._connection = self._open(url or "")
             self._wait_until_ready(url or "")
-            return self._describe()
+            self._model = self._describe()
+            return self._model
         except RequestFailed as error:
             raise LoadFailure(f"the server does not describe the model {self._endpoint.model!r}: {error}") from error
 
     def close(self) -> None:
-        """Close the connection, and end the server that `load` has started."""
+        """Close all connections, and end the server that `load` has started."""
+        if self._model is not None:
+            self._model.close_lanes()
         if self._connection is not None:
             self._connection.close()
         if self._server is not None:
@@ -96,7 +101,7 @@ class EndpointRuntime(Runtime):
         """Ask the server for the model. Return None once the model can be asked, else what the server said instead."""
 
     @abstractmethod
-    def _describe(self) -> LoadedModel:
+    def _describe(self) -> ServedModel:
         """Ask the server for the inputs of the model. Raise LoadFailure or RequestFailed."""
 
 
@@ -131,12 +136,19 @@ class ServedModel(LoadedModel):
         self.inputs = inputs
         self._connection = connection
         self._told = told
+        self._further: list[Connection] = []
         self._lane = Lane(connection, self)
         self.invoke = self._lane.send
 
     def lanes(self, count: int) -> list[Callable[[], object]]:
         """Return functions that send the request side by side, each over a connection of its own."""
-        return [Lane(self._connection.another(), self).send for _ in range(count)]
+        self._further += [self._connection.another() for _ in range(count)]
+        return [Lane(connection, self).send for connection in self._further[-count:]] if count else []
+
+    def close_lanes(self) -> None:
+        """Close the connections of the lanes. A server that ends in order waits for its clients."""
+        for connection in self._further:
+            connection.close()
 
     def encode_inputs(self, values: list[Any]) -> list[Any]:
         """Return inputs in the dtypes that the server has told."""
@@ -157,6 +169,17 @@ class ServedModel(LoadedModel):
         import numpy
 
         return [value.astype(numpy.float32) if value.dtype.kind in "fiub" else value for value in outputs]
+
+    def server_counts(self) -> ServerCounts:
+        """Return what the server has counted of its own work, or why that is unknown."""
+        try:
+            return self._counts()
+        except RequestFailed as error:
+            return ServerCounts({}, f"the server tells no statistics ({error})")
+
+    def _counts(self) -> ServerCounts:
+        """Ask the server. Raise RequestFailed."""
+        return ServerCounts({}, "the protocol has no statistics of the server")
 
     def count_nodes(self) -> NodePlaces:
         """Return that nobody can tell."""

@@ -10,6 +10,7 @@ from device_worker.trial.declared import batched_shape
 from device_worker.trial.http_connection import HttpConnection, parse_object
 from device_worker.trial.runtimes.base import InputSlot, LoadFailure
 from device_worker.trial.runtimes.endpoint import EndpointRuntime, ServedModel, shaped
+from device_worker.trial.server_counts import ServerCounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,11 +69,21 @@ class KserveRuntime(EndpointRuntime):
         if not given:
             raise LoadFailure(undescribed(self._http.url + path))
         inputs = [slot_of(*one, self._declared, self._batch) for one in given]
-        return KserveModel(self._http, path + "/infer", inputs, told)
+        return KserveModel(self._http, path, inputs, told)
 
 
 class KserveModel(ServedModel):
-    """A model behind the Open Inference Protocol over HTTP."""
+    """A model behind the Open Inference Protocol over HTTP. Statistics are Triton's extension of the protocol."""
+
+    def __init__(
+        self, connection: HttpConnection, model_path: str, inputs: list[InputSlot], told: dict[str, Any]
+    ) -> None:
+        super().__init__(connection, model_path + "/infer", inputs, told)
+        self._http = connection
+        self._model_path = model_path
+
+    def _counts(self) -> ServerCounts:
+        return ServerCounts.of_json(self._http.get(self._model_path + "/stats"))
 
     def write(self, encoded: list[Any]) -> bytes:
         """Return a request with the elements of each input in one row, as the protocol prefers."""

@@ -10,6 +10,7 @@ from device_worker.trial.runtimes.base import LoadFailure
 from device_worker.trial.runtimes.endpoint import ServedModel, shaped
 from device_worker.trial.runtimes.grpc_endpoint import GrpcRuntime, from_bytes
 from device_worker.trial.runtimes.kserve_v2 import datatype_of, dtype_of_output, slot_of, undescribed
+from device_worker.trial.server_counts import ServerCounts
 from device_worker.trial.wire import Message, data, numbers, text
 
 TYPE_CHECKING = False
@@ -73,11 +74,17 @@ class KserveGrpcRuntime(GrpcRuntime):
 
 
 class KserveGrpcModel(ServedModel):
-    """A model behind the Open Inference Protocol over gRPC. `named` are the fields with the model's name."""
+    """A model behind the Open Inference Protocol over gRPC. `named` are the fields with the model's name.
+
+    Statistics are Triton's extension of the protocol.
+    """
 
     def __init__(self, connection: Connection, inputs: list[InputSlot], told: dict[str, Any], named: bytes) -> None:
         super().__init__(connection, _INFER, inputs, told)
         self._named = named
+
+    def _counts(self) -> ServerCounts:
+        return ServerCounts.of_message(Message(self._connection.ask(_SERVICE + "ModelStatistics", self._named)))
 
     def write(self, encoded: list[Any]) -> bytes:
         """Return a request with the elements of each input as bytes, which is the quickest of the protocol's forms."""
