@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.errors import ExitCode
-from tests.lab import Lab
+from tests.lab import REPOSITORY, Lab
 from tests.system.asking import ask
 
 pytestmark = [pytest.mark.system, pytest.mark.network, pytest.mark.timeout(600)]
@@ -39,6 +39,28 @@ def test_mlserver_answers_what_the_file_answers_and_queries_count_from_their_arr
     assert [one["reason"] for one in absent] == ["the model is in the server's process"]
     (told,) = lab.rows("select distinct runtime_reported from attempt where runtime_reported like '%kserve-v2%'")
     assert '"mlserver"' in told["runtime_reported"]
+
+
+def test_triton_gathers_requests_and_answers_from_its_cache(lab: Lab) -> None:
+    """What Triton itself counts tells its modes apart, however fast this machine is."""
+    names = ["endpoint/triton", "endpoint/triton-dynamic", "endpoint/triton-cache"]
+    rules = ("matrix.batch=[1]", "measure.seconds_min=0.3", "measure.runs_min=20", "measure.warmup.seconds_min=0")
+    options = [word for rule in rules for word in ("--set", rule)]
+    sweep = str(REPOSITORY / "sweeps" / "batching.yaml")
+    done = lab.run("run", sweep, "--trials", "1", "--runtimes", ",".join(names), *options, timeout_s=500)
+    assert done.returncode == ExitCode.FINE, done.stdout + done.stderr
+    asked = "select runtime, metric, value from v_latest where metric like 'server_%'"
+    found = {(one["runtime"], one["metric"]): one["value"] for one in lab.rows(asked)}
+    assert found["endpoint/triton", "server_batch_items"] == 1
+    assert found["endpoint/triton-dynamic", "server_batch_items"] > 1.5
+    assert found["endpoint/triton-dynamic", "server_queue_ns"] > 0
+    assert found["endpoint/triton", "server_compute_ns"] > 0
+    assert found["endpoint/triton-cache", "server_cache_hit_ratio"] > 0.9
+    compared = lab.json("compare", "last", "--by", "runtime", "--base", "endpoint/triton")
+    (group,) = compared["groups"]
+    assert {row["outputs"]["agreement"] for row in group["rows"]} == {"agree"}
+    absent = lab.rows("select distinct reason from absent_metric where metric = 'server_cache_hit_ratio'")
+    assert [one["reason"] for one in absent] == ["the server has no cache for the model"]
 
 
 def test_a_server_that_does_not_start_fails_its_cell_with_its_own_words(lab: Lab) -> None:
