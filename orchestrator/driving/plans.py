@@ -17,6 +17,7 @@ from orchestrator.domain.errors import NoSuchRelease, OrchestratorError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.log_bounds import UNBOUNDED, LogBounds
 from orchestrator.domain.plan.document import log_bounds, longest_s, planned_blobs, planned_trials, remaining_s
+from orchestrator.domain.plan.power_time import PowerTime, power_time_of_plan
 from orchestrator.domain.plan.values import DevicePlan, PreparedPlan
 from orchestrator.domain.run import Offset
 from orchestrator.driving.leases import DeviceLeases
@@ -175,8 +176,14 @@ class Plans:
         self._display.planned(part.name, len(planned_trials(document) - done), 0)
         # Kept again, since the cache may have been emptied since the run began, or be another machine's.
         plan, blobs = self._planner.keep(document), planned_blobs(document)
-        shipment = _Shipment(plan, blobs, remaining_s(document, done), log_bounds(document))
+        left_s = remaining_s(document, done, self._power_time(part, document))
+        shipment = _Shipment(plan, blobs, left_s, log_bounds(document))
         self._assign(part, shipment, sorted(done), order.offset)
+
+    def _power_time(self, part: DevicePart, document: bytes) -> PowerTime:
+        """Return what power adds to the rest of a plan, by the facts of now: the device decides by these."""
+        stored = self._facts.get(part.name)
+        return PowerTime() if stored is None else power_time_of_plan(document, part.device, stored.facts)
 
     def _attach(self, part: DevicePart, order: o.Attach) -> None:
         document = self._store.plans.plan_document(self._run, part.name)

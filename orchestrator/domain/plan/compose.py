@@ -178,7 +178,7 @@ def _untold(inputs: PlanInputs) -> tuple[Untold, ...]:
 
 def _estimate_s(trials: Sequence[Trial], inputs: PlanInputs) -> float:
     policy = inputs.sweep.measure
-    power = power_time(inputs.device, inputs.facts, policy, _limits(inputs).trial_timeout_s)
+    power = power_time(inputs.device, inputs.facts, policy.seconds_max, _limits(inputs).trial_timeout_s)
     measured = sum(trial.kind is TrialKind.MEASURE for trial in trials)
     # The minima, which fast models take. A slow model takes longer, and only the device learns how long.
     trial_s = policy.warmup_seconds_min + max(policy.seconds_min, power.window_s) + power.each_s

@@ -16,6 +16,7 @@ from orchestrator.domain.expansion import model_in
 from orchestrator.domain.log_bounds import LogBounds
 from orchestrator.domain.model import ModelOutput, StatePolicy
 from orchestrator.domain.plan.endpoint import read_endpoint, write_endpoint
+from orchestrator.domain.plan.power_time import PowerTime
 from orchestrator.domain.plan.values import Trial, TrialKind
 from orchestrator.domain.runtime import Endpoint
 from orchestrator.domain.sweep import ALL_NODES, Delegation, MeasurePolicy, Retries, Stop
@@ -228,13 +229,17 @@ def granted_retries(document: bytes | str) -> Retries:
     return Retries(granted.get("failed", 0), granted.get("invalid", 0))
 
 
-def remaining_s(document: bytes, done: Collection[str]) -> float:
-    """Return an estimate of a plan's duration on the device, in seconds, without the trials named in `done`."""
+def remaining_s(document: bytes, done: Collection[str], power: PowerTime) -> float:
+    """Return an estimate of a plan's duration on the device, in seconds, without the trials named in `done`.
+
+    `power` is what the measurement of power adds there.
+    """
     plan = json.loads(document)
     kinds = [trial["kind"] for trial in plan["trials"] if trial["trial"] not in done]
     measured = kinds.count(TrialKind.MEASURE.value)
     measure = plan["measure"]
-    return estimate_s(len(kinds) - measured, measured, measure["warmup_seconds_min"] + measure["seconds_min"])
+    trial_s = measure["warmup_seconds_min"] + max(measure["seconds_min"], power.window_s) + power.each_s
+    return estimate_s(len(kinds) - measured, measured, trial_s, power.first_s if measured else 0.0)
 
 
 def longest_s(document: bytes, done: Collection[str]) -> float:

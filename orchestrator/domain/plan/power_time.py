@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.domain.device import Device
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.sweep import MeasurePolicy
 
 READINGS_MIN = 20
 READINGS_WANTED = 60
@@ -29,7 +29,7 @@ class PowerTime:
     window_s: float = 0.0
 
 
-def power_time(device: Device, facts: Facts, measure: MeasurePolicy, trial_timeout_s: float) -> PowerTime:
+def power_time(device: Device, facts: Facts, seconds_max: float, trial_timeout_s: float) -> PowerTime:
     """Return the time for power on a device. A device without a source, or with a rate too low for a figure, has none.
 
     The worker decides by the same rules (`device_worker/sensing/power/`), once it has opened the source.
@@ -37,7 +37,7 @@ def power_time(device: Device, facts: Facts, measure: MeasurePolicy, trial_timeo
     period_s = _period_s(device, facts)
     if period_s is None:
         return PowerTime()
-    bound_s = min(measure.seconds_max, trial_timeout_s * _TIMEOUT_SHARE)
+    bound_s = min(seconds_max, trial_timeout_s * _TIMEOUT_SHARE)
     shortest_s = (READINGS_MIN + _SPARE_READINGS) * period_s
     is_possible = bound_s >= shortest_s
     if not is_possible and device.meter is not None:
@@ -47,6 +47,12 @@ def power_time(device: Device, facts: Facts, measure: MeasurePolicy, trial_timeo
     # A meter of the controller is given as long after each trial as before the first one.
     after_s = first_s if device.meter is not None else min(max(_IDLE_S / 4, shortest_s), _IDLE_S_MAX)
     return PowerTime(first_s, _SETTLE_S + after_s, wanted_s)
+
+
+def power_time_of_plan(document: bytes, device: Device, facts: Facts) -> PowerTime:
+    """Return the time for power of a plan on record, such as of a run that is resumed."""
+    plan = json.loads(document)
+    return power_time(device, facts, plan["measure"]["seconds_max"], plan["limits"]["trial_timeout_s"])
 
 
 def _period_s(device: Device, facts: Facts) -> float | None:

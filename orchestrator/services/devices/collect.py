@@ -15,6 +15,7 @@ from orchestrator.domain.conversation import Close, FactsReported, SessionEnded,
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import OrchestratorError
 from orchestrator.domain.plan.document import remaining_s
+from orchestrator.domain.plan.power_time import PowerTime, power_time_of_plan
 from orchestrator.execution.base import Executor, launches
 
 if TYPE_CHECKING:
@@ -67,22 +68,25 @@ def collecting(devices: Sequence[Device], wiring: RunWiring, told: Told) -> Iter
 
 def _left(devices: Sequence[Device], store: Roles, *, only_due: bool) -> Mapping[str, str]:
     """Return by device the run left on its own there."""
-    holdings = store.leases.holdings([device.name for device in devices])
+    by_name = {device.name: device for device in devices}
+    holdings = store.leases.holdings(list(by_name))
     return {
         name: lease.run
         for name, holding in holdings.items()
         for lease in holding.held
         if lease.run is not None and lease.left_at is not None
-        if not only_due or _should_be_over(lease.run, name, lease.left_at, store)
+        if not only_due or _should_be_over(lease.run, by_name[name], lease.left_at, store)
     }
 
 
-def _should_be_over(run: str, device: str, left_at: datetime, store: Roles) -> bool:
-    document = store.plans.plan_document(run, device)
+def _should_be_over(run: str, device: Device, left_at: datetime, store: Roles) -> bool:
+    document = store.plans.plan_document(run, device.name)
     if document is None:
         return False
     # Nobody has collected any trial since the controller left.
-    left_s = remaining_s(document, store.progress.done_trials(run, device, retry_failed=False))
+    known = store.devices.latest_facts([device.name]).get(device.name)
+    power = PowerTime() if known is None else power_time_of_plan(document, device, known[0])
+    left_s = remaining_s(document, store.progress.done_trials(run, device.name, retry_failed=False), power)
     return left_at + timedelta(seconds=left_s) <= datetime.now(UTC)
 
 

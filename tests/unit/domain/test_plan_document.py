@@ -14,6 +14,7 @@ from device_worker.protocol.vocabulary import Event
 from device_worker.runner.progress import Progress
 from orchestrator.domain.log_bounds import LogBounds
 from orchestrator.domain.plan.document import RECORDS_SLACK, log_bounds, longest_s, remaining_s
+from orchestrator.domain.plan.power_time import PowerTime
 
 if TYPE_CHECKING:
     from device_worker.protocol.plan import Plan
@@ -30,7 +31,14 @@ def document(trial_timeout_s: float = 600.0, **measure: float) -> bytes:
 def test_a_slow_model_may_warm_up_and_measure_for_as_long_as_its_plan_allows() -> None:
     """Fifty runs of a second each end after `seconds_max`, as the warm-up before them does."""
     assert longest_s(document(), ()) == 4 * (1.0 + 2 * 20.0)
-    assert remaining_s(document(), ()) < 10
+    assert remaining_s(document(), (), PowerTime()) < 10
+
+
+def test_what_is_left_takes_its_time_for_power_too() -> None:
+    power = PowerTime(first_s=5.0, each_s=1.35, window_s=3.0)
+    one_s = 1.0 + 0.3 + 3.0 + 1.35
+    assert remaining_s(document(), ("a.0", "a.1", "a.2"), power) == pytest.approx(5.0 + one_s)
+    assert remaining_s(document(), ("a.1", "a.2", "a.3"), power) == pytest.approx(2.0), "a preflight reads no power"
 
 
 def test_what_is_done_takes_no_more_time() -> None:

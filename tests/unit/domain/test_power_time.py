@@ -11,7 +11,8 @@ from device_worker.protocol import power_trace
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.meter import Meter, MeterKind
 from orchestrator.domain.plan.compose import plan_device
-from orchestrator.domain.plan.power_time import READINGS_MIN, READINGS_WANTED, PowerTime, power_time
+from orchestrator.domain.plan.document import remaining_s
+from orchestrator.domain.plan.power_time import READINGS_MIN, READINGS_WANTED, PowerTime, power_time, power_time_of_plan
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.sweep import MeasurePolicy
 from tests.unit.domain.planning import inputs
@@ -27,7 +28,7 @@ def test_readings_are_those_that_the_worker_wants() -> None:
 
 def time_for(sources: Any, **changes: Any) -> PowerTime:
     device = replace(inputs().device, **changes)
-    return power_time(device, Facts({"power_sources": sources}), MeasurePolicy(), 120.0)
+    return power_time(device, Facts({"power_sources": sources}), MeasurePolicy().seconds_max, 120.0)
 
 
 @pytest.mark.parametrize("sources", [None, [], [LOCKED], ["rapl"], [{"name": "rapl", "readable": True}]])
@@ -55,3 +56,14 @@ def test_the_estimate_of_a_plan_holds_the_time_for_power() -> None:
     measured = sum(trial.kind is TrialKind.MEASURE for trial in plain.trials)
     assert metered.estimate_s == pytest.approx(plain.estimate_s + 5.0 + 1.35 * measured)
     assert metered.document == plain.document
+
+
+@pytest.mark.parametrize("sources", [[RAPL], [{"name": "x", "readable": True, "rate_hz": 4.0}], []])
+def test_what_a_resumed_run_takes_is_what_its_plan_takes_less_what_is_done(sources: Any) -> None:
+    asked = replace(inputs(), facts=Facts({"cpu_count": 4, "power_sources": sources}))
+    plan = plan_device(asked)
+    power = power_time_of_plan(plan.document, asked.device, asked.facts)
+    assert remaining_s(plan.document, (), power) == plan.estimate_s
+    half = [trial.key for trial in plan.trials[: len(plan.trials) // 2]]
+    assert 0 < remaining_s(plan.document, half, power) < plan.estimate_s
+    assert remaining_s(plan.document, [trial.key for trial in plan.trials], power) == 0.0
