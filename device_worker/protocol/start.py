@@ -35,20 +35,29 @@ class Lease:
 class StartOrder:
     """The plan to carry out, but for the trials in `skip`.
 
+    `spent` has by log id the attempts that trials have taken in logs of before, as (failed, invalid) by trial.
+
     `exclusive`: no other runner may measure on the machine meanwhile. A message without the key asks for that.
     `worker_sha256` and `cache_bytes_max` come from the conversation, not from the message.
     """
 
-    __slots__ = ("cache_bytes_max", "exclusive", "lease", "plan_sha256", "skip", "worker_sha256")
+    __slots__ = ("cache_bytes_max", "exclusive", "lease", "plan_sha256", "skip", "spent", "worker_sha256")
 
     def __init__(self, fields: Fields, worker_sha256: str, cache_bytes_max: int | None = None) -> None:
         self.plan_sha256 = fields.sha256("plan_sha256")
         self.skip = fields.texts("skip")
+        spent = fields.optional("spent", fields.section)
+        self.spent = {} if spent is None else {log_id: _take_spent(spent.section(log_id)) for log_id in spent.names()}
         lease = fields.optional("lease", fields.section)
         self.lease = None if lease is None else Lease(lease)
         self.exclusive: bool = fields.optional("exclusive", fields.flag) is not False
         self.worker_sha256 = worker_sha256
         self.cache_bytes_max = cache_bytes_max
+
+
+def _take_spent(fields: Fields) -> dict[str, tuple[int, int]]:
+    counts = {name: fields.section(name) for name in fields.names()}
+    return {name: (one.whole("failed"), one.whole("invalid")) for name, one in counts.items()}
 
 
 def _is_estimate(value: Any) -> bool:

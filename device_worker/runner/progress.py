@@ -74,12 +74,20 @@ class NextStep:
 
 
 class Progress:
-    """The progress of a run. `skip` are the trials that the controller has results of already."""
+    """The progress of a run. `skip` are the trials that the controller has results of already.
 
-    def __init__(self, plan: Plan, skip: Iterable[str]) -> None:
+    `spent` has the failed and the invalid attempts of trials in other logs: a retry that is spent is not granted again.
+    """
+
+    def __init__(self, plan: Plan, skip: Iterable[str], spent: Iterable[dict[str, tuple[int, int]]] = ()) -> None:
         self._plan = plan
         self._skip = frozenset(skip)
         self._tallies = {trial.key: TrialTally() for trial in plan.trials}
+        for counts in spent:
+            for name, (failed, invalid) in counts.items():
+                if name in self._tallies:
+                    self._tallies[name].failed += failed
+                    self._tallies[name].invalid += invalid
         self._cells = {job: CellTally() for job in plan.jobs}
         self._measured = {trial.key: trial.job for trial in plan.trials if trial.is_measured}
         self._preflights: dict[str, list[str]] = {}
@@ -136,6 +144,10 @@ class Progress:
             if tally.is_open:
                 tally.is_open = False
                 tally.lost += 1
+
+    def attempts_of(self, trial: str) -> tuple[int, int]:
+        """Return how often a trial has failed, and was invalid: what its retries are counted against."""
+        return self._tallies[trial].failed, self._tallies[trial].invalid
 
     def waiting(self) -> list[PlannedTrial]:
         """Return the unfinished trials in the plan's order."""

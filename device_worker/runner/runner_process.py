@@ -157,7 +157,9 @@ def _open_wake(run_dir: RunDir) -> int:
 
 def _open_log(run_dir: RunDir, request: StartOrder, plan: Plan) -> tuple[EventLog, Progress]:
     log = EventLog(run_dir.log)
-    progress = Progress(plan, request.skip)
+    # What this log has of them is counted by its own events.
+    spent = [counts for log_id, counts in request.spent.items() if log_id != log.log_id]
+    progress = Progress(plan, request.skip, spent)
     for event in log.history:
         progress.apply(event)
     began_with = log.history[0].get("plan_sha256") if log.history else request.plan_sha256

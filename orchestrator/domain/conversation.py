@@ -59,10 +59,21 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SpentRetries:
+    """Hold how often a trial has failed, or was invalid, in one log."""
+
+    log_id: str
+    trial: str
+    failed: int
+    invalid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """Order to start a plan on the device, and to follow the log.
 
-    `blobs` are all blobs of the plan, the plan included. `skip` are the trials to leave out. The log is followed from
+    `blobs` are all blobs of the plan, the plan included. `skip` are the trials to leave out. `spent` are the retries
+    that others have taken already, by the log that tells of them. The log is followed from
     `after_seq` of `log_id` on. With `detach` the session ends after the start. With `waits` the start is tried again
     while a run of another database holds the device. `bounds` come from the plan.
     """
@@ -71,6 +82,7 @@ class Assignment:
     plan_sha256: str
     blobs: tuple[Blob, ...]
     skip: tuple[str, ...] = ()
+    spent: tuple[SpentRetries, ...] = ()
     log_id: str | None = None
     after_seq: int = 0
     detach: bool = False

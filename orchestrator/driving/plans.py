@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.domain.blob import Blob
-from orchestrator.domain.conversation import Assignment, Attachment, FactsReported
+from orchestrator.domain.conversation import Assignment, Attachment, FactsReported, SpentRetries
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import NoSuchRelease, OrchestratorError
 from orchestrator.domain.facts import Facts
@@ -178,7 +178,8 @@ class Plans:
         plan, blobs = self._planner.keep(document), planned_blobs(document)
         left_s = remaining_s(document, done, self._power_time(part, document))
         shipment = _Shipment(plan, blobs, left_s, log_bounds(document))
-        self._assign(part, shipment, sorted(done), order.offset)
+        spent = () if self._retry_failed else self._store.progress.spent_retries(self._run, part.name, done)
+        self._assign(part, shipment, sorted(done), order.offset, spent)
 
     def _power_time(self, part: DevicePart, document: bytes) -> PowerTime:
         """Return what power adds to the rest of a plan, by the facts of now: the device decides by these."""
@@ -191,12 +192,20 @@ class Plans:
         attachment = Attachment(self._run, order.offset.log_id, order.offset.last_seq, bounds)
         self._sessions.post(part.name, attachment)
 
-    def _assign(self, part: DevicePart, shipment: _Shipment, skip: Sequence[str], offset: Offset) -> None:
+    def _assign(
+        self,
+        part: DevicePart,
+        shipment: _Shipment,
+        skip: Sequence[str],
+        offset: Offset,
+        spent: Sequence[SpentRetries] = (),
+    ) -> None:
         assignment = Assignment(
             self._run,
             shipment.plan.sha256,
             (shipment.plan, *shipment.blobs),
             tuple(skip),
+            tuple(spent),
             offset.log_id,
             offset.last_seq,
             detach=part.intent is Intent.DETACH,

@@ -206,6 +206,7 @@ class DeviceSession:
             assignment.skip,
             assignment.lease,
             exclusive=self._device.exclusive,
+            spent=assignment.spent,
         )
         self._reporter.emit(PlanStarted(self._device.name, assignment.run, started.log_id))
         return started.log_id

@@ -16,6 +16,7 @@ from device_worker.protocol import PROTOCOL_VERSION
 from device_worker.protocol.messages import BadMessage, MessageReader, encode_message
 from device_worker.protocol.vocabulary import ErrorKind, Message
 from orchestrator.domain.blob import Blob
+from orchestrator.domain.conversation import SpentRetries
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import (
     BlobDamaged,
@@ -205,9 +206,18 @@ class WorkerClient:
                     raise WorkerFailed(f"the device does not accept {blob.name} as whole")
 
     def start(
-        self, run: str, plan_sha256: str, skip: Sequence[str], lease: StartLease | None = None, *, exclusive: bool
+        self,
+        run: str,
+        plan_sha256: str,
+        skip: Sequence[str],
+        lease: StartLease | None = None,
+        *,
+        exclusive: bool,
+        spent: Sequence[SpentRetries] = (),
     ) -> Started:
         """Start a plan on the device, but for the trials in `skip`. A run that is running already goes on.
+
+        `spent` are the retries that trials have taken in logs of before.
 
         `exclusive`: no other runner may measure on the machine meanwhile. Raise DeviceBusy if another run holds the
         device or the machine, StaleLease if a newer lease has replaced `lease`, or SurvivorLeft if a process of an
@@ -221,6 +231,8 @@ class WorkerClient:
             "lease": None if lease is None else asdict(lease),
             "exclusive": exclusive,
         }
+        if spent:
+            question["spent"] = _by_log(spent)
         # The long time-out: the device may first have to remove gigabytes of other bundles.
         answer = self._ask(question, timeout_s=UPLOAD_TIMEOUT_S)[0]
         return Started(answers.words(answer.get("state")), answers.log_id(answer))
@@ -356,3 +368,10 @@ def _check_loader(answer: dict[str, Any], python: str) -> None:
 def _last_line(stderr: bytes) -> str:
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     return answers.words(lines[-1])[:300] if lines else ""
+
+
+def _by_log(spent: Sequence[SpentRetries]) -> dict[str, dict[str, dict[str, int]]]:
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for one in spent:
+        found.setdefault(one.log_id, {})[one.trial] = {"failed": one.failed, "invalid": one.invalid}
+    return found

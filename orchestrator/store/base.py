@@ -26,13 +26,10 @@ from orchestrator.domain.run import (
     DeviceRunState,
     ExcludedCell,
     Ingested,
-    MissingTrial,
     Offset,
     PreparedRecords,
-    RunEffort,
     RunHeader,
     RunRecord,
-    SparedCell,
     Standing,
 )
 from orchestrator.domain.run_words import NewWords
@@ -47,6 +44,7 @@ from orchestrator.store.page_roles import PageRoles as PageRoles
 from orchestrator.store.queue_roles import QueueRoles
 from orchestrator.store.run_roles import ConditionAccounts as ConditionAccounts
 from orchestrator.store.run_roles import PowerAccounts as PowerAccounts
+from orchestrator.store.run_roles import RunProgress as RunProgress
 from orchestrator.store.run_roles import WordRoles as WordRoles
 from orchestrator.store.series_roles import BuildRecords as BuildRecords
 from orchestrator.store.series_roles import ExportRecords as ExportRecords
@@ -172,32 +170,6 @@ class DeviceLogs(Protocol):
 
     def offset(self, run: str, device: str) -> Offset:
         """Return the last committed record of a device's present log: log id and `seq`, or None and 0."""
-
-
-class RunProgress(Protocol):
-    """Separate the done trials of a run from the trials to run."""
-
-    def done_trials(self, run: str, device: str, retry_failed: bool) -> Sequence[str]:
-        """Return the keys of the trials not to be run again, in the order of the plan.
-
-        A measured or spared trial is done. Without `retry_failed` so is a skipped trial, and one with more failed or
-        invalid attempts than the plan grants. A cancelled attempt is no failure. An invalid preflight is never done.
-        """
-
-    def rejected_jobs(self, run: str) -> Mapping[str, frozenset[str]]:
-        """Return by device the keys of the jobs with a failed preflight."""
-
-    def effort(self, run: str) -> RunEffort:
-        """Return how long the trials of a run have taken, and how many commands have worked at the run."""
-
-    def missing_trials(self, run: str) -> Sequence[MissingTrial]:
-        """Return every measure trial without a usable result, with the reason, in the order of the plans.
-
-        Skipped trials are included, although a preflight has shown the cell not to work. Spared ones are left out.
-        """
-
-    def spared_cells(self, run: str) -> Sequence[SparedCell]:
-        """Return the cells whose stop rule had enough, in the order of the plans."""
 
 
 class Leases(Protocol):

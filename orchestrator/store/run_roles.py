@@ -9,12 +9,43 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.domain.condition import ConditionUse
+    from orchestrator.domain.conversation import SpentRetries
     from orchestrator.domain.joined_power import JoinedPower, MeteredAttempt
     from orchestrator.domain.meter import ClockOffset
     from orchestrator.domain.power import PowerUse
     from orchestrator.domain.pruning import Keeping, Pruned, RawSamples
+    from orchestrator.domain.run import MissingTrial, RunEffort, SparedCell
     from orchestrator.domain.run_words import Deletion
     from orchestrator.domain.scored import Score, ScoredOutputs
+
+
+class RunProgress(Protocol):
+    """Separate the done trials of a run from the trials to run."""
+
+    def done_trials(self, run: str, device: str, retry_failed: bool) -> Sequence[str]:
+        """Return the keys of the trials not to be run again, in the order of the plan.
+
+        A measured or spared trial is done. Without `retry_failed` so is a skipped trial, and one with more failed or
+        invalid attempts than the plan grants. A cancelled attempt is no failure. An invalid preflight is never done.
+        """
+
+    def spent_retries(self, run: str, device: str, done: Collection[str]) -> Sequence[SpentRetries]:
+        """Return how often the open measure trials have failed, or were invalid, by log. `done` are not open."""
+
+    def rejected_jobs(self, run: str) -> Mapping[str, frozenset[str]]:
+        """Return by device the keys of the jobs with a failed preflight."""
+
+    def effort(self, run: str) -> RunEffort:
+        """Return how long the trials of a run have taken, and how many commands have worked at the run."""
+
+    def missing_trials(self, run: str) -> Sequence[MissingTrial]:
+        """Return every measure trial without a usable result, with the reason, in the order of the plans.
+
+        Skipped trials are included, although a preflight has shown the cell not to work. Spared ones are left out.
+        """
+
+    def spared_cells(self, run: str) -> Sequence[SparedCell]:
+        """Return the cells whose stop rule had enough, in the order of the plans."""
 
 
 class RunWordRecords(Protocol):

@@ -142,5 +142,12 @@ def agree(device: Device, plan: DevicePlan, store: Store, run: str) -> None:
     assert set(store.progress.done_trials(run, DEVICE.name, retry_failed=True)) == device.measured
 
     # a device that lost its log and is told what is done goes on with exactly the rest
-    again = Progress(Plan.parse(plan.document), told)
+    spent = store.progress.spent_retries(run, DEVICE.name, told)
+    counts = {one.trial: (one.failed, one.invalid) for one in spent}
+    again = Progress(Plan.parse(plan.document), told, [counts])
     assert {trial.key for trial in again.waiting()} == device.open_trials | rejections
+    # … and grants no retry a second time. A preflight proves its cell anew.
+    for trial in plan.trials:
+        if trial.kind is TrialKind.MEASURE and trial.key in device.open_trials:
+            known = device.progress.attempts_of(trial.key)
+            assert again.attempts_of(trial.key) == known == counts.get(trial.key, (0, 0))

@@ -54,6 +54,17 @@ def test_a_trial_that_got_too_hot_is_marked_and_repeated_at_the_end(pi, plans, b
     ]
 
 
+def test_reruns_that_an_earlier_log_has_taken_are_not_granted_again(pi, plans, board):
+    """As after a cancelled run, or a state folder that is gone: the log begins anew, and the budget does not."""
+    plans.plan["limits"]["temperature_c_max"] = 75.0
+    plans.plan["retries"]["invalid"] = 2
+    plans.add_program("hot", f"#!/bin/sh\necho 81000 > {board}/{TEMPERATURE}\n{DONE}", trials=2)
+    spent = {"log-of-before": {"hot.1": {"failed": 0, "invalid": 2}, "gone.1": {"failed": 9, "invalid": 0}}}
+    log_id = pi.start("run-1", plans, spent=spent)["log_id"]
+    attempts = [event["trial"] for event in trials_of(pi.events("run-1", log_id))]
+    assert (attempts.count("hot.1"), attempts.count("hot.2")) == (1, 3)
+
+
 def test_a_throttled_trial_is_marked(pi, plans, board):
     plans.add_program("job", f"#!/bin/sh\necho d0005 > {board}/{THROTTLED}\n{DONE}")
     finished = trials_of(pi.execute("run-1", plans))[0]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, case, func, select
+from sqlalchemy import ColumnElement, Row, and_, case, func, select
 
 from device_worker.protocol.vocabulary import FailureKind, Outcome
+from orchestrator.domain.conversation import SpentRetries
 from orchestrator.domain.plan.document import granted_retries
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.run import DeviceRunState, MissingTrial, RunEffort, SparedCell, TrialState
@@ -25,10 +26,7 @@ class ProgressTable:
 
     def done_trials(self, run: str, device: str, retry_failed: bool) -> Sequence[str]:
         """Return the keys of the trials not to be run again, in the order of the plan."""
-        # A cancelled attempt says nothing about the trial.
-        of_itself = and_(t.attempt.c.outcome == Outcome.FAILED, t.attempt.c.failure_kind != FailureKind.CANCELLED)
-        failed = func.count(case((of_itself, 1)))
-        invalid = func.count(case((and_(t.attempt.c.outcome == Outcome.OK, t.attempt.c.counted.is_(False)), 1)))
+        failed, invalid = _counts()
         statement = (
             select(
                 t.trial.c.key,
@@ -61,6 +59,24 @@ class ProgressTable:
         # passed on the device, and a cell rejected before a resume would be measured after it.
         open_jobs = {row.job_id for row in rows if row.key not in done}
         return [key for key, row in done.items() if not (_is_rejection(row) and row.job_id in open_jobs)]
+
+    def spent_retries(self, run: str, device: str, done: Collection[str]) -> Sequence[SpentRetries]:
+        """Return how often the open trials have failed, or were invalid, by log."""
+        failed, invalid = _counts()
+        statement = (
+            select(t.attempt.c.log_id, t.trial.c.key, failed.label("failed"), invalid.label("invalid"))
+            .join(t.trial, t.trial.c.id == t.attempt.c.trial_id)
+            .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
+            .join(t.device, t.device.c.id == t.run_device.c.device_id)
+            .where(t.run_device.c.run_id == run, t.device.c.name == device)
+            # A preflight proves the cell anew in each log, whatever has become of it before.
+            .where(t.trial.c.kind == TrialKind.MEASURE.value)
+            .group_by(t.attempt.c.log_id, t.trial.c.key)
+            .order_by(t.attempt.c.log_id, t.trial.c.key)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        return [SpentRetries(*row) for row in rows if row.key not in done and (row.failed or row.invalid)]
 
     def rejected_jobs(self, run: str) -> Mapping[str, frozenset[str]]:
         """Return by device the keys of the jobs with a failed preflight."""
@@ -172,6 +188,14 @@ class ProgressTable:
         with self._database.read() as connection:
             rows = connection.execute(statement).all()
         return [MissingTrial(row.device, row.label, row.key, TrialState(row.state), _reason(row)) for row in rows]
+
+
+def _counts() -> tuple[ColumnElement[int], ColumnElement[int]]:
+    """Return the counts of failed and of invalid attempts."""
+    # A cancelled attempt says nothing about the trial.
+    of_itself = and_(t.attempt.c.outcome == Outcome.FAILED, t.attempt.c.failure_kind != FailureKind.CANCELLED)
+    is_invalid = and_(t.attempt.c.outcome == Outcome.OK, t.attempt.c.counted.is_(False))
+    return func.count(case((of_itself, 1))), func.count(case((is_invalid, 1)))
 
 
 def _is_rejection(row: Row[*tuple[Any, ...]]) -> bool:
