@@ -81,10 +81,10 @@ class Submission:
     """Hold a submission as stored. All times are by the database's clock.
 
     `claim` counts the claims so far: a daemon writes under the number of its own alone. `rank` orders the submissions
-    of one person at one priority. `daemon` is the last daemon, in words. `is_claimed`: that daemon still lives.
-    `stops`: a person wants the run ended. `has_yielded`: the run has given way to a more urgent one. `device_s` is as
-    in `NewSubmission`, and by the inventory of a daemon once one has looked. `settings` and `window` are as in
-    `NewSubmission`. `schedule` is the name of the schedule that submitted the run.
+    of one person at one priority. `daemon` is the last daemon, in words, and `daemon_id` its id. `is_claimed`: that
+    daemon still lives. `stops`: a person wants the run ended. `has_yielded`: the run has given way to a more urgent
+    one. `device_s` is as in `NewSubmission`, and by the inventory of a daemon once one has looked. `settings` and
+    `window` are as in `NewSubmission`. `schedule` is the name of the schedule that submitted the run.
     """
 
     id: int
@@ -109,6 +109,7 @@ class Submission:
     hint: str | None = None
     stops: bool = False
     has_yielded: bool = False
+    daemon_id: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     schedule: str | None = None
     window: str | None = None

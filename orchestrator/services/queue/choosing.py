@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.errors import ConfigError
@@ -12,7 +12,6 @@ from orchestrator.domain.submission import Claim, Submission, SubmissionState
 
 if TYPE_CHECKING:
     from orchestrator.domain.inventory import Inventory
-    from orchestrator.domain.window import Window
     from orchestrator.services.queue.heart import Heart
     from orchestrator.store.base import Roles
 
@@ -40,9 +39,10 @@ class Choice:
         ]
 
 
-def read_queue(inventory: Inventory, windows: Sequence[Window], store: Roles) -> Choice:
+def read_queue(heart: Heart, store: Roles) -> Choice:
     """Read the queue by a daemon's inventory and windows, and note the devices of submissions that nobody knew."""
-    submissions = store.submissions.open_submissions()
+    inventory, windows = heart.inventory, heart.windows
+    submissions = [_seen_by(heart.daemon, one) for one in store.submissions.open_submissions()]
     known: dict[str, tuple[str, ...]] = {}
     for one in submissions:
         if one.select not in known:
@@ -74,10 +74,18 @@ def give_way(heart: Heart, store: Roles) -> None:
     own = heart.preemptible
     if own is None or not heart.keeps_on():
         return
-    choice = read_queue(heart.inventory, heart.windows, store)
+    choice = read_queue(heart, store)
     urgent = more_urgent(own, choice.submissions, choice.devices, choice.standing)
     if urgent is not None:
         heart.give_way(urgent.run)
+
+
+def _seen_by(daemon: int, one: Submission) -> Submission:
+    """Return a submission as a daemon sees it that looks for work: one of its own claims was left behind.
+
+    The database went away in the middle of the run. The daemon lives, so that no other one takes the run up.
+    """
+    return replace(one, is_claimed=False) if one.is_claimed and one.daemon_id == daemon else one
 
 
 def _selected(select: str, inventory: Inventory) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ class _Daemon:
             self._read_inventory()
         store, began = self.wiring.store, time.monotonic()
         self.firer.fire_due()
-        choice = read_queue(self.carrier.heart.inventory, self.carrier.heart.windows, store)
+        choice = read_queue(self.carrier.heart, store)
         found = claim_next(choice, self.carrier.heart.daemon, store)
         if found is not None:
             self.looks = 0

@@ -220,6 +220,7 @@ def _read(connection: Connection, condition: ColumnElement[bool], limit: int | N
             hint=row.hint,
             stops=row.stops,
             has_yielded=row.has_yielded,
+            daemon_id=row.daemon_id,
             settings=row.settings or {},
             schedule=row.schedule,
             window=row.time_window,

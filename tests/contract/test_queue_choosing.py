@@ -1,0 +1,107 @@
+"""What a daemon chooses from the queue of a database: its own runs that were left behind, and queues of thousands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from sqlalchemy import event
+
+from orchestrator.domain.inventory import Inventory
+from orchestrator.domain.submission import SubmissionState
+from orchestrator.driving.identity import ControllerIdentity
+from orchestrator.services.queue.choosing import claim_next, give_way, read_queue
+from orchestrator.services.queue.heart import Heart
+from orchestrator.services.queue.looking import look
+from orchestrator.store.store import Store
+from orchestrator.testing.event_logs import sample_device
+from tests.contract.queue_rows import Clock, submitted
+
+INVENTORY = Inventory({"pi-03": sample_device("pi-03"), "pi-04": sample_device("pi-04")})
+MANY = 10_000
+
+
+def heart_of(store: Store, number: int = 1) -> Heart:
+    identity = replace(ControllerIdentity(f"lab@d{number}", f"pid {number}"), lease_s=60.0)
+    return Heart(store, identity, INVENTORY, (), lambda _: None)
+
+
+@contextmanager
+def counting(store: Store) -> Iterator[list[str]]:
+    """Note the statements that reach the database."""
+    found: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        found.append(statement)
+
+    event.listen(store.database._engine, "before_cursor_execute", note)
+    yield found
+    event.remove(store.database._engine, "before_cursor_execute", note)
+
+
+def test_a_daemon_takes_up_its_own_run_that_it_lost_with_the_database(store: Store, clock: Clock) -> None:
+    """It lives and renews itself: to everybody else the run is in good hands."""
+    submitted(store)
+    mine, other = heart_of(store, 1), heart_of(store, 2)
+    found = claim_next(read_queue(mine, store), mine.daemon, store)
+    assert found is not None
+    assert claim_next(read_queue(other, store), other.daemon, store) is None
+    # The database goes away for an hour, and the first thing that comes back is the daemon's thread.
+    clock.go_on(3600)
+    for heart in (mine, other):
+        store.daemons.renew_daemon(heart.daemon, ["pi-03"], 60.0)
+    assert claim_next(read_queue(other, store), other.daemon, store) is None
+    again = claim_next(read_queue(mine, store), mine.daemon, store)
+    assert again is not None
+    assert (again[0].run, again[1].number) == ("run-1", 2)
+
+
+def test_a_run_gives_way_once_something_urgent_is_there(store: Store) -> None:
+    patient, heart = submitted(store, "patient"), heart_of(store)
+    found = claim_next(read_queue(heart, store), heart.daemon, store)
+    assert found is not None
+    with heart.watching(found[1], stops=False):
+        give_way(heart, store)
+        assert heart.keeps_on(), "nobody said that the sweep allows it"
+        heart.preemptible = found[0]
+        give_way(heart, store)
+        assert heart.keeps_on(), "nothing urgent is there"
+        submitted(store, "urgent", priority=1)
+        give_way(heart, store)
+        assert not heart.keeps_on()
+    one = store.submissions.find_submission("patient")
+    assert one is not None
+    assert (one.id, one.has_yielded, one.error) == (patient.id, True, "gave way to urgent")
+    store.daemons.give_back(found[1])
+    first = claim_next(read_queue(heart, store), heart.daemon, store)
+    assert first is not None
+    assert first[0].run == "urgent"
+
+
+def test_a_queue_of_ten_thousand_runs_costs_no_more_statements_than_one_of_ten(store: Store) -> None:
+    submitted(store, device_s={"pi-03": 60.0, "pi-04": 60.0})
+    heart, counts = heart_of(store), []
+    for size in (10, MANY):
+        with store.database.write() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO submission (run_id, holder, sweep, source, selector, priority, rank, state, submitted_at,"
+                " tags, claim, stops, device_s)"
+                f" WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {size})"
+                f" SELECT 'of-{size}-' || i, 'user' || (i - i / 7 * 7) || '@ws', sweep, source, selector,"
+                " i - i / 3 * 3, i, state, submitted_at, tags, claim, stops, device_s FROM submission, n WHERE run_id = 'run-1'"
+            )
+        with counting(store) as statements:
+            choice = read_queue(heart, store)
+            view = look(store)
+        counts.append(len(statements))
+    assert counts[0] == counts[1] < 50
+    assert len(choice.submissions) == len(view.entries) == 1 + 10 + MANY
+    assert [entry.submission.priority for entry in view.entries[:2]] == [2, 2]
+    assert view.entries[0].reason == "next to begin"
+    assert None not in [entry.begins_at for entry in view.entries]
+    found = claim_next(choice, heart.daemon, store)
+    assert found is not None
+    assert found[0].run == view.entries[0].submission.run
+    (running,) = [one for one in store.submissions.open_submissions() if one.state is SubmissionState.RUNNING]
+    assert running.run == found[0].run
