@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _CAUSES_MAX = 8
 _WORDS_MAX = 300
+_HEAD_MAX = 100
 _MODULES_SHOWN_MAX = 3
 _LIBRARY_ENDINGS = (".so", ".pyd", ".dylib")
 
@@ -53,8 +54,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _words(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    if len(text) > _WORDS_MAX:
-        text = text[: _WORDS_MAX - 1] + "…"
+    if len(text) > _WORDS_MAX:  # libraries of C++ begin with place and signature, and end with the reason
+        text = f"{text[:_HEAD_MAX]} … {text[_HEAD_MAX - _WORDS_MAX :]}"
     name = type(error).__name__
     said = f"{name}: {text}" if text else name
     foreign = _foreign_builds(error)

@@ -94,7 +94,7 @@ def find_output(declared: DeclaredOutput | None, names: Sequence[str], outputs: 
     """
     if declared is None:
         return 0 if len(outputs) == 1 else None
-    fitting = [place for place, output in enumerate(outputs) if tuple(output.shape) == declared.shape]
+    fitting = [place for place, output in enumerate(outputs) if _shape_of(output) == declared.shape]
     named = [place for place in fitting if declared.name in names[place : place + 1]]
     if len(named) == 1 or len(fitting) == 1:
         return (named or fitting)[0]
@@ -107,8 +107,15 @@ def find_output(declared: DeclaredOutput | None, names: Sequence[str], outputs: 
 
 def describe_outputs(names: Sequence[str], outputs: Sequence[Any]) -> str:
     """Return names and shapes of outputs for a message."""
-    shapes = [shape_words(output.shape) for output in outputs]
+    found = map(_shape_of, outputs)
+    shapes = ["no array" if shape is None else shape_words(shape) for shape in found]
     return ", ".join(f"{name!r} {shape}" for name, shape in zip(names, shapes)) or ", ".join(shapes)
+
+
+def _shape_of(output: Any) -> tuple[int, ...] | None:
+    """Return the shape of an output, or None for an output that is no array."""
+    shape = getattr(output, "shape", None)
+    return None if shape is None else tuple(shape)
 
 
 def shape_words(sizes: Sequence[int | None]) -> str:

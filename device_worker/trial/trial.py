@@ -22,6 +22,7 @@ from device_worker.trial.inputs import open_inputs
 from device_worker.trial.judged import READ_ERRORS, judged_outputs
 from device_worker.trial.measurement import StopRule, choose_batch, median, time_calls
 from device_worker.trial.memory import MemoryStages
+from device_worker.trial.model_files import explain_file
 from device_worker.trial.profile import RUNS_MAX, RUNS_WARMUP, SECONDS_MAX, ProfileUnavailable
 from device_worker.trial.proof import (
     ACCURACY_METRICS,
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     Say = Callable[..., None]
 
 _COPY_RULE = StopRule(runs_min=30, seconds_min=0.0, runs_max=30, seconds_max=1.0)
+_PLAIN_FILES = ("tflite", "onnxruntime")
+"""Engines whose models are never archives."""
 _SETTLE_RUNS = 4
 _SETTLE_NS_MAX = 200000000
 _NS_PER_S = 1000000000
@@ -69,7 +72,7 @@ def run_trial() -> int:
     except LoadFailure as error:
         if is_caused(error):  # whoever looks closer finds where a library's own loading failed
             traceback.print_exc()
-        say(failure={"kind": FailureKind.LOAD, "message": str(error)})
+        say(failure={"kind": FailureKind.LOAD, "message": trial.explain(str(error))})
     except Fallback as error:
         say(failure={"kind": FailureKind.FALLBACK, "message": str(error)})
     except MemoryError as error:
@@ -77,7 +80,7 @@ def run_trial() -> int:
     except Exception as error:  # noqa: BLE001 the border of the attempt: whatever a runtime raises costs this attempt
         traceback.print_exc()
         kind = FailureKind.INFERENCE if trial.is_loaded else FailureKind.LOAD
-        say(failure={"kind": kind, "message": describe(error)})
+        say(failure={"kind": kind, "message": trial.explain(describe(error))})
     sys.stderr.flush()
     os._exit(0)  # the result is out: a runtime that crashes while being torn down must not spoil the result
 
@@ -119,6 +122,12 @@ class Trial:
         self._memory: MemoryStages
         self._state: ModelState
         self.is_loaded = False
+
+    def explain(self, message: str) -> str:
+        """Return the message of a failure, behind what the model's file is where the file is no model."""
+        path = None if self.is_loaded else self._job.model_path
+        found = None if path is None else explain_file(path, may_be_packed=self._job.engine not in _PLAIN_FILES)
+        return message if found is None else f"{found} ({message})"
 
     def execute(self) -> None:
         """Load the model, prove or time the model, and report the results through `say`."""

@@ -58,6 +58,34 @@ _ACCOUNTS = (
         "as root on the device: chage -E -1 USER, or set another user: in the inventory",
     ),
     _Account(
+        # pam_nologin: nologin's own words are further below, and mean the account.
+        _says(r"system is (booting up|going down)|unprivileged users are not permitted to log in"),
+        "the device is booting, or going down, and lets nobody in yet",
+        "wait until it has booted; /run/nologin on the device says so if it stays",
+        LinkLost,
+    ),
+    _Account(
+        # pam_limits, and the kernel's limits on what a user may start.
+        _says(r"too many logins for"),
+        "the account has as many logins as it may have",
+        "end some (who, on the device), or raise maxlogins in its /etc/security/limits.conf",
+    ),
+    _Account(
+        _says(r"(fork|vfork|spawn|thread).*(resource temporarily unavailable|cannot allocate memory)|cannot fork"),
+        "the account can start no further process",
+        "end what it has started (ps -u USER, on the device), or raise its limits: ulimit -u, TasksMax, memory",
+    ),
+    _Account(
+        _says(r"allows sftp connections only|sftp[- ]only"),
+        "the account transfers files and runs no commands",
+        "take ForceCommand internal-sftp off it in the sshd_config there, or set another user: in the inventory",
+    ),
+    _Account(
+        _says(r"\brestricted\b"),
+        "the account's login shell is a restricted one",
+        "give it a plain shell, as root on the device: chsh -s /bin/sh USER; or set another user: in the inventory",
+    ),
+    _Account(
         # nologin(8) of shadow and of BSD, /etc/nologin of pam_nologin, and the words of Git servers.
         _says(
             r"account is (currently )?not available|not available for login|nologin|do(es)? not (provide|allow) shell"

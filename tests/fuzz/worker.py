@@ -38,11 +38,12 @@ from device_worker.system.processors import read_processors
 from device_worker.trial import wire
 from device_worker.trial.connection import RequestFailed
 from device_worker.trial.http_connection import HttpConnection
+from device_worker.trial.model_files import explain_file
+from device_worker.trial.onnx_file import find_unranked
 from device_worker.trial.profile import ProfileUnavailable, read_chrome_trace
 from device_worker.trial.runtimes.http_template import HttpTemplateModel
 from device_worker.trial.runtimes.kserve_v2 import KserveModel
 from device_worker.trial.runtimes.kserve_v2_grpc import KserveGrpcModel
-from device_worker.trial.runtimes.onnx_ranks import find_unranked
 from device_worker.trial.runtimes.onnxruntime import read_kernels
 from device_worker.trial.runtimes.tf_serving import TensorflowServingModel
 from device_worker.trial.runtimes.tf_serving_grpc import TensorflowServingGrpcModel
@@ -81,7 +82,7 @@ def targets(folder: Path) -> tuple[Target, ...]:
 
 
 class _Ranks:
-    """Looks for inputs without a shape in an .onnx file."""
+    """Looks for inputs without a shape, and for weights elsewhere, in an .onnx file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -91,6 +92,7 @@ class _Ranks:
         for name in find_unranked(str(self._path)):
             if type(name) is not str:
                 raise Defect(f"a name is {name!r:.100}")
+        check_said(explain_file(str(self._path), may_be_packed=False) or "")
 
 
 def _ranks() -> bytes:

@@ -70,6 +70,13 @@ ACCOUNTS: Mapping[str, tuple[str, str | None, str]] = {
     "no-shell": ("#!/bin/false\n", "ended with 1, without a word", "login shell"),
     "endless": ("#!/bin/sh\nexec yes\n", "prints without end", "start-up files"),
     "noisy": (NOISY, None, ""),
+    "restricted": ('#!/bin/sh\nexec bash -r "$@"\n', "login shell is a restricted one", "chsh -s /bin/sh"),
+    "no-process": ('#!/bin/sh\necho "sh: 1: Cannot fork" >&2; exit 2\n', "can start no further process", "TasksMax"),
+    "sftp": (
+        "#!/bin/sh\necho This service allows sftp connections only.; exit 1\n",
+        "transfers files and runs no commands",
+        "internal-sftp",
+    ),
 }
 
 

@@ -92,6 +92,57 @@ def scaled_onnx(shape):
     return _onnx_bytes(onnx, nodes, given, [made], [kept], is_whole=shape is not None)
 
 
+def wide_numbers_onnx(dtype, factor):
+    """Return an .onnx file of `x` as 64-bit numbers: floats times a factor, or whole numbers plus a factor."""
+    onnx = pytest.importorskip("onnx")
+    import numpy
+
+    kind = getattr(onnx.TensorProto, dtype.upper().replace("FLOAT64", "DOUBLE"))
+    operator = "Mul" if dtype == "float64" else "Add"
+    nodes = [
+        onnx.helper.make_node("Cast", ["x"], ["wide"], to=kind),
+        onnx.helper.make_node(operator, ["wide", "factor"], ["y"]),
+    ]
+    given = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 4])
+    made = onnx.helper.make_tensor_value_info("y", kind, [1, 4])
+    return _onnx_bytes(onnx, nodes, [given], [made], [onnx.numpy_helper.from_array(numpy.array([factor]), "factor")])
+
+
+def classifier_onnx():
+    """Return an .onnx file as of a classifier of scikit-learn: `label`, and maps of scores."""
+    onnx = pytest.importorskip("onnx")
+    helper, proto = onnx.helper, onnx.TensorProto
+    classes = {"classlabels_int64s": [0, 1, 2, 3]}
+    nodes = [
+        helper.make_node("ArgMax", ["x"], ["label"], axis=1, keepdims=0),
+        helper.make_node("ZipMap", ["x"], ["probabilities"], domain="ai.onnx.ml", **classes),
+    ]
+    scores = helper.make_map_type_proto(proto.INT64, helper.make_tensor_type_proto(proto.FLOAT, []))
+    made = [
+        helper.make_tensor_value_info("label", proto.INT64, [1]),
+        helper.make_value_info("probabilities", helper.make_sequence_type_proto(scores)),
+    ]
+    graph = helper.make_graph(nodes, "odd", [helper.make_tensor_value_info("x", proto.FLOAT, [1, 4])], made)
+    sets = [helper.make_opsetid("", 14), helper.make_opsetid("ai.onnx.ml", 1)]
+    model = helper.make_model(graph, opset_imports=sets)
+    model.ir_version = 8
+    return model.SerializeToString()
+
+
+def unloadable_onnx(opset=14, is_outside=False):
+    """Return an .onnx file of an operator set that nobody knows, or with weights in a further file."""
+    onnx = pytest.importorskip("onnx")
+    import numpy
+
+    weight = onnx.numpy_helper.from_array(numpy.ones((1, 4), "float32"), "w")
+    if is_outside:
+        onnx.external_data_helper.set_external_data(weight, "model.onnx.data")
+        weight.ClearField("raw_data")
+    given, made = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4]) for name in "xy")
+    nodes = [onnx.helper.make_node("Add", ["x", "w"], ["y"])]
+    return _onnx_bytes(onnx, nodes, [given], [made], [weight], opset=opset, is_whole=False)
+
+
 def _onnx_bytes(onnx, nodes, given, made, kept, opset=14, is_whole=True):
     graph = onnx.helper.make_graph(nodes, "odd", given, made, initializer=kept)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])

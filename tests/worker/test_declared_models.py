@@ -1,6 +1,7 @@
 """Real models whose files leave open, contradict or reorder what is declared, in real runtimes of bundles."""
 
 import base64
+import gzip
 import io
 import struct
 import sys
@@ -9,7 +10,16 @@ import pytest
 
 from bundles import pack_bundle
 from device_worker.protocol.samples import decode_block
-from odd_models import behind_relu_onnx, doubling_onnx, doubling_tflite, scaled_onnx, two_headed_onnx
+from odd_models import (
+    behind_relu_onnx,
+    classifier_onnx,
+    doubling_onnx,
+    doubling_tflite,
+    scaled_onnx,
+    two_headed_onnx,
+    unloadable_onnx,
+    wide_numbers_onnx,
+)
 from worker_client import trials_of
 
 pytestmark = [
@@ -258,3 +268,62 @@ def test_a_batch_is_invoked_at_once_and_proved_item_by_item(plans, add_job, run,
     samples = decode_block(measured["latency_ns"]["samples"])
     assert measured["throughput_items_per_s"]["value"] == pytest.approx(7e9 * len(samples) / sum(samples), rel=0.02)
     assert "throughput_items_per_s" not in {metric["name"] for metric in finished["one.1"]["metrics"]}
+
+
+ROWS = {"low": 0.0, "high": 4.0, "shape": [1, 4], "dtype": "float32"}
+
+
+def test_numbers_that_float32_does_not_hold_choose_no_class(plans, add_job, run):
+    numpy = pytest.importorskip("numpy")
+    packed = io.BytesIO()
+    rows = numpy.argsort(numpy.random.RandomState(3).rand(20, 4), axis=1)
+    numpy.savez(packed, x=rows.astype("float32"), y=rows.argmax(axis=1))
+    dataset = plans.add_file("labelled.npz", packed.getvalue(), "dataset")
+    asked = {"input": ROWS, "dataset": dataset, "accuracy_metric": "top1"}
+    add_job("beyond", "onnxruntime", wide_numbers_onnx("float64", 1e300), **asked)
+    add_job("alike", "onnxruntime", wide_numbers_onnx("int64", 2**60), **asked)
+    add_job("small", "onnxruntime", wide_numbers_onnx("float64", 2.0), **asked)
+    add_job("exact", "onnxruntime", wide_numbers_onnx("int64", 2**20), **asked)
+    finished = run()
+    assert [event["failure"] for event in finished.values()] == [None] * 8, "timed all the same"
+    accuracy = {
+        name: next(one for one in event["metrics"] if one["name"] == "accuracy_top1")
+        for name, event in finished.items()
+        if name.endswith(".0")
+    }
+    assert (accuracy["small.0"]["value"], accuracy["exact.0"]["value"]) == (1.0, 1.0)
+    assert (accuracy["beyond.0"]["value"], accuracy["alike.0"]["value"]) == (None, None)
+    assert accuracy["beyond.0"]["reason"] == "output 'y' is float64, with numbers beyond those of float32"
+    assert accuracy["alike.0"]["reason"] == "output 'y' is int64, with whole numbers that float32 cannot tell apart"
+
+
+def test_a_declared_output_is_kept_beside_one_that_is_no_array(add_job, run):
+    add_job("declared", "onnxruntime", classifier_onnx(), input=ROWS, output={"name": "label", "shape": [1]})
+    add_job("all", "onnxruntime", classifier_onnx(), input=ROWS)
+    finished = run()
+    assert set(values_of(finished["declared.0"])) <= {0.0, 1.0, 2.0, 3.0}
+    assert finished["declared.0"]["outputs"]["count"] == 8
+    assert finished["all.0"]["outputs"]["reason"] == "output 'probabilities' is no array: a list"
+    assert finished["all.1"]["failure"] is None
+
+
+def test_what_a_file_is_comes_before_what_the_parser_says(add_job, run):
+    files = {
+        "pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git lfs pull"),
+        "page": (b"<!DOCTYPE html>\n<html><title>Sign in</title></html>", "a page of HTML"),
+        "packed": (gzip.compress(b"TFL3" * 50), "packed by gzip"),
+        "empty": (b"", "is empty"),
+    }
+    for name, (content, _) in files.items():
+        for engine in PACKAGES:
+            add_job(f"{name}-{engine}", engine, content, input=ROWS)
+    add_job("outside", "onnxruntime", unloadable_onnx(is_outside=True), input=ROWS)
+    add_job("future", "onnxruntime", unloadable_onnx(opset=99), input=ROWS)
+    finished = run()
+    said = {name[:-2]: event["failure"]["message"] for name, event in finished.items()}
+    assert {event["failure"]["kind"] for event in finished.values()} == {"load-error"}
+    for name, (_, words) in files.items():
+        for engine in PACKAGES:
+            assert words in said[f"{name}-{engine}"].partition(" (")[0]
+    assert said["outside"].startswith("the weights lie in a further file, 'model.onnx.data', which is not shipped")
+    assert "Current official support for domain ai.onnx is till opset 21" in said["future"], "not cut off before"

@@ -9,6 +9,7 @@ from device_worker.trial.causes import describe
 from device_worker.trial.declared import batched_shape
 from device_worker.trial.delegation import Fallback, NodePlaces
 from device_worker.trial.encoding import encode_plain
+from device_worker.trial.onnx_file import find_unranked
 from device_worker.trial.profile import (
     Operator,
     Profile,
@@ -18,7 +19,6 @@ from device_worker.trial.profile import (
     read_chrome_trace,
 )
 from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
-from device_worker.trial.runtimes.onnx_ranks import find_unranked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -69,6 +69,12 @@ def test_a_python_that_is_not_there_is_told_by_every_shell(status: int, words: s
             "expired or is locked",
             "chage -E",
         ),
+        (1, "Too many logins for 'pi'.", "", "as many logins as it may have", "maxlogins"),
+        (254, "bash: fork: retry: Resource temporarily unavailable", "", "can start no further process", "ulimit -u"),
+        (1, "bash: xmalloc: cannot fork", "", "can start no further process", "ulimit -u"),
+        (1, "This service allows sftp connections only.", "", "transfers files", "internal-sftp"),
+        (1, "rbash: /opt/py/bin/python3: restricted: cannot specify `/' in command names", "", "restricted", "chsh"),
+        (127, "bash: exec: restricted", "", "restricted", "chsh"),
         (1, "Unmatched '''.", "", "login shell cannot read", "chsh"),
         (1, "1: Event not found.", "", "login shell cannot read", "chsh"),
         (2, "sh: 1: Syntax error: Unterminated quoted string", "", "login shell cannot read", "chsh"),
@@ -142,3 +148,15 @@ def test_a_start_up_file_that_is_broken_is_named_and_no_other_shell_is_asked_for
     assert error.message == f"a start-up file of the account's login shell is broken: {line}"
     assert "correct the file" in (error.hint or "")
     assert "chsh" not in (error.hint or "")
+
+
+def test_a_device_that_is_booting_is_tried_again_and_not_taken_for_an_account_without_a_shell() -> None:
+    """The words of pam_nologin name pam_nologin."""
+    words = (
+        "System is booting up. Unprivileged users are not permitted to log in yet. Please come back later. "
+        "For technical details, see pam_nologin(8)."
+    )
+    error = explain(1, words)
+    assert isinstance(error, LinkLost)
+    assert error.retryable
+    assert error.message.startswith("the device is booting")

@@ -1,8 +1,8 @@
-"""Inputs without a shape in .onnx files: told apart from single numbers, and from files of other formats."""
+"""What an .onnx file has and a session does not tell: inputs without a shape, weights in a further file."""
 
 import pytest
 
-from device_worker.trial.runtimes.onnx_ranks import find_unranked
+from device_worker.trial.onnx_file import find_external, find_unranked
 
 ANY = b"\x0a\x03any\x12\x04\x0a\x02\x08\x01"
 ONE = b"\x0a\x03one\x12\x06\x0a\x04\x08\x01\x12\x00"
@@ -38,3 +38,13 @@ def test_sequences_have_no_dimensions_to_declare(found):
 def test_other_files_name_none(found, data):
     assert found(data) == frozenset()
     assert find_unranked("/no/such/file.onnx") == frozenset()
+    assert find_external("/no/such/file.onnx") is None
+
+
+def test_weights_in_a_further_file_are_found(tmp_path):
+    entry = b"\x0a\x08location\x12\x04w.bin"[:-1]
+    weight = b"\x42\x01w\x6a" + bytes([len(entry)]) + entry
+    (tmp_path / "model.onnx").write_bytes(graph_of([ONE], weights=weight))
+    assert find_external(str(tmp_path / "model.onnx")) == "w.bi"
+    (tmp_path / "model.onnx").write_bytes(graph_of([ONE], weights=b"\x42\x01w"))
+    assert find_external(str(tmp_path / "model.onnx")) is None

@@ -1,7 +1,8 @@
-"""Find inputs and outputs of any number of dimensions in an .onnx file.
+"""Find in an .onnx file what a session does not tell: inputs of any number of dimensions, and weights elsewhere.
 
-A session says the same of those as of single numbers. The file tells the two apart: one of them has no shape, the other
-one without sizes. The numbers of fields are those of ONNX's public schema, written in Protocol Buffers.
+A session says the same of an input of any number of dimensions as of a single number. The file tells the two apart: one
+has no shape, the other one without sizes. The numbers of fields are those of ONNX's public schema, written in Protocol
+Buffers.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     Bytes = Union[bytes, mmap.mmap]
 
 _GRAPH = 7
+_WEIGHTS, _OUTSIDE = 5, 13
+_KEY, _VALUE = 1, 2
 _INPUTS, _OUTPUTS = 11, 12
 _NAME, _TYPE = 1, 2
 _TENSOR = 1
@@ -32,18 +35,42 @@ def find_unranked(path: str) -> frozenset[str]:
         return frozenset()
 
 
+def find_external(path: str) -> str | None:
+    """Return the name of the first file beside an .onnx file that holds weights, or None."""
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return next(read_external(data), None)
+    except (OSError, ValueError):
+        return None
+
+
+def read_external(data: Bytes) -> Iterator[str]:
+    """Yield the files of weights outside of a model. Raise ValueError for anything but Protocol Buffers."""
+    for weight in _within_graph(data, (_WEIGHTS,)):
+        for number, *entry in _fields(data, *weight):
+            key = _first(data, _KEY, *entry) if number == _OUTSIDE else None
+            value = _first(data, _VALUE, *entry) if key is not None else None
+            if key is not None and value is not None and data[key[0] : key[1]] == b"location":
+                yield data[value[0] : value[1]].decode("utf-8", "replace")
+
+
 def read_unranked(data: Bytes) -> Iterator[str]:
     """Yield the names of inputs and outputs without a shape. Raise ValueError for anything but Protocol Buffers."""
+    for described in _within_graph(data, (_INPUTS, _OUTPUTS)):
+        name = _first(data, _NAME, *described)
+        tensor = _first(data, _TENSOR, *(_first(data, _TYPE, *described) or (0, 0)))
+        # Sequences and maps have no tensor here.
+        if name and tensor and _first(data, _SHAPE, *tensor) is None:
+            yield data[name[0] : name[1]].decode("utf-8", "replace")
+
+
+def _within_graph(data: Bytes, wanted: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of each field of some numbers within the graph."""
     for number, *graph in _fields(data, 0, len(data)):
-        if number != _GRAPH:
-            continue
-        for kind, *described in _fields(data, *graph):
-            if kind in (_INPUTS, _OUTPUTS):
-                name = _first(data, _NAME, *described)
-                tensor = _first(data, _TENSOR, *(_first(data, _TYPE, *described) or (0, 0)))
-                # Sequences and maps have no tensor here.
-                if name and tensor and _first(data, _SHAPE, *tensor) is None:
-                    yield data[name[0] : name[1]].decode("utf-8", "replace")
+        if number == _GRAPH:
+            for kind, begin, end in _fields(data, *graph):
+                if kind in wanted:
+                    yield begin, end
 
 
 def _first(data: Bytes, wanted: int, begin: int, end: int) -> tuple[int, int] | None:
