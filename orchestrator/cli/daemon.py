@@ -59,11 +59,18 @@ def daemon(
         return
     from orchestrator.bootstrap import Wiring
     from orchestrator.cli.process import settle
+    from orchestrator.gateway import sites_of
     from orchestrator.reporting.formats.console import stderr_console
     from orchestrator.reporting.live.progress import run_display
     from orchestrator.services.queue.daemon import DaemonRequest, work
 
-    with Wiring(call.settings()) as wiring:
+    settings = call.settings()
+
+    def says(words: str) -> None:
+        _say(call, words)
+
+    # The wiring is closed first: its executor may be in the same cluster.
+    with sites_of(settings, says) as sites, Wiring(settings) as wiring:
 
         def shows(run: str) -> RunDisplay:
             settle()
@@ -71,10 +78,10 @@ def daemon(
             return wiring.journaled(run, run_display(stderr_console(), silent=True))
 
         try:
-            is_whole = work(DaemonRequest(once, drain), wiring, shows, lambda words: _say(call, words))
+            is_whole = work(DaemonRequest(once, drain), wiring, shows, says, sites)
         except KeyboardInterrupt:
             # A service that was asked to end has not failed.
-            _say(call, "stopped; devices that run go on by themselves, and the next daemon goes on with their run")
+            says("stopped; devices that run go on by themselves, and the next daemon goes on with their run")
             return
     leave(ExitCode.FINE if is_whole or not (once or drain) else ExitCode.INCOMPLETE)
 

@@ -71,6 +71,9 @@ CONDITION_LIMITS: Mapping[str, float] = {
 }
 """The largest value of each condition's limit. Inventories and plans know the limits from here."""
 
+SITE_TAG = "site"
+"""The tag that says at which site a device is."""
+
 CPUS_SETTING = "cpus"
 """The setting that pins trials to processors."""
 
@@ -115,6 +118,11 @@ class Device:
     power_sources: tuple[str, ...] | None = None
     meter: Meter | None = None
     source: str = ""
+
+    @property
+    def site(self) -> str | None:
+        """Return the site of the device, the tag `site`, or None."""
+        return self.tags.get(SITE_TAG)
 
     @property
     def interpreter(self) -> str:

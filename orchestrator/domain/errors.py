@@ -197,6 +197,18 @@ class RayUnavailable(OrchestratorError):
     code = "RayUnavailable"
 
 
+class SitesLeft(OrchestratorError):
+    """Devices of sites are left unfinished: the site, or its way to the database, has gone."""
+
+    code = "SitesLeft"
+
+
+class SiteAbsent(OrchestratorError):
+    """No node of the Ray cluster is at a site."""
+
+    code = "SiteAbsent"
+
+
 class RunnerStopped(DeviceError):
     """A device's runner ended before the plan. The device answers."""
 

@@ -8,7 +8,6 @@ driver's own node, where the blobs are.
 from __future__ import annotations
 
 import itertools
-import os
 import queue
 import threading
 from collections.abc import Collection, Sequence
@@ -17,23 +16,11 @@ from typing import Any
 from orchestrator.domain.conversation import Close, Command, SessionEnded, SessionId, SessionReport
 from orchestrator.domain.errors import GatewayLost, RayUnavailable
 from orchestrator.execution.base import Launch, Listen, SessionFactory
+from orchestrator.execution.cluster import first_line, join_cluster
 from orchestrator.execution.threads import ThreadExecutor
 
 BATCH_MAX = 500
 POLL_S = 5.0
-OBJECT_STORE_BYTES = 100 << 20
-JOIN_HINT = "check --ray-address; a cluster that wants a token needs RAY_AUTH_MODE=token, as `ray status` does"
-
-
-LOCAL = "local"
-_SAID_CHARACTERS_MAX = 300
-_START_HINTS = (
-    ("Version mismatch", "install the cluster's versions of Ray and of Python beside benchfleet"),
-    ("AF_UNIX path", "name a shorter folder: RAY_TMPDIR=/tmp/ray-of-mine"),
-    ("Permission denied", "name a folder of yours for Ray's files: RAY_TMPDIR=DIR"),
-    ("No space left", "free some space in Ray's folder (RAY_TMPDIR, else /tmp) and in /dev/shm"),
-)
-"""What the words of a failed start call for."""
 
 
 class Gateway:
@@ -88,7 +75,8 @@ class RayExecutor:
         """Begin sessions in the gateway. The first call places a gateway, and so does a call after its death."""
         with self._changed:  # runs share an executor: two first calls must not place two gateways
             if self._ray is None:
-                self._ray = self._join_cluster()
+                self._ray, joined = join_cluster(self._address)
+                self._started_cluster = self._started_cluster or joined
             if self._gateway is None:
                 self._gateway = self._place_gateway(self._ray)
                 self._numbers = itertools.count()
@@ -106,7 +94,7 @@ class RayExecutor:
                 self._forget(launch.session)
             if not isinstance(error, ray.exceptions.RayTaskError):  # a call that failed inside leaves the gateway alive
                 self._lose(ray, gateway, error)
-            raise RayUnavailable(f"the Ray gateway did not start: {_first_line(error)}", "see `ray status`") from error
+            raise RayUnavailable(f"the Ray gateway did not start: {first_line(error)}", "see `ray status`") from error
 
     def _place_gateway(self, ray: Any) -> Any:
         node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
@@ -156,34 +144,6 @@ class RayExecutor:
         if self._started_cluster:
             ray.shutdown()
 
-    def _join_cluster(self) -> Any:
-        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # the gateway runs in this very environment
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        try:
-            import ray
-            import ray.util.scheduling_strategies
-        except ImportError as error:
-            if error.name != "ray":  # Ray is there, and something that Ray needs is not, or does not load
-                again = "repair it: pip install --force-reinstall 'benchfleet[ray]'"
-                raise RayUnavailable(f"Ray cannot be imported: {_first_line(error)}", again) from error
-            raise RayUnavailable("Ray is not installed", "pip install 'benchfleet[ray]'") from error
-        if ray.is_initialized():
-            return ray
-        local = {} if self._address else {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES}
-        try:
-            ray.init(
-                # By name: without an address Ray joins what RAY_ADDRESS or a note of `ray start` names, dead or alive.
-                address=self._address or LOCAL,
-                include_dashboard=None if self._address else False,
-                configure_logging=False,
-                log_to_driver=False,
-                **local,
-            )
-        except Exception as error:  # Ray has no class of its own for a node that takes too long to start
-            raise _explain_start(error, self._address) from error
-        self._started_cluster = True
-        return ray
-
     def _pass_on(self, ray: Any, gateway: Any) -> None:
         """Fetch reports until every session has ended. A dead gateway ends all sessions."""
         try:
@@ -204,7 +164,7 @@ class RayExecutor:
         ray.kill(gateway)  # a gateway that only lost its link must not go on writing to devices unheard
         for session in lost:
             gone = GatewayLost(
-                f"the Ray gateway ended: {_first_line(error)}",
+                f"the Ray gateway ended: {first_line(error)}",
                 "the device goes on by itself: benchfleet runs resume last",
                 device=session.device,
             )
@@ -233,16 +193,3 @@ class RayExecutor:
             if not self._listeners:
                 self._pump = None
             return bool(self._listeners)
-
-
-def _explain_start(error: BaseException, address: str | None) -> RayUnavailable:
-    """Return the error of a cluster that does not start, or cannot be joined."""
-    said = " ".join(str(error).split())
-    usual = JOIN_HINT if address else "has this machine memory and processors to spare for Ray?"
-    hint = next((remedy for words, remedy in _START_HINTS if words in said), usual)
-    words = said[:_SAID_CHARACTERS_MAX] if hint != usual else _first_line(error)
-    return RayUnavailable(f"Ray does not answer at {address or 'a local cluster'}: {words}", hint)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

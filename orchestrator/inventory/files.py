@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain.device import STATE_DIR, USUAL_LIMITS, Device, Limits, TransportKind
+from orchestrator.domain.device import SITE_TAG, STATE_DIR, USUAL_LIMITS, Device, Limits, TransportKind
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.inventory import Inventory
 from orchestrator.domain.recovery import PowerCycle, Recovery
@@ -155,7 +155,7 @@ class _DeviceReader:
             state_dir=self._pick(device, "state_dir") or STATE_DIR,
             exclusive=self._pick(device, "exclusive") is not False,
             allow=tuple(dict.fromkeys(self._pick(device, "allow"))),
-            tags={**self._tags(("defaults",), self._defaults), **self._tags(("devices", name), device)},
+            tags=self._all_tags(name, device),
             limits=self._limits(device),
             recovery=self._recovery(device),
             power_sources=sources_of(self._pick(device, "power")),
@@ -181,6 +181,12 @@ class _DeviceReader:
     def _pick(self, device: DeviceSection, key: str) -> Any:
         """Return the device's own value, an explicit null included. Without such a key return the default."""
         return getattr(device if key in device.model_fields_set else self._defaults, key)
+
+    def _all_tags(self, name: str, device: DeviceSection) -> Mapping[str, str]:
+        """Return the tags of a device. Its site is one of them, so that selectors and comparisons know it."""
+        tags = {**self._tags(("defaults",), self._defaults), **self._tags(("devices", name), device)}
+        site = self._pick(device, "site")
+        return tags if site is None else {**tags, SITE_TAG: site}
 
     def _tags(self, place: tuple[str, ...], section: DefaultsSection) -> Mapping[str, str]:
         """Return the tags with each value as written in the file: YAML would turn `os: 22.10` into 22.1."""

@@ -257,6 +257,8 @@ class DefaultsSection(Section):
     """Whether nobody else may measure on its machine meanwhile."""
     tags: dict[TagKey, Tag] = Field(default_factory=dict)
     """Words of yours, for --select and for comparisons."""
+    site: Name | None = None
+    """Where the device is, as a tag `site`. Daemons on a Ray cluster drive it from there."""
     allow: list[Allowed] = Field(default_factory=list)
     """What a run may set, nothing without it: `governor` (given back at its end), `cpus` (trials are pinned there)."""
     limits: LimitsSection = LimitsSection()

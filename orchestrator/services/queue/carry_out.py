@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.domain.errors import ClaimLost, NothingToRun, OrchestratorError, StoreError
+from orchestrator.domain.errors import ClaimLost, ConfigError, NothingToRun, OrchestratorError, SitesLeft, StoreError
 from orchestrator.domain.increment import increment_of
 from orchestrator.domain.run import RunState, count_trials
 from orchestrator.domain.submission import Claim, Submission, SubmissionState
 from orchestrator.driving.driver import DriverTools, Intent
 from orchestrator.services.queue.expected import expected_s
 from orchestrator.services.queue.heart import Heart
-from orchestrator.services.queue.parcel import unpack
+from orchestrator.services.queue.sites import carrying, parts_of, sweep_of, without
 from orchestrator.services.runs.incremental import left_to_run
 from orchestrator.services.runs.metering import metering
 from orchestrator.services.runs.pick_up import pick_up
 from orchestrator.services.runs.show import details_of, require_run
-from orchestrator.services.runs.start import new_run, run_sweep
+from orchestrator.services.runs.start import new_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from orchestrator.domain.device import Device
     from orchestrator.domain.inventory import Inventory
@@ -29,21 +31,25 @@ if TYPE_CHECKING:
     from orchestrator.domain.run_details import RunDetails
     from orchestrator.reporting.base import RunDisplay
     from orchestrator.services.base import QueueWiring, Shows
+    from orchestrator.services.queue.sites import Parts, Sites
     from orchestrator.services.runs.prepare import SweepPlanner
     from orchestrator.specs.sweep import SweepFile
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Hold what became of a claim. Without a state the submission is left to another daemon, or to a person."""
+    """Hold what became of a claim. Without a state the submission is left to another daemon, or held for a person."""
 
     state: SubmissionState | None
     error: str | None = None
     hint: str | None = None
+    is_held: bool = False
 
     @property
     def is_whole(self) -> bool:
         """Return True if nothing is missing."""
+        if self.is_held:
+            return False
         return self.state in (None, SubmissionState.CANCELLED) or self.error is None
 
 
@@ -62,6 +68,7 @@ class Carrier:
     wiring: QueueWiring
     shows: Shows
     heart: Heart
+    sites: Sites | None = None
 
     def carry_out(self, one: Submission, claim: Claim) -> Outcome:
         """Carry out a submission, and record the end. Raise StoreError if the database fails.
@@ -71,11 +78,13 @@ class Carrier:
         daemons = self.wiring.store.daemons
         try:
             with self.heart.watching(claim, stops=one.stops):
-                outcome = _GIVEN_UP if claim.number > _CLAIMS_MAX else self._outcome(one)
+                outcome = _GIVEN_UP if claim.number > _CLAIMS_MAX else self._outcome(one, claim)
             if outcome.state is not None:
                 daemons.finish(claim, outcome.state, outcome.error, outcome.hint)
             elif not self.heart.lost:
                 daemons.give_back(claim)
+            if outcome.is_held:
+                self._hold(one, outcome)
         except ClaimLost as error:
             return Outcome(None, str(error), error.hint)
         except KeyboardInterrupt:
@@ -90,11 +99,20 @@ class Carrier:
             # Lost, or out of reach: the daemon's end, or its expiry, leaves the submission to the next.
             return
 
-    def _outcome(self, one: Submission) -> Outcome:
+    def _hold(self, one: Submission, outcome: Outcome) -> None:
+        """Keep the rest of a run from every daemon, until a person has mended what the reason says."""
+        reason = f"{outcome.error}: {outcome.hint}" if outcome.hint else outcome.error
+        # Another daemon may be quicker, and learns the same.
+        with suppress(ConfigError):
+            self.wiring.store.submissions.hold(one.id, reason)
+
+    def _outcome(self, one: Submission, claim: Claim) -> Outcome:
         try:
-            details = self._measured(one)
+            details = self._measured(one, claim)
         except StoreError:
             raise
+        except SitesLeft as error:
+            return Outcome(None, str(error), error.hint, is_held=True)
         except NothingToRun as end:
             return Outcome(SubmissionState.CANCELLED, str(end))
         except OrchestratorError as error:
@@ -113,7 +131,7 @@ class Carrier:
             return Outcome(None, "gave way to a more urgent run", "benchfleet queue list")
         return _judged(one, details)
 
-    def _measured(self, one: Submission) -> RunDetails | None:
+    def _measured(self, one: Submission, claim: Claim) -> RunDetails | None:
         """Return the run as it ended, or None for a run that was cancelled before it began."""
         store = self.wiring.store
         record = store.runs.find_run(one.run)
@@ -129,31 +147,48 @@ class Carrier:
         planner = self.wiring.planner(file, increment=increment)
         if record is None and increment is not None:
             devices = left_to_run(devices, planner, self.wiring).devices
+        parts = self._parts(one, claim, devices)
         with self.shows(one.run) as display:
             tools = self._tools(one, planner, display)
-            with metering(one.run, devices, self.wiring, display.warned):
-                if record is None:
-                    header = replace(new_run(file, _settings(one)), run=one.run)
-                    run_sweep(header, file.models, devices, tools, words=one.words)
-                elif not one.stops:
-                    self._go_on(one, record, inventory, tools)
+            if record is None:
+                header = replace(new_run(file, _settings(one)), run=one.run)
+                store.runs.create_run(header, file.models[0], devices, one.words, file.models[1:])
+            here = [device for device in devices if not any(device in part.devices for part in parts.values())]
+            with self._away(parts, self.heart.keeps_on), metering(one.run, here, self.wiring, display.warned):
+                if not one.stops:
+                    self._go_on(one, parts, inventory, tools)
             if (self.heart.stops or self.heart.yields) and not self.heart.lost:
-                ending = replace(tools, keeps_on=None, between_trials=not self.heart.stops)
-                pick_up(require_run(store.runs, one.run), Intent.CANCEL, inventory, ending)
+                self._end(one, parts, inventory, tools)
         return details_of(store, one.run)
 
-    def _go_on(self, one: Submission, record: RunRecord, inventory: Inventory, tools: DriverTools) -> None:
-        pick_up(record, Intent.RESUME, inventory, tools)
+    def _go_on(self, one: Submission, parts: Parts, inventory: Inventory, tools: DriverTools) -> None:
+        """Drive the devices that are at no site, from wherever the run stands."""
+        record = require_run(tools.store.runs, one.run)
+        pick_up(without(record, parts), Intent.RESUME, inventory, tools)
         again = require_run(tools.store.runs, one.run)
         had_stopped = record.state is RunState.ACTIVE and again.state is RunState.CANCELLED
         if had_stopped and _goes_on(one, again) and self.heart.keeps_on():
             # The daemon before died while the run gave way: only now the devices have told that they had stopped.
-            pick_up(again, Intent.RESUME, inventory, tools)
+            pick_up(without(again, parts), Intent.RESUME, inventory, tools)
+
+    def _end(self, one: Submission, parts: Parts, inventory: Inventory, tools: DriverTools) -> None:
+        """End the run on its devices: at once for a person, between two trials for a more urgent run."""
+        is_gentle = not self.heart.stops
+        ends = {site: part.ending(between_trials=is_gentle) for site, part in parts.items()}
+        with self._away(ends, lambda: not self.heart.lost):
+            rest = without(require_run(tools.store.runs, one.run), parts)
+            pick_up(rest, Intent.CANCEL, inventory, replace(tools, keeps_on=None, between_trials=is_gentle))
+
+    def _parts(self, one: Submission, claim: Claim, devices: Sequence[Device]) -> Parts:
+        """Return what gateways carry out: nothing without sites."""
+        return {} if self.sites is None else parts_of(one, claim, devices, self.sites.opens)
+
+    def _away(self, parts: Parts, keeps_on: Callable[[], bool]) -> AbstractContextManager[None]:
+        return carrying(self.sites, parts, keeps_on) if parts and self.sites is not None else nullcontext()
 
     def _file(self, one: Submission, devices: Sequence[Device]) -> SweepFile:
         """Return the sweep from the parcel, and note how long the run should take."""
-        store, folder = self.wiring.store, self.wiring.submissions_folder() / one.run
-        file = self.wiring.sweep_file(unpack(store.submissions.files_of(one.id), folder, store, self.wiring.cache()))
+        store, file = self.wiring.store, sweep_of(one, self.wiring)
         store.submissions.expect({one.id: expected_s(file, [device.name for device in devices], store)})
         return file
 

@@ -19,6 +19,7 @@ from orchestrator.services.queue.heart import Heart
 
 if TYPE_CHECKING:
     from orchestrator.services.base import QueueWiring, Shows
+    from orchestrator.services.queue.sites import Sites
 
 POLL_S = 2.0
 """Time between two looks into the queue."""
@@ -43,11 +44,12 @@ class DaemonRequest:
     drain: bool = False
 
 
-def work(request: DaemonRequest, wiring: QueueWiring, shows: Shows, says: Says) -> bool:
+def work(request: DaemonRequest, wiring: QueueWiring, shows: Shows, says: Says, sites: Sites | None = None) -> bool:
     """Work the queue, and return whether every submission carried out is whole. `says` gets a line for each event.
 
-    Raise ConfigError for a wrong inventory at the beginning, and StoreError for a database that fails then.
-    KeyboardInterrupt ends the daemon: devices go on by themselves, and the next daemon goes on with the run.
+    With `sites`, devices that have a site are driven from there. Raise ConfigError for a wrong inventory at the
+    beginning, and StoreError for a database that fails then. KeyboardInterrupt ends the daemon: devices go on by
+    themselves, and the next daemon goes on with the run.
     """
     inventory = wiring.inventory()
     firer = Firer(wiring.store, says)
@@ -58,7 +60,7 @@ def work(request: DaemonRequest, wiring: QueueWiring, shows: Shows, says: Says) 
         give_way(heart, wiring.store)
 
     with Heart(wiring.store, wiring.identity(), inventory, windows, chores) as heart:
-        return _Daemon(request, wiring, Carrier(wiring, shows, heart), firer, says).work()
+        return _Daemon(request, wiring, Carrier(wiring, shows, heart, sites), firer, says).work()
 
 
 @dataclass(slots=True)

@@ -1,0 +1,150 @@
+"""Runs over several sites: raylets that stand for them, gateways that die, and a site that nobody is at."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.databases import PostgresDatabases, SqliteDatabases
+from tests.lab import OK_PROGRAM, Lab
+from tests.servers.processes import wait_until
+from tests.servers.raylets import Raylets
+from tests.system.test_queue import QueueLab
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+TOKEN = {"RAY_AUTH_MODE": "disabled"}
+STATES = "SELECT d.name AS device, r.state FROM run_device r JOIN device d ON d.id = r.device_id"
+BEGUN = """\
+SELECT DISTINCT d.name AS device FROM attempt a JOIN trial t ON t.id = a.trial_id
+JOIN run_device r ON r.id = t.run_device_id JOIN device d ON d.id = r.device_id"""
+
+
+class SiteLab(QueueLab):
+    """A lab with a device where the daemon is, and further ones at sites."""
+
+    def __init__(self, directory: Path, url: str, **sites: str) -> None:
+        super().__init__(directory, url)
+        for name, site in sites.items():
+            self.add_local(name, exclusive=False, site=site)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, **TOKEN}
+
+    def submit(self, program: str, trials: int = 2) -> None:
+        """Submit a sweep of one cell for every device."""
+        self.write_exec_sweep(program, "one", trials=trials)
+        done = self.run("submit", "one.yaml", "--name", "one")
+        assert done.returncode == 0, done.stderr
+
+    @contextmanager
+    def daemon(self, address: str) -> Iterator[subprocess.Popen[str]]:
+        """Have a daemon carry out one run on the sites of a cluster."""
+        started = self.start("daemon", "--once", "--executor", "ray", "--ray-address", address)
+        try:
+            yield started
+        finally:
+            started.kill()
+            started.wait(30)
+
+    def said(self) -> str:
+        """Return what daemons have said."""
+        return (self.directory / "said.txt").read_text()
+
+    def controllers(self) -> dict[str, set[str]]:
+        """Return by device who has had leases of it."""
+        found: dict[str, set[str]] = {}
+        for row in self.rows("SELECT d.name AS device, l.controller FROM lease l JOIN device d ON d.id = l.device_id"):
+            found.setdefault(row["device"], set()).add(row["controller"])
+        return found
+
+    def wait_for_trials(self, *devices: str) -> None:
+        """Wait until each device has begun a trial."""
+
+        def begun() -> bool:
+            return {row["device"] for row in self.rows(BEGUN)} == set(devices)
+
+        wait_until(begun, f"a trial has begun on {', '.join(devices)}", 240)
+
+
+@pytest.fixture(scope="module")
+def raylets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Raylets]:
+    """Start a cluster with one node at each of two sites. Its nodes know no database of their own."""
+    with Raylets(["berlin", "oslo"], {**Lab(tmp_path_factory.mktemp("nodes")).environment, **TOKEN}) as started:
+        yield started
+
+
+def waiting_for(gate: Path) -> str:
+    return f"while [ ! -e {gate} ]; do sleep 0.05; done\n{OK_PROGRAM}"
+
+
+def test_gateways_drive_their_sites_and_are_placed_again(
+    postgres_databases: PostgresDatabases, raylets: Raylets, tmp_path: Path
+) -> None:
+    sites = {"berlin-1": "berlin", "berlin-2": "berlin", "oslo-1": "oslo"}
+    lab = SiteLab(tmp_path / "lab", postgres_databases.migrated(), **sites)
+    gate = tmp_path / "gate"
+    lab.submit(waiting_for(gate))
+    with lab.daemon(raylets.address) as daemon:
+        lab.wait_for_trials("desk", *sites)
+        # Another machine of the site is there, and then the gateway's own one goes.
+        raylets.add("berlin")
+        raylets.kill("berlin")
+        gate.touch()
+        assert daemon.wait(240) == 0, lab.said()
+    assert (lab.states(), lab.counted()) == ({"one": "ended"}, {"one": [1] * 8})
+    assert "site berlin: the gateway ended" in lab.said()
+    drivers = {name: {who.partition(",")[0] for who in found} for name, found in lab.controllers().items()}
+    assert drivers["berlin-1"] == drivers["berlin-2"] == {"gateway of berlin"}
+    assert drivers["oslo-1"] == {"gateway of oslo"}
+    assert all(who.startswith("daemon of ") for who in drivers["desk"])
+    # By processes: the gateway that was killed, and the next one. The other site noticed nothing.
+    assert [len(lab.controllers()[name]) for name in ("berlin-1", "oslo-1")] == [2, 1]
+
+
+def test_a_person_cancels_a_run_at_a_site(
+    postgres_databases: PostgresDatabases, raylets: Raylets, tmp_path: Path
+) -> None:
+    lab = SiteLab(tmp_path / "lab", postgres_databases.migrated(), **{"oslo-1": "oslo"})
+    lab.submit(waiting_for(tmp_path / "never"))
+    with lab.daemon(raylets.address) as daemon:
+        lab.wait_for_trials("desk", "oslo-1")
+        assert lab.run("queue", "cancel", "one").returncode == 0
+        assert daemon.wait(120) == 0, lab.said()
+    assert {row["device"]: row["state"] for row in lab.rows(STATES)} == dict.fromkeys(("desk", "oslo-1"), "cancelled")
+    assert {who.partition(",")[0] for who in lab.controllers()["oslo-1"]} == {"gateway of oslo"}
+
+
+def test_what_a_site_without_a_node_leaves_is_held_and_goes_on_later(
+    postgres_databases: PostgresDatabases, raylets: Raylets, tmp_path: Path
+) -> None:
+    lab = SiteLab(tmp_path / "lab", postgres_databases.migrated(), **{"oslo-1": "oslo", "rome-1": "rome"})
+    lab.submit(OK_PROGRAM)
+    with lab.daemon(raylets.address) as daemon:
+        assert daemon.wait(240) == 3, lab.said()
+    (state,) = lab.states().values()
+    assert "site 'rome' has no node in the Ray cluster" in state
+    assert "--labels site=rome" in state
+    assert lab.rows("SELECT state FROM submission") == [{"state": "held"}]
+    assert lab.counted() == {"one": [1] * 4}, "the others have gone on meanwhile"
+    # The board has moved to where somebody is.
+    lab.add_local("rome-1", exclusive=False, site="oslo")
+    assert lab.run("queue", "release", "one").returncode == 0
+    with lab.daemon(raylets.address) as daemon:
+        assert daemon.wait(120) == 0, lab.said()
+    assert (lab.states(), lab.counted()) == ({"one": "ended"}, {"one": [1] * 6})
+
+
+def test_sites_want_a_database_that_all_of_them_reach(sqlite_databases: SqliteDatabases, tmp_path: Path) -> None:
+    lab = SiteLab(tmp_path / "lab", sqlite_databases.migrated(), **{"oslo-1": "oslo"})
+    lab.submit(OK_PROGRAM)
+    with lab.daemon("127.0.0.1:1") as daemon:
+        assert daemon.wait(120) == 3, lab.said()
+    (state,) = lab.states().values()
+    assert "SQLite is on one" in state
+    assert lab.counted() == {}, "nothing was begun"
