@@ -89,7 +89,8 @@ def test_a_queue_of_ten_thousand_runs_costs_no_more_statements_than_one_of_ten(s
                 " tags, claim, stops, device_s)"
                 f" WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {size})"
                 f" SELECT 'of-{size}-' || i, 'user' || (i - i / 7 * 7) || '@ws', sweep, source, selector,"
-                " i - i / 3 * 3, i, state, submitted_at, tags, claim, stops, device_s FROM submission, n WHERE run_id = 'run-1'"
+                " i - i / 3 * 3, i, state, submitted_at, tags, claim, stops, device_s"
+                " FROM submission, n WHERE run_id = 'run-1'"
             )
         with counting(store) as statements:
             choice = read_queue(heart, store)

@@ -18,6 +18,7 @@ FOLLOWED = {
     "metrics": f"{_USERS}::test_what_the_numbers_mean",
     "nightly": "system/test_nightly_document.py::test_the_page_leads_from_the_first_night_to_the_first_regression",
     "numbers": f"{_USERS}::test_what_the_numbers_mean",
+    "operations": f"{_USERS}::test_operations",
     "own-model": "system/test_own_models.py::test_every_command_of_the_page_works_in_a_folder_with_the_files",
     "postgresql": f"{_USERS}::test_postgresql_and_operations",
     "questions": "system/test_questions.py::test_every_command_of_the_page_is_asked_by_a_test",
