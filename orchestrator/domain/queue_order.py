@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from orchestrator.domain.lease import Holding, Lease
 from orchestrator.domain.moments import noted
+from orchestrator.domain.need import need_of
 from orchestrator.domain.recovery import Quarantine
 from orchestrator.domain.submission import DaemonRecord, Submission, SubmissionState
 from orchestrator.domain.window import Window, open_windows
@@ -232,7 +233,9 @@ def _reason_of_devices(
     one: Submission, known: Collection[str], ahead: Mapping[str, Submission], standing: Standing
 ) -> str:
     if one.device_s is None:
-        return f"no running daemon has found devices for {one.select!r}"
+        need = need_of(one.settings)
+        devices = "devices" if need is None else f"{need.count} devices"
+        return f"no running daemon has found {devices} for {one.select!r}"
     names = sorted(one.device_s)
     if missing := [name for name in names if name not in known]:
         return f"no running daemon has the device {missing[0]}"

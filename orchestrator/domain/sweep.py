@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 
+from orchestrator.domain.need import Need
 from orchestrator.domain.runtime import RuntimeSpec
 from orchestrator.domain.tolerance import Tolerance
 
@@ -150,6 +151,7 @@ class Sweep:
     `agreement` is the tolerance of outputs beside the parent's, or None for the usual one.
     `environment` has variables for the trials. None is the value of the device's login.
     `unthrottled`: the sweep says that throttled trials do not count, and not only the worker's own rule.
+    `need` asks for devices where nobody names some, None for all devices.
     `preemptible`: a submitted run gives its devices to more urgent ones between two trials, and goes on later.
     """
 
@@ -178,6 +180,7 @@ class Sweep:
     cooling: Cooling = Cooling()
     unthrottled: bool = False
     preemptible: bool = False
+    need: Need | None = None
 
     def of_model(self, name: str) -> Sweep | None:
         """Return the part of a sweep of several models that measures one model, or None without a cell of that."""

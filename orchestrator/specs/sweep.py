@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Format, Model
+from orchestrator.domain.need import SITE, Need
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import Endpoint, ExecProgram, HttpTemplate, RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import artifact_for
@@ -30,7 +31,7 @@ from orchestrator.specs.runtime_schema import (
 )
 from orchestrator.specs.schema import Complaint, check_section, refuse
 from orchestrator.specs.sweep_checks import contradictions, model_or_models, unknown_variants
-from orchestrator.specs.sweep_schema import MeasureSection, SweepSection
+from orchestrator.specs.sweep_schema import DevicesSection, MeasureSection, SweepSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,9 +298,17 @@ def _sweep(section: SweepSection, runtimes: tuple[RuntimeSpec, ...], directory: 
         environment=dict(section.environment),
         stop=None if stop is None else Stop(stop.ci_halfwidth, stop.trials_max, stop.device_s_max),
         preemptible=section.preemptible,
+        need=_need(section.devices),
         agreement=_tolerance(section),
         delegation=Delegation(section.delegates.nodes_min, section.delegates.allow_fallback),
     )
+
+
+def _need(devices: DevicesSection | None) -> Need | None:
+    if devices is None:
+        return None
+    spread = SITE if devices.spread is True else devices.spread or None
+    return Need(devices.select, devices.count, spread)
 
 
 def _policy(measure: MeasureSection) -> MeasurePolicy:

@@ -203,6 +203,20 @@ class TimeoutsSection(Section):
     """The longest time of a trial, in seconds."""
 
 
+class DevicesSection(Section):
+    """Ask for devices by need. Those that `--select` names come before them, and a night has its own."""
+
+    advice: ClassVar[Mapping[str, str]] = {"exclude": "a rule of the sweep, exclude: [{device: pi-*}], leaves some out"}
+
+    select: Text
+    """Which devices would do, as `--select` says it: `class=rpi`."""
+    count: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """How many of them the run has. Free ones are chosen first, and of these the least recently used."""
+    spread: bool | Name = False
+    """The tag over whose values the chosen devices are spread as far as free ones allow. `true` is the tag `site`.
+    Devices without the tag are told apart by their gateway, `jump`."""
+
+
 class SweepSection(Section):
     """Declare a whole sweep file."""
 
@@ -213,7 +227,6 @@ class SweepSection(Section):
         "threads": "write matrix: {threads: […]}",
         "env": "did you mean 'environment'?",
         "warmup": "write measure: {warmup: …}",
-        "devices": "devices are picked with --select; a rule such as exclude: [{device: pi-*}] leaves some out",
     }
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["model"]}, {"required": ["models"]}]})
@@ -258,6 +271,8 @@ class SweepSection(Section):
     """What delegates and execution providers must run of a model."""
     conditions: DemandsSection = DemandsSection()
     """What trials of this sweep demand of the device, in place of what the inventory says."""
+    devices: DevicesSection | None = None
+    """Which devices a run has, where `--select` names none. Without it, all of the inventory."""
     preemptible: bool = False
     """Whether a submitted run gives its devices to more urgent runs between two trials, and goes on after them."""
     profile: Literal["operators"] | None = None

@@ -63,6 +63,12 @@ def sweep_text(sweep: Sweep, folder: Path) -> str:
         document["agreement"] = {"absolute": float(stated.absolute), "relative": float(stated.relative)}
     if sweep.profile is not None:
         document["profile"] = sweep.profile
+    if sweep.need is not None:
+        document["devices"] = {
+            "select": sweep.need.select,
+            "count": sweep.need.count,
+            "spread": False if sweep.need.spread is None else sweep.need.spread,
+        }
     if sweep.preemptible:
         document["preemptible"] = True
     if sweep.environment:

@@ -71,6 +71,9 @@ class Submissions(Protocol):
     def left_out(self, devices: Sequence[str]) -> Mapping[str, frozenset[str]]:
         """Return by device the labels of cells that a plan of the device has left out."""
 
+    def last_used(self, devices: Sequence[str]) -> Mapping[str, datetime]:
+        """Return when the newest run of each device began. Devices without a run are left out."""
+
     def expect(self, device_s: Mapping[int, Mapping[str, float | None]]) -> None:
         """Record the devices of submissions by the inventory of a daemon, with the expected seconds."""
 

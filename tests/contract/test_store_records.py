@@ -241,3 +241,12 @@ def test_a_state_of_a_device_that_is_not_there_is_refused(store: Store) -> None:
     _create(store, "run")
     with pytest.raises(StoreError, match="stranger: run run does not include"):
         store.runs.set_device_state("run", "stranger", DeviceRunState.FAILED)
+
+
+def test_devices_are_used_last_when_their_newest_run_began(store: Store) -> None:
+    model, device = sample_model(), sample_device("pi-03")
+    for hours, run in ((0, "run-1"), (2, "run-2")):
+        header = sample_header(run, sample_sweep(), model, STARTED_AT + timedelta(hours=hours))
+        store.runs.create_run(header, model, [device])
+    assert store.submissions.last_used(["pi-03", "pi-04"]) == {"pi-03": STARTED_AT + timedelta(hours=2)}
+    assert store.submissions.last_used([]) == {}

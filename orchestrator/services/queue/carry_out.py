@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.domain.errors import ClaimLost, ConfigError, NothingToRun, OrchestratorError, SitesLeft, StoreError
 from orchestrator.domain.increment import increment_of
+from orchestrator.domain.need import need_of
 from orchestrator.domain.run import RunState, count_trials
 from orchestrator.domain.submission import Claim, Submission, SubmissionState
 from orchestrator.driving.driver import DriverTools, Intent
@@ -140,7 +141,7 @@ class Carrier:
         if record is not None and record.state is not RunState.ACTIVE and not _goes_on(one, record):
             return details_of(store, one.run)
         inventory = self.wiring.inventory()
-        devices = inventory.select(one.select)
+        devices = _devices(one, record, inventory)
         file = self._file(one, devices)
         self.heart.preemptible = one if file.sweep.preemptible else None
         increment = increment_of(one.settings)
@@ -198,6 +199,16 @@ class Carrier:
         identity = replace(own, holder=one.holder, controller=f"daemon of {own.holder}, {own.controller}")
         wiring = self.wiring
         return DriverTools(wiring.store, wiring.executor(), display, planner, identity, self.heart.keeps_on)
+
+
+def _devices(one: Submission, record: RunRecord | None, inventory: Inventory) -> Sequence[Device]:
+    """Return the devices of a run: those that it began on, or that were chosen for its need, or that it names."""
+    if need_of(one.settings) is None:
+        return inventory.select(one.select)
+    names = list(one.device_s or ()) if record is None else [entry.device for entry in record.devices]
+    if gone := [name for name in names if name not in inventory.devices]:
+        raise ConfigError(f"the inventory has no device {', '.join(gone)}, which was chosen", "submit the sweep again")
+    return [inventory.devices[name] for name in names]
 
 
 def _settings(one: Submission) -> Mapping[str, Any]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.queue_order import Standing, is_due, more_urgent, startable
+from orchestrator.domain.need import Need, choose, need_of
+from orchestrator.domain.queue_order import Standing, in_order, is_due, more_urgent, startable
 from orchestrator.domain.submission import Claim, Submission, SubmissionState
+from orchestrator.services.devices.needed import candidates
 
 if TYPE_CHECKING:
     from orchestrator.domain.inventory import Inventory
@@ -47,9 +49,7 @@ def read_queue(heart: Heart, store: Roles) -> Choice:
     for one in submissions:
         if one.select not in known:
             known[one.select] = _selected(one.select, inventory)
-    devices = {one.id: known[one.select] for one in submissions}
     names = sorted({name for found in known.values() for name in found})
-    _note_devices(submissions, devices, store)
     standing = Standing(
         store.daemons.now(),
         store.daemons.shares(),
@@ -57,7 +57,44 @@ def read_queue(heart: Heart, store: Roles) -> Choice:
         store.recovery.quarantines(names) if names else {},
         {one.name: one for one in windows},
     )
+    named = {one.id: known[one.select] for one in submissions if need_of(one.settings) is None}
+    devices = _with_needs(submissions, named, inventory, standing, store)
+    _note_devices(submissions, devices, store)
     return Choice(submissions, devices, standing)
+
+
+def _with_needs(
+    submissions: Sequence[Submission],
+    named: Mapping[int, tuple[str, ...]],
+    inventory: Inventory,
+    standing: Standing,
+    store: Roles,
+) -> Mapping[int, tuple[str, ...]]:
+    """Return the devices of all submissions: also those that are chosen now for submissions with a need.
+
+    In the order of the queue, so that no two choose the same device while another one would do.
+    """
+    if len(named) == len(submissions):
+        return named
+    used = store.submissions.last_used(list(inventory.devices))
+    devices, taken = dict(named), set[str]()
+    for one in in_order(submissions, standing):
+        need = need_of(one.settings)
+        if need is not None:
+            found = candidates(
+                need, inventory, standing.holdings, unfit=standing.quarantines, used=used, holder=one.holder
+            )
+            devices[one.id] = _kept(one, need, inventory) or choose(need, found, taken)
+        if one.state is SubmissionState.RUNNING or is_due(one, devices[one.id], standing):
+            taken.update(devices[one.id])
+    return devices
+
+
+def _kept(one: Submission, need: Need, inventory: Inventory) -> tuple[str, ...]:
+    """Return the devices that an earlier claim has chosen: a run goes on where it began."""
+    names = tuple(one.device_s or ())
+    is_chosen = one.claim > 0 and len(names) == need.count
+    return names if is_chosen and all(name in inventory.devices for name in names) else ()
 
 
 def claim_next(choice: Choice, daemon: int, store: Roles) -> tuple[Submission, Claim] | None:
@@ -65,7 +102,9 @@ def claim_next(choice: Choice, daemon: int, store: Roles) -> tuple[Submission, C
     for one in startable(choice.submissions, choice.devices, choice.standing):
         claim = store.daemons.claim(one.id, one.claim, daemon)
         if claim is not None:
-            return one, claim
+            # As chosen: what the database has may be the choice of another daemon by now.
+            chosen = {name: (one.device_s or {}).get(name) for name in choice.devices[one.id]}
+            return replace(one, device_s=chosen), claim
     return None
 
 

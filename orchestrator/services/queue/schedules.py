@@ -12,7 +12,8 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.run_words import NewWords, checked_run_name
 from orchestrator.domain.schedule import NewSchedule, Rhythm, Schedule, ScheduleMoments
 from orchestrator.domain.submission import checked_priority
-from orchestrator.services.queue.submit import Told, expected_here, send_parcel
+from orchestrator.services.devices.needed import ALL
+from orchestrator.services.queue.submit import Told, expected_here, send_parcel, settings_of
 from orchestrator.services.runs.commit import commit_of
 
 if TYPE_CHECKING:
@@ -50,18 +51,19 @@ def add(request: ScheduleRequest, wiring: QueueWiring, told: Told = lambda _: No
     file = wiring.sweep_file(request.sweep, request.overrides)
     name = checked_run_name(request.words.name or file.sweep.name)
     holder = wiring.identity().holder
+    need = file.sweep.need if request.select == ALL else None
     new = NewSchedule(
         name=name,
         holder=holder,
         rhythm=request.rhythm,
         sweep=file.sweep.name,
         source=str(request.sweep.absolute()),
-        select=request.select,
+        select=need.select if need else request.select,
         priority=priority,
         files=send_parcel(file, wiring, told),
         words=replace(request.words, who=holder, name=name, commit=commit_of(request.sweep.absolute().parent)),
-        device_s=expected_here(file, request.select, wiring),
-        settings={} if request.increment is None else request.increment.settings,
+        device_s=None if need else expected_here(file, request.select, wiring),
+        settings=settings_of(request.increment, need),
         window=request.window,
     )
     return store.schedules.add_schedule(new, replaces=request.replaces)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,7 +13,6 @@ from orchestrator import __version__
 from orchestrator.domain.credentials import without_credentials
 from orchestrator.domain.errors import ConfigError
 
-POSTGRES_IMAGE = "postgres:17"
 _UNIT = "/etc/systemd/system/benchfleet.service"
 
 
@@ -100,7 +100,12 @@ def _compose(place: Place) -> str:
         for name, value in place.variables.items()
         if name != "BENCHFLEET_DB"
     )
-    return f"""\
+    told = {"@COMMAND@": command, "@VARIABLES@": variables, "@VERSION@": __version__}
+    # At once: no value is looked through for the next.
+    return re.sub("|".join(told), lambda found: told[found[0]], _COMPOSE)
+
+
+_COMPOSE = """\
 # PostgreSQL and the daemon, in the lab's folder:
 #   benchfleet daemon --print compose > compose.yaml && (umask 077 && openssl rand -hex 16 > database-password)
 #   docker compose run --build --rm daemon benchfleet db upgrade
@@ -109,7 +114,7 @@ def _compose(place: Place) -> str:
 name: benchfleet
 services:
   database:
-    image: {POSTGRES_IMAGE}
+    image: postgres:17
     restart: unless-stopped
     environment:
       POSTGRES_USER: lab
@@ -128,18 +133,18 @@ services:
       dockerfile_inline: |
         FROM python:3.11-slim
         RUN apt-get update && apt-get install --yes --no-install-recommends openssh-client
-        RUN pip install --no-cache-dir "benchfleet[postgres]=={__version__}"
+        RUN pip install --no-cache-dir "benchfleet[postgres]==@VERSION@"
     # Leases name the host: the name of a container would be another each time.
     hostname: benchfleet-daemon
     init: true
     restart: unless-stopped
     depends_on:
-      database: {{condition: service_healthy}}
+      database: {condition: service_healthy}
     environment:
       BENCHFLEET_DB: postgresql://lab@database/benchfleet
-{variables}    secrets: [database-password]
+@VARIABLES@    secrets: [database-password]
     entrypoint: [sh, -c, 'PGPASSWORD="$$(cat /run/secrets/database-password)" exec "$$@"', sh]
-    command: {command}
+    command: @COMMAND@
     working_dir: /srv/lab
     volumes:
       - .:/srv/lab:ro

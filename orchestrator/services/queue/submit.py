@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.duration import parse_duration_s
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.increment import Increment
+from orchestrator.domain.need import Need
 from orchestrator.domain.run_words import NewWords
 from orchestrator.domain.submission import NewSubmission, ParcelFile, Submission, checked_priority
+from orchestrator.services.devices.needed import ALL
 from orchestrator.services.queue.expected import expected_s
 from orchestrator.services.queue.parcel import pack
 from orchestrator.services.runs.commit import commit_of
@@ -52,6 +54,7 @@ def submit(request: SubmitRequest, wiring: QueueWiring, told: Told = lambda _: N
     file = wiring.sweep_file(request.sweep, request.overrides)
     identity = wiring.identity()
     store = wiring.store
+    need = file.sweep.need if request.select == ALL else None
     files = send_parcel(file, wiring, told)
     origin = request.origin or request.sweep.absolute().parent
     new = NewSubmission(
@@ -59,16 +62,21 @@ def submit(request: SubmitRequest, wiring: QueueWiring, told: Told = lambda _: N
         holder=identity.holder,
         sweep=file.sweep.name,
         source=str(request.sweep.absolute()),
-        select=request.select,
+        select=need.select if need else request.select,
         priority=priority,
         files=files,
         not_before=request.not_before,
         words=replace(request.words, who=identity.holder, commit=commit_of(origin)),
-        device_s=expected_here(file, request.select, wiring),
-        settings={} if request.increment is None else request.increment.settings,
+        device_s=None if need else expected_here(file, request.select, wiring),
+        settings=settings_of(request.increment, need),
         window=request.window,
     )
     return store.submissions.submit(new)
+
+
+def settings_of(increment: Increment | None, need: Need | None) -> Mapping[str, Any]:
+    """Return what a run is asked for beside the sweep."""
+    return {**(increment.settings if increment else {}), **(need.settings if need else {})}
 
 
 def read_not_before(text: str, now: datetime | None = None) -> datetime:

@@ -15,6 +15,7 @@ from orchestrator.domain.machines import names_in_turn
 from orchestrator.domain.plan.values import DevicePlan
 from orchestrator.domain.recovery import Quarantine
 from orchestrator.execution.base import Executor
+from orchestrator.services.devices.needed import needed_devices
 from orchestrator.services.devices.probe import probe_devices
 from orchestrator.store.base import DeviceRecords
 
@@ -90,8 +91,9 @@ def plan(request: PlanRequest, wiring: RunWiring, on_progress: Callable[[str], N
     `on_progress` is called with a line for each runtime to be resolved or packed. Raise ConfigError for a bad sweep or
     inventory. A device without a plan is a failure in the result.
     """
-    devices = wiring.inventory().select(request.select)
+    wiring.inventory().select(request.select)
     file = wiring.sweep_file(request.sweep, request.overrides)
+    devices = needed_devices(file.sweep.need, request.select, wiring)
     planner = wiring.planner(file, on_progress, request.increment)
     planning = plan_sweep(devices, planner, wiring.store.devices, wiring.executor, probe_all=request.probe_all)
     names = [device.name for device in devices]

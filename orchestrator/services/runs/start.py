@@ -21,6 +21,7 @@ from orchestrator.domain.run_details import RunDetails
 from orchestrator.domain.run_words import NewWords
 from orchestrator.driving.driver import Driver, DriverTools, Intent
 from orchestrator.services.devices.collect import collect_ended, collecting
+from orchestrator.services.devices.needed import ALL, needed_devices
 from orchestrator.services.devices.reserve import require_reservation
 from orchestrator.services.runs.commit import commit_of
 from orchestrator.services.runs.incremental import left_to_run
@@ -78,11 +79,14 @@ def start(
     leaves nothing at all. A missing release raises NoSuchRelease at the end, with every device on record. A device's
     failure is a value in the result. KeyboardInterrupt leaves the devices running.
     """
-    devices = wiring.inventory().select(request.select)
+    wiring.inventory().select(request.select)
     file = wiring.sweep_file(request.sweep, request.overrides)
+    need = file.sweep.need if request.select == ALL else None
+    devices = needed_devices(need, request.select, wiring)
     given = {OVERRIDES: list(file.overrides)} if file.overrides else {}
     increment = {} if request.increment is None else request.increment.settings
-    header = new_run(file, {"select": request.select, **given, **increment})
+    asked = {} if need is None else need.settings
+    header = new_run(file, {"select": request.select, **given, **increment, **asked})
     identity = wiring.identity(waits=request.waits, reservation=request.reservation)
     store = wiring.store
     # Before the display: reading large files has a progress of its own.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, insert, select, update
@@ -11,7 +12,7 @@ from orchestrator.domain.errors import ConfigError, StoreError
 from orchestrator.domain.run_words import Commit, NewWords
 from orchestrator.domain.submission import OPEN, NewSubmission, ParcelFile, Submission, SubmissionState
 from orchestrator.store.records.levels import REASON_MAX
-from orchestrator.store.records.trial_times import left_out, overheads_s, trial_seconds
+from orchestrator.store.records.trial_times import last_used, left_out, overheads_s, trial_seconds
 from orchestrator.store.records.vault import missing_blobs
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.database_clock import database_time
@@ -87,6 +88,11 @@ class SubmissionTable:
         """Return by device the labels of cells that a plan of the device has left out."""
         with self._database.read() as connection:
             return left_out(connection, devices)
+
+    def last_used(self, devices: Sequence[str]) -> Mapping[str, datetime]:
+        """Return when the newest run of each device began."""
+        with self._database.read() as connection:
+            return last_used(connection, devices)
 
     def expect(self, device_s: Mapping[int, Mapping[str, float | None]]) -> None:
         """Record the devices of submissions by the inventory of a daemon, with the expected seconds."""

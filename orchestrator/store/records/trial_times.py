@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, select
 
@@ -35,6 +36,11 @@ def overheads_s(connection: Connection, devices: Sequence[str]) -> Mapping[str, 
     }
 
 
+def last_used(connection: Connection, devices: Sequence[str]) -> Mapping[str, datetime]:
+    """Return when the newest run of each device began. Devices without a run are left out."""
+    return {row.name: row.at for row in connection.execute(_LAST_USED, {"devices": list(devices)})}
+
+
 def left_out(connection: Connection, devices: Sequence[str]) -> Mapping[str, frozenset[str]]:
     """Return by device the labels of cells that a plan of the device has left out."""
     found: dict[str, set[str]] = {}
@@ -44,6 +50,13 @@ def left_out(connection: Connection, devices: Sequence[str]) -> Mapping[str, fro
 
 
 _OF_DEVICES = t.device.c.name.in_(bindparam("devices", expanding=True))
+_LAST_USED = (
+    select(t.device.c.name, func.max(t.run.c.started_at).label("at"))
+    .join(t.run_device, t.run_device.c.device_id == t.device.c.id)
+    .join(t.run, t.run.c.id == t.run_device.c.run_id)
+    .where(_OF_DEVICES)
+    .group_by(t.device.c.name)
+)
 _MEANS = (
     select(t.job.c.series_id, func.avg(t.attempt.c.duration_ns).label("mean_ns"))
     .join(t.trial, t.trial.c.job_id == t.job.c.id)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.model import Artifact, Format, ModelInput, ModelOutput, StatePolicy
+from orchestrator.domain.need import Need
 from orchestrator.domain.runtimes import engine_of
 from orchestrator.domain.sweep import Accuracy, Cooling, Delegation, MeasurePolicy, Order, Retries, Setting, Stop, Sweep
 from orchestrator.domain.tolerance import Tolerance
@@ -74,6 +75,7 @@ def test_a_sweep_is_read_back(path: Path, tmp_path: Path) -> None:
         accuracy=Accuracy("digits-test.npz") if sweep.accuracy else None,
         profile="operators",
         preemptible=True,
+        need=Need("class=rpi,not pi-3", 2, "rack"),
         environment={"OMP_PROC_BIND": "close", "API_TOKEN": None},
         delegation=Delegation(0.5, allow_fallback=True) if asking else Delegation(),
     )
