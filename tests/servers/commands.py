@@ -92,25 +92,35 @@ def _read_at_the_start(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read_all(readers: Sequence[int], words: Sequence[str], timeout_s: float) -> list[bytes]:
-    """Return all that comes through pipes. The last one tells the process, which is killed when the time is over."""
+    """Return all that comes through pipes, of which the last tells the process.
+
+    The process is killed when the time is over, or the tests are interrupted.
+    """
     found = dict.fromkeys(readers, b"")
+    try:
+        _fill(found, words, timeout_s)
+    except BaseException:
+        told = found[readers[-1]] or os.read(readers[-1], 1 << 16)
+        with suppress(ProcessLookupError):
+            os.kill(int(told.split()[0]), signal.SIGKILL)
+        raise
+    return list(found.values())
+
+
+def _fill(found: dict[int, bytes], words: Sequence[str], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     with selectors.DefaultSelector() as selector:
-        for reader in readers:
+        for reader in found:
             selector.register(reader, selectors.EVENT_READ)
         while selector.get_map():
             ready = selector.select(max(0.0, deadline - time.monotonic()))
             if not ready:
-                told = found[readers[-1]] or os.read(readers[-1], 1 << 16)
-                with suppress(ProcessLookupError):
-                    os.kill(int(told.split()[0]), signal.SIGKILL)
-                raise subprocess.TimeoutExpired(list(words), timeout_s, found[readers[0]], found[readers[1]])
+                raise subprocess.TimeoutExpired(list(words), timeout_s, *list(found.values())[:2])
             for key, _ in ready:
                 chunk = os.read(key.fd, 1 << 16)
                 found[key.fd] += chunk
                 if not chunk:
                     selector.unregister(key.fd)
-    return list(found.values())
 
 
 def _serve(channel: socket.socket) -> tuple[Any, list[int]] | None:

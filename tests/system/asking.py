@@ -20,9 +20,10 @@ def sections() -> dict[str, list[list[str]]]:
     return {heading: asked for heading, asked in found.items() if asked}
 
 
-def ask(lab: Lab, heading: str, *options: str) -> None:
-    """Execute the commands below a heading, the run with further options."""
+def ask(lab: Lab, heading: str, *options: str, ends: ExitCode = ExitCode.FINE) -> None:
+    """Execute the commands below a heading, the run with further options. `ends` is how the run ends."""
     for words in sections()[heading]:
         here = [str(REPOSITORY / word) if word.startswith("sweeps/") else word for word in words[1:]]
         done = lab.run(*here, *(options if words[1] == "run" else ()), timeout_s=800)
-        assert done.returncode == ExitCode.FINE, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
+        expected = ends if words[1] == "run" else ExitCode.FINE
+        assert done.returncode == expected, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
