@@ -44,11 +44,17 @@ def sum_of(inputs: Sequence[Declared], output: Declared) -> bytes:
     return bytes(builder.Output())
 
 
-def onnx_of(inputs: Sequence[Declared], output: Declared, weights: Sequence[Declared] = ()) -> bytes:
-    """Return the outline of an .onnx file: inputs, output and weights, without an operator."""
+def onnx_of(
+    inputs: Sequence[Declared], output: Declared, weights: Sequence[Declared] = (), outside: str | None = None
+) -> bytes:
+    """Return the outline of an .onnx file: inputs, output and weights, without an operator.
+
+    `outside` is a further file that the weights lie in.
+    """
+    place = b"" if outside is None else _field(13, _field(1, b"location") + _field(2, outside.encode()))
     graph = b"".join(
         [
-            *(_field(5, _weight(one)) for one in weights),
+            *(_field(5, _weight(one) + place) for one in weights),
             *(_field(11, _value(one)) for one in (*inputs, *weights)),
             _field(12, _value(output)),
         ]

@@ -19,7 +19,7 @@ from orchestrator.models.onnx import read_onnx
 from orchestrator.models.packed import ENDING
 from orchestrator.models.saved_model import SAVED_MODEL_FILE, read_saved_model
 from orchestrator.models.tflite import read_tflite
-from orchestrator.models.window import Malformed, Window
+from orchestrator.models.window import Divided, Malformed, Window
 from orchestrator.specs.document import BYTES_MAX, parse_document, reads_as_number
 from orchestrator.specs.hashing import sha256_of
 from orchestrator.specs.model import MODEL_FILE, Dtype, ModelSection
@@ -190,6 +190,11 @@ def _telling(path: Path, form: Format) -> Iterator[None]:
     """Raise ConfigError for a file that cannot be read, or that is not of its format."""
     try:
         yield
+    except Divided as divided:
+        raise ConfigError(
+            f"{path}: the weights lie in a further file, {divided}, and a model is sent to devices as one",
+            hint="save it in one file: onnx.save(onnx.load(FILE), OTHER)",
+        ) from None
     except Malformed as wrong:
         raise ConfigError(
             f"{path}: no {form.value} model: {wrong}",

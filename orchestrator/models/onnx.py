@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from orchestrator.domain.interface import Interface, Tensor
+from orchestrator.domain.quoting import quoted
 from orchestrator.models.protobuf import Message, required
-from orchestrator.models.window import Malformed, Window
+from orchestrator.models.window import Divided, Malformed, Window
 
 _DTYPES = (
     "undefined", "float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16",
@@ -23,7 +24,8 @@ _TYPE_TENSOR = 1
 _TENSOR_DTYPE, _TENSOR_SHAPE = 1, 2
 _SHAPE_DIMENSION = 1
 _DIMENSION_SIZE = 1
-_WEIGHTS_DIMENSION, _WEIGHTS_DTYPE, _WEIGHTS_NAME = 1, 2, 8
+_WEIGHTS_DIMENSION, _WEIGHTS_DTYPE, _WEIGHTS_NAME, _WEIGHTS_OUTSIDE = 1, 2, 8, 13
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
 
 def read_onnx(window: Window) -> Interface:
@@ -42,6 +44,7 @@ def read_onnx(window: Window) -> Interface:
             outputs.append(_described(required(found)))
         elif number == _GRAPH_WEIGHTS:
             weight = required(found)
+            _refuse_outside(weight)
             names.add(weight.text(_WEIGHTS_NAME))
             weights[_name_of(weight.number(_WEIGHTS_DTYPE))] += weight.size
     # Older files list the weights among the inputs too.
@@ -49,6 +52,14 @@ def read_onnx(window: Window) -> Interface:
     if not taken and not outputs:
         raise Malformed("its graph has neither inputs nor outputs")
     return Interface(taken, tuple(outputs), _precision(weights))
+
+
+def _refuse_outside(weight: Message) -> None:
+    """Raise Divided for a weight in a further file."""
+    for number, found in weight.fields():
+        entry = required(found) if number == _WEIGHTS_OUTSIDE else None
+        if entry is not None and entry.text(_ENTRY_KEY) == "location":
+            raise Divided(quoted(entry.text(_ENTRY_VALUE)))
 
 
 def _described(value: Message) -> Tensor:

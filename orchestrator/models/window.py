@@ -14,6 +14,10 @@ class Malformed(ValueError):
     """A file is not of the format that the file's ending names."""
 
 
+class Divided(Malformed):
+    """A file is of its format, and lacks what lies in a further file. The message names that file."""
+
+
 class Window:
     """Look at an opened file. The file is never in memory as a whole: models have gigabytes, and little is asked."""
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from bundles import pack_bundle, read_model
+from odd_models import scaled_onnx
 from worker_client import trials_of
 
 pytestmark = [
@@ -61,6 +62,13 @@ def test_models_of_both_formats_are_proved_measured_and_profiled(device, plans, 
     add_job("wrong", settings={"threads": 1, "precision": "f8"})
     shape = {"low": 0.0, "high": 1.0, "shape": [1, 1, 8, 8], "dtype": "float32"}
     add_job("shape", input=shape, dataset=None, accuracy_metric=None)
+    without = {
+        "dataset": None,
+        "accuracy_metric": None,
+        "model": plans.add_file("any.onnx", scaled_onnx(None), "model"),
+    }
+    add_job("any-rank", input=dict(shape, shape=[2, 3, 4]), **without)
+    add_job("open-rank", input={"low": 0.0, "high": 1.0}, **without)
     plans.plan["trials"].append({"trial": "onnx.profile", "job": "onnx", "kind": "profile", "index": 0})
     events = device.execute("run-1", plans)
     assert events[-1]["outcome"] == "complete"
@@ -84,6 +92,9 @@ def test_models_of_both_formats_are_proved_measured_and_profiled(device, plans, 
         "wrong": "load-error",
         "shape": "load-error",
     }
+    assert finished["any-rank.0"]["failure"] is None
+    assert finished["any-rank.0"]["outputs"]["layout"][0]["shape"] == [2, 3, 4]
+    assert "'x' has any number of dimensions in the file" in finished["open-rank.0"]["failure"]["message"]
     assert "loses the scale of the quantised input" in finished["int8.0"]["failure"]["message"]
     assert "precision: is one of f32, bf16, f16; not 'f8'" in finished["wrong.0"]["failure"]["message"]
     assert "'image' is [1, 8, 8, 1] in the file, and model.yaml" in finished["shape.0"]["failure"]["message"]

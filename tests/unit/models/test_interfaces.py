@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.interface import Interface, Tensor
+from orchestrator.domain.model import Format
+from orchestrator.models.described import read_file
 from orchestrator.models.onnx import read_onnx
 from orchestrator.models.saved_model import read_saved_model
 from orchestrator.models.tflite import read_tflite
@@ -103,6 +106,15 @@ def read_bytes(folder: Path, content: bytes) -> Interface:
     (folder / "saved_model.pb").write_bytes(content)
     with (folder / "saved_model.pb").open("rb") as file:
         return read_saved_model(Window(file))
+
+
+def test_weights_in_a_further_file_are_told_before_the_file_is_taken_for_a_model(tmp_path: Path) -> None:
+    content = onnx_of([("x", (1, 4), 1)], ("y", (1, 4), 1), [("w", (4, 4), 1)], outside="model.onnx.data")
+    (tmp_path / "large.onnx").write_bytes(content)
+    with pytest.raises(ConfigError, match="the weights lie in a further file, 'model.onnx.data'") as caught:
+        read_file(tmp_path / "large.onnx", Format.ONNX)
+    assert "in one file" in (caught.value.hint or "")
+    assert "Git LFS" not in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("name", ["digits-fp32.tflite", "digits-fp32.onnx"])
