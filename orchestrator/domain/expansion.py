@@ -112,7 +112,10 @@ def _matches(rule: Mapping[str, Setting], values: Mapping[str, Setting]) -> bool
 
 
 def is_by_rule(reason: str) -> bool:
-    """Say whether a cell was left out because the sweep says so, rather than because a device cannot run the cell."""
+    """Say whether a cell was left out because people say so, rather than because a device cannot run the cell.
+
+    They do so by a rule of the sweep, or by asking for what is missing alone.
+    """
     return reason.startswith((_RULE, _COUNTED))
 
 
