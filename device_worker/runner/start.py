@@ -76,7 +76,8 @@ def _check_plan(began_with: str | None, run_dir: RunDir, request: StartOrder) ->
         raise WorkerError(
             ErrorKind.PLAN_INVALID,
             f"run {run_dir.run} has another plan here already, in {run_dir.path}",
-            "do two devices of the inventory share a state_dir? give each its own",
+            "do two devices of the inventory share a state_dir? give each its own; if the database came back from a "
+            "backup, begin a new run",
         )
 
 

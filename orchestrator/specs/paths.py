@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import stat
 from io import BufferedReader
 from pathlib import Path
@@ -92,6 +93,15 @@ def open_regular(path: Path) -> BufferedReader:
         file.close()
         raise
     return file
+
+
+def reading_remedy(error: OSError, path: Path, missing: str) -> str:
+    """Return what to do about a file that cannot be read. `missing` is the remedy for a file that is gone."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return missing
+    if error.errno == errno.EIO:
+        return "the disk fails: check the kernel's log (dmesg)"
+    return f"see what it is, and who may read it: ls -l {shlex.quote(str(path))}"
 
 
 def open_below(folder: Path, path: Path) -> BufferedReader:

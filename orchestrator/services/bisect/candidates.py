@@ -12,7 +12,7 @@ from orchestrator.domain.quoting import quoted
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
 from orchestrator.specs.document import read_text
 from orchestrator.specs.hashing import sha256_of
-from orchestrator.specs.paths import expanded, is_file, open_regular, resolved
+from orchestrator.specs.paths import expanded, is_file, open_regular, reading_remedy, resolved
 from orchestrator.specs.reach import OWN_FOLDER, Reach
 from orchestrator.specs.runtime import parse_runtime
 
@@ -102,4 +102,4 @@ def _path(file: Path, number: int, line: str, reach: Reach) -> Candidate:
             return Candidate(line, sha256_of(opened, path.name), path=path)
     except OSError as error:
         words = f"{file}:{number}: {quoted(line)} cannot be read: {error.strerror}"
-        raise ConfigError(words, "check its permissions") from None
+        raise ConfigError(words, reading_remedy(error, path, "was it moved just now?")) from None

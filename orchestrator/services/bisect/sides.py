@@ -20,7 +20,7 @@ from orchestrator.domain.series import Series
 from orchestrator.domain.sweep import Order, Setting, Sweep, setting_texts, stable_setting
 from orchestrator.services.bisect.candidates import Candidate
 from orchestrator.services.nights.folder import NightBlobs, NightFolder
-from orchestrator.specs.paths import open_regular, resolved
+from orchestrator.specs.paths import open_regular, reading_remedy, resolved
 from orchestrator.specs.sweep import SweepFile
 from orchestrator.specs.written import sweep_text
 
@@ -176,7 +176,8 @@ class StepFolder:
         try:
             return self._cache.add(open_regular(path), kind, name)
         except OSError as error:
-            raise ConfigError(f"{path}: cannot be read: {error.strerror}", "restore the file") from None
+            remedy = reading_remedy(error, path, "restore the file")
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}", remedy) from None
 
     def _runtime(self, candidate: Candidate, side: str) -> RuntimeSpec:
         runtime = self._cell.runtime

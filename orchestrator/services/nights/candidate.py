@@ -24,7 +24,7 @@ from orchestrator.domain.runtime import RuntimeSpec
 from orchestrator.domain.sweep import Order, Setting, Sweep
 from orchestrator.services.nights.builds import build_now
 from orchestrator.services.nights.folder import NightBlobs, NightFolder
-from orchestrator.specs.paths import open_below, open_regular
+from orchestrator.specs.paths import open_below, open_regular, reading_remedy
 from orchestrator.specs.runtime import parse_runtime
 
 if TYPE_CHECKING:
@@ -309,7 +309,8 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}", "did the candidate's command make it?") from None
+        remedy = reading_remedy(error, path, "did the candidate's command make it?")
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}", remedy) from None
 
 
 def renamed(rules: Iterable[Mapping[str, Setting]], runtimes: Mapping[str, str]) -> tuple[Mapping[str, Setting], ...]:

@@ -157,7 +157,8 @@ def _writing(path: Path) -> Iterator[None]:
     except OSError as error:
         at = error.filename or path
         raise ConfigError(
-            f"{at}: cannot be written: {error.strerror}", "a night keeps what it measures there"
+            f"{at}: cannot be written: {error.strerror}",
+            "a night keeps what it measures there: free space, or make the folder writable for this user",
         ) from None
 
 

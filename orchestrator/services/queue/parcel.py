@@ -22,7 +22,7 @@ from orchestrator.domain.sweep import SweptModel
 from orchestrator.services.nights.candidate import write_model
 from orchestrator.services.nights.folder import NightBlobs, NightFolder
 from orchestrator.specs.hashing import chunks_of, sha256_of
-from orchestrator.specs.paths import open_regular
+from orchestrator.specs.paths import open_regular, reading_remedy
 
 if TYPE_CHECKING:
     from orchestrator.specs.sweep import SweepFile
@@ -73,7 +73,8 @@ def _packed(runtime: RuntimeSpec, parcel: Parcel, keeper: NightBlobs) -> Runtime
         try:
             blobs[name] = keeper.add(open_regular(Path(path)), BlobKind.FILE, name)
         except OSError as error:
-            raise ConfigError(f"{path}: cannot be read: {error.strerror}", "was it moved just now?") from None
+            remedy = reading_remedy(error, Path(path), "was it moved just now?")
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}", remedy) from None
     return parcel.runtime(runtime, blobs)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import functools
-import shlex
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +23,7 @@ from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import artifact_for
 from orchestrator.domain.sweep import Sweep
 from orchestrator.models.contradictions import contradiction
-from orchestrator.specs.paths import open_below, open_regular
+from orchestrator.specs.paths import open_below, open_regular, reading_remedy
 
 PLAN_NAME = "plan.json"
 Known = Callable[[DevicePlan, Facts], Mapping[str, str]]
@@ -120,7 +118,7 @@ def _take(keeper: BlobKeeper, path: Path, kind: BlobKind, home: Path | None) -> 
     try:
         file = open_regular(path) if kind is BlobKind.FILE or home is None else open_below(home, path)
     except OSError as error:
-        hint = "was it moved just now?" if error.errno == errno.ENOENT else f"ls -l {shlex.quote(str(path))}"
+        hint = reading_remedy(error, path, "was it moved just now?")
         raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint=hint) from None
     with file:
         return keeper.add(file, kind, path.name)
