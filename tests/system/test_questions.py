@@ -107,12 +107,10 @@ def test_one_saved_model_is_served_by_four_protocols(lab: Lab) -> None:
 
     KServe v2 over HTTP is asked in test_endpoints.
     """
-    sweep = str(REPOSITORY / "sweeps" / "serving.yaml")
     rules = ("measure.scenario=server", "measure.rate_per_s=20", "measure.runs_min=10", "measure.warmup.runs_min=1")
     options = [word for rule in rules for word in ("--set", rule)]
     names = ["endpoint/tf-serving-rest", "endpoint/tf-serving-grpc", "endpoint/kserve-grpc"]
-    done = lab.run("run", sweep, *SHORT, "--runtimes", ",".join(names), *options, timeout_s=800)
-    assert done.returncode == ExitCode.FINE, done.stdout + done.stderr
+    ask(lab, "What does the protocol of a served model cost?", *SHORT, "--runtimes", ",".join(names), *options)
     compared = lab.json("compare", "last", "--by", "runtime", "--base", "endpoint/tf-serving-grpc")
     (group,) = compared["groups"]
     assert {row["side"]["at"] for row in group["rows"]} == set(names) - {"endpoint/tf-serving-grpc"}
@@ -155,6 +153,7 @@ QUESTIONS: dict[str, Callable[[Lab], None]] = {
         test_a_binding_that_copies_element_by_element_is_set_beside_others_of_one_library
     ),
     "What does batching gain for a served model?": asked_of_mlserver,
+    "What does the protocol of a served model cost?": test_one_saved_model_is_served_by_four_protocols,
     "What does compression gain on this board, and what does it cost?": (
         test_compression_is_a_table_of_size_accuracy_latency_and_memory
     ),
