@@ -10,8 +10,8 @@ from enum import StrEnum
 class Format(StrEnum):
     """Name the form of an artifact. Engines load artifacts by form.
 
-    An artifact is a single file. Where a format is a folder or several files (SavedModel, OpenVINO), the file is an
-    archive. An `endpoint` artifact is a file with the address of a server.
+    An artifact is a single file. Where a format is a folder or several files (SavedModel, OpenVINO, ncnn), the file is
+    an archive. An `endpoint` artifact is a file with the address of a server.
     """
 
     TFLITE = "tflite"
@@ -20,6 +20,7 @@ class Format(StrEnum):
     KERAS = "keras"
     TORCH = "torch"
     OPENVINO = "openvino"
+    NCNN = "ncnn"
     ENDPOINT = "endpoint"
     OTHER = "other"
     """A form that only a user's program reads."""

@@ -60,11 +60,14 @@ class Runtime:
 _TFLITE = Engine("tflite", (Format.TFLITE,), ("threads", "cpus", "delegate", "batch", "call", "kernels"))
 _ONNXRUNTIME = Engine("onnxruntime", (Format.ONNX,), ("threads", "cpus", "provider", "batch"))
 _OPENVINO = Engine("openvino", (Format.OPENVINO, Format.ONNX, Format.TFLITE), ("threads", "cpus", "precision", "batch"))
+_NCNN = Engine("ncnn", (Format.NCNN,), ("threads", "cpus"))
 _TENSORFLOW = Engine("tensorflow", (Format.KERAS, Format.SAVED_MODEL), ("threads", "cpus", "batch", "call"))
 _EXEC = Engine("exec", None, None)
 _PROTOCOLS = ("kserve-v2", "kserve-v2-grpc", "tf-serving", "tf-serving-grpc", "http")
 
-ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (_TFLITE, _ONNXRUNTIME, _OPENVINO, _TENSORFLOW)}
+ENGINES: Mapping[str, Engine] = {
+    engine.name: engine for engine in (_TFLITE, _ONNXRUNTIME, _OPENVINO, _NCNN, _TENSORFLOW)
+}
 """The worker's own engines. `system/NAME` names an engine with the installation of the device."""
 
 PROTOCOLS: Mapping[str, Engine] = {
@@ -113,6 +116,7 @@ _ALL = (
     ),
     # The command-line tools, and the readers of models that no sweep has, are not imported by an inference.
     Runtime("openvino", _OPENVINO, "openvino", "2026.4.1"),
+    Runtime("ncnn", _NCNN, "ncnn", "1.0.20261020"),
 )
 
 RUNTIMES: Mapping[str, Runtime] = {runtime.name: runtime for runtime in _ALL}

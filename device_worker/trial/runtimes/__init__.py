@@ -36,6 +36,7 @@ ENGINES = {
     "tflite": Engine(f"{_HERE}.tflite:TfliteRuntime", _TFLITE_DISTRIBUTIONS),
     "onnxruntime": Engine(f"{_HERE}.onnxruntime:OnnxRuntime", {"onnxruntime": "onnxruntime"}),
     "openvino": Engine(f"{_HERE}.openvino:OpenvinoRuntime", {"openvino": "openvino"}),
+    "ncnn": Engine(f"{_HERE}.ncnn:NcnnRuntime", {"ncnn": "ncnn"}),
     "tensorflow": Engine(f"{_HERE}.tensorflow:TensorflowRuntime", {"tensorflow": "tensorflow"}),
     "kserve-v2": Engine(f"{_HERE}.kserve_v2:KserveRuntime", {}),
     "kserve-v2-grpc": Engine(f"{_HERE}.kserve_v2_grpc:KserveGrpcRuntime", {}),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 
 from device_worker.trial.causes import describe
 from device_worker.trial.declared import batched_shape
 from device_worker.trial.encoding import encode_plain
 from device_worker.trial.profile import Operator, Profile, ProfileUnavailable
+from device_worker.trial.runtimes.archive import files_in, unpack_model
 from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
 
 TYPE_CHECKING = False
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 _DEVICE = "CPU"
 _PRECISIONS = ("f32", "bf16", "f16")
 _DEFAULT_PRECISION = "f32"
-_MEMBERS_MAX, _BYTES_MAX = 1000, 8 << 30
 
 
 class OpenvinoRuntime(Runtime):
@@ -226,20 +224,7 @@ def _unpacked(path: str, beside: str) -> str:
     """Unpack an archive of OpenVINO's own format, an .xml and a .bin, and return the .xml; else the path itself."""
     if not zipfile.is_zipfile(path):
         return path
-    folder = tempfile.mkdtemp(prefix="openvino-", dir=beside)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            size = sum(member.file_size for member in members)
-            if len(members) > _MEMBERS_MAX or size > _BYTES_MAX:
-                raise LoadFailure(f"the archive of the model has {len(members)} members of {size} bytes: too much")
-            for member in members:
-                archive.extract(member, folder)  # a name that leads outside is made to stay inside
-    except (OSError, zipfile.BadZipFile) as error:
-        raise LoadFailure(f"the archive of the model does not unpack: {describe(error)}") from error
-    for root, folders, files in os.walk(folder):
-        folders.sort()
-        for name in sorted(files):
-            if name.endswith(".xml"):
-                return os.path.join(root, name)
+    found = files_in(unpack_model(path, beside), ".xml")
+    if found:
+        return found[0]
     raise LoadFailure("the archive of the model holds no .xml file, as OpenVINO writes")
