@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from device_worker.trial.runtimes.base import LoadFailure
+from device_worker.trial.runtimes.base import TEXT, LoadFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def encode_plain(value: Any, slot: InputSlot) -> Any:
     """
     import numpy
 
+    if slot.dtype == TEXT:
+        return numpy.asarray(value, dtype=object)
     dtype = numpy.dtype(slot.dtype)
     if dtype.kind in "iu":
         limits = numpy.iinfo(dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil, floor
 
 from device_worker.trial.declared import shape_words
-from device_worker.trial.runtimes.base import LoadFailure
+from device_worker.trial.runtimes.base import TEXT, LoadFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from device_worker.trial.runtimes.base import InputSlot
 
 RANDOM_INPUTS = 8
+_ONLY, _LABELS = "x", "y"
+"""The arrays of a data set for a model with a single input, and of the labels."""
 
 
 class DatasetInputs:
-    """The rows of the array `x` in an .npz file, for a model with a single input.
+    """The rows of an .npz file: of the array `x` for a model's only input, or of an array by the name of each input.
 
     The optional array `y` holds the labels, one per row. Raise LoadFailure for any other file.
     """
@@ -31,36 +33,60 @@ class DatasetInputs:
 
         try:
             with numpy.load(path, allow_pickle=False) as arrays:
-                self._rows = arrays["x"][:rows_max].copy()  # a slice alone would keep the whole array in memory
-                self.labels = arrays["y"][:rows_max].copy() if "y" in arrays.files else None
-        except (OSError, ValueError, KeyError) as error:
-            raise LoadFailure(f"the dataset is not an .npz file with an array x: {error}") from error
-        if len(self._rows) == 0 or (self.labels is not None and len(self.labels) != len(self._rows)):
+                # A slice alone would keep the whole array in memory.
+                found = {name: arrays[name][:rows_max].copy() for name in arrays.files}
+        except (OSError, ValueError, IndexError) as error:
+            raise LoadFailure(f"the dataset is not an .npz file of arrays with rows: {error}") from error
+        self.labels = found.pop(_LABELS, None)
+        self._arrays = found
+        counts = {name: len(rows) for name, rows in found.items()}
+        self._count = next(iter(counts.values()), 0)
+        if self._count == 0 or (self.labels is not None and len(self.labels) != self._count):
             labels = "no" if self.labels is None else len(self.labels)
-            raise LoadFailure(f"the dataset has {len(self._rows)} rows and {labels} labels")
+            raise LoadFailure(f"the dataset has {self._count} rows and {labels} labels")
+        if set(counts.values()) != {self._count}:
+            words = ", ".join(f"{name!r} {count}" for name, count in sorted(counts.items()))
+            raise LoadFailure(f"the arrays of the dataset have different numbers of rows: {words}")
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._count
 
     def draw(self, index: int, slots: list[InputSlot]) -> list[Any]:
         """Return the inputs of inference number `index`: an array for each input of the model.
 
         Raise LoadFailure if the rows do not fit the model.
         """
-        if len(slots) != 1:
-            raise LoadFailure(f"a dataset feeds one input, and the model has {len(slots)}")
-        slot, row = slots[0], self._rows[index]
-        # A flat row fits any shape of its size. Other rows would be scrambled: channels first is not channels last.
-        if row.size != _count(slot.shape) or (row.ndim > 1 and _without_ones(row.shape) != _without_ones(slot.shape)):
-            given, taken = shape_words(row.shape), shape_words(slot.shape)
-            said = f"the dataset's rows are {given}, and input {slot.name!r} takes {taken}"
-            raise LoadFailure(f"{said}; {_remedy(row.shape, slot.shape)}")
-        if slot.is_whole:
-            _refuse_loss(row, slot)
-        elif slot.dtype == "float16" and abs(row).max() > _largest_float(slot):
-            most = f"{_largest_float(slot):g} is the largest that it holds"
-            raise LoadFailure(f"input {slot.name!r} is float16, and the dataset has {abs(row).max():g}: {most}")
-        return [row.reshape(slot.shape)]
+        return [_fitting(self._array_for(slot, len(slots))[index], slot) for slot in slots]
+
+    def _array_for(self, slot: InputSlot, inputs: int) -> Any:
+        if slot.name in self._arrays:
+            return self._arrays[slot.name]
+        if inputs == 1 and _ONLY in self._arrays:
+            return self._arrays[_ONLY]
+        has = ", ".join(map(repr, sorted(self._arrays)))
+        wants = f"an array {_ONLY!r}, or one named" if inputs == 1 else "an array for each of several inputs, named"
+        raise LoadFailure(f"the dataset has {has}, and input {slot.name!r} wants {wants} {slot.name!r}")
+
+
+def _fitting(row: Any, slot: InputSlot) -> Any:
+    """Return a row in the shape of an input. Raise LoadFailure if it is not of that size, or of another kind."""
+    # A flat row fits any shape of its size. Other rows would be scrambled: channels first is not channels last.
+    if row.size != _count(slot.shape) or (row.ndim > 1 and _without_ones(row.shape) != _without_ones(slot.shape)):
+        given, taken = shape_words(row.shape), shape_words(slot.shape)
+        said = f"the dataset's rows are {given}, and input {slot.name!r} takes {taken}"
+        raise LoadFailure(f"{said}; {_remedy(row.shape, slot.shape)}")
+    is_text = row.dtype.kind in "SU"
+    if is_text != (slot.dtype == TEXT):
+        kinds = ("text", "numbers") if is_text else ("numbers", "text")
+        raise LoadFailure(
+            f"the dataset has {kinds[0]} for input {slot.name!r}, which is {slot.dtype} and takes {kinds[1]}"
+        )
+    if slot.is_whole:
+        _refuse_loss(row, slot)
+    elif slot.dtype == "float16" and abs(row).max() > _largest_float(slot):
+        most = f"{_largest_float(slot):g} is the largest that it holds"
+        raise LoadFailure(f"input {slot.name!r} is float16, and the dataset has {abs(row).max():g}: {most}")
+    return row.reshape(slot.shape)
 
 
 class RandomInputs:
@@ -98,6 +124,12 @@ class RandomInputs:
         import numpy
 
         declared = self._declared.of(slot.name)
+        if slot.dtype == TEXT:
+            raise LoadFailure(
+                f"input {slot.name!r} takes text, which nobody can draw; give the model a data set, an .npz file "
+                f"with an array of text {slot.name!r}, and name it in the sweep: "
+                "accuracy: {dataset: …, metric: outputs}"
+            )
         if not slot.is_whole:
             most = _largest_float(slot)
             if not -most <= declared.low <= declared.high <= most:

@@ -49,9 +49,10 @@ def _is_inside(path: str) -> str:
 Sha256 = Annotated[str, AfterValidator(_is_sha256), pattern("[0-9a-f]{64}")]
 InsidePath = Annotated[str, AfterValidator(_is_inside), pattern(r"(?![/~])(?!(?:.*/)?\.\.(?:/|$)).+")]
 Dtype = Literal[
-    "float32", "float16", "int8", "uint8", "int16", "int32", "int64", "float64", "bool", "uint16", "uint32", "uint64"
+    "float32", "float16", "int8", "uint8", "int16", "int32", "int64", "float64", "bool", "uint16", "uint32", "uint64",
+    "string",
 ]  # fmt: skip
-"""Name a type of inputs that random numbers can fill."""
+"""Name a type of inputs. Random numbers fill all but text, which takes a data set."""
 
 
 Sizes = list[Annotated[int, Field(ge=1)]]
@@ -148,7 +149,7 @@ class ModelSection(Section):
     state: Literal["keep", "reset"] = "keep"
     """Whether a state (variables, an output that is fed back) is kept between invocations, or reset before each."""
     datasets: dict[InsidePath, DatasetSection] = Field(default_factory=dict)
-    """Held-out sets: .npz files with inputs `x` and labels `y`, by the name of the file."""
+    """Held-out sets: .npz files with inputs `x` (of several, an array by the name of each), perhaps labels `y`."""
     variants: dict[Name, VariantSection] = Field(min_length=1)
     """The variants, by name."""
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from device_worker.trial.server_counts import ServerCounts
 
 
+TEXT = "string"
+"""The dtype of inputs that take text."""
+
 AUTO = "auto"
 """The `module` of a job for the first importable module of the engine."""
 

@@ -18,7 +18,7 @@ from device_worker.trial.profile import (
     own_times_ns,
     read_chrome_trace,
 )
-from device_worker.trial.runtimes.base import InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
+from device_worker.trial.runtimes.base import TEXT, InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ _UNREAD = frozenset(
     )
 )
 """Outputs that ONNX Runtime computes, and numpy does not have. Of some a copy is an error, of float8 the bare bits."""
+_TEXT = "tensor(string)"
 _CPU = "CPUExecutionProvider"
 _NO_FALLBACK = "session.disable_cpu_ep_fallback"
 _NO_FALLBACK_SINCE = (1, 16)  # older releases ignore the option without a word
@@ -219,9 +220,11 @@ class OnnxModel(LoadedModel):
         self.inputs = inputs
         self.output_names = [made.name for made in session.get_outputs()]
         self._binding = session.io_binding()
-        self._buffers = [numpy.zeros(slot.shape, slot.dtype) for slot in self.inputs]
+        has_text = any(slot.dtype == TEXT for slot in self.inputs)
+        self._buffers = [numpy.zeros(slot.shape, object if slot.dtype == TEXT else slot.dtype) for slot in self.inputs]
         for slot, buffer in zip(self.inputs, self._buffers):
-            self._binding.bind_cpu_input(slot.name, buffer)
+            if slot.dtype != TEXT:
+                self._binding.bind_cpu_input(slot.name, buffer)
         for made in session.get_outputs():
             self._binding.bind_output(made.name)
         # A bound output keeps the memory of the first inference, which another number of rows does not fit.
@@ -230,7 +233,9 @@ class OnnxModel(LoadedModel):
         ]
         self._copies: list[Any] = []
         # Text cannot be bound: a copy of bound text ends the process.
-        self._is_bound = all(made.type in _DTYPES or made.type in _UNREAD for made in session.get_outputs())
+        self._is_bound = not has_text and all(
+            made.type in _DTYPES or made.type in _UNREAD for made in session.get_outputs()
+        )
         self._unread = [made for made in session.get_outputs() if made.type in _UNREAD]
         self.invoke = partial(session.run_with_iobinding, self._binding) if self._is_bound else self._invoke_unbound
 
@@ -312,6 +317,11 @@ def _sizes(shape: Any) -> list[int | None]:
 
 
 def _dtype_name(name: str, given: str) -> str:
+    if given == _TEXT:
+        return TEXT
     if given not in _DTYPES:
-        raise LoadFailure(f"input {name!r} is a {given}")
+        raise LoadFailure(
+            f"input {name!r} is a {given}, which this worker cannot feed; convert the model to another type of "
+            "input, or measure it by a program of yours (docs/exec.md)"
+        )
     return _DTYPES[given]

@@ -9,7 +9,15 @@ from device_worker.trial.batching import cannot
 from device_worker.trial.causes import describe
 from device_worker.trial.declared import batched_shape
 from device_worker.trial.delegation import INTERPRETER, NodePlaces
-from device_worker.trial.runtimes.base import InputRange, InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
+from device_worker.trial.runtimes.base import (
+    TEXT,
+    InputRange,
+    InputSlot,
+    LoadedModel,
+    LoadFailure,
+    ProfiledModel,
+    Runtime,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -266,7 +274,8 @@ def _load_delegate(module: Any, library: str) -> Any:
 def _dtype_name(detail: dict[str, Any]) -> str:
     import numpy
 
-    return str(numpy.dtype(detail["dtype"]).name)
+    dtype = numpy.dtype(detail["dtype"])
+    return TEXT if dtype.kind in "SO" else str(dtype.name)
 
 
 def _range_of(detail: dict[str, Any]) -> InputRange | None:
@@ -286,8 +295,13 @@ def _quantise(value: Any, detail: dict[str, Any]) -> Any:
     import numpy
 
     dtype = numpy.dtype(detail["dtype"])
+    if dtype.kind in "SO":
+        return numpy.asarray([text.encode() for text in numpy.ravel(value)], dtype=object).reshape(numpy.shape(value))
     if dtype.kind not in "fiub":
-        raise LoadFailure(f"input {detail['name']!r} is of dtype {dtype.name}")
+        raise LoadFailure(
+            f"input {detail['name']!r} is of dtype {dtype.name}, which this worker cannot feed; convert the model to "
+            "another type of input, or measure it by a program of yours (docs/exec.md)"
+        )
     scale, zero_point = detail["quantization"]
     if dtype.kind in "iu" and scale:
         limits = numpy.iinfo(dtype)

@@ -16,6 +16,8 @@ from orchestrator.domain.expansion import model_in
 from orchestrator.domain.log_bounds import LogBounds
 from orchestrator.domain.model import ModelOutput, StatePolicy
 from orchestrator.domain.plan.endpoint import read_endpoint, write_endpoint
+from orchestrator.domain.plan.inputs import ShippedInput as ShippedInput
+from orchestrator.domain.plan.inputs import read_input, write_input
 from orchestrator.domain.plan.power_time import PowerTime
 from orchestrator.domain.plan.values import Trial, TrialKind
 from orchestrator.domain.runtime import Endpoint
@@ -63,17 +65,6 @@ class ShippedFile:
     name: str
     sha256: str
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class ShippedInput:
-    """Hold the declaration of an input. Plans of older controllers have the range alone."""
-
-    low: float
-    high: float
-    shape: tuple[int, ...] | None = None
-    dtype: str | None = None
-    from_output: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +286,7 @@ def _write_job(job: ShippedJob) -> dict[str, Any]:
     declared: dict[str, Any] = {}
     # Absent where there is nothing to say, as in the plans of older controllers.
     if job.inputs:
-        declared["inputs"] = {name: _write_input(one) for name, one in job.inputs.items()}
+        declared["inputs"] = {name: write_input(one) for name, one in job.inputs.items()}
     if job.output is not None:
         declared["output"] = {"name": job.output.name, "shape": list(job.output.shape)}
     if job.delegation != ALL_NODES:
@@ -318,7 +309,7 @@ def _write_job(job: ShippedJob) -> dict[str, Any]:
         "command": None if job.command is None else list(job.command),
         "model": _write_file(job.model),
         "files": [_write_file(file) for file in job.files],
-        "input": _write_input(job.input),
+        "input": write_input(job.input),
         "dataset": _write_file(job.dataset) if job.dataset else None,
         "accuracy_metric": job.accuracy_metric,
     }
@@ -338,30 +329,15 @@ def _read_job(job: Mapping[str, Any]) -> ShippedJob:
         command=None if command is None else tuple(command),
         model=_read_file(job["model"]),
         files=tuple(_read_file(file) for file in job["files"]),
-        input=_read_input(job["input"]),
+        input=read_input(job["input"]),
         dataset=_read_file(dataset) if dataset else None,
         accuracy_metric=job["accuracy_metric"],
-        inputs={name: _read_input(one) for name, one in job.get("inputs", {}).items()},
+        inputs={name: read_input(one) for name, one in job.get("inputs", {}).items()},
         output=ModelOutput(tuple(output["shape"]), output["name"]) if output else None,
         delegation=Delegation(**job["delegation"]) if "delegation" in job else ALL_NODES,
         endpoint=read_endpoint(job),
         state=StatePolicy(job.get("state", StatePolicy.KEEP)),
     )
-
-
-def _write_input(declared: ShippedInput) -> dict[str, Any]:
-    document: dict[str, Any] = {"low": declared.low, "high": declared.high}
-    if declared.shape is not None:
-        document |= {"shape": list(declared.shape), "dtype": declared.dtype}
-    if declared.from_output is not None:
-        document["from_output"] = declared.from_output
-    return document
-
-
-def _read_input(declared: Mapping[str, Any]) -> ShippedInput:
-    shape = declared.get("shape")
-    sizes = None if shape is None else tuple(shape)
-    return ShippedInput(declared["low"], declared["high"], sizes, declared.get("dtype"), declared.get("from_output"))
 
 
 def _write_file(file: ShippedFile) -> dict[str, Any]:
