@@ -9,8 +9,10 @@ from orchestrator.domain.errors import ExitCode
 from tests.lab import REPOSITORY, Lab
 from tests.system.readers import commands_in, page
 
-SHORT = ("--trials", "1", "--set", "measure.seconds_min=0.05", "--set", "measure.warmup.seconds_min=0.0")
+BRIEF = ("--set", "measure.seconds_min=0.05", "--set", "measure.warmup.seconds_min=0.0")
 """Long enough for a table: no test asks how fast anything is on this machine."""
+
+SHORT = ("--trials", "1", *BRIEF)
 
 
 def sections() -> dict[str, list[list[str]]]:

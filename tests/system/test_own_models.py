@@ -13,6 +13,7 @@ import pytest
 from orchestrator.domain.errors import ExitCode
 from tests.lab import REPOSITORY, Lab
 from tests.model_files import FLOAT32, sum_of
+from tests.system.asking import BRIEF, SHORT
 
 pytestmark = [pytest.mark.system, pytest.mark.network, pytest.mark.timeout(400)]
 
@@ -40,7 +41,7 @@ def lab(tmp_path: Path) -> OwnLab:
 
 def test_a_file_alone_runs_to_a_table_and_the_saved_sweep_runs_the_same_plan(lab: OwnLab) -> None:
     shutil.copy(DIGITS / "digits-fp32.tflite", lab.directory)
-    first = lab.run("run", "digits-fp32.tflite", "--trials", "2", timeout_s=300)
+    first = lab.run("run", "digits-fp32.tflite", "--trials", "2", *BRIEF, timeout_s=300)
     assert first.returncode == ExitCode.FINE, first.stderr
     # Variant and threads are those of both cells, and stand below the table.
     assert re.search(r"^local +ai-edge-litert==2\.3\.0 +2 ", first.stdout, re.MULTILINE)
@@ -53,7 +54,7 @@ def test_a_file_alone_runs_to_a_table_and_the_saved_sweep_runs_the_same_plan(lab
     assert more.returncode == ExitCode.FINE, more.stderr
     assert lab.counts("local") == [1] * 6
 
-    saved = lab.run("run", "digits-fp32.tflite", "--trials", "2", "--save", "sweeps/own.yaml", timeout_s=200)
+    saved = lab.run("run", "digits-fp32.tflite", "--trials", "2", *BRIEF, "--save", "sweeps/own.yaml", timeout_s=200)
     assert saved.returncode == ExitCode.FINE, saved.stderr
     again = lab.run("run", "sweeps/own.yaml", timeout_s=200)
     assert again.returncode == ExitCode.FINE, again.stderr
@@ -76,7 +77,7 @@ def test_files_and_folders_of_several_models_make_one_run_each_compared_by_itsel
     files = ("face.tflite", "face-int8.tflite", "models/digits")
     # Only two of the described model's variants, so that the test is short; the files' variants have other names.
     names = ("--variants", "fp32,int8,face", "--trials", "2")
-    done = lab.run("run", *files, *LITERT, *names, "--save", "sweeps/all.yaml", timeout_s=300)
+    done = lab.run("run", *files, *LITERT, *names, *BRIEF, "--save", "sweeps/all.yaml", timeout_s=300)
     assert done.returncode == ExitCode.FINE, done.stderr
     assert "models: [" in (lab.directory / "sweeps" / "all.yaml").read_text()
     assert "\nlocal   digits/int8  2 " in done.stdout
@@ -106,7 +107,7 @@ def test_a_model_of_several_inputs_runs_on_a_detached_device(lab: OwnLab) -> Non
     lab.git("init", "--quiet")
     lab.git("add", "sum.tflite")
     lab.git("commit", "--quiet", "-m", "model")
-    begun = lab.run("run", "sum.tflite", *LITERT, "--threads", "1,2", "--trials", "1", "--detach", timeout_s=200)
+    begun = lab.run("run", "sum.tflite", *LITERT, "--threads", "1,2", *SHORT, "--detach", timeout_s=200)
     assert begun.returncode == ExitCode.FINE, begun.stderr
     followed = lab.run("runs", "follow", "last", timeout_s=200)
     assert followed.returncode == ExitCode.FINE, followed.stderr
@@ -121,5 +122,6 @@ def test_every_command_of_the_page_works_in_a_folder_with_the_files(lab: OwnLab)
     commands = re.findall(r"^    benchfleet (.+)$", PAGE, re.MULTILINE)
     assert len(commands) >= 8
     for command in commands:
-        done = lab.run(*shlex.split(command), timeout_s=300)
+        words = shlex.split(command)
+        done = lab.run(*words, *(SHORT if words[0] == "run" else ()), timeout_s=300)
         assert done.returncode == ExitCode.FINE, f"{command}\n{done.stderr}"
