@@ -111,7 +111,7 @@ def read_bytes(folder: Path, content: bytes) -> Interface:
 def test_weights_in_a_further_file_are_told_before_the_file_is_taken_for_a_model(tmp_path: Path) -> None:
     content = onnx_of([("x", (1, 4), 1)], ("y", (1, 4), 1), [("w", (4, 4), 1)], outside="model.onnx.data")
     (tmp_path / "large.onnx").write_bytes(content)
-    with pytest.raises(ConfigError, match="the weights lie in a further file, 'model.onnx.data'") as caught:
+    with pytest.raises(ConfigError, match=r"the weights lie in a further file, 'model.onnx.data'") as caught:
         read_file(tmp_path / "large.onnx", Format.ONNX)
     assert "in one file" in (caught.value.hint or "")
     assert "Git LFS" not in (caught.value.hint or "")
