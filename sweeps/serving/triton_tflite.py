@@ -5,6 +5,7 @@ The ports and the file come in the environment, as benchfleet gives them. Words 
 `cache_bytes=1000000` keeps answers of equal requests.
 """
 
+import contextlib
 import glob
 import os
 import shutil
@@ -113,8 +114,10 @@ def main():
     triton.bind(NAME, model.run, inputs=model.inputs, outputs=model.outputs, config=config)
     triton.run()
     signal.sigwait({signal.SIGTERM})
-    triton.stop()
+    # First, as the end of Triton may take longer than a trial waits. All files have been read by now.
     shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        triton.stop()
 
 
 if __name__ == "__main__":
