@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.domain.database_url import refuse_mistyped_url
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.nearest import did_you_mean
-from orchestrator.lab_folder import INVENTORY_FOLDER, SETTINGS_FILE, find_lab, from_here, is_lab
+from orchestrator.lab_folder import INVENTORY_FOLDER, SETTINGS_FILE, find_lab, from_here, is_lab, line_of, read_toml
 
 if TYPE_CHECKING:
     from orchestrator.domain.window import Window
@@ -32,12 +30,9 @@ _OTHER_VARIABLES = {
     "BENCHFLEET_TEST_SSHD",
 }
 _TRIAL_VARIABLE = "BENCHFLEET_TRIAL"
-_BYTES_MAX = 1 << 20
 _LEASE_S_MIN = 3.0
 """The shortest lease. A third of the length must suffice to renew all leases even by a busy database, or a live
 controller would lose its leases."""
-_DOTS_MAX = 200
-"""The most dots in a line, because tomllib takes memory in the square of a dotted key's length."""
 
 
 class ExecutorKind(StrEnum):
@@ -363,51 +358,14 @@ def _from_file(named: Path | None, lab: Path, home: Path, folder: Path) -> dict[
     # The default file may be missing. A file named by a flag or a variable must exist.
     if named is None and not full.exists():
         return {}
-    text = _read_text(full, path)
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.count(".") > _DOTS_MAX:
-            raise ConfigError(f"{path}:{number}: more than {_DOTS_MAX} dots in one line", hint="write it in several")
-    try:
-        content = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a syntax error, an endless number, or endless nesting
-        raise _syntax_error(path, error) from None
+    content, text = read_toml(full, path)
     values = {}
     for key, value in content.items():
-        where = f"{path}:{_line_of(key, text)}"
+        where = f"{path}:{line_of(key, text)}"
         if key not in _BY_KEY:
             raise ConfigError(f"{where}: unknown setting {key!r}", hint=did_you_mean(key, _BY_KEY))
         values[key] = _read(_BY_KEY[key], value, _Origin(f"{where}: {key}", full.parent, home))
     return values
-
-
-def _read_text(full: Path, shown: Path) -> str:
-    try:
-        with full.open("rb") as file:
-            raw = file.read(_BYTES_MAX + 1)
-        # A wrong path, such as a database or a log, must not be read whole.
-        if len(raw) > _BYTES_MAX:
-            raise ConfigError(f"{shown}: larger than {_BYTES_MAX} bytes", hint="is this the right file?")
-        return raw.decode("utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{shown}: no such settings file", hint="`benchfleet init DIR` writes one") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{shown}: not UTF-8 text") from None
-    except OSError as error:
-        raise ConfigError(f"{shown}: cannot be read: {error.strerror}") from None
-
-
-def _syntax_error(path: Path, error: Exception) -> ConfigError:
-    # tomllib puts the place at the end of the message. Our errors begin with file:line.
-    found = re.search(r"^(.*) \(at line (\d+), (column \d+)\)$", str(error))
-    if found is None:
-        return ConfigError(f"{path}: not valid TOML: {error}")
-    return ConfigError(f"{path}:{found[2]}: not valid TOML: {found[1]} ({found[3]})")
-
-
-def _line_of(key: str, text: str) -> int:
-    """Return the number of the line with a top-level key, because tomllib does not tell."""
-    pattern = re.compile(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[=.\]]")
-    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
 
 
 def _read(option: Option, value: Any, origin: _Origin) -> Any:

@@ -48,7 +48,8 @@ def daemon(
 
     Several daemons may work at one database, here and on other machines: each run is carried out once. Ctrl-C ends the
     daemon. Devices that run go on by themselves, and the next daemon goes on with the run. So it does with the run of a
-    daemon that was killed, once that one's lease has expired.
+    daemon that was killed, once that one's lease has expired. Daemons also fire schedules (`benchfleet schedule`), and
+    keep to the windows of their settings.
 
     With --once and --drain it exits 3 if a run is incomplete or has failed.
     """

@@ -17,6 +17,56 @@ app = typer.Typer(
     no_args_is_help=True, help="Have runs submitted again and again: add, list, pause, resume, remove schedules."
 )
 
+Cron = Annotated[
+    str,
+    typer.Option(
+        "--cron",
+        metavar="EXPR",
+        help="Minute, hour, day of month, month, day of week, such as '0 22 * * mon-fri'.",
+        show_default=False,
+    ),
+]
+Zone = Annotated[
+    str | None,
+    typer.Option(
+        "--zone",
+        metavar="ZONE",
+        help="The time zone, such as Europe/Berlin.  [default: this machine's]",
+        show_default=False,
+    ),
+]
+Jitter = Annotated[
+    str | None,
+    typer.Option(
+        "--jitter",
+        metavar="LENGTH",
+        help="Fire up to so much later, always by the same length: keeps schedules of a minute apart.",
+        show_default=False,
+    ),
+]
+Overlapping = Annotated[
+    str,
+    typer.Option("--overlap", metavar="RULE", help="While an earlier run of the schedule is not over: skip or queue."),
+]
+MissedOnes = Annotated[
+    str,
+    typer.Option(
+        "--missed", metavar="RULE", help="Moments at which no daemon was there: run (once for all of them) or skip."
+    ),
+]
+NewName = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="Call the schedule and its runs so.  [default: the sweep's name]",
+        show_default=False,
+    ),
+]
+Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why the runs are made.", show_default=False)]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="A tag; may be repeated.", show_default=False)
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.", show_default=False)]
 
 
@@ -31,45 +81,11 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name."
 def add(
     call: Call,
     sweep: Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file.", show_default=False)],
-    cron: Annotated[
-        str,
-        typer.Option(
-            "--cron",
-            metavar="EXPR",
-            help="Minute, hour, day of month, month, day of week, such as '0 22 * * mon-fri'.",
-            show_default=False,
-        ),
-    ],
-    zone: Annotated[
-        str | None,
-        typer.Option(
-            "--zone",
-            metavar="ZONE",
-            help="The time zone, such as Europe/Berlin.  [default: this machine's]",
-            show_default=False,
-        ),
-    ] = None,
-    jitter: Annotated[
-        str | None,
-        typer.Option(
-            "--jitter",
-            metavar="LENGTH",
-            help="Fire up to so much later, always by the same length: keeps schedules of a minute apart.",
-            show_default=False,
-        ),
-    ] = None,
-    overlap: Annotated[
-        str,
-        typer.Option(
-            "--overlap", metavar="RULE", help="While an earlier run of the schedule is not over: skip or queue."
-        ),
-    ] = "skip",
-    missed: Annotated[
-        str,
-        typer.Option(
-            "--missed", metavar="RULE", help="Moments at which no daemon was there: run (once for all of them) or skip."
-        ),
-    ] = "run",
+    cron: Cron,
+    zone: Zone = None,
+    jitter: Jitter = None,
+    overlap: Overlapping = "skip",
+    missed: MissedOnes = "run",
     select: Select = "all",
     priority: Annotated[int, typer.Option("--priority", metavar="N", help="Higher goes first, from -100 to 100.")] = 0,
     window: InWindow = None,
@@ -80,21 +96,9 @@ def add(
     sets: Sets = None,
     missing: Missing = False,
     stale: Stale = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--name",
-            metavar="NAME",
-            help="Call the schedule and its runs so.  [default: the sweep's name]",
-            show_default=False,
-        ),
-    ] = None,
-    note: Annotated[
-        str | None, typer.Option("--note", metavar="TEXT", help="Why the runs are made.", show_default=False)
-    ] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="A tag; may be repeated.", show_default=False)
-    ] = None,
+    name: NewName = None,
+    note: Note = None,
+    tag: Tags = None,
     replace: Annotated[bool, typer.Option("--replace", help="Change the schedule of that name.")] = False,
 ) -> None:
     """Have daemons submit a sweep at the moments of a cron expression.
@@ -104,9 +108,9 @@ def add(
     twice counts once. What --missing and --stale leave out is decided when a run begins.
     """
     from orchestrator.bootstrap import Wiring
-    from orchestrator.domain.cron import local_zone
     from orchestrator.domain.duration import parse_duration_s
     from orchestrator.domain.schedule import Missed, Overlap, Rhythm, checked_jitter_s, rule_of
+    from orchestrator.domain.zone import local_zone
     from orchestrator.services.queue import schedules
     from orchestrator.services.runs.incremental import read_increment
     from orchestrator.services.runs.words import WordsRequest

@@ -156,7 +156,8 @@ def _refusal(one: Submission, names: Collection[str], standing: Standing) -> str
         return None
     window = standing.windows.get(one.window)
     if window is None:
-        return f"no running daemon knows the window {one.window}"
+        known = f" (known: {', '.join(sorted(standing.windows))})" if standing.windows else ""
+        return f"no running daemon knows the window {one.window}{known}"
     if not window.admits(one.person):
         return f"window {window.name} is not for {one.person}, but for {', '.join(window.users)}"
     outside = sorted(name for name in names if not window.covers(name))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from orchestrator.domain.cron import due_after
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.quoting import quoted
 from orchestrator.domain.run_words import NewWords
@@ -92,17 +91,6 @@ class Schedule:
     settings: Mapping[str, Any] = field(default_factory=dict)
     window: str | None = None
 
-    def next_moments(self, after: datetime) -> Moments:
-        """Return when the schedule fires next after a moment. Raise ConfigError as `due_after` does."""
-        return next_moments(self.id, self.rhythm, after)
-
-    def moments(self, count: int) -> Iterator[Moments]:
-        """Yield the next firings, the first of them as stored."""
-        found = Moments(self.due_at, self.fires_at)
-        for _ in range(count):
-            yield found
-            found = self.next_moments(found.fires_at)
-
     def is_missed(self, now: datetime) -> bool:
         """Return True if no daemon was there when the schedule was to fire."""
         return now - self.fires_at > MISSED_AFTER
@@ -134,13 +122,6 @@ class ScheduleMoments:
     schedule: Schedule
     now: datetime
     moments: tuple[Moments, ...]
-
-
-def next_moments(schedule: int, rhythm: Rhythm, after: datetime) -> Moments:
-    """Return the first firing behind a moment. The delay is the same for each moment of a schedule."""
-    delay = delay_of(schedule, rhythm.jitter_s)
-    due = due_after(rhythm.cron, rhythm.zone, after - delay)
-    return Moments(due, due + delay)
 
 
 def delay_of(schedule: int, jitter_s: int) -> timedelta:

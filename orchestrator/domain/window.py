@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from orchestrator.domain.cron import local_zone, zone_of
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.quoting import quoted
+from orchestrator.domain.zone import local_zone, zone_of
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")

@@ -21,7 +21,7 @@ from orchestrator.domain.recovery import Rung
 from orchestrator.domain.regression import Actor, Direction, Figures, Move, RegressionState, Suspicion
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.domain.run_words import Commit, NewWords
-from orchestrator.domain.schedule import Firing, NewSchedule, Overlap, Rhythm
+from orchestrator.domain.schedule import Firing, Moments, NewSchedule, Overlap, Rhythm
 from orchestrator.domain.submission import NewSubmission, ParcelFile, SubmissionState
 from orchestrator.domain.window import Window
 from orchestrator.store.ingest import events
@@ -132,7 +132,7 @@ def fire(store: Store, words: NewWords, file: ParcelFile) -> None:
     with store.database.write() as connection:
         # The moment has come, without a minute of waiting for it.
         connection.execute(update(tables.schedule).values(fires_at=tables.schedule.c.added_at))
-    assert store.schedules.fire(Firing(made.id, made.edition, made.next_moments(made.fires_at), "fired")) == "fired"
+    assert store.schedules.fire(Firing(made.id, made.edition, Moments(made.due_at, made.fires_at), "fired")) == "fired"
     store.schedules.pause_schedule("nights")
 
 

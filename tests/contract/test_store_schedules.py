@@ -219,7 +219,7 @@ def test_moments_without_a_daemon_are_one_run_or_none(store: Store, clock: Clock
     clock.now = at("2026-12-05T12:00")
     fire(store)
     assert [one.schedule for one in submitted(store)] == ["runs"]
-    assert (found(store, "skips").last or "").startswith("missed: no daemon was there at 2026-12-01")
+    assert (found(store, "skips").last or "").startswith("missed: no daemon fired at 2026-12-01")
     for name in ("runs", "skips"):
         assert found(store, name).due_at == at("2026-12-06T01:30")
     # A daemon that is a little late has missed nothing.

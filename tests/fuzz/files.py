@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.errors import BadDatabaseUrl, ConfigError
 from orchestrator.domain.selector import select
 from orchestrator.inventory.files import load_inventory
 from orchestrator.models.described import described, read_folder, sort_files
@@ -128,7 +128,7 @@ def _of_file(path: Path, load: Callable[[], object]) -> Callable[[bytes], None]:
         path.write_bytes(data)
         try:
             load()
-        except ConfigError as error:
+        except (ConfigError, BadDatabaseUrl) as error:
             check_said(error.message, str(path))
 
     return feed
@@ -161,9 +161,19 @@ def _models() -> list[bytes]:
     return [path.read_bytes() for path in sorted(files)]
 
 
+_WINDOWS = b"""[windows]
+nightly = "22:00-06:00"
+[windows.ci]
+hours = "01:00-05:00"
+zone = "Europe/Berlin"
+users = ["ci"]
+select = "class=rpi"
+"""
+
+
 def _settings() -> list[bytes]:
     shipped = render_settings_file()
-    return [shipped.encode(), shipped.replace("\n#", "\n").encode(), b"db = 'x.db'\ninventory = ['a', 'b']\n"]
+    return [shipped.encode(), shipped.replace("\n#", "\n").encode(), b"db = 'x.db'\ninventory = ['a', 'b']\n", _WINDOWS]
 
 
 def _select(data: bytes) -> None:

@@ -211,7 +211,7 @@ def test_a_daemon_keeps_to_its_windows(file_lab: QueueLab) -> None:
     why = {entry["submission"]["name"]: entry["reason"] or entry["submission"]["state"] for entry in found["entries"]}
     assert why["a"] == "ended"
     assert why["b"].startswith("waits for window later, opens ")
-    assert why["c"] == "no running daemon knows the window mine"
+    assert why["c"] == "no running daemon knows the window mine (known: later, now, theirs)"
     assert why["d"].startswith("kept is kept for nobody-else until ")
     begins = {entry["submission"]["name"]: entry["begins_at"] for entry in found["entries"]}
     assert datetime.fromisoformat(begins["b"]) > now + timedelta(hours=4)

@@ -8,10 +8,10 @@ from datetime import datetime
 from rich.console import RenderableType
 from rich.text import Text
 
-from orchestrator.domain.cron import zone_of
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.moments import distance, noted
 from orchestrator.domain.schedule import Schedule, ScheduleMoments
+from orchestrator.domain.zone import zone_of
 from orchestrator.reporting.tables.columns import Column, plain_table
 from orchestrator.reporting.text import ABSENT, shown
 

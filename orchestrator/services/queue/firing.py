@@ -10,6 +10,7 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.moments import noted
 from orchestrator.domain.schedule import Firing, Missed, Schedule
 from orchestrator.services.runs.start import new_run_id
+from orchestrator.specs.cron import next_moments
 
 if TYPE_CHECKING:
     from orchestrator.store.base import Roles
@@ -52,7 +53,7 @@ def firing_of(one: Schedule, now: datetime) -> Firing:
 
     Raise ConfigError for a time zone that this machine does not know.
     """
-    then = one.next_moments(max(now, one.fires_at))
+    then = next_moments(one.id, one.rhythm, max(now, one.fires_at))
     if one.rhythm.missed is Missed.SKIP and one.is_missed(now):
-        return Firing(one.id, one.edition, then, None, f"missed: no daemon was there at {noted(one.fires_at, now)}")
+        return Firing(one.id, one.edition, then, None, f"missed: no daemon fired at {noted(one.fires_at, now)}")
     return Firing(one.id, one.edition, then, new_run_id(now))

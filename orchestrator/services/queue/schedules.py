@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.domain.cron import due_after
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.run_words import NewWords, checked_run_name
 from orchestrator.domain.schedule import NewSchedule, Rhythm, Schedule, ScheduleMoments
@@ -15,6 +14,7 @@ from orchestrator.domain.submission import checked_priority
 from orchestrator.services.devices.needed import ALL
 from orchestrator.services.queue.submit import Told, expected_here, send_parcel, settings_of
 from orchestrator.services.runs.commit import commit_of
+from orchestrator.specs.cron import coming_moments, due_after
 
 if TYPE_CHECKING:
     from orchestrator.domain.increment import Increment
@@ -74,7 +74,7 @@ def next_firings(name: str | None, count: int, wiring: HasRecords) -> Sequence[S
     store = wiring.store
     found = store.schedules.schedules() if name is None else [require_schedule(name, wiring)]
     now = store.daemons.now()
-    return [ScheduleMoments(one, now, tuple(one.moments(count))) for one in found]
+    return [ScheduleMoments(one, now, tuple(coming_moments(one, count))) for one in found]
 
 
 def require_schedule(name: str, wiring: HasRecords) -> Schedule:

@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from orchestrator.domain.errors import ConfigError, StoreError
-from orchestrator.domain.schedule import Firing, Missed, Moments, NewSchedule, Overlap, Rhythm, Schedule, next_moments
+from orchestrator.domain.schedule import Firing, Missed, Moments, NewSchedule, Overlap, Rhythm, Schedule
 from orchestrator.domain.submission import OPEN, NewSubmission, ParcelFile
+from orchestrator.specs.cron import next_moments
 from orchestrator.store.records.levels import REASON_MAX
 from orchestrator.store.records.submissions import put_submission, words_of
 from orchestrator.store.records.vault import missing_blobs
@@ -104,7 +105,10 @@ class ScheduleTable:
                     raise ConfigError(f"schedule {name} is not paused", _LIST)
                 # A moment that has not come stays: a clock that was set back must not bring a past one again.
                 still = Moments(found.due_at, found.fires_at)
-                return {"is_paused": False, **_moments(still if found.fires_at > now else found.next_moments(now))}
+                return {
+                    "is_paused": False,
+                    **_moments(still if found.fires_at > now else next_moments(found.id, found.rhythm, now)),
+                }
 
             return _change(connection, name, resume)
 

@@ -129,7 +129,9 @@ class SubmissionTable:
         with self._database.write() as connection:
             found = _lock(connection, submission)
             if found.state not in _OPEN:
-                raise ConfigError(f"{found.run_id} is {found.state} already", "benchfleet queue list --all shows it")
+                raise ConfigError(
+                    f"{found.run_id} is {found.state} already", "benchfleet queue list --over 20 shows it"
+                )
             if found.claim:
                 # The run may go on at its devices: a daemon has to end it there.
                 is_held = found.state == SubmissionState.HELD.value

@@ -73,11 +73,16 @@ def test_a_window_that_never_lets_a_run_begin_says_why() -> None:
     refused = (one(1, window="nigthly"), one(2, window="ci"), one(3, "ci", devices=NANO, window="ci"))
     assert begins(night, *refused, one(4, "ci")) == [4]
     assert why(night, *refused) == [
-        "no running daemon knows the window nigthly",
+        "no running daemon knows the window nigthly (known: ci, nightly)",
         "window ci is not for ann, but for ci",
         "nano-01 is not in window ci",
     ]
     assert starts(night, *refused) == [None, None, None]
+
+
+def test_a_window_is_waited_for_where_no_daemon_has_any() -> None:
+    assert why(standing(NIGHT), one(1, window="nightly")) == ["no running daemon knows the window nightly"]
+    assert begins(standing(NIGHT), one(1, window="nightly")) == []
 
 
 def test_two_windows_are_both_waited_for() -> None:

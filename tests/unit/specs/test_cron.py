@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.domain import cron as crons
-from orchestrator.domain.cron import due_after, local_zone
+from orchestrator.domain import zone as zones
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.schedule import Rhythm, delay_of, next_moments
+from orchestrator.domain.schedule import Rhythm, delay_of
+from orchestrator.domain.zone import local_zone
+from orchestrator.specs.cron import due_after, next_moments
 
 BERLIN, ADELAIDE = "Europe/Berlin", "Australia/Adelaide"
 
@@ -88,9 +89,9 @@ def test_the_zone_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path) -> 
     monkeypatch.delenv("TZ")
     link = tmp_path / "localtime"
     link.symlink_to("/usr/share/zoneinfo/Australia/Adelaide")
-    monkeypatch.setattr(crons, "_LOCAL_TIME", link)
+    monkeypatch.setattr(zones, "_LOCAL_TIME", link)
     assert local_zone() == ADELAIDE
-    monkeypatch.setattr(crons, "_LOCAL_TIME", tmp_path)
+    monkeypatch.setattr(zones, "_LOCAL_TIME", tmp_path)
     assert local_zone() == "UTC"
 
 

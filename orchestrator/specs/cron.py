@@ -7,16 +7,15 @@ counts. Debian's cron does the same.
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.quoting import quoted
+from orchestrator.domain.schedule import Moments, Rhythm, Schedule, delay_of
+from orchestrator.domain.zone import zone_of
 
 _FIELDS = 5
-_LOCAL_TIME = Path("/etc/localtime")
 
 
 def due_after(cron: str, zone: str, moment: datetime) -> datetime:
@@ -40,30 +39,19 @@ def due_after(cron: str, zone: str, moment: datetime) -> datetime:
         raise _wrong(cron, "no such moment comes") from None
 
 
-def zone_of(name: str) -> ZoneInfo:
-    """Return a time zone. Raise ConfigError for a name that this machine does not know."""
-    try:
-        return ZoneInfo(name)
-    # A folder of zones is an OSError, and a path out of the folder a ValueError.
-    except (KeyError, ValueError, OSError):
-        raise ConfigError(
-            f"this machine knows no time zone {quoted(name)}",
-            "a name such as Europe/Berlin; if not even UTC is known: apt-get install tzdata, or pip install tzdata",
-        ) from None
+def next_moments(schedule: int, rhythm: Rhythm, after: datetime) -> Moments:
+    """Return the first firing behind a moment. The delay is the same for each moment of a schedule."""
+    delay = delay_of(schedule, rhythm.jitter_s)
+    due = due_after(rhythm.cron, rhythm.zone, after - delay)
+    return Moments(due, due + delay)
 
 
-def local_zone() -> str:
-    """Return the name of this machine's time zone, UTC where the machine does not tell."""
-    name = os.environ.get("TZ", "").removeprefix(":")
-    if not name:
-        try:
-            name = str(_LOCAL_TIME.readlink()).partition("zoneinfo/")[2]
-        except OSError:  # no link: a copy does not say which zone it is
-            name = ""
-    try:
-        return zone_of(name).key if name else "UTC"
-    except ConfigError:
-        return "UTC"
+def coming_moments(one: Schedule, count: int) -> Iterator[Moments]:
+    """Yield the next firings of a schedule, the first of them as stored."""
+    found = Moments(one.due_at, one.fires_at)
+    for _ in range(count):
+        yield found
+        found = next_moments(one.id, one.rhythm, found.fires_at)
 
 
 def _wrong(cron: str, why: str) -> ConfigError:
