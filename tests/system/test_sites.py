@@ -44,8 +44,8 @@ class SiteLab(QueueLab):
 
     @contextmanager
     def daemon(self, address: str) -> Iterator[subprocess.Popen[str]]:
-        """Have a daemon carry out one run on the sites of a cluster."""
-        started = self.start("daemon", "--once", "--executor", "ray", "--ray-address", address)
+        """Have a daemon work at the queue until nothing is left, on the sites of a cluster."""
+        started = self.start("daemon", "--drain", "--executor", "ray", "--ray-address", address)
         try:
             yield started
         finally:
@@ -105,6 +105,22 @@ def test_gateways_drive_their_sites_and_are_placed_again(
     assert all(who.startswith("daemon of ") for who in drivers["desk"])
     # By processes: the gateway that was killed, and the next one. The other site noticed nothing.
     assert [len(lab.controllers()[name]) for name in ("berlin-1", "oslo-1")] == [2, 1]
+
+
+def test_a_daemon_dies_with_its_gateways_and_the_next_one_goes_on(
+    postgres_databases: PostgresDatabases, raylets: Raylets, tmp_path: Path
+) -> None:
+    lab = SiteLab(tmp_path / "lab", postgres_databases.migrated(), **{"oslo-1": "oslo"})
+    gate = tmp_path / "gate"
+    lab.submit(waiting_for(gate))
+    with lab.daemon(raylets.address):
+        lab.wait_for_trials("desk", "oslo-1")
+    # Killed by now, and nobody else has told the gateway.
+    with lab.daemon(raylets.address) as second:
+        gate.touch()
+        assert second.wait(240) == 0, lab.said()
+    assert (lab.states(), lab.counted()) == ({"one": "ended"}, {"one": [1] * 4})
+    assert lab.claims() == {"one": 2}
 
 
 def test_a_person_cancels_a_run_at_a_site(
