@@ -205,8 +205,7 @@ def test_a_device_that_lost_its_log_is_cancelled(lab: Lab) -> None:
     """One device keeps its runner, of the other everything is gone: both are cancelled."""
     sweep = lab.write_exec_sweep("exec sleep 600\n", timeouts={"trial_s": 900})
     assert lab.run("run", str(sweep), "--detach", "--select", "pi-01 or pi-02").returncode == 0
-    for pid in lab.processes("pi-02"):
-        os.kill(pid, signal.SIGKILL)
+    processes.kill(lab.processes("pi-02"))
     shutil.rmtree(lab.state_dir("pi-02") / "runs")
 
     cancelled = lab.run("runs", "cancel", "last")
@@ -278,8 +277,7 @@ def test_a_complete_run_is_extended_and_an_interrupted_extension_adds_nothing_tw
     assert controller.returncode == 3, errors
     gate.touch()
     for name in ("pi-01", "pi-02"):  # a trial that waits is killed with its runner, and runs again
-        for process in lab.processes(name):
-            os.kill(process, signal.SIGKILL)
+        processes.kill(lab.processes(name))
 
     again = lab.run(*more)
 
