@@ -199,7 +199,8 @@ def test_accuracy_of_one_of_several_outputs_is_not_guessed(plans, add_job, run):
     assert {event["failure"] for event in finished.values()} == {None}, "timing needs no accuracy"
     assert set(finished) == {"one.0", "one.1", "other.0", "other.1"}
     for name in ("one.0", "other.0"):
-        assert "accuracy_top1" not in [metric["name"] for metric in finished[name]["metrics"]]
+        (accuracy,) = [metric for metric in finished[name]["metrics"] if metric["name"] == "accuracy_top1"]
+        assert (accuracy["value"], accuracy["reason"]) == (None, finished[name]["outputs"]["reason"])
         assert finished[name]["input_results"] is None
         assert "top1 of which output?" in finished[name]["outputs"]["reason"]
     assert "'output-0' [1, 16], 'output-1' [1, 10]" in finished["other.0"]["outputs"]["reason"]
