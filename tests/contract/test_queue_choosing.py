@@ -6,17 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import event
 
 from orchestrator.domain.inventory import Inventory
+from orchestrator.domain.schedule import NewSchedule, Rhythm
 from orchestrator.domain.submission import SubmissionState
 from orchestrator.driving.identity import ControllerIdentity
 from orchestrator.services.queue.choosing import claim_next, give_way, read_queue
+from orchestrator.services.queue.daemon import Chores
+from orchestrator.services.queue.firing import Firer
 from orchestrator.services.queue.heart import Heart
 from orchestrator.services.queue.looking import look
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import sample_device
-from tests.contract.queue_rows import Clock, submitted
+from tests.contract.queue_rows import ANN, FILE, Clock, stored_file, submitted
 
 INVENTORY = Inventory({"pi-03": sample_device("pi-03"), "pi-04": sample_device("pi-04")})
 MANY = 10_000
@@ -106,3 +110,21 @@ def test_a_queue_of_ten_thousand_runs_costs_no_more_statements_than_one_of_ten(s
     assert found[0].run == view.entries[0].submission.run
     (running,) = [one for one in store.submissions.open_submissions() if one.state is SubmissionState.RUNNING]
     assert running.run == found[0].run
+
+
+def test_a_defect_of_the_chores_is_told_once_and_leaves_the_daemon_alive(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value that nobody expects, as a later release may write it."""
+    monkeypatch.delenv("BENCHFLEET_DEBUG", raising=False)
+    stored_file(store)
+    daily = Rhythm("30 2 * * *", "UTC")
+    store.schedules.add_schedule(NewSchedule("nights", ANN, daily, "one", "/lab/one.yaml", "all", 0, (FILE,)))
+    with store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE schedule SET overlap = 'by turns', fires_at = added_at")
+    said: list[str] = []
+    chores = Chores(Firer(store, said.append), store)
+    for _ in range(2):
+        chores(heart_of(store))
+    assert len(said) == 1
+    assert said[0].startswith("unexpected ValueError: 'by turns' is not a valid Overlap; this is a defect")

@@ -59,6 +59,7 @@ def test_a_database_that_goes_away_for_an_hour(tmp_path: Path) -> None:
             daemon.wait(60)
         assert lab.counted() == {"one": [1, 1, 1], "two": [1]}
         assert "Traceback" not in said.read_text()
+        assert "the database answers again" in said.read_text()
         assert lab.rows("SELECT COUNT(*) AS runs FROM submission WHERE schedule = 'two'") == [{"runs": 1}]
 
 

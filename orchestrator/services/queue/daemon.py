@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from orchestrator.services.queue.heart import Heart
 if TYPE_CHECKING:
     from orchestrator.services.base import QueueWiring, Shows
     from orchestrator.services.queue.sites import Sites
+    from orchestrator.store.base import Roles
 
 POLL_S = 2.0
 """Time between two looks into the queue."""
@@ -54,13 +56,30 @@ def work(request: DaemonRequest, wiring: QueueWiring, shows: Shows, says: Says, 
     inventory = wiring.inventory()
     firer = Firer(wiring.store, says)
     windows = wiring.windows(inventory)
-
-    def chores(heart: Heart) -> None:
-        firer.fire_due()
-        give_way(heart, wiring.store)
-
-    with Heart(wiring.store, wiring.identity(), inventory, windows, chores) as heart:
+    with Heart(wiring.store, wiring.identity(), inventory, windows, Chores(firer, wiring.store)) as heart:
         return _Daemon(request, wiring, Carrier(wiring, shows, heart, sites), firer, says).work()
+
+
+@dataclass(frozen=True, slots=True)
+class Chores:
+    """Do what cannot wait for the end of a run: fire schedules, and look for something more urgent."""
+
+    firer: Firer
+    store: Roles
+
+    def __call__(self, heart: Heart) -> None:
+        """Do the chores of a daemon. Raise OrchestratorError; a defect is told once."""
+        try:
+            self.firer.fire_due()
+            give_way(heart, self.store)
+        except OrchestratorError:
+            raise
+        except Exception as error:
+            if os.environ.get("BENCHFLEET_DEBUG"):
+                raise
+            # Else the thread would end that keeps the daemon alive, and others would take its run over.
+            words = f"unexpected {type(error).__name__}: {error}"
+            self.firer.complain(f"{words}; this is a defect of benchfleet; BENCHFLEET_DEBUG=1 shows where")
 
 
 @dataclass(slots=True)
@@ -71,6 +90,7 @@ class _Daemon:
     firer: Firer
     says: Says
     is_whole: bool = True
+    is_away: bool = False
     said: str = ""
     looks: int = 0
     idle: threading.Event = field(default_factory=threading.Event)
@@ -85,7 +105,9 @@ class _Daemon:
                 # A database out of reach ends no service. A person who waits for the end is told.
                 if self.request.once or self.request.drain:
                     raise
-                self._say_once(f"{error}; trying again")
+                if not self.is_away:
+                    self.says(f"{error}; trying again")
+                self.is_away = True
                 self.idle.wait(POLL_S)
 
     def _look(self) -> bool:
@@ -95,6 +117,9 @@ class _Daemon:
         store, began = self.wiring.store, time.monotonic()
         self.firer.fire_due()
         choice = read_queue(self.carrier.heart, store)
+        if self.is_away:
+            self.says("the database answers again")
+            self.is_away = False
         found = claim_next(choice, self.carrier.heart.daemon, store)
         if found is not None:
             self.looks = 0

@@ -37,12 +37,13 @@ class Firer:
                 made = self._store.schedules.fire(firing_of(one, now))
             except ConfigError as error:
                 # This machine lacks the zone, say. Another daemon may know it, and nothing is lost meanwhile.
-                self._complain(f"schedule {one.name} cannot fire here: {error}")
+                self.complain(f"schedule {one.name} cannot fire here: {error}")
                 continue
             if made is not None:
                 self._says(f"schedule {one.name}: {made}")
 
-    def _complain(self, words: str) -> None:
+    def complain(self, words: str) -> None:
+        """Say what went wrong, once."""
         if words not in self._complaints:
             self._complaints.add(words)
             self._says(words)
