@@ -24,14 +24,7 @@ from device_worker.trial.measurement import StopRule, choose_batch, median, time
 from device_worker.trial.memory import MemoryStages
 from device_worker.trial.model_files import explain_file
 from device_worker.trial.profile import RUNS_MAX, RUNS_WARMUP, SECONDS_MAX, ProfileUnavailable
-from device_worker.trial.proof import (
-    ACCURACY_METRICS,
-    KEPT_OUTPUTS,
-    OUTPUTS_MAX,
-    Proof,
-    Unprovable,
-    without_outputs,
-)
+from device_worker.trial.proof import ACCURACY_METRICS, KEPT_OUTPUTS, OUTPUTS_MAX, Proof, Unprovable, without_outputs
 from device_worker.trial.rate_search import search_rate, search_rate_of_server
 from device_worker.trial.runtimes import ENGINES
 from device_worker.trial.runtimes.base import LoadFailure
