@@ -1,6 +1,8 @@
 """Build small real models with a state: each adds its input to what it has summed up so far."""
 
+import io
 import os
+import zipfile
 
 import pytest
 
@@ -121,3 +123,41 @@ def _packed(flatbuffers, schema, kinds, graphs, buffers):
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def summing_openvino():
+    """Return an archive of OpenVINO's own format whose model adds its input to a variable, and assigns the sum."""
+    sizes = "<dim>1</dim><dim>2</dim>"
+
+    def layer(number, name, kind, version, data="", inputs=(), outputs=()):
+        taken = "".join(f'<port id="{port}">{sizes}</port>' for port in inputs)
+        made = "".join(f'<port id="{port}" precision="FP32" names="{name}">{sizes}</port>' for port in outputs)
+        return (
+            f'<layer id="{number}" name="{name}" type="{kind}" version="{version}">'
+            + (f"<data {data}/>" if data else "")
+            + (f"<input>{taken}</input>" if taken else "")
+            + (f"<output>{made}</output>" if made else "")
+            + "</layer>"
+        )
+
+    variable = 'variable_id="sum" variable_type="f32" variable_shape="1,2"'
+    layers = [
+        layer(0, "x", "Parameter", "opset1", 'shape="1,2" element_type="f32"', outputs=[0]),
+        layer(1, "zeros", "Const", "opset1", 'element_type="f32" shape="1,2" offset="0" size="8"', outputs=[0]),
+        layer(2, "old", "ReadValue", "opset6", variable, inputs=[0], outputs=[1]),
+        layer(3, "y", "Add", "opset1", 'auto_broadcast="numpy"', inputs=[0, 1], outputs=[2]),
+        layer(4, "kept", "Assign", "opset6", 'variable_id="sum"', inputs=[0], outputs=[1]),
+        layer(5, "result", "Result", "opset1", inputs=[0]),
+    ]
+    edges = [(0, 0, 3, 0), (1, 0, 2, 0), (2, 1, 3, 1), (3, 2, 4, 0), (3, 2, 5, 0)]
+    words = "".join(
+        f'<edge from-layer="{one}" from-port="{out}" to-layer="{other}" to-port="{into}"/>'
+        for one, out, other, into in edges
+    )
+    body = f"<layers>{''.join(layers)}</layers><edges>{words}</edges>"
+    text = f'<?xml version="1.0"?><net name="sum" version="11">{body}</net>'
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("sum.xml", text)
+        packed.writestr("sum.bin", bytes(8))
+    return archive.getvalue()

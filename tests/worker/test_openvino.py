@@ -8,6 +8,7 @@ import pytest
 
 from bundles import pack_bundle, read_model
 from odd_models import scaled_onnx
+from stateful_models import summing_openvino
 from worker_client import trials_of
 
 pytestmark = [
@@ -69,10 +70,21 @@ def test_models_of_both_formats_are_proved_measured_and_profiled(device, plans, 
     }
     add_job("any-rank", input=dict(shape, shape=[2, 3, 4]), **without)
     add_job("open-rank", input={"low": 0.0, "high": 1.0}, **without)
+    summing = {
+        "dataset": None,
+        "accuracy_metric": None,
+        "model": plans.add_file("sum.zip", summing_openvino(), "model"),
+        "input": {"low": 1.0, "high": 1.0000001, "shape": [1, 2], "dtype": "float32"},
+    }
+    add_job("kept", **summing)
+    add_job("reset", state="reset", **summing)
     plans.plan["trials"].append({"trial": "onnx.profile", "job": "onnx", "kind": "profile", "index": 0})
     events = device.execute("run-1", plans)
     assert events[-1]["outcome"] == "complete"
     finished = {event["trial"]: event for event in trials_of(events)}
+    assert [round(value) for value in floats_of(finished["kept.0"])[::2]] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [round(value) for value in floats_of(finished["reset.0"])] == [1] * 16
+    assert finished["reset.0"]["runtime"]["state"] == {"policy": "reset", "variables": ["sum"], "fed_back": {}}
     good = ("onnx.0", "onnx.1", "onnx.profile", "tflite.0", "fp16.0", "batch.0")
     assert {name: finished[name]["failure"] for name in good} == dict.fromkeys(good)
     for name in ("onnx.0", "tflite.0", "fp16.0", "batch.0"):
