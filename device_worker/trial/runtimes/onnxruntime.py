@@ -118,11 +118,12 @@ class OnnxRuntime(Runtime):
             )
             for given in session.get_inputs()
         ]
-        return OnnxModel(session, inputs, identity, _places(provider, share), unranked)
+        return OnnxModel(session, inputs, identity, _places(provider, share))
 
     def _find_unranked(self, session: Any) -> frozenset[str]:
-        """Return the names of inputs and outputs of any number of dimensions."""
-        doubtful = {one.name for one in (*session.get_inputs(), *session.get_outputs()) if not one.shape}
+        """Return the names of inputs of any number of dimensions."""
+        # The file is read only where an input leaves room for doubt, since the time counts as the model's loading.
+        doubtful = {one.name for one in session.get_inputs() if not one.shape}
         return find_unranked(self._model_path) & doubtful if doubtful else frozenset()
 
     def _refuse_constants(self, session: Any) -> None:
@@ -204,14 +205,7 @@ def read_kernels(events: list[dict[str, Any]], warmup: int) -> Profile:
 class OnnxModel(LoadedModel):
     """A session with bound tensors. The memory of the inputs is bound once, and inputs are copied into the memory."""
 
-    def __init__(
-        self,
-        session: Any,
-        inputs: list[InputSlot],
-        identity: dict[str, Any],
-        places: NodePlaces,
-        unranked: frozenset[str] = frozenset(),
-    ) -> None:
+    def __init__(self, session: Any, inputs: list[InputSlot], identity: dict[str, Any], places: NodePlaces) -> None:
         import numpy
 
         self.session = session
@@ -228,9 +222,7 @@ class OnnxModel(LoadedModel):
         for made in session.get_outputs():
             self._binding.bind_output(made.name)
         # A bound output keeps the memory of the first inference, which another number of rows does not fit.
-        self._open_outputs = [
-            made.name for made in session.get_outputs() if made.name in unranked or not _is_settled(made.shape)
-        ]
+        self._open_outputs = [made.name for made in session.get_outputs() if not _is_settled(made.shape)]
         self._copies: list[Any] = []
         # Text cannot be bound: a copy of bound text ends the process.
         self._is_bound = not has_text and all(
@@ -309,7 +301,8 @@ def _release(version: str | None) -> tuple[int, ...]:
 
 
 def _is_settled(shape: Any) -> bool:
-    return isinstance(shape, (list, tuple)) and all(isinstance(size, int) for size in shape)
+    # Empty is the shape of a single number, and of any number of dimensions.
+    return isinstance(shape, (list, tuple)) and bool(shape) and all(isinstance(size, int) for size in shape)
 
 
 def _sizes(shape: Any) -> list[int | None]:
