@@ -259,6 +259,9 @@ def _is_plausible_runtime(pattern: str, runtimes: Sequence[RuntimeSpec]) -> bool
     # A rule may outlive the runtime that it was written against, and is no mistake then.
     if _any_fits(pattern, (runtime.label for runtime in runtimes)):
         return True
+    # `--runtimes` leaves programs and servers out for a day, and a recorded sweep has no trace of them.
+    if pattern.startswith((f"{RuntimeSource.EXEC}/", f"{RuntimeSource.ENDPOINT}/")):
+        return True
     known = (*RUNTIMES, *(f"{RuntimeSource.SYSTEM}/{name}" for name in ENGINES))
     return _any_fits(pattern.partition("==")[0], known)
 
