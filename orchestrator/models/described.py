@@ -206,7 +206,9 @@ def _telling(path: Path, form: Format) -> Iterator[None]:
 
 def _declared(interface: Interface, path: Path) -> dict[str, str]:
     """Return the declaration of each input that random numbers can fill, by name."""
-    found = {one.name: _declaration(one, path) for one in interface.inputs if one.dtype in get_args(Dtype)}
+    # Text comes from a data set alone, which only a person can name.
+    numbers = {*get_args(Dtype)} - {"string"}
+    found = {one.name: _declaration(one, path) for one in interface.inputs if one.dtype in numbers}
     if not found:
         raise ConfigError(f"{path}: the model has no input that random numbers can fill", hint=_BY_HAND)
     return found

@@ -274,7 +274,7 @@ LEFT_OUT: Mapping[type, set[str]] = {
     RunSummary: {"counts"},  # a key for each of them
     RunHeader: {"further"},  # among `models`
     ComparisonGroup: {"named_model"},  # the model once more, where tables need it
-    Model: {"inputs", "output"},  # for the device: a person reads them in model.yaml
+    Model: {"inputs", "output", "state"},  # for the device: a person reads them in model.yaml
     # the shipped document says all of these
     DevicePlan: {"jobs", "trials", "blobs"},
     # the headline metric of a run is never one of power
