@@ -64,24 +64,28 @@ def kinds():
 
 def test_an_intel_part_has_cores_of_two_kinds(replay):
     clocks = {0: 5100000, 1: 5100000, 16: 3800000, 17: 3800000, 8: 5300000}
-    replay(intel("0-15", "16-23", "0-23", "0-23", clocks=clocks) | {f"{CPUS}/cpu{n}/online": "1\n" for n in range(24)})
+    replay(
+        dict(
+            intel("0-15", "16-23", "0-23", "0-23", clocks=clocks), **{f"{CPUS}/cpu{n}/online": "1\n" for n in range(24)}
+        )
+    )
     assert kinds() == [("0-15", "cpu_core", None, 5300.0), ("16-23", "cpu_atom", None, 3800.0)]
 
 
 def test_processors_of_a_kind_that_are_offline_are_of_no_kind(replay):
     folders = {f"{CPUS}/cpu{number}/online": "1\n" for number in range(12)}
-    replay(intel("0-1,4-5", "8-11", "0-11", "0-1,4-5,8-11") | folders)
+    replay(dict(intel("0-1,4-5", "8-11", "0-11", "0-1,4-5,8-11"), **folders))
     assert kinds() == [("0-1,4-5", "cpu_core", None, None), ("8-11", "cpu_atom", None, None)]
 
 
 def test_a_part_whose_slow_cores_are_all_off_has_one_kind(replay):
-    replay(intel("0-7", None, "0-11", "0-7") | {f"{CPUS}/cpu{number}/online": "1\n" for number in range(12)})
+    replay(dict(intel("0-7", None, "0-11", "0-7"), **{f"{CPUS}/cpu{number}/online": "1\n" for number in range(12)}))
     assert read_kinds() is None
 
 
 def test_a_third_kind_of_intels_is_the_slowest(replay):
     folders = {f"{CPUS}/cpu{number}/online": "1\n" for number in range(10)}
-    replay(intel("0-3", "4-7", "0-9", "0-9", lowpower="8-9") | folders)
+    replay(dict(intel("0-3", "4-7", "0-9", "0-9", lowpower="8-9"), **folders))
     assert [cpus for cpus, *_ in kinds()] == ["0-3", "4-7", "8-9"]
 
 
