@@ -173,7 +173,9 @@ class Runner:
         if result.placement is not None:
             after = dict(after, placement=result.placement.to_json(), environment=result.environment)
         fields = dict(identity, conditions=after, conditions_before=before, duration_ns=result.duration_ns)
-        fields["invalid"] = self._watch.find_breaches(before, after) if step.trial.is_judged else []
+        fields["invalid"] = (
+            self._watch.find_breaches(before, after, is_timed=step.trial.is_measured) if step.trial.is_judged else []
+        )
         attempts.judge_power(result, wakeups)
         self._reserve.give_back(result_bytes(self._plan, step.trial))
         self._append_result(fields, result)

@@ -134,6 +134,20 @@ def test_a_condition_of_a_trial_is_read_after_it_alone(replay, reading, expected
     assert watch.find_breaches(watch.read(), watch.read(is_after_trial=True)) == [condition.unanswered]
 
 
+def test_a_profile_has_no_samples_that_could_be_unsteady(replay):
+    replay({})
+    watch = ConditionWatch({"unsteady_max_percent": 5.0, "frequency_min_percent": 90.0})
+    before = watch.read()
+    watch.note(SEEN)
+    timed = watch.read(is_after_trial=True)
+    assert watch.find_breaches(before, timed) == ["frequency-low", "unsteady"]
+    assert watch.find_breaches(before, timed, is_timed=False) == ["frequency-low"]
+    watch.note(TrialSeen(clock_percent=95.0))
+    after = watch.read(is_after_trial=True)
+    assert watch.find_breaches(before, after) == ["steadiness-unknown"]
+    assert watch.find_breaches(before, after, is_timed=False) == []
+
+
 def test_another_governor_is_a_breach(replay):
     root = replay(RASPBERRY_PI_4)
     watch = ConditionWatch({"governor": "ondemand"})

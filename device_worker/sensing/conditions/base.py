@@ -53,6 +53,9 @@ class Condition(ABC):
     is_of_trial = False
     """Whether the reading is of a trial, and taken after one alone."""
 
+    is_of_samples = False
+    """Whether the reading comes out of timed samples, which a profile has none of."""
+
     @abstractmethod
     def read(self) -> Reading:
         """Return the present reading, or None if the device gives no reading."""

@@ -102,10 +102,15 @@ class ConditionWatch:
             values["discarded"] = discarded
         return dict(values, clock_unix_ns=time.time_ns(), unknown=unknown)
 
-    def find_breaches(self, before: Readings, after: Readings) -> list[str]:
-        """Return the words for each condition that was breached, or not judged, between two readings."""
+    def find_breaches(self, before: Readings, after: Readings, *, is_timed: bool = True) -> list[str]:
+        """Return the words for each condition that was breached, or not judged, between two readings.
+
+        A trial that is not timed, such as a profile, has no samples to judge.
+        """
         found = []
         for condition in self._conditions:
+            if condition.is_of_samples and not is_timed:
+                continue
             limit, readings = self._limit_of(condition), (_reading(before, condition), _reading(after, condition))
             if condition.is_breached(*readings, limit):
                 found.append(condition.invalid)

@@ -16,6 +16,7 @@ class Unsteadiness(ConditionOfTrial):
     limit = "unsteady_max_percent"
     invalid = "unsteady"
     unanswered = "steadiness-unknown"
+    is_of_samples = True
 
     def take(self, seen: TrialSeen) -> tuple[Reading, str]:
         """Return the distance, and the reason for none."""
