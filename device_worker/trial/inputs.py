@@ -23,30 +23,23 @@ _ONLY, _LABELS = "x", "y"
 class DatasetInputs:
     """The rows of an .npz file: of the array `x` for a model's only input, or of an array by the name of each input.
 
-    The optional array `y` holds the labels, one per row. Raise LoadFailure for any other file.
+    The optional array `y` holds the labels, one per row. Beside `x`, further arrays may be anything, and are read for
+    inputs of their names alone. Raise LoadFailure for any other file.
     """
 
     source = "dataset"
 
     def __init__(self, path: str, rows_max: int | None = None) -> None:
-        import numpy
-
-        try:
-            with numpy.load(path, allow_pickle=False) as arrays:
-                # A slice alone would keep the whole array in memory.
-                found = {name: arrays[name][:rows_max].copy() for name in arrays.files}
-        except (OSError, ValueError, IndexError) as error:
-            raise LoadFailure(f"the dataset is not an .npz file of arrays with rows: {error}") from error
-        self.labels = found.pop(_LABELS, None)
-        self._arrays = found
-        counts = {name: len(rows) for name, rows in found.items()}
-        self._count = next(iter(counts.values()), 0)
+        self._path = path
+        self._rows_max = rows_max
+        self._names: list[str] = []
+        self._arrays = self._read(None)
+        self.labels = self._arrays.pop(_LABELS, None)
+        self._count = next(map(len, self._arrays.values()), 0)
         if self._count == 0 or (self.labels is not None and len(self.labels) != self._count):
             labels = "no" if self.labels is None else len(self.labels)
             raise LoadFailure(f"the dataset has {self._count} rows and {labels} labels")
-        if set(counts.values()) != {self._count}:
-            words = ", ".join(f"{name!r} {count}" for name, count in sorted(counts.items()))
-            raise LoadFailure(f"the arrays of the dataset have different numbers of rows: {words}")
+        self._refuse_uneven()
 
     def __len__(self) -> int:
         return self._count
@@ -58,12 +51,37 @@ class DatasetInputs:
         """
         return [_fitting(self._array_for(slot, len(slots))[index], slot) for slot in slots]
 
+    def _read(self, name: str | None) -> dict[str, Any]:
+        """Return an array by its name, or without a name the labels with `x`, or with all where there is no `x`."""
+        import numpy
+
+        try:
+            with numpy.load(self._path, allow_pickle=False) as arrays:
+                self._names = sorted(set(arrays.files) - {_LABELS})
+                wanted = [name] if name else arrays.files
+                if name is None and _ONLY in wanted:
+                    wanted = [one for one in wanted if one in (_ONLY, _LABELS)]
+                # A slice alone would keep the whole array in memory.
+                return {one: arrays[one][: self._rows_max].copy() for one in wanted}
+        except (OSError, ValueError, IndexError) as error:
+            which = "" if name is None else f", {name!r} is none"
+            raise LoadFailure(f"the dataset is not an .npz file of arrays with rows{which}: {error}") from error
+
+    def _refuse_uneven(self) -> None:
+        counts = {name: len(rows) for name, rows in self._arrays.items()}
+        if set(counts.values()) != {self._count}:
+            words = ", ".join(f"{name!r} {count}" for name, count in sorted(counts.items()))
+            raise LoadFailure(f"the arrays of the dataset have different numbers of rows: {words}")
+
     def _array_for(self, slot: InputSlot, inputs: int) -> Any:
-        if slot.name in self._arrays:
-            return self._arrays[slot.name]
         if inputs == 1 and _ONLY in self._arrays:
             return self._arrays[_ONLY]
-        has = ", ".join(map(repr, sorted(self._arrays)))
+        if slot.name in self._names:
+            if slot.name not in self._arrays:
+                self._arrays.update(self._read(slot.name))
+                self._refuse_uneven()
+            return self._arrays[slot.name]
+        has = ", ".join(map(repr, self._names))
         wants = f"an array {_ONLY!r}, or one named" if inputs == 1 else "an array for each of several inputs, named"
         raise LoadFailure(f"the dataset has {has}, and input {slot.name!r} wants {wants} {slot.name!r}")
 
@@ -81,6 +99,8 @@ def _fitting(row: Any, slot: InputSlot) -> Any:
         raise LoadFailure(
             f"the dataset has {kinds[0]} for input {slot.name!r}, which is {slot.dtype} and takes {kinds[1]}"
         )
+    if row.dtype.kind == "S":
+        row = _decoded(row, slot)
     if slot.is_whole:
         _refuse_loss(row, slot)
     elif slot.dtype == "float16" and abs(row).max() > _largest_float(slot):
@@ -157,6 +177,20 @@ def open_inputs(specification: Specification, rows_max: int | None = None) -> Da
     if job.dataset_path is not None:
         return DatasetInputs(job.dataset_path, rows_max)
     return RandomInputs(specification.seed, job.inputs)
+
+
+def _decoded(row: Any, slot: InputSlot) -> Any:
+    """Return bytes as text. Raise LoadFailure for bytes that are not UTF-8."""
+    # As bytes, one runtime would take their Python spelling for the text, and another one crashes.
+    import numpy
+
+    try:
+        return numpy.char.decode(row, "utf-8")
+    except UnicodeDecodeError as error:
+        raise LoadFailure(
+            f"the dataset has bytes that are not UTF-8 for input {slot.name!r}, which takes text ({error}); save the "
+            "array as text"
+        ) from error
 
 
 def _refuse_loss(row: Any, slot: InputSlot) -> None:
