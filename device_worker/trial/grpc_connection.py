@@ -21,8 +21,8 @@ _OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     # A server that starts is asked again and again: a channel waits up to two minutes between its attempts otherwise.
+    # The least wait stays as it is, for an attempt to connect may take as long: a far server, or TLS, needs more.
     ("grpc.initial_reconnect_backoff_ms", _RECONNECT_MS),
-    ("grpc.min_reconnect_backoff_ms", _RECONNECT_MS),
     ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS),
 )
 

@@ -2,9 +2,11 @@
 
 import importlib
 import json
+import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from device_worker.protocol.fields import Fields
@@ -77,6 +79,46 @@ def fake_grpc(grpc, answers, asked=None):
         yield f"http://127.0.0.1:{port}"
     finally:
         server.stop(None).wait()
+
+
+@contextmanager
+def far_away(url, round_trip_s):
+    """Relay a server's bytes as late as over a long line."""
+    port = int(url.rpartition(":")[2])
+
+    def relay(source, target, wait_s):
+        with suppress(OSError):
+            while True:
+                data = source.recv(65536)
+                time.sleep(wait_s)  # the line itself: nothing is waited for
+                if not data:
+                    target.shutdown(socket.SHUT_WR)
+                    return
+                target.sendall(data)
+
+    def connect(near):
+        with near, socket.create_connection(("127.0.0.1", port)) as far:
+            there = threading.Thread(target=relay, args=(near, far, 0.0))
+            there.start()
+            relay(far, near, round_trip_s)
+            there.join()
+
+    def serve():
+        with suppress(OSError), ThreadPoolExecutor(4) as pool:
+            while True:
+                pool.submit(connect, door.accept()[0])
+
+    door = socket.socket()
+    door.bind(("127.0.0.1", 0))
+    door.listen(8)
+    serving = threading.Thread(target=serve, daemon=True)
+    serving.start()
+    try:
+        yield f"http://127.0.0.1:{door.getsockname()[1]}"
+    finally:
+        door.shutdown(socket.SHUT_RDWR)
+        door.close()
+        serving.join()
 
 
 def job(engine, folder, endpoint, command=None, **further):

@@ -12,7 +12,7 @@ from device_worker.trial.connection import RequestFailed
 from device_worker.trial.runtimes.base import LoadFailure
 from device_worker.trial.server_process import free_ports
 from device_worker.trial.wire import Message, data, number, numbers, text
-from endpoint_fakes import fake_grpc, fake_http, loaded
+from endpoint_fakes import fake_grpc, fake_http, far_away, loaded
 
 numpy = pytest.importorskip("numpy")
 
@@ -211,6 +211,12 @@ def test_kserve_over_grpc_reads_outputs_in_either_form(tmp_path, grpc, infer, va
 def test_an_answer_over_grpc_that_is_no_result_is_told(tmp_path, grpc, infer, words):
     with fake_grpc(grpc, kserve_answers(infer)) as url, loaded("kserve-v2-grpc", tmp_path, url) as model:
         fail(words, model)
+
+
+def test_a_server_of_grpc_may_be_far_away(tmp_path, grpc):
+    near = fake_grpc(grpc, kserve_answers())
+    with near as url, far_away(url, 0.2) as longer, loaded("kserve-v2-grpc", tmp_path, longer) as model:
+        assert model.inputs
 
 
 def test_a_server_of_grpc_that_has_not_the_model_is_told_with_its_words(tmp_path, grpc):
