@@ -23,23 +23,23 @@ _ONLY, _LABELS = "x", "y"
 class DatasetInputs:
     """The rows of an .npz file: of the array `x` for a model's only input, or of an array by the name of each input.
 
-    The optional array `y` holds the labels, one per row. Beside `x`, further arrays may be anything, and are read for
-    inputs of their names alone. Raise LoadFailure for any other file.
+    The optional array `y` holds the labels, one per row. Beside `x`, further arrays may be anything: those of as many
+    rows are for inputs of their names. Raise LoadFailure for any other file.
     """
 
     source = "dataset"
 
     def __init__(self, path: str, rows_max: int | None = None) -> None:
-        self._path = path
-        self._rows_max = rows_max
-        self._names: list[str] = []
-        self._arrays = self._read(None)
+        self._arrays = _read_rows(path, rows_max)
         self.labels = self._arrays.pop(_LABELS, None)
         self._count = next(map(len, self._arrays.values()), 0)
         if self._count == 0 or (self.labels is not None and len(self.labels) != self._count):
             labels = "no" if self.labels is None else len(self.labels)
             raise LoadFailure(f"the dataset has {self._count} rows and {labels} labels")
-        self._refuse_uneven()
+        counts = {name: len(rows) for name, rows in self._arrays.items()}
+        if set(counts.values()) != {self._count}:
+            words = ", ".join(f"{name!r} {count}" for name, count in sorted(counts.items()))
+            raise LoadFailure(f"the arrays of the dataset have different numbers of rows: {words}")
 
     def __len__(self) -> int:
         return self._count
@@ -47,43 +47,45 @@ class DatasetInputs:
     def draw(self, index: int, slots: list[InputSlot]) -> list[Any]:
         """Return the inputs of inference number `index`: an array for each input of the model.
 
-        Raise LoadFailure if the rows do not fit the model.
+        Arrays that the inputs do not want are let go. Raise LoadFailure if the rows do not fit the model.
         """
-        return [_fitting(self._array_for(slot, len(slots))[index], slot) for slot in slots]
+        names = [self._name_for(slot, len(slots)) for slot in slots]
+        self._arrays = {name: self._arrays[name] for name in names}
+        return [_fitting(self._arrays[name][index], slot) for name, slot in zip(names, slots)]
 
-    def _read(self, name: str | None) -> dict[str, Any]:
-        """Return an array by its name, or without a name the labels with `x`, or with all where there is no `x`."""
-        import numpy
-
-        try:
-            with numpy.load(self._path, allow_pickle=False) as arrays:
-                self._names = sorted(set(arrays.files) - {_LABELS})
-                wanted = [name] if name else arrays.files
-                if name is None and _ONLY in wanted:
-                    wanted = [one for one in wanted if one in (_ONLY, _LABELS)]
-                # A slice alone would keep the whole array in memory.
-                return {one: arrays[one][: self._rows_max].copy() for one in wanted}
-        except (OSError, ValueError, IndexError) as error:
-            which = "" if name is None else f", {name!r} is none"
-            raise LoadFailure(f"the dataset is not an .npz file of arrays with rows{which}: {error}") from error
-
-    def _refuse_uneven(self) -> None:
-        counts = {name: len(rows) for name, rows in self._arrays.items()}
-        if set(counts.values()) != {self._count}:
-            words = ", ".join(f"{name!r} {count}" for name, count in sorted(counts.items()))
-            raise LoadFailure(f"the arrays of the dataset have different numbers of rows: {words}")
-
-    def _array_for(self, slot: InputSlot, inputs: int) -> Any:
+    def _name_for(self, slot: InputSlot, inputs: int) -> str:
         if inputs == 1 and _ONLY in self._arrays:
-            return self._arrays[_ONLY]
-        if slot.name in self._names:
-            if slot.name not in self._arrays:
-                self._arrays.update(self._read(slot.name))
-                self._refuse_uneven()
-            return self._arrays[slot.name]
-        has = ", ".join(map(repr, self._names))
+            return _ONLY
+        if slot.name in self._arrays:
+            return slot.name
+        has = ", ".join(map(repr, sorted(self._arrays)))
         wants = f"an array {_ONLY!r}, or one named" if inputs == 1 else "an array for each of several inputs, named"
         raise LoadFailure(f"the dataset has {has}, and input {slot.name!r} wants {wants} {slot.name!r}")
+
+
+def _read_rows(path: str, rows_max: int | None) -> dict[str, Any]:
+    """Return the arrays of an .npz file by name. Beside `x` those are left out that have no row for each of its rows.
+
+    Raise LoadFailure for any other file.
+    """
+    import numpy
+
+    found: dict[str, Any] = {}
+    try:
+        with numpy.load(path, allow_pickle=False) as arrays:
+            count = len(arrays[_ONLY]) if _ONLY in arrays.files else None
+            for name in arrays.files:
+                try:
+                    rows = arrays[name]
+                    if count in (None, len(rows)) or name == _LABELS:
+                        # A slice alone would keep the whole array in memory.
+                        found[name] = rows[:rows_max].copy()
+                except (TypeError, ValueError, IndexError):
+                    if count is None or name == _LABELS:
+                        raise
+    except (OSError, TypeError, ValueError, IndexError) as error:
+        raise LoadFailure(f"the dataset is not an .npz file of arrays with rows: {error}") from error
+    return found
 
 
 def _fitting(row: Any, slot: InputSlot) -> Any:

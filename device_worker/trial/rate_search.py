@@ -11,7 +11,7 @@ from time import perf_counter_ns
 
 from device_worker.trial.measurement import StopRule, median
 from device_worker.trial.scenarios import P99_SHARE, percentile, run_queries
-from device_worker.trial.side_by_side import run_side_by_side
+from device_worker.trial.side_by_side import connect, run_side_by_side
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ _BUSY_MIN = 0.001
 _STEP_DOWN = 0.95
 _PROBE_SHARE = 16
 _ALL_AT_ONCE_PER_S = 1e9
+_BURSTS = 3
+_BURST_PER_LANE = 50
 _NS_PER_S = 1000000000
 
 
@@ -123,11 +125,15 @@ def search_rate_of_server(lanes: list[Lane], measure: MeasureRule, rule: StopRul
     """Search the highest rate of a served model. What all connections get when none ever waits is what is possible."""
 
     def probe(rate_per_s: float, further_seed: int, limits: StopRule) -> Queries:
+        connect(lanes)
         return run_side_by_side(lanes, measure, limits, seed + further_seed, rate_per_s)
 
-    # One request after the other tells nothing: a server may answer several at once, or gather them.
-    busy = StopRule(QUERIES_MIN, 0.0, rule.runs_max, rule.ns_max / _PROBE_SHARE / _NS_PER_S)
-    return _search(probe, probe(_ALL_AT_ONCE_PER_S, 0, busy).items_per_s(1), measure, rule)
+    # One request after the other tells nothing: a server may answer several at once, or gather them. Threads begin and
+    # end one after the other, which many queries make small. The first burst may be the first load of the server.
+    queries = max(QUERIES_MIN, _BURST_PER_LANE * len(lanes))
+    busy = StopRule(queries, 0.0, rule.runs_max, rule.ns_max / _PROBE_SHARE / _NS_PER_S)
+    capacity_per_s = max(probe(_ALL_AT_ONCE_PER_S, 0, busy).items_per_s(1) for _ in range(_BURSTS))
+    return _search(probe, capacity_per_s, measure, rule)
 
 
 def _search(probe: Probe, capacity_per_s: float, measure: MeasureRule, rule: StopRule) -> RateSearch:

@@ -81,6 +81,10 @@ class ServerCounts:
         yield _ratio("server_cache_hit_ratio", grown["cache_hit.count"], asked, "the server has no cache for the model")
 
 
+SEARCHED = ServerCounts({}, "a search asks at many rates, and the server counts them together")
+"""The counts after a search."""
+
+
 def _ratio(name: str, whole: int, count: int, reason: str) -> tuple[str, float | None, str | None]:
     return (name, whole / count, None) if count > 0 else (name, None, reason)
 

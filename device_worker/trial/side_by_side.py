@@ -34,15 +34,20 @@ def lanes_of(measure: MeasureRule, settings: Mapping[str, Any]) -> int:
     return int(settings.get("connections", CONNECTIONS)) if measure.scenario == SERVER else 0
 
 
+def connect(lanes: list[Lane]) -> None:
+    """Send a query on each lane, one after the other: no application opens a connection for each request."""
+    for lane in lanes:
+        lane()
+
+
 def run_side_by_side(
     lanes: list[Lane], measure: MeasureRule, rule: StopRule, seed: int, rate_per_s: float | None = None
 ) -> Queries:
     """Send queries until the rule has enough of them. Raise what a lane raises: an error is no answer.
 
+    The lanes should be connected, or the first queries wait for it.
     `rate_per_s` is for a server, in place of the rate that the measure names.
     """
-    for lane in lanes:
-        lane()  # connects: no application opens a connection for each request
     switches_before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
     begin_mono_ns, begin = monotonic_ns(), perf_counter_ns()
     if measure.scenario == SERVER:

@@ -25,8 +25,9 @@ NO_SCENARIO = (
 class ModelState:
     """The state of a loaded model under the policy of model.yaml. Without a word there, a state is kept.
 
-    `prepare` is called before each invocation but the first, and is None where there is nothing to do. Raise
-    LoadFailure for a state that the runtime cannot reset, and for an output that is fed back and missing.
+    `prepare` is called before each invocation but the first, and is None where there is nothing to do. `given` are the
+    inputs of the last invocation, with what was fed back. `unbegun` says why the state could not begin anew, or is
+    None. Raise LoadFailure for a state that the runtime cannot reset, and for an output that is fed back and missing.
     """
 
     def __init__(self, session: LoadedModel, job: TrialJob) -> None:
@@ -35,7 +36,8 @@ class ModelState:
         self._declared = job.state
         self._fed = _find_fed(session, job)
         self._variables = session.variables()
-        self._values: list[Any] = []
+        self.given: list[Any] = []
+        self.unbegun: str | None = None
         self.prepare: Callable[[], None] | None = None
         if self._policy == RESET:
             self._refuse_unresettable()
@@ -50,14 +52,14 @@ class ModelState:
 
         With `first`, the state begins anew.
         """
-        self._values = list(values)
+        self.given = list(values)
         goes_on = self._policy == KEEP and not first
         outputs = self._outputs() if goes_on and self._fed else []
         for place, output in self._fed:
-            self._values[place] = outputs[output] if goes_on else self._values[place] * 0
+            self.given[place] = outputs[output] if goes_on else self.given[place] * 0
         if self._variables and (first or self._policy == RESET):
             self._begin_anew()
-        encoded = self._session.encode_inputs(self._values)
+        encoded = self._session.encode_inputs(self.given)
         self._session.set_inputs(encoded)
         return encoded
 
@@ -72,15 +74,18 @@ class ModelState:
         """Reset the variables. What the runtime cannot reset goes on, where model.yaml asks for no reset."""
         try:
             self._session.reset_variables()
-        except LoadFailure:
+        except LoadFailure as error:
             if self._policy == RESET:
                 raise
+            self.unbegun = (
+                f"the state cannot begin anew, and what ran before is in the outputs ({_without_advice(error)})"
+            )
 
     def _feed_back(self) -> None:
         outputs = self._outputs()
         for place, output in self._fed:
-            self._values[place] = outputs[output]
-        self._session.set_inputs(self._session.encode_inputs(self._values))
+            self.given[place] = outputs[output]
+        self._session.set_inputs(self._session.encode_inputs(self.given))
 
     def _outputs(self) -> list[Any]:
         """Return the outputs as inputs take them: numbers as they are, and quantised ones by their scale."""
@@ -101,6 +106,11 @@ class ModelState:
             )
         if self._variables:
             self._session.reset_variables()
+
+
+def _without_advice(error: LoadFailure) -> str:
+    # The advice is the policy that already holds.
+    return str(error).partition("; ")[0]
 
 
 def _find_fed(session: LoadedModel, job: TrialJob) -> list[tuple[int, int]]:

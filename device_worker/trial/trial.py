@@ -13,23 +13,25 @@ from time import monotonic_ns, perf_counter_ns
 from device_worker.protocol.samples import encode_block
 from device_worker.protocol.specification import Specification
 from device_worker.protocol.vocabulary import STARTED_VARIABLE, FailureKind
-from device_worker.trial.batching import cannot, draw_items, items_of, refuse_outputs, split_outputs
+from device_worker.trial.batching import cannot, draw_items, items_of, split_outputs
 from device_worker.trial.causes import describe, is_caused
 from device_worker.trial.declared import check_inputs
 from device_worker.trial.delegation import Fallback
 from device_worker.trial.encoding import Saturation
 from device_worker.trial.inputs import open_inputs
-from device_worker.trial.judged import READ_ERRORS, judged_outputs
+from device_worker.trial.judged import judged_outputs
 from device_worker.trial.measurement import StopRule, choose_batch, median, time_calls
 from device_worker.trial.memory import MemoryStages
 from device_worker.trial.model_files import explain_file
 from device_worker.trial.profile import RUNS_MAX, RUNS_WARMUP, SECONDS_MAX, ProfileUnavailable
 from device_worker.trial.proof import ACCURACY_METRICS, KEPT_OUTPUTS, OUTPUTS_MAX, Proof, Unprovable, without_outputs
 from device_worker.trial.rate_search import search_rate, search_rate_of_server
+from device_worker.trial.reading import read_outputs, time_reading
 from device_worker.trial.runtimes import ENGINES
 from device_worker.trial.runtimes.base import LoadFailure
 from device_worker.trial.scenarios import run_queries
-from device_worker.trial.side_by_side import lanes_of, run_side_by_side
+from device_worker.trial.server_counts import SEARCHED
+from device_worker.trial.side_by_side import connect, lanes_of, run_side_by_side
 from device_worker.trial.state import NO_SCENARIO, ModelState, check_fed_shapes
 
 TYPE_CHECKING = False
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from device_worker.trial.measurement import Timing
     from device_worker.trial.runtimes.base import LoadedModel, Runtime
     from device_worker.trial.scenarios import Queries
+    from device_worker.trial.side_by_side import Lane
 
     Say = Callable[..., None]
 
@@ -213,9 +216,14 @@ class Trial:
             state = ModelState(session, self._job)
             state.set_inputs(draw_items(inputs, 0, session.inputs, self._batch), first=True)
             self.is_loaded = True
+            first = 0
+            if state.prepare is not None:  # what is fed back must have come out of a run
+                session.invoke()
+                check_fed_shapes(session, self._job)
+                first = 1
             rule = StopRule(RUNS_MAX, 0.0, RUNS_MAX, SECONDS_MAX)
             runs = time_calls(session.invoke, rule, prepare=state.prepare)
-            profile = profiled.read_profile(min(RUNS_WARMUP, len(runs.samples) - 1))
+            profile = profiled.read_profile(min(RUNS_WARMUP, first + len(runs.samples) - 1))
         except ProfileUnavailable as unavailable:
             self._say(metric="profile_runs", value=0)
             self._say_figure("operator_ns", None, str(unavailable))
@@ -232,7 +240,7 @@ class Trial:
             if self._state.prepare is not None:
                 self._state.prepare()
             session.invoke()
-        _read_outputs(session, self._batch)
+        read_outputs(session, self._batch)
         self._memory.end("rss_run_bytes")
         self._memory.end("rss_steady_bytes", is_whole=True)
         self._memory.end_model()
@@ -261,20 +269,22 @@ class Trial:
         gc.freeze()
         gc.disable()  # a garbage collection inside the loop would be measured as latency
         prepare = self._state.prepare
+        if measure.scenario is not None and prepare is not None:
+            raise LoadFailure(NO_SCENARIO)
         warmup = time_calls(session.invoke, StopRule.of_warmup(measure), prepare=prepare)
         queries: Queries | None = None
+        lanes = session.lanes(lanes_of(measure, self._job.settings))
+        connect(lanes)
         counted = session.server_counts()
         if measure.scenario is None:
             batch = choose_batch(session.invoke, warmup) if prepare is None else 1
             timing = time_calls(session.invoke, StopRule.of_measurement(measure), batch, prepare)
-        elif prepare is not None:
-            raise LoadFailure(NO_SCENARIO)
         else:
             rule = StopRule.of_measurement(measure)
-            queries = self._send_queries(session, rule, warmup)
+            queries = self._send_queries(session, lanes, rule, warmup)
             timing = queries.timing
-        counts = session.server_counts()
-        gets = _time_reading(session)
+        counts = session.server_counts() if measure.p99_ns_max is None else SEARCHED
+        gets = time_reading(session, _COPY_RULE)
         sets = time_calls(lambda: session.set_inputs(encoded), _COPY_RULE)
         self._memory.end_peak()  # before samples are sorted and packed, which takes memory too
         gc.enable()
@@ -295,13 +305,12 @@ class Trial:
         for figure in counts.figures(counted) if counts and counted else ():
             self._say_figure(*figure)
 
-    def _send_queries(self, session: LoadedModel, rule: StopRule, warmup: Timing) -> Queries:
+    def _send_queries(self, session: LoadedModel, lanes: list[Lane], rule: StopRule, warmup: Timing) -> Queries:
         """Send the queries of a scenario, side by side to a server.
 
         Where a bound is given, search the highest rate that holds it.
         """
         measure, seed = self._specification.measure, self._specification.seed
-        lanes = session.lanes(lanes_of(measure, self._job.settings))
         if measure.p99_ns_max is None:
             if lanes:
                 return run_side_by_side(lanes, measure, rule, seed)
@@ -370,26 +379,11 @@ class Trial:
         """Run inputs in order, and hand on inputs and outputs. Raise Unprovable for outputs that cannot be kept."""
         for first in range(0, count, self._batch):
             values = draw_items(inputs, first, session.inputs, self._batch)
-            saturation.add(values)
             self._state.set_inputs(values, first=first == 0)
+            if self._state.unbegun is not None:
+                raise Unprovable(self._state.unbegun)
+            saturation.add(self._state.given)  # a state that is fed back takes the place of what was drawn
             session.invoke()
             for item, index in zip(split_outputs(session, self._batch), range(first, count)):
                 label = None if inputs.labels is None else inputs.labels[index]
                 proof.add(judged_outputs(item, self._job), label)
-
-
-def _read_outputs(session: LoadedModel, batch: int) -> None:
-    """Read the outputs once. Raise LoadFailure if they are of no batch. What cannot be read is timed all the same."""
-    try:
-        outputs = session.get_outputs()
-    except READ_ERRORS:
-        return
-    refuse_outputs(session, outputs, batch)
-
-
-def _time_reading(session: LoadedModel) -> Timing | None:
-    """Time the copies of outputs, or return None for outputs of a kind that the runtime cannot copy."""
-    try:
-        return time_calls(session.get_outputs, _COPY_RULE)
-    except READ_ERRORS:
-        return None

@@ -60,6 +60,18 @@ def summing_tflite():
     return _packed(flatbuffers, schema, codes, graphs, [schema.BufferT(), _buffer(schema, [0, 0])])
 
 
+def summing_int8_tflite():
+    """Return a .tflite file whose output `total` is the inputs `x` and `before` added up, as whole numbers to 127."""
+    flatbuffers, schema = _schema()
+    tensors = [_tensor(schema, name, [1, 2], kind=schema.TensorType.INT8) for name in ("x", "before", "total")]
+    for tensor in tensors:
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale, tensor.quantization.zeroPoint = [1.0], [0]
+    node = _operator(schema, 0, [0, 1], [2], schema.BuiltinOptions.AddOptions, schema.AddOptionsT())
+    graph = _graph(schema, tensors, [0, 1], [2], [node])
+    return _packed(flatbuffers, schema, [schema.BuiltinOperator.ADD], [graph], [schema.BufferT()])
+
+
 def summing_onnx(state_shape=(1, 2)):
     """Return an .onnx file whose output `total` is the input `x` and the input `before` added up."""
     onnx = pytest.importorskip("onnx")

@@ -17,7 +17,7 @@ from device_worker.trial.measurement import StopRule
 from device_worker.trial.runtimes.base import LoadFailure
 from device_worker.trial.scenarios import poisson_arrivals
 from device_worker.trial.server_process import ServerProcess, free_ports
-from device_worker.trial.side_by_side import lanes_of, run_side_by_side
+from device_worker.trial.side_by_side import connect, lanes_of, run_side_by_side
 from endpoint_fakes import fake_http, loaded
 
 pytest.importorskip("numpy")
@@ -128,6 +128,7 @@ def rule(**fields):
 
 
 def run(lanes, measure):
+    connect(lanes)
     return run_side_by_side(lanes, measure, StopRule.of_measurement(measure), seed=3)
 
 

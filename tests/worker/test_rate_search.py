@@ -125,15 +125,34 @@ def served_by(clock, service_ns, rates):
     return run
 
 
-def test_a_server_of_many_connections_is_searched_up_to_what_all_of_them_get(clock, monkeypatch):
-    rates = []
-    monkeypatch.setattr(rate_search, "run_side_by_side", served_by(clock, MS, rates))
+def searched_by_server():
     document = {"warmup_runs_min": 0, "warmup_seconds_min": 0.0, "runs_min": 3000, "seconds_min": 1.0}
     document.update(seconds_max=1000.0, runs_max=10**6, scenario="server", p99_ns_max=2 * MS)
     measure = MeasureRule(Fields(document, "measure"))
-    search = search_rate_of_server([lambda: None] * 8, measure, StopRule.of_measurement(measure), seed=3)
+    return search_rate_of_server([lambda: None] * 8, measure, StopRule.of_measurement(measure), seed=3)
+
+
+def test_a_server_of_many_connections_is_searched_up_to_what_all_of_them_get(clock, monkeypatch):
+    rates = []
+    monkeypatch.setattr(rate_search, "run_side_by_side", served_by(clock, MS, rates))
+    search = searched_by_server()
     assert search.reason is None
     assert percentile(search.queries.latencies, P99_SHARE) <= 2 * MS
     # One connection alone gets 1,000 a second, all eight get 8,000.
     assert 5000 < search.rate_per_s < 8000
-    assert max(rates[1:]) < 8000
+    assert max(rates[3:]) < 8000
+
+
+def test_a_server_that_is_slow_at_first_is_searched_up_to_what_it_gets_warm(clock, monkeypatch):
+    rates, asked = [], []
+    cold, warm = served_by(clock, 10 * MS, rates), served_by(clock, MS, rates)
+
+    def run(lanes, measure, rule, seed, rate_per_s):
+        asked.append(rule.runs_min)
+        return (cold if len(asked) == 1 else warm)(lanes, measure, rule, seed, rate_per_s)
+
+    monkeypatch.setattr(rate_search, "run_side_by_side", run)
+    search = searched_by_server()
+    assert search.reason is None
+    assert 5000 < search.rate_per_s < 8000
+    assert asked[:3] == [50 * 8] * 3
