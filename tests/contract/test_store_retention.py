@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import Connection, delete, event, func, select, update
 
 from orchestrator.domain.baseline import BaselineKind, NewBaseline
-from orchestrator.domain.errors import StoreError
+from orchestrator.domain.errors import BlobError, StoreError
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.pruning import Keeping, RawSamples
 from orchestrator.domain.schedule import NewSchedule, Rhythm
 from orchestrator.domain.submission import NewSubmission, ParcelFile
 from orchestrator.store.records import retention, vault
+from orchestrator.store.records.submissions import put_submission
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.database_clock import CLOCK
 from orchestrator.store.store import Store
@@ -37,6 +39,7 @@ from orchestrator.testing.event_logs import (
     save_plan,
     save_snapshot,
 )
+from tests.servers.processes import wait_until
 
 PI, MODEL = sample_device("pi-03"), sample_model()
 SWEEP = sample_sweep(("fp32",), trials=3)
@@ -122,6 +125,23 @@ def test_an_interrupted_pruning_says_so_and_goes_on(store: Store) -> None:
     assert row.finished_at is not None
 
 
+@pytest.mark.usefixtures("one_at_a_time")
+def test_a_run_that_is_taken_up_again_keeps_what_is_left(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure(store)
+    locked, looks = retention._lock_free, iter(range(100))
+
+    def resumed(connection: Connection, run: str) -> bool:
+        if next(looks) == 3:
+            connection.execute(update(t.run).values(finished_at=None))
+        return locked(connection, run)
+
+    monkeypatch.setattr(retention, "_lock_free", resumed)
+    assert store.retention.prune("old", "ann@ws1").blocks == 2
+    assert counts(store)["sample_block"] == 1
+    with store.database.read() as connection:
+        assert connection.execute(select(t.raw_pruning.c.finished_at)).scalar_one() is None, "left to the next pruning"
+
+
 class failing:  # noqa: N801 - reads as a word
     """Let the database refuse a statement, once it has carried out so many."""
 
@@ -199,6 +219,60 @@ def test_an_interrupted_removal_leaves_a_content_that_can_be_sent_again(store: S
     upload(store, content)
     store.submissions.submit(new)
     assert b"".join(store.vault.chunks(cut.sha256)) == content
+
+
+def wait_for_waiting(store: Store) -> None:
+    """Wait until a statement waits for a row. SQLite locks as a whole: there it is no matter who comes first."""
+
+    def waits() -> bool:
+        with store.database.read() as connection:
+            return bool(connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one())
+
+    if not store.database.is_sqlite:
+        wait_until(waits, "a statement waits for a row")
+
+
+def test_a_content_that_a_submission_names_meanwhile_stays(store: Store, request: pytest.FixtureRequest) -> None:
+    content = b"sweep: sent twice"
+    cut = upload(store, content)
+    request.getfixturevalue("tomorrow")
+    with ThreadPoolExecutor(1) as threads:
+        with store.database.write() as connection:
+            assert vault.missing_blobs(connection, {cut.sha256}) == frozenset()
+            dropping = threads.submit(store.retention.drop, cut.sha256)
+            wait_for_waiting(store)
+            put_submission(connection, NewSubmission("run-1", "ann@ws1", "one", "/lab/one.yaml", "all", 0, (cut,)))
+        assert dropping.result(30) == RawSamples()
+    assert b"".join(store.vault.chunks(cut.sha256)) == content
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+def test_a_content_that_loses_a_chunk_meanwhile_never_counts_as_whole(store: Store) -> None:
+    cut = upload(store, b"sweep: of nobody, which was cut off")
+    with ThreadPoolExecutor(1) as threads:
+        with store.database.write() as connection:
+            connection.execute(update(t.stored_blob).values(stored_at=None))
+            finishing = threads.submit(store.vault.finish_blob, cut.sha256)
+            wait_for_waiting(store)
+            connection.execute(delete(t.blob_chunk).where(t.blob_chunk.c.position == 0))
+        with pytest.raises(BlobError, match="not all of its chunks have arrived"):
+            finishing.result(30)
+    with store.database.read() as connection:
+        assert connection.execute(select(t.stored_blob.c.stored_at)).scalar_one() is None
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+def test_a_cut_upload_that_goes_on_days_later_is_not_abandoned(store: Store, request: pytest.FixtureRequest) -> None:
+    content = b"sweep: of nobody, which was cut off"
+    sha256 = hashlib.sha256(content).hexdigest()
+    store.vault.begin_blob(sha256, len(content))
+    store.vault.put_chunk(sha256, 0, content[:10])
+    request.getfixturevalue("tomorrow")
+    assert store.retention.abandoned() == [sha256]
+    assert store.vault.begin_blob(sha256, len(content)) == (10, [1, 2, 3])
+    assert store.retention.abandoned() == []
+    assert store.retention.drop(sha256) == RawSamples(), "listed before the upload went on"
+    assert store.retention.stored(sha256) == RawSamples(1, 10)
 
 
 def test_the_disk_gets_the_room_back(store: Store) -> None:

@@ -55,29 +55,24 @@ class RetentionTable:
         return sum(counts, RawSamples())
 
     def prune(self, run: str, who: str) -> RawSamples:
-        """Delete the raw samples of a run, and return how many went. A run that others need by now is left alone."""
-        with self._database.write() as connection:
-            row = connection.execute(_LOCK_RUN, {"run": run}).one_or_none()
-            if row is None or row.finished_at is None or run in _needed(connection):
-                return RawSamples()
-            _begin(connection, run, who)
-        gone = RawSamples()
-        for table in _SIZES:
-            while part := self._prune_some(table, run):
-                gone += part
-        with self._database.write() as connection:
-            connection.execute(_FINISH, {"of": run, "now": database_time(connection)})
-        return gone
+        """Delete the raw samples of a run, and return how many went.
 
-    def _prune_some(self, table: Table, run: str) -> RawSamples | None:
+        A run that others need, or that goes on, is left alone, also in the middle.
+        """
+        gone = RawSamples()
         with self._database.write() as connection:
-            found = list(connection.execute(_attempts(table, run).limit(_ATTEMPTS_AT_ONCE)).scalars())
-            if not found:
-                return None
-            gone = _counted(connection, table, found)
-            connection.execute(delete(table).where(table.c.attempt_id.in_(found)))
-            connection.execute(_COUNT, {"of": run, "more": gone.blocks, "more_bytes": gone.size_bytes})
-        return gone
+            if not _lock_free(connection, run):
+                return gone
+            _begin(connection, run, who)
+        while True:
+            with self._database.write() as connection:
+                if not _lock_free(connection, run):
+                    return gone
+                part = _prune_some(connection, run)
+                if part is None:
+                    connection.execute(_FINISH, {"of": run, "now": database_time(connection)})
+                    return gone
+                gone += part
 
     def abandoned(self) -> Sequence[str]:
         """Return the contents that no submission and no schedule names, by hash, whose upload began long ago."""
@@ -90,12 +85,15 @@ class RetentionTable:
             return RawSamples(*connection.execute(_CHUNKS, {"sha256": sha256}).one())
 
     def drop(self, sha256: str) -> RawSamples:
-        """Delete a content that no submission names. One that is named by now is left alone."""
+        """Delete an abandoned content. One that is named, or sent again, by now is left alone."""
         gone = RawSamples()
         while True:
             with self._database.write() as connection:
                 # In this order the row is locked: a submission that names it meanwhile waits, and finds it incomplete.
-                if not connection.execute(_UNFINISH, {"of": sha256}).rowcount:
+                # By a statement of its own: PostgreSQL evaluates no condition again on a row that was only locked.
+                connection.execute(_LOCK_BLOB, {"of": sha256})
+                before = database_time(connection) - ABANDONED
+                if not connection.execute(_UNFINISH, {"of": sha256, "before": before}).rowcount:
                     return gone
                 places = list(connection.execute(_PLACES.limit(_CHUNKS_AT_ONCE), {"sha256": sha256}).scalars())
                 if not places:
@@ -120,6 +118,24 @@ def _begin(connection: Connection, run: str, who: str) -> None:
     elif log.finished_at is not None:
         # Extended since: the later pruning is the one that people ask about.
         connection.execute(update(t.raw_pruning).where(t.raw_pruning.c.run_id == run).values(begun))
+
+
+def _lock_free(connection: Connection, run: str) -> bool:
+    """Lock a run until the transaction's end, and return True if the samples may go."""
+    row = connection.execute(_LOCK_RUN, {"run": run}).one_or_none()
+    return row is not None and row.finished_at is not None and run not in _needed(connection)
+
+
+def _prune_some(connection: Connection, run: str) -> RawSamples | None:
+    """Delete a portion, and return what went, or None once nothing is left."""
+    for table in _SIZES:
+        found = list(connection.execute(_attempts(table, run).limit(_ATTEMPTS_AT_ONCE)).scalars())
+        if found:
+            gone = _counted(connection, table, found)
+            connection.execute(delete(table).where(table.c.attempt_id.in_(found)))
+            connection.execute(_COUNT, {"of": run, "more": gone.blocks, "more_bytes": gone.size_bytes})
+            return gone
+    return None
 
 
 def _needed(connection: Connection) -> Mapping[str, Keeping]:
@@ -176,15 +192,13 @@ _IS_NAMED = or_(
         for one in (t.submission_file, t.schedule_file)
     )
 )
-_UNNAMED = (
-    select(t.stored_blob.c.sha256)
-    .where(t.stored_blob.c.begun_at < bindparam("before"), ~_IS_NAMED)
-    .order_by(t.stored_blob.c.sha256)
-)
+_IS_ABANDONED = and_(t.stored_blob.c.begun_at < bindparam("before"), ~_IS_NAMED)
+_UNNAMED = select(t.stored_blob.c.sha256).where(_IS_ABANDONED).order_by(t.stored_blob.c.sha256)
 _CHUNKS = select(func.count(), func.coalesce(func.sum(func.length(t.blob_chunk.c.content)), 0)).where(
     t.blob_chunk.c.sha256 == bindparam("sha256")
 )
-_UNFINISH = update(t.stored_blob).where(t.stored_blob.c.sha256 == bindparam("of"), ~_IS_NAMED).values(stored_at=None)
+_LOCK_BLOB = select(t.stored_blob.c.sha256).where(t.stored_blob.c.sha256 == bindparam("of")).with_for_update()
+_UNFINISH = update(t.stored_blob).where(t.stored_blob.c.sha256 == bindparam("of"), _IS_ABANDONED).values(stored_at=None)
 _PLACES = (
     select(t.blob_chunk.c.position)
     .where(t.blob_chunk.c.sha256 == bindparam("sha256"))

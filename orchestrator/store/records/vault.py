@@ -27,11 +27,15 @@ class VaultTable:
         with self._database.write() as connection:
             row = {"sha256": sha256, "size_bytes": size, "chunk_bytes": CHUNK_BYTES}
             insert_missing(connection, t.stored_blob, [{**row, "begun_at": database_time(connection)}])
-            found = connection.execute(_BLOB, {"sha256": sha256}).one()
+            found = connection.execute(_LOCKED, {"sha256": sha256}).one_or_none()
+            if found is None:
+                raise BlobError(f"{sha256[:12]} was just deleted as abandoned", "give the command again")
             if found.size_bytes != size:
                 raise BlobError(f"{sha256[:12]} has {found.size_bytes} bytes in the database, and {size} here")
             if found.stored_at is not None:
                 return found.chunk_bytes, ()
+            # Else a cut upload of long ago, which goes on now, would count as abandoned.
+            connection.execute(_RENEW, {"hash": sha256, "now": database_time(connection)})
             there = set(connection.execute(_POSITIONS, {"sha256": sha256}).scalars())
             # An empty content has no chunk.
             count = -(-size // found.chunk_bytes)
@@ -45,7 +49,8 @@ class VaultTable:
     def finish_blob(self, sha256: str) -> None:
         """Record that every chunk is there. Raise BlobError if any is missing."""
         with self._database.write() as connection:
-            found = connection.execute(_BLOB, {"sha256": sha256}).one_or_none()
+            # Locked before the sum: whoever deletes chunks meanwhile is waited for, or waits.
+            found = connection.execute(_LOCKED, {"sha256": sha256}).one_or_none()
             stored = connection.execute(_SUM, {"sha256": sha256}).scalar_one()
             if found is None or found.size_bytes != int(stored):
                 raise BlobError(f"{sha256[:12]}: not all of its chunks have arrived", "give the command again")
@@ -82,6 +87,7 @@ def missing_blobs(connection: Connection, hashes: Collection[str]) -> frozenset[
 
 
 _BLOB = select(t.stored_blob).where(t.stored_blob.c.sha256 == bindparam("sha256"))
+_LOCKED = _BLOB.with_for_update()
 _POSITIONS = select(t.blob_chunk.c.position).where(t.blob_chunk.c.sha256 == bindparam("sha256"))
 _SUM = select(func.coalesce(func.sum(func.length(t.blob_chunk.c.content)), 0)).where(
     t.blob_chunk.c.sha256 == bindparam("sha256")
@@ -90,6 +96,7 @@ _CHUNK = select(t.blob_chunk.c.content).where(
     t.blob_chunk.c.sha256 == bindparam("sha256"), t.blob_chunk.c.position == bindparam("position")
 )
 _FINISH = update(t.stored_blob).where(t.stored_blob.c.sha256 == bindparam("hash")).values(stored_at=bindparam("now"))
+_RENEW = update(t.stored_blob).where(t.stored_blob.c.sha256 == bindparam("hash")).values(begun_at=bindparam("now"))
 _UNFINISH = update(t.stored_blob).where(t.stored_blob.c.sha256 == bindparam("hash")).values(stored_at=None)
 _DROP_CHUNKS = delete(t.blob_chunk).where(t.blob_chunk.c.sha256 == bindparam("hash"))
 _WHOLE = (
