@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -100,6 +101,25 @@ def test_a_firing_submits_what_was_scheduled_and_moves_on(store: Store, clock: C
     then = found(store)
     assert (then.due_at, then.fired_at, then.last) == (at("2026-12-02T01:30"), clock.now, one.run)
     assert fire(store) == []
+
+
+def test_expected_times_are_those_of_the_present_sweep(store: Store, clock: Clock) -> None:
+    """Another sweep had the name before the schedule was replaced."""
+
+    def next_expects(moment: str) -> Mapping[str, float | None] | None:
+        clock.now = at(moment)
+        fire(store)
+        (one,) = submitted(store)
+        store.submissions.expect({one.id: {"pi-04": 9.0}})
+        end(store, one)
+        return one.device_s
+
+    added(store)
+    assert next_expects("2026-12-01T01:30") == {"pi-03": 4.5}
+    assert next_expects("2026-12-02T01:30") == {"pi-04": 9.0}
+    added(store, replaces=True)
+    assert next_expects("2026-12-03T01:30") == {"pi-03": 4.5}
+    assert next_expects("2026-12-04T01:30") == {"pi-04": 9.0}
 
 
 def test_the_nights_in_which_clocks_are_changed_have_one_run_each(store: Store, clock: Clock) -> None:

@@ -142,8 +142,8 @@ def _submit(connection: Connection, row: Row[Any], firing: Firing) -> str:
             priority=row.priority,
             files=files,
             words=words_of(row),
-            # The newest run knows its devices and times better than the day on which the schedule was added.
-            device_s=connection.execute(_EXPECTED, {"name": row.name}).scalar() or row.device_s,
+            # Its newest run knows its devices and times better than the day on which the schedule was added.
+            device_s=connection.execute(_EXPECTED, {"name": row.name, "since": row.added_at}).scalar() or row.device_s,
             settings=row.settings or {},
             schedule=row.name,
             window=row.time_window,
@@ -250,7 +250,13 @@ _OPEN_RUN = (
     .order_by(t.submission.c.id.desc())
     .limit(1)
 )
-_EXPECTED = select(t.submission.c.device_s).where(_OF_NAME).order_by(t.submission.c.id.desc()).limit(1)
+_EXPECTED = (
+    select(t.submission.c.device_s)
+    # Before, another sweep may have had the name.
+    .where(_OF_NAME, t.submission.c.submitted_at > bindparam("since"))
+    .order_by(t.submission.c.id.desc())
+    .limit(1)
+)
 _FILES = (
     select(t.schedule_file.c.path, t.schedule_file.c.sha256, t.stored_blob.c.size_bytes)
     .join(t.stored_blob, t.stored_blob.c.sha256 == t.schedule_file.c.sha256)
