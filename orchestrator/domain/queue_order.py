@@ -221,10 +221,11 @@ def reasons(
 
 
 def _own_reason(one: Submission, now: datetime) -> str | None:
+    if one.state is SubmissionState.HELD:
+        held = f"held: {one.error}" if one.error else "held"
+        return f"{held}; to go on cancelling: benchfleet queue cancel {one.run}" if one.stops else held
     if one.stops:
         return "is being cancelled"
-    if one.state is SubmissionState.HELD:
-        return f"held: {one.error}" if one.error else "held"
     if one.not_before is not None and one.not_before > now and not one.is_claimed:
         return f"not before {noted(one.not_before, now)}"
     return None

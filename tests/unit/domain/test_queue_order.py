@@ -120,6 +120,11 @@ def test_held_ones_and_ones_for_other_daemons_keep_nothing() -> None:
     assert begins(one(1, device_s=None), one(2)) == [2]
 
 
+def test_a_held_one_that_was_being_cancelled_says_why_it_stopped_and_how_to_go_on() -> None:
+    paused = one(1, state=SubmissionState.HELD, error="no node", claim=1, stops=True)
+    assert why(paused) == ["held: no node; to go on cancelling: benchfleet queue cancel run-1"]
+
+
 def test_a_claimed_one_is_left_alone_and_an_abandoned_one_goes_on() -> None:
     living = one(1, state=SubmissionState.RUNNING, claim=1, is_claimed=True)
     assert begins(living) == []
