@@ -11,8 +11,9 @@ from sqlalchemy import event
 
 from orchestrator.domain.inventory import Inventory
 from orchestrator.domain.schedule import NewSchedule, Rhythm
-from orchestrator.domain.submission import SubmissionState
+from orchestrator.domain.submission import Claim, SubmissionState
 from orchestrator.driving.identity import ControllerIdentity
+from orchestrator.services.queue.carry_out import _ends_daemons
 from orchestrator.services.queue.choosing import claim_next, give_way, read_queue
 from orchestrator.services.queue.daemon import Chores
 from orchestrator.services.queue.firing import Firer
@@ -20,7 +21,7 @@ from orchestrator.services.queue.heart import Heart
 from orchestrator.services.queue.looking import look
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import sample_device
-from tests.contract.queue_rows import ANN, FILE, Clock, stored_file, submitted
+from tests.contract.queue_rows import ANN, FILE, Clock, claimed, stored_file, submitted
 
 INVENTORY = Inventory({"pi-03": sample_device("pi-03"), "pi-04": sample_device("pi-04")})
 MANY = 10_000
@@ -81,6 +82,66 @@ def test_a_run_gives_way_once_something_urgent_is_there(store: Store) -> None:
     first = claim_next(read_queue(heart, store), heart.daemon, store)
     assert first is not None
     assert first[0].run == "urgent"
+
+
+def test_only_the_run_that_was_weighed_gives_way(store: Store) -> None:
+    """The heart weighs by a thread of its own: the next run may have begun meanwhile."""
+    weighed, present = submitted(store, "weighed"), submitted(store, "present")
+    heart = heart_of(store)
+    with heart.watching(claimed(store, present, heart.daemon), stops=False):
+        heart.give_way(weighed, "urgent")
+        assert heart.keeps_on()
+        heart.give_way(present, "urgent")
+        assert not heart.keeps_on()
+    assert {one.run: one.has_yielded for one in store.submissions.open_submissions()} == {
+        "weighed": False,
+        "present": True,
+    }
+
+
+def test_a_run_goes_on_only_where_its_chosen_devices_are(store: Store) -> None:
+    """A daemon of other devices neither takes a chosen run, nor notes devices of its own for it."""
+    asked = {"devices": {"select": "all", "count": 1, "spread": None}}
+    submitted(store, settings=asked)
+    mine, other = heart_of(store, 1), heart_of(store, 2)
+    other.inventory = Inventory({"nano-01": sample_device("nano-01")})
+    found = claim_next(read_queue(mine, store), mine.daemon, store)
+    assert found is not None
+    store.submissions.expect({found[0].id: {"pi-03": 60.0}})
+    for state in ("running", "given back", "left behind"):
+        if state == "given back":
+            store.daemons.give_back(found[1])
+        elif state == "left behind":
+            again = claim_next(read_queue(mine, store), mine.daemon, store)
+            assert again is not None
+            store.daemons.end_daemon(mine.daemon)
+        choice = read_queue(other, store)
+        assert choice.devices[found[0].id] == (), state
+        assert claim_next(choice, other.daemon, store) is None
+        one = store.submissions.find_submission("run-1")
+        assert one is not None
+        assert one.device_s == {"pi-03": 60.0}, state
+
+
+def test_devices_of_a_run_that_goes_on_are_noted_by_its_own_daemon_alone(store: Store) -> None:
+    submitted(store, select="all")
+    mine, other = heart_of(store, 1), heart_of(store, 2)
+    other.inventory = Inventory({"nano-01": sample_device("nano-01")})
+    found = claim_next(read_queue(mine, store), mine.daemon, store)
+    assert found is not None
+    read_queue(other, store)
+    one = store.submissions.find_submission("run-1")
+    assert one is not None
+    assert set(one.device_s or ()) == {"pi-03", "pi-04"}
+
+
+def test_only_a_run_that_ends_daemon_after_daemon_is_given_up(store: Store) -> None:
+    one = submitted(store)
+    claim = Claim(one.id, 1, 51)
+    assert _ends_daemons(replace(one, state=SubmissionState.RUNNING), claim)
+    assert not _ends_daemons(replace(one, state=SubmissionState.RUNNING), replace(claim, number=50))
+    assert not _ends_daemons(one, claim), "given back fifty times, or released"
+    assert not _ends_daemons(replace(one, state=SubmissionState.RUNNING, has_yielded=True), claim)
 
 
 def test_a_queue_of_ten_thousand_runs_costs_no_more_statements_than_one_of_ten(store: Store) -> None:

@@ -201,3 +201,13 @@ def test_ten_thousand_submissions_are_read_in_one_statement_each(store: Store) -
             " FROM submission, n"
         )
     assert len(store.submissions.open_submissions()) == 10_001
+
+
+def test_who_cancelled_a_run_stays_on_record_though_it_gives_way(store: Store) -> None:
+    one = submitted(store)
+    claim = claimed(store, one, begun(store))
+    store.submissions.cancel(one.id, BOB)
+    store.daemons.give_way(claim, "urgent")
+    then = store.submissions.find_submission(one.run)
+    assert then is not None
+    assert (then.stops, then.error) == (True, f"cancelled by {BOB}")

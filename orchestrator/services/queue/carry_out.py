@@ -57,7 +57,7 @@ class Outcome:
 _CLAIMS_MAX = 50
 _GIVEN_UP = Outcome(
     SubmissionState.FAILED,
-    f"{_CLAIMS_MAX} daemons have begun the run and not ended it",
+    f"the run was left without an end, after {_CLAIMS_MAX} daemons or more had begun it",
     "see what ended them: memory, or a database that refuses; then submit it again",
 )
 
@@ -79,7 +79,7 @@ class Carrier:
         daemons = self.wiring.store.daemons
         try:
             with self.heart.watching(claim, stops=one.stops):
-                outcome = _GIVEN_UP if claim.number > _CLAIMS_MAX else self._outcome(one, claim)
+                outcome = _GIVEN_UP if _ends_daemons(one, claim) else self._outcome(one, claim)
             if outcome.state is not None:
                 daemons.finish(claim, outcome.state, outcome.error, outcome.hint)
             elif not self.heart.lost:
@@ -130,7 +130,25 @@ class Carrier:
             return Outcome(SubmissionState.CANCELLED, one.error)
         if self.heart.yields and not self.heart.stops and details.record.state is not RunState.COMPLETE:
             return Outcome(None, "gave way to a more urgent run", "benchfleet queue list")
-        return _judged(one, details)
+        return self._judged(one, details)
+
+    def _judged(self, one: Submission, details: RunDetails) -> Outcome:
+        """Return what a run that was left, or that ended, makes of its submission."""
+        record = details.record
+        match record.state:
+            case RunState.COMPLETE:
+                return Outcome(SubmissionState.ENDED)
+            case RunState.CANCELLED:
+                # A person may have cancelled it since the claim. Words of giving way are no reason of this end.
+                now = self.wiring.store.submissions.find_submission(one.run)
+                return Outcome(SubmissionState.CANCELLED, now.error if now is not None and now.stops else None)
+            case RunState.ACTIVE:
+                return Outcome(None, f"run {one.run} goes on elsewhere", f"benchfleet runs show {one.run}")
+            case RunState.INCOMPLETE:
+                lacking = count_trials(entry.trials for entry in record.devices).shortfall
+                errors = [f"{entry.device}: {entry.error}" for entry in record.devices if entry.error]
+                words = "; ".join([*([lacking] if lacking else []), *errors]) or "a device did not end"
+                return Outcome(SubmissionState.ENDED, f"incomplete: {words}", f"benchfleet runs show {one.run}")
 
     def _measured(self, one: Submission, claim: Claim) -> RunDetails | None:
         """Return the run as it ended, or None for a run that was cancelled before it began."""
@@ -201,6 +219,14 @@ class Carrier:
         return DriverTools(wiring.store, wiring.executor(), display, planner, identity, self.heart.keeps_on)
 
 
+def _ends_daemons(one: Submission, claim: Claim) -> bool:
+    """Return True for a run that one daemon after the other has left without a word.
+
+    A claim that was given back, or that gave way, is ordinary work: such a submission waited when it was claimed.
+    """
+    return claim.number > _CLAIMS_MAX and one.state is SubmissionState.RUNNING and not one.has_yielded
+
+
 def _devices(one: Submission, record: RunRecord | None, inventory: Inventory) -> Sequence[Device]:
     """Return the devices of a run: those that it began on, or that were chosen for its need, or that it names."""
     if need_of(one.settings) is None:
@@ -218,20 +244,3 @@ def _settings(one: Submission) -> Mapping[str, Any]:
 def _goes_on(one: Submission, record: RunRecord) -> bool:
     """Return True for a run that was ended on its devices to give way to another one."""
     return one.has_yielded and not one.stops and record.state is not RunState.COMPLETE
-
-
-def _judged(one: Submission, details: RunDetails) -> Outcome:
-    """Return what a run that was left, or that ended, makes of its submission."""
-    record = details.record
-    match record.state:
-        case RunState.COMPLETE:
-            return Outcome(SubmissionState.ENDED)
-        case RunState.CANCELLED:
-            return Outcome(SubmissionState.CANCELLED, one.error)
-        case RunState.ACTIVE:
-            return Outcome(None, f"run {one.run} goes on elsewhere", f"benchfleet runs show {one.run}")
-        case RunState.INCOMPLETE:
-            lacking = count_trials(entry.trials for entry in record.devices).shortfall
-            errors = [f"{entry.device}: {entry.error}" for entry in record.devices if entry.error]
-            words = "; ".join([*([lacking] if lacking else []), *errors]) or "a device did not end"
-            return Outcome(SubmissionState.ENDED, f"incomplete: {words}", f"benchfleet runs show {one.run}")

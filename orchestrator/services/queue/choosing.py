@@ -84,17 +84,22 @@ def _with_needs(
             found = candidates(
                 need, inventory, standing.holdings, unfit=standing.quarantines, used=used, holder=one.holder
             )
-            devices[one.id] = _kept(one, need, inventory) or choose(need, found, taken)
+            kept = _kept(one, need, inventory)
+            devices[one.id] = choose(need, found, taken) if kept is None else kept
         if one.state is SubmissionState.RUNNING or is_due(one, devices[one.id], standing):
             taken.update(devices[one.id])
     return devices
 
 
-def _kept(one: Submission, need: Need, inventory: Inventory) -> tuple[str, ...]:
-    """Return the devices that an earlier claim has chosen: a run goes on where it began."""
+def _kept(one: Submission, need: Need, inventory: Inventory) -> tuple[str, ...] | None:
+    """Return the devices that an earlier claim has chosen, None before: a run goes on where it began.
+
+    There are none for a daemon whose inventory lacks one of them.
+    """
     names = tuple(one.device_s or ())
-    is_chosen = one.claim > 0 and len(names) == need.count
-    return names if is_chosen and all(name in inventory.devices for name in names) else ()
+    if one.claim == 0 or len(names) != need.count:
+        return None
+    return names if all(name in inventory.devices for name in names) else ()
 
 
 def claim_next(choice: Choice, daemon: int, store: Roles) -> tuple[Submission, Claim] | None:
@@ -116,7 +121,7 @@ def give_way(heart: Heart, store: Roles) -> None:
     choice = read_queue(heart, store)
     urgent = more_urgent(own, choice.submissions, choice.devices, choice.standing)
     if urgent is not None:
-        heart.give_way(urgent.run)
+        heart.give_way(own, urgent.run)
 
 
 def _seen_by(daemon: int, one: Submission) -> Submission:
@@ -136,11 +141,16 @@ def _selected(select: str, inventory: Inventory) -> tuple[str, ...]:
 
 
 def _note_devices(submissions: Sequence[Submission], devices: Mapping[int, tuple[str, ...]], store: Roles) -> None:
-    """Record the devices where the submitter had none, or others. Times there are unknown."""
+    """Record the devices where the submitter had none, or others. Times there are unknown.
+
+    Those of a submission that runs are on record by the daemon that has claimed it.
+    """
     store.submissions.expect(
         {
             one.id: {name: (one.device_s or {}).get(name) for name in devices[one.id]}
             for one in submissions
-            if devices[one.id] and set(one.device_s or ()) != set(devices[one.id])
+            if one.state is not SubmissionState.RUNNING
+            and devices[one.id]
+            and set(one.device_s or ()) != set(devices[one.id])
         }
     )

@@ -75,10 +75,10 @@ class Heart:
         """Return False once the run is to be left: it ends, another daemon has it, or a more urgent one waits."""
         return not (self.stops or self.lost or self.yields)
 
-    def give_way(self, to: str) -> None:
-        """Have the present run give way to another one. Raise ClaimLost if another daemon has it."""
+    def give_way(self, own: Submission, to: str) -> None:
+        """Have the present run, if it is still `own`, give way to another one. Raise ClaimLost if the claim is lost."""
         claim = self._claim
-        if claim is not None:
+        if claim is not None and claim.submission == own.id:
             # On record before any device hears of it: whoever finds the run cancelled then goes on with it.
             self._store.daemons.give_way(claim, to)
             self.yields = claim is self._claim

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, case, insert, or_, select, update
 
 from orchestrator.domain.errors import ClaimLost
 from orchestrator.domain.queue_order import SHARE_OVER
@@ -201,7 +201,12 @@ _FINISH = (
     .values(state=bindparam("to"), error=bindparam("said"), hint=bindparam("remedy"), ended_at=bindparam("now"))
 )
 _GIVE_BACK = update(t.submission).where(*_OF_CLAIM).values(state=SubmissionState.WAITING.value)
-_GIVE_WAY = update(t.submission).where(*_OF_CLAIM).values(has_yielded=True, error=bindparam("said"))
+_GIVE_WAY = (
+    update(t.submission)
+    .where(*_OF_CLAIM)
+    # Who has cancelled the run meanwhile stays on record.
+    .values(has_yielded=True, error=case((t.submission.c.stops, t.submission.c.error), else_=bindparam("said")))
+)
 _OWNER = (
     select(t.submission.c.run_id, t.submission.c.claim, t.submission.c.state, t.daemon.c.holder, t.daemon.c.controller)
     .outerjoin(t.daemon, t.daemon.c.id == t.submission.c.daemon_id)
