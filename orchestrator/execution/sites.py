@@ -24,6 +24,8 @@ ABSENT_S_MAX = 60.0
 """How long a site may be without a node before its devices are left."""
 PLACED_MAX = 20
 """How often a gateway is placed for one job: what kills every gateway of a site is no chance."""
+STARTS_MAX = 5
+"""How often in a row a gateway may fail to start: a node without benchfleet never has one."""
 _LOOK_S, _LEAVE_S_MAX, _PLACE_S_MAX = 1.0, 10.0, 120.0
 
 
@@ -68,13 +70,17 @@ class SiteGateway:
 
 @dataclass(slots=True)
 class _Part:
-    """Hold a job at its site: the gateway and the call that goes on, or since when the site has no node."""
+    """Hold a job at its site: the gateway and the call that goes on, or since when the site has no node.
+
+    `unstarted` counts the gateways that did not start since the last one that did.
+    """
 
     site: str
     packed: bytes
     gateway: Any = None
     call: Any = None
     placed: int = 0
+    unstarted: int = 0
     absent_since: float | None = None
 
 
@@ -123,10 +129,10 @@ class RaySites:
         there = self._sites()
         for part in parts:
             error = self._away(part, there)
+            if error is None and part.call is None and part.site in there:
+                error = self._place(part)
             if error is not None:
                 ends[part.site] = error
-            elif part.call is None and part.site in there:
-                self._place(part)
         calls = {part.call: part for part in parts if part.call is not None}
         if not calls:
             threading.Event().wait(_LOOK_S)
@@ -150,8 +156,8 @@ class RaySites:
             f"on a machine there: ray start --address={self.address} --labels {LABEL}={part.site}",
         )
 
-    def _place(self, part: _Part) -> None:
-        """Place a gateway on a node of the site, and hand the job over."""
+    def _place(self, part: _Part) -> OrchestratorError | None:
+        """Place a gateway on a node of the site, and hand the job over. Return the error once none starts there."""
         ray = self._ray
         # No processor is reserved: a gateway mostly waits. Two calls at once: a job, and the word to leave it.
         actor = ray.remote(num_cpus=0, max_concurrency=2, label_selector={LABEL: part.site})(SiteGateway)
@@ -160,7 +166,8 @@ class RaySites:
             node = ray.get(part.gateway.node.remote(), timeout=_PLACE_S_MAX)
         except ray.exceptions.RayError as error:
             self._lose(part, error)
-            return
+            part.unstarted += 1
+            return self._never_starts(part, error)
         if node not in self._nodes().get(part.site, ()):
             # Releases of Ray before label selectors place an actor anywhere: it would reach other devices, or none.
             ray.kill(part.gateway)
@@ -168,7 +175,17 @@ class RaySites:
                 f"Ray {ray.__version__} places no actor by the label of a node", "pip install 'benchfleet[ray]'"
             )
         self.says(f"site {part.site}: gateway on node {node[:12]}")
+        part.unstarted = 0
         part.call = part.gateway.carry.remote(__version__, part.packed)
+        return None
+
+    def _never_starts(self, part: _Part, error: BaseException) -> OrchestratorError | None:
+        if part.unstarted < STARTS_MAX and part.placed < PLACED_MAX:
+            return None
+        return RayUnavailable(
+            f"site {part.site}: no gateway starts there: {first_line(error)}",
+            f"install benchfleet {__version__} in the environment of `ray start` there",
+        )
 
     def _take_end(self, part: _Part, ends: dict[str, OrchestratorError | None]) -> None:
         try:
@@ -195,6 +212,13 @@ class RaySites:
 
     def _leave(self, parts: list[_Part]) -> None:
         """Have every gateway give its devices back, and end it."""
+        try:
+            self._end_gateways(parts)
+        except Exception as error:  # noqa: BLE001 - Ray has no class of its own for a head that has gone
+            # Said alone: an error here must not replace the reason for which gateways are ended.
+            self.says(f"gateways could not be ended: {first_line(error)}; devices go on by themselves")
+
+    def _end_gateways(self, parts: list[_Part]) -> None:
         gateways = [part for part in parts if part.gateway is not None]
         for part in gateways:
             part.gateway.leave.remote()

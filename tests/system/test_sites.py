@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from orchestrator.execution import sites as execution
 from tests.databases import PostgresDatabases, SqliteDatabases
 from tests.lab import OK_PROGRAM, Lab
 from tests.servers.processes import wait_until
@@ -140,6 +141,47 @@ def test_a_person_cancels_a_run_at_a_site(
         assert daemon.wait(120) == 0, lab.said()
     assert {row["device"]: row["state"] for row in lab.rows(STATES)} == dict.fromkeys(("desk", "oslo-1"), "cancelled")
     assert {who.partition(",")[0] for who in lab.controllers()["oslo-1"]} == {"gateway of oslo"}
+
+
+def test_a_run_that_a_person_ends_by_itself_stays_ended_at_a_site(
+    postgres_databases: PostgresDatabases, raylets: Raylets, tmp_path: Path
+) -> None:
+    lab = SiteLab(tmp_path / "lab", postgres_databases.migrated(), **{"oslo-1": "oslo"})
+    lab.submit(waiting_for(tmp_path / "never"))
+    with lab.daemon(raylets.address) as daemon:
+        lab.wait_for_trials("desk", "oslo-1")
+        done = lab.run("runs", "cancel", "one")
+        assert done.returncode == 0, done.stderr
+        assert daemon.wait(120) == 0, lab.said()
+    assert {row["device"]: row["state"] for row in lab.rows(STATES)} == dict.fromkeys(("desk", "oslo-1"), "cancelled")
+
+
+class Unstarted:
+    """A gateway whose node cannot start it."""
+
+    def __init__(self) -> None:
+        raise ImportError("no module named orchestrator")
+
+    def node(self) -> str:
+        return ""
+
+
+def leaves(keeps_on: Callable[[], bool]) -> None:
+    """Do nothing: a job that no gateway hears of."""
+
+
+def test_a_site_where_no_gateway_starts_is_left(raylets: Raylets, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in TOKEN.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(execution, "SiteGateway", Unstarted)
+    said: list[str] = []
+    sites = execution.RaySites(raylets.address, said.append)
+    try:
+        ends = sites.carry({"oslo": leaves}, lambda: True)
+    finally:
+        sites.close()
+    assert "site oslo: no gateway starts there" in str(ends["oslo"])
+    assert len(said) == execution.STARTS_MAX
 
 
 def test_what_a_site_without_a_node_leaves_is_held_and_goes_on_later(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import ClaimLost, OrchestratorError, SitesLeft, StoreError
+from orchestrator.domain.errors import BadDatabaseUrl, ClaimLost, OrchestratorError, SitesLeft, StoreError
 from orchestrator.domain.increment import increment_of
 from orchestrator.domain.inventory import Inventory
 from orchestrator.domain.run import DeviceRunState, RunRecord
@@ -33,6 +35,8 @@ _LOOK_S = 5.0
 """The longest time in which a gateway hears that its run is not wanted any more."""
 _DATABASE_S_MAX, _PAUSE_S = 2 * 3600.0, 5.0
 """How long a gateway waits for a database that does not answer. Devices go on meanwhile."""
+_ANSWERS_S = 60.0
+"""How long a database answers before a failure begins another absence."""
 _LEAVE_S_MAX = 30.0
 
 
@@ -75,14 +79,17 @@ class SitePart:
 
         Raise OrchestratorError. A database that does not answer is waited for.
         """
-        until_s = time.monotonic() + _DATABASE_S_MAX
+        absence = _Absence()
         while True:
             try:
                 with self.opens() as wiring:
-                    self._drive(wiring, _Wanted(wiring.store, self.claim, keeps_on))
+                    self._drive(wiring, _Wanted(wiring.store, self.claim, keeps_on, absence))
                     return
+            except BadDatabaseUrl:
+                # Waiting mends no setting of the node.
+                raise
             except StoreError:
-                if not keeps_on() or time.monotonic() > until_s:
+                if not keeps_on() or absence.is_too_long(time.monotonic()):
                     raise
                 threading.Event().wait(_PAUSE_S)
 
@@ -100,7 +107,8 @@ class SitePart:
         is_ending = self.intent is Intent.CANCEL
         with metering(one.run, [] if is_ending else self.devices, wiring, display.warned):
             pick_up(self._record(wiring.store), self.intent, inventory, tools)
-            if not is_ending and wanted() and self._has_stopped(wiring.store):
+            gave_way = one.has_yielded and not one.stops
+            if not is_ending and gave_way and wanted() and self._has_stopped(wiring.store):
                 # The daemon before died while the run gave way: only now the devices have told that they had stopped.
                 pick_up(self._record(wiring.store), self.intent, inventory, tools)
 
@@ -115,6 +123,28 @@ class SitePart:
 
 
 @dataclass(slots=True)
+class _Absence:
+    """Measure how long the database has been away. An absence is over once the database has answered for a while."""
+
+    since_s: float | None = None
+    answers_since_s: float | None = None
+
+    def answered(self, now_s: float) -> None:
+        """Note an answer of the database."""
+        if self.answers_since_s is None:
+            self.answers_since_s = now_s
+        if now_s - self.answers_since_s >= _ANSWERS_S:
+            self.since_s = None
+
+    def is_too_long(self, now_s: float) -> bool:
+        """Note a failure, and return True once the absence lasts too long."""
+        self.answers_since_s = None
+        if self.since_s is None:
+            self.since_s = now_s
+        return now_s - self.since_s > _DATABASE_S_MAX
+
+
+@dataclass(slots=True)
 class _Wanted:
     """Say whether the daemon still has the claim, by a look at the database now and then.
 
@@ -124,6 +154,7 @@ class _Wanted:
     store: Roles
     claim: Claim
     keeps_on: Callable[[], bool]
+    absence: _Absence
     lost: bool = False
     looked_s: float = 0.0
 
@@ -139,6 +170,7 @@ class _Wanted:
         except ClaimLost:
             # Whoever has the claim now places gateways of its own.
             self.lost = True
+        self.absence.answered(self.looked_s)
 
 
 def sweep_of(one: Submission, wiring: QueueWiring) -> SweepFile:
@@ -180,6 +212,13 @@ def carrying(sites: Sites, parts: Parts, keeps_on: Callable[[], bool]) -> Iterat
             found.ends = sites.carry(parts, lambda: not left.is_set() and keeps_on())
         except OrchestratorError as error:
             found.error = error
+        except Exception as error:  # noqa: BLE001 - else a thread that died reads like sites that have finished
+            if os.environ.get("BENCHFLEET_DEBUG"):
+                traceback.print_exc()
+            found.error = SitesLeft(
+                f"unexpected {type(error).__name__}: {error}",
+                "this is a defect of benchfleet; BENCHFLEET_DEBUG=1 shows where",
+            )
 
     thread = threading.Thread(target=carry, name="sites", daemon=True)
     thread.start()

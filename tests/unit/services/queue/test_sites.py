@@ -1,0 +1,76 @@
+"""What a site's part does while the database is away, and what becomes of a defect beside the daemon's own devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.domain.errors import BadDatabaseUrl, OrchestratorError, SitesLeft, StoreError
+from orchestrator.domain.submission import Claim, Submission, SubmissionState
+from orchestrator.services.queue import sites
+from orchestrator.services.queue.sites import Parts, SitePart, carrying
+
+if TYPE_CHECKING:
+    from orchestrator.services.base import QueueWiring
+
+HOUR_S = 3600.0
+ONE = Submission(
+    *(1, "run-1", "ann@ws1", "one", "/lab/one.yaml", "all", 0, 1),
+    *(SubmissionState.RUNNING, datetime(2026, 11, 30, 12, tzinfo=UTC), 1),
+)
+
+
+def part(*errors: StoreError) -> SitePart:
+    """Return a part whose node opens its database with one error after the other."""
+    left = list(errors)
+
+    def opens() -> AbstractContextManager[QueueWiring]:
+        raise left.pop(0)
+
+    return SitePart("oslo", ONE, Claim(1, 1, 1), (), opens)
+
+
+def test_an_absence_counts_from_its_first_failure() -> None:
+    absence = sites._Absence()
+    absence.answered(0)
+    absence.answered(3 * HOUR_S)
+    assert not absence.is_too_long(3 * HOUR_S), "the night before was no absence"
+    absence.answered(4 * HOUR_S)
+    assert not absence.is_too_long(4 * HOUR_S + 10), "an answer between two failures begins nothing anew"
+    assert absence.is_too_long(5 * HOUR_S + 10)
+    absence.answered(5 * HOUR_S + 20)
+    absence.answered(5 * HOUR_S + 20 + sites._ANSWERS_S)
+    assert not absence.is_too_long(6 * HOUR_S), "the database was back"
+
+
+def test_a_database_that_does_not_answer_is_waited_for_and_a_wrong_url_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sites, "_PAUSE_S", 0.0)
+    mistyped = part(StoreError("does not answer"), StoreError("does not answer"), BadDatabaseUrl("postgress://"))
+    with pytest.raises(BadDatabaseUrl, match="postgress"):
+        mistyped(lambda: True)
+
+
+class Broken:
+    """Sites with a defect."""
+
+    @property
+    def opens(self) -> Callable[[], AbstractContextManager[QueueWiring]]:
+        return part(StoreError("never opened")).opens
+
+    def join(self) -> None:
+        return None
+
+    def carry(self, jobs: Parts, keeps_on: Callable[[], bool]) -> Mapping[str, OrchestratorError | None]:
+        raise KeyError("node")
+
+
+def test_a_defect_of_the_sites_leaves_the_devices_unfinished(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BENCHFLEET_DEBUG", raising=False)
+    with pytest.raises(SitesLeft, match="unexpected KeyError: 'node'") as found, carrying(Broken(), {}, lambda: True):
+        pass
+    assert found.value.hint is not None
+    assert "a defect of benchfleet" in found.value.hint
