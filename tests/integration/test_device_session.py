@@ -199,7 +199,8 @@ def test_an_upload_that_arrives_damaged_twice_fails_with_the_files_name(
 
 
 def test_a_link_that_falls_silent_is_given_up_and_sought_again(bench: Bench, talks: list[Talk]) -> None:
-    talk = Talk(bench, [Silence(after_read_bytes=3_000)], LinkPolicy(losses_max=6, heartbeat_s=0.3))
+    # Behind the facts, which are some 3 kB: within the log, whose following has a sign of life to miss.
+    talk = Talk(bench, [Silence(after_read_bytes=5_000)], LinkPolicy(losses_max=6, heartbeat_s=0.3))
     talks.append(talk)
     talk.until(FactsReported)
     talk.post(bench.assignment("sleep 2\n" + OK, trials=2))
