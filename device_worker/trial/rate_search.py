@@ -82,9 +82,11 @@ class RateSearch:
     def _holds(self, rate_per_s: float, further_seed: int, rule: StopRule) -> bool:
         """Send queries at a rate, and return True if enough of them were sent and the bound held."""
         self.probes += 1
-        self.rate_per_s = rate_per_s
-        self.queries = self._probe(rate_per_s, further_seed, rule)
-        latencies = self.queries.latencies
+        queries = self._probe(rate_per_s, further_seed, rule)
+        latencies = queries.latencies
+        if not latencies:  # the time was over before the first query
+            return False
+        self.rate_per_s, self.queries = rate_per_s, queries
         return len(latencies) >= rule.runs_min and percentile(latencies, P99_SHARE) <= self._bound_ns
 
     def _brief(self) -> StopRule:

@@ -3,15 +3,20 @@
 import importlib
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from device_worker.protocol.fields import Fields
 from device_worker.protocol.specification import TrialJob
 from device_worker.trial.runtimes import ENGINES
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class _FakeHttp(BaseHTTPRequestHandler):
@@ -81,6 +86,15 @@ def fake_grpc(grpc, answers, asked=None):
         server.stop(None).wait()
 
 
+def stats_of(requests, executions, hits=0):
+    """Return what Triton counts of requests of 3 ns in the queue and 5 ns of computing each, in JSON."""
+    computed = requests - hits
+    each = {"queue": 3, "compute_input": 1, "compute_infer": 3, "compute_output": 1, "cache_miss": 2}
+    stats = {name: {"count": computed, "ns": ns * computed} for name, ns in each.items()}
+    stats["cache_hit"] = {"count": hits, "ns": hits}
+    return {"inference_count": computed, "execution_count": executions, "inference_stats": stats}
+
+
 @contextmanager
 def far_away(url, round_trip_s):
     """Relay a server's bytes as late as over a long line."""
@@ -121,8 +135,8 @@ def far_away(url, round_trip_s):
         serving.join()
 
 
-def job(engine, folder, endpoint, command=None, **further):
-    """Return the job of a served model."""
+def job_document(engine, folder, endpoint, command=None, **further):
+    """Return the job of a served model, as a trial is told of it."""
     document = {
         "engine": engine,
         "settings": {},
@@ -134,7 +148,26 @@ def job(engine, folder, endpoint, command=None, **further):
         "endpoint": dict({"model": "m", "ready_s_max": 10.0}, **endpoint),
     }
     document.update(further)
-    return TrialJob(Fields(document, "job"))
+    return document
+
+
+def job(engine, folder, endpoint, command=None, **further):
+    """Return the job of a served model."""
+    return TrialJob(Fields(job_document(engine, folder, endpoint, command, **further), "job"))
+
+
+def told_by_trial(specification):
+    """Run a trial in a process of its own, and return the lines that it told."""
+    script = "from device_worker.trial.trial import run_trial; run_trial()"
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        input=json.dumps(specification).encode("ascii"),
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        timeout=60,
+        check=True,
+    )
+    return [json.loads(line) for line in told.stdout.splitlines()]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from device_worker.trial.connection import RequestFailed
 from device_worker.trial.runtimes.base import LoadFailure
 from device_worker.trial.server_process import free_ports
 from device_worker.trial.wire import Message, data, number, numbers, text
-from endpoint_fakes import fake_grpc, fake_http, far_away, loaded
+from endpoint_fakes import fake_grpc, fake_http, far_away, loaded, stats_of
 
 numpy = pytest.importorskip("numpy")
 
@@ -227,15 +227,6 @@ def test_a_server_of_grpc_that_has_not_the_model_is_told_with_its_words(tmp_path
     with fake_grpc(grpc, dict(kserve_answers(), **{KSERVE + "ModelMetadata": b""})) as url:
         refuse("describes no inputs", "kserve-v2-grpc", tmp_path, url)
     refuse("gRPC UNAVAILABLE", "kserve-v2-grpc", tmp_path, f"http://127.0.0.1:{free_ports()[0]}")
-
-
-def stats_of(requests, executions, hits=0):
-    """Return what Triton counts of requests of 3 ns in the queue and 5 ns of computing each, in JSON."""
-    computed = requests - hits
-    each = {"queue": 3, "compute_input": 1, "compute_infer": 3, "compute_output": 1, "cache_miss": 2}
-    stats = {name: {"count": computed, "ns": ns * computed} for name, ns in each.items()}
-    stats["cache_hit"] = {"count": hits, "ns": hits}
-    return {"inference_count": computed, "execution_count": executions, "inference_stats": stats}
 
 
 def stats_message(stats):

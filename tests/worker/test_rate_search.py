@@ -89,6 +89,22 @@ def test_a_search_without_the_time_for_it_has_no_figure(clock):
     assert later.reason.startswith("seconds_max ended the search at ")
 
 
+def test_a_measurement_that_ran_out_of_time_before_its_first_query_is_not_the_last(clock):
+    served_here, sent = served(clock), []
+
+    def probe(rate_per_s, seed, rule):
+        if len(sent) == 2:
+            clock.now_ns += rule.ns_max
+            return Queries("server", array("Q"), Timing(array("Q"), 1, 0, 0, 0))
+        sent.append(rate_per_s)
+        return served_here(rate_per_s, seed, rule)
+
+    search = RateSearch(5 * MS, 1000.0, probe, StopRule(3000, 1.0, 10**6, 1000.0))
+    search.run()
+    assert search.reason.startswith("seconds_max ended the search")
+    assert (search.rate_per_s, len(search.queries.latencies)) == (sent[1], 1200)
+
+
 def test_what_is_told_was_confirmed_with_arrivals_of_its_own(clock):
     seeds = []
     served_here = served(clock)
