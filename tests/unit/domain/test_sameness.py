@@ -55,6 +55,22 @@ def test_other_bytes_or_settings_of_a_job_are_another_measurement(change: Callab
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        lambda job: job.update(runtime="system/tflite", module="auto", python_path=[]),
+        lambda job: job.update(
+            engine="kserve-v2", endpoint={"model": "m", "ready_s_max": 1.0, "url": "http://pi:8000"}
+        ),
+    ],
+)
+def test_software_that_the_plan_cannot_tell_is_never_the_same(change: Callable[[dict[str, Any]], object]) -> None:
+    first, second = fingerprints(PLAN)
+    assert set(fingerprints(changed(lambda plan: change(plan["jobs"][0])))) == {second}
+    started = {"model": "m", "ready_s_max": 1.0}
+    assert set(fingerprints(changed(lambda plan: plan["jobs"][0].update(endpoint=started)))) == {first, second}
+
+
+@pytest.mark.parametrize(
     "change", [lambda plan: plan.update(environment={"LANG": "C"}), lambda plan: plan["measure"].update(streams=8)]
 )
 def test_another_environment_or_scenario_is_another_measurement(change: Callable[[dict[str, Any]], object]) -> None:
