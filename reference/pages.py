@@ -32,8 +32,8 @@ those too whose newest result is older. `run`, `plan` and `submit` take both, an
 
 A changed model, data set, package, program, environment or scenario is missing; more trials are not
 (`runs resume RUN --trials +5`). Cells of `system/…` and of endpoints with a `url` always run: what is installed there
-may have changed, and no file of the sweep tells. Results of excluded runs do not count. With nothing left, no run is made, and the
-command exits 0 ([0060](decisions/0060-increments-compare-bytes.md)).
+may have changed, and no file of the sweep tells. Results of excluded runs do not count. With nothing left, no run is
+made, and the command exits 0 ([0060](decisions/0060-increments-compare-bytes.md)).
 """,
     "model": """\
 # Model files, key by key
