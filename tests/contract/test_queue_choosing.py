@@ -5,23 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from sqlalchemy import event
 
 from orchestrator.domain.inventory import Inventory
+from orchestrator.domain.run import RunState
 from orchestrator.domain.schedule import NewSchedule, Rhythm
 from orchestrator.domain.submission import Claim, SubmissionState
 from orchestrator.driving.identity import ControllerIdentity
-from orchestrator.services.queue.carry_out import _ends_daemons
+from orchestrator.reporting.live.progress import SilentDisplay
+from orchestrator.services.queue.carry_out import Carrier, _ends_daemons
 from orchestrator.services.queue.choosing import claim_next, give_way, read_queue
 from orchestrator.services.queue.daemon import Chores
 from orchestrator.services.queue.firing import Firer
 from orchestrator.services.queue.heart import Heart
 from orchestrator.services.queue.looking import look
+from orchestrator.services.runs.show import details_of
 from orchestrator.store.store import Store
-from orchestrator.testing.event_logs import sample_device
-from tests.contract.queue_rows import ANN, FILE, Clock, claimed, stored_file, submitted
+from orchestrator.testing.event_logs import sample_device, sample_header
+from tests.contract.leases import MODEL, PI, SWEEP
+from tests.contract.queue_rows import ANN, FILE, Clock, begun, claimed, stored_file, submitted
+
+if TYPE_CHECKING:
+    from orchestrator.services.base import QueueWiring
 
 INVENTORY = Inventory({"pi-03": sample_device("pi-03"), "pi-04": sample_device("pi-04")})
 MANY = 10_000
@@ -142,6 +151,21 @@ def test_only_a_run_that_ends_daemon_after_daemon_is_given_up(store: Store) -> N
     assert not _ends_daemons(replace(one, state=SubmissionState.RUNNING), replace(claim, number=50))
     assert not _ends_daemons(one, claim), "given back fifty times, or released"
     assert not _ends_daemons(replace(one, state=SubmissionState.RUNNING, has_yielded=True), claim)
+
+
+def test_a_cancelled_run_names_who_cancelled_it_since_the_claim(store: Store) -> None:
+    one = submitted(store)
+    claim = claimed(store, one, begun(store))
+    store.runs.create_run(sample_header("run-1", SWEEP, MODEL), MODEL, [PI])
+    found = details_of(store, "run-1")
+    ended = replace(found, record=replace(found.record, state=RunState.CANCELLED))
+    carrier = Carrier(cast("QueueWiring", SimpleNamespace(store=store)), lambda _: SilentDisplay(), heart_of(store))
+    store.daemons.give_way(claim, "urgent")
+    yielded = store.submissions.find_submission("run-1")
+    assert yielded is not None
+    assert carrier._judged(yielded, ended).error is None, "giving way is no reason of this end"
+    store.submissions.cancel(one.id, ANN)
+    assert carrier._judged(yielded, ended).error == f"cancelled by {ANN}"
 
 
 def test_a_queue_of_ten_thousand_runs_costs_no_more_statements_than_one_of_ten(store: Store) -> None:

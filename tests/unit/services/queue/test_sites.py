@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.domain.errors import BadDatabaseUrl, OrchestratorError, SitesLeft, StoreError
 from orchestrator.domain.submission import Claim, Submission, SubmissionState
+from orchestrator.execution import sites as execution
 from orchestrator.services.queue import sites
 from orchestrator.services.queue.sites import Parts, SitePart, carrying
 
@@ -74,3 +75,29 @@ def test_a_defect_of_the_sites_leaves_the_devices_unfinished(monkeypatch: pytest
         pass
     assert found.value.hint is not None
     assert "a defect of benchfleet" in found.value.hint
+
+
+def leaves(keeps_on: Callable[[], bool]) -> None:
+    """Do nothing: a job that no gateway hears of."""
+
+
+class Gone:
+    """A gateway, or Ray itself, once the cluster's head has gone: each look at it fails."""
+
+    def __getattr__(self, name: str) -> object:
+        raise ConnectionError("the head has gone")
+
+
+def test_a_head_that_has_gone_does_not_replace_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    cluster = execution.RaySites("10.0.0.1:6379", said.append)
+    monkeypatch.setattr(cluster, "_ray", Gone())
+
+    def fails_once_placed(_sites: object, parts: list[execution._Part], _ends: object) -> None:
+        parts[0].gateway = Gone()
+        raise StoreError("the right reason")
+
+    monkeypatch.setattr(execution.RaySites, "_step", fails_once_placed)
+    with pytest.raises(StoreError, match="the right reason"):
+        cluster.carry({"oslo": leaves}, lambda: True)
+    assert said == ["gateways could not be ended: the head has gone; devices go on by themselves"]
