@@ -7,6 +7,9 @@ from abc import ABC, abstractmethod
 REQUEST_S_MAX = 60.0
 """The longest time for a request, in seconds."""
 
+ANSWER_BYTES_MAX = 256 << 20
+"""The longest answer that is read: a server must not fill the device's memory."""
+
 _WORDS_MAX = 300
 
 
@@ -30,6 +33,11 @@ class Connection(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the connection."""
+
+
+def too_long(said: str) -> str:
+    """Return in words that an answer is too long to be read."""
+    return f"the answer has {said} bytes, and at most {ANSWER_BYTES_MAX >> 20} MiB are read"
 
 
 def in_short(answer: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from device_worker.trial.connection import REQUEST_S_MAX, Connection, RequestFailed
+from device_worker.trial.connection import ANSWER_BYTES_MAX, REQUEST_S_MAX, Connection, RequestFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _OPTIONS = (
     # As over HTTP: the server of the sweep is meant, whatever the login's variables say.
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_receive_message_length", ANSWER_BYTES_MAX),
     # A server that starts is asked again and again: a channel waits up to two minutes between its attempts otherwise.
     # The least wait stays as it is, for an attempt to connect may take as long: a far server, or TLS, needs more.
     ("grpc.initial_reconnect_backoff_ms", _RECONNECT_MS),

@@ -6,13 +6,22 @@ import json
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-from device_worker.trial.connection import REQUEST_S_MAX, Connection, RequestFailed, in_short
+from device_worker.trial.connection import (
+    ANSWER_BYTES_MAX,
+    REQUEST_S_MAX,
+    Connection,
+    RequestFailed,
+    in_short,
+    too_long,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from http.client import HTTPResponse
     from typing import Any, Mapping
 
 _OK = 200
+_PIECE_BYTES = 65536
 _NO_HEADERS: Mapping[str, str] = {}
 _JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 
@@ -63,11 +72,31 @@ class HttpConnection(Connection):
         try:
             self._connection.request(method, self._below + path, body, headers)
             response = self._connection.getresponse()
-            return response.status, response.read()
+            if response.length is not None and response.length <= ANSWER_BYTES_MAX:
+                return response.status, response.read()  # at once: pieces would be timed
+            return response.status, _read_pieces(response)
+        except RequestFailed as error:
+            self._connection.close()  # the rest of the answer is no answer to the next request
+            raise RequestFailed(f"{self.url}{path}: {error}") from None
         except (OSError, HTTPException) as error:
             self._connection.close()  # the next request begins anew
             words = str(error) or type(error).__name__
             raise RequestFailed(f"{self.url}{path}: {words}") from error
+
+
+def _read_pieces(response: HTTPResponse) -> bytes:
+    """Return an answer of unknown length. Raise RequestFailed for one that is too long."""
+    if response.length is not None:
+        raise RequestFailed(too_long(str(response.length)))
+    pieces, count = [], 0
+    while True:
+        piece = response.read(_PIECE_BYTES)
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+        count += len(piece)
+        if count > ANSWER_BYTES_MAX:
+            raise RequestFailed(too_long(f"more than {count}"))
 
 
 def parse_json(answer: bytes, source: str) -> Any:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 from device_worker.protocol.fields import Fields
 from device_worker.protocol.specification import TrialJob
@@ -56,6 +57,27 @@ def fake_http(answers, asked=None):
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def fake_lines(answer):
+    """Serve the same bytes to every request, and wait until the client has closed the connection."""
+
+    class Handler(StreamRequestHandler):
+        def handle(self):
+            self.connection.recv(65536)
+            with suppress(OSError):
+                self.wfile.write(answer)
+                self.connection.recv(65536)
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager

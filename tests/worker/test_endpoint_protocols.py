@@ -337,6 +337,12 @@ def test_a_tensor_without_numbers_is_told(tmp_path, grpc):
             fail(words, model)
 
 
+def test_a_short_message_that_stands_for_more_numbers_than_memory_holds_is_refused(tmp_path, grpc):
+    tensor = tensor_of(1, [1 << 20, 1 << 20], data(5, FLOATS[:4]))
+    with fake_grpc(grpc, tf_answers(tensor)) as url, loaded("tf-serving-grpc", tmp_path, url) as model:
+        fail("output 'y' cannot be read: its shape is of 1099511627776 numbers, beyond 256 MiB", model)
+
+
 def test_a_bundle_without_grpcio_is_told_with_what_to_do(tmp_path, monkeypatch):
     import sys
 

@@ -11,6 +11,7 @@ import pytest
 
 from device_worker.protocol.fields import Fields
 from device_worker.protocol.specification import MeasureRule
+from device_worker.trial import http_connection
 from device_worker.trial.connection import RequestFailed
 from device_worker.trial.http_connection import HttpConnection
 from device_worker.trial.measurement import StopRule
@@ -18,7 +19,7 @@ from device_worker.trial.runtimes.base import LoadFailure
 from device_worker.trial.scenarios import poisson_arrivals
 from device_worker.trial.server_process import ServerProcess, free_ports
 from device_worker.trial.side_by_side import connect, lanes_of, run_side_by_side
-from endpoint_fakes import fake_http, loaded
+from endpoint_fakes import fake_http, fake_lines, loaded
 
 pytest.importorskip("numpy")
 
@@ -113,6 +114,33 @@ def test_a_started_server_that_ends_or_takes_too_long_is_told_with_its_last_word
         ServerProcess(["no-such-program"], str(tmp_path), {})
     idle._process.wait(10)
     idle.end()  # of a server that is gone already
+
+
+CHUNK = b"186a0\r\n" + b" " * 100000 + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"Content-Length: 268435457\r\n\r\n", "/long: the answer has 268435457 bytes, and at most 256 MiB are read"),
+        (b"Transfer-Encoding: chunked\r\n\r\n" + 4 * CHUNK, "/long: the answer has more than 3[0-9]+ bytes"),
+        (b"\r\n" + 400000 * b" ", "/long: the answer has more than 3[0-9]+ bytes"),
+    ],
+)
+def test_an_answer_that_fills_the_memory_is_not_read(monkeypatch, head, words):
+    if not head.startswith(b"Content"):
+        monkeypatch.setattr(http_connection, "ANSWER_BYTES_MAX", 300000)
+    with fake_lines(b"HTTP/1.1 200 OK\r\n" + head) as url:
+        connection = HttpConnection(url, timeout_s=10.0)
+        assert_fails(lambda: connection.ask("/long", b"{}"), words)
+        connection.close()
+
+
+def test_an_answer_in_pieces_is_read_whole():
+    with fake_lines(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + 2 * CHUNK + b"0\r\n\r\n") as url:
+        connection = HttpConnection(url, timeout_s=10.0)
+        assert connection.ask("/", b"{}") == b" " * 200000
+        connection.close()
 
 
 def rule(**fields):

@@ -6,7 +6,7 @@ TensorFlow Serving, and of tensor.proto, tensor_shape.proto and meta_graph.proto
 
 from __future__ import annotations
 
-from device_worker.trial.connection import RequestFailed
+from device_worker.trial.connection import ANSWER_BYTES_MAX, RequestFailed
 from device_worker.trial.runtimes.endpoint import ServedModel, shaped
 from device_worker.trial.runtimes.grpc_endpoint import GrpcRuntime, from_bytes
 from device_worker.trial.runtimes.tf_serving import DTYPES, SIGNATURE, required_signature, slot_of, told_of
@@ -119,6 +119,8 @@ def _array(numpy: Any, name: str, tensor: Message) -> Any:
     count = 1
     for size in shape:
         count *= size
+    if count * numpy.dtype(dtype).itemsize > ANSWER_BYTES_MAX:  # a short message may stand for very many numbers
+        raise RequestFailed(f"output {name!r} cannot be read: its shape is of {count} numbers, beyond 256 MiB")
     if 0 < len(values) < count:  # the last value stands for all others, as in a constant
         values = numpy.concatenate([values, numpy.repeat(values[-1:], count - len(values))])
     return shaped(numpy, name, values, dtype, shape)
