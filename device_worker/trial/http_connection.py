@@ -88,7 +88,8 @@ def _read_pieces(response: HTTPResponse) -> bytes:
     """Return an answer of unknown length. Raise RequestFailed for one that is too long."""
     if response.length is not None:
         raise RequestFailed(too_long(str(response.length)))
-    pieces, count = [], 0
+    pieces: list[bytes] = []
+    count = 0
     while True:
         piece = response.read(_PIECE_BYTES)
         if not piece:
