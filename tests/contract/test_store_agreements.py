@@ -121,6 +121,14 @@ def test_the_tolerance_is_the_sweep_s(store: Store) -> None:
     assert {row[1]: row[2] for row in rows(store, FIGURES)}["agreement_within_tolerance"] == 0.5
 
 
+def test_without_a_readable_tolerance_there_is_no_figure(store: Store) -> None:
+    unreadable = STATED.replace("0.5", "a lot")
+    run_of(store, ("fp32", "fp16"), unreadable)(fp32=PARENT, fp16=CHILD)
+    assert rows(store, FIGURES) == []
+    words = "the tolerance of agreement cannot be read in the recorded sweep"
+    assert [row[2] for row in rows(store, ABSENT)] == [words] * 4
+
+
 def test_nan_spoils_distances_and_is_no_agreement(store: Store) -> None:
     run_of(store, ("fp32", "fp16"))(fp32=PARENT, fp16=outputs([[1.0, math.nan], [3.0, 4.0]]))
     found = {row[1]: row[2] for row in rows(store, FIGURES)}

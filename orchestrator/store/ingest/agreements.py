@@ -16,13 +16,14 @@ from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.tolerance import Tolerance
 from orchestrator.store.ingest.cell_values import CountedTrial
 from orchestrator.store.ingest.events import MetricReport
-from orchestrator.store.ingest.figures import write_figure
+from orchestrator.store.ingest.figures import Figure, write_figures
 from orchestrator.store.records.unkept import outputs_of
 from orchestrator.store.schema import tables as t
 from orchestrator.store.values.sweep_text import tolerance_in
 
 AnyRow = Row[*tuple[Any, ...]]
 _REASON_MAX = 500
+_NO_TOLERANCE = "the tolerance of agreement cannot be read in the recorded sweep"
 
 
 def refresh_agreements(connection: Connection, counted: Collection[CountedTrial]) -> Sequence[CountedTrial]:
@@ -36,30 +37,33 @@ def refresh_agreements(connection: Connection, counted: Collection[CountedTrial]
     pairs = connection.execute(_PAIRS, {"jobs": jobs}).all()
     needed = sorted({job for pair in pairs for job in (pair.id, pair.parent_job_id) if job is not None})
     kept = {row.job_id: row for row in connection.execute(_OUTPUTS, {"jobs": needed})} if needed else {}
-    return [
-        CountedTrial(pair.id, TrialKind.PREFLIGHT.value, tuple(_write(connection, pair, kept)))
-        for pair in pairs
-        if pair.id in kept
-    ]
+    pairs = [pair for pair in pairs if pair.id in kept]
+    # Each text once: a night has hundreds of pairs, and the devices' rows are locked meanwhile.
+    tolerances = {document: tolerance_in(document) for document in {pair.document for pair in pairs}}
+    figures = [figure for pair in pairs for figure in _figures(pair, kept, tolerances[pair.document])]
+    reports: dict[int, list[MetricReport]] = {}
+    for one in write_figures(connection, figures):
+        if one.value is not None:
+            reports.setdefault(one.attempt, []).append(MetricReport(one.metric, one.value))
+    kind = TrialKind.PREFLIGHT.value
+    return [CountedTrial(pair.id, kind, tuple(reports.get(kept[pair.id].attempt_id, ()))) for pair in pairs]
 
 
-def _write(connection: Connection, pair: AnyRow, kept: Mapping[int, AnyRow]) -> Iterator[MetricReport]:
-    """Write the metrics of a variant beside its parent, and yield those that have a value."""
+def _figures(pair: AnyRow, kept: Mapping[int, AnyRow], tolerance: Tolerance | None) -> Iterator[Figure]:
+    """Yield the metrics of a variant beside its parent, each with a value or the reason for none."""
     # numpy, for writers alone.
     from orchestrator.agreement.outputs import METRICS, agreement
 
     own, parent = kept[pair.id], kept.get(pair.parent_job_id)
-    found = agreement(
-        None if parent is None else _outputs(parent, pair.parent),
-        _outputs(own, pair.variant),
-        tolerance_in(pair.document) or Tolerance(),
-    )
+    if tolerance is None:
+        # Several outputs are matched by the tolerance, too: no figure is sure without it.
+        yield from (Figure(own.attempt_id, metric.name, None, _NO_TOLERANCE) for metric in METRICS)
+        return
+    found = agreement(None if parent is None else _outputs(parent, pair.parent), _outputs(own, pair.variant), tolerance)
     reason = found.reason or _reason(pair, parent)
     for metric in METRICS:
-        value = found.figures.get(metric.name)
         why = (found.absent.get(metric.name) or reason)[:_REASON_MAX]
-        if write_figure(connection, own.attempt_id, metric.name, value, why) and value is not None:
-            yield MetricReport(metric.name, value)
+        yield Figure(own.attempt_id, metric.name, found.figures.get(metric.name), why)
 
 
 def _reason(pair: AnyRow, parent: AnyRow | None) -> str:

@@ -14,7 +14,7 @@ from orchestrator.domain.plan.document import planned_jobs
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.scored import Score, ScoredOutputs
 from orchestrator.store.ingest.cell_values import CountedTrial, refresh_cells
-from orchestrator.store.ingest.figures import write_figure
+from orchestrator.store.ingest.figures import Figure, write_figure
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.engine import Database
 
@@ -65,7 +65,7 @@ def _outputs(row: Mapping[str, Any], datasets: Mapping[tuple[int, str], Blob]) -
 
 
 def _write(connection: Connection, one: Score) -> None:
-    is_written = write_figure(connection, one.attempt, one.metric, one.value, one.reason)
+    is_written = write_figure(connection, Figure(one.attempt, one.metric, one.value, one.reason))
     if is_written and one.by_input and one.dataset_sha256 is not None:
         _write_by_input(connection, one)
 

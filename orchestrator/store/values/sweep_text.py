@@ -23,12 +23,12 @@ def allowed_in(document: str) -> tuple[Mapping[str, Setting], ...]:
 
 
 def tolerance_in(document: str) -> Tolerance | None:
-    """Return the tolerance of `agreement` of a sweep, None for a sweep without one, and for an unreadable text."""
+    """Return the tolerance of `agreement` of a sweep, the default where it states none, None for an unreadable text."""
     if "agreement" not in document:
-        return None
+        return Tolerance()
     from orchestrator.specs.sweep import stated_tolerance
 
     try:
-        return stated_tolerance(document, "the recorded sweep")
+        return stated_tolerance(document, "the recorded sweep") or Tolerance()
     except ConfigError:  # the records of a device are stored whatever became of the text
         return None
