@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.plan.values import TrialKind
@@ -119,6 +119,22 @@ def test_a_variant_without_its_parent_in_the_plan_says_so(store: Store) -> None:
 def test_the_tolerance_is_the_sweep_s(store: Store) -> None:
     run_of(store, ("fp32", "fp16"), STATED)(fp32=PARENT, fp16=CHILD)
     assert {row[1]: row[2] for row in rows(store, FIGURES)}["agreement_within_tolerance"] == 0.5
+
+
+def test_all_pairs_are_written_in_one_statement_a_table(store: Store) -> None:
+    tell = run_of(store, ("fp32", "fp16", "int8"))
+    said: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        said.append(arguments[2])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        tell(fp32=PARENT, fp16=CHILD, int8=CHILD)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert len([one for one in said if one.startswith("DELETE FROM measurement")]) == 1
+    assert {row[0] for row in rows(store, FIGURES)} == {"fp16", "int8"}
 
 
 def test_without_a_readable_tolerance_there_is_no_figure(store: Store) -> None:

@@ -38,7 +38,7 @@ def refresh_agreements(connection: Connection, counted: Collection[CountedTrial]
     needed = sorted({job for pair in pairs for job in (pair.id, pair.parent_job_id) if job is not None})
     kept = {row.job_id: row for row in connection.execute(_OUTPUTS, {"jobs": needed})} if needed else {}
     pairs = [pair for pair in pairs if pair.id in kept]
-    # Each text once: a night has hundreds of pairs, and the devices' rows are locked meanwhile.
+    # Each text once: the devices' rows are locked meanwhile.
     tolerances = {document: tolerance_in(document) for document in {pair.document for pair in pairs}}
     figures = [figure for pair in pairs for figure in _figures(pair, kept, tolerances[pair.document])]
     reports: dict[int, list[MetricReport]] = {}
