@@ -72,6 +72,18 @@ def test_a_throttled_trial_is_marked(pi, plans, board):
     assert finished["conditions"]["throttled"] is True
 
 
+def test_a_profile_after_a_steady_trial_is_valid(pi, plans):
+    plans.plan["limits"]["unsteady_max_percent"] = 5.0
+    steady = 'echo \'{"metric": "steady_ratio", "value": 1.0}\''
+    steady_if_timed = f'case $(cat) in *\'"kind": "profile"\'*) ;; *) {steady};; esac\n'
+    plans.add_program("job", f"#!/bin/sh\n{steady_if_timed}{DONE}")
+    plans.plan["trials"].append({"trial": "job.2", "job": "job", "kind": "profile", "index": 1})
+    timed, profile = trials_of(pi.execute("run-1", plans))
+    assert (timed["conditions"]["unsteady_percent"], timed["invalid"]) == (0.0, [])
+    assert profile["outcome"] == "ok", profile
+    assert (profile["conditions"]["unsteady_percent"], profile["invalid"]) == (None, [])
+
+
 def test_a_hot_device_is_waited_for(pi, plans, board):
     plans.plan["limits"].update(temperature_c_max=60.0, cooldown_s_max=60.0)
     write_file(board, TEMPERATURE, "80000\n")
