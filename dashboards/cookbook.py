@@ -24,11 +24,21 @@ lab, and ask:
     benchfleet sql - --db demo.db < dashboards/questions/08-noise-by-device.sql
 
 Any statement goes into `benchfleet sql STATEMENT`, or into the SQL page of `benchfleet serve`, which has all of them
-saved. `benchfleet db schema` lists views and tables, and a mistyped name is answered with the one that was meant.
-[metrics.md](metrics.md) has the names of metrics.
+saved. A statement that begins with a comment goes in by `-`, as above. `benchfleet db schema` lists views and tables,
+and a mistyped name of a table or column is answered with the one that was meant. A value that nothing has (a device,
+a metric, `2026-9` for `2026-09`) is no error: the answer has no rows, or counts 0. An impossible date is an error on
+PostgreSQL alone. [metrics.md](metrics.md) has the names of metrics. Only reading is possible, and a query may take
+60 s.
 
-A month or a day is cut out of the moment's text: on PostgreSQL after `SET TIME ZONE 'UTC'`. Answers show at most
-{ROWS_SHOWN} rows, and numbers four digits. `dashboards/datasette.json` has the same statements for
+Answers on this page show at most {ROWS_SHOWN} rows, and numbers four digits. `benchfleet sql` prints all rows, or
+`--limit N` of them, and ten digits. Where a row is wider than the terminal, it prints a block of lines for each row;
+`--format csv`, `json` or `markdown` keep to rows.
+
+The lab of this page measures with one setting. Where cells differ in settings (such as threads), they have rows of
+their own in some answers: add `settings` to the columns to tell them apart.
+
+A month or a day is cut out of the moment's text: on PostgreSQL after `SET TIME ZONE 'UTC'`.
+`dashboards/datasette.json` has the same statements for
 [Datasette](https://datasette.io): `datasette demo.db --metadata dashboards/datasette.json`.
 """
 

@@ -1,4 +1,5 @@
 -- How many times slower is each device than the fastest one?
+-- By the fastest `fp32` cell of each device, whatever its runtime.
 SELECT model, device, latency_ms, latency_ms / min(latency_ms) OVER (PARTITION BY model) AS times
 FROM (
     SELECT model, device, min(value) / 1e6 AS latency_ms

@@ -1,4 +1,5 @@
 -- Where is no noise known, and why?
+-- A cell counts once for each run and metric.
 SELECT device, metric, noise_reason, count(*) AS cells
 FROM v_noise
 WHERE noise IS NULL

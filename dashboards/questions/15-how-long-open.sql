@@ -1,4 +1,5 @@
 -- How many nights did it take until a regression was settled?
+-- Rows that look alike are cells of different runtimes.
 SELECT
     device.name AS device, model.name AS model, series.variant, regression.state,
     (
