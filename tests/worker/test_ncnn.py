@@ -6,6 +6,7 @@ import json
 import struct
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,9 @@ pytestmark = [
     pytest.mark.skipif(sys.version_info < (3, 8), reason="this ncnn has no wheel for this Python"),
 ]
 
-ARCHIVE = "digits-fp32-ncnn.zip"
+# What pnnx 20261020 makes of digits-fp32.onnx (inputshape=[1,8,8,1] fp16=0). It is no artifact of the model: pnnx wants
+# PyTorch, so that the model's recipe does not make it.
+ARCHIVE = Path(__file__).with_name("digits-fp32-ncnn.zip")
 INPUT = {"low": 0.0, "high": 1.0, "shape": [1, 8, 8, 1], "dtype": "float32"}
 
 
@@ -38,7 +41,7 @@ def add_job(plans, bundle):
             "module": "ncnn",
             "settings": {"threads": 1},
             "python_path": [packages],
-            "model": plans.add_file(ARCHIVE, content or read_model(ARCHIVE), "model"),
+            "model": plans.add_file(ARCHIVE.name, content or ARCHIVE.read_bytes(), "model"),
             "input": INPUT,
             "dataset": plans.add_file("digits-test.npz", read_model("digits-test.npz"), "dataset"),
             "accuracy_metric": "top1",
