@@ -11,8 +11,11 @@ from orchestrator.domain.expansion import names_cell, read_rule, rule_for
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"], exclude_characters="·"), min_size=1, max_size=12)
 
+VARIANTS = WORDS.filter(lambda word: word == word.strip("/"))
+"""`MODEL/VARIANT` in a run of several models: neither is empty."""
 
-@given(WORDS, WORDS, WORDS, st.dictionaries(WORDS.filter(lambda word: not set(word) & set("=,")), WORDS, max_size=2))
+
+@given(WORDS, VARIANTS, WORDS, st.dictionaries(WORDS.filter(lambda word: not set(word) & set("=,")), WORDS, max_size=2))
 def test_the_rule_made_for_a_cell_names_the_cell(
     device: str, variant: str, runtime: str, settings: dict[str, str]
 ) -> None:
