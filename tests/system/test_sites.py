@@ -102,10 +102,10 @@ def test_gateways_drive_their_sites_and_are_placed_again(
         # Another machine of the site is there, and then the gateway's own one goes.
         raylets.add("berlin")
         raylets.kill("berlin")
+        wait_until(lambda: "site berlin: the gateway ended" in lab.said(), "the daemon has noticed", 120)
         gate.touch()
         assert daemon.wait(240) == 0, lab.said()
     assert (lab.states(), lab.counted()) == ({"one": "ended"}, {"one": [1] * 8})
-    assert "site berlin: the gateway ended" in lab.said()
     drivers = {name: {who.partition(",")[0] for who in found} for name, found in lab.controllers().items()}
     assert drivers["berlin-1"] == drivers["berlin-2"] == {"gateway of berlin"}
     assert drivers["oslo-1"] == {"gateway of oslo"}
