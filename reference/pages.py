@@ -19,13 +19,14 @@ writes examples, and `benchfleet plan FILE` says what a sweep would do.
 MODEL/VARIANT, rules may name the `model`, and each model is compared with itself alone. A night measures such a sweep
 as one sweep for each model, called NAME-MODEL.
 
-`run` and `plan` take other values for once: `--set trials=10` sets any key below (`--set measure.seconds_max=5`), and
-`--variants`, `--runtimes`, `--threads` and `--trials` are short for the usual ones. A program of the sweep is named
-`exec/NAME` there. What was set is on record with the run: `runs show` names it, and `runs resume` and `replay` keep to
-it.
+`run`, `plan` and `submit` take other values for once: `--set trials=10` sets any key below
+(`--set measure.seconds_max=5`), and `--variants`, `--runtimes`, `--threads` and `--trials` are short for the usual
+ones. A program of the sweep is named `exec/NAME` there. What was set is on record with the run: `runs show` names it,
+and `runs resume` and `replay` keep to it.
 
 `--missing` runs only the cells without a counted result for the same files, runtime, settings and device; `--stale 7d`
-those too whose newest result is older. `run`, `plan` and `submit` take both, and say what they leave out:
+those too whose newest result is older. `run`, `plan`, `submit` and `schedule add` take both, and say
+what they leave out:
 
     benchfleet run sweeps/quickstart.yaml --missing
     benchfleet plan sweeps/quickstart.yaml --stale 7d

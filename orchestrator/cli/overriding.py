@@ -29,7 +29,10 @@ Trials = Annotated[
 ]
 
 Missing = Annotated[
-    bool, typer.Option("--missing", help="Only cells without a counted result for the same files, runtime and device.")
+    bool,
+    typer.Option(
+        "--missing", help="Only cells without a counted result for the same files, runtime, settings and device."
+    ),
 ]
 Stale = Annotated[
     str | None,
