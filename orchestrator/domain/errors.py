@@ -83,6 +83,12 @@ class BadDatabaseUrl(StoreError):
     exit_code = ExitCode.USAGE
 
 
+class WrongSchema(StoreError):
+    """The database is at another schema than the code, and nobody who may is asked to upgrade the database."""
+
+    code = "WrongSchema"
+
+
 class CorruptLog(StoreError):
     """A device's log cannot be stored: a gap, a bad checksum, nonsense. The other devices are not concerned."""
 

@@ -80,11 +80,12 @@ class NewSubmission:
 class Submission:
     """Hold a submission as stored. All times are by the database's clock.
 
-    `claim` counts the claims so far: a daemon writes under the number of its own alone. `rank` orders the submissions
-    of one person at one priority. `daemon` is the last daemon, in words, and `daemon_id` its id. `is_claimed`: that
-    daemon still lives. `stops`: a person wants the run ended. `has_yielded`: the run has given way to a more urgent
-    one. `device_s` is as in `NewSubmission`, and by the inventory of a daemon once one has looked. `settings` and
-    `window` are as in `NewSubmission`. `schedule` is the name of the schedule that submitted the run.
+    `claim` counts the claims so far: a daemon writes under the number of its own alone. `claims_abandoned` counts the
+    claims before the last one that ended, one after the other, without a word of their daemons. `rank` orders the
+    submissions of one person at one priority. `daemon` is the last daemon, in words, and `daemon_id` its id.
+    `is_claimed`: that daemon still lives. `stops`: a person wants the run ended. `has_yielded`: the run has given way
+    to a more urgent one. `device_s` is as in `NewSubmission`, and by the inventory of a daemon once one has looked.
+    `settings` and `window` are as in `NewSubmission`. `schedule` is the name of the schedule that submitted the run.
     """
 
     id: int
@@ -103,6 +104,7 @@ class Submission:
     device_s: Mapping[str, float | None] | None = None
     daemon: str | None = None
     is_claimed: bool = False
+    claims_abandoned: int = 0
     claimed_at: datetime | None = None
     ended_at: datetime | None = None
     error: str | None = None

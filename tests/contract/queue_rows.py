@@ -40,6 +40,12 @@ def submitted(store: Store, run: str = "run-1", **more: object) -> Submission:
     return store.submissions.submit(replace(NEW, run=run, **more))  # type: ignore[arg-type]
 
 
+def found_again(store: Store, one: Submission) -> Submission:
+    found = store.submissions.find_submission(one.run)
+    assert found is not None
+    return found
+
+
 def begun(store: Store, number: int = 1) -> int:
     return store.daemons.begin_daemon(f"lab@d{number}", f"pid {number}", ["pi-03"], LASTS_S)
 

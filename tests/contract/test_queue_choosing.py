@@ -14,7 +14,7 @@ from sqlalchemy import event
 from orchestrator.domain.inventory import Inventory
 from orchestrator.domain.run import RunState
 from orchestrator.domain.schedule import NewSchedule, Rhythm
-from orchestrator.domain.submission import Claim, SubmissionState
+from orchestrator.domain.submission import SubmissionState
 from orchestrator.driving.identity import ControllerIdentity
 from orchestrator.reporting.live.progress import SilentDisplay
 from orchestrator.services.queue.carry_out import Carrier, _ends_daemons
@@ -27,7 +27,7 @@ from orchestrator.services.runs.show import details_of
 from orchestrator.store.store import Store
 from orchestrator.testing.event_logs import sample_device, sample_header
 from tests.contract.leases import MODEL, PI, SWEEP
-from tests.contract.queue_rows import ANN, FILE, Clock, begun, claimed, stored_file, submitted
+from tests.contract.queue_rows import ANN, FILE, Clock, begun, claimed, found_again, stored_file, submitted
 
 if TYPE_CHECKING:
     from orchestrator.services.base import QueueWiring
@@ -146,11 +146,17 @@ def test_devices_of_a_run_that_goes_on_are_noted_by_its_own_daemon_alone(store: 
 
 def test_only_a_run_that_ends_daemon_after_daemon_is_given_up(store: Store) -> None:
     one = submitted(store)
-    claim = Claim(one.id, 1, 51)
-    assert _ends_daemons(replace(one, state=SubmissionState.RUNNING), claim)
-    assert not _ends_daemons(replace(one, state=SubmissionState.RUNNING), replace(claim, number=50))
-    assert not _ends_daemons(one, claim), "given back fifty times, or released"
-    assert not _ends_daemons(replace(one, state=SubmissionState.RUNNING, has_yielded=True), claim)
+    for _ in range(60):  # given back each time, as by daemons that are stopped each evening
+        store.daemons.give_back(claimed(store, one, begun(store)))
+        one = found_again(store, one)
+    assert not _ends_daemons(one)
+    store.daemons.give_way(claimed(store, one, begun(store)), "a more urgent run")
+    for died in range(1, 50):
+        store.daemons.end_daemon(found_again(store, one).daemon_id or 0)
+        assert not _ends_daemons(found_again(store, one)), died
+        claimed(store, found_again(store, one), begun(store))
+    store.daemons.end_daemon(found_again(store, one).daemon_id or 0)
+    assert _ends_daemons(found_again(store, one)), "also after it has given way once"
 
 
 def test_a_cancelled_run_names_who_cancelled_it_since_the_claim(store: Store) -> None:

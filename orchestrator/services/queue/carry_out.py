@@ -57,7 +57,7 @@ class Outcome:
 _CLAIMS_MAX = 50
 _GIVEN_UP = Outcome(
     SubmissionState.FAILED,
-    f"the run was left without an end, after {_CLAIMS_MAX} daemons or more had begun it",
+    f"the run was left without an end, after {_CLAIMS_MAX} claims by daemons, one after the other",
     "see what ended them: memory, or a database that refuses; then submit it again",
 )
 
@@ -79,7 +79,7 @@ class Carrier:
         daemons = self.wiring.store.daemons
         try:
             with self.heart.watching(claim, stops=one.stops):
-                outcome = _GIVEN_UP if _ends_daemons(one, claim) else self._outcome(one, claim)
+                outcome = _GIVEN_UP if _ends_daemons(one) else self._outcome(one, claim)
             if outcome.state is not None:
                 daemons.finish(claim, outcome.state, outcome.error, outcome.hint)
             elif not self.heart.lost:
@@ -219,12 +219,12 @@ class Carrier:
         return DriverTools(wiring.store, wiring.executor(), display, planner, identity, self.heart.keeps_on)
 
 
-def _ends_daemons(one: Submission, claim: Claim) -> bool:
-    """Return True for a run that one daemon after the other has left without a word.
+def _ends_daemons(one: Submission) -> bool:
+    """Return True for a run, as it was before this claim, that one daemon after the other has left without a word.
 
-    A claim that was given back, or that gave way, is ordinary work: such a submission waited when it was claimed.
+    A submission that waited is no such run: its last daemon gave the claim back, as after giving way.
     """
-    return claim.number > _CLAIMS_MAX and one.state is SubmissionState.RUNNING and not one.has_yielded
+    return one.state is SubmissionState.RUNNING and one.claims_abandoned + 1 >= _CLAIMS_MAX
 
 
 def _devices(one: Submission, record: RunRecord | None, inventory: Inventory) -> Sequence[Device]:

@@ -12,7 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.domain.device import Device
-from orchestrator.domain.errors import BadDatabaseUrl, ClaimLost, OrchestratorError, SitesLeft, StoreError
+from orchestrator.domain.errors import (
+    BadDatabaseUrl,
+    ClaimLost,
+    OrchestratorError,
+    SitesLeft,
+    StoreError,
+    WrongSchema,
+)
 from orchestrator.domain.increment import increment_of
 from orchestrator.domain.inventory import Inventory
 from orchestrator.domain.run import DeviceRunState, RunRecord
@@ -85,8 +92,8 @@ class SitePart:
                 with self.opens() as wiring:
                     self._drive(wiring, _Wanted(wiring.store, self.claim, keeps_on, absence))
                     return
-            except BadDatabaseUrl:
-                # Waiting mends no setting of the node.
+            except (BadDatabaseUrl, WrongSchema):
+                # Waiting mends neither a setting of the node nor the release that the node has.
                 raise
             except StoreError:
                 if not keeps_on() or absence.is_too_long(time.monotonic()):

@@ -183,6 +183,10 @@ _CLAIM = (
     )
     .values(
         claim=bindparam("to"),
+        # A claim that was given back leaves a submission that waits: its daemon was not ended by the run.
+        claims_abandoned=case(
+            (t.submission.c.state == SubmissionState.RUNNING.value, t.submission.c.claims_abandoned + 1), else_=0
+        ),
         daemon_id=bindparam("daemon"),
         claimed_at=bindparam("now"),
         state=SubmissionState.RUNNING.value,

@@ -217,6 +217,7 @@ def _read(connection: Connection, condition: ColumnElement[bool], limit: int | N
             state=SubmissionState(row.state),
             submitted_at=row.submitted_at,
             claim=row.claim,
+            claims_abandoned=row.claims_abandoned,
             not_before=row.not_before,
             words=words_of(row),
             device_s=row.device_s,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 
-from orchestrator.domain.errors import StoreError
+from orchestrator.domain.errors import StoreError, WrongSchema
 from orchestrator.resources import shipped
 from orchestrator.store.schema.dependants import change_beneath
 from orchestrator.store.schema.revision import HEAD as HEAD
@@ -45,7 +45,7 @@ def revision(connection: Connection) -> str | None:
 def ensure_current(database: Database, *, upgrade: bool) -> None:
     """Upgrade a database to HEAD if need be.
 
-    Raise StoreError for a newer or unknown revision, and for an older revision without `upgrade`.
+    Raise WrongSchema for a newer or unknown revision, and for an older revision without `upgrade`.
     """
     with database.read() as connection:
         found = revision(connection)
@@ -57,7 +57,7 @@ def ensure_current(database: Database, *, upgrade: bool) -> None:
             _refuse_out_of_sight(database)
         state = "has no tables of benchfleet" if found is None else f"is at schema {found}, this program needs {HEAD}"
         who = "run" if database.may_write else "whoever may write it runs"
-        raise StoreError(f"{database.shown}: the database {state}", f"{who}: benchfleet db upgrade")
+        raise WrongSchema(f"{database.shown}: the database {state}", f"{who}: benchfleet db upgrade")
     migrate(database, HEAD)
 
 
@@ -146,7 +146,7 @@ def new_revision(message: str) -> Path:
 
 def _refuse_unknown(database: Database, found: str | None) -> None:
     if found is not None and found != HEAD and found not in known_revisions():
-        raise StoreError(
+        raise WrongSchema(
             f"{database.shown}: the database is at schema {found}, which this program does not know: "
             "a newer benchfleet made it, or it is another program's",
             "upgrade benchfleet, or use another database",

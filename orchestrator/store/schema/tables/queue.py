@@ -70,6 +70,13 @@ submission = Table(
     ),
     Column("claim", Integer, nullable=False, doc="How often a daemon has claimed the submission."),
     reference("daemon_id", "daemon", "The last daemon; NULL before the first.", nullable=True),
+    Column(
+        "claims_abandoned",
+        Integer,
+        nullable=False,
+        server_default="0",
+        doc="How many claims before the last one, one after the other, ended without a word of their daemons.",
+    ),
     Column("claimed_at", UtcTime, doc="When the last daemon claimed the submission; NULL before."),
     Column("stops", Boolean, nullable=False, server_default=false(), doc="Whether a person wants the run ended."),
     Column(

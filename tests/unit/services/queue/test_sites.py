@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.domain.errors import BadDatabaseUrl, OrchestratorError, SitesLeft, StoreError
+from orchestrator.domain.errors import BadDatabaseUrl, OrchestratorError, SitesLeft, StoreError, WrongSchema
 from orchestrator.domain.submission import Claim, Submission, SubmissionState
 from orchestrator.execution import sites as execution
 from orchestrator.services.queue import sites
 from orchestrator.services.queue.sites import Parts, SitePart, carrying
+from orchestrator.store.store import open_store
 
 if TYPE_CHECKING:
     from orchestrator.services.base import QueueWiring
@@ -53,6 +56,19 @@ def test_a_database_that_does_not_answer_is_waited_for_and_a_wrong_url_is_not(mo
     mistyped = part(StoreError("does not answer"), StoreError("does not answer"), BadDatabaseUrl("postgress://"))
     with pytest.raises(BadDatabaseUrl, match="postgress"):
         mistyped(lambda: True)
+
+
+def test_a_node_of_another_release_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sites, "_PAUSE_S", 0.0)
+    url = f"sqlite:///{tmp_path}/lab.db"
+    open_store(url).close()
+    with closing(sqlite3.connect(tmp_path / "lab.db")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    with pytest.raises(WrongSchema, match="9999") as newer:
+        open_store(url)
+    with pytest.raises(WrongSchema, match="9999"):
+        part(StoreError("does not answer"), newer.value)(lambda: True)
 
 
 class Broken:
