@@ -45,6 +45,7 @@ BREACHES = {
     "commands and sqlalchemy": ("orchestrator/cli/sql.py", "sqlalchemy"),
     "commands and paramiko": ("orchestrator/cli/sql.py", "paramiko"),
     "sessions and fabric": ("orchestrator/session/link.py", "fabric"),
+    "transports and asyncssh": ("orchestrator/transport/local.py", "asyncssh"),
     "blobs and ray": ("orchestrator/blobs/cache.py", "ray"),
     "the store and rich": ("orchestrator/store/base.py", "rich"),
     "transports and typer": ("orchestrator/transport/local.py", "typer"),

@@ -13,6 +13,8 @@ for folder in (REPOSITORY, HERE):
 
 import pytest  # noqa: E402
 
+pytest.register_assert_rewrite("conversation_contract")
+
 import worker_client  # noqa: E402
 import worker_plans  # noqa: E402
 from tests.machines import leave_machine  # noqa: E402
@@ -69,6 +71,39 @@ def connect(state_dir, worker_zip):
 def device(connect):
     """One connection to a fresh device."""
     return connect()
+
+
+class Gate:
+    """Keeps the trials of a program from ending until it opens."""
+
+    def __init__(self, path):
+        self._path = path
+        self._fd = None
+        os.mkfifo(path)
+
+    def add_program(self, plans, trials=1, free=0):
+        """Add a program, the first `free` trials of which end at once."""
+        last_free = "|".join(f"job.{number}" for number in range(free + 1))
+        wait = f"case $BENCHFLEET_TRIAL in {last_free}) ;; *) read line < {self._path} ;; esac\n"
+        report = 'echo \'{"metric": "m", "value": 1}\'\necho \'{"done": true}\'\n'
+        plans.add_program("job", f"#!/bin/sh\n{wait}{report}", trials=trials)
+
+    def open(self):
+        """Let all trials end."""
+        self._fd = os.open(self._path, os.O_RDWR)  # both ends: the lines stay for trials that are yet to begin
+        os.write(self._fd, b"go\n" * 100)
+
+    def close(self):
+        if self._fd is not None:
+            os.close(self._fd)
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """A gate that trials of the device wait at."""
+    made = Gate(str(tmp_path / "gate"))
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -86,12 +86,12 @@ def run_loader(state_dir, worker):
 
 
 class Client:
-    """One connection: a loader that becomes a worker."""
+    """One connection: a loader that becomes a worker. `command` reaches a worker elsewhere."""
 
-    def __init__(self, worker, state_dir, python=sys.executable, environment=None, cwd=None, prefix=()):
+    def __init__(self, worker, state_dir, python=sys.executable, environment=None, cwd=None, prefix=(), command=None):
         self.worker_sha256 = sha256_of(worker)
         self.process = subprocess.Popen(
-            [*prefix, *loader_command(state_dir, worker, python)],
+            command or [*prefix, *loader_command(state_dir, worker, python)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
