@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Dict, List, Tuple, Union
 
     Found = List[Dict[str, Union[str, int, float]]]
-    Key = Tuple[int, str]
+    Key = Tuple[int, bytes]
 
 _PROC = "/proc"
 _TICKS_PER_S = 100
@@ -48,28 +48,30 @@ class Busiest:
         for key in sorted(taken, key=lambda one: (-taken[one], one))[:_NAMED_MAX]:
             percent = round(100.0 * taken[key] / _TICKS_PER_S / elapsed_s, 1)
             if percent >= _PERCENT_MIN:
-                found.append({"name": names[key], "pid": key[0], "cpu_percent": percent})
+                name = printable(names[key].partition(b"(")[2])
+                found.append({"name": name, "pid": key[0], "cpu_percent": percent})
         return found
 
 
-def _read_processes() -> tuple[dict[Key, str], dict[Key, int]]:
+def _read_processes() -> tuple[dict[Key, bytes], dict[Key, int]]:
     """Return name and ticks of each process but the caller, by number and time of start: numbers are used again."""
-    names: dict[Key, str] = {}
+    names: dict[Key, bytes] = {}
     ticks: dict[Key, int] = {}
-    own = str(os.getpid())
+    root, own = system_files.resolve(_PROC), str(os.getpid())
     try:
-        numbers = [name for name in os.listdir(system_files.resolve(_PROC)) if name.isdigit() and name != own]
+        numbers = [name for name in os.listdir(root) if name.isdigit() and name != own]
     except OSError:
         numbers = []
+    # Hundreds of processes are read twice for each trial: what a line costs here, each trial pays.
     for number in numbers[:_PROCESSES_MAX]:
         try:
-            line = system_files.read_bytes(system_files.resolve(f"{_PROC}/{number}/stat"), 4096)
+            line = system_files.read_line(f"{root}/{number}/stat")
         except OSError:  # it has ended
             continue
         head, _, tail = line.rpartition(b")")  # the name may hold spaces and brackets
-        fields = tail.decode("ascii", "replace").split()
+        fields = tail.split(None, _STARTED + 1)
         if len(fields) > _STARTED and fields[_USER_TIME].isdigit() and fields[_SYSTEM_TIME].isdigit():
             key = (int(number), fields[_STARTED])
-            names[key] = printable(head.partition(b"(")[2])
+            names[key] = head
             ticks[key] = int(fields[_USER_TIME]) + int(fields[_SYSTEM_TIME])
     return names, ticks

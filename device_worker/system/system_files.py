@@ -48,6 +48,16 @@ def read_bytes(path: str, bytes_max: int = 1 << 20) -> bytes:
         os.close(fd)
 
 
+def read_line(path: str, bytes_max: int = 4096) -> bytes:
+    """Return what a file of /proc gives at once. `path` is not looked up below a replayed root. Raise OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # A second read only says that the first was whole, and costs half as much again.
+        return os.read(fd, bytes_max)
+    finally:
+        os.close(fd)
+
+
 def read_int(path: str, base: int = 10) -> int | None:
     """Return the whole number in a file, or None if there is none."""
     return parse_int(read_text(path, _NUMBER_BYTES_MAX), base)
