@@ -144,6 +144,30 @@ def test_devices_of_a_run_that_goes_on_are_noted_by_its_own_daemon_alone(store: 
     assert set(one.device_s or ()) == {"pi-03", "pi-04"}
 
 
+def test_daemons_of_different_inventories_do_not_rewrite_what_the_other_noted(store: Store) -> None:
+    """The eldest that has such devices is believed, until it is gone."""
+    submitted(store, select="all", device_s=None)
+    elder, younger = heart_of(store, 1), heart_of(store, 2)
+    younger.inventory = Inventory({"nano-01": sample_device("nano-01")})
+
+    def noted() -> set[str]:
+        one = store.submissions.find_submission("run-1")
+        assert one is not None
+        return set(one.device_s or ())
+
+    assert read_queue(younger, store).devices and noted() == {"nano-01"}
+    assert read_queue(elder, store).devices and noted() == {"pi-03", "pi-04"}
+    for heart in (younger, elder, younger):
+        with counting(store) as statements:
+            choice = read_queue(heart, store)
+        assert noted() == {"pi-03", "pi-04"}
+        assert [one for one in statements if one.startswith("UPDATE")] == []
+    assert list(choice.devices.values()) == [("nano-01",)], "it may begin the run all the same"
+    store.daemons.end_daemon(elder.daemon)
+    read_queue(younger, store)
+    assert noted() == {"nano-01"}
+
+
 def test_only_a_run_that_ends_daemon_after_daemon_is_given_up(store: Store) -> None:
     one = submitted(store)
     for _ in range(60):  # given back each time, as by daemons that are stopped each evening

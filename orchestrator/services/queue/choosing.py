@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.errors import ConfigError
@@ -59,7 +60,7 @@ def read_queue(heart: Heart, store: Roles) -> Choice:
     )
     named = {one.id: known[one.select] for one in submissions if need_of(one.settings) is None}
     devices = _with_needs(submissions, named, inventory, standing, store)
-    _note_devices(submissions, devices, store)
+    _note_devices(heart.daemon, submissions, devices, store)
     return Choice(submissions, devices, standing)
 
 
@@ -140,17 +141,28 @@ def _selected(select: str, inventory: Inventory) -> tuple[str, ...]:
         return ()
 
 
-def _note_devices(submissions: Sequence[Submission], devices: Mapping[int, tuple[str, ...]], store: Roles) -> None:
+def _note_devices(
+    daemon: int, submissions: Sequence[Submission], devices: Mapping[int, tuple[str, ...]], store: Roles
+) -> None:
     """Record the devices where the submitter had none, or others. Times there are unknown.
 
     Those of a submission that runs are on record by the daemon that has claimed it.
     """
+    others = [
+        one
+        for one in submissions
+        if one.state is not SubmissionState.RUNNING
+        and devices[one.id]
+        and set(one.device_s or ()) != set(devices[one.id])
+    ]
+    if not others:
+        return
+    # Daemons of different inventories would each write over the note of the other for ever: the eldest is believed.
+    elder = [set(one.devices) for one in takewhile(lambda one: one.id != daemon, store.daemons.live_daemons())]
     store.submissions.expect(
         {
             one.id: {name: (one.device_s or {}).get(name) for name in devices[one.id]}
-            for one in submissions
-            if one.state is not SubmissionState.RUNNING
-            and devices[one.id]
-            and set(one.device_s or ()) != set(devices[one.id])
+            for one in others
+            if not one.device_s or not any(known.issuperset(one.device_s) for known in elder)
         }
     )

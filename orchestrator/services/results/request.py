@@ -117,6 +117,8 @@ def other_run(record: RunRecord, against: str, store: Roles) -> str:
         return found
     found_run = store.runs.find_run(against)
     if found_run is None:
+        if _DATED.match(against):
+            raise ConfigError(f"{against!r} is no date, and no run", "a date is such as 2026-11-28")
         known = sorted({one.name for one in store.baselines.present_levels()})
         raise ConfigError(
             f"there is no run {against!r}, and no baseline of that name",

@@ -133,6 +133,8 @@ def test_against_names_a_run_the_run_before_or_a_date(
         (("--against", "last-before", "--by", "variant"), "--against and --by variant contradict each other"),
         (("--by", "run"), "compare --by run needs --against"),
         (("--against", "pinned"), "there is no run 'pinned'"),
+        (("--against", "2026-13-45"), "'2026-13-45' is no date, and no run"),
+        (("--against", "2026-02-30T10:00"), "'2026-02-30T10:00' is no date, and no run"),
     ],
 )
 def test_a_run_that_there_is_not_is_said(
