@@ -24,6 +24,7 @@ from benchmarks.confirming import MIN_EFFECT, Change, Outcome, confirm_changes, 
 from benchmarks.figures import Figure
 from benchmarks.real_lab import NEW, OLD, Cell, Program, RealLab, name_of
 from orchestrator.analysis.accuracy import accuracy_test
+from orchestrator.analysis.movement import movement_of
 from orchestrator.analysis.nightly import THRESHOLD_START
 from orchestrator.analysis.ratio import RatioEstimate, measured, ratios, spreads
 from orchestrator.analysis.verdict import judge
@@ -108,7 +109,8 @@ def _disturbances(lab: RealLab, runs: Sequence[str]) -> Iterator[Figure]:
 
 def _identical(name: str, rounds: Sequence[Trials], *, promised: bool = False) -> Iterator[Figure]:
     """Compare each pair of rounds, all cells of a pair in view of each other. `promised`: the figures have bounds."""
-    found = [one for pair in itertools.combinations(rounds, 2) for one in _compare(*pair)]
+    families = [_compare(*pair) for pair in itertools.combinations(rounds, 2)]
+    found = [one for family in families for one in family]
     yield Figure(f"{name}: comparisons", len(found), "", at_least=1000 if promised else None)
     if not found:
         return
@@ -118,6 +120,9 @@ def _identical(name: str, rounds: Sequence[Trials], *, promised: bool = False) -
     false = sum(verdict in (Verdict.REGRESSED, Verdict.IMPROVED) for verdict in verdicts)
     yield Figure(f"{name}: coverage of 95 % intervals", 100 * statistics.fmean(inside), "%", *bounds)
     yield Figure(f"{name}: false verdicts per 1,000", 1000 * false / len(found), "", 1.0 if promised else None)
+    blamed = sum(_blamed(family, place) for family in families for place in range(len(family)))
+    label = f"{name}: false verdicts per 1,000, each as another build beside the rest"
+    yield Figure(label, 1000 * blamed / len(found), "", 1.0 if promised else None)
     noisy = sum(verdict is Verdict.NOISY for verdict in verdicts)
     yield Figure(f"{name}: noisy", 100 * noisy / len(found), "%")
     width = statistics.median((one.high - one.low) / 2 for one in found if one.low is not None and one.high is not None)
@@ -130,6 +135,14 @@ def _compare(base: Trials, other: Trials) -> list[RatioEstimate]:
     values = [one[name] for one in (base, other) for name in names]
     cells = measured(values, ["this machine"] * len(values))
     return ratios(cells, [(place, len(names) + place) for place in range(len(names))]) if names else []
+
+
+def _blamed(family: Sequence[RatioEstimate], place: int) -> bool:
+    """Return True if `compare` would blame a cell's difference on a build, were all other cells the same bytes."""
+    own = family[place]
+    movement = movement_of([*family[:place], *family[place + 1 :]], MIN_EFFECT)
+    differs = judge(own, Direction.LOWER, MIN_EFFECT) in (Verdict.REGRESSED, Verdict.IMPROVED)
+    return differs and (movement is None or not movement.explains(own))
 
 
 def _comparable(base: Trials, other: Trials) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from benchmarks.figures import Figure
 from benchmarks.looks_back import peers_of, prepare_peers, sap_figures, step_figures
 from benchmarks.looks_back import speed_figure as steps_speed
+from benchmarks.moved_devices import movement_figures
 from benchmarks.nights import CELLS_OF_DEVICE, Fleet, Nights, World, found_steps
 from benchmarks.pairs import advice_figures, compare_figures, stopping_figures
 from benchmarks.pairs import speed_figure as pairs_speed
@@ -49,6 +50,7 @@ def measure(*, quick: bool = False, size: float = 1.0) -> Iterator[Figure]:
     for index, world in enumerate(WORLDS):
         yield from _nights(world, SEED + 10 + index, CELLS_OF_DEVICE * devices, with_peers=peers)
     yield from compare_figures(SEED + 1, round(6_000 * size))
+    yield from movement_figures(SEED + 5, round(400 * size))
     yield from advice_figures(SEED + 2, round(200 * size) + 4)
     yield from stopping_figures(SEED + 3, round(400 * size) + 10)
     yield from step_figures(SEED + 4, round(80 * size) + 4, with_peers=peers)

@@ -17,8 +17,9 @@ class Verdict(StrEnum):
     """Conclude about a side against the base.
 
     `different` is for metrics without a better direction. `noisy` is for a side with trials too far apart to stand
-    for the cell. `environment-changed` is for a difference of the same bytes over time: no build has changed.
-    `not-comparable` is for a side without a value, and for a better value bought with accuracy.
+    for the cell. `environment-changed` is for what no build has shown to have done: a difference of the same bytes over
+    time, or of other bytes on a device that has moved as far as a whole. `not-comparable` is for a side without a
+    value, and for a better value bought with accuracy.
     """
 
     IMPROVED = "improved"

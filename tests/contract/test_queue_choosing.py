@@ -155,8 +155,10 @@ def test_daemons_of_different_inventories_do_not_rewrite_what_the_other_noted(st
         assert one is not None
         return set(one.device_s or ())
 
-    assert read_queue(younger, store).devices and noted() == {"nano-01"}
-    assert read_queue(elder, store).devices and noted() == {"pi-03", "pi-04"}
+    assert read_queue(younger, store).devices
+    assert noted() == {"nano-01"}
+    assert read_queue(elder, store).devices
+    assert noted() == {"pi-03", "pi-04"}
     for heart in (younger, elder, younger):
         with counting(store) as statements:
             choice = read_queue(heart, store)

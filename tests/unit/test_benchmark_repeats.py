@@ -44,6 +44,9 @@ def test_identical_rounds_are_covered_and_shifted_ones_are_not() -> None:
     assert calm["identical: false verdicts per 1,000"] == 0
     assert shifted["identical: coverage of 95 % intervals"] < 60
     assert shifted["identical: false verdicts per 1,000"] > 50
+    beside = "identical: false verdicts per 1,000, each as another build beside the rest"
+    assert calm[beside] == 0
+    assert shifted[beside] < shifted["identical: false verdicts per 1,000"] / 5
 
 
 def test_the_noise_of_a_cell_is_the_variance_of_its_trials() -> None:

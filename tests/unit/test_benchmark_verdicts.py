@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import looks_back
 from benchmarks.figures import Figure
+from benchmarks.moved_devices import movement_figures
 from benchmarks.pairs import KINDS, advice_figures, compare_figures, draw, stopping_figures
 from benchmarks.verdicts import WORLDS, _nights
 
@@ -44,6 +45,7 @@ def test_each_kind_of_noise_differs_from_the_plain_one(kind: str) -> None:
 def test_every_part_of_the_benchmark_returns_figures_that_are_numbers() -> None:
     figures = [
         *compare_figures(1, 24),
+        *movement_figures(1, 8),
         *advice_figures(1, 3),
         *stopping_figures(1, 3),
         *_nights(WORLDS[0], 1, 30),

@@ -194,7 +194,9 @@ def conclusions(comparison: Comparison) -> Iterator[RenderableType]:
         yield from (Padding(shown(str(reason)), (0, 0, 0, 2)) for reason in comparison.reasons)
         yield Text()
     if comparison.warnings:
-        yield Text("Warning (environment-changed): not the build, and no reason to fail:", style="bold yellow")
+        yield Text(
+            "Warning (environment-changed): not shown to be the build, and no reason to fail:", style="bold yellow"
+        )
         yield from (Padding(shown(str(warning)), (0, 0, 0, 2)) for warning in comparison.warnings)
         yield Text()
     if comparison.commands:

@@ -16,9 +16,10 @@ from orchestrator.domain.comparison import Comparison, Kind, Tolerance
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.gate import GateTerms
 from orchestrator.domain.measurement import RUN, CellResult
-from orchestrator.domain.metric import Metric, is_accuracy, metric_named
+from orchestrator.domain.metric import SIZE_METRIC, Metric, is_accuracy, metric_named
 from orchestrator.domain.policy import CONFIDENCE, SIGNIFICANCE
 from orchestrator.domain.run import MODELS_BETWEEN
+from orchestrator.services.results.environment import movements
 from orchestrator.services.results.gate import overall
 from orchestrator.services.results.judging import Judging
 from orchestrator.services.results.pairing import Pairing, estimates_of, groups, identity, pair_group
@@ -161,14 +162,20 @@ class _Question:
         # Outputs are the same in all metrics, and are read for the first alone.
         proofs = () if options.is_further else self.runs
         by_input = self.runs if is_accuracy(self.metric.name) else proofs
-        estimates = estimates_of(cells, [pair for pairing in pairings for pair in pairing.pairs])
+        pairs = [pair for pairing in pairings for pair in pairing.pairs]
+        estimates = estimates_of(cells, pairs)
+        min_effect = self.metric.min_effect if options.min_effect is None else options.min_effect
+        # Size and accuracy are the bytes' own, on however busy a device.
+        of_trials = (
+            options.kind is Kind.OVER_TIME and self.metric.name != SIZE_METRIC and not is_accuracy(self.metric.name)
+        )
         # Adjusted together: groups apart would each allow a share of false alarms.
         p_values = {pair: ratio.p_value for pair, ratio in estimates.ratios.items() if ratio.p_value is not None}
         judging = Judging(
             self.by,
             self.base,
             self.metric,
-            self.metric.min_effect if options.min_effect is None else options.min_effect,
+            min_effect,
             options.tolerance,
             {identity(outputs.cell): outputs for run in proofs for outputs in self.results.cell_outputs(run)},
             {identity(one.cell): one for run in by_input for one in self.results.cell_input_results(run)},
@@ -177,6 +184,7 @@ class _Question:
             options.kind,
             options.terms,
             several=len(cells_by_model(cells)) > 1,
+            movements=movements(pairs, estimates.ratios, min_effect) if of_trials else {},
         )
         judged = tuple(judging.group(pairing) for pairing in pairings)
         return Comparison(

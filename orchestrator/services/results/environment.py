@@ -1,7 +1,14 @@
-"""Blame the device or its environment, not the build, for a difference between the same bytes at two times."""
+"""Blame the device or its environment, not the build, for a difference between the same bytes at two times.
+
+The same bytes also say how far a device has moved as a whole: what other bytes differ by is judged beyond that.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+from orchestrator.analysis.movement import Movement, movement_of
+from orchestrator.analysis.ratio import RatioEstimate
 from orchestrator.domain.build import environment_difference, same_bytes, same_environment
 from orchestrator.domain.comparison import Kind, Verdict
 from orchestrator.domain.measurement import CellResult
@@ -15,11 +22,45 @@ SAME_FACTS = (
 )
 
 
-def blamed(verdict: Verdict, pair: Pair, kind: Kind) -> Verdict:
-    """Return `environment-changed` for a difference over time between the same bytes, and else the verdict."""
-    if kind is not Kind.OVER_TIME or verdict not in _OF_A_BUILD or pair.base is None:
+Movements = Mapping[object, Movement]
+"""What devices have moved by since each run of the base side, by `moved_since`."""
+
+
+def movements(pairs: Iterable[Pair], ratios: Mapping[int, RatioEstimate], min_effect: float) -> Movements:
+    """Return the movement of each device since each base run, by the cells of the same bytes.
+
+    `ratios` is keyed by `id()` of a pair.
+    """
+    unchanged: dict[object, list[RatioEstimate]] = {}
+    for pair in pairs:
+        if pair.base is not None and id(pair) in ratios and same_bytes(pair.base.builds, pair.other.builds):
+            unchanged.setdefault(moved_since(pair), []).append(ratios[id(pair)])
+    found = {key: movement_of(estimates, min_effect) for key, estimates in unchanged.items()}
+    return {key: movement for key, movement in found.items() if movement is not None}
+
+
+def moved_since(pair: Pair) -> object:
+    """Return the key of a pair's movement: device and base run."""
+    return pair.other.cell.device, pair.base.cell.run if pair.base else None
+
+
+def blamed(
+    verdict: Verdict, pair: Pair, kind: Kind, estimate: RatioEstimate, movement: Movement | None = None
+) -> Verdict:
+    """Return `environment-changed` for what no build has shown to have done, and else the verdict.
+
+    Over time that is a difference between the same bytes. Where the device has moved, it is also what other bytes
+    differ by no further than the device has moved, and their being equal.
+    """
+    if kind is not Kind.OVER_TIME or pair.base is None:
         return verdict
-    return Verdict.ENVIRONMENT_CHANGED if same_bytes(pair.base.builds, pair.other.builds) else verdict
+    if same_bytes(pair.base.builds, pair.other.builds):
+        return Verdict.ENVIRONMENT_CHANGED if verdict in _OF_A_BUILD else verdict
+    if movement is None:
+        return verdict
+    # Equal values of a device that has become faster are those of a slower build, for all that is known.
+    explained = verdict is Verdict.EQUIVALENT or (verdict in _OF_A_BUILD and movement.explains(estimate))
+    return Verdict.ENVIRONMENT_CHANGED if explained else verdict
 
 
 def mixed_environments(cell: CellResult, kind: Kind) -> tuple[str, ...]:
@@ -33,9 +74,28 @@ def mixed_environments(cell: CellResult, kind: Kind) -> tuple[str, ...]:
     return (f"the environment changed while the run was under way, so that its trials are not alike: {changes}",)
 
 
-def environment_notes(pair: Pair, verdict: Verdict, kind: Kind) -> tuple[str, ...]:
+def environment_notes(pair: Pair, verdict: Verdict, kind: Kind, movement: Movement | None = None) -> tuple[str, ...]:
     """Return the changes around the bytes, for a pair over time with values on both sides."""
     if kind is not Kind.OVER_TIME or pair.base is None or not pair.comparable:
+        return ()
+    if movement is not None and not same_bytes(pair.base.builds, pair.other.builds):
+        return (_moved(pair, movement, verdict), *_changes(pair, verdict))
+    return _changes(pair, verdict)
+
+
+def _moved(pair: Pair, movement: Movement, verdict: Verdict) -> str:
+    cells = "1 cell" if movement.cells == 1 else f"{movement.cells} cells"
+    words = (
+        f"{pair.other.cell.device} itself has moved: x{movement.factor:.3g} on average in {cells} of the same bytes, "
+        f"{movement.moved} of them clearly"
+    )
+    if verdict is Verdict.ENVIRONMENT_CHANGED:
+        return f"{words}; this is no more than that: measure both builds in one run"
+    return words
+
+
+def _changes(pair: Pair, verdict: Verdict) -> tuple[str, ...]:
+    if pair.base is None:
         return ()
     base, other = pair.base, pair.other
     changes = ", ".join(environment_difference(base.environments, other.environments))

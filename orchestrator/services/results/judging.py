@@ -30,7 +30,13 @@ from orchestrator.domain.remark import RemarkKind, implausible
 from orchestrator.domain.sweep import setting_text, setting_texts
 from orchestrator.domain.verdict_word import LESS_ACCURATE, verdict_word
 from orchestrator.services.results.accuracy import bought, compare_accuracy
-from orchestrator.services.results.environment import blamed, environment_notes, mixed_environments
+from orchestrator.services.results.environment import (
+    Movements,
+    blamed,
+    environment_notes,
+    mixed_environments,
+    moved_since,
+)
 from orchestrator.services.results.gate import reasons, warnings
 from orchestrator.services.results.pairing import Estimates, Pair, Pairing, identity
 from orchestrator.services.results.wording import apart, notes, remarks, set_aside
@@ -41,7 +47,7 @@ class Judging:
     """Hold the terms of every judgement.
 
     `p_adjusted` is keyed by `id()` of a pair, `outputs` and `input_results` by a cell's identity. `several`: the cells
-    are of several models.
+    are of several models. `movements` are of the devices, over time.
     """
 
     by: str
@@ -56,6 +62,7 @@ class Judging:
     kind: Kind = Kind.BETWEEN_THINGS
     terms: GateTerms = field(default_factory=GateTerms)
     several: bool = False
+    movements: Movements = field(default_factory=dict)
 
     def group(self, pairing: Pairing) -> ComparisonGroup:
         """Return a group with its verdicts. A group without a base has a note instead of ratios."""
@@ -97,9 +104,9 @@ class Judging:
     def _judged(self, pair: Pair) -> ComparisonRow:
         estimate, p_adjusted = self.estimates.ratios.get(id(pair)), self.p_adjusted.get(id(pair))
         accuracy = compare_accuracy(pair, self.input_results, self.terms)
-        verdict = Verdict.NOT_COMPARABLE
+        verdict, movement = Verdict.NOT_COMPARABLE, self.movements.get(moved_since(pair))
         if estimate is not None:
-            verdict = blamed(self._verdict(estimate, pair, accuracy), pair, self.kind)
+            verdict = blamed(self._verdict(estimate, pair, accuracy), pair, self.kind, estimate, movement)
         loss = bought(verdict, self.metric.name, pair, self.terms)
         if loss is not None:
             verdict = Verdict.NOT_COMPARABLE
@@ -120,7 +127,7 @@ class Judging:
                 self.tolerance,
             ),
             (
-                *environment_notes(pair, verdict, self.kind),
+                *environment_notes(pair, verdict, self.kind, movement),
                 *notes(pair.other),
                 *apart(pair),
                 *self._implausible(pair, estimate),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.domain.build import Build, Environment, environment_difference
-from orchestrator.domain.comparison import Comparison, Verdict
+from orchestrator.domain.comparison import Comparison, ComparisonRow, Verdict
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.gate import GateKind, GateTerms
 from orchestrator.domain.measurement import CellResult
@@ -99,6 +99,65 @@ def test_other_bytes_regress_also_in_another_environment(part: str) -> None:
     assert comparison.warnings == ()
 
 
+CHANGED = replace(BUILD, artifact_sha256="d" * 64)
+
+
+def beside(factors: list[float], own: float, build: Build = CHANGED, **terms: bool) -> Comparison:
+    """Compare a cell of another build, beside cells of the same bytes that have become slower by `factors`."""
+    cells = [BEFORE, after(own, OLD, build=build)]
+    for place, factor in enumerate(factors):
+        for one, values in ((BEFORE, BEFORE), (after(factor, OLD), after(factor, OLD))):
+            cells.append(replace(values, cell=replace(one.cell, variant=f"unchanged-{place}")))
+    return compare_runs(FakeResults(cells), "r2", "r1", CompareOptions(terms=GateTerms(**terms)))
+
+
+def row_of(comparison: Comparison) -> ComparisonRow:
+    (row,) = [group.rows[0] for group in comparison.groups if group.fixed["variant"] == BEFORE.cell.variant]
+    return row
+
+
+@pytest.mark.parametrize("own", [1.2, 1.3, 1.0])
+def test_a_device_that_has_moved_as_far_is_blamed_in_place_of_another_build(own: float) -> None:
+    """Equal values too: on a device that became slower, they may be those of a build that became faster."""
+    comparison = beside([1.24, 1.26, 1.25], own)
+    row = row_of(comparison)
+    assert row.verdict is Verdict.ENVIRONMENT_CHANGED
+    assert row.notes[0].endswith(
+        "itself has moved: x1.25 on average in 3 cells of the same bytes, 3 of them clearly; "
+        "this is no more than that: measure both builds in one run"
+    )
+    assert comparison.reasons == ()
+    assert len(comparison.warnings) == 4
+    asked = beside([1.24, 1.26, 1.25], own, needs_environment=True)
+    assert {reason.kind for reason in asked.reasons} == {GateKind.ENVIRONMENT_CHANGED}
+    assert len(asked.reasons) == 4
+
+
+def test_another_build_regresses_by_more_than_the_device_has_moved() -> None:
+    comparison = beside([1.24, 1.26, 1.25], 2.5)
+    row = row_of(comparison)
+    assert row.verdict is Verdict.REGRESSED
+    assert row.notes[0].endswith("x1.25 on average in 3 cells of the same bytes, 3 of them clearly")
+    assert [reason.kind for reason in comparison.reasons] == [GateKind.REGRESSED]
+
+
+@pytest.mark.parametrize("factors", [[], [1.0, 1.001], [1.3, 1.0, 1.0, 1.0, 1.0]])
+def test_another_build_is_judged_as_ever_where_the_device_has_not_moved(factors: list[float]) -> None:
+    row = row_of(beside(factors, 1.05))
+    assert (row.verdict, row.notes) == (Verdict.REGRESSED, ())
+    assert row_of(beside(factors, 1.0)).verdict is Verdict.EQUIVALENT
+
+
+def test_a_device_is_not_blamed_for_another_ones_movement() -> None:
+    cells = [BEFORE, after(1.25, OLD, build=CHANGED)]
+    elsewhere = [replace(one, cell=replace(one.cell, device="nano")) for one in (BEFORE, after(1.25, OLD))]
+    comparison = compare_runs(FakeResults([*cells, *elsewhere]), "r2", "r1", CompareOptions())
+    assert {group.device: group.rows[0].verdict for group in comparison.groups} == {
+        BEFORE.cell.device: Verdict.REGRESSED,
+        "nano": Verdict.ENVIRONMENT_CHANGED,
+    }
+
+
 def test_several_builds_on_a_side_and_unknown_builds_are_not_the_same_bytes() -> None:
     mixed = replace(after(1.5, NEW), builds=(BUILD, replace(BUILD, worker_sha256="d" * 64)))
     assert only_row(over_time(mixed)).verdict is Verdict.REGRESSED
@@ -162,5 +221,5 @@ def test_different_things_stay_slower_and_faster() -> None:
 
 def test_people_read_the_warning() -> None:
     text = drawn(comparison_report(over_time(after(1.5, NEW))).draw())
-    assert "Warning (environment-changed): not the build, and no reason to fail:" in text
+    assert "Warning (environment-changed): not shown to be the build, and no reason to fail:" in text
     assert "Reasons to fail" not in text
