@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from orchestrator.domain.errors import RayUnavailable
@@ -48,16 +51,30 @@ def join_cluster(address: str | None) -> tuple[Any, bool]:
 def _init(ray: Any, address: str | None) -> None:
     local = {} if address else {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES}
     try:
-        ray.init(
-            # By name: without an address Ray joins what RAY_ADDRESS or a note of `ray start` names, dead or alive.
-            address=address or LOCAL,
-            include_dashboard=None if address else False,
-            configure_logging=False,
-            log_to_driver=False,
-            **local,
-        )
+        with _keeping_sigterm():
+            ray.init(
+                # By name: without an address Ray joins what RAY_ADDRESS or a note of `ray start` names, dead or alive.
+                address=address or LOCAL,
+                include_dashboard=None if address else False,
+                configure_logging=False,
+                log_to_driver=False,
+                **local,
+            )
     except Exception as error:  # Ray has no class of its own for a node that takes too long to start
         raise _explain_start(error, address) from error
+
+
+@contextmanager
+def _keeping_sigterm() -> Iterator[None]:
+    """Have SIGTERM do after the context what it did before."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        # Ray takes SIGTERM in the main thread, prints a native stack and exits 15: a daemon that a service manager
+        # stops would have failed, and would not give its run back.
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def first_line(error: BaseException) -> str:

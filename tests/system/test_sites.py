@@ -130,6 +130,27 @@ def test_a_daemon_dies_with_its_gateways_and_the_next_one_goes_on(
     assert lab.claims() == {"one": 2}
 
 
+def test_a_daemon_that_is_stopped_gives_its_run_back_at_once(
+    postgres_databases: PostgresDatabases, raylets: Raylets, tmp_path: Path
+) -> None:
+    """Ray takes signals for itself when a process joins the cluster, and the daemon is to end as any other does."""
+    lab = SiteLab(tmp_path / "lab", postgres_databases.migrated(), **{"oslo-1": "oslo"})
+    gate = tmp_path / "gate"
+    lab.submit(waiting_for(gate))
+    with lab.daemon(raylets.address) as daemon:
+        lab.wait_for_trials("desk", "oslo-1")
+        daemon.terminate()
+        assert daemon.wait(120) == 0, lab.said()
+    assert "SIGTERM received" not in lab.said()
+    assert "stopped; devices that run go on by themselves" in lab.said()
+    assert lab.rows("SELECT state FROM submission") == [{"state": "waiting"}]
+    assert lab.rows("SELECT 1 FROM daemon WHERE ended_at IS NULL") == []
+    gate.touch()
+    with lab.daemon(raylets.address) as second:
+        assert second.wait(240) == 0, lab.said()
+    assert (lab.states(), lab.counted()) == ({"one": "ended"}, {"one": [1] * 4})
+
+
 def test_a_person_cancels_a_run_at_a_site(
     postgres_databases: PostgresDatabases, raylets: Raylets, tmp_path: Path
 ) -> None:
