@@ -202,6 +202,53 @@ def test_a_schedule_that_is_changed_while_it_fires_does_not_fire(store: Store, c
         assert found(store).due_at == at("2026-12-01T05:00"), "the new rhythm counts"
 
 
+@pytest.mark.parametrize("change", ["paused", "replaced"])
+def test_a_schedule_that_is_changed_at_the_moment_at_which_it_fires(store: Store, clock: Clock, change: str) -> None:
+    """Either the firing is first, and there is its run, or the change is, and there is none: nothing is half done."""
+    often = Rhythm("* * * * *", "UTC", overlap=Overlap.QUEUE)
+    added(store, rhythm=often)
+    for _ in range(20):
+        clock.go_on(60)
+        before, (due,) = len(submitted(store)), store.schedules.due_schedules()
+        barrier = Barrier(2)
+
+        def fires(due: Schedule = due, barrier: Barrier = barrier) -> str | None:
+            firing = firing_of(due, clock.now)
+            barrier.wait(10)
+            return store.schedules.fire(firing)
+
+        def changes(barrier: Barrier = barrier) -> None:
+            barrier.wait(10)
+            if change == "paused":
+                store.schedules.pause_schedule("nights")
+            else:
+                added(store, rhythm=often, replaces=True)
+
+        with ThreadPoolExecutor(2) as threads:
+            made, changed = threads.submit(fires), threads.submit(changes)
+            changed.result()
+        assert len(submitted(store)) == before + (made.result() is not None)
+        assert found(store).edition == due.edition + 1 + (made.result() is not None), "each is an edition of its own"
+        if change == "paused":
+            store.schedules.resume_schedule("nights")
+
+
+def test_two_people_who_replace_a_schedule_at_once(store: Store, clock: Clock) -> None:
+    added(store)
+    for _ in range(10):
+        edition, barrier = found(store).edition, Barrier(2)
+
+        def replaces(hour: int, barrier: Barrier = barrier) -> Schedule:
+            barrier.wait(10)
+            return added(store, rhythm=Rhythm(f"0 {hour} * * *", "UTC"), replaces=True)
+
+        with ThreadPoolExecutor(2) as threads:
+            hours = {one.rhythm.cron for one in threads.map(replaces, (4, 5))}
+        assert hours == {"0 4 * * *", "0 5 * * *"}
+        assert found(store).rhythm.cron in hours
+        assert found(store).edition == edition + 2
+
+
 def test_what_a_daemon_leaves_that_dies_while_it_fires(store: Store, clock: Clock) -> None:
     """The firing is one transaction: the schedule is as before, and the next daemon fires."""
     added(store)

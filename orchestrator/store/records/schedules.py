@@ -38,7 +38,8 @@ class ScheduleTable:
             if missing_blobs(connection, {file.sha256 for file in new.files}):
                 raise StoreError("a content of the schedule is gone from the database", "give the command again")
             now = database_time(connection)
-            found = connection.execute(_NAMED, {"schedule": new.name}).one_or_none()
+            # Locked: a daemon that fires meanwhile would count up to the same edition, of another rhythm.
+            found = connection.execute(_NAMED.with_for_update(), {"schedule": new.name}).one_or_none()
             if found is not None and not replaces:
                 raise ConfigError(
                     f"there is a schedule {new.name} already, of {found.holder}", "--replace changes it, --name another"
