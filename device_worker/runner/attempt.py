@@ -20,7 +20,7 @@ from device_worker.runner.workspace import MissingFile, Workspace
 from device_worker.sensing.clocks import ClockWatch
 from device_worker.sensing.conditions.base import TrialSeen
 from device_worker.sensing.conditions.frequency import Frequency
-from device_worker.sensing.power.opening import Measured
+from device_worker.sensing.power.account import Measured
 from device_worker.sensing.readings import read_memory_available_bytes
 from device_worker.system.leftovers import MARKER_VARIABLE
 from device_worker.system.process_identity import python_executable

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from device_worker.system import trial_mark
-from device_worker.system.process_identity import SIGKILL, ProcessIdentity, read_boot_id
+from device_worker.system.process_identity import ProcessIdentity, read_boot_id, send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,17 +80,6 @@ def find_marked(marker: str) -> list[int]:
     """Return the number of every process with a runner's marker in the environment."""
     wanted = f"{MARKER_VARIABLE}={marker}".encode()
     return [pid for pid in trial_mark.all_processes() if wanted in _environment(pid)]
-
-
-def send_signal(pid: int, number: int = SIGKILL) -> bool:
-    """Send a signal to a process, and return False if the process belongs to another user."""
-    try:
-        os.kill(pid, number)
-    except PermissionError:
-        return False
-    except ProcessLookupError:
-        pass
-    return True
 
 
 def _environment(pid: int) -> list[bytes]:

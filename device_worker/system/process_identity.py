@@ -104,3 +104,14 @@ class ProcessIdentity:
         except ProcessLookupError:
             return False
         return True
+
+
+def send_signal(pid: int, number: int = SIGKILL) -> bool:
+    """Send a signal to a process, and return False if the process belongs to another user."""
+    try:
+        os.kill(pid, number)
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        pass
+    return True

@@ -11,7 +11,7 @@ import pwd
 from device_worker.protocol.errors import WorkerError
 from device_worker.protocol.printable import printable
 from device_worker.protocol.vocabulary import ErrorKind
-from device_worker.system.leftovers import send_signal
+from device_worker.system.process_identity import send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

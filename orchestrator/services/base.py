@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from orchestrator.domain.enrollment import Enrollment
     from orchestrator.domain.increment import Increment
     from orchestrator.domain.inventory import Inventory
+    from orchestrator.domain.meter import Meter, MeterReading
     from orchestrator.domain.run import RunHeader
     from orchestrator.domain.window import Window
     from orchestrator.driving.identity import ControllerIdentity
     from orchestrator.execution.base import Executor
     from orchestrator.messages.base import Messenger
+    from orchestrator.meters.base import OpenMeter
     from orchestrator.reporting.base import RunDisplay
     from orchestrator.services.nights.folder import NightBlobs
-    from orchestrator.services.runs.metering import Meters
     from orchestrator.services.runs.prepare import RecordedPlanner, SweepPlanner
     from orchestrator.specs.nightly import NightlyFile
     from orchestrator.specs.reach import Reach
@@ -31,6 +32,23 @@ if TYPE_CHECKING:
 
 Shows = Callable[[str], "RunDisplay"]
 """Makes the display of a run. Called once the run's id is known, since the display and Ctrl-C name the run."""
+
+
+class Meters(Protocol):
+    """Open meters, and say where recordings are kept."""
+
+    def opener(self, meter: Meter) -> OpenMeter:
+        """Return what opens a reader for the meter."""
+
+    def read(self, path: Path) -> Sequence[MeterReading]:
+        """Return the readings of a recording. Raise ConfigError."""
+
+    def format_line(self, reading: MeterReading) -> str:
+        """Return a reading as a line of a recording."""
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of recordings."""
 
 
 class HostKeys(Protocol):

@@ -2,8 +2,9 @@
 
 import pytest
 
+from device_worker.sensing.power.account import Measured, blank_account
 from device_worker.sensing.power.external import NOT_JOINED
-from device_worker.sensing.power.opening import Measured, blank_account, open_meter
+from device_worker.sensing.power.opening import open_meter
 from test_power_window import TIMEOUT_S, rule
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from device_worker.protocol.vocabulary import SourceKind
 from device_worker.sensing.power import sampler as sampler_module
+from device_worker.sensing.power.account import Measured
 from device_worker.sensing.power.base import Implausible, Lost, PowerSource
 from device_worker.sensing.power.meter import Meter
-from device_worker.sensing.power.opening import AbsentMeter, Measured
+from device_worker.sensing.power.opening import AbsentMeter
 from device_worker.sensing.power.sampler import Sampler
 from device_worker.system.patient_reader import PatientReader
 from worker_client import wait_until

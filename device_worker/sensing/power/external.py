@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 
 from device_worker.protocol.vocabulary import SourceKind
+from device_worker.sensing.power.account import blank_account
 from device_worker.sensing.power.base import PowerSource
-from device_worker.sensing.power.opening import blank_account
 from device_worker.sensing.power.window import explain_shortness, lengthen, window_s_min
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from device_worker.protocol.specification import MeasureRule
-    from device_worker.sensing.power.opening import Measured
+    from device_worker.sensing.power.account import Measured
     from device_worker.system.wakeups import SignalWakeups
 
 NOT_JOINED = "the readings of the controller's meter have not been joined yet"

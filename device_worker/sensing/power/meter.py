@@ -5,7 +5,7 @@ from __future__ import annotations
 from device_worker.protocol.energy import Window, idle_between, idle_of, idle_u95_w, power_figures
 from device_worker.protocol.power_trace import READINGS_WANTED, NoFigure, TooFewReadings, describe_share
 from device_worker.sensing.plausible import POWER_W
-from device_worker.sensing.power.opening import blank_account
+from device_worker.sensing.power.account import blank_account
 from device_worker.sensing.power.window import explain_early_end, explain_shortness, lengthen, window_s_min
 from device_worker.system.patient_reader import PatientReader
 from device_worker.system.runner_log import log
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from device_worker.protocol.energy import Idle
     from device_worker.protocol.power_trace import Trace
     from device_worker.protocol.specification import MeasureRule
+    from device_worker.sensing.power.account import Measured
     from device_worker.sensing.power.base import PowerSource
-    from device_worker.sensing.power.opening import Measured
     from device_worker.sensing.power.sampler import Sampler
     from device_worker.system.wakeups import SignalWakeups
 

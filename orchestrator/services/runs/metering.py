@@ -9,37 +9,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from orchestrator.analysis.metered import MeterRecord, shifted
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ConfigError, OrchestratorError
-from orchestrator.domain.meter import Meter, MeterKind, MeterReading
+from orchestrator.domain.meter import Meter, MeterKind
 
 if TYPE_CHECKING:
-    from orchestrator.meters.base import OpenMeter
-    from orchestrator.services.base import FleetWiring, HasRecords
+    from orchestrator.services.base import FleetWiring, HasRecords, Meters
 
     Warned = Callable[[str, str, str | None], None]
 
 _END_S_MAX = 20.0
-
-
-class Meters(Protocol):
-    """Open meters, and say where recordings are kept."""
-
-    def opener(self, meter: Meter) -> OpenMeter:
-        """Return what opens a reader for the meter."""
-
-    def read(self, path: Path) -> Sequence[MeterReading]:
-        """Return the readings of a recording. Raise ConfigError."""
-
-    def format_line(self, reading: MeterReading) -> str:
-        """Return a reading as a line of a recording."""
-
-    @property
-    def folder(self) -> Path:
-        """Return the folder of recordings."""
 
 
 @dataclass(frozen=True, slots=True)

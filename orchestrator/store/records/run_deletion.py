@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, Table, delete, or_, select, update
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.run_words import Deletion
-from orchestrator.store.records.run_words import exclude_run
+from orchestrator.store.records.exclusion import exclude_run
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.database_clock import database_time
 from orchestrator.store.sql.engine import Database

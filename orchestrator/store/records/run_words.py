@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.run_words import Commit, Exclusion, NewWords, RunWords
-from orchestrator.store.records.latest_values import point_past, point_to
+from orchestrator.store.records.exclusion import LOCK_RUN, exclude_run, of_run
+from orchestrator.store.records.latest_values import point_to
 from orchestrator.store.records.levels import REASON_MAX
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.database_clock import database_time
@@ -29,13 +30,13 @@ class RunWordTable:
     def write_note(self, run: str, note: str, who: str) -> None:
         """Record the note of a run, in the place of an earlier note."""
         with self._database.write() as connection:
-            connection.execute(_of(run).values(note_columns(connection, note, who)))
+            connection.execute(of_run(run).values(note_columns(connection, note, who)))
 
     def change_tags(self, run: str, tags: Mapping[str, str], remove: Collection[str], who: str) -> None:
         """Set and remove tags of a run, all in a single transaction."""
         with self._database.write() as connection:
             # The row of the run first: two people then never wait for each other.
-            connection.execute(_LOCK, {"run": run})
+            connection.execute(LOCK_RUN, {"run": run})
             known = tags_of(connection, [run]).get(run, {})
             absent = sorted(set(remove) - set(known))
             if absent:
@@ -55,12 +56,12 @@ class RunWordTable:
     def include(self, run: str) -> None:
         """End the exclusion of a run."""
         with self._database.write() as connection:
-            row = connection.execute(_LOCK, {"run": run}).one()
+            row = connection.execute(LOCK_RUN, {"run": run}).one()
             if row.excluded_at is None:
                 raise ConfigError(f"run {run} is not excluded", f"benchfleet runs show {run}")
             if connection.execute(select(t.deleted_run.c.run_id).where(t.deleted_run.c.run_id == run)).first():
                 raise ConfigError(f"run {run} is half deleted", f"benchfleet runs delete {run} --yes goes on")
-            connection.execute(_of(run).values(excluded_at=None, excluded_by=None, excluded_reason=None))
+            connection.execute(of_run(run).values(excluded_at=None, excluded_by=None, excluded_reason=None))
             point_to(connection, run)
 
     def excluded_runs(self) -> frozenset[str]:
@@ -74,22 +75,6 @@ class RunWordTable:
         from orchestrator.store.records.run_deletion import delete_run
 
         return delete_run(self._database, run, who)
-
-
-def exclude_run(connection: Connection, run: str, reason: str, who: str) -> None:
-    """Record an exclusion, within a transaction of the caller. An excluded run keeps the first reason."""
-    # Locked: a run that begins again at the same time waits, and is under way or excluded, not both unseen.
-    row = connection.execute(_LOCK, {"run": run}).one()
-    if row.finished_at is None:
-        raise ConfigError(f"run {run} is under way", f"benchfleet runs cancel {run} ends it")
-    if row.excluded_at is not None:
-        return
-    connection.execute(
-        _of(run).values(
-            excluded_at=database_time(connection), excluded_by=who, excluded_reason=clean_text(reason, REASON_MAX)
-        )
-    )
-    point_past(connection, run)
 
 
 def first_columns(connection: Connection, words: NewWords) -> dict[str, Any]:
@@ -143,15 +128,6 @@ def words_in(row: Row[Any], tags: Mapping[str, str]) -> RunWords:
     )
 
 
-def _of(run: str) -> Any:
-    return update(t.run).where(t.run.c.id == run)
-
-
-_LOCK = (
-    select(t.run.c.finished_at, t.run.c.excluded_at, t.run.c.name, t.run.c.started_at)
-    .where(t.run.c.id == bindparam("run"))
-    .with_for_update()
-)
 _TAGS = (
     select(t.run_tag)
     .where(t.run_tag.c.run_id.in_(bindparam("runs", expanding=True)))
