@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from device_worker.protocol.files import JobFile
+
 TYPE_CHECKING = False  # importing typing costs a device milliseconds at every start
 if TYPE_CHECKING:
     from typing import Callable, Mapping
@@ -19,18 +21,21 @@ _INPUT = re.compile(r"\$\{([^}]+)\}")
 class DeclaredInput:
     """An input: the range of random numbers, `shape` and `dtype`. None is undeclared.
 
-    `from_output` names the output that is fed back to the input, and `file` the array that the input is taken from.
+    `from_output` names the output that is fed back to the input. `file` holds the array that the input is taken from.
     """
 
     __slots__ = ("dtype", "file", "from_output", "high", "low", "shape")
 
     def __init__(self, fields: Fields | None) -> None:
-        self.low = 0.0 if fields is None else fields.number("low")
-        self.high = 1.0 if fields is None else fields.number("high")
+        # Both are absent for text and for inputs from files, which nobody draws.
+        is_drawn = fields is not None and not {"low", "high"}.isdisjoint(fields.names())
+        self.low = fields.number("low") if fields is not None and is_drawn else 0.0
+        self.high = fields.number("high") if fields is not None and is_drawn else 1.0
         self.shape = None if fields is None else fields.optional("shape", _sizes_of(fields))
         self.dtype = None if fields is None else fields.optional("dtype", fields.text)
         self.from_output = None if fields is None else fields.optional("from_output", fields.text)
-        self.file = None if fields is None else fields.optional("file", fields.text)
+        file = None if fields is None else fields.optional("file", fields.section)
+        self.file = None if file is None else JobFile(file)
 
 
 class DeclaredInputs:
@@ -46,6 +51,10 @@ class DeclaredInputs:
     def of(self, name: str) -> DeclaredInput:
         """Return the declaration of an input."""
         return self.by_name.get(name, self.others)
+
+    def files(self) -> list[JobFile]:
+        """Return the files that inputs are taken from."""
+        return [one.file for one in (self.others, *self.by_name.values()) if one.file is not None]
 
 
 class DeclaredOutput:

@@ -7,6 +7,7 @@ import json
 from device_worker.protocol import PROTOCOL_VERSION
 from device_worker.protocol.errors import WorkerError
 from device_worker.protocol.fields import BadField, Fields
+from device_worker.protocol.files import BlobRef, JobFile
 from device_worker.protocol.specification import EngineJob, MeasureRule, take_kind
 from device_worker.protocol.vocabulary import ErrorKind, TrialKind
 
@@ -16,29 +17,6 @@ IDLE_S = 5.0
 
 _GENERAL_LIMITS = ("trial_timeout_s", "memory_bytes_max", "cooldown_s_max", "cooldown_to_c")
 _TEXT_LIMITS = ("governor",)
-
-
-class BlobRef:
-    """A blob needed on the device, by SHA-256 and size in bytes."""
-
-    __slots__ = ("sha256", "size")
-
-    def __init__(self, fields: Fields) -> None:
-        self.sha256 = fields.sha256("sha256")
-        self.size = fields.whole("size")
-
-
-class JobFile(BlobRef):
-    """A file of a job: a blob under a plain file name."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, fields: Fields) -> None:
-        super().__init__(fields)
-        self.name = fields.text("name")
-        # The name is joined to the trial's folder: anything but a plain name would lie outside.
-        if self.name in ("", ".", "..") or "/" in self.name or "\0" in self.name:
-            raise fields.refuse("name", "expected a plain file name")
 
 
 class Job(EngineJob):
@@ -56,6 +34,7 @@ class Job(EngineJob):
         model, dataset = fields.nullable("model", fields.section), fields.nullable("dataset", fields.section)
         self.model = None if model is None else JobFile(model)
         self.dataset = None if dataset is None else JobFile(dataset)
+        self.files += self.inputs.files()  # laid out like the files of a program, in the trial's folder
         self.command = fields.nullable("command", fields.texts) or []
         if any("\0" in word for word in self.command):
             raise fields.refuse("command", "expected words without a NUL character")

@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_INPUTS = ("dataset", "random")
+_INPUTS = ("dataset", "file", "random")
 _BITS, _SCORES = "bits", "f4"
 _FLOAT_BYTES = 4
 _REASON_CHARACTERS_MAX = 2000
@@ -72,7 +72,7 @@ def check_outputs(outputs: dict[str, Any]) -> None:
     if outputs.get("dtype") != "f4":
         raise BadReport("dtype is not f4")
     if outputs.get("inputs") not in _INPUTS:
-        raise BadReport("inputs is not dataset or random")
+        raise BadReport("inputs is not dataset, file or random")
     count = _whole(outputs.get("count"), "count", 0, OUTPUT_BYTES_MAX)
     values_per_output = _whole(outputs.get("values_per_output"), "values_per_output", 0, INT32_MAX)
     data = outputs.get("data")

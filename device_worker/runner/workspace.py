@@ -10,7 +10,7 @@ from device_worker.system.folders import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from device_worker.protocol.plan import JobFile
+    from device_worker.protocol.files import JobFile
     from device_worker.state.blobs import BlobStore
 
 _NO_HARD_LINKS = (errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EXDEV, errno.ENOSYS)

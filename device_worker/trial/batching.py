@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterator, Sequence
 
-    from device_worker.trial.inputs import DatasetInputs, RandomInputs
+    from device_worker.trial.input_files import Inputs
 
 
 def items_of(slots: Sequence[InputSlot]) -> list[InputSlot]:
@@ -16,7 +16,7 @@ def items_of(slots: Sequence[InputSlot]) -> list[InputSlot]:
     return [InputSlot(slot.name, slot.item_shape, slot.dtype, slot.is_quantised) for slot in slots]
 
 
-def draw_items(inputs: DatasetInputs | RandomInputs, first: int, slots: Sequence[InputSlot], batch: int) -> list[Any]:
+def draw_items(inputs: Inputs, first: int, slots: Sequence[InputSlot], batch: int) -> list[Any]:
     """Return the inputs of an invocation: `batch` items from number `first` on, an array for each input of the model.
 
     After the last row of a data set the first one follows.
@@ -33,7 +33,7 @@ def draw_items(inputs: DatasetInputs | RandomInputs, first: int, slots: Sequence
     ]
 
 
-def _number(inputs: DatasetInputs | RandomInputs, index: int) -> int:
+def _number(inputs: Inputs, index: int) -> int:
     return index % len(inputs) if inputs.source == "dataset" else index
 
 

@@ -18,6 +18,7 @@ _MOSTLY_OF_NONZERO = 0.9
 
 _REMEDIES = {
     "dataset": "scale x of the data set as the model was trained with, or calibrate the variant with such data",
+    "file": "scale the numbers in the file of the input as in training, or calibrate the variant with such numbers",
     "random": "declare low and high of the input in model.yaml within that",
 }
 

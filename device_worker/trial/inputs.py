@@ -1,4 +1,4 @@
-"""Give a model inputs: the job's dataset, or random numbers from a seed."""
+"""Give a model inputs: rows of a data set, or random numbers from a seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from device_worker.protocol.declarations import DeclaredInputs
-    from device_worker.protocol.specification import Specification
     from device_worker.trial.runtimes.base import InputSlot
 
 RANDOM_INPUTS = 8
@@ -51,7 +50,11 @@ class DatasetInputs:
         """
         names = [self._name_for(slot, len(slots)) for slot in slots]
         self._arrays = {name: self._arrays[name] for name in names}
-        return [_fitting(self._arrays[name][index], slot) for name, slot in zip(names, slots)]
+        return [fit_row(self._arrays[name][index], slot) for name, slot in zip(names, slots)]
+
+    def has(self, slot: InputSlot, inputs: int) -> bool:
+        """Return True if the data set has rows for one of a model's inputs, of which there are so many."""
+        return slot.name in self._arrays or (inputs == 1 and _ONLY in self._arrays)
 
     def _name_for(self, slot: InputSlot, inputs: int) -> str:
         if inputs == 1 and _ONLY in self._arrays:
@@ -88,26 +91,27 @@ def _read_rows(path: str, rows_max: int | None) -> dict[str, Any]:
     return found
 
 
-def _fitting(row: Any, slot: InputSlot) -> Any:
-    """Return a row in the shape of an input. Raise LoadFailure if it is not of that size, or of another kind."""
+def fit_row(row: Any, slot: InputSlot, giver: str = "the dataset", remedy: str | None = None) -> Any:
+    """Return a row in the shape of an input. Raise LoadFailure if it is not of that size, or of another kind.
+
+    `giver` is where the row comes from, and `remedy` what to do about another shape there.
+    """
     # A flat row fits any shape of its size. Other rows would be scrambled: channels first is not channels last.
     if row.size != _count(slot.shape) or (row.ndim > 1 and _without_ones(row.shape) != _without_ones(slot.shape)):
         given, taken = shape_words(row.shape), shape_words(slot.shape)
-        said = f"the dataset's rows are {given}, and input {slot.name!r} takes {taken}"
-        raise LoadFailure(f"{said}; {_remedy(row.shape, slot.shape)}")
+        said = f"{giver}'s rows are {given}, and input {slot.name!r} takes {taken}"
+        raise LoadFailure(f"{said}; {remedy or _remedy(row.shape, slot.shape)}")
     is_text = row.dtype.kind in "SU"
     if is_text != (slot.dtype == TEXT):
         kinds = ("text", "numbers") if is_text else ("numbers", "text")
-        raise LoadFailure(
-            f"the dataset has {kinds[0]} for input {slot.name!r}, which is {slot.dtype} and takes {kinds[1]}"
-        )
+        raise LoadFailure(f"{giver} has {kinds[0]} for input {slot.name!r}, which is {slot.dtype} and takes {kinds[1]}")
     if row.dtype.kind == "S":
-        row = _decoded(row, slot)
+        row = _decoded(row, slot, giver)
     if slot.is_whole:
-        _refuse_loss(row, slot)
+        _refuse_loss(row, slot, giver)
     elif slot.dtype == "float16" and abs(row).max() > _largest_float(slot):
         most = f"{_largest_float(slot):g} is the largest that it holds"
-        raise LoadFailure(f"input {slot.name!r} is float16, and the dataset has {abs(row).max():g}: {most}")
+        raise LoadFailure(f"input {slot.name!r} is float16, and {giver} has {abs(row).max():g}: {most}")
     return row.reshape(slot.shape)
 
 
@@ -150,7 +154,8 @@ class RandomInputs:
             raise LoadFailure(
                 f"input {slot.name!r} takes text, which nobody can draw; give the model a data set, an .npz file "
                 f"with an array of text {slot.name!r}, and name it in the sweep: "
-                "accuracy: {dataset: …, metric: outputs}"
+                "accuracy: {dataset: …, metric: outputs}, or name a file with text for the input in model.yaml: "
+                f"inputs: {{{slot.name}: {{file: …}}}}"
             )
         if not slot.is_whole:
             most = _largest_float(slot)
@@ -173,15 +178,7 @@ class RandomInputs:
         return numpy.minimum(numbers, last)  # rounding may give the bound itself
 
 
-def open_inputs(specification: Specification, rows_max: int | None = None) -> DatasetInputs | RandomInputs:
-    """Return the inputs of a trial. At most `rows_max` rows of a dataset are kept in memory (None: all)."""
-    job = specification.job
-    if job.dataset_path is not None:
-        return DatasetInputs(job.dataset_path, rows_max)
-    return RandomInputs(specification.seed, job.inputs)
-
-
-def _decoded(row: Any, slot: InputSlot) -> Any:
+def _decoded(row: Any, slot: InputSlot, giver: str) -> Any:
     """Return bytes as text. Raise LoadFailure for bytes that are not UTF-8."""
     # As bytes, one runtime would take their Python spelling for the text, and another one crashes.
     import numpy
@@ -190,12 +187,12 @@ def _decoded(row: Any, slot: InputSlot) -> Any:
         return numpy.char.decode(row, "utf-8")
     except UnicodeDecodeError as error:
         raise LoadFailure(
-            f"the dataset has bytes that are not UTF-8 for input {slot.name!r}, which takes text ({error}); save the "
-            "array as text"
+            f"{giver} has bytes that are not UTF-8 for input {slot.name!r}, which takes text ({error}); save the array "
+            "as text"
         ) from error
 
 
-def _refuse_loss(row: Any, slot: InputSlot) -> None:
+def _refuse_loss(row: Any, slot: InputSlot, giver: str) -> None:
     """Raise LoadFailure for a row with numbers that the input's dtype cannot hold."""
     import numpy
 
@@ -203,7 +200,7 @@ def _refuse_loss(row: Any, slot: InputSlot) -> None:
     numbers = row.astype(numpy.float64)
     if not (numpy.floor(numbers) == numbers).all() or numbers.min() < least or numbers.max() > most:
         found = f"{numbers.min():g} to {numbers.max():g}"
-        raise LoadFailure(f"input {slot.name!r} is {slot.dtype}, and the dataset has other numbers, from {found}")
+        raise LoadFailure(f"input {slot.name!r} is {slot.dtype}, and {giver} has other numbers, from {found}")
 
 
 def _largest_float(slot: InputSlot) -> float:

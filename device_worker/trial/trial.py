@@ -18,7 +18,7 @@ from device_worker.trial.causes import describe, is_caused
 from device_worker.trial.declared import check_inputs
 from device_worker.trial.delegation import Fallback
 from device_worker.trial.encoding import Saturation
-from device_worker.trial.inputs import open_inputs
+from device_worker.trial.input_files import FileInputs, open_inputs
 from device_worker.trial.judged import judged_outputs
 from device_worker.trial.measurement import StopRule, choose_batch, median, time_calls
 from device_worker.trial.memory import MemoryStages
@@ -38,7 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from device_worker.trial.inputs import DatasetInputs, RandomInputs
+    from device_worker.trial.input_files import Inputs
     from device_worker.trial.measurement import Timing
     from device_worker.trial.runtimes.base import LoadedModel, Runtime
     from device_worker.trial.scenarios import Queries
@@ -103,6 +103,11 @@ def _since_start_ns() -> int | None:
     return max(0, monotonic_ns() - started)
 
 
+def _files_of(inputs: Inputs) -> dict[str, Any]:
+    """Return the files that inputs came from, by hash, for the identity of what was run."""
+    return {"input_files": inputs.hashes()} if isinstance(inputs, FileInputs) else {}
+
+
 class Trial:
     """A trial. `is_loaded` is True once the model is loaded, and tells a load error from an inference error.
 
@@ -147,7 +152,7 @@ class Trial:
             self._prove(session, inputs)
         else:
             self._measure(session, encoded)
-        self._say(runtime=dict(session.identity(), state=self._state.to_json()))
+        self._say(runtime=dict(session.identity(), state=self._state.to_json(), **_files_of(inputs)))
         for metric, value, reason in self._memory.figures():
             is_elsewhere = session.memory_reason is not None
             self._say_figure(metric, None if is_elsewhere else value, session.memory_reason or reason)
@@ -163,7 +168,7 @@ class Trial:
         self._memory.end("rss_import_bytes")
         return runtime
 
-    def _load(self, runtime: Runtime, inputs: DatasetInputs | RandomInputs) -> tuple[LoadedModel, list[Any]]:
+    def _load(self, runtime: Runtime, inputs: Inputs) -> tuple[LoadedModel, list[Any]]:
         """Load the model and run the first inference. Return the model with the encoded inputs."""
         gc.collect()
         self._memory.begin_model()
@@ -332,7 +337,7 @@ class Trial:
         if found is not None:
             self._say(metric=found[0], value=found[1])
 
-    def _prove(self, session: LoadedModel, inputs: DatasetInputs | RandomInputs) -> None:
+    def _prove(self, session: LoadedModel, inputs: Inputs) -> None:
         """Run the inputs in order, keep the first outputs, and report the accuracy if the job asks for a metric.
 
         Outputs that cannot be kept are left out, with the reason: timing needs no proof. So are outputs of inputs
@@ -371,7 +376,7 @@ class Trial:
     def _feed(
         self,
         session: LoadedModel,
-        inputs: DatasetInputs | RandomInputs,
+        inputs: Inputs,
         count: int,
         proof: Proof,
         saturation: Saturation,

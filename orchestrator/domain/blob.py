@@ -11,6 +11,7 @@ class BlobKind(StrEnum):
 
     MODEL = "model"
     DATASET = "dataset"
+    INPUT = "input"
     BUNDLE = "bundle"
     FILE = "file"
     PLAN = "plan"

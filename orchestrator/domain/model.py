@@ -112,15 +112,17 @@ class Dataset:
 class ModelInput:
     """Describe a model's input. Random inputs are uniform in [low, high).
 
-    Whole numbers include `high` where [low, high) has a single one. `from_output` names the output that is fed back to
-    the input: a state, which begins with zeros.
+    Whole numbers include `high` where [low, high) has a single one. Both are None where nobody draws: of text, and of
+    an input from a file. `from_output` names the output that is fed back to the input: a state, which begins with
+    zeros. `file` is the absolute path of an array that the input is taken from.
     """
 
     shape: tuple[int, ...]
     dtype: str
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
     from_output: str | None = None
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +153,13 @@ class Model:
     inputs: Mapping[str, ModelInput] = field(default_factory=dict)
     output: ModelOutput | None = None
     state: StatePolicy = StatePolicy.KEEP
+
+    @property
+    def all_inputs(self) -> Sequence[ModelInput]:
+        """Return the description of all other inputs, and of each one by name."""
+        return (self.input, *self.inputs.values())
+
+    @property
+    def takes_files(self) -> bool:
+        """Say whether an input is taken from a file."""
+        return any(one.file is not None for one in self.all_inputs)

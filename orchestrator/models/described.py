@@ -22,7 +22,8 @@ from orchestrator.models.tflite import read_tflite
 from orchestrator.models.window import Divided, Malformed, Window
 from orchestrator.specs.document import BYTES_MAX, parse_document, reads_as_number
 from orchestrator.specs.hashing import sha256_of
-from orchestrator.specs.model import MODEL_FILE, Dtype, ModelSection
+from orchestrator.specs.model import MODEL_FILE, ModelSection
+from orchestrator.specs.model_input import Dtype
 from orchestrator.specs.paths import open_below
 from orchestrator.specs.schema import check_section
 

@@ -14,7 +14,6 @@ from orchestrator.domain.model import (
     Dataset,
     Format,
     Model,
-    ModelInput,
     ModelOutput,
     StatePolicy,
     Variant,
@@ -24,6 +23,7 @@ from orchestrator.domain.nearest import did_you_mean
 from orchestrator.domain.quoting import quoted
 from orchestrator.specs.document import Place
 from orchestrator.specs.hashing import sha256_of
+from orchestrator.specs.model_input import InputSection, InsidePath, Sizes, model_input, wrong_file, wrong_input
 from orchestrator.specs.paths import is_file, is_folder, open_below, resolved
 from orchestrator.specs.reach import MODELS_FOLDER
 from orchestrator.specs.schema import Complaint, Refused, Section, load_section, refuse, words_of
@@ -39,38 +39,7 @@ def _is_sha256(text: str) -> str:
     return text
 
 
-def _is_inside(path: str) -> str:
-    # NUL too, which open() refuses with a ValueError where callers expect an OSError.
-    if not path or path.startswith(("/", "~")) or "\0" in path or ".." in path.split("/"):
-        raise Refused(f"{quoted(path)} is not a path inside the model's folder")
-    return path
-
-
 Sha256 = Annotated[str, AfterValidator(_is_sha256), pattern("[0-9a-f]{64}")]
-InsidePath = Annotated[str, AfterValidator(_is_inside), pattern(r"(?![/~])(?!(?:.*/)?\.\.(?:/|$)).+")]
-Dtype = Literal[
-    "float32", "float16", "int8", "uint8", "int16", "int32", "int64", "float64", "bool", "uint16", "uint32", "uint64",
-    "string",
-]  # fmt: skip
-"""Name a type of inputs. Random numbers fill all but text, which takes a data set."""
-
-
-Sizes = list[Annotated[int, Field(ge=1)]]
-
-
-class InputSection(Section):
-    """Declare an input. The empty shape is a single number's."""
-
-    shape: Sizes
-    """The sizes of the input. They settle the sizes that a file leaves open."""
-    dtype: Dtype
-    """The type of the input."""
-    low: float
-    """The least random number."""
-    high: float
-    """The bound of random numbers, which is left out."""
-    from_output: Text | None = None
-    """The output that comes back as this input: a state, which begins with zeros. Of inputs by name alone."""
 
 
 class OutputSection(Section):
@@ -196,10 +165,8 @@ def _models_in(directory: Path) -> tuple[Path, ...]:
 
 
 def _contradictions(section: ModelSection, directory: Path) -> Iterator[Complaint]:
-    declared: dict[Place, InputSection] = {("inputs", name): one for name, one in section.inputs.items()}
-    for place, one_input in {("input",): section.input, **declared}.items():
-        if one_input.low >= one_input.high:
-            yield Complaint((*place, "low"), f"low {one_input.low:g} is not below high {one_input.high:g}")
+    for place, one_input in _inputs(section):
+        yield from wrong_input(place, one_input)
     if section.input.from_output is not None:
         words = "the input of all names cannot be one output's"
         yield Complaint(("input", "from_output"), words, "name the input: inputs: {NAME: {…, from_output: …}}")
@@ -212,6 +179,7 @@ def _contradictions(section: ModelSection, directory: Path) -> Iterator[Complain
         yield from _twice(name, variant)
     for name in section.datasets:
         yield from _outside(directory, name, ("datasets", name))
+    yield from (one for place, declared in _inputs(section) for one in wrong_file(directory, place, declared))
     if section.recipe is not None:
         yield from _outside(directory, section.recipe, ("recipe",))
 
@@ -271,8 +239,9 @@ def _outside(directory: Path, file: str, place: Place) -> Iterator[Complaint]:
         yield Complaint(place, f"{quoted(file)} leads out of the model's folder")
 
 
-def _input(section: InputSection) -> ModelInput:
-    return ModelInput(tuple(section.shape), section.dtype, section.low, section.high, section.from_output)
+def _inputs(section: ModelSection) -> Iterator[tuple[Place, InputSection]]:
+    yield ("input",), section.input
+    yield from ((("inputs", name), one) for name, one in section.inputs.items())
 
 
 def _model(section: ModelSection, directory: Path) -> Model:
@@ -281,8 +250,8 @@ def _model(section: ModelSection, directory: Path) -> Model:
         directory=str(directory),
         description=section.description,
         task=section.task,
-        input=_input(section.input),
-        inputs={name: _input(one) for name, one in section.inputs.items()},
+        input=model_input(section.input, directory, None),
+        inputs={name: model_input(one, directory, name) for name, one in section.inputs.items()},
         output=None if section.output is None else ModelOutput(tuple(section.output.shape), section.output.name),
         variants={
             name: Variant(

@@ -11,7 +11,7 @@ from pydantic import Field
 from orchestrator.domain.nearest import did_you_mean
 from orchestrator.domain.quoting import quoted
 from orchestrator.specs.document import Document
-from orchestrator.specs.model import InsidePath
+from orchestrator.specs.model_input import InsidePath
 from orchestrator.specs.schema import Complaint, Section, load_section, refuse
 from orchestrator.specs.words import Name, Text
 

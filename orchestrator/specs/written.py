@@ -106,12 +106,12 @@ def model_text(model: Model) -> str:
         "model": model.name,
         "description": model.description,
         "task": model.task,
-        "input": _input(model.input),
+        "input": _input(model.input, folder),
         "datasets": {one.name: {"sha256": one.sha256, "samples": one.samples} for one in model.datasets.values()},
         "variants": {name: _variant(variant, folder) for name, variant in model.variants.items()},
     }
     if model.inputs:
-        document["inputs"] = {name: _input(one) for name, one in model.inputs.items()}
+        document["inputs"] = {name: _input(one, folder) for name, one in model.inputs.items()}
     if model.output is not None:
         name = {} if model.output.name is None else {"name": model.output.name}
         document["output"] = {"shape": list(model.output.shape), **name}
@@ -129,14 +129,15 @@ def _demanded(sweep: Sweep) -> Mapping[str, Any]:
     return demanded | ({"throttled": False} if sweep.unthrottled else {})
 
 
-def _input(declared: ModelInput) -> Mapping[str, Any]:
-    return {
-        "shape": list(declared.shape),
-        "dtype": declared.dtype,
-        "low": float(declared.low),
-        "high": float(declared.high),
-        **({} if declared.from_output is None else {"from_output": declared.from_output}),
-    }
+def _input(declared: ModelInput, folder: Path) -> Mapping[str, Any]:
+    document: dict[str, Any] = {"shape": list(declared.shape), "dtype": declared.dtype}
+    if declared.low is not None and declared.high is not None:
+        document |= {"low": float(declared.low), "high": float(declared.high)}
+    if declared.from_output is not None:
+        document["from_output"] = declared.from_output
+    if declared.file is not None:
+        document["file"] = os.path.relpath(declared.file, folder)
+    return document
 
 
 def _runtime(runtime: RuntimeSpec, folder: Path) -> str | Mapping[str, Any]:

@@ -32,6 +32,7 @@ _GROUPS = {
         "tflite",
         "onnx",
         "saved-model",
+        "array-file",
         "settings",
         "candidates",
         "selector",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+
+import numpy as np
 
 from orchestrator.domain.errors import BadDatabaseUrl, ConfigError
 from orchestrator.domain.selector import select
@@ -12,6 +15,7 @@ from orchestrator.inventory.files import load_inventory
 from orchestrator.models.described import described, read_folder, sort_files
 from orchestrator.services.bisect.candidates import read_candidates
 from orchestrator.settings import load_settings, render_settings_file
+from orchestrator.specs.array_file import BadArrayFile, read_header
 from orchestrator.specs.model import load_model
 from orchestrator.specs.runtime import parse_runtime
 from orchestrator.specs.sweep import load_sweep
@@ -60,6 +64,7 @@ def targets(folder: Path) -> tuple[Target, ...]:
         _model_file(folder / "fuzzed.tflite"),
         _model_file(folder / "fuzzed.onnx"),
         _saved_model(folder / "saved"),
+        _array_file(folder / "fuzzed.npz"),
         Target("settings", _of_file(settings, lambda: load_settings({}, {}, settings)), _settings(), _TOML_HAZARDS),
         Target("candidates", _of_file(builds, lambda: read_candidates(builds, tflite, None)), _LISTS, _LIST_HAZARDS),
         Target("selector", _select, selectors, _SELECTOR_HAZARDS),
@@ -148,6 +153,39 @@ def _saved_model(folder: Path) -> Target:
     taken, given = [("image", (-1, 8, 8, 1), 1), ("ids", (-1, 128), 9)], [("classes", (-1, 10), 1), ("n", (), 9)]
     corpus = [saved_model_of(taken, given), saved_model_of(taken, given, "predict", "train"), saved_model_of([], given)]
     return Target("saved-model", _of_file(file, lambda: read_folder(folder)), corpus, _SAVED_MODEL_HAZARDS)
+
+
+def _array_file(path: Path) -> Target:
+    """Return a target for files of inputs: an .npy file, or an .npz archive by its first bytes."""
+
+    def feed(data: bytes) -> None:
+        path.write_bytes(data)
+        with path.open("rb") as file:
+            try:
+                read_header(file, "x")
+            except BadArrayFile as error:
+                check_said(str(error))
+
+    return Target("array-file", feed, [_saved(save, **{key: _ROWS}) for save, key in _SAVES], _ARRAY_HAZARDS)
+
+
+def _saved(save: Callable[..., None], **arrays: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> bytes:
+    content = BytesIO()
+    save(content, **arrays)
+    return content.getvalue()
+
+
+_ROWS = np.zeros((2, 3), "float32")
+_SAVES: tuple[tuple[Callable[..., None], str], ...] = ((np.save, "arr"), (np.savez, "x"), (np.savez_compressed, "x"))
+_ARRAY_HAZARDS = (
+    b"",
+    b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65_535,
+    b"\x93NUMPY\x01\x00\x10\x27" + b"{'shape': " + b"-" * 9_990,
+    b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + b"9" * 100_000,
+    b"\x93NUMPY\x01\x00\x40\x00" + b"{'descr': '<f4', 'shape': (999999999,999999999)}".ljust(64),
+    b"PK\x03\x04" + b"PK\x01\x02" * 200_000 + b"PK\x05\x06" + b"\xff" * 16 + b"\0\0",
+    b"PK\x05\x06" + b"\0" * 18,
+)
 
 
 def _yaml(folder: str, examples: str) -> list[bytes]:

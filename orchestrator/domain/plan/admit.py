@@ -29,6 +29,8 @@ def files_needed(sweep: Sweep, *models: Model) -> Mapping[str, BlobKind]:
     for dataset in (judged_by(sweep, model) for model in models):
         if dataset is not None:
             paths[dataset.path] = BlobKind.DATASET
+    for model in models:
+        paths |= {one.file: BlobKind.INPUT for one in model.all_inputs if one.file is not None}
     for runtime in sweep.runtimes:
         for _, path in runtime.program.files if runtime.program else ():
             # A program may bring a file that is an artifact too: the first purpose stays.
@@ -122,7 +124,7 @@ def _objection(cell: GridCell, artifact: Artifact, inputs: PlanInputs) -> str | 
         or _not_runnable_there(cell.runtime, inputs.facts)
         or _forbidden(cell, inputs.device)
         or hardware_against(cell.settings, inputs.facts.processors)
-        or _contradicted(cell.runtime, artifact, inputs)
+        or _contradicted(cell.runtime, artifact, inputs, inputs.model_of(cell.model))
     )
 
 
@@ -145,9 +147,11 @@ def _foreign_setting(cell: GridCell) -> str | None:
     return f"{whose} has no setting {foreign[0]!r}"
 
 
-def _contradicted(runtime: RuntimeSpec, artifact: Artifact, inputs: PlanInputs) -> str | None:
-    # The worker's own runtimes find that out on the device, where the cell fails with the same words.
-    return inputs.contradictions.get(artifact.path) if runtime.source is RuntimeSource.EXEC else None
+def _contradicted(runtime: RuntimeSpec, artifact: Artifact, inputs: PlanInputs, model: Model) -> str | None:
+    # The worker's own runtimes find that out on the device, where the cell fails with the same words. What files give
+    # is known by now, and device time would be wasted on them.
+    is_known = runtime.source is RuntimeSource.EXEC or model.takes_files
+    return inputs.contradictions.get(artifact.path) if is_known else None
 
 
 def _missing_on_device(runtime: RuntimeSpec, facts: Facts) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.domain.blob import Blob
@@ -99,10 +100,10 @@ class _JobPacker:
             endpoint=job.runtime.endpoint,
             model=self._file(job.artifact.file_name, job.artifact.path, model, job.artifact.sha256),
             files=tuple(self._file(name, path, model) for name, path in program.files) if program else (),
-            input=_shipped(model.input),
+            input=self._input(model.input, model),
             dataset=self._file(dataset.name, dataset.path, model, dataset.sha256) if dataset else None,
             accuracy_metric=accuracy.metric if accuracy and dataset else None,
-            inputs={name: _shipped(one) for name, one in model.inputs.items()},
+            inputs={name: self._input(one, model) for name, one in model.inputs.items()},
             output=model.output,
             delegation=self._inputs.sweep.delegation,
             state=model.state,
@@ -120,14 +121,19 @@ class _JobPacker:
             )
         return ShippedFile(name, self._take(blob).sha256, blob.size)
 
+    def _input(self, declared: ModelInput, model: Model) -> ShippedInput:
+        # Floats here and in the limits: 60 and 60.0 of a YAML file must give the same bytes.
+        low, high = (None if bound is None else float(bound) for bound in (declared.low, declared.high))
+        file = None if declared.file is None else self._input_file(declared.file, model)
+        return ShippedInput(low, high, declared.shape, declared.dtype, declared.from_output, file)
+
+    def _input_file(self, path: str, model: Model) -> ShippedFile:
+        # Named by content: the files of a job share a folder, and two inputs may have files of one name.
+        file = self._file("", path, model)
+        return replace(file, name=f"input-{file.sha256[:16]}")
+
     def _take(self, blob: Blob) -> Blob:
         return self.blobs.setdefault(blob.sha256, blob)
-
-
-def _shipped(declared: ModelInput) -> ShippedInput:
-    # Floats here and in the limits: 60 and 60.0 of a YAML file must give the same bytes.
-    low, high = float(declared.low), float(declared.high)
-    return ShippedInput(low, high, declared.shape, declared.dtype, declared.from_output)
 
 
 def _limits(inputs: PlanInputs) -> ShippedLimits:

@@ -16,8 +16,9 @@ from orchestrator.domain.expansion import model_in
 from orchestrator.domain.log_bounds import LogBounds
 from orchestrator.domain.model import ModelOutput, StatePolicy
 from orchestrator.domain.plan.endpoint import read_endpoint, write_endpoint
+from orchestrator.domain.plan.inputs import ShippedFile as ShippedFile
 from orchestrator.domain.plan.inputs import ShippedInput as ShippedInput
-from orchestrator.domain.plan.inputs import read_input, write_input
+from orchestrator.domain.plan.inputs import read_file, read_input, write_file, write_input
 from orchestrator.domain.plan.power_time import PowerTime
 from orchestrator.domain.plan.values import Trial, TrialKind
 from orchestrator.domain.runtime import Endpoint
@@ -59,15 +60,6 @@ RECORDS_SLACK = 200
 
 
 @dataclass(frozen=True, slots=True)
-class ShippedFile:
-    """Hold a file of a job. The trial's folder has the file under `name`."""
-
-    name: str
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
 class ShippedJob:
     """Hold a job as read by the device. `bundles` are hashes.
 
@@ -93,6 +85,11 @@ class ShippedJob:
     delegation: Delegation = ALL_NODES
     endpoint: Endpoint | None = None
     state: StatePolicy = StatePolicy.KEEP
+
+    @property
+    def input_files(self) -> Sequence[ShippedFile]:
+        """Return the files that inputs are taken from."""
+        return [one.file for one in (self.input, *self.inputs.values()) if one.file is not None]
 
     @property
     def swept_model(self) -> str | None:
@@ -204,7 +201,7 @@ def narrowed_plan(document: bytes, job: str) -> bytes:
 
 
 def _hashes(job: ShippedJob) -> Collection[str]:
-    files = [job.model, *job.files, *([job.dataset] if job.dataset else [])]
+    files = [job.model, *job.files, *job.input_files, *([job.dataset] if job.dataset else [])]
     return {*job.bundles, *(file.sha256 for file in files)}
 
 
@@ -265,7 +262,8 @@ def _longest_placing_s(plan: Mapping[str, Any]) -> float:
     sizes = {blob["sha256"]: blob["size"] for blob in plan["blobs"]}
 
     def placing_s(job: Mapping[str, Any]) -> float:
-        files = [*job["files"], *(file for file in (job["model"], job["dataset"]) if file)]
+        inputs = [one["file"] for one in (job["input"], *job.get("inputs", {}).values()) if "file" in one]
+        files = [*job["files"], *inputs, *(file for file in (job["model"], job["dataset"]) if file)]
         bundles = sum(sizes.get(sha256, 0) for sha256 in job["python_path"])
         return float(bundles / UNPACK_BYTES_PER_S + sum(file["size"] for file in files) / COPY_BYTES_PER_S)
 
@@ -307,10 +305,10 @@ def _write_job(job: ShippedJob) -> dict[str, Any]:
         "settings": dict(job.settings),
         "python_path": list(job.bundles),
         "command": None if job.command is None else list(job.command),
-        "model": _write_file(job.model),
-        "files": [_write_file(file) for file in job.files],
+        "model": write_file(job.model),
+        "files": [write_file(file) for file in job.files],
         "input": write_input(job.input),
-        "dataset": _write_file(job.dataset) if job.dataset else None,
+        "dataset": write_file(job.dataset) if job.dataset else None,
         "accuracy_metric": job.accuracy_metric,
     }
 
@@ -327,10 +325,10 @@ def _read_job(job: Mapping[str, Any]) -> ShippedJob:
         settings=job["settings"],
         bundles=tuple(job["python_path"]),
         command=None if command is None else tuple(command),
-        model=_read_file(job["model"]),
-        files=tuple(_read_file(file) for file in job["files"]),
+        model=read_file(job["model"]),
+        files=tuple(read_file(file) for file in job["files"]),
         input=read_input(job["input"]),
-        dataset=_read_file(dataset) if dataset else None,
+        dataset=read_file(dataset) if dataset else None,
         accuracy_metric=job["accuracy_metric"],
         inputs={name: read_input(one) for name, one in job.get("inputs", {}).items()},
         output=ModelOutput(tuple(output["shape"]), output["name"]) if output else None,
@@ -338,14 +336,6 @@ def _read_job(job: Mapping[str, Any]) -> ShippedJob:
         endpoint=read_endpoint(job),
         state=StatePolicy(job.get("state", StatePolicy.KEEP)),
     )
-
-
-def _write_file(file: ShippedFile) -> dict[str, Any]:
-    return {"name": file.name, "sha256": file.sha256, "size": file.size}
-
-
-def _read_file(file: Mapping[str, Any]) -> ShippedFile:
-    return ShippedFile(file["name"], file["sha256"], file["size"])
 
 
 def _write_stop(stop: Stop) -> dict[str, Any]:

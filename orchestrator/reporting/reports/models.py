@@ -18,8 +18,9 @@ MODEL_INPUT = View[ModelInput](
     (
         Key("shape", ListOf(INTEGER), "The tensor's dimensions.", lambda declared: declared.shape),
         Key("dtype", TEXT, "The elements' type.", lambda declared: declared.dtype),
-        Key("low", NUMBER, "The lowest value.", lambda declared: declared.low),
-        Key("high", NUMBER, "The bound that values stay below.", lambda declared: declared.high),
+        Key("low", OrNull(NUMBER), "The lowest value; null where nobody draws.", lambda declared: declared.low),
+        Key("high", OrNull(NUMBER), "The bound that values stay below; null likewise.", lambda declared: declared.high),
+        Key("file", OrNull(TEXT), "The file that the input is taken from.", lambda declared: declared.file),
     ),
 )
 ARTIFACT = View[Artifact](

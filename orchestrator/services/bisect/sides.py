@@ -101,7 +101,7 @@ class StepFolder:
         cell = self._cell
         variants = self._variants(good, other)
         runtimes = (self._runtime(good, GOOD), self._runtime(other, OTHER))
-        model = self._files.model(*self._model(variants))
+        model = self._files.model(*self._model(variants), self._inputs())
         sweep = replace(
             cell.sweep,
             model=model.directory,
@@ -148,6 +148,16 @@ class StepFolder:
         )
         artifacts = [one for variant in variants for one in variant.artifacts]
         return model, {one.sha256: self._kept(one) for one in artifacts}
+
+    def _inputs(self) -> Mapping[str, Blob]:
+        """Return the measured content of each file that an input is taken from, by path."""
+        job, model = self._cell.job, self._cell.model
+        pairs = [(job.input, model.input), *((one, model.inputs.get(name)) for name, one in job.inputs.items())]
+        return {
+            now.file: self._measured(shipped.file, now.file, BlobKind.INPUT)
+            for shipped, now in pairs
+            if shipped.file is not None and now is not None and now.file is not None
+        }
 
     def _kept(self, artifact: Artifact) -> Blob:
         measured = self._cell.job.model

@@ -290,7 +290,17 @@ def write_model(
         with _reading(Path(dataset.path)):
             file = open_below(Path(model.directory), Path(dataset.path))
         taken(file, BlobKind.DATASET, dataset.name)
-    return folder.model(replace(model, variants=written), blobs)
+    return folder.model(replace(model, variants=written), blobs, input_blobs(model, cache))
+
+
+def input_blobs(model: Model, cache: NightBlobs) -> Mapping[str, Blob]:
+    """Return the content of each file that inputs are taken from, by path. Raise ConfigError for an unreadable file."""
+    found: dict[str, Blob] = {}
+    for path in dict.fromkeys(one.file for one in model.all_inputs if one.file is not None):
+        with _reading(Path(path)):
+            file = open_below(Path(model.directory), Path(path))
+        found[path] = cache.add(file, BlobKind.INPUT, Path(path).name)
+    return found
 
 
 def with_ancestors(model: Model, variants: Iterable[str]) -> Mapping[str, Variant]:

@@ -18,7 +18,7 @@ from typing import Protocol
 from orchestrator.blobs.base import BlobSource
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.errors import ConfigError, IncompleteError
-from orchestrator.domain.model import Model
+from orchestrator.domain.model import Model, ModelInput
 from orchestrator.domain.night_record import NightRecord
 from orchestrator.domain.runtime import RuntimeSpec
 from orchestrator.domain.sweep import Sweep
@@ -74,16 +74,20 @@ class NightFolder:
                 ) from None
             yield
 
-    def model(self, model: Model, blobs: Mapping[str, Blob]) -> Model:
+    def model(self, model: Model, blobs: Mapping[str, Blob], inputs: Mapping[str, Blob] | None = None) -> Model:
         """Write a model with its files, and return the model in its new folder.
 
-        `blobs` has the content of each artifact and data set, by hash. Raise BlobError for a missing content, and
-        ConfigError for an unwritable folder.
+        `blobs` has the content of each artifact and data set, by hash, and `inputs` that of each file of an input, by
+        path. Raise BlobError for a missing content, and ConfigError for an unwritable folder.
         """
+        inputs = inputs or {}
         # The name depends on the text, and the text on no folder: paths are relative.
-        text = model_text(_at(model, Path("/"), blobs))
+        text = model_text(_at(model, Path("/"), blobs, inputs))
         name = f"{model.name}-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARACTERS]}"
-        found = _at(model, self.path / "models" / name, blobs)
+        found = _at(model, self.path / "models" / name, blobs, inputs)
+        for old, new in zip(model.all_inputs, found.all_inputs, strict=True):
+            if old.file is not None and new.file is not None:
+                self._place(inputs[old.file], Path(new.file))
         for variant in found.variants.values():
             for artifact in variant.artifacts:
                 self._place(blobs[artifact.sha256], Path(artifact.path))
@@ -134,8 +138,15 @@ class NightFolder:
             _atomically(path, [text.encode()])
 
 
-def _at(model: Model, folder: Path, blobs: Mapping[str, Blob]) -> Model:
-    """Return a model as if it lay in a folder, each artifact below a name of its hash."""
+def _at(model: Model, folder: Path, blobs: Mapping[str, Blob], inputs: Mapping[str, Blob]) -> Model:
+    """Return a model as if it lay in a folder, each artifact and file of an input below a name of its hash."""
+
+    def moved(declared: ModelInput) -> ModelInput:
+        if declared.file is None:
+            return declared
+        place = folder / inputs[declared.file].sha256[:_HASH_CHARACTERS] / Path(declared.file).name
+        return replace(declared, file=str(place))
+
     variants = {
         name: replace(
             variant,
@@ -147,7 +158,15 @@ def _at(model: Model, folder: Path, blobs: Mapping[str, Blob]) -> Model:
         for name, variant in model.variants.items()
     }
     datasets = {name: replace(one, path=str(folder / name)) for name, one in model.datasets.items()}
-    return replace(model, directory=str(folder), variants=variants, datasets=datasets, recipe=None)
+    return replace(
+        model,
+        directory=str(folder),
+        input=moved(model.input),
+        inputs={name: moved(one) for name, one in model.inputs.items()},
+        variants=variants,
+        datasets=datasets,
+        recipe=None,
+    )
 
 
 @contextmanager

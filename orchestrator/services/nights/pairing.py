@@ -17,7 +17,7 @@ from orchestrator.domain.plan.document import ShippedFile, ShippedJob
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import artifact_for
 from orchestrator.domain.sweep import Order, Setting, Sweep, setting_texts
-from orchestrator.services.nights.candidate import NightSweep, seed_of, with_ancestors
+from orchestrator.services.nights.candidate import NightSweep, input_blobs, seed_of, with_ancestors
 from orchestrator.services.nights.folder import NightBlobs, NightFolder
 from orchestrator.specs.paths import open_regular
 from orchestrator.specs.runtime import parse_runtime
@@ -181,7 +181,7 @@ def write_rerun(
     # A rerun measures no accuracy, so that no data set is shipped once more.
     measuring = replace(original.file.model, variants=ancestors, datasets={})
     blobs = {**_kept(measuring.variants.values(), sides.blobs, cache), **sides.blobs}
-    written = folder.model(measuring, blobs)
+    written = folder.model(measuring, blobs, input_blobs(measuring, cache))
     return Rerun(folder.sweep(name, replace(sweep, model=written.directory)), cells)
 
 

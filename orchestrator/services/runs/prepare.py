@@ -15,7 +15,7 @@ from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ConfigError, NoSuchRelease
 from orchestrator.domain.facts import Facts, Platform
-from orchestrator.domain.model import Artifact, Dataset, Model
+from orchestrator.domain.model import Model
 from orchestrator.domain.plan.admit import files_needed, measured_variants
 from orchestrator.domain.plan.compose import plan_device
 from orchestrator.domain.plan.values import DevicePlan, PlanInputs, RuntimeOffer
@@ -86,27 +86,31 @@ def make_planner(
     Raise ConfigError for a missing file, or for a link made after the sweep was checked.
     """
     models = (model, *further)
-    homes = {one.path: Path(home.directory) for home, one in _files_of(sweep, models)}
+    homes = {path: Path(home.directory) for home, path in _files_of(sweep, models)}
     files = {
         path: _take(keeper, Path(path), kind, homes.get(path)) for path, kind in files_needed(sweep, *models).items()
     }
     return SweepPlanner(sweep, model, files, resolver, keeper, _contradictions(sweep, models), further)
 
 
-def _files_of(sweep: Sweep, models: Sequence[Model]) -> Iterator[tuple[Model, Artifact | Dataset]]:
+def _files_of(sweep: Sweep, models: Sequence[Model]) -> Iterator[tuple[Model, str]]:
     """Yield the files of models that a sweep may need, each with its model."""
     for model, variant in measured_variants(sweep, models):
-        yield from ((model, artifact) for artifact in variant.artifacts)
-    yield from ((model, dataset) for model in models for dataset in model.datasets.values())
+        yield from ((model, artifact.path) for artifact in variant.artifacts)
+    yield from ((model, dataset.path) for model in models for dataset in model.datasets.values())
+    yield from ((model, one.file) for model in models for one in model.all_inputs if one.file is not None)
 
 
 def _contradictions(sweep: Sweep, models: Sequence[Model]) -> Mapping[str, str]:
-    """Return what model.yaml declares otherwise than the files that programs get, by path."""
-    programs = [one for one in sweep.runtimes if one.source is RuntimeSource.EXEC]
+    """Return what model.yaml declares otherwise than the artifacts, by path.
+
+    Those that programs get are looked at, and all of a model that takes inputs from files.
+    """
     chosen = (
-        (model, artifact_for(variant, program))
+        (model, artifact_for(variant, runtime))
         for model, variant in measured_variants(sweep, models)
-        for program in programs
+        for runtime in sweep.runtimes
+        if runtime.source is RuntimeSource.EXEC or model.takes_files
     )
     artifacts = {one.path: (model, one) for model, one in chosen if one is not None}
     found = {path: contradiction(*pair) for path, pair in artifacts.items()}

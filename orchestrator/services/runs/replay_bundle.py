@@ -58,7 +58,8 @@ the program's command, its files or the model are.
 def write_bundle(folder: Path, cell: ReplayedCell, contents: Contents, wiring: ReplayWiring) -> int:
     """Write a bundle into a new folder, and return the size in bytes."""
     place = NightFolder(folder.parent, contents.cache, folder.name)
-    model = place.model(contents.model(cell), contents.blobs)
+    inputs = {f"/{file.name}": contents.blobs[file.sha256] for file in cell.job.input_files}
+    model = place.model(contents.model(cell), contents.blobs, inputs)
     files = {file.name: contents.blobs[file.sha256] for file in cell.job.files}
     runtime = place.runtime(cell.runtime, files)
     place.sweep(SWEEP_NAME, cell.narrowed_sweep(runtime, model.directory))

@@ -146,6 +146,7 @@ class Contents:
         ]
         if job.dataset is not None:
             wanted.append((_blob(job.dataset, BlobKind.DATASET), f"{cell.model.directory}/{job.dataset.name}"))
+        wanted += [(_blob(file, BlobKind.INPUT), path) for file, path in _input_files(cell)]
         if cell.bundle is not None:
             wanted.append((cell.bundle, None))
         for blob, path in wanted:
@@ -231,7 +232,19 @@ def _input(shipped: ShippedInput, otherwise: ModelInput) -> ModelInput:
         shipped.low,
         shipped.high,
         shipped.from_output,
+        # There is no such file: the folder of the bundle takes the content by its hash.
+        None if shipped.file is None else f"/{shipped.file.name}",
     )
+
+
+def _input_files(cell: ReplayedCell) -> Iterable[tuple[ShippedFile, str | None]]:
+    """Yield the files that inputs were taken from, each with where model.yaml has it now."""
+    declared = {None: (cell.job.input, cell.model.input)} | {
+        name: (one, cell.model.inputs.get(name)) for name, one in cell.job.inputs.items()
+    }
+    for shipped, now in declared.values():
+        if shipped.file is not None:
+            yield shipped.file, None if now is None else now.file
 
 
 def _blob(file: ShippedFile, kind: BlobKind) -> Blob:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -297,11 +298,15 @@ def _block_columns(block: Block) -> Values:
 
 def _runtime_identity(trial: KnownTrial, reported: Mapping[str, Any] | None) -> str:
     reported = reported or {}
-    return _identity_hash(trial.runtime_sha256, str(reported.get("name")), str(reported.get("version")))
+    # Files that inputs came from belong to what was run, as the program does: other ones are another build.
+    files = reported.get("input_files")
+    told = json.dumps(files, sort_keys=True) if isinstance(files, Mapping) else ""
+    return _identity_hash(trial.runtime_sha256, str(reported.get("name")), str(reported.get("version")), told)
 
 
 # Cached: the trials of a job all report the same name and version.
 @lru_cache(maxsize=1024)
-def _identity_hash(planned: str, name: str, version: str) -> str:
-    # No name or version contains NUL, so that different triples never give the same text.
-    return hashlib.sha256("\0".join((planned, name, version)).encode()).hexdigest()
+def _identity_hash(planned: str, name: str, version: str, files: str) -> str:
+    # No name or version contains NUL, so that different parts never give the same text.
+    parts = (planned, name, version, files) if files else (planned, name, version)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -60,7 +60,7 @@ def read_outputs(fields: Fields) -> Outputs:
     # Not isinstance, because True is an int.
     if any(type(index) is not int or not 0 <= index <= INT32_MAX for index in top1):
         raise Unfit("outputs: top1 is not a list of indices")
-    inputs, said = fields.one_of("inputs", ("dataset", "random")), fields.optional("reason", fields.text)
+    inputs, said = fields.one_of("inputs", ("dataset", "file", "random")), fields.optional("reason", fields.text)
     reason = None if said is None or count else clean_text(said, _REASON_MAX)
     layout = _layout(fields, values_per_output) if count else None
     ranges = [_range(Fields(one, "input_ranges")) for one in fields.items("input_ranges", _OUTPUTS_MAX)]

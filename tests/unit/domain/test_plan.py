@@ -16,7 +16,7 @@ from orchestrator.domain.expansion import expand
 from orchestrator.domain.model import ModelInput, ModelOutput, StatePolicy
 from orchestrator.domain.plan.admit import files_needed
 from orchestrator.domain.plan.compose import plan_device
-from orchestrator.domain.plan.document import PLAN_PROTOCOL, ShippedInput, canonical, planned_jobs
+from orchestrator.domain.plan.document import PLAN_PROTOCOL, ShippedInput, canonical, narrowed_plan, planned_jobs
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.sweep import MeasurePolicy, Order
 from tests.unit.domain.plan_documents import document, measured
@@ -143,6 +143,37 @@ def test_inputs_and_the_output_declared_by_name_travel_and_are_read_back() -> No
         del one["inputs"], one["output"]
     before = planned_jobs(canonical(older))[0]
     assert (before.input, before.inputs, before.output) == (ShippedInput(0.0, 1.0), {}, None)
+
+
+def test_inputs_from_files_travel_once_by_their_hash_and_are_read_back() -> None:
+    taken = {name: ModelInput((1, 4), "string", file=f"/models/digits/{name}/x.npy") for name in ("a", "b")}
+    model = replace(MODEL, inputs={**taken, "again": taken["a"]})
+    plan = plan_device(inputs(model=model))
+    job, read = document(plan)["jobs"][0], planned_jobs(plan.document)[0]
+    file = job["inputs"]["a"].pop("file")
+    assert job["inputs"]["a"] == {"shape": [1, 4], "dtype": "string"}
+    assert file == {
+        "name": f"input-{file['sha256'][:16]}",
+        "sha256": sha256("/models/digits/a/x.npy"),
+        "size": len("/models/digits/a/x.npy"),
+    }
+    assert job["inputs"]["b"]["file"]["name"] != file["name"]  # two files called x.npy lie side by side
+    assert [one.sha256 for one in read.input_files] == [sha256(f"/models/digits/{name}/x.npy") for name in "aab"]
+    assert [blob.sha256 for blob in plan.blobs].count(file["sha256"]) == 1
+    assert file["sha256"] in [blob["sha256"] for blob in json.loads(narrowed_plan(plan.document, job["job"]))["blobs"]]
+    worker = WorkerPlan.parse(plan.document).jobs[job["job"]]
+    assert worker.inputs.of("a").file is not None
+    assert file["name"] in [one.name for one in worker.files]
+
+
+def test_a_file_that_contradicts_the_declared_inputs_is_left_out_where_files_give_them() -> None:
+    wrong = {MODEL.variants["int8"].artifacts[0].path: "input 'x' is [1, 3], and model.yaml declares [1, 4]"}
+    drawn = plan_device(inputs(contradictions=wrong))
+    assert not drawn.excluded  # the device finds that out, and the cell fails with the same words
+    model = replace(MODEL, inputs={"x": ModelInput((1, 4), "float32", file="/models/digits/x.npy")})
+    taken = plan_device(inputs(model=model, contradictions=wrong))
+    assert {one.reason for one in taken.excluded} == set(wrong.values())
+    assert {job.variant for job in taken.jobs} == {"fp32"}
 
 
 def test_the_worker_takes_the_plan() -> None:

@@ -42,6 +42,7 @@ def test_what_does_not_change_the_measured_bytes_changes_nothing(change: Callabl
         lambda plan: plan["jobs"][0]["model"].update(sha256="0" * 64),
         lambda plan: plan["jobs"][0].update(python_path=["0" * 64]),
         lambda plan: plan["jobs"][0].update(dataset={"name": "test.npz", "sha256": "0" * 64, "size": 1}),
+        lambda plan: plan["jobs"][0].update(input={"file": {"name": "input-0", "sha256": "0" * 64, "size": 1}}),
         lambda plan: plan["jobs"][0].update(command=["sh", "-x"]),
         lambda plan: plan["jobs"][0].update(files=[{"name": "a", "sha256": "0" * 64, "size": 1}]),
         lambda plan: plan["jobs"][0]["settings"].update(threads=4),

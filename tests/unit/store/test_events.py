@@ -102,7 +102,7 @@ def test_numbers_that_are_no_numbers_are_refused(seq: object) -> None:
         ("outputs", [], "outputs is not an object"),
         ("outputs", {**outputs([[1.0]]), "dtype": "f8"}, "dtype is not f4"),
         ("outputs", {**outputs([[1.0]]), "count": 2}, "do not hold"),
-        ("outputs", {**outputs([[1.0]]), "inputs": "guessed"}, "inputs is not dataset or random"),
+        ("outputs", {**outputs([[1.0]]), "inputs": "guessed"}, "inputs is not dataset or file or random"),
         ("outputs", {**outputs([[1.0]]), "top1": [-1]}, "top1 is not a list of indices"),
         ("outputs", {**outputs([[1.0]]), "data": "?"}, "data is not base64"),
         ("outputs", outputs([[0.0] * 20_000]), "80000 bytes do not hold"),

@@ -80,7 +80,7 @@ measurement = Table(
     number("mad", "Median absolute deviation from the median, unscaled."),
     number("min", "Smallest sample."),
     number("max", "Largest sample."),
-    sha256("runtime_sha256", "Hash of the planned runtime and of the reported name and version."),
+    sha256("runtime_sha256", "Hash of the planned runtime, of the reported name and version, and of files of inputs."),
     sha256("model_sha256", "Hash of the artifact."),
     sha256("worker_sha256", "Hash of the measuring worker."),
     text(
@@ -190,7 +190,7 @@ preflight_output = Table(
     "preflight_output",
     metadata,
     Column("attempt_id", ForeignKey("attempt.id"), primary_key=True, doc="The preflight's attempt."),
-    text("inputs", "The kind of inputs: dataset or random."),
+    text("inputs", "The kind of inputs: dataset, file or random."),
     Column("count", Integer, nullable=False, doc="Number of inputs."),
     Column("values_per_output", Integer, nullable=False, doc="Number of output values per input."),
     Column("data", LargeBinary, nullable=False, doc="The output values as little-endian float32, dequantised."),

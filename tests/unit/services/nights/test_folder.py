@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from orchestrator.blobs.cache import BlobCache
 from orchestrator.domain.blob import Blob, BlobKind
 from orchestrator.domain.errors import BlobError, ConfigError, IncompleteError
-from orchestrator.domain.model import Artifact, Format, Model
+from orchestrator.domain.model import Artifact, Format, Model, ModelInput
 from orchestrator.domain.night_record import NightRecord
 from orchestrator.services.nights.folder import NightFolder, stem_of
 from orchestrator.specs.model import load_model
@@ -40,6 +41,24 @@ def test_a_model_is_written_whole_and_read_back(tmp_path: Path, cache: BlobCache
     assert found == written
     assert Path(found.variants["fp32"].artifacts[0].path).read_bytes() == b"weights"
     assert found.variants["fp32"].artifacts[0].file_name == "net.tflite"
+
+
+def test_files_of_inputs_go_with_the_model(tmp_path: Path, cache: BlobCache) -> None:
+    own = tmp_path / "own" / "x.npy"
+    own.parent.mkdir()
+    np.save(own, np.arange(4, dtype="float32"))
+    array = cache.add(own, BlobKind.INPUT, own.name)
+    content = cache.add(b"weights", BlobKind.MODEL, "net.tflite")
+    taken = ModelInput((4,), "float32", file=str(own))
+    model = replace(a_model(content), input=taken, inputs={"x": taken})
+
+    written = NightFolder(tmp_path, cache).model(model, {content.sha256: content}, {str(own): array})
+
+    found = load_model(Path(written.directory))
+    assert found == written
+    for one in found.all_inputs:
+        assert Path(str(one.file)).read_bytes() == own.read_bytes()
+        assert Path(str(one.file)).is_relative_to(written.directory)
 
 
 def test_one_content_has_one_folder_and_another_content_another(tmp_path: Path, cache: BlobCache) -> None:
