@@ -34,7 +34,7 @@ class Verdict:
 def judge(evidence: Evidence) -> Verdict:
     """Hold the promise against what happened."""
     return Verdict(
-        lost=(*_lost_records(evidence), *_unlike_their_plan(evidence), *_unexplained(evidence)),
+        lost=(*_lost_records(evidence), *_unlike_their_plan(evidence), *_unexplained(evidence), *_unfinished(evidence)),
         doubled=(*_counted_twice(evidence), *_stored_twice(evidence), *_not_from_a_device(evidence)),
         overlapped=tuple(_overlapping(evidence)),
         left_running=(
@@ -92,6 +92,16 @@ def _unexplained(evidence: Evidence) -> Iterator[str]:
         if row.state == DONE or (row.state in EXPLAINED and row.reason) or (row.run, row.device) in cancelled:
             continue
         yield f"{row.device}: {row.trial} of {row.run} is {row.state}, without a reason"
+
+
+def _unfinished(evidence: Evidence) -> Iterator[str]:
+    """Yield what was submitted and did not end: a run that was never begun has no trials that could be missed."""
+    begun = {part.run for part in evidence.run_devices}
+    for one in evidence.submissions:
+        if one.state != "ended" or one.error:
+            yield f"{one.run} was submitted, and is {one.state}: {one.error}"
+        elif one.run not in begun:
+            yield f"{one.run} was submitted, and has no devices"
 
 
 def _counted_twice(evidence: Evidence) -> Iterator[str]:

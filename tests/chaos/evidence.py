@@ -49,6 +49,15 @@ class AttemptRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SubmissionRow:
+    """A run of the queue as the database has it."""
+
+    run: str
+    state: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything that a verdict on a history rests on."""
 
@@ -62,6 +71,7 @@ class Evidence:
     leases: Sequence[str] = ()
     left_on_disk: Sequence[str] = ()
     cancelled_runs: Sequence[str] = field(default_factory=tuple)
+    submissions: Sequence[SubmissionRow] = ()
 
     def to_json(self) -> str:
         """Return it as text, for whoever looks into a history that failed."""
@@ -93,6 +103,7 @@ def gather(
         leases=[line for database in databases for line in _held_leases(database)],
         left_on_disk=[line for device in devices for line in device.left_on_disk()],
         cancelled_runs=cancelled_runs,
+        submissions=[SubmissionRow(*row) for row in rows("SELECT run_id, state, error FROM submission")],
     )
 
 

@@ -199,6 +199,7 @@ MISHAPS: dict[Fault, Mishap] = {
     Fault.DATABASE_GONE: Mishap(_take_database, _bring_database, 2),
     Fault.DATABASE_FULL: Mishap(_fill_database, _free_database, 3),
     Fault.GATEWAY_KILLED: Mishap(_kill_gateway, _nothing, 0),
+    Fault.DAEMON_KILLED: Mishap(_kill_controller, _nothing, 0),
     Fault.SENSOR_HANGS: Mishap(_hang_sensor, _free_sensor, 5, 20),
     Fault.SURVIVOR: Mishap(_leave_survivors, _end_survivors, 4, 12),
     Fault.DRIP: Mishap(_drip, _stop_dripping, 6, 30),

@@ -24,6 +24,7 @@ from tests.lab import Lab
 from tests.servers import processes
 
 DEVICES = ("victim", "bystander")
+DAEMON = ("daemon", "--drain")
 END_S = 90.0
 RESUMES_MAX = 6
 SETTLE_S = 10.0
@@ -99,18 +100,13 @@ class History:
             cancelled = self._finish_cancelling()
             if rival is not None:
                 ends.append(rival.end(END_S))
-            resumes = [
-                self._resume(side, run)
-                for side in self._sides
-                for run in side.runs()
-                if run not in cancelled and self._wants_resuming(side, run)
-            ]
+            resumes = self._complete(cancelled)
             recovery_s = time.monotonic() - healed
             self._settle()
             evidence = gather([side.database for side in self._sides], self._devices, cancelled)
             (self._folder / "evidence.json").write_text(evidence.to_json())
             outcome = "exit " + " and ".join("hung" if code is None else str(code) for code in ends)
-            return Account(self._case, judge(evidence), hit, outcome, sum(resumes), recovery_s, evidence.left_on_disk)
+            return Account(self._case, judge(evidence), hit, outcome, resumes, recovery_s, evidence.left_on_disk)
 
     def _set_up(self, stack: ExitStack) -> None:
         self._trials = self._chances.randint(3, 4)
@@ -179,6 +175,8 @@ class History:
     def _begin(self, stack: ExitStack) -> tuple[Controller, Controller | None]:
         """Start the controller that will be struck, and the rival; the one to be struck cancels, in that phase."""
         first, rival = self._sides[0], self._case.rival
+        if self._case.fault is Fault.DAEMON_KILLED:
+            return self._begin_daemons(stack)
         options = ["--executor", "ray"] if self._case.fault is Fault.GATEWAY_KILLED else []
         if rival is Rival.OTHER_NAME:
             options += ["--select", " or ".join(DEVICES)]
@@ -195,6 +193,18 @@ class History:
             main.wait_for(lambda: len(self._devices[0].keeper.logs()) > 0, END_S)
         only = ["--select", SECOND_NAME] if rival is Rival.OTHER_NAME else []
         return main, self._start(stack, self._sides[-1], "run", "other.yaml", *only)
+
+    def _begin_daemons(self, stack: ExitStack) -> tuple[Controller, Controller | None]:
+        """Submit the run, and start the daemon that will be struck, and another one once the first has the run."""
+        first = self._sides[0]
+        submitted = self._start(stack, first, "submit", "sweep.yaml")
+        if submitted.end(END_S) != 0:
+            raise AssertionError(f"nothing was submitted:\n{submitted.said()}")
+        main = self._start(stack, first, *DAEMON)
+        if self._case.rival is not Rival.OTHER_DAEMON:
+            return main, None
+        main.wait_for(lambda: bool(first.runs()), END_S)
+        return main, self._start(stack, first, *DAEMON)
 
     def _strike(self, controller: Controller, stack: ExitStack) -> bool:
         """Let the fault strike once the phase has come, and put it right after a while; say whether it came."""
@@ -219,22 +229,32 @@ class History:
             return []
         runs = self._sides[0].runs()[:1]
         for run in runs:
-            self._repeat(self._sides[0], "runs", "cancel", run)
+            self._repeat(self._sides[0], run, "runs", "cancel", run)
         return runs
+
+    def _complete(self, cancelled: Sequence[str]) -> int:
+        """Complete what was begun, by the next daemon or as a person does; return how often that took."""
+        if self._case.fault is Fault.DAEMON_KILLED:
+            # Also a run that the daemon had not yet begun.
+            return self._repeat(self._sides[0], None, *DAEMON)
+        return sum(
+            self._repeat(side, run, "runs", "resume", run)
+            for side in self._sides
+            for run in side.runs()
+            if run not in cancelled and self._wants_resuming(side, run)
+        )
 
     def _wants_resuming(self, side: Side, run: str) -> bool:
         """Whether a run is incomplete, may be so on a device alone, or has a device that nobody gave back."""
         late = self._case.phase in (Phase.ACKNOWLEDGE, Phase.TRIM)
         return late or not side.has_ended(run) or side.is_held(run)
 
-    def _resume(self, side: Side, run: str) -> int:
-        """Resume until nothing is missing any more; return how often that took."""
-        return self._repeat(side, "runs", "resume", run)
-
-    def _repeat(self, side: Side, command: str, verb: str, run: str) -> int:
+    def _repeat(self, side: Side, run: str | None, *words: str) -> int:
+        """Give a command until it has done its work, or nothing of the run is missing; return how often that took."""
         for times in range(1, RESUMES_MAX + 1):
             with ExitStack() as stack:
-                if self._start(stack, side, command, verb, run).end(END_S) == 0 or side.has_ended(run):
+                code = self._start(stack, side, *words).end(END_S)
+                if code == 0 or (run is not None and side.has_ended(run)):
                     return times
         return RESUMES_MAX
 

@@ -46,6 +46,8 @@ class Fault(StrEnum):
     DATABASE_GONE = "database gone"
     DATABASE_FULL = "database disk full"
     GATEWAY_KILLED = "gateway killed"
+    DAEMON_KILLED = "daemon killed"
+    """The run is submitted, and a daemon is the controller."""
     SENSOR_HANGS = "sensor hangs"
     SURVIVOR = "survivor of another user"
     DRIP = "device drips"
@@ -68,6 +70,11 @@ class Rival(StrEnum):
     """A second controller with a database of its own, and the same state folder."""
     OTHER_USER = "other user"
     """A second controller with a database of its own, and the state folder of another user of the machine."""
+    OTHER_DAEMON = "other daemon"
+    """A second daemon of the queue, which takes the run over by itself."""
+
+
+ONLY_OF_DAEMONS = (Rival.OTHER_DAEMON,)
 
 
 _WITH_RUNNER = (
@@ -94,6 +101,7 @@ _PHASES: dict[Fault, tuple[Phase, ...]] = {
     Fault.RUNNER_KILLED: _WITH_RUNNER,
     Fault.TRIAL_KILLED: _WITH_TRIAL,
     Fault.GATEWAY_KILLED: _BY_GATEWAY,
+    Fault.DAEMON_KILLED: tuple(phase for phase in Phase if phase is not Phase.CANCEL),
     Fault.SENSOR_HANGS: _WHERE_SENSORS_ARE_READ,
     Fault.SURVIVOR: _BEFORE_A_TRIAL,
     Fault.FLOOD: (*_BEFORE_A_TRIAL, Phase.FOLLOW, Phase.FINISH, Phase.CANCEL),
@@ -164,6 +172,9 @@ def _spread(pairs: list[tuple[Phase, Fault]], shuffled: random.Random) -> list[t
 
 def _rival(phase: Phase, fault: Fault, shuffled: random.Random) -> Rival:
     """Draw who else wants the devices: nobody, often; exact bytes and locks want the first one alone."""
-    drawn = shuffled.choice((Rival.NONE, Rival.NONE, *Rival))
+    usual = [rival for rival in Rival if rival not in ONLY_OF_DAEMONS]
+    drawn = shuffled.choice((Rival.NONE, Rival.NONE, *usual))
+    if fault is Fault.DAEMON_KILLED:
+        drawn = shuffled.choice((Rival.NONE, *ONLY_OF_DAEMONS))
     alone = phase in (Phase.CONNECT, Phase.WORKER_UPLOAD, Phase.PROBE, Phase.BLOB_UPLOAD, Phase.PLAN_HAND_OVER)
-    return Rival.NONE if alone and drawn is Rival.SAME_RUN else drawn
+    return Rival.NONE if alone and drawn in (Rival.SAME_RUN, *ONLY_OF_DAEMONS) else drawn

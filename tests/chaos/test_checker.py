@@ -9,7 +9,7 @@ import pytest
 
 from tests.chaos.checker import Verdict, judge
 from tests.chaos.device_logs import Finished
-from tests.chaos.evidence import AttemptRow, Evidence, RunDevice, TrialRow
+from tests.chaos.evidence import AttemptRow, Evidence, RunDevice, SubmissionRow, TrialRow
 from tests.chaos.witness import Sighting
 
 RUN, DEVICE, LOG, MACHINE = "20260101-000000-abcd", "victim", "log-1", "board"
@@ -53,6 +53,19 @@ def wrong(verdict: Verdict) -> dict[str, int]:
 
 def test_a_history_in_which_all_is_well_is_clean() -> None:
     assert wrong(judge(history())) == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "lost"),
+    [
+        (SubmissionRow(RUN, "ended", None), {}),
+        (SubmissionRow(RUN, "waiting", None), {"lost": 1}),
+        (SubmissionRow(RUN, "ended", "incomplete: 1 trial"), {"lost": 1}),
+        (SubmissionRow("never-begun", "ended", None), {"lost": 1}),
+    ],
+)
+def test_a_submission_has_to_end_and_to_have_had_devices(one: SubmissionRow, lost: dict[str, int]) -> None:
+    assert wrong(judge(history(submissions=[one]))) == lost
 
 
 def test_a_record_that_is_not_in_the_database_is_lost() -> None:
