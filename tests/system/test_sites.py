@@ -13,9 +13,10 @@ import pytest
 from orchestrator.execution import sites as execution
 from tests.databases import PostgresDatabases, SqliteDatabases
 from tests.lab import OK_PROGRAM, Lab
+from tests.servers.postgres import PostgresServer
 from tests.servers.processes import wait_until
 from tests.servers.raylets import Raylets
-from tests.system.test_queue import QueueLab
+from tests.system.test_queue import GATED, QueueLab
 
 # Not imported here: Ray reads once, at the import, whether it wants a token, and other tests set that before.
 IS_RAY_THERE = importlib.util.find_spec("ray") is not None
@@ -69,6 +70,10 @@ class SiteLab(QueueLab):
         for row in self.rows("SELECT d.name AS device, l.controller FROM lease l JOIN device d ON d.id = l.device_id"):
             found.setdefault(row["device"], set()).add(row["controller"])
         return found
+
+    def log_of(self, device: str) -> bytes:
+        """Return what the runners of a device have written and nobody has forgotten."""
+        return b"".join(path.read_bytes() for path in self.state_dir(device).glob("runs/*/log"))
 
     def wait_for_trials(self, *devices: str) -> None:
         """Wait until each device has begun a trial."""
@@ -175,6 +180,30 @@ def test_a_run_that_a_person_ends_by_itself_stays_ended_at_a_site(
         assert done.returncode == 0, done.stderr
         assert daemon.wait(120) == 0, lab.said()
     assert {row["device"]: row["state"] for row in lab.rows(STATES)} == dict.fromkeys(("desk", "oslo-1"), "cancelled")
+
+
+def test_a_gateway_waits_for_a_database_that_goes_away(raylets: Raylets, tmp_path: Path) -> None:
+    """The device goes on by itself, and the gateway of before brings in what happened meanwhile."""
+    folder = tmp_path / "gates"
+    folder.mkdir()
+    with PostgresServer(tmp_path) as server:
+        lab = SiteLab(tmp_path / "lab", PostgresDatabases(server).migrated(), **{"oslo-1": "oslo"})
+        lab.write_exec_sweep(GATED.format(folder=folder) + OK_PROGRAM, "one", trials=3)
+        done = lab.run("submit", "one.yaml", "--select", "oslo-1")
+        assert done.returncode == 0, done.stderr
+        with lab.daemon(raylets.address) as daemon:
+            wait_until((folder / "started-0").exists, "the first trial has begun", 240)
+            server.stop()
+            for number in range(3):
+                wait_until((folder / f"started-{number}").exists, "the device goes on by itself", 60)
+                (folder / f"gate-{number}").touch()
+            wait_until(lambda: b"run-finished" in lab.log_of("oslo-1"), "the device has ended the run", 60)
+            assert daemon.poll() is None, lab.said()
+            server.start()
+            assert daemon.wait(240) == 0, lab.said()
+        assert (lab.states(), lab.counted()) == ({"one": "ended"}, {"one": [1, 1, 1]})
+        assert lab.claims() == {"one": 1}
+        assert lab.said().count("gateway on node") == 1, "no other gateway was needed"
 
 
 class Unstarted:
