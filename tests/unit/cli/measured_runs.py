@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.lease import Granted, LeaseRequest
+from orchestrator.domain.model import Model
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.run import DeviceRunState
 from orchestrator.store.store import open_store
@@ -48,6 +49,7 @@ def measure(
     threads: tuple[int, ...] = (1,),
     memory: Mapping[str, int] | None = None,
     kernel: str | None = None,
+    model: Model = MODEL,
 ) -> None:
     """Store a complete run on pi-03: each variant's trials have these latencies, in nanoseconds, and this memory."""
     device = sample_device()
@@ -56,8 +58,8 @@ def measure(
     (trials,) = {len(values) for values in latencies.values()}
     sweep = sample_sweep(tuple(latencies), matrix={"threads": threads}, trials=trials)
     with open_store(str(database)) as store:
-        store.runs.create_run(sample_header(run, sweep, MODEL, STARTED_AT + timedelta(hours=hours)), MODEL, [device])
-        plan = sample_plan(device, sweep, MODEL)
+        store.runs.create_run(sample_header(run, sweep, model, STARTED_AT + timedelta(hours=hours)), model, [device])
+        plan = sample_plan(device, sweep, model)
         facts = Facts(FACTS if kernel is None else {**FACTS, "kernel": kernel})
         # Runs end by this machine's clock: facts of before that end would be facts of the run before too.
         taken_at = STARTED_AT if kernel is None else datetime.now(UTC)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.domain.errors import ExitCode
+from orchestrator.domain.model import Model
 from tests.unit.cli.conftest import Command
-from tests.unit.cli.measured_runs import exclude_everything, fail_to_reach, measure
+from tests.unit.cli.measured_runs import MODEL, exclude_everything, fail_to_reach, measure
 
 FAST, SLOW = (1000, 1001, 1002), (2000, 2001, 2002)
 
@@ -104,6 +106,37 @@ def test_a_run_whose_cells_were_all_excluded_says_so_and_is_not_whole(command: C
     compared = command("compare", "last", "--base", "fp32")
     assert compared.code == ExitCode.INCOMPLETE
     assert "error: run nothing has no jobs: all its cells were excluded, such as fp32" in compared.err
+
+
+def rebuilt(variant: str) -> Model:
+    """Return the model with another artifact of a variant."""
+    known = MODEL.variants[variant]
+    (artifact,) = known.artifacts
+    changed = replace(known, artifacts=(replace(artifact, sha256="d" * 64),))
+    return replace(MODEL, variants={**MODEL.variants, variant: changed})
+
+
+def test_a_rebuilt_cell_is_not_blamed_for_what_its_device_has_done_to_all(
+    command: Command, database_file: Path
+) -> None:
+    variants = ("fp32", "fp16", "int8")
+    measure(database_file, dict.fromkeys(variants, FAST), "before", 0)
+    measure(database_file, dict.fromkeys(variants, SLOW), "slow-hour", 1, model=rebuilt("int8"))
+    slower = {"fp32": FAST, "fp16": FAST, "int8": SLOW}
+    measure(database_file, slower, "slower-build", 2, model=rebuilt("int8"))
+    gate = ("--against", "before", "--fail-on-regression")
+    passed = command("compare", "slow-hour", *gate, "--json")
+    assert passed.code == ExitCode.FINE, passed.out
+    rows = {group["fixed"]["variant"]: group["rows"][0] for group in json.loads(passed.out)["groups"]}
+    assert {name: row["verdict"] for name, row in rows.items()} == dict.fromkeys(variants, "environment-changed")
+    assert "pi-03 itself has moved: x2 on average in 2 cells of the same bytes" in rows["int8"]["notes"][0]
+    assert "same artifact, runtime and worker" in rows["fp32"]["notes"][0]
+    warned = command("compare", "slow-hour", *gate)
+    assert "Warning (environment-changed)" in warned.out
+    assert command("compare", "slow-hour", *gate, "--fail-on-environment-change").code == ExitCode.REGRESSION
+    refused = command("compare", "slower-build", *gate)
+    assert refused.code == ExitCode.REGRESSION
+    assert "itself has moved" not in refused.out
 
 
 @pytest.mark.parametrize(
