@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from device_worker.trial.accuracy import KEPT_OUTPUTS
+from device_worker.trial.accuracy.base import Unprovable
 from device_worker.trial.declared import describe_outputs, find_output
-from device_worker.trial.proof import KEPT_OUTPUTS, Unprovable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import struct
 
+from device_worker.trial.accuracy import KEPT_OUTPUTS, METRICS
+from device_worker.trial.accuracy.base import BITS, Unprovable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -22,37 +25,19 @@ def pack_bits(flags: list[bool]) -> bytes:
     return bytes(packed)
 
 
-class Unprovable(Exception):
-    """The outputs cannot be kept and compared. The message says why. The model can be timed all the same."""
-
-
-MEAN_IOU = "mean_iou"
-MEAN_ABSOLUTE_ERROR = "mean_absolute_error"
-KEPT_OUTPUTS = "outputs"
-"""No metric of the device's: outputs of the whole data set are kept, for a metric that the controller computes."""
-BEST_CLASSES = {"top1": 1, "top5": 5}
-"""How many of the best classes an accuracy metric looks for the label in."""
-_SCORED = (MEAN_IOU, MEAN_ABSOLUTE_ERROR)
-ACCURACY_METRICS = (*BEST_CLASSES, *_SCORED)
-
-
 class Proof:
-    """The outputs of the first inputs, within 64 KiB, and the best classes of every input.
+    """The outputs of the first inputs, within 64 KiB, and the score of every input.
 
-    `metric` is one of ACCURACY_METRICS, KEPT_OUTPUTS, or None where no accuracy is asked for. Of `mean_iou` a label is
-    a map of classes, of `mean_absolute_error` the wanted output.
+    `metric` is one of the table of metrics, KEPT_OUTPUTS, or None where no accuracy is asked for.
     """
 
     def __init__(self, metric: str | None = None) -> None:
-        self._metric = metric
-        self._best = BEST_CLASSES.get(metric or "", 1)
+        self._metric = METRICS.get(metric or "")
         self._outputs_max = _BYTES_MAX if metric == KEPT_OUTPUTS else OUTPUTS_MAX
         self._scores: list[float] = []
-        self._ranked: list[list[int]] = []
+        self._top1: list[int] = []
         self._kept: list[bytes] = []
         self._values_per_output: int | None = None
-        self._top1: list[int] = []
-        self._without_class: set[int] = set()
         self._layout: list[dict[str, Any]] = []
 
     @property
@@ -68,9 +53,9 @@ class Proof:
         return f"the outputs of one input are {4 * self._values_per_output} bytes, of which {_BYTES_MAX} are kept"
 
     def add(self, named: list[tuple[str | None, Any]], label: Any = None) -> None:
-        """Add the float32 outputs of the next input. The class is the index of the highest value in the first output.
+        """Add the float32 outputs of the next input. The metric judges the first output by the label.
 
-        Raise Unprovable for outputs without a value, and where the number of values varies.
+        Raise Unprovable for outputs without a value, where the number of values varies, and for what has no score.
         """
         import numpy
 
@@ -83,54 +68,28 @@ class Proof:
             words = f"{self._values_per_output} for one input, {len(flat)} for another"
             raise Unprovable(f"the number of output values varies: {words}")
         self._values_per_output = len(flat)
-        if self._metric in _SCORED and label is not None:
-            self._scores.append((mean_iou if self._metric == MEAN_IOU else absolute_error)(outputs[0], label))
-        self._rank(outputs[0].reshape(-1))
-        if self._metric in BEST_CLASSES and label is not None:
-            _class_of(label, outputs[0].size)
+        if self._metric is not None:
+            self._scores.append(self._metric.score(outputs[0], label))
         if len(self._kept) < min(self._outputs_max, _BYTES_MAX // max(1, flat.nbytes)):
             self._kept.append(flat.tobytes())
+            self._top1.append(int(outputs[0].reshape(-1).argmax()))
 
-    def _rank(self, scores: Any) -> None:
-        """Add the best classes of an output. Raise Unprovable where the metric has no classes to choose among."""
-        import numpy
+    def accuracy(self) -> float:
+        """Return the mean score: the share of right inputs where a score is right or wrong."""
+        return sum(self._scores) / len(self._scores)
 
-        if self._metric in BEST_CLASSES and scores.size <= self._best:
-            if scores.size == 1:  # such as the number of the class that the model has chosen by itself
-                raise Unprovable(f"{self._metric} of an output of one value: it takes a score for each class")
-            raise Unprovable(f"{self._metric} of {scores.size} classes: every label would be among them")
-        if numpy.isnan(scores).any():  # to `argmax` a NaN is the highest value
-            self._without_class.add(len(self._top1))
-        self._top1.append(int(scores.argmax()))
-        if self._best > 1:
-            # Of equal scores the first counts, as `argmax` has it.
-            order = numpy.argsort(-scores, kind="mergesort")[: self._best]
-            self._ranked.append([int(index) for index in order])
-
-    def accuracy(self, labels: Any) -> float:
-        """Return the share of inputs whose label is among the best classes, or the mean score."""
-        if self._metric in _SCORED:
-            return sum(self._scores) / len(self._scores)
-        return sum(self._right(labels)) / len(self._top1)
-
-    def _right(self, labels: Any) -> list[bool]:
-        chosen = [[top] for top in self._top1] if self._best == 1 else self._ranked
-        return [
-            place not in self._without_class and _class_of(label) in best
-            for place, (best, label) in enumerate(zip(chosen, labels))
-        ]
-
-    def to_input_results(self, labels: Any) -> dict[str, Any] | None:
-        """Return which inputs got their label, a bit for each input. Return None if the bits are too large to keep."""
-        if self._metric in _SCORED:
-            packed, count, encoding = struct.pack(f"<{len(self._scores)}f", *self._scores), len(self._scores), "f4"
+    def to_input_results(self) -> dict[str, Any] | None:
+        """Return the score of each input in the form of the trial interface, or None if they are too large to keep."""
+        assert self._metric is not None
+        count, encoding = len(self._scores), self._metric.encoding
+        if encoding == BITS:
+            packed = pack_bits([score > 0 for score in self._scores])
         else:
-            right = self._right(labels)
-            packed, count, encoding = pack_bits(right), len(right), "bits"
+            packed = struct.pack(f"<{count}f", *self._scores)
         if len(packed) > _BYTES_MAX:
             return None
         data = base64.b64encode(packed).decode("ascii")
-        return {"metric": f"accuracy_{self._metric}", "encoding": encoding, "count": count, "data": data}
+        return {"metric": f"accuracy_{self._metric.name}", "encoding": encoding, "count": count, "data": data}
 
     def to_outputs(self) -> dict[str, Any]:
         """Return the kept outputs in the form of the trial interface."""
@@ -142,62 +101,6 @@ class Proof:
             "top1": self._top1[: self.count],
             "layout": self._layout,
         }
-
-
-def _class_of(label: Any, classes: int | None = None) -> int:
-    """Return the class that a label is the number of. Raise Unprovable for any other label."""
-    value = label if type(label) is int else _whole_number(label)
-    if classes is not None and not 0 <= value < classes:
-        counted = "; are the labels counted from 1?" if value == classes else ""
-        raise Unprovable(f"the label {value} is none of the output's classes, 0 to {classes - 1}{counted}")
-    return value
-
-
-def _whole_number(label: Any) -> int:
-    """Return the whole number that a label is, as a row of one number too. Raise Unprovable for any other label."""
-    import numpy
-
-    found = numpy.asarray(label)
-    if found.size != 1:
-        shape = list(found.shape)
-        raise Unprovable(f"a label has the shape {shape}: make y of the numbers of classes, as argmax of one-hot rows")
-    value = found.reshape(-1)[0].item()  # rows of one label are as good as labels
-    if found.dtype.kind not in "fiub" or not float(value).is_integer():
-        raise Unprovable(f"the label {str(value)!r} is no number of a class: make y of whole numbers")
-    return int(value)
-
-
-def mean_iou(output: Any, label: Any) -> float:
-    """Return the intersection over union of a map of classes, the mean over the classes in either map.
-
-    `output` has the scores of the classes along its last axis. Raise Unprovable for a label of another size.
-    """
-    import numpy
-
-    if numpy.isnan(output).any():
-        raise Unprovable(f"{MEAN_IOU}: the output has NaN, which belongs to no class")
-    found = output.argmax(axis=-1).reshape(-1)
-    true = numpy.asarray(label).reshape(-1)
-    if found.shape != true.shape:
-        raise Unprovable(f"{MEAN_IOU}: the output has {found.size} places, and the label {true.size}")
-    shares = []
-    for one in numpy.union1d(found, true):
-        here, there = found == one, true == one
-        shares.append(float((here & there).sum()) / float((here | there).sum()))
-    return sum(shares) / len(shares)
-
-
-def absolute_error(output: Any, label: Any) -> float:
-    """Return the mean distance of an output's values from the label's. Raise Unprovable for another number of them."""
-    import numpy
-
-    found, true = output.reshape(-1).astype("f8"), numpy.asarray(label).reshape(-1).astype("f8")
-    if found.shape != true.shape:
-        raise Unprovable(f"{MEAN_ABSOLUTE_ERROR}: the output has {found.size} values, and the label {true.size}")
-    error = float(numpy.abs(found - true).mean())
-    if not numpy.isfinite(error):
-        raise Unprovable(f"{MEAN_ABSOLUTE_ERROR}: the output or its label has NaN or an infinity")
-    return error
 
 
 def without_outputs(reason: str, inputs: str) -> dict[str, Any]:

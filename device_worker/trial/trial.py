@@ -13,6 +13,8 @@ from time import monotonic_ns, perf_counter_ns
 from device_worker.protocol.samples import encode_block
 from device_worker.protocol.specification import Specification
 from device_worker.protocol.vocabulary import STARTED_VARIABLE, FailureKind
+from device_worker.trial.accuracy import KEPT_OUTPUTS, METRICS
+from device_worker.trial.accuracy.base import Unprovable
 from device_worker.trial.batching import cannot, draw_items, items_of, split_outputs
 from device_worker.trial.causes import describe, is_caused
 from device_worker.trial.declared import check_inputs
@@ -24,7 +26,7 @@ from device_worker.trial.measurement import StopRule, choose_batch, median, time
 from device_worker.trial.memory import MemoryStages
 from device_worker.trial.model_files import explain_file
 from device_worker.trial.profile import RUNS_MAX, RUNS_WARMUP, SECONDS_MAX, ProfileUnavailable
-from device_worker.trial.proof import ACCURACY_METRICS, KEPT_OUTPUTS, OUTPUTS_MAX, Proof, Unprovable, without_outputs
+from device_worker.trial.proof import OUTPUTS_MAX, Proof, without_outputs
 from device_worker.trial.rate_search import search_rate, search_rate_of_server
 from device_worker.trial.reading import read_outputs, time_reading
 from device_worker.trial.runtimes import ENGINES
@@ -345,7 +347,7 @@ class Trial:
         """
         asked = self._job.accuracy_metric
         metric = None if asked == KEPT_OUTPUTS else asked
-        if metric is not None and metric not in ACCURACY_METRICS:
+        if metric is not None and metric not in METRICS:
             raise LoadFailure(f"this worker does not know the accuracy metric {metric!r}")
         if metric is not None and inputs.labels is None:
             raise LoadFailure(f"{metric} needs a dataset with labels, an array y")
@@ -364,8 +366,8 @@ class Trial:
             self._say(outputs=dict(without_outputs(reason, inputs.source), input_ranges=ranges))
             return
         if metric is not None:
-            self._say(metric=f"accuracy_{metric}", value=proof.accuracy(inputs.labels))
-            results = proof.to_input_results(inputs.labels)
+            self._say(metric=f"accuracy_{metric}", value=proof.accuracy())
+            results = proof.to_input_results()
             if results is not None:
                 self._say(input_results=results)
         if proof.unkept is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.scaffolds.controller import TABLE, TRANSPORT, VIEW
-from tests.integration.scaffolds.device import CONDITION, METRIC, POWER_SOURCE
+from tests.integration.scaffolds.device import ACCURACY, CONDITION, METRIC, POWER_SOURCE
 from tests.integration.scaffolds.recipe import Command, Scaffold
 from tests.integration.scaffolds.reporting import REPORT_FORMAT
 from tests.integration.scaffolds.runtime import RUNTIME
@@ -39,6 +39,7 @@ SCAFFOLDS: Mapping[str, Scaffold] = {
     "runtime": RUNTIME,
     "power source": POWER_SOURCE,
     "condition": CONDITION,
+    "metric of accuracy": ACCURACY,
     "metric": METRIC,
     "transport": TRANSPORT,
     "table": TABLE,

@@ -5,8 +5,10 @@ import struct
 
 import pytest
 
+from device_worker.trial.accuracy import KEPT_OUTPUTS
+from device_worker.trial.accuracy.base import Unprovable
 from device_worker.trial.judged import judged_outputs
-from device_worker.trial.proof import KEPT_OUTPUTS, Proof, Unprovable, pack_bits
+from device_worker.trial.proof import Proof, pack_bits
 from device_worker.trial.runtimes.base import LoadFailure
 
 
@@ -20,28 +22,30 @@ def test_bit_by_bit_the_flags_are_there_the_first_in_the_lowest_bit(flags):
 
 
 def test_each_input_is_right_or_wrong():
+    numpy = pytest.importorskip("numpy")
     proof = Proof("top1")
-    proof._top1 = [3, 1, 4, 1]
-    assert proof.to_input_results([3, 0, 4, 0]) == {
+    for chosen, label in ((3, 3), (1, 0), (4, 4), (1, 0)):
+        proof.add([("scores", numpy.eye(5, dtype="float32")[[chosen]])], label)
+    assert proof.to_input_results() == {
         "metric": "accuracy_top1",
         "encoding": "bits",
         "count": 4,
         "data": base64.b64encode(bytes([0b0101])).decode(),
     }
-    assert proof.accuracy([3, 0, 4, 0]) == 0.5
+    assert proof.accuracy() == 0.5
 
 
 def test_a_label_among_the_five_highest_is_right_for_top5():
     numpy = pytest.importorskip("numpy")
     proof = Proof("top5")
     scores = numpy.array([[0.9, 0.8, 0.7, 0.6, 0.5, 0.5, 0.1]], dtype="float32")  # of equal ones the first counts
-    for _ in range(4):
-        proof.add([("scores", scores)])
-    assert proof.accuracy([0, 4, 5, 6]) == 0.5
-    results = proof.to_input_results([0, 4, 5, 6])
+    for label in (0, 4, 5, 6):
+        proof.add([("scores", scores)], label)
+    assert proof.accuracy() == 0.5
+    results = proof.to_input_results()
     assert (results["metric"], base64.b64decode(results["data"])) == ("accuracy_top5", bytes([0b0011]))
     with pytest.raises(Unprovable, match="top5 of 5 classes"):
-        Proof("top5").add([("scores", scores[:, :5])])
+        Proof("top5").add([("scores", scores[:, :5])], 0)
 
 
 def test_a_class_that_is_no_number_is_wrong():
@@ -52,7 +56,7 @@ def test_a_class_that_is_no_number_is_wrong():
         proof = Proof(metric)
         for scores in (broken, sound, broken):
             proof.add([("scores", scores)], 0)
-        assert proof.accuracy([0, 0, 0]) == pytest.approx(1 / 3), metric
+        assert proof.accuracy() == pytest.approx(1 / 3), metric
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,7 @@ def test_a_label_that_is_no_class_is_told(label, words):
     labels = [0, numpy.int64(0), 0.0, numpy.array([0]), 7]
     for fit in labels:
         proof.add([("scores", scores)], fit)
-    assert proof.accuracy(labels) == 0.8
+    assert proof.accuracy() == 0.8
 
 
 def test_an_output_of_one_value_has_no_class_to_choose():
@@ -97,10 +101,10 @@ def test_a_score_that_is_no_number_is_no_proof(metric):
 
 def test_more_inputs_than_the_log_takes_are_left_out():
     proof = Proof("top1")
-    proof._top1 = [0] * (8 * 65536 + 1)
-    assert proof.to_input_results([0] * len(proof._top1)) is None
-    del proof._top1[-1]
-    assert proof.to_input_results([0] * len(proof._top1))["count"] == 8 * 65536
+    proof._scores = [0.0] * (8 * 65536 + 1)
+    assert proof.to_input_results() is None
+    del proof._scores[-1]
+    assert proof.to_input_results()["count"] == 8 * 65536
 
 
 class Answers:
@@ -184,8 +188,8 @@ def test_maps_of_classes_are_judged_by_their_overlap():
     proof = Proof("mean_iou")
     proof.add([("map", output)], label)
     proof.add([("map", output)], output.argmax(axis=-1)[0])
-    assert proof.accuracy(None) == pytest.approx(((1 / 2 + 1 / 3 + 0) / 3 + 1) / 2)
-    results = proof.to_input_results(None)
+    assert proof.accuracy() == pytest.approx(((1 / 2 + 1 / 3 + 0) / 3 + 1) / 2)
+    results = proof.to_input_results()
     assert (results["metric"], results["encoding"], results["count"]) == ("accuracy_mean_iou", "f4", 2)
     assert struct.unpack("<2f", base64.b64decode(results["data"]))[0] == pytest.approx(5 / 18)
     with pytest.raises(Unprovable, match="4 places, and the label 3"):
@@ -197,8 +201,8 @@ def test_errors_are_the_mean_distance_from_the_label():
     proof = Proof("mean_absolute_error")
     proof.add([("angle", numpy.array([[1.0, 4.0]], dtype="float32"))], [2.0, 2.0])
     proof.add([("angle", numpy.array([[0.0, 0.5]], dtype="float32"))], [0, 0])
-    assert proof.accuracy(None) == pytest.approx((1.5 + 0.25) / 2)
-    results = proof.to_input_results(None)
+    assert proof.accuracy() == pytest.approx((1.5 + 0.25) / 2)
+    results = proof.to_input_results()
     assert results["metric"] == "accuracy_mean_absolute_error"
     assert struct.unpack("<2f", base64.b64decode(results["data"])) == (1.5, 0.25)
     with pytest.raises(Unprovable, match="2 values, and the label 3"):

@@ -132,3 +132,55 @@ METRIC = Scaffold(
     },
     then=(Command(("-m", "reference")),),
 )
+
+LARGEST = '''"""Judge numbers by the largest of their distances from the wanted ones."""
+
+from __future__ import annotations
+
+from device_worker.trial.accuracy.base import AccuracyMetric, Unprovable
+
+
+class LargestError(AccuracyMetric):
+    """Take the largest distance of an output's values from the label's."""
+
+    name = "largest_error"
+
+    def score(self, output, label):
+        # type: (object, object) -> float
+        """Return the distance. Raise Unprovable for another number of values, and for NaN."""
+        import numpy
+
+        found, true = output.reshape(-1), numpy.asarray(label, dtype="f8").reshape(-1)
+        if found.shape != true.shape:
+            raise Unprovable(f"the output has {found.size} values, and the label {true.size}")
+        error = float(abs(found - true).max())
+        if not numpy.isfinite(error):
+            raise Unprovable("the output has NaN or an infinity")
+        return error
+'''
+
+ACCURACY = Scaffold(
+    name="largest_error",
+    proof="largest_error",
+    files={"device_worker/trial/accuracy/largest_error.py": LARGEST},
+    edits={
+        "device_worker/trial/accuracy/__init__.py": in_turn(
+            after(
+                "from __future__ import annotations\n\n",
+                "from device_worker.trial.accuracy.largest_error import LargestError\n",
+            ),
+            after("    for metric in (\n", "        LargestError(),\n"),
+        ),
+        "orchestrator/specs/sweep_schema.py": instead(
+            '"mean_absolute_error", "outputs"', '"mean_absolute_error", "largest_error", "outputs"'
+        ),
+        "orchestrator/domain/metric.py": in_turn(
+            after("_REGISTERED = (\n", '    Metric("accuracy_largest_error", Unit.NUMBER, Direction.LOWER),\n'),
+            after("ABOUT: Mapping[str, str] = {\n", '    "accuracy_largest_error": "The largest distance.",\n'),
+        ),
+        "tests/contract/test_accuracy_metrics.py": after(
+            "CASES = {\n", '    "largest_error": Case([1.0, 2.0], [[1.0, 2.0]], [[1.0, 4.0]]),\n'
+        ),
+    },
+    then=(Command(("-m", "reference")),),
+)
