@@ -128,6 +128,7 @@ class Side:
     `at` is the cell's value of the compared coordinate. `value` is the geometric mean over `trials` trials, without the
     trials `set_aside`, which are given as multiples of `value`. `spread` is the standard deviation of the trial
     values' logarithms, about the coefficient of variation. `sources` are the power sources of a metric of power.
+    `clipped_ratio` is the share of its numbers that a quantised input clips, None where none is or nobody counted.
     """
 
     at: Setting | None
@@ -144,6 +145,7 @@ class Side:
     sources: tuple[str, ...] = ()
     set_aside: tuple[float, ...] = ()
     accuracy_metric: str | None = None
+    clipped_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,8 @@ class CellResult:
     series, and None for a cell without a job.
 
     `builds` are the bytes behind the values, each once: several where trials of a run differ. `environments` are
-    the device's environments during the run.
+    the device's environments during the run. `clipped_ratio` is the share of its numbers that a quantised input clips,
+    the largest of all inputs, and None where none is quantised, or nobody has counted.
     """
 
     cell: Cell
@@ -83,6 +84,7 @@ class CellResult:
     series: int | None = None
     builds: tuple[Build, ...] = ()
     environments: tuple[Environment, ...] = ()
+    clipped_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,14 @@ def saturated(ranges: Sequence[Mapping[str, Any]]) -> str | None:
     return f"{'; '.join(words)}: accuracy and outputs are those of clipped inputs" if words else None
 
 
+def clipped_words(side: float | None, base: float | None) -> str | None:
+    """Return the words for two sides of which one clips a noticeable share of its inputs' numbers, or None."""
+    if max(side or 0.0, base or 0.0) < SATURATED_RATIO_MIN:
+        return None
+    here, there = (f"{100 * (share or 0.0):.3g} %" for share in (side, base))
+    return f"inputs clipped: {here} of their numbers here, {there} at the base; accuracy and outputs are of those"
+
+
 def _saturated_words(one: Mapping[str, Any]) -> str:
     given = "" if one["data_low"] is None else f", which reach from {one['data_low']:g} to {one['data_high']:g}"
     held = f"input {quoted(one['name'])} ({one['dtype']}) holds {one['low']:g} to {one['high']:g}"

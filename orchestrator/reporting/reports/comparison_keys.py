@@ -86,6 +86,12 @@ SIDE = View[Side](
             lambda side: side.set_aside,
         ),
         Key("accuracy_metric", OrNull(TEXT), "The metric of the accuracy.", lambda side: side.accuracy_metric),
+        Key(
+            "clipped_ratio",
+            OrNull(NUMBER),
+            "The share of its numbers that a quantised input clips; null where none is quantised, or nobody counted.",
+            lambda side: side.clipped_ratio,
+        ),
     ),
 )
 RATIO = View[Ratio](

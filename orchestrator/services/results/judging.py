@@ -39,7 +39,7 @@ from orchestrator.services.results.environment import (
 )
 from orchestrator.services.results.gate import reasons, warnings
 from orchestrator.services.results.pairing import Estimates, Pair, Pairing, identity
-from orchestrator.services.results.wording import apart, notes, remarks, set_aside
+from orchestrator.services.results.wording import apart, clipped, notes, remarks, set_aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,7 @@ class Judging:
                 *environment_notes(pair, verdict, self.kind, movement),
                 *notes(pair.other),
                 *apart(pair),
+                *clipped(pair),
                 *self._implausible(pair, estimate),
                 *(remarks(estimate, verdict, self.min_effect) if self._has_trials(accuracy) else ()),
             ),
@@ -178,6 +179,7 @@ class Judging:
             sources=result.sources,
             set_aside=spread.set_aside if spread else (),
             accuracy_metric=result.accuracy_metric,
+            clipped_ratio=result.clipped_ratio,
         )
 
     def _ratio(self, estimate: RatioEstimate | None, p_adjusted: float | None) -> Ratio | None:

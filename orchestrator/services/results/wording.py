@@ -10,6 +10,7 @@ from orchestrator.domain.comparison import Verdict
 from orchestrator.domain.measurement import CellResult
 from orchestrator.domain.policy import SIGNIFICANCE, TRIALS_MAX, VERDICT_TRIALS_MIN
 from orchestrator.domain.power import UNRECORDED_SOURCE
+from orchestrator.domain.remark import clipped_words
 from orchestrator.services.results.pairing import Pair
 
 SPREAD_UNKNOWN = "one trial on a side: the spread is unknown, and so is how many more would settle it"
@@ -35,6 +36,12 @@ def notes(result: CellResult) -> tuple[str, ...]:
     if result.shared:
         notes.append(f"{result.shared} {_trials(result.shared)} on a machine that others could use (exclusive: false)")
     return (*notes, *_doubts(result))
+
+
+def clipped(pair: Pair) -> tuple[str, ...]:
+    """Return the note on inputs that a quantised side clips: its accuracy may be the calibration's doing."""
+    words = clipped_words(pair.other.clipped_ratio, pair.base.clipped_ratio if pair.base else None)
+    return () if words is None else (words,)
 
 
 def _doubts(result: CellResult) -> tuple[str, ...]:

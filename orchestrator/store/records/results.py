@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, func, select
@@ -14,12 +13,13 @@ from orchestrator.domain.build import Build, Environment
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.input_results import CellInputResults, InputEncoding
 from orchestrator.domain.measurement import Cell, CellOutputs, CellResult
-from orchestrator.domain.metric import POWER_METRICS, is_registered, sampled_quantile
+from orchestrator.domain.metric import POWER_METRICS, sampled_quantile
 from orchestrator.domain.plan.values import TrialKind
 from orchestrator.domain.power import NO_ACCOUNT, OWN_SOURCE, UNRECORDED_SOURCE
 from orchestrator.domain.remark import CellRemark
 from orchestrator.domain.run import ExcludedCell, TrialState
 from orchestrator.domain.runtime import OF_UNKNOWN_BUILD
+from orchestrator.store.records.accuracies import accuracies_by_job, clipped_by_job
 from orchestrator.store.records.environments import environments_of
 from orchestrator.store.records.unkept import outputs_of, proof_remarks
 from orchestrator.store.schema import tables as t
@@ -118,10 +118,15 @@ class ResultTable:
             tallies = {job.id: _Tally(metric in POWER_METRICS) for job in jobs}
             for row in connection.execute(_trials(run, metric)):
                 tallies[row.job_id].add(row)
-            accuracies = _accuracies_by_job(connection.execute(_accuracies(run)))
+            accuracies, clipped = accuracies_by_job(connection, run), clipped_by_job(connection, run)
             environments = environments_of(connection, run)
         return [
-            _cell_result(job, metric, tallies[job.id], accuracies.get(job.id, (None, None)), environments[job.device])
+            replace(
+                _cell_result(
+                    job, metric, tallies[job.id], accuracies.get(job.id, (None, None)), environments[job.device]
+                ),
+                clipped_ratio=clipped.get(job.id),
+            )
             for job in jobs
         ]
 
@@ -333,35 +338,6 @@ def _trials(run: str, metric: str) -> Select[Any]:
     if quantile is None:
         return statement
     return statement.outerjoin(own, and_(own.c.attempt_id == counted.c.id, own.c.metric == metric))
-
-
-def _accuracies(run: str) -> Select[Any]:
-    """Return a query for the accuracies of a run, preflights first, and then by the metric's name."""
-    return (
-        select(t.trial.c.job_id, t.trial.c.kind, t.measurement.c.metric, t.measurement.c.value)
-        .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
-        .join(t.attempt, and_(t.attempt.c.trial_id == t.trial.c.id, t.attempt.c.counted))
-        .join(t.measurement, t.measurement.c.attempt_id == t.attempt.c.id)
-        .where(
-            t.run_device.c.run_id == run,
-            t.measurement.c.value.is_not(None),
-            # Escaped, because _ stands for any character in LIKE.
-            t.measurement.c.metric.startswith("accuracy_", autoescape=True),
-        )
-        # Descending, since `preflight` comes after `measure` in the alphabet.
-        .order_by(t.trial.c.kind.desc(), t.measurement.c.metric)
-    )
-
-
-def _accuracies_by_job(rows: Iterable[Row[Any]]) -> dict[int, tuple[float, str]]:
-    """Return each job's accuracy with the metric: the preflight's, or else the median over trials."""
-    found: dict[int, tuple[tuple[str, str], list[float]]] = {}
-    # The worker's own metric first: what a person computed later must not take its place.
-    for row in sorted(rows, key=lambda row: (row.kind != TrialKind.PREFLIGHT.value, not is_registered(row.metric))):
-        source, values = found.setdefault(row.job_id, ((row.kind, row.metric), []))
-        if source == (row.kind, row.metric):
-            values.append(row.value)
-    return {job: (median(values), metric) for job, ((_, metric), values) in found.items()}
 
 
 def _cell(row: Row[Any]) -> Cell:

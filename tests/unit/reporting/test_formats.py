@@ -283,6 +283,7 @@ LEFT_OUT: Mapping[type, set[str]] = {
         "sources",
         "unmeasured",
         "cautions",
+        "clipped_ratio",
         "absent",
         "accuracy_metric",
         "failures",

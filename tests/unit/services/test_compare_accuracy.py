@@ -177,3 +177,25 @@ def test_of_an_error_less_is_better_and_a_speed_bought_with_it_is_not_comparable
         compare(FakeResults([erring("fp32", 15.0, 40.0), erring("int8", 15.2, 20.0)]), "r1", "variant", "fp32")
     )
     assert near.bought is None
+
+
+@pytest.mark.parametrize(
+    ("base", "other", "words"),
+    [
+        (
+            None,
+            0.403,
+            "inputs clipped: 40.3 % of their numbers here, 0 % at the base; accuracy and outputs are of those",
+        ),
+        (0.02, None, "inputs clipped: 0 % of their numbers here, 2 % at the base; accuracy and outputs are of those"),
+        (0.009, 0.009, None),
+        (None, None, None),
+    ],
+)
+def test_inputs_that_a_side_clips_are_told_where_accuracy_is_compared(
+    base: float | None, other: float | None, words: str | None
+) -> None:
+    cells = [replace(judged("fp32", 190), clipped_ratio=base), replace(judged("int8", 150), clipped_ratio=other)]
+    row = only_row(compare(FakeResults(cells), "r1", "variant", "fp32"))
+    assert row.side.clipped_ratio == other
+    assert [note for note in row.notes if "clipped" in note] == ([] if words is None else [words])
