@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +32,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Hold what became of a change: whether confirmed, the ratio, and the trials of a side."""
+    """Hold what became of a change: whether confirmed, the ratio, and the trials of a side.
+
+    `is_open`: the time was up before the change was confirmed or given up.
+    """
 
     confirmed: bool
     ratio: float
     trials: int
+    is_open: bool = False
 
 
 def trials_of(lab: RealLab, run: str) -> dict[str, list[float]]:
@@ -78,7 +82,7 @@ def confirm_changes(
             )
         decided = found.confirmed | found.given_up
         open_changes = [change for place, change in enumerate(open_changes) if not decided[place]]
-    return outcomes
+    return outcomes | {change.name: replace(outcomes[change.name], is_open=True) for change in open_changes}
 
 
 def _rows(changes: Sequence[Change], trials: Mapping[str, Sequence[float]], side: int) -> NDArray[np.float64]:

@@ -191,7 +191,8 @@ def _changed(lab: RealLab, rounds: Sequence[Trials], noise: Mapping[str, float],
     names = [*(change.name for change in changes), *_OUTPUTS]
     for name in names:
         outcome = outcomes[name]
-        label = f"changed: {name}, x{outcome.ratio:.3f}, {outcome.trials} trials a side"
+        end = ", undecided when the time was up" if outcome.is_open else ""
+        label = f"changed: {name}, x{outcome.ratio:.3f}, {outcome.trials} trials a side{end}"
         yield Figure(label, outcome.confirmed, "confirmed", at_least=1)
     yield Figure("changed: confirmed, of ten", sum(outcomes[name].confirmed for name in names), "", at_least=10)
     wrong = sum(outcomes[control.name].confirmed for control in controls)
