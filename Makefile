@@ -31,7 +31,7 @@ types:
 	$(BIN)/mypy
 
 quick-tests:
-	$(KEEP_BYTECODE) $(BIN)/pytest -n auto --dist worksteal --maxprocesses 8 --hypothesis-profile=quick -m "not system and not network and not long" tests/unit tests/contract tests/chaos
+	$(KEEP_BYTECODE) $(BIN)/pytest -n auto --dist worksteal --maxprocesses 8 --hypothesis-profile=quick -m "not system and not network and not long" tests/unit tests/contract tests/chaos tests/endurance
 
 test: ## every test, on real servers: sshd, PostgreSQL, Ray, TensorFlow; the worker's on Python 3.7 too
 	@scripts/install-system-packages

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests import disks
 from tests.chaos.board import INTERPRETER, Board
-from tests.chaos.device_logs import Finished, LogKeeper, finished_in, read_records
+from tests.chaos.device_logs import LOOK_S, Finished, LogKeeper, finished_in, read_records
 from tests.chaos.witness import METRIC, SURVIVOR_UID, Sighting, read_sightings
 from tests.lab import Lab
 from tests.servers import processes
@@ -48,7 +49,8 @@ class ChaosDevice:
     """A device in `directory`; `small_disk` puts its state on a disk of its own, which needs root.
 
     `prefix` are the words of a program that the machine's sshd is started through, `base` is the machine's interpreter,
-    `sensors` lets the machine have a sensor, and `can_flood` lets what its worker says be spoilt.
+    `sensors` lets the machine have a sensor, and `can_flood` lets what its worker says be spoilt. New logs are looked
+    for each `look_s`.
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class ChaosDevice:
         sensors: bool = False,
         can_flood: bool = False,
         prefix: Sequence[str] = (),
+        look_s: float = LOOK_S,
     ) -> None:
         self.name = name
+        self._look_s = look_s
         self._directory = directory
         self._stack = stack
         disk = directory / "disk"
@@ -104,12 +108,12 @@ class ChaosDevice:
         state_dir, python = self._disk / folder, self.spoiled.path if self.spoiled else self.board.python
         if as_nobody:
             python = self._python_of_nobody(state_dir)
-        keeper = LogKeeper(state_dir, self._disk / f"kept-{folder}")
+        keeper = LogKeeper(state_dir, self._disk / f"kept-{folder}", self._look_s)
         self._stack.callback(keeper.close)
         self.places.append(Place(name, state_dir, python, keeper))
         return self.places[-1]
 
-    def declare(self, lab: Lab, place: Place | None = None) -> None:
+    def declare(self, lab: Lab, place: Place | None = None, **fields: Any) -> None:
         """Put a place into a lab's inventory, reached through the relay, and the machine's key on record."""
         place = place or self.places[0]
         lab.trust(self.server, self.relay.host, self.relay.port)
@@ -121,6 +125,7 @@ class ChaosDevice:
             state_dir=str(place.state_dir),
             python=str(place.python),
             exclusive=True,  # the board is a machine of its own
+            **fields,
         )
 
     def _python_of_nobody(self, state_dir: Path) -> Path:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_LOOK_S = 0.003
+LOOK_S = 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,9 @@ class Finished:
 class LogKeeper:
     """Links the logs of one device into `folder`, which lies on the same file system, until closed."""
 
-    def __init__(self, state_dir: Path, folder: Path) -> None:
+    def __init__(self, state_dir: Path, folder: Path, look_s: float = LOOK_S) -> None:
         self._runs = state_dir / "runs"
+        self._look_s = look_s
         self._folder = folder
         self._folder.mkdir(parents=True)
         self._known: set[tuple[int, int]] = set()
@@ -54,7 +55,7 @@ class LogKeeper:
         return sorted(self._folder.iterdir())
 
     def _watch(self) -> None:
-        while not self._closing.wait(_LOOK_S):
+        while not self._closing.wait(self._look_s):
             self._look()
         self._look()
 

@@ -36,17 +36,17 @@ if os.path.exists(machine + "/survive") and os.fork() == 0:  # a program under s
         told.write("%%d\\n" %% os.getpid())
     os.setresuid(*[%(survivor_uid)d] * 3)
     while True:
-        time.sleep(0.02)
+        time.sleep(%(stamp_s)r)
         say("alive")
 if %(lingers)r and os.fork() == 0:  # a helper that lets go of its parent, as careless programs have
     os.setsid()
     while True:
-        time.sleep(0.02)
+        time.sleep(%(stamp_s)r)
         say("alive")
 seconds = %(trials_s)r
 last = time.monotonic() + seconds[int(trial.rpartition(".")[2]) - 1]
 while time.monotonic() < last:
-    time.sleep(min(0.02, max(0.0, last - time.monotonic())))
+    time.sleep(min(%(stamp_s)r, max(0.0, last - time.monotonic())))
     say("alive")
 print(json.dumps({"runtime": {"name": "witness", "version": "1"}}))
 print(json.dumps({"metric": "%(metric)s", "value": number}))
@@ -58,13 +58,20 @@ say("end")
 
 
 def write_program(
-    path: Path, trials_s: Sequence[float], interpreter: Path = INTERPRETER, *, lingers: bool = False
+    path: Path,
+    trials_s: Sequence[float],
+    interpreter: Path = INTERPRETER,
+    *,
+    lingers: bool = False,
+    stamp_s: float = 0.02,
 ) -> list[str]:
     """Write the program of trials that take so long each, and return the command of it as the sweep has it.
 
-    One that lingers leaves a process behind that never ends by itself, and that counts as the trial's.
+    One that lingers leaves a process behind that never ends by itself, and that counts as the trial's. Each process
+    says every `stamp_s` that it lives.
     """
     values = {"trials_s": list(trials_s), "lingers": lingers, "metric": METRIC, "survivor_uid": SURVIVOR_UID}
+    values["stamp_s"] = stamp_s
     path.write_text(_PROGRAM % values)
     return [str(interpreter), "-S", "-E", path.name]
 

@@ -57,6 +57,11 @@ class PostgresServer:
         self.close()
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether the server is not running."""
+        return self._process is None
+
+    @property
     def url(self) -> str:
         """SQLAlchemy's URL of the database `postgres`, which every cluster has."""
         return self._url("postgres")

@@ -56,12 +56,19 @@ class Raylets:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self.address = self._answer("address").split()[1]
+        try:
+            self.address = self._answer("address").split()[1]
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -71,6 +78,11 @@ class Raylets:
             self._process.wait()
             assert self._process.stdout is not None
             self._process.stdout.close()
+
+    @property
+    def pid(self) -> int:
+        """The process that all of the cluster descends from."""
+        return self._process.pid
 
     def kill(self, site: str) -> None:
         """End the oldest raylet of a site without a word, and all its actors with it."""
