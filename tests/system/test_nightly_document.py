@@ -13,12 +13,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestrator.domain.bisection import Replaces, steps_expected
 from orchestrator.domain.errors import ExitCode
+from orchestrator.services.bisect.candidates import read_candidates
+from orchestrator.specs.runtime import parse_runtime
 from tests.lab import REPOSITORY, Lab
 
 pytestmark = [pytest.mark.system, pytest.mark.network, pytest.mark.timeout(900)]
 
 PAGE = (REPOSITORY / "docs" / "nightly.md").read_text(encoding="utf-8")
+SPELT = {7: "seven", 8: "eight", 9: "nine"}
 REGRESSED = {"nightly run nightly.yaml --again", "nightly show last --html night.html"}
 """What exits with 1, for the night did."""
 ALTERNATIVES = {"regressions invalid 1 --reason 'the fan was blocked'"}
@@ -47,7 +51,7 @@ def test_the_page_leads_from_the_first_night_to_the_first_regression(tmp_path: P
     nightly = tmp_path / "lab" / "nightly.yaml"
     (declared, candidate, *_) = blocks("yaml")
     assert yaml.safe_load(nightly.read_text()) == yaml.safe_load(declared)
-    (builds,) = blocks("text")
+    builds, _versions = blocks("text")
     (tmp_path / "lab" / "builds.txt").write_text(builds)
     for command in rest:
         if command in REGRESSED and candidate not in nightly.read_text():
@@ -64,6 +68,16 @@ def test_the_page_leads_from_the_first_night_to_the_first_regression(tmp_path: P
     assert "✗ confirmed" in page
     assert "<svg" in page
     assert list((tmp_path / "lab" / "reports").glob("digits-*.html"))
+
+
+def test_the_list_of_versions_is_one_that_bisect_reads(tmp_path: Path) -> None:
+    _builds, versions = blocks("text")
+    (tmp_path / "versions.txt").write_text(versions)
+    found = read_candidates(tmp_path / "versions.txt", parse_runtime("tflite-runtime==2.14.0"), None)
+    assert found.replaces is Replaces.RUNTIME
+    assert len(found.candidates) == 3
+    assert f"two for these three, {SPELT[steps_expected(100)]} for a hundred" in PAGE
+    assert steps_expected(3) == 2
 
 
 def shorten(folder: Path) -> None:
