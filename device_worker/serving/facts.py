@@ -7,7 +7,7 @@ import sys
 import time
 from importlib.machinery import PathFinder
 
-from device_worker.sensing import power, readings
+from device_worker.sensing import accelerators, power, readings
 from device_worker.sensing.conditions.table import untold
 from device_worker.sensing.conditions.temperature import read_temperature_c
 from device_worker.sensing.conditions.throttling import Throttling
@@ -43,7 +43,7 @@ def collect_facts(state_dir: str) -> dict[str, Any]:
     processors = sensed.pop("processors") or dict.fromkeys(PROCESSOR_LISTS)
     # A sensor that hangs is there, and is not asked again.
     known = {key: unknown.get(key, sensed[key]) for key in ("temperature_c", "governor")}
-    gpus, silent = PatientReader(_PROGRAM_S_MAX).read({"gpus": _read_gpus})
+    gpus, silent = PatientReader(_PROGRAM_S_MAX).read({"gpus": _read_gpus, "libraries": accelerators.read_libraries})
     unknown.update(silent)
     return {
         "hostname": system.nodename,
@@ -180,6 +180,7 @@ def _sensed(discarded: dict[str, list[str]]) -> dict[str, Callable[[], Any]]:
         "load_1m": readings.read_load_1m,
         "temperature_c": lambda: read_temperature_c(discarded["temperature_c"]),
         "throttled": lambda: Throttling().read(),
+        "accelerators": accelerators.read_accelerators,
         "processors": read_processors,
         "cpu_kinds": read_kinds,
     }

@@ -25,8 +25,8 @@ class Contents:
 
     @property
     def package(self) -> str:
-        """Return the name of the required package."""
-        return self.requirement.partition("==")[0]
+        """Return the name of the required package, without extras."""
+        return self.requirement.partition("==")[0].partition("[")[0]
 
     @property
     def version(self) -> str:
@@ -66,7 +66,8 @@ def _contents(pinned: str, machine: str) -> Contents:
     package = known.packages.get(machine, known.name)
     constraints = (bound.text for bound in known.bounds if bound.before is None or release < bound.before)
     replaced = () if package == known.name else (known.name,)
-    return Contents(f"{package}=={version}", tuple(constraints), known.left_out, replaced=replaced)
+    extras = f"[{','.join(known.extras)}]" if known.extras else ""
+    return Contents(f"{package}{extras}=={version}", tuple(constraints), known.left_out, replaced=replaced)
 
 
 def _release(version: str) -> tuple[int, ...]:

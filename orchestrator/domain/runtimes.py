@@ -43,6 +43,8 @@ class Runtime:
 
     `name` is the name in sweeps and the required distribution. `packages` may name another distribution for a kind of
     machine. `module` is imported on the device. `example` is a version for hints. `left_out` are folders not shipped.
+    `build_of` is the runtime that this one is another build of, with the same module. `extras` are those of the package
+    that a device needs beside a driver. `needs_gpu`: no use, and gigabytes, on a device without a GPU of NVIDIA's.
     `called` is the engine for the values of the setting `call` that are not `tf.lite`, with the module `called_module`.
     """
 
@@ -55,10 +57,19 @@ class Runtime:
     left_out: tuple[str, ...] = ()
     called: Engine | None = None
     called_module: str = ""
+    build_of: str = ""
+    extras: tuple[str, ...] = ()
+    needs_gpu: bool = False
 
 
-_TFLITE = Engine("tflite", (Format.TFLITE,), ("threads", "cpus", "delegate", "batch", "call", "kernels"))
-_ONNXRUNTIME = Engine("onnxruntime", (Format.ONNX,), ("threads", "cpus", "provider", "batch"))
+_TFLITE = Engine(
+    "tflite",
+    (Format.TFLITE,),
+    ("threads", "cpus", "delegate", "delegate_options", "batch", "call", "kernels", "signature"),
+)
+_ONNXRUNTIME = Engine(
+    "onnxruntime", (Format.ONNX,), ("threads", "cpus", "provider", "provider_options", "precision", "batch")
+)
 _OPENVINO = Engine("openvino", (Format.OPENVINO, Format.ONNX, Format.TFLITE), ("threads", "cpus", "precision", "batch"))
 _NCNN = Engine("ncnn", (Format.NCNN,), ("threads", "cpus"))
 _TENSORFLOW = Engine("tensorflow", (Format.KERAS, Format.SAVED_MODEL), ("threads", "cpus", "batch", "call"))
@@ -74,6 +85,13 @@ PROTOCOLS: Mapping[str, Engine] = {
     name: Engine(name, None, ("threads", "cpus", "batch", "connections")) for name in _PROTOCOLS
 }
 """The engines that ask a server, by protocol. `endpoint/NAME` names one, and the server loads what it likes."""
+
+# The tools that convert, quantise and analyse models, and the algebra that they alone use, are most of the files; no
+# inference imports them.
+_ONNXRUNTIME_TOOLS = tuple(
+    f"{folder}/"
+    for folder in ("onnxruntime/transformers", "onnxruntime/quantization", "onnxruntime/tools", "sympy", "mpmath")
+)
 
 _ALL = (
     # Every release was built against numpy 1: with numpy 2 it imports, and then every Interpreter() is a SystemError.
@@ -104,15 +122,35 @@ _ALL = (
         called=_TENSORFLOW,
         called_module="tensorflow",
     ),
-    # Releases before 1.19 were built against numpy 1 and name no upper bound. The tools that convert, quantise and
-    # analyse models, and the algebra that they alone use, are most of the files; no inference imports them.
+    # Releases before 1.19 were built against numpy 1 and name no upper bound.
     Runtime(
         "onnxruntime",
         _ONNXRUNTIME,
         "onnxruntime",
         "1.20.1",
         bounds=(VersionBound("numpy<2", before=(1, 19)),),
-        left_out=("onnxruntime/transformers/", "onnxruntime/quantization/", "onnxruntime/tools/", "sympy/", "mpmath/"),
+        left_out=_ONNXRUNTIME_TOOLS,
+    ),
+    # With its extras it brings CUDA and cuDNN along, more than a gigabyte: the device needs a driver alone.
+    Runtime(
+        "onnxruntime-gpu",
+        _ONNXRUNTIME,
+        "onnxruntime",
+        "1.24.4",
+        bounds=(VersionBound("numpy<2", before=(1, 19)),),
+        left_out=_ONNXRUNTIME_TOOLS,
+        build_of="onnxruntime",
+        extras=("cuda", "cudnn"),
+        needs_gpu=True,
+    ),
+    Runtime(
+        "onnxruntime-openvino",
+        _ONNXRUNTIME,
+        "onnxruntime",
+        "1.24.1",
+        bounds=(VersionBound("numpy<2", before=(1, 19)),),
+        left_out=_ONNXRUNTIME_TOOLS,
+        build_of="onnxruntime",
     ),
     # The command-line tools, and the readers of models that no sweep has, are not imported by an inference.
     Runtime("openvino", _OPENVINO, "openvino", "2026.4.1"),

@@ -9,11 +9,12 @@ from orchestrator.domain.interface import Interface, Tensor
 from orchestrator.domain.model import Artifact, Format, Model, ModelInput
 from orchestrator.domain.quoting import quoted
 from orchestrator.models.onnx import read_onnx
-from orchestrator.models.tflite import read_tflite
+from orchestrator.models.tflite import custom_operators, read_tflite
 from orchestrator.models.window import Malformed, Window
 from orchestrator.specs.paths import open_below
 
 _READERS: Mapping[Format, Callable[[Window], Interface]] = {Format.TFLITE: read_tflite, Format.ONNX: read_onnx}
+_EDGETPU = "edgetpu-custom-op"
 _FAMILIES = ("float", "uint", "int", "bool")
 
 
@@ -37,6 +38,17 @@ def contradiction(model: Model, artifact: Artifact) -> str | None:
         return f"model.yaml declares an input {quoted(strangers[0])}, and {artifact.file_name} has {found}"
     said = (_of_input(one, model.inputs.get(one.name, model.input), artifact) for one in tensors)
     return next((one for one in said if one is not None), None)
+
+
+def is_for_edgetpu(model: Model, artifact: Artifact) -> bool:
+    """Say whether a .tflite file has what the EdgeTPU's compiler makes. A file that cannot be read has not."""
+    if artifact.format is not Format.TFLITE:
+        return False
+    try:
+        with open_below(Path(model.directory), Path(artifact.path)) as file:
+            return _EDGETPU in custom_operators(Window(file))
+    except (Malformed, OSError):
+        return False
 
 
 def _of_input(tensor: Tensor, declared: ModelInput, artifact: Artifact) -> str | None:

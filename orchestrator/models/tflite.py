@@ -15,7 +15,8 @@ _DTYPES = (
     "float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64", "int8", "float64",
     "complex128", "uint64", "resource", "variant", "uint32", "uint16", "int4", "bfloat16",
 )  # fmt: skip
-_MODEL_SUBGRAPHS, _MODEL_BUFFERS = 2, 4
+_MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 1, 2, 4
+_CODE_CUSTOM = 1
 _GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS = 0, 1, 2
 _TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_BUFFER, _TENSOR_NAME, _TENSOR_SIGNATURE = 0, 1, 2, 3, 7
 _BUFFER_DATA, _BUFFER_SIZE = 0, 2
@@ -36,6 +37,14 @@ def read_tflite(window: Window) -> Interface:
     inputs = [_described(one) for one in _chosen(tensors, graphs[0].numbers(_GRAPH_INPUTS))]
     outputs = [_described(one) for one in _chosen(tensors, graphs[0].numbers(_GRAPH_OUTPUTS))]
     return Interface(tuple(inputs), tuple(outputs), _precision(tensors, model.tables(_MODEL_BUFFERS)))
+
+
+def custom_operators(window: Window) -> frozenset[str]:
+    """Return the names of a file's operators that are no part of TensorFlow Lite. Raise Malformed, as `read_tflite`."""
+    if window.size < 8 or window.bytes_at(4, 4) != b"TFL3":
+        raise Malformed("it does not begin as a TensorFlow Lite model does (TFL3)")
+    codes = _Table(window, window.number_at(0, "I")).tables(_MODEL_CODES)
+    return frozenset(name for name in (code.text(_CODE_CUSTOM) for code in codes) if name)
 
 
 class _Table:

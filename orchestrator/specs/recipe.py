@@ -92,6 +92,8 @@ class RecipeVariantSection(Section):
     """Inputs that ranges of numbers are learnt from, for int8 and int16x8."""
     per_channel_dense: bool = True
     """False: dense layers have one scale. TensorFlow Lite up to 2.14 loads no other ones with dynamic range."""
+    symmetric: bool = False
+    """True: int8 of an .onnx file has its ranges around zero, as TensorRT takes them alone."""
 
     @property
     def method(self) -> str | None:

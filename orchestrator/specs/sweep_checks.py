@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from device_worker.protocol.settings import parse_options
 from orchestrator.domain.cpus import parse_cpus
 from orchestrator.domain.expansion import RULE_KEYS
 from orchestrator.domain.model import Model
@@ -168,6 +169,14 @@ def _check_delegate(value: Setting) -> str | None:
     return f"expected a shared library of the device, xnnpack or none, not {setting_text(value) or 'nothing'}"
 
 
+def _check_options(value: Setting) -> str | None:
+    try:
+        parse_options(value)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _check_provider(value: Setting) -> str | None:
     if isinstance(value, str) and value.isidentifier():
         return None
@@ -210,7 +219,9 @@ _SETTING_CHECKS: Mapping[str, Callable[[Setting], str | None]] = {
 }
 _OWN_CHECKS: Mapping[str, Callable[[Setting], str | None]] = {
     "kernels": _check_words("xnnpack", "builtin", "reference"),
-    "precision": _check_words("f32", "bf16", "f16"),
+    "precision": _check_words("none", "f32", "bf16", "f16", "int8"),
+    "provider_options": _check_options,
+    "delegate_options": _check_options,
 }
 """Settings of engines that mean something else to programs of people."""
 

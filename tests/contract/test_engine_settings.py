@@ -10,6 +10,9 @@ from device_worker.protocol.plan import EXEC_ENGINE
 from device_worker.trial.runtimes import ENGINES as WORKERS_ENGINES
 from device_worker.trial.runtimes.base import AUTO as WORKERS_AUTO
 from device_worker.trial.runtimes.base import Runtime as WorkersRuntime
+from device_worker.trial.runtimes.onnx_providers import BUILDS
+from device_worker.trial.runtimes.onnx_providers import PRECISIONS as WORKERS_PRECISIONS
+from orchestrator.domain.providers import PROVIDERS
 from orchestrator.domain.runtime import ExecProgram, RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import AUTO, CALL, CALLS, ENGINES, PROTOCOLS, RUNTIMES, Engine, Runtime, engine_of
 
@@ -35,9 +38,14 @@ def test_what_a_sweep_may_set_is_what_the_worker_understands(engine: Engine) -> 
 
 @pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=RUNTIMES)
 def test_the_worker_knows_the_module_of_every_runtime_and_its_distribution(runtime: Runtime) -> None:
-    assert WORKERS_ENGINES[runtime.engine.name].distributions[runtime.module] == runtime.name
+    assert WORKERS_ENGINES[runtime.engine.name].distributions[runtime.module] == (runtime.build_of or runtime.name)
+    assert runtime.build_of != "onnxruntime" or runtime.name in BUILDS
     if runtime.called is not None:
         assert WORKERS_ENGINES[runtime.called.name].distributions[runtime.called_module] == runtime.name
+
+
+def test_the_worker_has_the_precisions_of_every_provider_of_the_table() -> None:
+    assert {name: one.precisions for name, one in PROVIDERS.items() if one.precisions} == WORKERS_PRECISIONS
 
 
 def test_every_call_has_an_engine_that_loads_its_formats() -> None:

@@ -14,7 +14,7 @@ from orchestrator.domain.errors import ExitCode
 from tests.lab import REPOSITORY, Lab
 from tests.system.asking import SHORT, ask, sections
 from tests.system.followed import ELSEWHERE
-from tests.system.readers import commands
+from tests.system.readers import commands, page
 from tests.system.test_endpoints import (
     test_mlserver_answers_what_the_file_answers_and_queries_count_from_their_arrival as asked_of_mlserver,
 )
@@ -120,6 +120,18 @@ def test_one_saved_model_is_served_by_four_protocols(lab: Lab) -> None:
     assert spoken == {"tf-serving", "tf-serving-grpc", "kserve-v2-grpc"}
 
 
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="here is a GPU: the page tells of a machine without one")
+def test_without_a_gpu_the_plan_says_what_is_missing_and_the_rest_runs(lab: Lab) -> None:
+    ask(lab, "What does a GPU gain?", *SHORT)
+    shown = lab.json("runs", "show", "last")
+    reasons = {one["reason"] for one in shown["excluded"] if "exclude rule" not in one["reason"]}
+    (reason,) = reasons
+    assert reason in page("questions")
+    measured = lab.rows("SELECT DISTINCT variant, runtime FROM v_cell WHERE metric = 'latency_ns' AND kind = 'measure'")
+    assert {row["runtime"] for row in measured} == {"onnxruntime==1.24.4"}
+    assert {row["variant"] for row in measured} == {"fp32", "int8"}
+
+
 def test_versions_of_a_runtime_are_cells_of_one_table(lab: Lab) -> None:
     # The page tells that OpenVINO is refused for int8.
     ask(lab, "Does another version of a runtime change anything?", *SHORT, ends=ExitCode.INCOMPLETE)
@@ -159,6 +171,7 @@ QUESTIONS: dict[str, Callable[[Lab], None]] = {
     ),
     "What does int8 cost, operator by operator?": test_int8_is_set_beside_float32_operator_by_operator,
     "Where do more threads stop helping?": test_threads_beyond_the_processors_are_left_out_and_named,
+    "What does a GPU gain?": test_without_a_gpu_the_plan_says_what_is_missing_and_the_rest_runs,
     "Does another version of a runtime change anything?": test_versions_of_a_runtime_are_cells_of_one_table,
 }
 """By heading of the page: the test that executes the commands below the heading."""

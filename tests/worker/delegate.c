@@ -1,5 +1,6 @@
-/* A delegate of TensorFlow Lite that runs operators of one kind, RESHAPE, by copying. It stands for the library of an
- * accelerator that knows few operators. The structures are those of tensorflow/lite/core/c/common.h, 2.11 to 2.14, as
+/* A delegate of TensorFlow Lite that runs operators of two kinds by copying: RESHAPE and `edgetpu-custom-op`, which is
+ * what the EdgeTPU's compiler makes of a network. It is a fake: it stands for the library of an accelerator that knows
+ * few operators. The option `take=nothing` lets it take none, and it refuses any other option. The structures are those of tensorflow/lite/core/c/common.h, 2.11 to 2.14, as
  * far as they are used; registrations are handed over by value, and may be longer than the library's own. */
 
 #include <stddef.h>
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESHAPE = 22, OK = 0, ERROR = 1, NODES_MAX = 16 };
+enum { RESHAPE = 22, OK = 0, ERROR = 1, NODES_MAX = 16, ALLOW_DYNAMIC_TENSORS = 1 };
 
 typedef struct { int size; int data[]; } IntArray;
 
@@ -104,7 +105,9 @@ static int prepare(Context *context, Delegate *delegate) {
         Node *node;
         Registration *registration;
         if (context->get_node(context, plan->data[at], &node, &registration) == OK
-            && registration->builtin_code == RESHAPE)
+            && *(int *)delegate->data
+            && (registration->builtin_code == RESHAPE
+                || (registration->custom_name && strcmp(registration->custom_name, "edgetpu-custom-op") == 0)))
             taken->data[taken->size++] = plan->data[at];
     }
     Registration own = {init, release, ready, invoke, NULL, 0, "CopyingDelegate", 1, {NULL}};
@@ -114,9 +117,19 @@ static int prepare(Context *context, Delegate *delegate) {
 }
 
 Delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count, void (*report)(const char *)) {
-    Delegate *made = calloc(1, sizeof *made);
-    (void)keys; (void)values; (void)count; (void)report;
+    int takes = 1;
+    for (size_t at = 0; at < count; at++) {
+        if (strcmp(keys[at], "take") != 0 || strcmp(values[at], "nothing") != 0) {
+            report("this delegate knows the option take=nothing alone");
+            return NULL;
+        }
+        takes = 0;
+    }
+    Delegate *made = calloc(1, sizeof *made + sizeof takes);
+    made->data = made + 1;
+    *(int *)made->data = takes;
     made->prepare = prepare;
+    made->flags = ALLOW_DYNAMIC_TENSORS; /* else the library prepares operators first, and knows no custom one */
     return made;
 }
 

@@ -31,6 +31,30 @@ def doubling_tflite(name, shape, signature, dtype):
     return bytes(builder.Output())
 
 
+def edgetpu_tflite():
+    """Return a .tflite file as the EdgeTPU's compiler writes one: a single operator of its own, for float32 [1, 4]."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    tensors = []
+    for name in ("x", "y"):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type, tensor.buffer = name, [1, 4], schema.TensorType.FLOAT32, 0
+        tensors.append(tensor)
+    compiled = schema.OperatorT()
+    compiled.opcodeIndex, compiled.inputs, compiled.outputs = 0, [0], [1]
+    graph = schema.SubGraphT()
+    graph.tensors, graph.inputs, graph.outputs, graph.operators = tensors, [0], [1], [compiled]
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode, code.version = "edgetpu-custom-op", 1
+    model = schema.ModelT()
+    model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [code], [graph], [schema.BufferT()]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def doubling_onnx(inputs):
     """Return an .onnx file that doubles each input: name, shape with None for an open size, dtype."""
     onnx = pytest.importorskip("onnx")
@@ -38,6 +62,20 @@ def doubling_onnx(inputs):
     nodes = [onnx.helper.make_node("Add", [name, name], [name + "-doubled"]) for name, _, _ in described]
     given = [onnx.helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in described]
     made = [onnx.helper.make_tensor_value_info(name + "-doubled", kind, shape) for name, kind, shape in described]
+    return _onnx_bytes(onnx, nodes, given, made, [])
+
+
+def determinant_onnx():
+    """Return an .onnx file of three nodes, the last of which, a determinant, is beyond most providers."""
+    onnx = pytest.importorskip("onnx")
+    kind = onnx.TensorProto.FLOAT
+    nodes = [
+        onnx.helper.make_node("Add", ["x", "x"], ["doubled"]),
+        onnx.helper.make_node("Mul", ["doubled", "doubled"], ["squared"]),
+        onnx.helper.make_node("Det", ["squared"], ["determinant"]),
+    ]
+    given = [onnx.helper.make_tensor_value_info("x", kind, [1, 3, 3])]
+    made = [onnx.helper.make_tensor_value_info("determinant", kind, [1])]
     return _onnx_bytes(onnx, nodes, given, made, [])
 
 

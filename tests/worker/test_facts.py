@@ -54,6 +54,8 @@ KEYS = {
     "state_dir",
     "unix_ns",
     "gpus",
+    "accelerators",
+    "libraries",
     "system_runtimes",
     "login_kills_processes",
     "power_sources",
@@ -162,12 +164,37 @@ def test_a_device_that_says_nothing_has_nulls(replay, tmp_path):
         "discarded",
         "cpus_allowed",
         "cpus_usable",
+        "accelerators",
     }
     assert {key for key, value in found.items() if value is None} == KEYS - always
     before = ConditionWatch({}).read()
     assert {key for key, value in before.items() if value is not None} == {"clock_unix_ns", "unknown"}
     assert set(before["unknown"]) == {kind.reading for kind in CONDITIONS if not kind.is_of_trial}
     assert all(before["unknown"].values())
+
+
+def test_accelerators_and_their_libraries_are_found_where_the_system_shows_them(replay, tmp_path):
+    root = replay(
+        {
+            "dev/nvidia0": "",
+            "dev/nvidiactl": "",
+            "dev/apex_0": "",
+            "sys/bus/usb/devices/1-1/idVendor": "18d1\n",
+            "sys/bus/usb/devices/1-1/idProduct": "9302\n",
+            "sys/bus/usb/devices/1-2/idVendor": "1d6b\n",
+            "sys/bus/usb/devices/1-2/idProduct": "0002\n",
+        }
+    )
+    listed = "2 libs found in cache\n\tlibcuda.so.1 (libc6,x86-64) => /lib/libcuda.so.1\n\tlibc.so.6 (libc6) => /l\n"
+    write_program(root, "sbin/ldconfig", f"#!/bin/sh\n[ \"$1\" = -p ] && printf '%s' '{listed}'\n")
+    found = collect(tmp_path)
+    assert found["accelerators"] == {"nvidia": ["/dev/nvidia0"], "edgetpu": ["/dev/apex_0", "/sys/bus/usb/devices/1-1"]}
+    assert found["libraries"] == ["libcuda.so.1"]
+
+
+def test_a_device_without_accelerators_says_so(replay, tmp_path):
+    replay({})
+    assert collect(tmp_path)["accelerators"] == {"nvidia": [], "edgetpu": []}
 
 
 @pytest.mark.parametrize("content", ["", "\n", "n/a\n", "-274000\n", "999999\n"])

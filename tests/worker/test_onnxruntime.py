@@ -133,7 +133,7 @@ def test_a_provider_that_leaves_nodes_to_the_cpu_is_a_fallback(add_job, run):
     assert "nobody can tell how many nodes" in finished["half.0"]["failure"]["message"]
     metrics = metrics_of(finished["allowed.1"])
     assert [metrics[name]["value"] for name in ("nodes", "delegated_nodes_ratio")] == [None, None]
-    assert "does not count the nodes of a provider" in metrics["delegated_nodes_ratio"]["reason"]
+    assert "does not say which provider has which node" in metrics["delegated_nodes_ratio"]["reason"]
 
 
 def test_a_batch_needs_an_open_first_size(plans, add_job, run):
@@ -189,7 +189,10 @@ def test_more_threads_are_used_and_told(add_job, run):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"settings": {"delegate": "x.so"}}, "no setting 'delegate'; it has batch, cpus, provider, threads"),
+        (
+            {"settings": {"delegate": "x.so"}},
+            "no setting 'delegate'; it has batch, cpus, precision, provider, provider_options, threads",
+        ),
         ({"settings": {"provider": "CUDAExecutionProvider"}}, "no provider 'CUDAExecutionProvider'; it has "),
         ({"model": None}, "the job has no model"),
     ],

@@ -7,7 +7,7 @@ from functools import partial
 
 from device_worker.trial.causes import describe
 from device_worker.trial.declared import batched_shape
-from device_worker.trial.delegation import Fallback, NodePlaces
+from device_worker.trial.delegation import Fallback
 from device_worker.trial.encoding import encode_plain
 from device_worker.trial.onnx_file import find_unranked
 from device_worker.trial.profile import (
@@ -19,10 +19,21 @@ from device_worker.trial.profile import (
     read_chrome_trace,
 )
 from device_worker.trial.runtimes.base import TEXT, InputSlot, LoadedModel, LoadFailure, ProfiledModel, Runtime
+from device_worker.trial.runtimes.onnx_providers import (
+    CPU,
+    RECORD,
+    find_places,
+    package_of,
+    preload,
+    provider_options,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from device_worker.protocol.specification import TrialJob
+    from device_worker.trial.delegation import NodePlaces
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -56,24 +67,33 @@ _UNREAD = frozenset(
 )
 """Outputs that ONNX Runtime computes, and numpy does not have. Of some a copy is an error, of float8 the bare bits."""
 _TEXT = "tensor(string)"
-_CPU = "CPUExecutionProvider"
 _NO_FALLBACK = "session.disable_cpu_ep_fallback"
 _NO_FALLBACK_SINCE = (1, 16)  # older releases ignore the option without a word
-_UNCOUNTED = "ONNX Runtime does not count the nodes of a provider, outside of a profile"
 _ERRORS_ONLY = 3
 _SESSION, _RUN, _NODE, _KERNEL = "Session", "model_run", "Node", "_kernel_time"
 
 
 class OnnxRuntime(Runtime):
-    """The imported package onnxruntime.
+    """The imported module onnxruntime, of any package that has it.
 
     The setting `provider` is an execution provider of the package, such as `CUDAExecutionProvider`. The default is the
-    provider of the CPU.
+    provider of the CPU. `precision` is the type of numbers that a provider computes in, where a provider has a choice.
+    `provider_options` are options of the provider itself, KEY=VALUE, with commas between them.
     """
 
     engine = "onnxruntime"
     profile_absence = None
-    settings = frozenset(("threads", "cpus", "provider", "batch"))
+    settings = frozenset(("threads", "cpus", "provider", "provider_options", "precision", "batch"))
+
+    def __init__(self, job: TrialJob) -> None:
+        """Import the package, and the libraries of the provider that a bundle brings."""
+        super().__init__(job)
+        self._provider = str(self._settings.get("provider", CPU))
+        preload(self._module, self._provider)
+
+    def _distribution(self) -> tuple[str, str | None]:
+        name, version = super()._distribution()
+        return package_of(self._module) or name, version
 
     def load(self) -> LoadedModel:
         """Create the session on the job's provider. Raise LoadFailure if the provider is missing or cannot start."""
@@ -88,19 +108,27 @@ class OnnxRuntime(Runtime):
 
     def _load(self, options: Any) -> OnnxModel:
         threads = self._settings.get("threads", 1)
-        provider = self._settings.get("provider", _CPU)
+        provider = self._provider
         available = self._module.get_available_providers()
         if provider not in available:
             raise LoadFailure(f"this onnxruntime has no provider {provider!r}; it has {', '.join(available)}")
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1  # operators run one after the other, so that `threads` counts them all
         options.log_severity_level = _ERRORS_ONLY
-        session, share = self._open(options, provider)
+        chosen = provider_options(provider, self._settings)
+        session, share = self._open(options, provider, chosen)
         # If a provider cannot start, ONNX Runtime falls back to the CPU without an error.
         if provider not in session.get_providers():
             raise LoadFailure(f"{provider} did not start; the session would run on {session.get_providers()}")
         name, version = self._distribution()
-        identity = {"name": name, "version": version, "module": self._module_name, "threads": threads}
+        identity = {
+            "name": name,
+            "version": version,
+            "module": self._module_name,
+            "threads": threads,
+            "precision": self._settings.get("precision"),
+            "provider_options": chosen,
+        }
         self._refuse_constants(session)
         unranked = self._find_unranked(session)
         inputs = [
@@ -118,7 +146,7 @@ class OnnxRuntime(Runtime):
             )
             for given in session.get_inputs()
         ]
-        return OnnxModel(session, inputs, identity, _places(provider, share))
+        return OnnxModel(session, inputs, identity, find_places(session, provider, share))
 
     def _find_unranked(self, session: Any) -> frozenset[str]:
         """Return the names of inputs of any number of dimensions."""
@@ -135,20 +163,23 @@ class OnnxRuntime(Runtime):
                     "take it out of inputs there"
                 )
 
-    def _open(self, options: Any, provider: str) -> tuple[Any, float | None]:
+    def _open(self, options: Any, provider: str, chosen: dict[str, str]) -> tuple[Any, float | None]:
         """Return a session, and the share of nodes that the provider runs for certain. Raise Fallback for fewer."""
         wanted = self._delegation
         is_whole = (
-            provider != _CPU
+            provider != CPU
             and not wanted.allow_fallback
             and wanted.nodes_min == 1
             and _release(self._distribution()[1]) >= _NO_FALLBACK_SINCE
         )
         if is_whole:
             options.add_session_config_entry(_NO_FALLBACK, "1")
+        if provider != CPU:
+            options.add_session_config_entry(RECORD, "1")
         try:
             # Otherwise the package itself would open a second session, on the CPU.
-            session = self._module.InferenceSession(self._model_path, options, providers=[provider], enable_fallback=0)
+            providers = [(provider, chosen)]
+            session = self._module.InferenceSession(self._model_path, options, providers=providers, enable_fallback=0)
         except Exception as error:
             if is_whole and "fallback" in str(error).lower():
                 raise Fallback(
@@ -265,14 +296,11 @@ class OnnxModel(LoadedModel):
         return []
 
     def count_nodes(self) -> NodePlaces:
-        """Return what is known of the nodes that the provider runs."""
+        """Return how many nodes the provider has, and how many the CPU, as far as the release tells."""
         return self._places
 
     def identity(self) -> dict[str, Any]:
-        """Return the runtime's identity.
-
-        ONNX Runtime has no interface to learn which nodes ran on which provider, so `kernels` is None.
-        """
+        """Return the runtime's identity. ONNX Runtime does not tell which kernels ran, so `kernels` is None."""
         import numpy
 
         found = {
@@ -282,16 +310,10 @@ class OnnxModel(LoadedModel):
             "output_dtypes": [_DTYPES.get(made.type, made.type) for made in self.session.get_outputs()],
             "kernels": None,
             "outputs_bound": self._is_bound,
+            "nodes_by_place": self._places.by_place,
         }
         found.update(self._identity)
         return found
-
-
-def _places(provider: str, share: float | None) -> NodePlaces:
-    # A session of the CPU's provider alone has nothing to delegate to.
-    return (
-        NodePlaces(None, None, 0.0, _UNCOUNTED) if provider == _CPU else NodePlaces(provider, None, share, _UNCOUNTED)
-    )
 
 
 def _release(version: str | None) -> tuple[int, ...]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import importlib
 from time import perf_counter_ns
 
+from device_worker.protocol.settings import parse_options
 from device_worker.trial.batching import cannot
 from device_worker.trial.causes import describe
 from device_worker.trial.declared import batched_shape
 from device_worker.trial.delegation import INTERPRETER, NodePlaces
+from device_worker.trial.profile import ProfileUnavailable
 from device_worker.trial.runtimes.base import (
-    TEXT,
-    InputRange,
     InputSlot,
     LoadedModel,
     LoadFailure,
     ProfiledModel,
     Runtime,
 )
+from device_worker.trial.runtimes.tflite_signature import TfliteSignatureModel
+from device_worker.trial.runtimes.tflite_tensors import dequantise, dtype_name, quantise, range_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,15 +58,16 @@ class TfliteRuntime(Runtime):
 
     The setting `delegate` is a shared library of the device, such as `libedgetpu.so.1`, or `xnnpack`, which most
     packages apply without being asked. `none` is the same as no setting, so that a sweep can compare a delegate with
-    the plain interpreter. The setting `call` has one value, `tf.lite`, so that a sweep can set the interpreter beside
-    the other ways of calling a model of TensorFlow. The setting `kernels` says whose kernels run: `xnnpack` where it
-    knows the operator (what packages do unasked), `builtin`, which are the interpreter's own, or `reference`, which
-    are plain C++ without any tuning.
+    the plain interpreter. `delegate_options` are options of such a library, KEY=VALUE, with commas between them.
+    `signature` names the signature of the file that is called. The setting `call` has one value, `tf.lite`, so that a
+    sweep can set the interpreter beside the other ways of calling a model of TensorFlow. The setting `kernels` says
+    whose kernels run: `xnnpack` where it knows the operator (what packages do unasked), `builtin`, which are the
+    interpreter's own, or `reference`, which are plain C++ without any tuning.
     """
 
     engine = "tflite"
     profile_absence = None
-    settings = frozenset(("threads", "cpus", "delegate", "batch", "call", "kernels"))
+    settings = frozenset(("threads", "cpus", "delegate", "delegate_options", "batch", "call", "kernels", "signature"))
 
     def _import_module(self, name: str) -> Any:
         root, _, rest = name.partition(".")
@@ -77,12 +80,20 @@ class TfliteRuntime(Runtime):
 
     def load(self) -> LoadedModel:
         """Create the interpreter and allocate the tensors. Raise LoadFailure if the delegate cannot be loaded."""
-        return self._allocate(self._create())
+        interpreter = self._create()
+        signature = self._settings.get("signature")
+        if signature is None:
+            return self._allocate(interpreter)
+        name, version = self._distribution()
+        identity = dict(self._identity, name=name, version=version)
+        return TfliteSignatureModel(interpreter, str(signature), identity, self._declared, self._batch)
 
     def load_profiled(self, folder: str) -> ProfiledModel:
         """Create the interpreter with a profiler. Raise ProfileUnavailable for a package without one."""
         from device_worker.trial.runtimes.tflite_profiler import InterpreterProfiler
 
+        if self._settings.get("signature") is not None:
+            raise ProfileUnavailable("operators of a named signature are not told apart")
         interpreter = self._create()
         profiler = InterpreterProfiler(interpreter)
         profiler.attach()  # before the tensors are allocated: XNNPACK asks there whether to time its operators
@@ -95,7 +106,9 @@ class TfliteRuntime(Runtime):
         named = self._settings.get("delegate", _NO_DELEGATE)
         is_own = str(named).upper() == _XNNPACK
         delegate = None if named == _NO_DELEGATE or is_own else str(named)
-        delegates = None if delegate is None else [_load_delegate(self._module, delegate)]
+        delegates = None if delegate is None else [self._load_delegate(delegate)]
+        if delegate is None and self._settings.get("delegate_options") is not None:
+            raise LoadFailure("delegate_options: are of a delegate that is a library; the cell names none")
         interpreter = self._module.Interpreter(
             model_path=self._model_path,
             num_threads=threads,
@@ -106,12 +119,20 @@ class TfliteRuntime(Runtime):
             "module": self._module_name,
             "threads": threads,
             "delegates": [delegate] if delegate else None,
+            "delegate_options": self._settings.get("delegate_options"),
             "kernels": self._settings.get("kernels"),
         }
         self._asked = _XNNPACK if is_own else delegate
         # XNNPACK is applied as the tensors are allocated: what is delegated by now, the library asked for has taken.
         self._taken = None if delegate is None else find_delegated(interpreter)
         return interpreter
+
+    def _load_delegate(self, library: str) -> Any:
+        try:
+            options = parse_options(self._settings.get("delegate_options"))
+        except ValueError as error:
+            raise LoadFailure(f"the setting delegate_options: {error}") from None
+        return _load_delegate(self._module, library, options)
 
     def _resolver(self) -> dict[str, Any]:
         """Return the argument that chooses the kernels; {} where the sweep leaves the choice to the package."""
@@ -187,13 +208,13 @@ class TfliteModel(LoadedModel):
             InputSlot(
                 detail["name"],
                 tuple(int(size) for size in detail["shape"]),
-                _dtype_name(detail),
-                is_quantised=_range_of(detail) is not None,
+                dtype_name(detail),
+                is_quantised=range_of(detail) is not None,
                 batch=batch,
             )
             for detail in self._inputs
         ]
-        self.input_ranges = [_range_of(detail) for detail in self._inputs]
+        self.input_ranges = [range_of(detail) for detail in self._inputs]
         self.output_names = [detail["name"] for detail in self._outputs]
 
     def node_names(self) -> list[str]:
@@ -204,7 +225,7 @@ class TfliteModel(LoadedModel):
 
     def encode_inputs(self, values: list[Any]) -> list[Any]:
         """Return inputs in the model's dtypes. A quantised input clips what is beyond its range."""
-        return [_quantise(value, detail) for value, detail in zip(values, self._inputs)]
+        return [quantise(value, detail) for value, detail in zip(values, self._inputs)]
 
     def set_inputs(self, encoded: list[Any]) -> None:
         """Copy inputs into the input tensors."""
@@ -217,7 +238,7 @@ class TfliteModel(LoadedModel):
 
     def decode_outputs(self, outputs: list[Any]) -> list[Any]:
         """Return outputs as float32. Whatever is no real number stays as it is."""
-        return [_dequantise(value, detail) for value, detail in zip(outputs, self._outputs)]
+        return [dequantise(value, detail) for value, detail in zip(outputs, self._outputs)]
 
     def variables(self) -> list[str] | None:
         """Return the kinds of operators that keep a state."""
@@ -248,7 +269,7 @@ class TfliteModel(LoadedModel):
         found = {
             "numpy": numpy.__version__,
             "input_dtypes": [slot.dtype for slot in self.inputs],
-            "output_dtypes": [_dtype_name(detail) for detail in self._outputs],
+            "output_dtypes": [dtype_name(detail) for detail in self._outputs],
             "nodes": nodes,
             "delegated_nodes": delegated,
             "nodes_by_place": by_place,
@@ -259,64 +280,16 @@ class TfliteModel(LoadedModel):
         return found
 
 
-def _load_delegate(module: Any, library: str) -> Any:
+def _load_delegate(module: Any, library: str, options: dict[str, str]) -> Any:
     load = getattr(module, "load_delegate", None) or getattr(
         getattr(module, "experimental", None), "load_delegate", None
     )
     if load is None:
         raise LoadFailure(f"{module.__name__} cannot load delegates")
     try:
-        return load(library)
+        return load(library, options) if options else load(library)
     except (OSError, ValueError) as error:
         raise LoadFailure(f"the delegate {library}: {describe(error)}") from error
-
-
-def _dtype_name(detail: dict[str, Any]) -> str:
-    import numpy
-
-    dtype = numpy.dtype(detail["dtype"])
-    return TEXT if dtype.kind in "SO" else str(dtype.name)
-
-
-def _range_of(detail: dict[str, Any]) -> InputRange | None:
-    """Return what a quantised input holds, or None for any other input."""
-    import numpy
-
-    dtype = numpy.dtype(detail["dtype"])
-    scale, zero_point = detail["quantization"]
-    if dtype.kind not in "iu" or not scale:
-        return None
-    limits = numpy.iinfo(dtype)
-    low, high = ((limit - int(zero_point)) * float(scale) for limit in (int(limits.min), int(limits.max)))
-    return InputRange(detail["name"], str(dtype.name), low, high, float(scale))
-
-
-def _quantise(value: Any, detail: dict[str, Any]) -> Any:
-    import numpy
-
-    dtype = numpy.dtype(detail["dtype"])
-    if dtype.kind in "SO":
-        return numpy.asarray([text.encode() for text in numpy.ravel(value)], dtype=object).reshape(numpy.shape(value))
-    if dtype.kind not in "fiub":
-        raise LoadFailure(
-            f"input {detail['name']!r} is of dtype {dtype.name}, which this worker cannot feed; convert the model to "
-            "another type of input, or measure it by a program of yours (docs/exec.md)"
-        )
-    scale, zero_point = detail["quantization"]
-    if dtype.kind in "iu" and scale:
-        limits = numpy.iinfo(dtype)
-        value = numpy.clip(numpy.round(numpy.asarray(value) / scale) + zero_point, limits.min, limits.max)
-    return numpy.asarray(value, dtype=dtype, order="C")  # ascontiguousarray makes a row of a single number
-
-
-def _dequantise(value: Any, detail: dict[str, Any]) -> Any:
-    import numpy
-
-    if value.dtype.kind not in "fiub":
-        return value
-    scale, zero_point = detail["quantization"]
-    plain = value.astype(numpy.float32)
-    return (plain - numpy.float32(zero_point)) * numpy.float32(scale) if value.dtype.kind in "iu" and scale else plain
 
 
 class _PlaceFinder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from orchestrator.domain.blob import BlobKind
 from orchestrator.domain.device import CPUS_SETTING, Device
@@ -12,8 +13,10 @@ from orchestrator.domain.expansion import GridCell, expand, hardware_against, is
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.model import Artifact, Dataset, Format, Model, Variant
 from orchestrator.domain.nearest import did_you_mean
+from orchestrator.domain.plan.accelerators import accelerator_against, compilation_against
 from orchestrator.domain.plan.document import canonical
 from orchestrator.domain.plan.values import Excluded, Job, PlanInputs, RuntimeOffer
+from orchestrator.domain.providers import provider_against
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import CALL, artifact_for, engine_of, formats_of
 from orchestrator.domain.sweep import Sweep
@@ -74,6 +77,15 @@ def admit(inputs: PlanInputs) -> tuple[tuple[Job, ...], tuple[Excluded, ...]]:
     return tuple(jobs), tuple(excluded)
 
 
+def needed_runtimes(inputs: PlanInputs) -> frozenset[str]:
+    """Return the labels of runtimes with a cell that could run, whatever the runtimes are made of.
+
+    The others need not be resolved: a bundle of gigabytes for a device without a GPU would be fetched for nothing.
+    """
+    jobs, _ = admit(replace(inputs, offers=[RuntimeOffer(runtime) for runtime in inputs.sweep.runtimes]))
+    return frozenset(job.runtime.label for job in jobs)
+
+
 def offer_of(runtime: RuntimeSpec, inputs: PlanInputs) -> RuntimeOffer:
     """Return the offer for a runtime. Raise BlobError for a bundle without an offer."""
     for offer in inputs.offers:
@@ -116,9 +128,13 @@ def _no_artifact(variant: Variant, cell: GridCell) -> str:
 
 def _objection(cell: GridCell, artifact: Artifact, inputs: PlanInputs) -> str | None:
     # The sweep's own rule first: a cell left out on purpose needs no other reason.
+    engine = engine_of(cell.runtime, cell.settings).name
     return (
         rule_against(inputs.sweep, inputs.device.name, cell)
         or _foreign_setting(cell)
+        or provider_against(cell.runtime, engine, cell.settings)
+        or _not_compiled(cell, artifact, inputs)
+        or accelerator_against(cell.runtime, engine, cell.settings, inputs.facts)
         or offer_of(cell.runtime, inputs).unavailable
         or _missing_on_device(cell.runtime, inputs.facts)
         or _not_runnable_there(cell.runtime, inputs.facts)
@@ -145,6 +161,13 @@ def _foreign_setting(cell: GridCell) -> str | None:
         return None
     whose = f"{CALL}: {cell.settings[CALL]}" if CALL in cell.settings else cell.runtime.label
     return f"{whose} has no setting {foreign[0]!r}"
+
+
+def _not_compiled(cell: GridCell, artifact: Artifact, inputs: PlanInputs) -> str | None:
+    # A program's or a server's own settings may mean anything.
+    if cell.runtime.source not in (RuntimeSource.BUNDLE, RuntimeSource.SYSTEM):
+        return None
+    return compilation_against(artifact, cell.settings, inputs.for_edgetpu, inputs.sweep.delegation)
 
 
 def _contradicted(runtime: RuntimeSpec, artifact: Artifact, inputs: PlanInputs, model: Model) -> str | None:

@@ -118,6 +118,7 @@ class PlanInputs:
 
     `further` are the models of a sweep of several behind the first.
     `contradictions` says of the paths of artifacts what model.yaml declares otherwise. A program gets none of these.
+    `for_edgetpu` are the paths of artifacts that were compiled for the EdgeTPU.
     `left_out` has the reasons against jobs that could run, by key.
     """
 
@@ -130,6 +131,7 @@ class PlanInputs:
     contradictions: Mapping[str, str] = field(default_factory=dict)
     further: Sequence[Model] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    for_edgetpu: frozenset[str] = frozenset()
 
     def model_of(self, name: str | None) -> Model:
         """Return a model of the sweep by its name, None for the only one."""

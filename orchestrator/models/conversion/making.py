@@ -67,6 +67,7 @@ class _Maker:
             "quantise": one.quantise,
             "samples": one.samples,
             "per_channel_dense": one.per_channel_dense,
+            **({"symmetric": True} if one.symmetric else {}),  # steps of earlier releases stay as they are
             "train": None if self._train is None else self._train.sha256,
             "test": None if self._test is None else self._test.sha256,
             "tools": self._tools,

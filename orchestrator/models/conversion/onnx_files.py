@@ -11,6 +11,15 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.models.conversion.data import Samples
 from orchestrator.specs.recipe import RecipeVariantSection
 
+_FOR_TENSORRT = {
+    "ActivationSymmetric": True,
+    "WeightSymmetric": True,
+    "AddQDQPairToWeight": True,
+    "DedicatedQDQPair": True,
+    "QuantizeBias": False,
+}
+"""Its reader of ONNX takes no zero points, no biases of integers, and no scale that several nodes share."""
+
 
 def convert(network: Path, made: Path, one: RecipeVariantSection, samples: Samples | None) -> None:
     """Write an .onnx file. Raise ConfigError for a quantisation that ONNX Runtime does not have."""
@@ -23,7 +32,8 @@ def convert(network: Path, made: Path, one: RecipeVariantSection, samples: Sampl
     elif one.quantise == "int8":
         assert samples is not None
         reader = _Reader(_input_of(network), samples.first(one.samples))
-        quantization.quantize_static(network, made, reader, per_channel=one.per_channel_dense)
+        options = _FOR_TENSORRT if one.symmetric else None
+        quantization.quantize_static(network, made, reader, per_channel=one.per_channel_dense, extra_options=options)
     else:
         raise ConfigError(f"{network.name}: ONNX Runtime's quantiser has dynamic and int8, not {one.quantise}")
 

@@ -36,6 +36,8 @@ def _trained(one: RecipeVariantSection) -> Iterator[str]:
 
 def _quantised(one: RecipeVariantSection) -> str:
     words = _QUANTISED[one.quantise].format(samples=one.samples)
+    if one.symmetric:
+        words = f"{words}, with ranges around zero"
     return words if one.per_channel_dense or one.quantise == "none" else f"{words}, one scale for each dense layer"
 
 

@@ -16,13 +16,13 @@ from orchestrator.domain.device import Device
 from orchestrator.domain.errors import ConfigError, NoSuchRelease
 from orchestrator.domain.facts import Facts, Platform
 from orchestrator.domain.model import Model
-from orchestrator.domain.plan.admit import files_needed, measured_variants
+from orchestrator.domain.plan.admit import files_needed, measured_variants, needed_runtimes
 from orchestrator.domain.plan.compose import plan_device
 from orchestrator.domain.plan.values import DevicePlan, PlanInputs, RuntimeOffer
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import artifact_for
 from orchestrator.domain.sweep import Sweep
-from orchestrator.models.contradictions import contradiction
+from orchestrator.models.contradictions import contradiction, is_for_edgetpu
 from orchestrator.specs.paths import open_below, open_regular, reading_remedy
 
 PLAN_NAME = "plan.json"
@@ -51,6 +51,7 @@ class SweepPlanner:
     contradictions: Mapping[str, str] = field(default_factory=dict)
     further: Sequence[Model] = ()
     known: Known | None = None
+    for_edgetpu: frozenset[str] = frozenset()
 
     def plan(self, device: Device, facts: Facts) -> DevicePlan:
         """Return the device's plan, with each runtime resolved for the device's platform. May take minutes.
@@ -58,9 +59,14 @@ class SweepPlanner:
         Raise NoSuchRelease, with the line of the sweep, for an unknown release.
         """
         platform = facts.platform
-        offers = tuple(self._offer(runtime, platform) for runtime in self.sweep.runtimes)
         about = (self.files, self.contradictions, self.further)
-        inputs = PlanInputs(self.sweep, self.model, device, facts, offers, *about)
+        inputs = PlanInputs(self.sweep, self.model, device, facts, (), *about, for_edgetpu=self.for_edgetpu)
+        needed = needed_runtimes(inputs)
+        offers = tuple(
+            self._offer(runtime, platform) if runtime.label in needed else RuntimeOffer(runtime)
+            for runtime in self.sweep.runtimes
+        )
+        inputs = replace(inputs, offers=offers)
         plan = plan_device(inputs)
         known = self.known(plan, facts) if self.known else {}
         return plan_device(replace(inputs, left_out=known)) if known else plan
@@ -90,7 +96,8 @@ def make_planner(
     files = {
         path: _take(keeper, Path(path), kind, homes.get(path)) for path, kind in files_needed(sweep, *models).items()
     }
-    return SweepPlanner(sweep, model, files, resolver, keeper, _contradictions(sweep, models), further)
+    wrong, compiled = _contradictions(sweep, models), _for_edgetpu(sweep, models)
+    return SweepPlanner(sweep, model, files, resolver, keeper, wrong, further, for_edgetpu=compiled)
 
 
 def _files_of(sweep: Sweep, models: Sequence[Model]) -> Iterator[tuple[Model, str]]:
@@ -99,6 +106,12 @@ def _files_of(sweep: Sweep, models: Sequence[Model]) -> Iterator[tuple[Model, st
         yield from ((model, artifact.path) for artifact in variant.artifacts)
     yield from ((model, dataset.path) for model in models for dataset in model.datasets.values())
     yield from ((model, one.file) for model in models for one in model.all_inputs if one.file is not None)
+
+
+def _for_edgetpu(sweep: Sweep, models: Sequence[Model]) -> frozenset[str]:
+    """Return the paths of artifacts that were compiled for the EdgeTPU."""
+    measured = ((model, one) for model, variant in measured_variants(sweep, models) for one in variant.artifacts)
+    return frozenset(one.path for model, one in measured if is_for_edgetpu(model, one))
 
 
 def _contradictions(sweep: Sweep, models: Sequence[Model]) -> Mapping[str, str]:
