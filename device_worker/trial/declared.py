@@ -22,7 +22,7 @@ def settle_shape(name: str, sizes: Sequence[int | None], declared: DeclaredInput
     wanted = declared.of(name).shape
     if wanted is not None:
         if len(wanted) != len(sizes) or any(size not in (None, given) for size, given in zip(sizes, wanted)):
-            raise _contradiction(name, shape_words(sizes), shape_words(wanted))
+            raise _contradiction(name, shape_words(sizes), shape_words(wanted), _mistake(sizes, wanted))
         return wanted
     settled = [1 if axis == 0 and size is None and len(sizes) > 1 else size for axis, size in enumerate(sizes)]
     fixed = tuple(size for size in settled if size is not None)
@@ -80,7 +80,8 @@ def check_inputs(slots: Sequence[InputSlot], declared: DeclaredInputs) -> None:
     for slot in slots:
         wanted = declared.of(slot.name)
         if wanted.shape is not None and wanted.shape != slot.shape:
-            raise _contradiction(slot.name, shape_words(slot.shape), shape_words(wanted.shape))
+            found, given = shape_words(slot.shape), shape_words(wanted.shape)
+            raise _contradiction(slot.name, found, given, _mistake(slot.shape, wanted.shape))
         # Quantised inputs take the declared numbers, and the widths of a family take the same numbers.
         if wanted.dtype is not None and not slot.is_quantised and _family(wanted.dtype) != _family(slot.dtype):
             raise _contradiction(slot.name, slot.dtype, wanted.dtype)
@@ -127,8 +128,20 @@ def _family(dtype: str) -> str:
     return next((family for family in _FAMILIES if dtype.startswith(family)), dtype)
 
 
-def _contradiction(name: str, found: str, wanted: str) -> LoadFailure:
+def _mistake(sizes: Sequence[int | None], wanted: Sequence[int]) -> str:
+    """Return what is wrong with a declared shape, by the mistakes that people make most, or ""."""
+    sizes, wanted = list(sizes), list(wanted)
+    if len(sizes) == len(wanted) and None not in sizes and sorted(map(str, sizes)) == sorted(map(str, wanted)):
+        return " (the same sizes in another order, as channels first and channels last are)"
+    if len(sizes) == len(wanted) + 1 and all(size in (None, given) for size, given in zip(sizes[1:], wanted)):
+        return " (without the first size, the batch)"
+    if len(wanted) == len(sizes) + 1 and all(size in (None, given) for size, given in zip(sizes, wanted[1:])):
+        return " (with one size too many in front, as of a batch)"
+    return ""
+
+
+def _contradiction(name: str, found: str, wanted: str, mistake: str = "") -> LoadFailure:
     return LoadFailure(
-        f"input {name!r} is {found} in the file, and model.yaml declares {wanted}; "
+        f"input {name!r} is {found} in the file, and model.yaml declares {wanted}{mistake}; "
         f"correct input there, or declare this input by its name under inputs"
     )

@@ -1,5 +1,7 @@
 """What a file and a declaration make of each other, without a runtime."""
 
+import re
+
 import pytest
 
 from device_worker.protocol.declarations import DeclaredInputs, DeclaredOutput
@@ -66,6 +68,30 @@ def test_open_sizes_are_settled(sizes, shape, settled):
 def test_what_stays_open_or_contradicts_is_refused(sizes, shape, words):
     with pytest.raises(LoadFailure, match=words):
         settle_shape("x", sizes, declared(shape))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shape", "mistake"),
+    [
+        ([1, 3, 8, 9], [1, 8, 9, 3], "the same sizes in another order, as channels first and channels last are"),
+        ([1, 8, 9, 3], [8, 9, 3], "without the first size, the batch"),
+        ([8, 9, 3], [1, 8, 9, 3], "with one size too many in front, as of a batch"),
+        ([1, 8, 9, 3], [1, 7, 9, 3], None),
+    ],
+)
+def test_the_usual_mistakes_of_a_shape_are_named_beside_both_shapes(sizes, shape, mistake):
+    """An engine settles a shape as it loads, or has the shape of its inputs checked: the two ways of all engines."""
+    both = f"input 'x' is {sizes} in the file, and model.yaml declares {shape}"
+    expected = re.escape(both + (f" ({mistake})" if mistake else "") + "; correct input there")
+    with pytest.raises(LoadFailure, match=expected):
+        batched_shape("x", sizes, declared(shape), None, can_resize=True)
+    with pytest.raises(LoadFailure, match=expected):
+        check_inputs([InputSlot("x", tuple(sizes), "float32")], declared(shape))
+
+
+def test_a_shape_without_its_batch_is_named_where_the_file_leaves_the_batch_open():
+    with pytest.raises(LoadFailure, match=r"is \[\?, 8, 3\] in the file, .* \[8, 3\] \(without the first size"):
+        settle_shape("x", [None, 8, 3], declared([8, 3]))
 
 
 def test_a_declared_batch_and_another_of_the_cell_are_told_as_they_are():
