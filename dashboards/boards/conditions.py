@@ -28,6 +28,21 @@ def _number(key: str) -> str:
     return f"CAST(attempt.conditions_after ->> '{key}' AS double precision)"
 
 
+_SENSORS = """\
+SELECT run.started_at AS time, concat_ws(' ', device.name, sensor.key) AS metric,
+    max(CAST(sensor.value AS double precision)) AS temperature_c
+FROM attempt
+JOIN trial ON trial.id = attempt.trial_id
+JOIN run_device ON run_device.id = trial.run_device_id
+JOIN run ON run.id = run_device.run_id
+JOIN device ON device.id = run_device.device_id
+CROSS JOIN LATERAL jsonb_each_text(CASE jsonb_typeof(attempt.conditions_after -> 'temperatures_c')
+    WHEN 'object' THEN attempt.conditions_after -> 'temperatures_c' END) AS sensor
+WHERE $__timeFilter(run.started_at) AND device.name = ANY (ARRAY[${device:sqlstring}]::text[])
+AND trial.kind = 'measure'
+GROUP BY run.started_at, device.name, sensor.key
+ORDER BY 1, 2"""
+
 _THROTTLED = "avg(CASE attempt.conditions_after ->> 'throttled' WHEN 'true' THEN 1.0 WHEN 'false' THEN 0.0 END)"
 
 _INVALID = f"""\
@@ -46,6 +61,8 @@ ORDER BY changed_at DESC, device, key"""
 _MOST = "The highest reading after the measure trials of a run. A device without the sensor has no line."
 _MEAN = "The mean of the readings after the measure trials of a run. A device without the sensor has no line."
 
+_EACH = "Every zone and chip by its name: the highest reading after the measure trials of a run."
+
 CONDITIONS = Board(
     "conditions",
     "Device conditions",
@@ -55,6 +72,7 @@ CONDITIONS = Board(
         Panel(
             "Temperature", (Unit.CELSIUS,), _readings(f"max({_number('temperature_c')}) AS temperature_c"), note=_MOST
         ),
+        Panel("Temperature by sensor", (Unit.CELSIUS,), _SENSORS, note=_EACH),
         Panel("Clock", (Unit.MEGAHERTZ,), _readings(f"avg({_number('cpu_mhz')}) AS cpu_mhz"), note=_MEAN),
         Panel(
             "Trials that ended throttled",

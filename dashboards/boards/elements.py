@@ -27,6 +27,7 @@ class Unit(Enum):
     SHARE = ("percentunit", "percent", "share")
     RATIO = ("none", "ratio", "ratio")
     LOAD = ("none", "processes", "processes")
+    NUMBER = ("none", "number", "number")
     COUNT = ("none", "count", "count")
 
     def __init__(self, grafana: str, word: str, plain_word: str) -> None:

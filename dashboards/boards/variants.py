@@ -42,12 +42,33 @@ WHERE {_CHOSEN} AND kind = 'measure' AND metric = 'latency_ns' AND variant <> ba
 AND $__timeFilter(run_started_at)
 ORDER BY 1, 2"""
 
+_AGREEMENT = f"""\
+SELECT DISTINCT ON (device, variant, runtime, CAST(settings AS text))
+    device, variant, runtime, CAST(settings AS text) AS settings, parent,
+    max(value) FILTER (WHERE metric = 'agreement_argmax') AS argmax_share,
+    max(value) FILTER (WHERE metric = 'agreement_within_tolerance') AS within_tolerance_share,
+    max(value) FILTER (WHERE metric = 'agreement_cosine') AS cosine,
+    max(value) FILTER (WHERE metric = 'agreement_max_abs') AS max_abs,
+    run
+FROM v_cell
+WHERE {_CHOSEN} AND metric LIKE 'agreement!_%' ESCAPE '!'
+GROUP BY device, variant, runtime, CAST(settings AS text), parent, run, run_started_at
+ORDER BY device, variant, runtime, CAST(settings AS text), run_started_at DESC, run DESC"""
+
+_AGREEMENT_OVER_TIME = f"""\
+SELECT run_started_at AS time, {LINE} AS metric, max(value) AS argmax_share
+FROM v_cell
+WHERE {_CHOSEN} AND metric = 'agreement_argmax' AND $__timeFilter(run_started_at)
+GROUP BY run_started_at, {LINE}
+ORDER BY 1, 2"""
+
+_PARENT = "With the outputs of the variant that each was made from, on the same inputs."
 _MEDIANS = "A ratio of medians has no interval: `benchfleet compare` judges whether a difference is real."
 
 VARIANTS = Board(
     "variants",
     "Variant comparison",
-    "What each variant costs and gains on each device: latency, accuracy, size, memory, energy.",
+    "What each variant costs and gains on each device: latency, accuracy, agreement, size, memory, energy.",
     (MODEL, DEVICE),
     (
         Panel(
@@ -74,6 +95,8 @@ VARIANTS = Board(
             note=f"{_MEDIANS} Without a value: the two have no common power source, or the base was not measured.",
         ),
         Panel("Ratio of latency to the base variant", (Unit.RATIO,), _RATIO_OVER_TIME, note=_MEDIANS),
+        Panel("Newest agreement with the parent", (Unit.SHARE, Unit.NUMBER), _AGREEMENT, Kind.TABLE, note=_PARENT),
+        Panel("Same highest class as the parent", (Unit.SHARE,), _AGREEMENT_OVER_TIME, note=_PARENT),
         asked("fastest-within-accuracy", Unit.MILLISECONDS, Unit.SHARE),
         asked("accuracy-lost", Unit.SHARE),
         asked("gain-of-int8", Unit.MILLISECONDS, Unit.RATIO),

@@ -61,15 +61,27 @@ COLUMNS: Mapping[str, Unit] = {
     r"accuracy|accuracy_lost|noise|\w+_share|share_of_\w+": Unit.SHARE,
     r"ratio|ratio_(low|high|to_base)|times|worst|p99_over_p50": Unit.RATIO,
     r"load_1m": Unit.LOAD,
+    r"cosine|max_abs": Unit.NUMBER,
     r"attempts|cells|devices|nights|regressions|runs|trials(_\w+)?": Unit.COUNT,
 }
 """Columns of numbers: the name tells the unit."""
 
 SENSORS = """
 UPDATE attempt SET conditions_after = conditions_after || jsonb_build_object(
-    'cpu_pressure_percent', 2.5, 'cpu_steal_percent', 0.5, 'other_load_percent', 1.5, 'memory_available_bytes', 5e8
+    'cpu_pressure_percent', 2.5, 'cpu_steal_percent', 0.5, 'other_load_percent', 1.5, 'memory_available_bytes', 5e8,
+    'temperatures_c', jsonb_build_object('cpu-thermal', 51.5, 'nvme Composite', 40)
 ) WHERE conditions_after IS NOT NULL AND id % 3 = 0"""
 """Readings that the made-up lab does not have."""
+
+AGREEMENTS = """
+INSERT INTO cell_value (job_id, kind, metric, unit, trials, value, value_min, value_max)
+SELECT job_id, kind, 'agreement_' || one.name, '1', trials, one.value, one.value, one.value
+FROM cell_value
+CROSS JOIN (
+    VALUES ('argmax', 0.99), ('within_tolerance', 0.9), ('cosine', 0.999), ('max_abs', 0.02)
+) AS one (name, value)
+WHERE metric = 'accuracy_top1'"""
+"""Figures of agreement, since the made-up lab keeps no outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +102,7 @@ def owner(postgres_databases: PostgresDatabases) -> Iterator[Connection]:
     fill_lab(url)
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         connection.execute(SENSORS)
+        connection.execute(AGREEMENTS)
         connection.commit()
         yield connection
 
