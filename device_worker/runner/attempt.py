@@ -22,6 +22,7 @@ from device_worker.sensing.conditions.base import TrialSeen
 from device_worker.sensing.conditions.frequency import Frequency
 from device_worker.sensing.power.account import Measured
 from device_worker.sensing.readings import read_memory_available_bytes
+from device_worker.sensing.temperature_watch import TemperatureWatch
 from device_worker.system.leftovers import MARKER_VARIABLE
 from device_worker.system.process_identity import python_executable
 from device_worker.system.processors import refuse_unusable
@@ -150,7 +151,9 @@ class Attempts:
             program = self._programs.find(launch) if job.is_exec else None
             sampler = self._meter.new_sampler() if trial.is_measured else None
             clocks = ClockWatch() if trial.is_judged and self._watches_clocks else None
-            ending = run_process(launch, wakeups, containment, sampler, clocks)
+            temperature = TemperatureWatch() if trial.is_judged else None
+            watches = [watch for watch in (clocks, temperature) if watch is not None]
+            ending = run_process(launch, wakeups, containment, sampler, watches)
         output = TrialOutput(ending.stdout)
         result = _result_of(ending, output, launch)
         if output.input_results is not None and result.failure is None:
@@ -161,7 +164,8 @@ class Attempts:
         if program is not None:
             result.runtime = program.sign(result.runtime)
         result.seen = _seen(result, clocks)
-        result.watch_cpu_ns = None if clocks is None else clocks.overhead_cpu_ns
+        result.seen.temperature_peak_c = None if temperature is None else temperature.peak_c
+        result.watch_cpu_ns = sum(watch.overhead_cpu_ns for watch in watches) or None
         if trial.is_measured and result.failure is None:
             measured = Measured(result.window, output.inferences, output.runs, output.invoked_ns, job.batch)
             result.recording = Recording(sampler, measured)

@@ -14,19 +14,21 @@ import subprocess
 import time
 
 from device_worker.protocol.vocabulary import STARTED_VARIABLE
-from device_worker.sensing.clocks import PERIOD_S
 from device_worker.system import system_files
 from device_worker.system.containment import Containment
 from device_worker.system.executables import explain_refusal, find_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable
+    from typing import Callable, Sequence, Union
 
     from device_worker.sensing.clocks import ClockWatch
     from device_worker.sensing.power.sampler import Sampler
+    from device_worker.sensing.temperature_watch import TemperatureWatch
     from device_worker.system.survivors import Leftover
     from device_worker.system.wakeups import SignalWakeups
+
+    Watch = Union[ClockWatch, TemperatureWatch]
 
 STDOUT_BYTES_MAX = 64 << 20
 STDERR_TAIL_BYTES = 4096
@@ -88,9 +90,9 @@ def run_process(
     wakeups: SignalWakeups,
     containment: Containment,
     sampler: Sampler | None = None,
-    clocks: ClockWatch | None = None,
+    watches: Sequence[Watch] = (),
 ) -> Ending:
-    """Run a process to the end, and kill all descendants. The sampler records power, and `clocks` the clocks."""
+    """Run a process to the end, and kill all descendants. The sampler records power, and `watches` what they watch."""
     ending = Ending()
     oom_kills_before = read_oom_kills()
     begin = time.monotonic_ns()
@@ -107,7 +109,7 @@ def run_process(
         ending.start_error = f"{launch.argv[0]}: {error}"
         return ending
     supervision = _Supervision(process, launch, wakeups, containment, ending)
-    supervision.clocks = clocks
+    supervision.watches = watches
     if sampler is not None:
         sampler.begin(launch.cpus)
     try:
@@ -180,7 +182,7 @@ class _Supervision:
         self._wakeups = wakeups
         self._containment = containment
         self._ending = ending
-        self.clocks: ClockWatch | None = None
+        self.watches: Sequence[Watch] = ()
         self._deadline = time.monotonic() + launch.timeout_s
         self._death_deadline: float | None = None
         assert process.stdout is not None
@@ -197,8 +199,8 @@ class _Supervision:
                 self._enforce()
                 for fd in select.select([*self._pipes, self._wakeups.fd], [], [], self._pause_s())[0]:
                     self._take(fd)
-                if self.clocks is not None:
-                    self.clocks.observe(self._process.pid)
+                for watch in self.watches:
+                    watch.observe(self._process.pid)
         finally:
             self._containment.kill_group(self._process.pid)
             if self._has_ended():
@@ -235,7 +237,7 @@ class _Supervision:
         self._containment.kill_group(self._process.pid)
 
     def _pause_s(self) -> float:
-        return self._remaining_s() if self.clocks is None else min(PERIOD_S, self._remaining_s())
+        return min([watch.period_s for watch in self.watches] + [self._remaining_s()])
 
     def _remaining_s(self) -> float:
         deadline = self._deadline if self._death_deadline is None else self._death_deadline

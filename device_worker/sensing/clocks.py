@@ -27,6 +27,8 @@ class ClockWatch:
     A processor without work may be as slow as it likes, which says nothing of the trial.
     """
 
+    period_s = PERIOD_S
+
     def __init__(self) -> None:
         self._readings: list[tuple[int, float]] = []
         self._reason = _NEVER_SEEN

@@ -249,6 +249,30 @@ def test_the_clock_under_a_running_trial_is_judged(pi, plans, board, clock, inva
     assert 0 < finished["conditions"]["watch_cpu_ns"] < 0.1 * finished["duration_ns"]
 
 
+@pytest.mark.parametrize(("peak_c", "invalid"), [(91, ["too-hot"]), (74, [])])
+def test_a_peak_within_a_trial_is_seen_and_judged(pi, plans, board, peak_c, invalid):
+    plans.plan["limits"].update(temperature_c_max=80.0, cooldown_s_max=60.0)
+    plans.plan["retries"]["invalid"] = 1 if invalid else 0
+    at_work = AT_WORK.replace("900000000", "5000000000")  # longer than two readings are apart
+    hot, cool = (f"echo {degrees}000 > {board}/{TEMPERATURE}\n" for degrees in (peak_c, 55))
+    plans.add_program("job", f"#!/bin/sh\n{hot}{at_work}{cool}{DONE}")
+    begin = time.monotonic()
+    first, *rest = trials_of(pi.execute("run-1", plans))
+    assert first["invalid"] == invalid
+    assert first["conditions"]["temperature_peak_c"] == peak_c
+    assert first["conditions"]["temperature_c"] == 55.0
+    assert "temperature_peak_c" not in first["conditions_before"]
+    assert 0 < first["conditions"]["watch_cpu_ns"] < 0.1 * first["duration_ns"]
+    assert len(rest) == len(invalid)
+    assert time.monotonic() - begin < 50.0, "a peak of the last trial is nothing to wait for"
+
+
+def test_a_short_trial_has_no_peak(pi, plans):
+    plans.add_program("job", f"#!/bin/sh\n{DONE}")
+    finished = trials_of(pi.execute("run-1", plans))[0]
+    assert "temperature_peak_c" not in finished["conditions"]
+
+
 def test_a_clock_that_nobody_tells_is_unknown_and_not_met(pi, plans):
     plans.plan["limits"]["frequency_min_percent"] = 95.0
     plans.add_program("job", f"#!/bin/sh\n{DONE}")

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 class TrialSeen:
     """What a runner has seen of a trial, for conditions of the trial. `clock_reason` says why there is no clock."""
 
-    __slots__ = ("clock_percent", "clock_reason", "steady_ratio")
+    __slots__ = ("clock_percent", "clock_reason", "steady_ratio", "temperature_peak_c")
 
     def __init__(
         self, steady_ratio: float | None = None, clock_percent: float | None = None, clock_reason: str = ""
     ) -> None:
         self.steady_ratio = steady_ratio
         self.clock_percent = clock_percent
+        self.temperature_peak_c: float | None = None
         self.clock_reason = clock_reason or "clocks are read where a plan has a limit for them"
 
 

@@ -19,6 +19,7 @@ from device_worker.sensing.conditions import (
     tpu_throttling,
     unsteadiness,
 )
+from device_worker.sensing.conditions.base import TrialSeen
 from device_worker.sensing.readings import surroundings
 from device_worker.system.patient_reader import PatientReader
 
@@ -26,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, Union
 
-    from device_worker.sensing.conditions.base import Condition, Reading, TrialSeen
+    from device_worker.sensing.conditions.base import Condition, Reading
 
     Readings = Dict[str, Union[Reading, Dict[str, str]]]
 
@@ -83,6 +84,8 @@ class ConditionWatch:
         `unknown` gives the reason for each condition of None, and for each reading that a hanging sensor has cost.
         `discarded`, if there is any, gives the reasons for sensors that were left out as implausible.
         """
+        if not is_after_trial:
+            self.note(TrialSeen())
         clocks: list[str] = []
         conditions = [one for one in self._conditions if is_after_trial or not one.is_of_trial]
         sources = dict(surroundings(clocks, self._busiest), **_sources(conditions))
@@ -121,6 +124,7 @@ class ConditionWatch:
 
     def must_wait(self) -> bool:
         """Return True if a condition worth waiting for is breached now. Other conditions are not read."""
+        self.note(TrialSeen())  # a peak of the last trial never cools down
         # A limit first: reading a sensor may cost a device milliseconds, twice a second.
         waited_for = [one for one in self._conditions if one.is_waited_for and self._awaited(one) is not None]
         values, _unknown = self._reader.read(_sources(waited_for))

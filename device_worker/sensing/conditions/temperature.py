@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Iterable, Iterator
 
+    from device_worker.sensing.conditions.base import Reading, TrialSeen
+
 _CPU_ZONE_WORDS = ("cpu", "soc", "pkg", "core", "k10temp", "bcm2835", "mpu")
 _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "scpi_sensors")
 _INPUT = "_input"
@@ -31,6 +33,15 @@ class Temperature(Condition):
 
     def __init__(self) -> None:
         self._last: dict[str, float | None] = {}
+        self._peak_c: float | None = None
+
+    def note(self, seen: TrialSeen) -> None:
+        """Keep the highest temperature that was read while the last trial ran."""
+        self._peak_c = seen.temperature_peak_c
+
+    def is_breached(self, before: Reading, after: Reading, limit: float | str | None) -> bool:
+        """Return True for a temperature above the limit before, after or during the trial."""
+        return super().is_breached(before, after, limit) or super().is_breached(None, self._peak_c, limit)
 
     def read(self) -> float | None:
         """Return the present temperature."""
@@ -39,8 +50,12 @@ class Temperature(Condition):
         return read_temperature_c(discarded, self._last)
 
     def further(self) -> dict[str, Callable[[], object]]:
-        """Return the temperatures of all sensors: those of the last reading are not asked a second time."""
-        return {"temperatures_c": lambda: read_temperatures_c(self._last)}
+        """Return the temperatures of all sensors: those of the last reading are not asked a second time.
+
+        After a trial that was long enough to see one, the peak during the trial is there too.
+        """
+        found: dict[str, Callable[[], object]] = {"temperatures_c": lambda: read_temperatures_c(self._last)}
+        return found if self._peak_c is None else dict(found, temperature_peak_c=lambda: self._peak_c)
 
     def explain_unknown(self) -> str:
         """Return the reason for a missing temperature."""
