@@ -148,7 +148,7 @@ def load_model(directory: Path, verify: bool = True) -> Model:
     if not is_folder(directory):
         raise ConfigError(f"{directory}: no such model folder", hint=suggest_model(directory))
     section, document = load_section(directory / MODEL_FILE, ModelSection)
-    complaints = tuple(_contradictions(section, directory))
+    complaints = tuple(_contradictions(section, directory, verify))
     if complaints:
         raise refuse(document, complaints)
     changed = tuple(_changed_files(section, directory)) if verify else ()
@@ -164,7 +164,7 @@ def _models_in(directory: Path) -> tuple[Path, ...]:
     return tuple(sorted(path.parent for path in directory.glob(f"*/{MODEL_FILE}")))
 
 
-def _contradictions(section: ModelSection, directory: Path) -> Iterator[Complaint]:
+def _contradictions(section: ModelSection, directory: Path, verify: bool) -> Iterator[Complaint]:
     for place, one_input in _inputs(section):
         yield from wrong_input(place, one_input)
     if section.input.from_output is not None:
@@ -179,7 +179,8 @@ def _contradictions(section: ModelSection, directory: Path) -> Iterator[Complain
         yield from _twice(name, variant)
     for name in section.datasets:
         yield from _outside(directory, name, ("datasets", name))
-    yield from (one for place, declared in _inputs(section) for one in wrong_file(directory, place, declared))
+    for place, declared in _inputs(section):
+        yield from wrong_file(directory, place, declared, verify=verify)
     if section.recipe is not None:
         yield from _outside(directory, section.recipe, ("recipe",))
 

@@ -75,8 +75,11 @@ def wrong_input(place: Place, declared: InputSection) -> Iterator[Complaint]:
         yield Complaint((*place, "low"), f"low {declared.low:g} is not below high {declared.high:g}")
 
 
-def wrong_file(directory: Path, place: Place, declared: InputSection) -> Iterator[Complaint]:
-    """Yield why a file may not be sent, holds no array, or holds another one than is declared."""
+def wrong_file(directory: Path, place: Place, declared: InputSection, *, verify: bool) -> Iterator[Complaint]:
+    """Yield why a file may not be sent, holds no array, or holds another one than is declared.
+
+    Without `verify` a file may be gone, if the declaration alone tells shape and type.
+    """
     if declared.file is None:
         return
     file, at = directory / declared.file, (*place, "file")
@@ -87,7 +90,8 @@ def wrong_file(directory: Path, place: Place, declared: InputSection) -> Iterato
     try:
         found = _header(directory, declared.file, _name_in(place))
     except OSError as error:
-        yield Complaint(at, f"{file} cannot be read: {error.strerror}")
+        if verify or declared.shape is None or declared.dtype is None:
+            yield Complaint(at, f"{file} cannot be read: {error.strerror}")
     except BadArrayFile as error:
         yield Complaint(at, f"{file}: {error}")
     else:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import update
 
@@ -136,3 +138,21 @@ def test_a_parcel_writes_nothing_outside_of_its_folder(store: Store, tmp_path: P
     with pytest.raises(ConfigError, match="no path within a submission"):
         unpack([ParcelFile("../outside", "0" * 64, 1)], tmp_path / "in", store, BlobCache(tmp_path / "there"))
     assert not (tmp_path / "outside").exists()
+
+
+def test_files_of_inputs_are_in_the_parcel(store: Store, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(MODELS / "digits", tmp_path / "lab" / "digits")) / "model.yaml"
+    np.save(model.parent / "images.npy", np.zeros((5, 8, 8, 1), "float32"))
+    text = model.read_text()
+    model.write_text(text.replace("dtype: float32, low: 0.0, high: 1.0}", "dtype: float32, file: images.npy}"))
+    assert model.read_text() != text
+    document = {"sweep": "fed", "model": "digits", "variants": ["fp32"], "runtimes": ["onnxruntime==1.20.1"]}
+    file = tmp_path / "lab" / "fed.yaml"
+    file.write_text(json.dumps(document))
+    here, there = BlobCache(tmp_path / "here"), BlobCache(tmp_path / "there")
+    blobs = dict(pack(load_sweep(file), here))
+    sent(blobs, here, store)
+    found = load_sweep(unpack(files_of(blobs), tmp_path / "elsewhere", store, there)).model.input
+    assert (found.shape, found.low) == ((1, 8, 8, 1), None)
+    assert Path(str(found.file)).read_bytes() == (model.parent / "images.npy").read_bytes()
+    assert Path(str(found.file)).is_relative_to(tmp_path / "elsewhere")

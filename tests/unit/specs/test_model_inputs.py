@@ -48,6 +48,18 @@ def test_a_file_may_hold_several_inputs_in_a_row_and_other_widths(tiny: Path) ->
     assert load_model(tiny).inputs["x"] == ModelInput((1, 4), "float32", file=str(tiny / "all.npz"))
 
 
+def test_a_file_that_is_gone_is_needed_to_measure_or_to_tell_the_shape(tiny: Path) -> None:
+    declare(tiny, "{shape: [1, 4], dtype: float32, file: gone.npy}")
+    assert load_model(tiny, verify=False).inputs["x"].shape == (1, 4)
+    assert "gone.npy cannot be read" in refusal(tiny)
+    model = tiny / "model.yaml"
+    model.write_text(
+        model.read_text().replace("shape: [1, 4], ", "").replace("dtype: float32, file: gone", "file: gone")
+    )
+    with pytest.raises(ConfigError, match=r"gone\.npy cannot be read"):
+        load_model(tiny, verify=False)
+
+
 def test_text_needs_no_range(tiny: Path) -> None:
     declare(tiny, "{shape: [1], dtype: string}")
     assert load_model(tiny).inputs["x"] == ModelInput((1,), "string")
