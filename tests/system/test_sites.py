@@ -16,6 +16,7 @@ from tests.lab import OK_PROGRAM, Lab
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import wait_until
 from tests.servers.raylets import Raylets
+from tests.servers.tcp_relay import TcpRelay
 from tests.system.test_queue import GATED, QueueLab
 
 # Not imported here: Ray reads once, at the import, whether it wants a token, and other tests set that before.
@@ -204,6 +205,36 @@ def test_a_gateway_waits_for_a_database_that_goes_away(raylets: Raylets, tmp_pat
         assert (lab.states(), lab.counted()) == ({"one": "ended"}, {"one": [1, 1, 1]})
         assert lab.claims() == {"one": 1}
         assert lab.said().count("gateway on node") == 1, "no other gateway was needed"
+
+
+def test_a_site_that_is_cut_off_from_the_database(postgres_databases: PostgresDatabases, tmp_path: Path) -> None:
+    """The daemon has the database all the while, and leaves the run to the gateway, which has not."""
+    folder = tmp_path / "gates"
+    folder.mkdir()
+    url, server = postgres_databases.migrated(), postgres_databases.server
+    lab = SiteLab(tmp_path / "lab", url, **{"rome-1": "rome"})
+    lab.write_exec_sweep(GATED.format(folder=folder) + OK_PROGRAM, "one", trials=3)
+    done = lab.run("submit", "one.yaml", "--select", "rome-1")
+    assert done.returncode == 0, done.stderr
+    with TcpRelay(server.host, server.port) as relay:
+        # The nodes know the server by another address.
+        own = {"BENCHFLEET_DB": url.replace(f":{server.port}/", f":{relay.port}/")}
+        nodes = {**Lab(tmp_path / "nodes").environment, **TOKEN, **own}
+        with Raylets(["rome"], nodes) as raylets, lab.daemon(raylets.address) as daemon:
+            wait_until((folder / "started-0").exists, "the first trial has begun", 240)
+            assert relay.bytes_relayed > 0
+            relay.blackhole()
+            for number in range(3):
+                wait_until((folder / f"started-{number}").exists, "the device goes on by itself", 60)
+                (folder / f"gate-{number}").touch()
+            wait_until(lambda: b"run-finished" in lab.log_of("rome-1"), "the device has ended the run", 60)
+            assert daemon.poll() is None, lab.said()
+            assert lab.counted()["one"] != [1, 1, 1]
+            relay.cut()
+            relay.restore()
+            assert daemon.wait(240) == 0, lab.said()
+    assert (lab.states(), lab.counted()) == ({"one": "ended"}, {"one": [1, 1, 1]})
+    assert lab.claims() == {"one": 1}
 
 
 class Unstarted:
