@@ -93,9 +93,11 @@ class Drive:
         events = self.timetable.events
         began_s, end_s = self.timeline.now_s, self.timetable.minutes * 60
         while (now_s := self.timeline.now_s - began_s) < end_s:
-            while events and events[0].at_s <= now_s:
+            # People wait for a database that is away, too.
+            while events and events[0].at_s <= now_s and not self.room.server.is_stopped:
                 self._begin(events.pop(0))
             self._tick()
+        self._heal(everything=True)
         # What was late because commands took their time is not left out.
         for event in events:
             self._begin(event)
@@ -114,6 +116,9 @@ class Drive:
     def _tick(self) -> None:
         """Do what has become possible, and wait a moment."""
         self._heal()
+        if self.room.server.is_stopped:
+            self._pause.wait(_TICK_S)
+            return
         # While one fault lasts no other one strikes: it is told which of them was survived.
         for event in self._waiting[:]:
             if isinstance(event, Overtake):
@@ -138,9 +143,7 @@ class Drive:
                 self._heals.remove((at_s, heal))
 
     def _submit(self, event: Submit) -> None:
-        """Submit for a person who, if the database is away, waits until the server is back."""
-        if self.room.server.is_stopped:
-            self._heal(everything=True)
+        """Submit for a person, and keep what the person was told."""
         made = self.room.submit(event)
         self._runs[event.name] = made["run"]
         self.timeline.tell(f"{event.person} submits {made['run']} {event.name}, priority {event.priority}")

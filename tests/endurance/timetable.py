@@ -52,8 +52,6 @@ class Fault(StrEnum):
     DATABASE_AWAY = "database away"
 
 
-SHORT_FAULTS = (Fault.SUBMISSION_CUT, Fault.DAEMON_KILLED, Fault.GATEWAY_KILLED, Fault.RAYLET_KILLED)
-"""What a lab of a few minutes has time for."""
 LONG_MINUTES = 20.0
 
 
@@ -196,7 +194,7 @@ def _overtakes(chances: random.Random, minutes: float, is_long: bool) -> Iterato
 
 def _strikes(chances: random.Random, minutes: float, is_long: bool) -> Iterator[Strike]:
     """Yield each fault once, in an order of chance, evenly over the time but for its beginning and its end."""
-    faults = list(Fault if is_long else SHORT_FAULTS)
+    faults = list(Fault)
     chances.shuffle(faults)
     seconds = minutes * 60
     for number, fault in enumerate(faults):
