@@ -117,6 +117,14 @@ def test_a_bundle_for_this_machine_runs_a_model_with_nothing_else(
             id="Raspberry Pi OS Bullseye, 32 bit",
         ),
         pytest.param(
+            "tflite-runtime==2.13.0",
+            Platform("aarch64", (3, 9), (2, 31)),
+            "tflite_runtime/*.so",
+            183,
+            {"tflite-runtime": "2.13.0", "numpy": "1."},
+            id="Raspberry Pi OS Bullseye, 64 bit",
+        ),
+        pytest.param(
             "tflite-runtime==2.14.0",
             Platform("armv7l", (3, 11), (2, 36)),
             "tflite_runtime/*.so",
@@ -152,6 +160,26 @@ def test_a_bundle_for_another_machine_holds_that_machines_libraries(
     manifest = json.loads((bundle / MANIFEST).read_text())
     assert manifest["packages"].keys() == packages.keys()
     assert all(manifest["packages"][name].startswith(version) for name, version in packages.items())
+
+
+@pytest.mark.parametrize(
+    ("label", "device"),
+    [
+        pytest.param("ai-edge-litert==2.1.0", Platform("aarch64", (3, 9), (2, 31)), id="litert, Bullseye, 64 bit"),
+        pytest.param("onnxruntime==1.19.2", Platform("aarch64", (3, 9), (2, 31)), id="onnxruntime, Bullseye, 64 bit"),
+        pytest.param("onnxruntime==1.14.1", Platform("aarch64", (3, 7), (2, 28)), id="onnxruntime, Coral Mendel"),
+        pytest.param("onnxruntime==1.23.2", Platform("aarch64", (3, 10), (2, 35)), id="onnxruntime, JetPack 6"),
+    ],
+)
+def test_the_newest_release_for_a_board_is_had_there(
+    resolver: UvResolver, cache: BlobCache, tmp_path: Path, label: str, device: Platform
+) -> None:
+    bundle = unpack(cache, resolver.offer(runtime(label), device), tmp_path / "unpacked")
+
+    name, _, version = label.partition("==")
+    assert json.loads((bundle / MANIFEST).read_text())["packages"][name] == version
+    libraries = list(bundle.glob(f"{name.replace('-', '_')}/**/*.so*"))
+    assert {machine_of(found) for found in libraries if found.read_bytes()[:4] == b"\x7fELF"} == {183}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def write(folder: Path, runtime: object, **matrix: object) -> Path:
     ("runtime", "key", "words"),
     [
         ("tflite-runtime==2.14.0", "kernels", "expected one of xnnpack, builtin, reference, not fast"),
-        ("openvino==2026.4.1", "precision", "expected one of f32, bf16, f16, not fast"),
+        ("openvino==2026.4.1", "precision", "expected one of none, f32, bf16, f16, int8, not fast"),
         ("onnxruntime==1.20.1", "kernels", "onnxruntime==1.20.1 has no setting 'kernels'"),
     ],
 )
