@@ -94,7 +94,7 @@ def test_a_provider_with_fewer_nodes_than_asked_for_is_a_fallback(plans, add_job
     assert finished["all.0"]["failure"]["kind"] == "fallback"
 
 
-def test_the_precision_is_pinned_reported_and_changes_the_outputs(add_job, run):
+def test_the_precision_is_pinned_and_reported(add_job, run):
     import base64
     import struct
 
