@@ -3,7 +3,8 @@
 Run as `python recipe.py OUT_DIR`. Progress goes to stderr; the last line on stdout is one JSON object that
 names each file with its measured accuracy. `model.yaml`, beside this file, records what a build gave.
 
-The float32 network is written as ONNX operators too (`to_onnx.py`), with the same weights.
+The float32 network is written as ONNX operators (`to_onnx.py`) and as TorchScript (`to_torch.py`) too, with the same
+weights.
 
 The family is small enough to train in seconds, and real: a CNN on scikit-learn's 8x8 digits, then the same
 trained weights converted five ways, one of them broken on purpose. One thread, deterministic ops and plain Eigen
@@ -28,7 +29,8 @@ import tensorflow as tf
 from onnx.reference import ReferenceEvaluator
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from to_onnx import INPUT, to_onnx
+from to_onnx import INPUT, read_weights, to_onnx
+from to_torch import to_torch, write_archive
 
 SEED = 20
 INPUT_SHAPE = (1, 8, 8, 1)
@@ -37,6 +39,7 @@ EPOCHS = 30
 TEST_SAMPLES = 360
 TEST_FILE = "digits-test.npz"
 ONNX_FILE = "digits-fp32.onnx"
+TORCH_FILE = "digits-fp32.pt"
 VARIANTS = ("fp32", "fp16", "dynamic", "int8", "int8-badcal")
 BAD_BRIGHTNESS = 0.25
 """How bright the images of the broken calibration are: what a wrong scaling of calibration data makes of them."""
@@ -129,6 +132,19 @@ def top1_of_onnx(artifact: bytes, samples: Samples) -> float:
     )
 
 
+def score_of_torch(file: Path, samples: Samples) -> dict:
+    """Return the accuracy of the file in PyTorch, or why there is none: PyTorch is no tool of this recipe."""
+    try:
+        import torch
+    except ImportError:
+        return {"unscored": "PyTorch is not installed here"}
+    module = torch.jit.load(str(file)).eval()
+    with torch.inference_mode():
+        outputs = [module(torch.from_numpy(image[np.newaxis])).numpy() for image in samples.x]
+    right = sum(int(np.argmax(output) == label) for output, label in zip(outputs, samples.y, strict=True))
+    return {"accuracy": {"top1": round(right / len(samples.y), 4)}}
+
+
 def batches_of_one(images: np.ndarray) -> Iterator[list[np.ndarray]]:
     for image in images:
         yield [image[np.newaxis]]
@@ -174,6 +190,8 @@ def build(out: Path) -> dict:
             (out / ONNX_FILE).write_bytes(translated)
             accuracy = {"top1": round(top1_of_onnx(translated, held_out), 4)}
             artifacts["onnx"] = {"file": ONNX_FILE, "accuracy": accuracy}
+            write_archive(out / TORCH_FILE, to_torch(read_weights(pinned)))
+            artifacts["torch"] = {"file": TORCH_FILE, **score_of_torch(out / TORCH_FILE, held_out)}
         variants[variant] = {"artifacts": artifacts}
     return {"variants": variants, "datasets": {TEST_FILE: {"samples": len(held_out.y)}}}
 

@@ -151,6 +151,8 @@ class UvResolver:
         shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed
         folder.mkdir()
         try:
+            if order.contents.note:
+                self._progress(order.contents.note)
             self._progress(f"resolving {order.contents.requirement} for {order.where}")
             self._install(WheelRequest(order.contents, order.target, order.where, pins), folder)
             tree = folder / "tree"

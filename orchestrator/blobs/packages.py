@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from orchestrator.domain.errors import BundleError
 from orchestrator.domain.runtime import RuntimeSpec
-from orchestrator.domain.runtimes import RUNTIMES
+from orchestrator.domain.runtimes import RUNTIMES, Runtime
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
     """Name the pinned requirement of a bundle, bounds missing in the package's metadata, and folders to leave out.
 
-    `beside` are the further requirements of a program with several packages. `replaced` are packages whose files one of
+    `beside` are further requirements: those of a program with several packages, and of an engine whose package forgets
+    one. `note` is what a person should know before the packages are fetched. `replaced` are packages whose files one of
     them brings under another name, so that no requirement for such a package is followed.
     """
 
@@ -22,6 +23,7 @@ class Contents:
     left_out: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def package(self) -> str:
@@ -45,8 +47,9 @@ def contents_of(runtime: RuntimeSpec, machine: str) -> Contents:
             first.requirement,
             tuple(bound for one in (first, *others) for bound in one.constraints),
             tuple(folder for one in (first, *others) for folder in one.left_out),
-            tuple(one.requirement for one in others),
+            (*(one.requirement for one in others), *(name for one in (first, *others) for name in one.beside)),
             tuple(name for one in (first, *others) for name in one.replaced) if others else (),
+            next((one.note for one in (first, *others) if one.note), ""),
         )
     if runtime.name not in RUNTIMES or not runtime.version:
         example = next(iter(RUNTIMES.values()))
@@ -67,7 +70,26 @@ def _contents(pinned: str, machine: str) -> Contents:
     constraints = (bound.text for bound in known.bounds if bound.before is None or release < bound.before)
     replaced = () if package == known.name else (known.name,)
     extras = f"[{','.join(known.extras)}]" if known.extras else ""
-    return Contents(f"{package}{extras}=={version}", tuple(constraints), known.left_out, replaced=replaced)
+    return Contents(
+        f"{package}{extras}=={version}",
+        tuple(constraints),
+        known.left_out,
+        known.beside,
+        replaced,
+        _note(known, version, machine),
+    )
+
+
+def _note(known: Runtime, version: str, machine: str) -> str:
+    """Return what to know of the size of a runtime before it is fetched, or nothing."""
+    since = known.brings_cuda.get(machine)
+    # A local version, such as 2.13.0+cpu, says itself what it is built for.
+    if since is None or _release(version) < since or "+" in version:
+        return ""
+    return (
+        f"{known.name}=={version} for {machine} brings NVIDIA's libraries along: gigabytes to fetch, pack and send; "
+        f"{known.name}=={version}+cpu is far smaller, where an index has it; system/{known.engine.name} sends nothing"
+    )
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -37,7 +37,7 @@ def add(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE|DIR…", help="Files (.tflite, .onnx, .keras, .h5) of one model, or folders of them."
+            metavar="FILE|DIR…", help="Files (.tflite, .onnx, .keras, .h5, .pt, .pt2) of one model, or folders of them."
         ),
     ],
 ) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 What = Annotated[
     list[Path],
     typer.Argument(
-        metavar="SWEEP|FILE…", help="A sweep file; or model files (.tflite, .onnx, .keras, .h5), or folders of them."
+        metavar="SWEEP|FILE…",
+        help="A sweep file; or model files (.tflite, .onnx, .keras, .h5, .pt, .pt2), or folders of them.",
     ),
 ]
 Save = Annotated[

@@ -19,6 +19,9 @@ class Format(StrEnum):
     SAVED_MODEL = "saved-model"
     KERAS = "keras"
     TORCH = "torch"
+    """A module of TorchScript."""
+    TORCH_EXPORT = "torch-export"
+    """A graph as torch.export saves it."""
     OPENVINO = "openvino"
     NCNN = "ncnn"
     ENDPOINT = "endpoint"
@@ -42,7 +45,7 @@ _FORMAT_OF_ENDING: Mapping[str, Format] = {
     "keras": Format.KERAS,
     "h5": Format.KERAS,  # the form of Keras before version 3
     "pt": Format.TORCH,
-    "pt2": Format.TORCH,
+    "pt2": Format.TORCH_EXPORT,
     "pth": Format.TORCH,
 }
 

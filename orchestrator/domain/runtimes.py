@@ -45,6 +45,8 @@ class Runtime:
     machine. `module` is imported on the device. `example` is a version for hints. `left_out` are folders not shipped.
     `build_of` is the runtime that this one is another build of, with the same module. `extras` are those of the package
     that a device needs beside a driver. `needs_gpu`: no use, and gigabytes, on a device without a GPU of NVIDIA's.
+    `beside` are packages that the engine needs and the package does not require. `brings_cuda` is, by machine, the
+    first release whose plain package brings NVIDIA's libraries along, gigabytes of them.
     `called` is the engine for the values of the setting `call` that are not `tf.lite`, with the module `called_module`.
     """
 
@@ -55,6 +57,8 @@ class Runtime:
     packages: Mapping[str, str] = field(default_factory=dict)
     bounds: tuple[VersionBound, ...] = ()
     left_out: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    brings_cuda: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     called: Engine | None = None
     called_module: str = ""
     build_of: str = ""
@@ -73,11 +77,12 @@ _ONNXRUNTIME = Engine(
 _OPENVINO = Engine("openvino", (Format.OPENVINO, Format.ONNX, Format.TFLITE), ("threads", "cpus", "precision", "batch"))
 _NCNN = Engine("ncnn", (Format.NCNN,), ("threads", "cpus"))
 _TENSORFLOW = Engine("tensorflow", (Format.KERAS, Format.SAVED_MODEL), ("threads", "cpus", "batch", "call"))
+_TORCH = Engine("torch", (Format.TORCH, Format.TORCH_EXPORT), ("threads", "cpus", "provider", "batch", "call"))
 _EXEC = Engine("exec", None, None)
 _PROTOCOLS = ("kserve-v2", "kserve-v2-grpc", "tf-serving", "tf-serving-grpc", "http")
 
 ENGINES: Mapping[str, Engine] = {
-    engine.name: engine for engine in (_TFLITE, _ONNXRUNTIME, _OPENVINO, _NCNN, _TENSORFLOW)
+    engine.name: engine for engine in (_TFLITE, _ONNXRUNTIME, _OPENVINO, _NCNN, _TENSORFLOW, _TORCH)
 }
 """The worker's own engines. `system/NAME` names an engine with the installation of the device."""
 
@@ -155,6 +160,16 @@ _ALL = (
     # The command-line tools, and the readers of models that no sweep has, are not imported by an inference.
     Runtime("openvino", _OPENVINO, "openvino", "2026.4.1"),
     Runtime("ncnn", _NCNN, "ncnn", "1.0.20261020"),
+    # No dependency of its own, and how inputs come in. Releases before 2.3 were built against numpy 1.
+    Runtime(
+        "torch",
+        _TORCH,
+        "torch",
+        "2.13.0",
+        bounds=(VersionBound("numpy<2", before=(2, 3)),),
+        beside=("numpy",),
+        brings_cuda={"x86_64": (0,), "aarch64": (2, 11)},
+    ),
 )
 
 RUNTIMES: Mapping[str, Runtime] = {runtime.name: runtime for runtime in _ALL}
@@ -162,7 +177,7 @@ RUNTIMES: Mapping[str, Runtime] = {runtime.name: runtime for runtime in _ALL}
 
 
 CALL = "call"
-"""The setting that says how a model of TensorFlow is called."""
+"""The setting that says how a model of TensorFlow or PyTorch is called."""
 
 CALLS: Mapping[str, tuple[Format, ...]] = {
     "predict": (Format.KERAS,),
@@ -172,8 +187,14 @@ CALLS: Mapping[str, tuple[Format, ...]] = {
     "xla": (Format.KERAS, Format.SAVED_MODEL),
     "signature": (Format.SAVED_MODEL,),
     "tf.lite": (Format.TFLITE,),
+    "jit": (Format.TORCH,),
+    "eager": (Format.TORCH_EXPORT,),
+    "compile": (Format.TORCH_EXPORT,),
 }
 """The ways of calling, with the formats of each, the preferred first."""
+
+UNCALLED = (Format.TFLITE, Format.TORCH)
+"""The formats that have one way of calling, which need not be named."""
 
 _NO_SETTINGS: Mapping[str, object] = {}
 

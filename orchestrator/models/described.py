@@ -19,6 +19,8 @@ from orchestrator.models.onnx import read_onnx
 from orchestrator.models.packed import ENDING
 from orchestrator.models.saved_model import SAVED_MODEL_FILE, read_saved_model
 from orchestrator.models.tflite import read_tflite
+from orchestrator.models.torch_export import read_torch_export
+from orchestrator.models.torchscript import read_torchscript
 from orchestrator.models.window import Divided, Malformed, Window
 from orchestrator.specs.document import BYTES_MAX, parse_document, reads_as_number
 from orchestrator.specs.hashing import sha256_of
@@ -31,7 +33,11 @@ _READERS: Mapping[Format, Callable[[Window], Interface]] = {
     Format.TFLITE: read_tflite,
     Format.ONNX: read_onnx,
     Format.KERAS: read_keras,
+    Format.TORCH: read_torchscript,
+    Format.TORCH_EXPORT: read_torch_export,
 }
+ENDINGS = ".tflite, .onnx, .keras, .h5, .pt and .pt2"
+"""The usual endings of files that can be described, in words."""
 _BY_HAND = "for other formats write model.yaml by hand, as `benchfleet init` has an example of"
 _NONE_KNOWN: Mapping[Format, Interface] = {}
 _SEPARATORS = "-_. "
@@ -68,7 +74,7 @@ def sort_files(paths: Sequence[Path], name: str | None = None) -> ModelFiles:
     """
     for path in paths:
         if not is_model_file(path):
-            raise ConfigError(f"{path}: only .tflite, .onnx, .keras and .h5 files can be described", hint=_BY_HAND)
+            raise ConfigError(f"{path}: only {ENDINGS} files can be described", hint=_BY_HAND)
         if not path.name.isprintable():
             raise ConfigError(f"{quoted(str(path))}: a name that no model.yaml can hold", hint="rename the file")
     model = as_name(_common(list(dict.fromkeys(path.stem for path in paths))) if name is None else name)

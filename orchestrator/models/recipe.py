@@ -23,10 +23,14 @@ _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 
 class BuiltFile(BaseModel):
-    """Hold an artifact of a recipe, with the measured accuracy."""
+    """Hold an artifact of a recipe, with the measured accuracy.
+
+    `unscored` is the reason why a further artifact of a variant was not scored.
+    """
 
     file: str
     accuracy: dict[str, float] = Field(default_factory=dict)
+    unscored: str | None = None
 
 
 class BuiltVariantFiles(BaseModel):
@@ -67,6 +71,16 @@ class RecipeReport(BaseModel):
         """Return the file of a declared artifact; None if the recipe names no such file."""
         found = self.variants.get(variant.name)
         return found.built(variant, artifact.format) if found else None
+
+
+def unscored_lines(report: RecipeReport) -> list[str]:
+    """Return a line for each artifact that was not scored, with the reason."""
+    return [
+        f"{name} ({form}): not scored: {made.unscored}"
+        for name, variant in report.variants.items()
+        for form, made in variant.artifacts.items()
+        if made.unscored is not None
+    ]
 
 
 YAML_ENDINGS = (".yaml", ".yml")

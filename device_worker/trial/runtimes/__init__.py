@@ -38,6 +38,7 @@ ENGINES = {
     "openvino": Engine(f"{_HERE}.openvino:OpenvinoRuntime", {"openvino": "openvino"}),
     "ncnn": Engine(f"{_HERE}.ncnn:NcnnRuntime", {"ncnn": "ncnn"}),
     "tensorflow": Engine(f"{_HERE}.tensorflow:TensorflowRuntime", {"tensorflow": "tensorflow"}),
+    "torch": Engine(f"{_HERE}.torch:TorchRuntime", {"torch": "torch"}),
     "kserve-v2": Engine(f"{_HERE}.kserve_v2:KserveRuntime", {}),
     "kserve-v2-grpc": Engine(f"{_HERE}.kserve_v2_grpc:KserveGrpcRuntime", {}),
     "tf-serving": Engine(f"{_HERE}.tf_serving:TensorflowServingRuntime", {}),

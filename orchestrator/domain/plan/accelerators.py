@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.model import Artifact, Format
-from orchestrator.domain.providers import PROVIDERS, provider_of
+from orchestrator.domain.providers import PROVIDER, PROVIDERS, provider_of
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
 from orchestrator.domain.runtimes import RUNTIMES
 from orchestrator.domain.sweep import Delegation, Setting
@@ -24,6 +24,8 @@ def accelerator_against(runtime: RuntimeSpec, engine: str, settings: Mapping[str
         other = RUNTIMES[runtime.name].build_of
         remedy = f", or write {other}=={runtime.version}" if other else ""
         return f"{runtime.label} needs an NVIDIA GPU, {_WITHOUT_GPU}{remedy}"
+    if engine == "torch" and settings.get(PROVIDER) == "cuda" and lacks_gpu(facts):
+        return f"provider: cuda needs an NVIDIA GPU, {_WITHOUT_GPU}"
     name = provider_of(engine, settings)
     provider = None if name is None else PROVIDERS.get(name)
     if provider is not None and provider.needs_gpu and lacks_gpu(facts):

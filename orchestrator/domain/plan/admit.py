@@ -11,14 +11,14 @@ from orchestrator.domain.device import CPUS_SETTING, Device
 from orchestrator.domain.errors import BlobError, ConfigError
 from orchestrator.domain.expansion import GridCell, expand, hardware_against, is_in_grid, rule_against, swept_variants
 from orchestrator.domain.facts import Facts
-from orchestrator.domain.model import Artifact, Dataset, Format, Model, Variant
+from orchestrator.domain.model import Artifact, Dataset, Model, Variant
 from orchestrator.domain.nearest import did_you_mean
 from orchestrator.domain.plan.accelerators import accelerator_against, compilation_against
 from orchestrator.domain.plan.document import canonical
 from orchestrator.domain.plan.values import Excluded, Job, PlanInputs, RuntimeOffer
 from orchestrator.domain.providers import provider_against
 from orchestrator.domain.runtime import RuntimeSource, RuntimeSpec
-from orchestrator.domain.runtimes import CALL, artifact_for, engine_of, formats_of
+from orchestrator.domain.runtimes import CALL, CALLS, UNCALLED, artifact_for, engine_of, formats_of
 from orchestrator.domain.sweep import Sweep
 
 
@@ -131,7 +131,7 @@ def _objection(cell: GridCell, artifact: Artifact, inputs: PlanInputs) -> str | 
     engine = engine_of(cell.runtime, cell.settings).name
     return (
         rule_against(inputs.sweep, inputs.device.name, cell)
-        or _foreign_setting(cell)
+        or _foreign_setting(cell, artifact)
         or provider_against(cell.runtime, engine, cell.settings)
         or _not_compiled(cell, artifact, inputs)
         or accelerator_against(cell.runtime, engine, cell.settings, inputs.facts)
@@ -151,11 +151,12 @@ def _forbidden(cell: GridCell, device: Device) -> str | None:
     return f"the inventory does not allow to pin trials there; set allow: [{CPUS_SETTING}] for {device.name}"
 
 
-def _foreign_setting(cell: GridCell) -> str | None:
+def _foreign_setting(cell: GridCell, artifact: Artifact) -> str | None:
     """Return the reason against a setting of the runtime that means nothing to the engine of the cell."""
     engine = engine_of(cell.runtime, cell.settings)
-    if CALL in (engine.settings or ()) and CALL not in cell.settings and Format.TFLITE not in (engine.formats or ()):
-        return f"{cell.runtime.label} must be told how to call the model: add {CALL}: [predict] to the matrix"
+    if CALL in (engine.settings or ()) and CALL not in cell.settings and artifact.format not in UNCALLED:
+        usual = next(call for call, forms in CALLS.items() if forms[0] is artifact.format)
+        return f"{cell.runtime.label} must be told how to call the model: add {CALL}: [{usual}] to the matrix"
     foreign = [key for key in cell.settings if engine.settings is not None and key not in engine.settings]
     if not foreign:
         return None

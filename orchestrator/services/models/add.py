@@ -13,6 +13,7 @@ from orchestrator.domain.interface import Interface
 from orchestrator.domain.model import Format
 from orchestrator.domain.written_file import WrittenFile
 from orchestrator.models.described import (
+    ENDINGS,
     ModelFiles,
     as_name,
     described,
@@ -51,7 +52,9 @@ def files_in(folder: Path) -> ModelFiles:
         raise ConfigError(f"{folder}: cannot be read: {error.strerror}") from None
     if not found:
         hint = "name the files, or their folder; a SavedModel's folder has a saved_model.pb"
-        raise ConfigError(f"{folder}: no .tflite, .onnx, .keras or .h5 file in this folder", hint=hint)
+        raise ConfigError(
+            f"{folder}: no file in this folder that ends in {ENDINGS.replace(' and ', ' or ')}", hint=hint
+        )
     return sort_files(found, resolved(folder).name)
 
 

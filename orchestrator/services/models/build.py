@@ -11,7 +11,7 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Artifact, Dataset, Model, Variant
 from orchestrator.domain.model_files import BuiltDataset, BuiltModel, BuiltVariant
 from orchestrator.models.model_file import Place, edit_values, place_of_hash, record_build
-from orchestrator.models.recipe import BuiltFile, RecipeReport, run_recipe
+from orchestrator.models.recipe import BuiltFile, RecipeReport, run_recipe, unscored_lines
 from orchestrator.services.models.build_first import build_first
 from orchestrator.specs.model import MODEL_FILE, load_model
 from orchestrator.specs.paths import is_file, open_below
@@ -56,6 +56,8 @@ def build_model(directory: Path, log: Callable[[str], None], steps: Path | None 
             complaints = tuple(_complaints(model, report, out))
             if complaints:
                 raise ConfigError("\n".join(complaints), hint="nothing was replaced")
+            for line in unscored_lines(report):
+                log(line)
             built = _compare(model, report, out)
             # Made before the first file is replaced: a value that model.yaml lacks must stop the build here.
             text = edit_values(home / MODEL_FILE, dict(_values(built, home / MODEL_FILE)))
@@ -80,7 +82,9 @@ def _complaints(model: Model, report: RecipeReport, out: Path) -> Iterator[str]:
         elif not _was_made(out / built.file):
             yield f"{what}: the recipe did not write {built.file}"
         else:
-            yield from _inaccuracies(what, variant, built)
+            # A variant's accuracy is that of the first artifact, which must have been scored.
+            if built.unscored is None or artifact is variant.artifacts[0]:
+                yield from _inaccuracies(what, variant, built)
     for name in model.datasets:
         if name in report.datasets and not _was_made(out / name):
             yield f"{name}: the recipe did not write it"

@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model_files import BuiltDataset, BuiltModel, BuiltVariant
 from orchestrator.models.new_file import write_new
-from orchestrator.models.recipe import YAML_ENDINGS, RecipeReport, run_recipe
+from orchestrator.models.recipe import YAML_ENDINGS, RecipeReport, run_recipe, unscored_lines
 from orchestrator.models.recipe_text import model_text
 from orchestrator.resources import schema_line
 from orchestrator.specs.model import MODEL_FILE, load_model
@@ -30,6 +30,8 @@ def build_first(recipe: Path, log: Callable[[str], None], steps: Path | None = N
         with tempfile.TemporaryDirectory(prefix=".build-", dir=home) as place:
             out = Path(place)
             report = run_recipe(recipe, out, log, steps)
+            for line in unscored_lines(report):
+                log(line)
             hashes = {name: _hash(out, name) for name in _files(report)}
             text = model_text((section, recipe.name), report, out, hashes, schema_line(home, "model"))
             for name, sha256 in hashes.items():

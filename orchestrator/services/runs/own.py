@@ -36,9 +36,21 @@ OWN_FOLDER = "own-models"
 """The folder in the controller's cache for what is not kept by --save."""
 
 _USUAL = {Format.TFLITE: ("tflite-runtime", "ai-edge-litert"), Format.ONNX: ("onnxruntime",)}
-_TENSORFLOW = "tensorflow"
-_USUAL_CALLS = {Format.SAVED_MODEL: ("signature",), Format.KERAS: ("predict", "function")}
-"""How TensorFlow is called for models that no smaller runtime loads."""
+_USUAL_CALLS = {
+    Format.SAVED_MODEL: ("signature",),
+    Format.KERAS: ("predict", "function"),
+    Format.TORCH: ("jit",),
+    Format.TORCH_EXPORT: ("eager",),
+}
+"""How a whole framework is called for models that no smaller runtime loads."""
+_TENSORFLOW, _TORCH = f"tensorflow=={RUNTIMES['tensorflow'].example}", "system/torch"
+_FRAMEWORKS = {
+    Format.SAVED_MODEL: _TENSORFLOW,
+    Format.KERAS: _TENSORFLOW,
+    # The device's own: a plain bundle has gigabytes on most machines.
+    Format.TORCH: _TORCH,
+    Format.TORCH_EXPORT: _TORCH,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +195,12 @@ def _text(request: OwnSweepRequest, asked: Sequence[_Asked], taken: Sequence[Pat
 
 def _labels(request: OwnSweepRequest, asked: Sequence[_Asked]) -> list[str]:
     """Return the usual runtimes of the models' formats. Raise ConfigError where no runtime is known or named."""
-    names = [*_small(asked), *([_TENSORFLOW] if _calls(asked) else [])]
-    if not names and not any(one.startswith("runtimes=") for one in request.overrides):
+    small = [f"{name}=={RUNTIMES[name].example}" for name in _small(asked)]
+    labels = [*small, *dict.fromkeys(label for form, label in _FRAMEWORKS.items() if form in _large(asked))]
+    if not labels and not any(one.startswith("runtimes=") for one in request.overrides):
         formats, models = " or ".join(sorted(_formats(asked))), ", ".join(one.name for one in asked)
         raise ConfigError(f"no runtime here loads {formats}, as {models} is", hint="name some by --runtimes")
-    return [f"{name}=={RUNTIMES[name].example}" for name in names]
+    return labels
 
 
 def _small(asked: Sequence[_Asked]) -> list[str]:
@@ -197,10 +210,15 @@ def _small(asked: Sequence[_Asked]) -> list[str]:
 
 
 def _calls(asked: Sequence[_Asked]) -> list[str]:
-    """Return the ways to call TensorFlow for variants that no smaller runtime loads."""
-    large = [forms for one in asked for forms in one.variants.values() if forms.isdisjoint(_USUAL)]
-    formats = frozenset(chain.from_iterable(large))
+    """Return the ways to call a framework for variants that no smaller runtime loads."""
+    formats = _large(asked)
     return [call for form, usual in _USUAL_CALLS.items() if form in formats for call in usual]
+
+
+def _large(asked: Sequence[_Asked]) -> frozenset[Format]:
+    """Return the formats of variants that no smaller runtime loads."""
+    large = [forms for one in asked for forms in one.variants.values() if forms.isdisjoint(_USUAL)]
+    return frozenset(chain.from_iterable(large))
 
 
 def _axis_of_calls(asked: Sequence[_Asked]) -> str:

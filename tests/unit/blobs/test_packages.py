@@ -24,6 +24,8 @@ def runtime(label: str) -> RuntimeSpec:
         ("tensorflow==2.18.0rc1", "x86_64", "tensorflow-cpu==2.18.0rc1", ()),
         ("tensorflow==2.17.1", "x86_64", "tensorflow-cpu==2.17.1", ("numpy<2",)),
         ("tensorflow==2.12.1", "x86_64", "tensorflow-cpu==2.12.1", ("numpy<2", "numpy<1.24")),
+        ("torch==2.2.2", "x86_64", "torch==2.2.2", ("numpy<2",)),
+        ("torch==2.13.0+cpu", "x86_64", "torch==2.13.0+cpu", ()),
         ("onnxruntime==1.18.1", "aarch64", "onnxruntime==1.18.1", ("numpy<2",)),
         ("onnxruntime==1.20.1", "x86_64", "onnxruntime==1.20.1", ()),
         ("tensorflow==2.9.0", "aarch64", "tensorflow==2.9.0", ("numpy<2", "numpy<1.24", "protobuf<3.21")),
@@ -38,12 +40,36 @@ def test_a_runtime_is_made_of_pinned_packages_and_the_bounds_that_they_forget(
     assert contents.constraints == constraints
 
 
+def test_torch_comes_with_the_package_that_it_forgets() -> None:
+    assert contents_of(runtime("torch==2.13.0"), "x86_64").beside == ("numpy",)
+    program = RuntimeSpec("exec/c", RuntimeSource.EXEC, "c", program=ExecProgram(("sh",), packages=("torch==2.13.0",)))
+    assert contents_of(program, "x86_64").beside == ("numpy",)
+
+
+@pytest.mark.parametrize(
+    ("label", "machine", "brings"),
+    [
+        ("torch==2.13.0", "x86_64", True),
+        ("torch==2.13.0+cpu", "x86_64", False),
+        ("torch==1.13.1", "x86_64", True),
+        ("torch==2.13.0", "aarch64", True),
+        ("torch==2.9.1", "aarch64", False),
+        ("torch==2.13.0", "armv7l", False),
+        ("onnxruntime==1.20.1", "x86_64", False),
+    ],
+)
+def test_a_package_with_gigabytes_says_so_before_it_is_fetched(label: str, machine: str, brings: bool) -> None:
+    note = contents_of(runtime(label), machine).note
+    assert bool(note) is brings
+    assert ("brings NVIDIA's libraries along: gigabytes" in note) is brings
+
+
 def test_every_runtime_of_the_table_has_contents_in_the_version_of_its_example() -> None:
     for name, known in RUNTIMES.items():
         assert contents_of(runtime(f"{name}=={known.example}"), "x86_64").version == known.example
 
 
-@pytest.mark.parametrize("label", ["torch==2.0.0", "tflite-runtime"])
+@pytest.mark.parametrize("label", ["jax==0.4.0", "tflite-runtime"])
 def test_a_runtime_without_a_recipe_or_a_pin_is_an_error(label: str) -> None:
     with pytest.raises(BundleError, match="no recipe for a bundle of") as caught:
         contents_of(runtime(label), "x86_64")

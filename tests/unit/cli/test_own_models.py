@@ -46,7 +46,10 @@ def test_outside_of_a_lab_this_machine_is_the_device_and_a_lab_without_an_invent
         (["face.tflite", "--variants", "a,,b"], "--variants a,,b: expected names, by commas"),
         (["face.tflite", "--threads", "1,x"], "--threads 1,x: expected counts from 1 on, by commas"),
         (["face.tflite", "--runtimes", "litert"], "--set runtimes=[\"litert\"]: runtimes[0]: unknown runtime 'litert'"),
-        (["face.tflite", "other.yaml"], "other.yaml: only .tflite, .onnx, .keras and .h5 files can be described"),
+        (
+            ["face.tflite", "other.yaml"],
+            "other.yaml: only .tflite, .onnx, .keras, .h5, .pt and .pt2 files can be described",
+        ),
         (["none.tflite"], "none.tflite: cannot be read: No such file or directory"),
         ([str(DIGITS), str(DIGITS)], "two of the models are called digits"),
     ],

@@ -59,6 +59,8 @@ def test_only_artifacts_that_a_runtime_of_the_sweep_loads_are_files_of_the_sweep
 
 
 CALLED = replace(SWEEP, variants=("fp32",), runtimes=(TENSORFLOW,))
+CALLS_OF_TENSORFLOW = [call for call in CALLS if call not in ("jit", "eager", "compile")]
+TORCH = RuntimeSpec("system/torch", RuntimeSource.SYSTEM, "torch")
 THREE_FORMATS = with_artifacts("fp32", Format.TFLITE, Format.SAVED_MODEL, Format.KERAS)
 
 
@@ -71,7 +73,7 @@ def chosen(plan: DevicePlan) -> dict[str, tuple[str, str, str]]:
 
 
 def test_a_call_chooses_the_engine_and_the_artifact_of_tensorflow() -> None:
-    plan = plan_device(inputs(replace(CALLED, matrix={"call": tuple(CALLS)}), THREE_FORMATS))
+    plan = plan_device(inputs(replace(CALLED, matrix={"call": (*CALLS_OF_TENSORFLOW,)}), THREE_FORMATS))
     assert reasons(plan) == {}
     keras, saved = ("tensorflow", "tensorflow", "keras"), ("tensorflow", "tensorflow", "saved-model")
     assert chosen(plan) == {
@@ -180,7 +182,8 @@ def test_an_engine_of_several_formats_takes_the_one_that_it_prefers() -> None:
         ("digits.tflite", Format.TFLITE),
         ("a.b/Model.ONNX", Format.ONNX),
         ("x.h5", Format.KERAS),
-        ("x.pt2", Format.TORCH),
+        ("x.pt", Format.TORCH),
+        ("x.pt2", Format.TORCH_EXPORT),
         ("x.bin", Format.OTHER),
         ("tflite", Format.TFLITE),
         ("", Format.OTHER),
@@ -223,3 +226,24 @@ def test_a_program_without_a_format_loads_a_file_of_any() -> None:
     plan = plan_device(inputs(replace(SWEEP, runtimes=(program,), matrix={}), with_artifacts("int8", Format.OTHER)))
     assert [job.artifact.format for job in plan.jobs] == [Format.TFLITE, Format.OTHER]
     assert plan.excluded == ()
+
+
+def test_a_call_of_pytorch_chooses_the_artifact_and_must_be_told() -> None:
+    swept = replace(CALLED, runtimes=(TORCH,), matrix={"call": ("jit", "eager", "compile", "predict")})
+    plan = plan_device(inputs(swept, with_artifacts("fp32", Format.TORCH, Format.TORCH_EXPORT)))
+    assert {call: (engine, form) for call, (engine, _, form) in chosen(plan).items()} == {
+        "jit": ("torch", "torch"),
+        "eager": ("torch", "torch-export"),
+        "compile": ("torch", "torch-export"),
+    }
+    assert list(reasons(plan).values()) == ["torch has no call: predict"]
+    alone = plan_device(inputs(swept, with_artifacts("fp32", Format.TORCH)))
+    assert "call: eager wants torch-export, and fp32 has torch alone" in reasons(alone).values()
+    plain = plan_device(inputs(replace(swept, matrix={}), with_artifacts("fp32", Format.TORCH, Format.TORCH_EXPORT)))
+    assert [(job["engine"], job["model"]["name"]) for job in document(plain)["jobs"]] == [
+        ("torch", "digits-fp32.torch")
+    ]
+    untold = plan_device(inputs(replace(swept, matrix={}), with_artifacts("fp32", Format.TORCH_EXPORT)))
+    assert list(reasons(untold).values()) == [
+        "system/torch must be told how to call the model: add call: [eager] to the matrix"
+    ]

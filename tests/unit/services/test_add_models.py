@@ -104,6 +104,27 @@ def test_a_saved_model_runs_by_its_signature_also_beside_models_of_smaller_runti
     assert "matrix: {call: [null, signature], threads: [1]}" in beside
 
 
+def test_files_of_pytorch_are_described_and_run_by_the_pytorch_of_the_device(tmp_path: Path) -> None:
+    written = Path(__file__).parents[1] / "models" / "torch-2.13"
+    given = [
+        Path(shutil.copy(written / name, tmp_path / f"net.{name.rpartition('.')[2]}"))
+        for name in ("traced.pt", "graph.pt2")
+    ]
+    (made,) = add_models(given, tmp_path / "models")
+    model = load_model(made.path.parent)
+    assert [one.format for one in model.variants["net"].artifacts] == [Format.TORCH, Format.TORCH_EXPORT]
+    assert {name: (one.shape, one.dtype) for name, one in model.inputs.items()} == {
+        "rows": ((2, 3), "float32"),
+        "ids": ((1, 4), "int32"),
+    }
+    text = own_sweep(OwnSweepRequest(given), tmp_path / "more", tmp_path / "cache").text
+    assert "runtimes: [system/torch]" in text
+    assert "matrix: {call: [jit, eager], threads: [1]}" in text
+    scripted = Path(shutil.copy(written / "scripted.pt", tmp_path / "scripted.pt"))
+    with pytest.raises(ConfigError, match="input 'rows' takes of any shape, and only a person knows the open sizes"):
+        add_models([scripted], tmp_path / "models")
+
+
 def test_a_saved_model_that_cannot_be_read_or_packed_is_refused_by_name(tmp_path: Path) -> None:
     net = saved_model(tmp_path / "net")
     (net / "link").symlink_to("/etc/hostname")
@@ -200,7 +221,9 @@ def test_names_of_files_say_model_and_variants(stems: list[str], model: str, var
         ("a.onnx", b"\xff" * 100, "no onnx model: it is not written in Protocol Buffers"),
         ("a.onnx", b"", "no onnx model: it has no graph"),
         ("a.onnx", onnx_of([("words", (1,), 8)], ("y", (1,), 1)), "no input that random numbers can fill"),
-        ("a.pt", b"", "only .tflite, .onnx, .keras and .h5 files can be described"),
+        ("a.pte", b"", "only .tflite, .onnx, .keras, .h5, .pt and .pt2 files can be described"),
+        ("a.pt", b"PK no zip", "no torch model: it is no zip archive, as PyTorch writes since version 1.6"),
+        ("a.pt2", b"", "no torch-export model: it is no zip archive"),
         ("a.keras", b"PK no zip", "no keras model: it is no zip with a config.json, as Keras writes"),
         ("a.h5", b"\x89HDF\r\n\x1a\n" + bytes(100), "no keras model: it holds no description of layers"),
     ],

@@ -191,6 +191,18 @@ class TestAVariantOfTwoFormats:
         assert self.artifacts(b"new fp32", b"new onnx") in text
         assert "accuracy: {top1: 0.975}" in text
 
+    def test_may_say_why_a_further_format_was_not_scored_and_the_first_may_not(self, both: Path) -> None:
+        recipe = (both / "recipe.py").read_text()
+        unscored = '"unscored": "no runtime of it is here"'
+        (both / "recipe.py").write_text(recipe.replace('"accuracy": {"top1": 0.974}', unscored))
+        said: list[str] = []
+        built = build_model(both, said.append)
+        assert [one.new_accuracy for one in built.variants if one.format is Format.ONNX] == [{}]
+        assert "fp32 (onnx): not scored: no runtime of it is here" in said
+        (both / "recipe.py").write_text(recipe.replace('"accuracy": {"top1": 0.975}', unscored))
+        with pytest.raises(ConfigError, match=r"fp32 \(tflite\): the recipe did not measure top1"):
+            build_model(both, ignore)
+
     @pytest.mark.parametrize(
         ("old", "new", "message"),
         [
