@@ -33,7 +33,10 @@ class Striker:
     taken: Callable[[Submit], None]
 
     def is_ready(self, strike: Strike) -> bool:
-        """Return True once there is something to strike."""
+        """Return True once there is something to strike, and what was struck before is back."""
+        if not self._are_daemons_up():
+            # A daemon that begins while the database is away ends with an error, and is for a service manager to start.
+            return False
         match strike.fault:
             case Fault.DAEMON_KILLED:
                 return bool(self._daemons_at_work())
@@ -68,6 +71,10 @@ class Striker:
 
     def _is_at_work(self, condition: str) -> bool:
         return bool(self.room.database.rows(_AT_WORK.format(condition=condition)))
+
+    def _are_daemons_up(self) -> bool:
+        rows = self.room.database.rows("SELECT controller FROM daemon WHERE ended_at IS NULL")
+        return {f"pid {self.room.pid_of(number)}" for number in range(DAEMONS)} <= {row[0] for row in rows}
 
     def _daemons_at_work(self) -> list[int]:
         return [
