@@ -12,6 +12,7 @@ NAMES = (
     "exports",
     "fidelity",
     "fanout",
+    "fleet",
     "ingest",
     "lookups",
     "pages",

@@ -62,6 +62,12 @@ class PostgresServer:
         return self._process is None
 
     @property
+    def pid(self) -> int:
+        """The server's process, below which are those of its clients."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         """SQLAlchemy's URL of the database `postgres`, which every cluster has."""
         return self._url("postgres")
