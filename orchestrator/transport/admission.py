@@ -42,7 +42,10 @@ SHARERS_MAX = 6
 """How many open turns at most are taken to slow each other down. Silence is noticed in a crowd too."""
 
 LOOK_S = 1.0
-"""How often a waiting turn looks for a slow turn beside it. No event tells that a turn has become slow."""
+"""How often the first of the queue looks for a slow turn. No event tells that a turn has become slow.
+
+The first alone: were each of thousands to look, the looks would cost more than the handshakes that they wait for.
+"""
 
 
 # Connectors open connections of many kinds, and only some have turns: so the asker goes by context, not by argument.
@@ -59,6 +62,7 @@ class Turn:
 
     __slots__ = (
         "_gate",
+        "_roused",
         "asker",
         "began_at",
         "called",
@@ -81,10 +85,27 @@ class Turn:
         self.rank = rank
         self.entered_at = entered_at
         self.called = threading.Event()
+        self._roused = threading.Event()
         self.dismissed = False
         self.was_alone = False
         self.began_at = self.counts_until = self.own_began_s = 0.0
         self.opened_at: float | None = None
+
+    def call(self) -> None:
+        """Let the turn begin, or end if it is dismissed."""
+        self.called.set()
+        self._roused.set()
+
+    def rouse(self) -> None:
+        """Have the waiting thread look whether the turn is the first of the queue now."""
+        self._roused.set()
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Wait until the turn is called or roused, for a time at most. Return whether it has been called."""
+        if self._roused.wait(timeout_s):
+            self._roused.clear()
+        # Set before `_roused` by whoever calls: what is cleared here has been seen.
+        return self.called.is_set()
 
     def opened(self) -> None:
         """Report the network connection as open: the device's own time runs from now on."""
@@ -113,6 +134,7 @@ class Gate:
         self._waiting: list[Turn] = []
         # Slow turns stay here until they are left, though they keep no other turn from beginning.
         self._under_way: list[Turn] = []
+        self._looker: Turn | None = None
         self._number = 0
         self._next_slow_at = 0.0
         self._usual_s = 0.0
@@ -131,8 +153,9 @@ class Gate:
         turn = self.enter(device, door, stage)
         succeeded = False
         try:
-            while not turn.called.wait(LOOK_S):
-                self.look()
+            while not turn.wait(LOOK_S if self._looks(turn) else None):
+                if self._looks(turn):
+                    self.look()
             if turn.dismissed:
                 raise Unreachable("closed while it waited for its turn")
             yield turn
@@ -156,7 +179,8 @@ class Gate:
             for turn in [turn for turn in self._waiting if turn.asker is asker]:
                 self._waiting.remove(turn)
                 turn.dismissed = True
-                turn.called.set()
+                turn.call()
+            self._rouse_first()
 
     def open(self, turn: Turn) -> None:
         """Do as `Turn.opened` says."""
@@ -215,6 +239,7 @@ class Gate:
                 turn.asker.waited_s += self._others_s(turn, now)
             if turn in self._waiting:  # the thread was interrupted in the queue
                 self._waiting.remove(turn)
+                self._rouse_first()
                 return
             if turn not in self._under_way:
                 return
@@ -254,9 +279,22 @@ class Gate:
             self._under_way.append(turn)
             if turn.door is None:
                 self._open(turn, now)
-            turn.called.set()
+            turn.call()
+        self._rouse_first()
         ends = [turn.counts_until for turn in self._under_way if turn.counts_until > now]
         self._next_slow_at = min(ends, default=now)
+
+    def _looks(self, turn: Turn) -> bool:
+        """Say whether a waiting turn is the one that looks for slow turns."""
+        with self._lock:
+            return turn is self._looker
+
+    def _rouse_first(self) -> None:
+        """Have the first of the queue look from now on, in the place of the one before."""
+        first = self._waiting[0] if self._waiting else None
+        if first is not None and first is not self._looker:
+            first.rouse()
+        self._looker = first
 
     def _open(self, turn: Turn, now: float) -> None:
         turn.opened_at, turn.own_began_s = now, self._own_s

@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +23,7 @@ SSH_PORT = 22
 _HASHED = "|1|"
 _REVOKED = "@revoked"
 _AUTHORITY = "@cert-authority"
+_PATTERN_SIGNS = frozenset("*?!")
 _SHORT_NAMES = {"ssh-ed25519": "ED25519", "ssh-rsa": "RSA", "ssh-dss": "DSA"}
 
 
@@ -81,6 +82,10 @@ class KnownKey:
     def place(self) -> str:
         """FILE:LINE of the key, for people."""
         return f"{self.path}:{self.line}"
+
+
+_Line = tuple[int, str, str, HostKey]
+"""A line with a key: number, marker, host patterns and key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +152,10 @@ def append(host: HostName, key: HostKey, path: Path) -> KnownKey:
 def _find(name: str, paths: Iterable[Path]) -> Iterator[KnownKey]:
     for path in paths:
         with suppress(OSError):  # as in ssh: an unreadable file holds no key
-            yield from _matching(name, _lines(path, _stamp(path)), path)
+            yield from _matching(name, _index(path, _stamp(path)).of(name.lower()), path)
 
 
-def _matching(name: str, lines: Iterable[tuple[int, str, str, HostKey]], path: Path) -> Iterator[KnownKey]:
+def _matching(name: str, lines: Iterable[_Line], path: Path) -> Iterator[KnownKey]:
     for number, marker, patterns, key in lines:
         if _matches(name.lower(), patterns):
             yield KnownKey(key, path, number, revoked=marker == _REVOKED, authority=marker == _AUTHORITY)
@@ -161,14 +166,36 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return info.st_ino, info.st_size, info.st_mtime_ns
 
 
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """The lines of a file with a key: those of plain names by name, and those that every name has to be tried on."""
+
+    named: Mapping[str, Sequence[_Line]]
+    others: Sequence[_Line]
+
+    def of(self, name: str) -> Sequence[_Line]:
+        """Return the lines that may be of a name in lower case, in the order of the file."""
+        return sorted((*self.named.get(name, ()), *self.others), key=lambda line: line[0])
+
+
 @lru_cache(maxsize=64)
-def _lines(path: Path, _version: tuple[int, int, int]) -> tuple[tuple[int, str, str, HostKey], ...]:
-    """Return the lines with a key, by number. `_version` makes the cache read a changed file again."""
-    # Cached, since all connections of many devices read the same file.
-    return _parsed(path.read_text("utf-8", "replace"))
+def _index(path: Path, _version: tuple[int, int, int]) -> _Index:
+    """Return the lines with a key. `_version` makes the cache read a changed file again."""
+    # Cached, since all connections of many devices read the same file. By name, since each connection looks for its own
+    # line: thousands of devices that try thousands of lines each take minutes.
+    named: dict[str, list[_Line]] = {}
+    others: list[_Line] = []
+    for line in _parsed(path.read_text("utf-8", "replace")):
+        patterns = line[2]
+        if patterns.startswith(_HASHED) or not _PATTERN_SIGNS.isdisjoint(patterns):
+            others.append(line)
+            continue
+        for name in dict.fromkeys(patterns.lower().split(",")):
+            named.setdefault(name, []).append(line)
+    return _Index(named, others)
 
 
-def _parsed(text: str) -> tuple[tuple[int, str, str, HostKey], ...]:
+def _parsed(text: str) -> tuple[_Line, ...]:
     lines = enumerate(text.splitlines(), 1)
     return tuple((number, *found) for number, line in lines if (found := _parse(line)) is not None)
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.errors import Unreachable
+from orchestrator.transport import admission
 from orchestrator.transport.admission import (
     AT_ADDRESS_FIRST,
     OPENING_S,
@@ -323,3 +324,53 @@ def test_a_dismissed_asker_has_waited_for_others_all_the_time(gate: Gate, clock:
     gate.dismiss(asker)
     gate.leave(turn, succeeded=False)
     assert asker.waited_s == pytest.approx(7.0)
+
+
+def test_only_the_first_of_the_queue_looks_for_slow_turns_and_the_next_takes_its_place(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "LOOK_S", 0.01)
+    looked: list[str] = []
+    looked_often = threading.Semaphore(0)
+
+    class WatchedGate(Gate):
+        def look(self) -> None:
+            looked.append(threading.current_thread().name)
+            looked_often.release()
+            super().look()
+
+    gate = WatchedGate(1, clock)
+    gate.enter("slow", "10.0.0.1").opened()
+    done = threading.Semaphore(0)
+    waits = threading.Semaphore(0)
+
+    def come(number: int) -> None:
+        with gate.asked_by(askers[number]):
+            waits.release()
+            try:
+                with gate.turn(f"pi-{number}", f"10.0.1.{number}"):
+                    pass
+            except Unreachable:
+                assert number == 0
+        done.release()
+
+    askers = [Asker() for _ in range(40)]
+    for number in range(40):
+        threading.Thread(target=come, args=(number,), name=f"pi-{number}", daemon=True).start()
+        assert waits.acquire(timeout=WAIT_S)
+        while len(gate._waiting) <= number:  # the queue has the order in which they came
+            threading.Event().wait(0.001)
+    for _ in range(20):
+        assert looked_often.acquire(timeout=WAIT_S)
+    assert set(looked) == {"pi-0"}
+
+    gate.dismiss(askers[0])
+    assert done.acquire(timeout=WAIT_S)
+    looked.clear()
+    while not looked:
+        assert looked_often.acquire(timeout=WAIT_S)
+    assert set(looked) == {"pi-1"}
+
+    clock.now += 10 * SLOW_S
+    for _ in range(39):
+        assert done.acquire(timeout=WAIT_S)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.transport import known_hosts
 from orchestrator.transport.known_hosts import HostKey, HostName, append, find
 
 ED25519 = "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
@@ -168,3 +169,28 @@ def test_stars_and_question_marks_stand_for_what_they_do_in_ssh(tmp_path: Path, 
     file = tmp_path / "known_hosts"
     file.write_text(f"{pattern} ssh-ed25519 AAAA\n", encoding="utf-8")
     assert bool(find(HostName("pi-03"), [file])) is matches
+
+
+class TestIndex:
+    LINES = ("pi-1,pi-2", "*.lab", "PI-1", "!pi-1,pi-?", "pi-3", "@revoked pi-1", "pi-1,pi-1", "|1|damaged")
+
+    @pytest.fixture
+    def mixed(self, file: Path) -> Path:
+        file.write_text("".join(f"{patterns} ssh-ed25519 {ED25519}\n" for patterns in self.LINES))
+        return file
+
+    @pytest.mark.parametrize("name", ["pi-1", "pi-2", "pi-3", "pi-4", "a.lab", "Pi-1", "nobody"])
+    def test_finds_what_trying_every_line_finds_in_the_order_of_the_file(self, mixed: Path, name: str) -> None:
+        tried = known_hosts._parsed(mixed.read_text())
+        assert lines_found(mixed, name) == [line[0] for line in tried if known_hosts._matches(name.lower(), line[2])]
+
+    def test_tries_no_line_of_another_plain_name(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        names = [f"127.1.{number // 250}.{number % 250}" for number in range(2000)]
+        file.write_text("".join(f"{name} ssh-ed25519 {ED25519}\n" for name in (*names, "*.lab")))
+        tried: list[str] = []
+        matches = known_hosts._matches
+        monkeypatch.setattr(
+            known_hosts, "_matches", lambda name, patterns: tried.append(patterns) or matches(name, patterns)
+        )
+        assert lines_found(file, names[1234]) == [1235]
+        assert tried == [names[1234], "*.lab"]
