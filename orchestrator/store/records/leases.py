@@ -284,9 +284,11 @@ class _Machines:
 
     def apply(self, device: Device, judged: Judgement, request: LeaseRequest, own: int | None, now: datetime) -> None:
         """Change the rows as a decision does. A new row has the id `_ASSUMED` until the transaction writes the row."""
-        gone = {row.id for row in (*judged.expired, *(judged.replaced if judged.granted else ()))}
-        for name, rows in self._rows.items():
-            self._rows[name] = [row for row in rows if row.id not in gone]
+        gone = (*judged.expired, *(judged.replaced if judged.granted else ()))
+        ids = {row.id for row in gone}
+        # At their own devices alone: a look at every device for each would grow with the square of a fleet.
+        for name in {row.device for row in gone}:
+            self._rows[name] = [row for row in self._rows[name] if row.id not in ids]
         if judged.granted:
             lease = Lease(
                 own or _ASSUMED,
