@@ -32,7 +32,7 @@ class SimulatedGate:
         self._fleet, self._name = fleet, name
 
     def add_program(self, plans: PlanBuilder, trials: int = 1, free: int = 0) -> None:
-        self._fleet.hold(self._name, free)
+        self._fleet.hold(free, self._name)
         plans.add_program("job", trials=trials)
 
     def open(self) -> None:

@@ -97,24 +97,28 @@ class FleetServer:
             for number, name in enumerate(self.names)
         }
 
-    def hold(self, name: str, before: int) -> None:
-        """Let no trial of a device from this place of the plan on end."""
+    def hold(self, before: int, name: str = "*") -> None:
+        """Let no trial from this place of the plan on end, of one device or of all."""
         self._order(f"hold {name} {before}")
 
-    def let_go_on(self, name: str) -> None:
+    def let_go_on(self, name: str = "*") -> None:
         """End the hold."""
         self._order(f"go {name}")
+
+    def count_held(self) -> int:
+        """Return how many devices are followed, and only go on once the hold ends."""
+        return int(self._order("held *"))
 
     def log_text(self) -> str:
         """Return what the fleet has written to its standard error."""
         return (self.directory / "fleet.log").read_text(errors="replace")
 
-    def _order(self, line: str) -> None:
+    def _order(self, line: str) -> str:
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
-        self._answer()
+        return self._answer()
 
     def _answer(self) -> str:
         assert self._process is not None

@@ -2,7 +2,8 @@
 
 FOLDER has `fleet.json` and the keys `host_key` and `client_key.pub`. The port is printed once devices can be reached.
 Lines of standard input are orders, each answered by a line: `hold DEVICE TRIAL` lets no trial from that place of the
-plan on end, `go DEVICE` lets trials end again. The end of standard input ends the fleet.
+plan on end, `go DEVICE` lets trials end again, `held DEVICE` counts the followed devices that only a hold keeps from
+going on. DEVICE is a name, or `*` for all. The end of standard input ends the fleet.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -33,11 +35,12 @@ async def serve(folder: Path) -> None:
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         order, name, *rest = line.split()
-        device = fleet.named(name)
-        if order == "hold":
-            device.hold(int(rest[0]))
-        else:
-            device.let_go_on()
+        devices = list(fleet.devices.values()) if name == "*" else [fleet.named(name)]
+        if order == "held":
+            print(sum(device.is_held for device in devices), flush=True)  # noqa: T201
+            continue
+        for device in devices:
+            device.hold(int(rest[0]) if order == "hold" else math.inf)
         print("done", flush=True)  # noqa: T201
     acceptor.close()
 

@@ -76,18 +76,19 @@ class SimulatedDevice:
             run.advance(time.monotonic())
         return name, run
 
-    def hold(self, before: int) -> None:
-        """Let no trial from this place of the plan on end."""
+    def hold(self, before: float) -> None:
+        """Let no trial from this place of the plan on end, infinity for none."""
         self.held_before = before
         for run in self.runs.values():
-            run.held_before = before
-
-    def let_go_on(self) -> None:
-        """End the hold."""
-        self.held_before = math.inf
-        for run in self.runs.values():
-            run.let_go_on(time.monotonic())
+            run.hold(before, time.monotonic())
         self.wake()
+
+    @property
+    def is_held(self) -> bool:
+        """Say whether a controller follows a run here that only goes on once the hold ends."""
+        for run in self.runs.values():
+            run.advance(time.monotonic())
+        return bool(self.followers) and any(run.is_held for run in self.runs.values())
 
     def wake(self) -> None:
         """Have all followers look at their logs."""

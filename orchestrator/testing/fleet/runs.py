@@ -100,7 +100,7 @@ class SimulatedRun:
     @property
     def due_at(self) -> float:
         """Return when the next record is due, infinity for never by itself."""
-        return self._ends_at if self._is_alive and not self._is_held() else math.inf
+        return self._ends_at if self._is_alive and not self.is_held else math.inf
 
     def begin(self, now: float, skip: Collection[str], spent: Mapping[str, int]) -> None:
         """Start a runner: the first one, or one that goes on with the log. `spent` are failures in other logs."""
@@ -119,11 +119,16 @@ class SimulatedRun:
         while self.due_at <= now:
             self._end_trial(self._ends_at)
 
-    def let_go_on(self, now: float) -> None:
-        """Let the trials of a held device end, the present one from now on."""
-        if self._is_held():
+    @property
+    def is_held(self) -> bool:
+        """Say whether a hold is all that keeps the present trial from ending, or soon will be."""
+        return self._place is not None and self._place >= self.held_before
+
+    def hold(self, before: float, now: float) -> None:
+        """Let no trial from a place of the plan on end. One that an earlier hold has kept ends from now on."""
+        if self.is_held:
             self._ends_at = max(self._ends_at, now)
-        self.held_before = math.inf
+        self.held_before = before
 
     def cancel(self, now: float, *, between_trials: bool) -> None:
         """Cancel the run, at once or behind the present trial."""
@@ -141,9 +146,6 @@ class SimulatedRun:
         """Return the lines of the records behind a number, as the log has them."""
         last = min(self.last_seq, after_seq + records_max)
         return [self._line(seq) for seq in range(after_seq + 1, last + 1)]
-
-    def _is_held(self) -> bool:
-        return self._place is not None and self._place >= self.held_before
 
     def _next_trial(self, now: float) -> None:
         """Begin the next trial, or end the run behind the last one."""
