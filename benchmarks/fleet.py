@@ -2,11 +2,13 @@
 
 The devices are those of `orchestrator.testing.fleet`: an SSH server in a process of its own, with made-up logs. The
 controllers are `benchfleet run`, unchanged, each with a part of the devices and a driver and database connection of its
-own, as gateways of sites are. CPU and memory are those of the controllers alone. Fleet, controllers and database share
-the processors of this machine, so that wall time and trials per second are those of all three together; CPU time per
-trial is not, and says what a processor of its own would do.
+own, as gateways of sites are, but without Ray. CPU and memory are those of the controllers alone. Fleet, controllers
+and database share the processors of this machine, so that trials per second are those of all three together. The CPU
+time of a trial is not, and says what a processor of its own would bear.
 
-A cost that does not depend on the number of trials is told apart by two runs: with few trials, and with many.
+The fleet holds all devices in their first trial until each is followed, and in their last trial until each has come
+there. What the controllers have taken by then is the way in, and the trials in between. So the figures of trials have
+no handshake in them, and memory is that of a fleet which is connected as a whole.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.environment import timed_environment
@@ -33,25 +35,64 @@ from tests.servers.postgres import PostgresServer
 DEVICES = tuple(map(int, os.environ.get("FLEET_DEVICES", "1,500,1000,2000").split(",")))
 GATEWAYS = tuple(map(int, os.environ.get("FLEET_GATEWAYS", "1,2,4").split(",")))
 GATEWAY_DEVICES = int(os.environ.get("FLEET_GATEWAY_DEVICES", "400"))
-FEW, MANY = 2, int(os.environ.get("FLEET_TRIALS", "22"))
-TRIAL_S = 5.0
-"""Long enough that all devices are connected at once before the first ends."""
+TRIALS = int(os.environ.get("FLEET_TRIALS", "12"))
+TRIAL_S = 0.5
+"""Short, so that the controllers are what bounds the trials per second."""
 ON_PAPER = 10_000
 
 RUN = (sys.executable, "-m", "orchestrator", "run", "sweep.yaml", "--json")
+_LOOK_S, _PATIENCE_S = 1.0, 1800.0
 _COUNT = "select count(*) from v_history where metric = 'latency_ns'"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What controllers took together, and the wall time of the last one to end."""
+class Spent:
+    """What controllers have taken together until a moment, what they hold then, and what their database has taken."""
 
-    wall_s: float
+    at_s: float
     cpu_s: float
+    database_cpu_s: float
     memory_mb: float
-    database_cpu_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What controllers had taken when they began, when all devices were followed, when all trials but one, and all."""
+
+    devices: int
+    began: Spent
+    followed: Spent
+    measured: Spent
+    over: Spent
+    memory_mb: float
     committed: int
+
+    @property
+    def trials(self) -> int:
+        """Return the trials between the two holds."""
+        return self.devices * (TRIALS - 1)
+
+    @property
+    def in_and_out_ms(self) -> float:
+        """Return the CPU time of everything but the trials in between, of one device."""
+        spent = self.followed.cpu_s - self.began.cpu_s + self.over.cpu_s - self.measured.cpu_s
+        return spent * 1000 / self.devices
+
+    @property
+    def trial_ms(self) -> float:
+        """Return the CPU time of one trial."""
+        return (self.measured.cpu_s - self.followed.cpu_s) * 1000 / self.trials
+
+    @property
+    def database_ms(self) -> float:
+        """Return the CPU time that the database takes for one trial."""
+        return (self.measured.database_cpu_s - self.followed.database_cpu_s) * 1000 / self.trials
+
+    @property
+    def trials_per_s(self) -> float:
+        """Return how many trials were committed in a second of wall time."""
+        return self.trials / (self.measured.at_s - self.followed.at_s)
 
 
 def measure() -> Iterator[Figure]:
@@ -65,74 +106,52 @@ def measure() -> Iterator[Figure]:
 
 def _grow() -> Iterator[Figure]:
     """Measure one controller on SQLite with more and more devices."""
-    few: dict[int, Cost] = {}
-    many: dict[int, Cost] = {}
+    _carry_out(1, 1)  # whatever is compiled or cached at the first start
+    courses = {}
     for devices in DEVICES:
-        few[devices] = _carry_out(devices, FEW, 1)
-        many[devices] = _carry_out(devices, MANY, 1)
-        yield from _figures(f"{devices} devices, sqlite", devices, few[devices], many[devices])
-    base, least, most = DEVICES[0], DEVICES[min(1, len(DEVICES) - 1)], DEVICES[-1]
-    memory = _slope(base, most, lambda devices: many[devices].memory_mb * 1024)
-    way_in = _slope(base, most, lambda devices: few[devices].cpu_s * 1000)
-    yield Figure("memory per device", memory, "KB", at_most=300)
-    yield Figure("controller CPU per device (way in and out, 2 trials)", way_in, "ms")
+        courses[devices] = _carry_out(devices, 1)
+        yield from _figures(f"{devices} devices, sqlite", courses[devices])
+    base, *_, most = DEVICES
+    least = next((devices for devices in DEVICES if devices > base), most)
+    added_kb = (courses[most].memory_mb - courses[base].memory_mb) * 1024 / max(1, most - base)
+    yield Figure("memory per device", added_kb, "KB", at_most=300)
     if least < most:
-        grown = _per_trial(most, few[most], many[most]) / _per_trial(least, few[least], many[least])
-        yield Figure(f"CPU per trial, {most} devices / {least}", grown, "ratio", at_most=1.5)
-        upper = _slope(least, most, lambda devices: few[devices].cpu_s)
-        lower = _slope(base, least, lambda devices: few[devices].cpu_s)
-        yield Figure(f"CPU per further device, beyond {least} / up to {least}", upper / lower, "ratio", at_most=1.5)
-    yield Figure(
-        f"on paper: memory of {ON_PAPER} devices in one controller",
-        many[most].memory_mb + (ON_PAPER - most) * memory / 1024,
-        "MB",
-    )
+        small, large = courses[least], courses[most]
+        yield Figure(f"CPU per trial, {most} devices / {least}", large.trial_ms / small.trial_ms, "ratio", 1.5)
+        grown = large.in_and_out_ms / small.in_and_out_ms
+        yield Figure(f"CPU per device besides, {most} devices / {least}", grown, "ratio", 1.5)
+    on_paper = courses[most].memory_mb + (ON_PAPER - most) * added_kb / 1024
+    yield Figure(f"on paper: memory of {ON_PAPER} devices in one controller", on_paper, "MB")
+    yield Figure(f"on paper: CPU to take {ON_PAPER} devices in and out", courses[most].in_and_out_ms * 10, "s")
 
 
 def _share() -> Iterator[Figure]:
     """Measure controllers that share a PostgreSQL."""
-    per_trial: dict[int, float] = {}
-    database_ms = 0.0
+    courses = {}
     for gateways in GATEWAYS:
-        few = _carry_out(GATEWAY_DEVICES, FEW, gateways, postgres=True)
-        many = _carry_out(GATEWAY_DEVICES, MANY, gateways, postgres=True)
+        courses[gateways] = _carry_out(GATEWAY_DEVICES, gateways, postgres=True)
         name = f"{gateways} gateways, {GATEWAY_DEVICES} devices, postgresql"
-        yield from _figures(name, GATEWAY_DEVICES, few, many)
-        per_trial[gateways] = _per_trial(GATEWAY_DEVICES, few, many)
-        assert few.database_cpu_s is not None
-        assert many.database_cpu_s is not None
-        trials = GATEWAY_DEVICES * (MANY - FEW)
-        database_ms = (many.database_cpu_s - few.database_cpu_s) * 1000 / trials
-        yield Figure(f"{name}: database CPU per trial", database_ms, "ms")
-    first, last = GATEWAYS[0], GATEWAYS[-1]
-    if first < last:
-        yield Figure(f"CPU per trial, {last} gateways / {first}", per_trial[last] / per_trial[first], "ratio", 1.5)
-    yield Figure("on paper: trials/s that one processor of the database bears", 1000 / database_ms, "trials/s")
-    yield Figure("on paper: trials/s that one processor of a gateway bears", 1000 / per_trial[first], "trials/s")
+        yield from _figures(name, courses[gateways])
+        yield Figure(f"{name}: database CPU per trial", courses[gateways].database_ms, "ms")
+    first, last = courses[GATEWAYS[0]], courses[GATEWAYS[-1]]
+    if first is not last:
+        yield Figure("CPU per trial, most gateways / fewest", last.trial_ms / first.trial_ms, "ratio", 1.5)
+        yield Figure("database CPU per trial, most gateways / fewest", last.database_ms / first.database_ms, "ratio")
+    yield Figure("on paper: trials/s of one processor for the database", 1000 / last.database_ms, "trials/s")
+    yield Figure("on paper: trials/s of one processor for a gateway", 1000 / last.trial_ms, "trials/s")
 
 
-def _figures(name: str, devices: int, few: Cost, many: Cost) -> Iterator[Figure]:
-    lost = devices * (FEW + MANY) - few.committed - many.committed
-    yield Figure(f"{name}: wall", many.wall_s, "s")
-    yield Figure(f"{name}: committed", many.committed / many.wall_s, "trials/s")
-    at_most = 2.0 if devices > 1 else None
-    yield Figure(f"{name}: controller CPU per trial", _per_trial(devices, few, many), "ms", at_most=at_most)
-    yield Figure(f"{name}: controller CPU in all", many.cpu_s, "s")
-    yield Figure(f"{name}: memory", many.memory_mb, "MB", at_most=400 if devices <= 2000 else None)
-    yield Figure(f"{name}: not committed", lost, "trials", at_most=0)
+def _figures(name: str, course: Course) -> Iterator[Figure]:
+    yield Figure(f"{name}: until all are followed", course.followed.at_s - course.began.at_s, "s")
+    yield Figure(f"{name}: committed", course.trials_per_s, "trials/s")
+    at_most = 2.0 if course.devices > 1 else None
+    yield Figure(f"{name}: CPU per trial", course.trial_ms, "ms", at_most=at_most)
+    yield Figure(f"{name}: CPU per device besides", course.in_and_out_ms, "ms")
+    yield Figure(f"{name}: memory", course.memory_mb, "MB", at_most=400)
+    yield Figure(f"{name}: not committed", course.devices * TRIALS - course.committed, "trials", at_most=0)
 
 
-def _per_trial(devices: int, few: Cost, many: Cost) -> float:
-    """Return the CPU milliseconds of one further trial: connecting and planning are in both runs, and drop out."""
-    return (many.cpu_s - few.cpu_s) * 1000 / (devices * (MANY - FEW))
-
-
-def _slope(low: int, high: int, of: Callable[[int], float]) -> float:
-    """Return what one further device adds."""
-    return (of(high) - of(low)) / (high - low) if high > low else of(high) / high
-
-
-def _carry_out(devices: int, trials: int, gateways: int, *, postgres: bool = False) -> Cost:
+def _carry_out(devices: int, gateways: int, *, postgres: bool = False) -> Course:
     """Run a sweep on so many fresh simulated devices, divided among controllers."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchfleet-fleet-")))
@@ -143,15 +162,102 @@ def _carry_out(devices: int, trials: int, gateways: int, *, postgres: bool = Fal
         inventory = fleet.inventory()
         labs = []
         for number in range(gateways):
-            lab = folder / f"gateway-{number}"
+            labs.append(folder / f"gateway-{number}")
             own = dict(list(inventory.items())[number::gateways])
-            _write_lab(lab, own, trials, url, fleet.known_hosts)
-            labs.append(lab)
+            _write_lab(labs[-1], own, TRIALS, url, fleet.known_hosts)
         if url is not None:
             subprocess.run([*RUN[:3], "db", "upgrade"], cwd=labs[0], env=timed_environment(), check=True, stdout=-3)
-        cost = _cost(labs, None if server is None else server.pid)
+        course = _drive(fleet, labs, None if server is None else server.pid)
         committed = sum(map(_committed, labs)) if url is None else _committed_postgres(url)
-    return Cost(*cost, committed)
+    return replace(course, committed=committed)
+
+
+def _drive(fleet: FleetServer, labs: Sequence[Path], database: int | None) -> Course:
+    """Run a controller in each lab side by side, and note what they have taken at each hold."""
+    fleet.hold(0)
+    running = [(lab, _start(lab)) for lab in labs]
+    pids = [process.pid for _, process in running]
+    try:
+        began = _spent(pids, database)
+        _wait_until_held(fleet, running)
+        followed = _spent(pids, database)
+        fleet.hold(TRIALS - 1)
+        _wait_until_held(fleet, running)
+        measured = _spent(pids, database)
+        fleet.let_go_on()
+        cpu_s, memory_mb = 0.0, 0.0
+        for lab, process in running:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)  # nobody waits for it again
+            _refuse_failure(lab, process)
+            cpu_s += usage.ru_utime + usage.ru_stime
+            memory_mb += usage.ru_maxrss / 1024
+        over = Spent(time.monotonic(), cpu_s, _cpu_s(database, with_children=True) if database else 0.0, 0.0)
+    finally:
+        for _, process in running:
+            if process.returncode is None:
+                process.kill()
+                process.wait()
+    return Course(len(fleet.names), began, followed, measured, over, memory_mb, 0)
+
+
+def _wait_until_held(fleet: FleetServer, running: Sequence[tuple[Path, subprocess.Popen[bytes]]]) -> None:
+    """Wait until every device is followed up to the hold. Raise SystemExit if a controller ends meanwhile."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while fleet.count_held() < len(fleet.names):
+        for lab, process in running:
+            if process.poll() is not None:
+                _refuse_failure(lab, process)
+                raise SystemExit(f"the run in {lab.name} ended before its devices did")
+        if time.monotonic() > deadline:
+            raise SystemExit(f"only {fleet.count_held()} devices came to the hold")
+        time.sleep(_LOOK_S)  # seldom: the fleet looks at every device to answer
+
+
+def _refuse_failure(lab: Path, process: subprocess.Popen[bytes]) -> None:
+    if process.returncode:
+        said = (lab / "errors").read_text()[-2000:] + (lab / "output").read_text()[-2000:]
+        raise SystemExit(f"the run in {lab.name} ended with {process.returncode}:\n{said}")
+
+
+def _spent(pids: Sequence[int], database: int | None) -> Spent:
+    taken = sum(_cpu_s(pid) for pid in pids)
+    spent = _cpu_s(database, with_children=True) if database else 0.0
+    return Spent(time.monotonic(), taken, spent, sum(map(_memory_mb, pids)))
+
+
+def _start(lab: Path) -> subprocess.Popen[bytes]:
+    with (lab / "output").open("wb") as output, (lab / "errors").open("wb") as errors:
+        return subprocess.Popen(RUN, cwd=lab, env=timed_environment(), stdout=output, stderr=errors)
+
+
+def _cpu_s(pid: int, *, with_children: bool = False) -> float:
+    """Return the CPU seconds of a process, perhaps with those of the processes below it, ended ones too."""
+    ticks = 0
+    for process in (pid, *(processes.descendants(pid) if with_children else ())):
+        with suppress(OSError):  # a process may end meanwhile: the one above then has its time
+            words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, words[11:15] if process == pid and with_children else words[11:13]))
+    return ticks / _TICKS
+
+
+def _memory_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def _committed(lab: Path) -> int:
+    with closing(sqlite3.connect(lab / "benchfleet.db")) as connection:
+        (count,) = connection.execute(_COUNT).fetchone()
+    return int(count)
+
+
+def _committed_postgres(url: str) -> int:
+    import psycopg
+
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        (count,) = connection.execute(_COUNT).fetchone() or (0,)
+    return int(count)
 
 
 def _write_lab(lab: Path, devices: object, trials: int, url: str | None, known_hosts: Path) -> None:
@@ -171,52 +277,3 @@ def _write_lab(lab: Path, devices: object, trials: int, url: str | None, known_h
         f'db = "{url or "sqlite:///benchfleet.db"}"\ninventory = "inventory.yaml"\nknown_hosts = "{known_hosts}"\n'
         f'cache_dir = "{lab / "cache"}"\nmodels = "{model.parent}"\n'
     )
-
-
-def _cost(labs: Sequence[Path], database: int | None) -> tuple[float, float, float, float | None]:
-    """Run a controller in each lab side by side. Return wall, CPU, memory, and the database's CPU."""
-    database_before = _cpu_of_server(database)
-    began = time.monotonic()
-    running = [(lab, _start(lab)) for lab in labs]
-    cpu_s, memory_mb = 0.0, 0.0
-    for lab, process in running:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)  # nobody waits for it again
-        if process.returncode:
-            raise SystemExit(f"the run in {lab.name} failed:\n{(lab / 'errors').read_text()[-4000:]}")
-        cpu_s += usage.ru_utime + usage.ru_stime
-        memory_mb += usage.ru_maxrss / 1024
-    wall_s = time.monotonic() - began
-    spent = None if database_before is None else (_cpu_of_server(database) or 0.0) - database_before
-    return wall_s, cpu_s, memory_mb, spent
-
-
-def _start(lab: Path) -> subprocess.Popen[bytes]:
-    with (lab / "output").open("wb") as output, (lab / "errors").open("wb") as errors:
-        return subprocess.Popen(RUN, cwd=lab, env=timed_environment(), stdout=output, stderr=errors)
-
-
-def _cpu_of_server(pid: int | None) -> float | None:
-    """Return the CPU seconds of a PostgreSQL: the server, the processes below it, and those that have ended."""
-    if pid is None:
-        return None
-    ticks = 0
-    for process in (pid, *processes.descendants(pid)):
-        with suppress(OSError):  # a process may end meanwhile: the server then has its time
-            words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(map(int, words[11:15] if process == pid else words[11:13]))
-    return ticks / _TICKS
-
-
-def _committed(lab: Path) -> int:
-    with closing(sqlite3.connect(lab / "benchfleet.db")) as connection:
-        (count,) = connection.execute(_COUNT).fetchone()
-    return int(count)
-
-
-def _committed_postgres(url: str) -> int:
-    import psycopg
-
-    with psycopg.connect(url.replace("+psycopg", "")) as connection:
-        (count,) = connection.execute(_COUNT).fetchone() or (0,)
-    return int(count)
