@@ -6,9 +6,9 @@ own, as gateways of sites are, but without Ray. CPU and memory are those of the 
 and database share the processors of this machine, so that trials per second are those of all three together. The CPU
 time of a trial is not, and says what a processor of its own would bear.
 
-The fleet holds all devices in their first trial until each is followed, and in their last trial until each has come
-there. What the controllers have taken by then is the way in, and the trials in between. So the figures of trials have
-no handshake in them, and memory is that of a fleet which is connected as a whole.
+The fleet holds all devices in their first trial until each is followed, and in their last trial until all before are
+committed. What the controllers have taken by then is the way in, and the trials in between. So the figures of trials
+have no handshake in them, and memory is that of a fleet which is connected as a whole.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,13 +36,14 @@ DEVICES = tuple(map(int, os.environ.get("FLEET_DEVICES", "1,500,1000,2000").spli
 GATEWAYS = tuple(map(int, os.environ.get("FLEET_GATEWAYS", "1,2,4").split(",")))
 GATEWAY_DEVICES = int(os.environ.get("FLEET_GATEWAY_DEVICES", "400"))
 TRIALS = int(os.environ.get("FLEET_TRIALS", "12"))
-TRIAL_S = 0.5
-"""Short, so that the controllers are what bounds the trials per second."""
+OFFERED_PER_S = float(os.environ.get("FLEET_OFFERED_PER_S", "300"))
+"""How many trials all devices end in a second: no more than a controller commits, or records wait in its memory."""
 ON_PAPER = 10_000
 
 RUN = (sys.executable, "-m", "orchestrator", "run", "sweep.yaml", "--json")
-_LOOK_S, _PATIENCE_S = 1.0, 1800.0
-_COUNT = "select count(*) from v_history where metric = 'latency_ns'"
+_TRIAL_S_MIN = 0.5
+_LOOK_S, _PATIENCE_S = 0.5, 1800.0
+_COUNT = "select count(*) from attempt where counted"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -113,14 +114,15 @@ def _grow() -> Iterator[Figure]:
         yield from _figures(f"{devices} devices, sqlite", courses[devices])
     base, *_, most = DEVICES
     least = next((devices for devices in DEVICES if devices > base), most)
-    added_kb = (courses[most].memory_mb - courses[base].memory_mb) * 1024 / max(1, most - base)
+    added_mb = courses[most].followed.memory_mb - courses[base].followed.memory_mb
+    added_kb = added_mb * 1024 / max(1, most - base)
     yield Figure("memory per device", added_kb, "KB", at_most=300)
     if least < most:
         small, large = courses[least], courses[most]
         yield Figure(f"CPU per trial, {most} devices / {least}", large.trial_ms / small.trial_ms, "ratio", 1.5)
         grown = large.in_and_out_ms / small.in_and_out_ms
         yield Figure(f"CPU per device besides, {most} devices / {least}", grown, "ratio", 1.5)
-    on_paper = courses[most].memory_mb + (ON_PAPER - most) * added_kb / 1024
+    on_paper = courses[most].followed.memory_mb + (ON_PAPER - most) * added_kb / 1024
     yield Figure(f"on paper: memory of {ON_PAPER} devices in one controller", on_paper, "MB")
     yield Figure(f"on paper: CPU to take {ON_PAPER} devices in and out", courses[most].in_and_out_ms * 10, "s")
 
@@ -147,7 +149,8 @@ def _figures(name: str, course: Course) -> Iterator[Figure]:
     at_most = 2.0 if course.devices > 1 else None
     yield Figure(f"{name}: CPU per trial", course.trial_ms, "ms", at_most=at_most)
     yield Figure(f"{name}: CPU per device besides", course.in_and_out_ms, "ms")
-    yield Figure(f"{name}: memory", course.memory_mb, "MB", at_most=400)
+    yield Figure(f"{name}: memory, all followed", course.followed.memory_mb, "MB", at_most=400)
+    yield Figure(f"{name}: memory, at most", course.memory_mb, "MB")
     yield Figure(f"{name}: not committed", course.devices * TRIALS - course.committed, "trials", at_most=0)
 
 
@@ -156,7 +159,9 @@ def _carry_out(devices: int, gateways: int, *, postgres: bool = False) -> Course
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchfleet-fleet-")))
         names = [f"device-{number:05}" for number in range(devices)]
-        fleet = stack.enter_context(FleetServer(folder / "fleet", names, pace={"trial_s": TRIAL_S}))
+        fleet = stack.enter_context(
+            FleetServer(folder / "fleet", names, pace={"trial_s": max(_TRIAL_S_MIN, devices / OFFERED_PER_S)})
+        )
         server = stack.enter_context(PostgresServer(folder / "postgres", durable=True)) if postgres else None
         url = server.create_database("fleet") if server else None
         inventory = fleet.inventory()
@@ -167,22 +172,26 @@ def _carry_out(devices: int, gateways: int, *, postgres: bool = False) -> Course
             _write_lab(labs[-1], own, TRIALS, url, fleet.known_hosts)
         if url is not None:
             subprocess.run([*RUN[:3], "db", "upgrade"], cwd=labs[0], env=timed_environment(), check=True, stdout=-3)
-        course = _drive(fleet, labs, None if server is None else server.pid)
-        committed = sum(map(_committed, labs)) if url is None else _committed_postgres(url)
-    return replace(course, committed=committed)
+
+        def committed() -> int:
+            return sum(map(_committed, labs)) if url is None else _committed_postgres(url)
+
+        course = _drive(fleet, labs, None if server is None else server.pid, committed)
+        return replace(course, committed=committed())
 
 
-def _drive(fleet: FleetServer, labs: Sequence[Path], database: int | None) -> Course:
+def _drive(fleet: FleetServer, labs: Sequence[Path], database: int | None, committed: Callable[[], int]) -> Course:
     """Run a controller in each lab side by side, and note what they have taken at each hold."""
     fleet.hold(0)
     running = [(lab, _start(lab)) for lab in labs]
     pids = [process.pid for _, process in running]
     try:
         began = _spent(pids, database)
-        _wait_until_held(fleet, running)
+        _wait_until(lambda: fleet.count_held() == len(fleet.names), running)
         followed = _spent(pids, database)
         fleet.hold(TRIALS - 1)
-        _wait_until_held(fleet, running)
+        # By the database: what the fleet has sent may wait in the controllers for a while.
+        _wait_until(lambda: committed() == len(fleet.names) * (TRIALS - 1), running)
         measured = _spent(pids, database)
         fleet.let_go_on()
         cpu_s, memory_mb = 0.0, 0.0
@@ -201,17 +210,17 @@ def _drive(fleet: FleetServer, labs: Sequence[Path], database: int | None) -> Co
     return Course(len(fleet.names), began, followed, measured, over, memory_mb, 0)
 
 
-def _wait_until_held(fleet: FleetServer, running: Sequence[tuple[Path, subprocess.Popen[bytes]]]) -> None:
-    """Wait until every device is followed up to the hold. Raise SystemExit if a controller ends meanwhile."""
+def _wait_until(comes: Callable[[], bool], running: Sequence[tuple[Path, subprocess.Popen[bytes]]]) -> None:
+    """Wait until something has come. Raise SystemExit if a controller ends meanwhile."""
     deadline = time.monotonic() + _PATIENCE_S
-    while fleet.count_held() < len(fleet.names):
+    while not comes():
         for lab, process in running:
             if process.poll() is not None:
                 _refuse_failure(lab, process)
                 raise SystemExit(f"the run in {lab.name} ended before its devices did")
         if time.monotonic() > deadline:
-            raise SystemExit(f"only {fleet.count_held()} devices came to the hold")
-        time.sleep(_LOOK_S)  # seldom: the fleet looks at every device to answer
+            raise SystemExit(f"nothing came of a hold within {_PATIENCE_S:.0f} s")
+        time.sleep(_LOOK_S)  # seldom: a look costs the fleet or the database something
 
 
 def _refuse_failure(lab: Path, process: subprocess.Popen[bytes]) -> None:

@@ -32,7 +32,7 @@ from orchestrator.domain.device import Device, TransportKind
 from orchestrator.domain.errors import GatewayLost, OrchestratorError, RayUnavailable, Unreachable
 from orchestrator.domain.recovery import Rescue, Rung
 from orchestrator.execution.base import Emit, Executor, Launch, launches
-from orchestrator.execution.threads import ThreadExecutor
+from orchestrator.execution.threads import SWITCH_S, ThreadExecutor
 
 WAIT_S = 30.0
 AT_ONCE_S = 4.0
@@ -335,6 +335,17 @@ def test_a_session_that_hangs_is_waited_for_once(closed_executor: Executor) -> N
     began = time.monotonic()
     closed_executor.close(timeout_s=60.0)
     assert time.monotonic() - began < WAIT_S
+
+
+def test_waiting_threads_ask_for_the_interpreter_seldom() -> None:
+    before = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(0.005)
+        with closing(ThreadExecutor(EchoSession)) as executor:
+            Run(executor).launch("one")
+            assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
+    finally:
+        sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize("executor", GATEWAYS, indirect=True)
