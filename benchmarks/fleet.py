@@ -111,8 +111,8 @@ def _grow() -> Iterator[Figure]:
     courses = {}
     for devices in DEVICES:
         courses[devices] = _carry_out(devices, 1)
-        yield from _figures(f"{devices} devices, sqlite", courses[devices])
-    base, *_, most = DEVICES
+        yield from _figures(f"{devices} devices, sqlite", courses[devices], 400 if devices <= 2000 else None)
+    base, most = DEVICES[0], DEVICES[-1]
     least = next((devices for devices in DEVICES if devices > base), most)
     added_mb = courses[most].followed.memory_mb - courses[base].followed.memory_mb
     added_kb = added_mb * 1024 / max(1, most - base)
@@ -143,13 +143,13 @@ def _share() -> Iterator[Figure]:
     yield Figure("on paper: trials/s of one processor for a gateway", 1000 / last.trial_ms, "trials/s")
 
 
-def _figures(name: str, course: Course) -> Iterator[Figure]:
+def _figures(name: str, course: Course, memory_mb_max: float | None = None) -> Iterator[Figure]:
     yield Figure(f"{name}: until all are followed", course.followed.at_s - course.began.at_s, "s")
     yield Figure(f"{name}: committed", course.trials_per_s, "trials/s")
     at_most = 2.0 if course.devices > 1 else None
     yield Figure(f"{name}: CPU per trial", course.trial_ms, "ms", at_most=at_most)
     yield Figure(f"{name}: CPU per device besides", course.in_and_out_ms, "ms")
-    yield Figure(f"{name}: memory, all followed", course.followed.memory_mb, "MB", at_most=400)
+    yield Figure(f"{name}: memory, all followed", course.followed.memory_mb, "MB", at_most=memory_mb_max)
     yield Figure(f"{name}: memory, at most", course.memory_mb, "MB")
     yield Figure(f"{name}: not committed", course.devices * TRIALS - course.committed, "trials", at_most=0)
 

@@ -341,7 +341,7 @@ def test_waiting_threads_ask_for_the_interpreter_seldom() -> None:
     before = sys.getswitchinterval()
     try:
         sys.setswitchinterval(0.005)
-        with closing(ThreadExecutor(EchoSession)) as executor:
+        with closing(ThreadExecutor(EchoFactory())) as executor:
             Run(executor).launch("one")
             assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
     finally:

@@ -189,8 +189,11 @@ class TestIndex:
         file.write_text("".join(f"{name} ssh-ed25519 {ED25519}\n" for name in (*names, "*.lab")))
         tried: list[str] = []
         matches = known_hosts._matches
-        monkeypatch.setattr(
-            known_hosts, "_matches", lambda name, patterns: tried.append(patterns) or matches(name, patterns)
-        )
+
+        def noting(name: str, patterns: str) -> bool:
+            tried.append(patterns)
+            return matches(name, patterns)
+
+        monkeypatch.setattr(known_hosts, "_matches", noting)
         assert lines_found(file, names[1234]) == [1235]
         assert tried == [names[1234], "*.lab"]
