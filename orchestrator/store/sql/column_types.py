@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Integer, String, Text
@@ -25,6 +26,28 @@ def canonical_json(value: object) -> str:
     """
     # As most lists of broken conditions are.
     return "[]" if value == [] else _CANONICAL.encode(value)
+
+
+def read_json(text: bytes | str) -> Any:
+    """Return a JSON value that PostgreSQL sent. Raise ValueError for anything else.
+
+    Thousands of rows have the few settings of a sweep: the flat ones are read once, and copied.
+    """
+    text = text if isinstance(text, str) else bytes(text).decode()
+    flat = _flat(text) if len(text) <= _FLAT_CHARACTERS_MAX else None
+    return json.loads(text) if flat is None else dict(flat)
+
+
+_FLAT_CHARACTERS_MAX = 200
+
+
+@lru_cache(maxsize=1024)
+def _flat(text: str) -> dict[str, Any] | None:
+    """Return an object whose values hold no further value, so that a copy shares nothing. Return None for others."""
+    value = json.loads(text)
+    if not isinstance(value, dict) or any(isinstance(one, dict | list) for one in value.values()):
+        return None
+    return value
 
 
 class UtcTime(TypeDecorator[datetime]):

@@ -18,7 +18,7 @@ from orchestrator.domain.credentials import HIDDEN, without_credentials
 from orchestrator.domain.database_url import refuse_mistyped_url
 from orchestrator.domain.errors import BadDatabaseUrl, StoreError
 from orchestrator.store.console.sqlite_reader import CHANGED, Seal, connect_for_reading
-from orchestrator.store.sql.column_types import canonical_json
+from orchestrator.store.sql.column_types import canonical_json, read_json
 from orchestrator.store.sql.database_clock import CLOCK, Clock
 from orchestrator.store.sql.errors import READ_ONLY, STANDBY, from_driver, refuse_other_than_file
 from orchestrator.store.sql.postgres_url import (
@@ -283,6 +283,7 @@ def _postgres_engine(url: URL, *, read_only: bool = False) -> Engine:
         connect_args={"prepare_threshold": None},
         hide_parameters=True,
         json_serializer=canonical_json,
+        json_deserializer=read_json,
         pool_pre_ping=True,
         pool_size=READERS if read_only else 2,
         max_overflow=0 if read_only else 10,
