@@ -178,24 +178,14 @@ def cells_of(
     rows = as_rows(values)
     unit = np.array([unit_step(cell) for cell in values], dtype=np.float64)
     step = np.maximum(resolution(rows), unit)
-    known = dict(priors or {})
-    parts: list[tuple[Ints, Located, Prior]] = []
-    for device in dict.fromkeys(devices):
-        places = np.flatnonzero([device == name for name in devices])
-        if device in known:
-            prior = known[device]
-            parts.append((places, locate(rows[places], prior.variance, prior.freedom, step[places]), prior))
-        else:
-            parts.append((places, *locate_alike(rows[places], step[places])))
-    order = np.argsort(np.concatenate([places for places, _, _ in parts])) if parts else np.array([], dtype=np.int64)
-    located = _joined([located for _, located, _ in parts], rows.shape).at(order)
-    return Cells(
-        rows,
-        located,
-        unit,
-        np.concatenate([np.full(len(places), prior.variance) for places, _, prior in parts] or [np.zeros(0)])[order],
-        np.concatenate([np.full(len(places), prior.freedom) for places, _, prior in parts] or [np.zeros(0)])[order],
+    numbers = {device: number for number, device in enumerate(dict.fromkeys(devices))}
+    owner = np.array([numbers[device] for device in devices], dtype=np.int64)
+    known = priors or {}
+    located, found = locate_of_devices(rows, step, owner, [known.get(device) for device in numbers])
+    variances, freedoms = (
+        np.array([getattr(prior, name) for prior in found], dtype=np.float64) for name in ("variance", "freedom")
     )
+    return Cells(rows, located, unit, variances[owner], freedoms[owner])
 
 
 def cells_of_rows(rows: Floats, prior_variance: Floats, prior_freedom: Floats) -> Cells:
@@ -204,23 +194,35 @@ def cells_of_rows(rows: Floats, prior_variance: Floats, prior_freedom: Floats) -
     return Cells(rows, located, np.zeros(len(rows)), prior_variance, prior_freedom)
 
 
-def _joined(parts: Sequence[Located], shape: tuple[int, ...]) -> Located:
-    """Return the cells of all parts, one after another."""
-    if not parts:
-        parts = [locate(np.empty(shape), 0.0, 0.0, np.zeros(0))]
-    return Located(*(np.concatenate([getattr(part, name) for part in parts]) for name in Located.__dataclass_fields__))
-
-
 def locate_alike(rows: Floats, step: Floats) -> tuple[Located, Prior]:
-    """Locate the cells of one device, and learn the device's prior from the same cells.
+    """Locate the cells of one device, and learn the device's prior from the same cells."""
+    located, (prior,) = locate_of_devices(rows, step, np.zeros(len(rows), dtype=np.int64), [None])
+    return located, prior
 
-    The prior decides on trials to set aside, and trials set aside must not shape the prior: both are found in turns.
+
+def locate_of_devices(
+    rows: Floats, step: Floats, owner: Ints, priors: Sequence[Prior | None]
+) -> tuple[Located, list[Prior]]:
+    """Locate the cells of several devices, and learn the priors of devices without one from their own cells.
+
+    `owner` is the number of each cell's device. The prior decides on trials to set aside, and trials set aside must not
+    shape the prior: both are found in turns.
     """
-    prior = NOTHING_KNOWN
-    for _ in range(_PASSES):
-        located = locate(rows, prior.variance, prior.freedom, step)
-        prior = fit_prior(np.maximum(located.variance, rounding_variance(step)), located.kept - 1)
-    return locate(rows, prior.variance, prior.freedom, step), prior
+    # All devices at once: a device alone takes as many calls, and nearly as long, as a lab.
+    found = [NOTHING_KNOWN if prior is None else prior for prior in priors]
+    learners = [(number, np.flatnonzero(owner == number)) for number, prior in enumerate(priors) if prior is None]
+    for _ in range(_PASSES if learners else 0):
+        located = _located(rows, step, owner, found)
+        noise = np.maximum(located.variance, rounding_variance(step))
+        for number, places in learners:
+            found[number] = fit_prior(noise[places], located.kept[places] - 1)
+    return _located(rows, step, owner, found), found
+
+
+def _located(rows: Floats, step: Floats, owner: Ints, priors: Sequence[Prior]) -> Located:
+    variances = np.array([prior.variance for prior in priors], dtype=np.float64)
+    freedoms = np.array([prior.freedom for prior in priors], dtype=np.float64)
+    return locate(rows, variances[owner], freedoms[owner], step)
 
 
 def _lies_off(

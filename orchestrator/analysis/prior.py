@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.special
@@ -45,10 +46,30 @@ def fit_prior(variances: Sequence[float] | NDArray[np.float64], freedoms: Sequen
     used = np.asarray(variances, dtype=np.float64)[known]
     if used.size < CELLS_MIN:
         return NOTHING_KNOWN
-    own = float(np.median(np.asarray(freedoms, dtype=np.float64)[known]))
-    low, middle = np.quantile(used, [_LOW, _MIDDLE])
-    expected = np.log(scipy.special.fdtri(own, _FREEDOMS, _MIDDLE) / scipy.special.fdtri(own, _FREEDOMS, _LOW))
+    own = _quantile(np.asarray(freedoms, dtype=np.float64)[known], _MIDDLE)
+    low, middle = _quantile(used, _LOW), _quantile(used, _MIDDLE)
     # The expected distance of the quantiles falls as the freedom grows, and np.interp wants ascending abscissae.
-    freedom = float(np.interp(np.log(middle / low), expected[::-1], _FREEDOMS[::-1]))
+    freedom = float(np.interp(np.log(middle / low), _distances(own)[::-1], _FREEDOMS[::-1]))
     freedom = min(freedom, SHARE_MAX * used.size * own)
     return Prior(float(middle / scipy.special.fdtri(own, freedom, _MIDDLE)), freedom)
+
+
+def _quantile(values: NDArray[np.float64], share: float) -> float:
+    """Return a quantile, linear between two values: what `numpy.quantile` says, at a tenth of its cost."""
+    # The cost counts: a comparison of a lab's run fits a prior to each device, several times.
+    ordered = np.sort(values)
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    low, high = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
+    part = place - below
+    # From the nearer end, as numpy does: the result is the same to the last bit.
+    return low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)
+
+
+@lru_cache(maxsize=256)
+def _distances(own: float) -> NDArray[np.float64]:
+    """Return how far apart the two quantiles are expected to be, as a logarithm, by the prior's freedom."""
+    middle, low = (scipy.special.fdtri(own, _FREEDOMS, share) for share in (_MIDDLE, _LOW))
+    distances: NDArray[np.float64] = np.log(middle / low)
+    distances.setflags(write=False)
+    return distances

@@ -84,7 +84,7 @@ _LARGEST = 700.0
 
 def usable(values: Sequence[float]) -> bool:
     """Return True if a ratio of the values has a meaning: at least one value, all finite, all above zero."""
-    return len(values) > 0 and all(math.isfinite(value) and value > 0 for value in values)
+    return len(values) > 0 and all(map(math.isfinite, values)) and min(values) > 0
 
 
 def measured(

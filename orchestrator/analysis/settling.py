@@ -16,6 +16,8 @@ from orchestrator.domain.policy import EQUIVALENCE_LEVEL, TRIALS_MAX, VERDICT_LE
 LOWER, UPPER = 0.2, 0.85
 # Middles of tenths in place of random draws: the same comparison gets the same range.
 _QUANTILES = (np.arange(10) + 0.5) / 10
+_DRAWS = np.array(list(itertools.product(_QUANTILES, repeat=3)))
+"""Every combination of a noise, a difference and a luck."""
 
 
 def trials_to_settle(estimate: RatioEstimate, min_effect: float) -> TrialsRange | None:
@@ -51,11 +53,11 @@ def _counts(estimate: RatioEstimate, pooled: float, margin: float) -> NDArray[np
     """Return the number of trials a side for each draw of noise, difference and luck."""
     assert estimate.error is not None
     assert estimate.freedom is not None
-    draws = np.array(list(itertools.product(_QUANTILES, repeat=3)))
-    scale = estimate.freedom / scipy.special.chdtri(estimate.freedom, 1 - draws[:, 0])
+    # Ten different noises are among the draws, each a hundred times in turn.
+    scale = np.repeat(estimate.freedom / scipy.special.chdtri(estimate.freedom, 1 - _QUANTILES), 100)
     trial_noise = np.sqrt(scale * pooled) * estimate.error
-    truth = math.log(estimate.ratio) + scipy.special.ndtri(draws[:, 1]) * trial_noise / math.sqrt(pooled)
-    luck = scipy.special.ndtri(draws[:, 2])
+    truth = math.log(estimate.ratio) + scipy.special.ndtri(_DRAWS[:, 1]) * trial_noise / math.sqrt(pooled)
+    luck = scipy.special.ndtri(_DRAWS[:, 2])
     unit_error = math.sqrt(2) * trial_noise
     counts: NDArray[np.float64] = np.minimum(
         _until(np.maximum(margin - np.abs(truth), 0.0), EQUIVALENCE_LEVEL, luck, unit_error),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from orchestrator.domain.build import Build, Environment
 from orchestrator.domain.expansion import label_of
@@ -14,7 +15,7 @@ RUN = "run"
 """What differs between two runs of the same cells."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: cached_property needs a dictionary
 class Cell:
     """Name a job by the coordinates of comparisons."""
 
@@ -25,7 +26,8 @@ class Cell:
     runtime: str
     settings: Mapping[str, Setting]
 
-    @property
+    # Kept, since a comparison asks each cell for its coordinates a dozen times.
+    @cached_property
     def coordinates(self) -> Mapping[str, Setting]:
         """Return all coordinates but run and model, by the names to compare by."""
         named: dict[str, Setting] = {"device": self.device, "variant": self.variant, "runtime": self.runtime}

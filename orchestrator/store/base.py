@@ -267,6 +267,9 @@ class Results(Protocol):
         holds the preflight's value.
         """
 
+    def results_in_metrics(self, run: str, metrics: Sequence[str]) -> Mapping[str, Sequence[CellResult]]:
+        """Return the rows of `cell_results` for each metric, all of one moment."""
+
     def measured_metrics(self, run: str) -> Sequence[str]:
         """Return the names of all metrics of the run's counted attempts, in alphabetical order."""
 

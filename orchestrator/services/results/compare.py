@@ -78,7 +78,7 @@ def compare(
     _check_min_effect(options.min_effect)
     planned = select_run(results, run, metric.name)
     if not options.may_lack:
-        check_measured(planned, run, options.metric, results.measured_metrics(run))
+        check_measured(results, (run,), planned, run, options.metric)
     cells = [*planned, *left_out(results, run, planned, rules_too=False)]
     check_varies(cells, run, by)
     if base is None:
@@ -133,8 +133,7 @@ def _over_time(
     here = select_run(results, run, metric.name)
     runs = tuple(dict.fromkeys((run, *(cell.cell.run for cell in base))))
     if not options.may_lack:
-        measured = sorted({name for one in runs for name in results.measured_metrics(one)})
-        check_measured([*here, *base], f"{run} or {against}", options.metric, measured)
+        check_measured(results, runs, [*here, *base], f"{run} or {against}", options.metric)
     shared = {identity(replace(cell.cell, run=run)) for cell in base}
     # What neither run measured says nothing about a change between them.
     excluded = [cell for cell in left_out(results, run, here, rules_too=True) if identity(cell.cell) in shared]

@@ -15,7 +15,7 @@ from orchestrator.domain.comparison import (
     Verdict,
 )
 from orchestrator.domain.gate import GateKind, GateReason
-from orchestrator.domain.metric import COMPARED_METRICS, metric_named, sampled_quantile
+from orchestrator.domain.metric import COMPARED_METRICS, metric_named
 from orchestrator.domain.sweep import setting_text, setting_texts
 from orchestrator.services.results.compare import CompareOptions
 
@@ -37,8 +37,8 @@ def compare_named(ask: Ask, names: Sequence[str], options: CompareOptions) -> Co
     return _merged(first, [ask(replace(options, metric=name, is_further=True)) for name in wanted[1:]])
 
 
-def compare_usual(ask: Ask, measured: Collection[str], options: CompareOptions) -> Comparison:
-    """Compare in the usual metrics with values. `measured` are the measured metrics of the runs.
+def compare_usual(ask: Ask, valued: Collection[str], options: CompareOptions) -> Comparison:
+    """Compare in the usual metrics with values. `valued` are the metrics with a value in a run of the bases.
 
     The first metric is asked for in any case. A further metric counts if both sides of a pair have values, or, over
     time, if the base has a value: a lost metric is told.
@@ -46,8 +46,8 @@ def compare_usual(ask: Ask, measured: Collection[str], options: CompareOptions) 
     first = ask(replace(options, metric=COMPARED_METRICS[0]))
     further = []
     for name in COMPARED_METRICS[1:]:
-        sampled = sampled_quantile(name)
-        if (sampled[0] if sampled else name) in measured:
+        # A metric without a base has no ratio, and is not worth the question.
+        if name in valued:
             found = ask(replace(options, metric=name, is_further=True, may_lack=True))
             further += [found] * _says_something(found)
     return _merged(first, further)

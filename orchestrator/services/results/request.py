@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from orchestrator.domain.comparison import Comparison
 from orchestrator.domain.errors import ConfigError, NothingToCompare
 from orchestrator.domain.measurement import RUN
+from orchestrator.domain.metric import COMPARED_METRICS, metric_named
 from orchestrator.domain.nearest import all_known
 from orchestrator.domain.run import RunRecord
 from orchestrator.services.results.compare import CompareOptions, compare, compare_baseline, compare_runs
+from orchestrator.services.results.foreseen import Foreseen
 from orchestrator.services.results.metrics import Ask, compare_named, compare_usual
 from orchestrator.services.results.picking import pick_cells
 from orchestrator.services.results.settling import settling_commands
@@ -21,7 +23,7 @@ from orchestrator.services.runs.show import require_run
 
 if TYPE_CHECKING:
     from orchestrator.services.base import HasRecords
-    from orchestrator.store.base import Results, Roles
+    from orchestrator.store.base import Roles
 
 LAST_BEFORE = "last-before"
 
@@ -45,15 +47,15 @@ class CompareRequest:
     cells: Sequence[str] = ()
 
 
-def compare_run(request: CompareRequest, wiring: HasRecords) -> Comparison:
-    """Compare the cells of a run among themselves, or with another run.
+def compare_run(request: CompareRequest, wiring: HasRecords, record: RunRecord | None = None) -> Comparison:
+    """Compare the cells of a run among themselves, or with another run. `record` is the request's run, if found before.
 
     Raise ConfigError for contradicting options, for an unknown run, and for a run compared with
     itself. Raise the errors of `compare` and `compare_runs`.
     """
     against = _against(request)
-    record = require_run(wiring.store.runs, request.run)
-    run, results = record.header.run, wiring.store.results
+    record = record or require_run(wiring.store.runs, request.run)
+    run, results = record.header.run, Foreseen(wiring.store.results, _metrics(request))
     if against is None:
         by = request.by or "variant"
         found = _compared(request, results, (run,), lambda options: compare(results, run, by, request.base, options))
@@ -61,21 +63,29 @@ def compare_run(request: CompareRequest, wiring: HasRecords) -> Comparison:
     # A baseline's name before a run's id: the first begins with a letter, the second with a digit.
     bad, levels = _bad_devices(record), wiring.store.baselines.levels(against)
     if levels:
-        runs = {level.run for level in levels if level.superseded_at is None}
+        runs = list(dict.fromkeys(level.run for level in levels if level.superseded_at is None))
         return _compared(request, results, runs, lambda options: compare_baseline(results, run, levels, options, bad))
     other = other_run(record, against, wiring.store)
     return _compared(request, results, (other,), lambda options: compare_runs(results, run, other, options, bad))
 
 
-def _compared(request: CompareRequest, results: Results, bases: Collection[str], ask: Ask) -> Comparison:
-    """Compare in the metrics of a request. The metrics of the runs `bases` decide between the usual metrics."""
+def _metrics(request: CompareRequest) -> Sequence[str]:
+    """Return the metrics that a request may ask for."""
+    if request.metrics is None:
+        names: Sequence[str] = (request.options.metric,)
+    else:
+        names = request.metrics or COMPARED_METRICS
+    return list(dict.fromkeys(metric_named(name).name for name in names))
+
+
+def _compared(request: CompareRequest, results: Foreseen, bases: Sequence[str], ask: Ask) -> Comparison:
+    """Compare in the metrics of a request. The values of the runs `bases` decide between the usual metrics."""
     if request.metrics is None:
         found = ask(request.options)
     elif request.metrics:
         found = compare_named(ask, request.metrics, request.options)
     else:
-        measured = {metric for base in bases for metric in results.measured_metrics(base)}
-        found = compare_usual(ask, measured, request.options)
+        found = compare_usual(ask, results.valued_metrics(bases), request.options)
     return pick_cells(found, request.cells)
 
 

@@ -113,11 +113,15 @@ def _without_jobs(results: Results, run: str) -> IncompleteError:
     return IncompleteError(f"run {run} has no jobs: {why}", hint=hint)
 
 
-def check_measured(cells: Sequence[CellResult], run: str, name: str, measured: Sequence[str]) -> None:
-    """Raise ConfigError for a metric without any value in the run."""
+def check_measured(results: Results, runs: Iterable[str], cells: Sequence[CellResult], run: str, name: str) -> None:
+    """Raise ConfigError for a metric without any value in the cells of runs. `run` names the runs in the message."""
+    if any(cell.trial_values for cell in cells):
+        return
+    # Asked for here alone: reading the names of a run takes as long as reading its values.
+    measured = sorted({metric for one in runs for metric in results.measured_metrics(one)})
     # A run without a single good trial is not refused: the comparison then shows each cell's reason.
     is_silent = not measured or not any(cell.without_metric or not _has_lost_trials(cell) for cell in cells)
-    if any(cell.trial_values for cell in cells) or (is_registered(name) and is_silent):
+    if is_registered(name) and is_silent:
         return
     hint = all_known(measured) if measured else did_you_mean(name, METRICS)
     # A name that nothing registers may be misspelt.

@@ -3,106 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, select
+from sqlalchemy import BindParameter, Row, Select, and_, bindparam, select
 
-from orchestrator.domain.build import Build, Environment
+from orchestrator.domain.build import Environment
 from orchestrator.domain.errors import StoreError
 from orchestrator.domain.input_results import CellInputResults, InputEncoding
 from orchestrator.domain.measurement import Cell, CellOutputs, CellResult
-from orchestrator.domain.metric import POWER_METRICS, sampled_quantile
 from orchestrator.domain.plan.values import TrialKind
-from orchestrator.domain.power import NO_ACCOUNT, OWN_SOURCE, UNRECORDED_SOURCE
 from orchestrator.domain.remark import CellRemark
 from orchestrator.domain.run import ExcludedCell, TrialState
 from orchestrator.domain.runtime import OF_UNKNOWN_BUILD
 from orchestrator.store.records.accuracies import accuracies_by_job, clipped_by_job
 from orchestrator.store.records.environments import environments_of
+from orchestrator.store.records.trial_values import RunTrials, Tally
 from orchestrator.store.records.unkept import outputs_of, proof_remarks
 from orchestrator.store.schema import tables as t
 from orchestrator.store.sql.engine import Database
-from orchestrator.store.values.wording import describe_failure
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Collect the values of a job's trials, and count the trials without a value by reason.
-
-    Collect the reasons for missing figures, and for a metric of power the sources and the reasons for doubtful figures.
-    """
-
-    is_of_power: bool
-    measured: list[float] = field(default_factory=list)
-    from_preflight: list[float] = field(default_factory=list)
-    invalid: int = 0
-    failed: int = 0
-    missing: int = 0
-    without_metric: int = 0
-    shared: int = 0
-    rejected: str | None = None
-    sources: dict[str, None] = field(default_factory=dict)  # in the order in which the trials name them
-    unmeasured: dict[str, None] = field(default_factory=dict)
-    cautions: dict[str, None] = field(default_factory=dict)
-    failures: dict[str, None] = field(default_factory=dict)
-    builds: dict[Build, None] = field(default_factory=dict)
-
-    def add(self, row: Row[Any]) -> None:
-        """Add a trial to the values or to the count of its reason."""
-        state = TrialState(row.state)
-        self._add_build(row)
-        if row.kind == TrialKind.PREFLIGHT.value:
-            if row.value is not None:
-                self.from_preflight.append(row.value)
-            if state is TrialState.FAILED:
-                self.rejected = describe_failure(row.failure_kind, row.failure_message) or "its preflight failed"
-        elif row.value is not None:
-            self.measured.append(row.value)
-            self.shared += row.exclusive is False  # None: a worker of an older release, which did not say
-            self._add_source(row)
-        elif state is TrialState.MEASURED:
-            self._add_unmeasured(row)
-        elif state is TrialState.SKIPPED:
-            self.rejected = self.rejected or row.skip_reason or "its preflight failed"
-        elif state is TrialState.INVALID:
-            self.invalid += 1
-        elif state is TrialState.FAILED:
-            self._add_failure(row)
-        elif state is not TrialState.SPARED:
-            self.missing += 1
-
-    def _add_unmeasured(self, row: Row[Any]) -> None:
-        """Count a good trial without the metric, and note the reason, if the worker gave one."""
-        self.without_metric += 1
-        if row.absence is not None:
-            self.unmeasured[row.absence] = None
-        elif self.is_of_power:
-            self.unmeasured[row.reason or row.energy_reason or NO_ACCOUNT] = None
-
-    def _add_build(self, row: Row[Any]) -> None:
-        """Note the bytes behind a value."""
-        if row.value is not None:
-            self.builds[Build(row.model_sha256, row.runtime_sha256, row.worker_sha256)] = None
-
-    def _add_failure(self, row: Row[Any]) -> None:
-        self.failed += 1
-        if failure := describe_failure(row.failure_kind, row.failure_message):
-            self.failures[failure] = None
-
-    def _add_source(self, row: Row[Any]) -> None:
-        """Note the power source of a value."""
-        if self.is_of_power:
-            # A value without a source, in an attempt with an account of power, was reported by the trial's program.
-            nameless = UNRECORDED_SOURCE if row.account is None else OWN_SOURCE
-            self.sources[row.source or nameless] = None
-            if row.source and row.caution:
-                self.cautions[row.caution] = None
 
 
 class ResultTable:
@@ -113,22 +36,30 @@ class ResultTable:
 
     def cell_results(self, run: str, metric: str) -> Sequence[CellResult]:
         """Return a row for each job of a run, jobs without any value included."""
+        return self.results_in_metrics(run, (metric,))[metric]
+
+    def results_in_metrics(self, run: str, metrics: Sequence[str]) -> Mapping[str, Sequence[CellResult]]:
+        """Return the rows of `cell_results` for each metric, all of one moment."""
         with self._database.read() as connection:
-            jobs = connection.execute(_jobs(run)).all()
-            tallies = {job.id: _Tally(metric in POWER_METRICS) for job in jobs}
-            for row in connection.execute(_trials(run, metric)):
-                tallies[row.job_id].add(row)
+            jobs = connection.execute(_JOBS, {"run": run}).all()
+            trials = RunTrials(connection, run, metrics)
             accuracies, clipped = accuracies_by_job(connection, run), clipped_by_job(connection, run)
             environments = environments_of(connection, run)
-        return [
-            replace(
+        # A cell of many trials is named once for all metrics.
+        cells = [_cell(job) for job in jobs]
+        return {
+            metric: [
                 _cell_result(
-                    job, metric, tallies[job.id], accuracies.get(job.id, (None, None)), environments[job.device]
-                ),
-                clipped_ratio=clipped.get(job.id),
-            )
-            for job in jobs
-        ]
+                    (job, cell),
+                    metric,
+                    trials.tally(job.id, metric),
+                    (*accuracies.get(job.id, (None, None)), clipped.get(job.id)),
+                    environments[job.device],
+                )
+                for job, cell in zip(jobs, cells, strict=True)
+            ]
+            for metric in metrics
+        }
 
     def measured_metrics(self, run: str) -> Sequence[str]:
         """Return the names of all metrics of the run's counted attempts, in alphabetical order."""
@@ -211,30 +142,15 @@ class ResultTable:
 
     def cell_outputs(self, run: str) -> Sequence[CellOutputs]:
         """Return the outputs of the preflights of a run. Jobs without outputs are left out."""
-        statement = (
-            _jobs(run)
-            .add_columns(t.preflight_output)
-            .join(t.trial, t.trial.c.job_id == t.job.c.id)
-            .join(t.attempt, and_(t.attempt.c.trial_id == t.trial.c.id, t.attempt.c.counted))
-            .join(t.preflight_output, t.preflight_output.c.attempt_id == t.attempt.c.id)
-        )
         with self._database.read() as connection:
-            rows = connection.execute(statement).all()
+            rows = connection.execute(_OUTPUTS, {"run": run}).all()
         return [outputs_of(_cell(row), row) for row in rows]
 
     def cell_input_results(self, run: str) -> Sequence[CellInputResults]:
         """Return the results by input of a run's jobs: the preflight's, or else the first trial's with any."""
-        statement = (
-            _jobs(run)
-            .add_columns(t.input_result, t.job.c.id.label("job_id"))
-            .join(t.trial, t.trial.c.job_id == t.job.c.id)
-            .join(t.attempt, and_(t.attempt.c.trial_id == t.trial.c.id, t.attempt.c.counted))
-            .join(t.input_result, t.input_result.c.attempt_id == t.attempt.c.id)
-            .order_by(t.trial.c.trial_index)
-        )
         found: dict[int, CellInputResults] = {}
         with self._database.read() as connection:
-            for row in connection.execute(statement):
+            for row in connection.execute(_INPUT_RESULTS, {"run": run}):
                 encoding, count = InputEncoding(row.encoding), row._mapping["count"]  # `row.count` is a method
                 results = CellInputResults(_cell(row), row.metric, row.dataset_sha256, encoding, count, row.data)
                 found.setdefault(row.job_id, results)
@@ -261,83 +177,42 @@ class ResultTable:
             raise StoreError(f"the samples of {metric} in attempt {attempt} are damaged: {error}") from None
 
 
-def _jobs(run: str) -> Select[Any]:
-    return (
-        select(
-            t.job.c.id,
-            t.run_device.c.run_id,
-            t.device.c.name.label("device"),
-            t.model.c.name.label("model"),
-            t.model_variant.c.name.label("variant"),
-            t.model_variant.c.size_bytes,
-            t.runtime.c.label.label("runtime"),
-            t.runtime.c.source.label("runtime_source"),
-            t.job.c.settings,
-            t.job.c.series_id,
-        )
-        .join(t.run_device, t.run_device.c.id == t.job.c.run_device_id)
-        .join(t.device, t.device.c.id == t.run_device.c.device_id)
-        .join(t.model_variant, t.model_variant.c.id == t.job.c.variant_id)
-        .join(t.model, t.model.c.id == t.model_variant.c.model_id)
-        .join(t.runtime, t.runtime.c.id == t.job.c.runtime_id)
-        .where(t.run_device.c.run_id == run)
-        .order_by(t.run_device.c.id, t.job.c.id)
+# Made once, as all statements about a whole run are: making one takes longer than reading a small run.
+_RUN: BindParameter[str] = bindparam("run")
+_JOBS: Select[Any] = (
+    select(
+        t.job.c.id,
+        t.run_device.c.run_id,
+        t.device.c.name.label("device"),
+        t.model.c.name.label("model"),
+        t.model_variant.c.name.label("variant"),
+        t.model_variant.c.size_bytes,
+        t.runtime.c.label.label("runtime"),
+        t.runtime.c.source.label("runtime_source"),
+        t.job.c.settings,
+        t.job.c.series_id,
     )
-
-
-def _trials(run: str, metric: str) -> Select[Any]:
-    """Return a query for every trial of a run.
-
-    A row has the metric's value of the counted attempt, or the last failure of a failed trial.
-    """
-    counted, failed = t.attempt.alias("counted"), t.attempt.alias("failed")
-    name = metric
-    value: ColumnElement[Any] = t.measurement.c.value
-    own = t.measurement.alias("own")
-    quantile = sampled_quantile(metric)
-    if quantile is not None:  # a trial may have reported a number under this very name
-        name, value = quantile[0], func.coalesce(own.c.value, t.measurement.c[quantile[1]])
-    later = t.attempt.alias("later")
-    is_last = (
-        ~select(later.c.id).where(later.c.trial_id == failed.c.trial_id, later.c.ordinal > failed.c.ordinal).exists()
-    )
-    statement = (
-        select(
-            t.trial.c.job_id,
-            t.trial.c.kind,
-            t.trial.c.state,
-            t.trial.c.skip_reason,
-            counted.c.exclusive,
-            value.label("value"),
-            t.measurement.c.source,
-            t.measurement.c.model_sha256,
-            t.measurement.c.runtime_sha256,
-            t.measurement.c.worker_sha256,
-            t.power_account.c.attempt_id.label("account"),
-            t.power_account.c.reason,
-            t.power_account.c.energy_reason,
-            t.power_account.c.caution,
-            t.absent_metric.c.reason.label("absence"),
-            failed.c.failure_kind,
-            failed.c.failure_message,
-        )
-        .join(t.run_device, t.run_device.c.id == t.trial.c.run_device_id)
-        .outerjoin(counted, and_(counted.c.trial_id == t.trial.c.id, counted.c.counted))
-        .outerjoin(t.measurement, and_(t.measurement.c.attempt_id == counted.c.id, t.measurement.c.metric == name))
-        .outerjoin(t.power_account, t.power_account.c.attempt_id == counted.c.id)
-        .outerjoin(
-            t.absent_metric, and_(t.absent_metric.c.attempt_id == counted.c.id, t.absent_metric.c.metric == metric)
-        )
-        .outerjoin(
-            failed,
-            and_(failed.c.trial_id == t.trial.c.id, t.trial.c.state == TrialState.FAILED.value, is_last),
-        )
-        .where(t.run_device.c.run_id == run, t.trial.c.kind != TrialKind.PROFILE.value)
-        .order_by(t.trial.c.job_id, t.trial.c.trial_index)
-    )
-    if quantile is None:
-        return statement
-    return statement.outerjoin(own, and_(own.c.attempt_id == counted.c.id, own.c.metric == metric))
+    .join(t.run_device, t.run_device.c.id == t.job.c.run_device_id)
+    .join(t.device, t.device.c.id == t.run_device.c.device_id)
+    .join(t.model_variant, t.model_variant.c.id == t.job.c.variant_id)
+    .join(t.model, t.model.c.id == t.model_variant.c.model_id)
+    .join(t.runtime, t.runtime.c.id == t.job.c.runtime_id)
+    .where(t.run_device.c.run_id == _RUN)
+    .order_by(t.run_device.c.id, t.job.c.id)
+)
+_OUTPUTS: Select[Any] = (
+    _JOBS.add_columns(t.preflight_output)
+    .join(t.trial, t.trial.c.job_id == t.job.c.id)
+    .join(t.attempt, and_(t.attempt.c.trial_id == t.trial.c.id, t.attempt.c.counted))
+    .join(t.preflight_output, t.preflight_output.c.attempt_id == t.attempt.c.id)
+)
+_INPUT_RESULTS: Select[Any] = (
+    _JOBS.add_columns(t.input_result, t.job.c.id.label("job_id"))
+    .join(t.trial, t.trial.c.job_id == t.job.c.id)
+    .join(t.attempt, and_(t.attempt.c.trial_id == t.trial.c.id, t.attempt.c.counted))
+    .join(t.input_result, t.input_result.c.attempt_id == t.attempt.c.id)
+    .order_by(t.trial.c.trial_index)
+)
 
 
 def _cell(row: Row[Any]) -> Cell:
@@ -345,21 +220,23 @@ def _cell(row: Row[Any]) -> Cell:
 
 
 def _cell_result(
-    job: Row[Any],
+    named: tuple[Row[Any], Cell],
     metric: str,
-    tally: _Tally,
-    accuracy: tuple[float | None, str | None],
+    tally: Tally,
+    proof: tuple[float | None, str | None, float | None],
     environments: tuple[Environment, ...],
 ) -> CellResult:
+    job, cell = named
+    accuracy, accuracy_metric, clipped_ratio = proof
     return CellResult(
-        cell=_cell(job),
+        cell=cell,
         metric=metric,
         trial_values=tuple(tally.measured or tally.from_preflight),
         invalid=tally.invalid,
         failed=tally.failed,
         missing=tally.missing,
         size_bytes=job.size_bytes,
-        accuracy=accuracy[0],
+        accuracy=accuracy,
         rejected=tally.rejected,
         # A metric of preflights alone (accuracy) is not missing in the measure trials.
         without_metric=tally.without_metric if tally.measured or not tally.from_preflight else 0,
@@ -367,7 +244,8 @@ def _cell_result(
         sources=tuple(tally.sources),
         unmeasured=tuple(tally.unmeasured),
         cautions=tuple(tally.cautions),
-        accuracy_metric=accuracy[1],
+        accuracy_metric=accuracy_metric,
+        clipped_ratio=clipped_ratio,
         failures=tuple(tally.failures),
         series=job.series_id,
         # A program or a server runs what it likes, without a hash: its build is unknown.

@@ -96,7 +96,7 @@ def compare_page(request: Request, shown: Annotated[Shown, Query()]) -> Response
 @router.get("/api/v1/runs/{run}/comparison", **shaped("comparison", COMPARE))
 def comparison(request: Request, run: str, asked: Annotated[Asked, Query()], form: Form = "json") -> Response:
     """Return a comparison as `benchfleet compare` prints it."""
-    found = site_of(request).comparisons.compared(asked.request(run))
+    found = site_of(request).comparisons.compared_anew(asked.request(run))
     return answered(comparison_report(found), form, f"compare-{found.run}")
 
 

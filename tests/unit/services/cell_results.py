@@ -36,6 +36,9 @@ class FakeResults:
         self.asked = metric
         return [result for result in self.results if result.cell.run == run]
 
+    def results_in_metrics(self, run: str, metrics: Sequence[str]) -> Mapping[str, Sequence[CellResult]]:
+        return {metric: self.cell_results(run, metric) for metric in metrics}
+
     def measured_metrics(self, run: str) -> Sequence[str]:
         return self.metrics
 
