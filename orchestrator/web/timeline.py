@@ -47,6 +47,12 @@ class Timeline:
     y_ticks: tuple[Tick, ...]
     x_ticks: tuple[tuple[float, datetime], ...]
 
+    @property
+    def x_form(self) -> str:
+        """Return the form of the moments below the drawing: days, and the time of day where a day comes twice."""
+        days = [at.date() for _, at in self.x_ticks]
+        return "%Y-%m-%d" if len(set(days)) == len(days) else "%m-%d %H:%M"
+
 
 def timeline(history: SeriesHistory) -> Timeline | None:
     """Return the drawing of a history, or None for one without any value."""

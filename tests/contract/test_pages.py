@@ -396,6 +396,12 @@ def test_a_comparison_is_a_matrix_with_signs_intervals_and_a_plane(page: TestCli
     assert {line["verdict"] for line in lines} >= {row["verdict"] for row in rows}
 
 
+def test_a_run_is_shown_right_after_its_comparison(page: TestClient, comparable: str) -> None:
+    # Both pages keep what they have read of the run for a moment, and not the same.
+    for address in (f"/compare?run={comparable}", f"/runs/{comparable}", f"/compare?run={comparable}"):
+        assert comparable in text_of(page, address)
+
+
 def test_any_two_runs_and_any_coordinate_are_compared(page: TestClient, comparable: str) -> None:
     before = page.get(f"/api/v1/runs/{comparable}/comparison", params={"against": "last-before"}).json()
     assert before["kind"] == "over-time"

@@ -32,7 +32,9 @@ class Comparisons:
 
         Of a coordinate that has no common parent, the first value of the run is the base, unless the request names one.
         """
-        record = self.kept.get(("run", request.run), NOW_S, lambda: require_run(self.reader.runs, request.run))
+        record = self.kept.get(
+            ("run to compare", request.run), NOW_S, lambda: require_run(self.reader.runs, request.run)
+        )
         asked = replace(request, run=record.header.run)
         # With the end: an extended run that has ended again has another answer.
         key = (asked.run, record.finished_at, asked.by, asked.base, asked.against, tuple(asked.metrics or ()))
