@@ -6,6 +6,7 @@ from device_worker.protocol.vocabulary import FailureKind, RunOutcome
 from orchestrator.domain.input_results import InputEncoding
 from orchestrator.domain.measurement import OutputPart
 from orchestrator.domain.plan.values import TrialKind
+from orchestrator.domain.power import NO_ACCOUNT
 from orchestrator.domain.remark import RemarkKind
 from orchestrator.domain.run import DeviceRunState, TrialState
 from orchestrator.domain.sweep import Retries
@@ -224,6 +225,25 @@ class TestCellResults:
         assert p90.trial_values == pytest.approx((900.0, 901.0), abs=1)
         assert p90.without_metric == 1
         assert store.results.cell_results("run", "latency_ns_p99")[0].trial_values == pytest.approx((990.0,), abs=1)
+
+    def test_all_metrics_at_once_are_what_each_is_alone(self, store: Store) -> None:
+        planned = plan_run(store, retries=Retries(failed=1, invalid=1))
+        ok, failed, other, invalid, *_, skipped = planned.measures
+        good, bad = planned.preflights
+        log = planned.log().runner_started().finished(good, [number("accuracy_top1", 0.9)]).failed(bad)
+        log.finished(ok, [Sampled("latency_ns", range(1, 1001)), number("rss_bytes_max", 5e7)])
+        log.failed(failed).finished(other, [number("latency_ns", 500), number("latency_ns_p90", 901)])
+        log.finished(invalid, invalid=["too-hot"])
+        store.logs.ingest([log.skipped(skipped, "its preflight failed").arrived()])
+
+        metrics = ["latency_ns", "latency_ns_p90", "rss_bytes_max", "energy_mj", "accuracy_top1", "load_ns"]
+        found = store.results.results_in_metrics("run", metrics)
+        assert list(found) == metrics
+        for metric in metrics:
+            assert found[metric] == store.results.cell_results("run", metric), metric
+        (energy,) = {one.unmeasured for one in found["energy_mj"] if one.without_metric}
+        assert energy == (NO_ACCOUNT,)
+        assert sorted(value for one in found["latency_ns_p90"] for value in one.trial_values) == [900.1, 901.0]
 
     def test_no_run_has_no_cells(self, store: Store) -> None:
         assert store.results.cell_results("no-run", "latency_ns") == []

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.analysis.location import as_rows, cells_of, locate, resolution, spared
+from orchestrator.analysis.location import as_rows, cells_of, locate, locate_alike, resolution, spared, unit_step
 from orchestrator.analysis.prior import CELLS_MIN, FREEDOM_MAX, NOTHING_KNOWN, Prior, fit_prior
 
 cells = st.lists(st.lists(st.floats(1.0, 1e6), max_size=9), min_size=1, max_size=6)
@@ -108,3 +109,35 @@ def test_few_cells_and_cells_without_spread_teach_nothing() -> None:
     assert fit_prior([1e-4] * (CELLS_MIN - 1), [4] * (CELLS_MIN - 1)) == NOTHING_KNOWN
     assert fit_prior([0.0] * 20, [4] * 20) == NOTHING_KNOWN
     assert fit_prior([1e-4] * 60, [4] * 60).freedom == FREEDOM_MAX
+
+
+of_devices = st.lists(
+    st.tuples(st.sampled_from("abc"), st.lists(st.integers(900, 1100).map(float), min_size=1, max_size=9)),
+    min_size=1,
+    max_size=20,
+)
+
+
+@settings(deadline=None)  # a property of numbers, not of time
+@given(of_devices)
+def test_devices_located_together_are_located_as_each_alone(cells: list[tuple[str, list[float]]]) -> None:
+    together = cells_of([values for _, values in cells], [device for device, _ in cells])
+
+    rows = as_rows([values for _, values in cells])
+    step = np.maximum(resolution(rows), [unit_step(values) for _, values in cells])
+    for device in "abc":
+        places = np.flatnonzero([device == name for name, _ in cells])
+        located, prior = locate_alike(rows[places], step[places])
+        assert (together.prior_variance[places] == prior.variance).all()
+        assert (together.prior_freedom[places] == prior.freedom).all()
+        for name in ("trials", "kept", "centre", "variance", "set_aside", "unruly"):
+            np.testing.assert_array_equal(getattr(together.located, name)[places], getattr(located, name), name)
+
+
+@given(st.lists(st.floats(1e-12, 1e6), min_size=CELLS_MIN, max_size=40), st.integers(1, 30))
+def test_the_prior_is_fitted_at_the_quantiles_that_numpy_gives(variances: list[float], freedom: int) -> None:
+    prior = fit_prior(variances, [freedom] * len(variances))
+
+    middle = np.quantile(variances, 0.5)
+    assert prior.variance * scipy.special.fdtri(freedom, prior.freedom, 0.5) == pytest.approx(middle, rel=1e-12)
+    assert 0 < prior.freedom <= min(FREEDOM_MAX, len(variances) * freedom / 8)

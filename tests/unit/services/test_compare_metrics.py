@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -13,6 +13,7 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.gate import GateKind
 from orchestrator.domain.measurement import CellResult
 from orchestrator.services.results.compare import CompareOptions, compare, compare_runs
+from orchestrator.services.results.foreseen import Foreseen
 from orchestrator.services.results.metrics import compare_named, compare_usual
 from orchestrator.services.results.settling import settling_commands
 from orchestrator.services.runs.extend import read_more_trials
@@ -251,3 +252,41 @@ def test_memory_that_a_small_model_did_not_add_is_measured_and_no_reason_against
     lost: dict[str, Values] = {"latency_ns": LATENCY, "rss_model_bytes_max": {"fp32": 3e5, "int8": None}}
     (row,) = named(measured(lost), "latency", "model_memory").rows
     assert [reason.kind for reason in row.reasons if "rss_model_bytes_max" in reason.text] == [GateKind.MISSING]
+
+
+@dataclass
+class CountedResults(MetricResults):
+    """Counts how often the database is read."""
+
+    reads: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+
+    def results_in_metrics(self, run: str, metrics: Sequence[str]) -> Mapping[str, Sequence[CellResult]]:
+        self.reads.append((run, tuple(metrics)))
+        return super().results_in_metrics(run, metrics)
+
+
+def test_a_run_is_read_once_for_all_metrics_of_a_comparison() -> None:
+    made = measured({"latency_ns": LATENCY, "rss_bytes_max": MEMORY, "energy_mj": {"fp32": None, "int8": None}})
+    counted = CountedResults(made.results, metrics=made.metrics, by_metric=made.by_metric)
+    metrics = ("latency_ns", "rss_bytes_max", "energy_mj")
+    results = Foreseen(counted, metrics)
+
+    valued = results.valued_metrics(["r1"])
+    found = compare_usual(lambda asked: compare(results, "r1", "variant", "fp32", asked), valued, CompareOptions())
+
+    assert found == usual(made)
+    assert (valued, counted.reads) == ({"latency_ns", "rss_bytes_max"}, [("r1", metrics)])
+    assert [one.metric for one in results.cell_results("r1", "load_ns")] == ["load_ns"] * 2, "not foreseen, and read"
+    assert counted.reads[1:] == [("r1", ("load_ns",))]
+
+
+def test_a_metric_without_a_value_in_the_bases_is_not_asked_for() -> None:
+    made = measured({"latency_ns": LATENCY, "rss_bytes_max": MEMORY})
+    asked: list[str] = []
+
+    def ask(options: CompareOptions) -> Comparison:
+        asked.append(options.metric)
+        return compare(made, "r1", "variant", "fp32", options)
+
+    compare_usual(ask, {"latency_ns", "rss_bytes_max"}, CompareOptions())
+    assert asked == ["latency_ns", "rss_bytes_max"]

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import dialect
 
 from device_worker.protocol.limits import JSON_VALUES_MAX
 from orchestrator.domain.run import DeviceRunState, RunState, run_state
-from orchestrator.store.sql.column_types import Json, UtcTime, canonical_json
+from orchestrator.store.sql.column_types import Json, UtcTime, canonical_json, read_json
 from orchestrator.store.values.hygiene import Unfit, clean_json, clean_tail, clean_text
 from orchestrator.store.values.wording import describe_failure
 
@@ -150,3 +150,25 @@ def test_a_run_is_complete_only_if_everything_is(devices: list[DeviceRunState], 
     assert (state is RunState.COMPLETE) == (all_complete and not missing)
     under_way = {DeviceRunState.PLANNED, DeviceRunState.RUNNING} & set(devices)
     assert (state is RunState.ACTIVE) == bool(under_way)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(JSON_VALUES)
+def test_json_of_postgresql_is_read_as_it_was_written_and_shared_by_nobody(value: Any) -> None:
+    text = canonical_json(value).encode()
+    first, second = read_json(text), read_json(text)
+    assert first == second == value
+    if isinstance(first, dict):
+        first["threads"] = "changed"
+        assert read_json(text) == second
+
+
+def test_what_is_no_json_is_refused() -> None:
+    with pytest.raises(ValueError, match="Expecting"):
+        read_json(b"{")
