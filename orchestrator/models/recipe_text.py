@@ -51,8 +51,9 @@ def _variants(recipe: RecipeSection, report: RecipeReport, out: Path, hashes: Ma
     for name, variant in report.variants.items():
         form, made = next(iter(variant.artifacts.items()))
         yield f"  {word(name)}:"
-        yield f"    file: {json.dumps(made.file)}"
-        yield f"    sha256: {hashes[made.file]}"
+        if len(variant.artifacts) == 1:
+            yield f"    file: {json.dumps(made.file)}"
+            yield f"    sha256: {hashes[made.file]}"
         # The numbers between the layers of such a file are wider than its weights, which a reader goes by.
         is_wide = recipe.variants[name].quantise == "int16x8"
         yield f"    precision: {'int16x8' if is_wide else read_file(out / made.file, form).precision}"
@@ -62,3 +63,9 @@ def _variants(recipe: RecipeSection, report: RecipeReport, out: Path, hashes: Ma
         if made.accuracy:
             scores = ", ".join(f"{metric}: {value!r}" for metric, value in made.accuracy.items())
             yield f"    accuracy: {{{scores}}}"
+        if len(variant.artifacts) > 1:
+            yield "    artifacts:"
+            for of, one in variant.artifacts.items():
+                yield f"      {of.value}:"
+                yield f"        file: {json.dumps(one.file)}"
+                yield f"        sha256: {hashes[one.file]}"

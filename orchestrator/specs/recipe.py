@@ -15,6 +15,7 @@ from orchestrator.specs.model_input import InsidePath
 from orchestrator.specs.schema import Complaint, Section, load_section, refuse
 from orchestrator.specs.words import Name, Text
 
+FurtherFormat = Literal["openvino", "ncnn"]
 Quantisation = Literal["none", "fp16", "dynamic", "int8", "int16x8"]
 ONNX_ENDINGS = (".onnx",)
 SAVED_MODEL_ENDINGS = (".tar", ".zip")
@@ -94,6 +95,8 @@ class RecipeVariantSection(Section):
     """False: dense layers have one scale. TensorFlow Lite up to 2.14 loads no other ones with dynamic range."""
     symmetric: bool = False
     """True: int8 of an .onnx file has its ranges around zero, as TensorRT takes them alone."""
+    also: list[FurtherFormat] = Field(default_factory=list)
+    """Further formats of the converted file: `openvino` by OpenVINO, `ncnn` of an .onnx file by pnnx."""
 
     @property
     def method(self) -> str | None:
@@ -159,6 +162,29 @@ def _of_variant(name: str, section: RecipeSection) -> Iterator[Complaint]:
     if methods and one.train is None:
         yield Complaint(place, f"{methods[0]} needs a training", "write train: {epochs: 5}")
     yield from _without_data(name, section)
+    yield from _without_way(name, section)
+
+
+def _without_way(name: str, section: RecipeSection) -> Iterator[Complaint]:
+    """Yield what no tool can write in a further format."""
+    one, place = section.variants[name], ("variants", name, "also")
+    ancestor = one
+    for _ in section.variants:  # parents may be a circle, which is another complaint
+        if ancestor.network is None and ancestor.parent in section.variants:
+            ancestor = section.variants[ancestor.parent]
+    is_onnx = one.train is None and str(ancestor.network).endswith(ONNX_ENDINGS)
+    if "ncnn" in one.also and not (is_onnx and one.quantise == "none"):
+        yield Complaint(
+            place, "ncnn is made of an .onnx network without quantisation alone", "write network: FILE.onnx"
+        )
+    if "openvino" in one.also and not is_onnx and one.quantise in CALIBRATED:
+        yield Complaint(
+            place,
+            f"OpenVINO loses the scale of an {one.quantise} .tflite input",
+            "quantise an .onnx network, whose inputs stay float32",
+        )
+    if "ncnn" in one.also and section.data.test is None:
+        yield Complaint(place, "ncnn needs the sizes of the input", "write data: {test: FILE.npz}")
 
 
 def _without_data(name: str, section: RecipeSection) -> Iterator[Complaint]:

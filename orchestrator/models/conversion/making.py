@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.domain.errors import ConfigError
-from orchestrator.models.conversion import networks, onnx_files, scoring, tflite_files, training
+from orchestrator.models.conversion import further_files, networks, onnx_files, scoring, tflite_files, training
 from orchestrator.models.conversion.data import Samples, read_samples
 from orchestrator.models.conversion.steps import Steps, hash_of, key_of
 from orchestrator.models.conversion.words import made_words
@@ -83,16 +83,35 @@ class _Maker:
         # The name of the file is an input, too: the same step under another name has another file.
         kept = self._steps.take(f"{name}: converting ({one.quantise})", {**inputs, "file": file}, convert)
         shutil.copyfile(kept / file, self._out / file)
+        first = {"file": file, "accuracy": json.loads((kept / _SCORE_FILE).read_text(encoding="utf-8"))}
+        further = {form: self._further(name, form, kept / file) for form in dict.fromkeys(one.also)}
         return {
-            "artifacts": {
-                "onnx" if is_onnx else "tflite": {
-                    "file": file,
-                    "accuracy": json.loads((kept / _SCORE_FILE).read_text(encoding="utf-8")),
-                }
-            },
+            "artifacts": {"onnx" if is_onnx else "tflite": first, **further},
             "made": made_words(one, self._tools, "onnxruntime" if is_onnx else "tensorflow"),
             "parent": one.parent,
         }
+
+    def _further(self, name: str, form: str, converted: Path) -> dict[str, Any]:
+        """Write a converted file in a further format, and return what the report says of that."""
+        file = f"{self._recipe.recipe}-{name}.{further_files.ENDINGS[form]}"
+        inputs = {
+            "step": "further",
+            "form": form,
+            "file": file,
+            "of": hash_of(converted),
+            "test": None if self._test is None else self._test.sha256,
+            "tools": further_files.versions_of(form),
+        }
+
+        def write(folder: Path) -> None:
+            shape = () if self._test is None else (1, *self._test.x.shape[1:])
+            further_files.write(form, converted, folder / file, shape)
+            scored = {} if self._test is None else further_files.score(form, folder / file, self._test)
+            (folder / _SCORE_FILE).write_text(json.dumps(scored), encoding="utf-8")
+
+        kept = self._steps.take(f"{name}: writing for {form}", inputs, write)
+        shutil.copyfile(kept / file, self._out / file)
+        return {"file": file, **json.loads((kept / _SCORE_FILE).read_text(encoding="utf-8"))}
 
     def datasets(self) -> Mapping[str, Any]:
         """Return the held-out set, copied to the other files."""

@@ -11,6 +11,7 @@ from orchestrator.resources import shipped
 from orchestrator.specs.recipe import load_recipe
 
 HEAD = "recipe: r\ndescription: A network.\ntask: classification\n"
+TEST = "data: {test: test.npz}\n"
 DATA = "data: {train: train.npz}\n"
 
 
@@ -24,6 +25,13 @@ def test_the_shipped_recipe_reads() -> None:
     found = load_recipe(shipped("models") / "compressed" / "recipe.yaml")
     assert found.variants["pruned-int8"].parent == "pruned"
     assert found.variants["distilled"].method == "distil"
+
+
+def test_further_formats_are_for_networks_that_their_tools_read(tmp_path: Path) -> None:
+    text = "variants:\n  a: {network: n.onnx, also: [openvino, ncnn]}\n  b: {parent: a, also: [ncnn]}\n"
+    assert load_recipe(write(tmp_path, TEST + text)).variants["a"].also == ["openvino", "ncnn"]
+    quantised = "variants:\n  a: {network: n.onnx, quantise: int8, also: [openvino]}\n"
+    assert load_recipe(write(tmp_path, DATA + quantised)).variants["a"].also == ["openvino"]
 
 
 @pytest.mark.parametrize(
@@ -45,6 +53,12 @@ def test_the_shipped_recipe_reads() -> None:
         ("variants:\n  a: {network: n.keras, quantise: int4}\n", "expected 'none', 'fp16'"),
         ("variants:\n  a: {network: n.keras, prune: {sparsity: 1.5}}\n", "must be less than 1"),
         ("variants:\n  a: {network: n.keras}\n  b: {parent: a, network: m.keras}\n", "is a student's"),
+        (TEST + "variants:\n  a: {network: n.keras, also: [ncnn]}\n", "6: ncnn is made of an .onnx network"),
+        (TEST + "variants:\n  a: {network: n.onnx, quantise: dynamic, also: [ncnn]}\n", "ncnn is made of an .onnx"),
+        ("variants:\n  a: {network: n.onnx, also: [ncnn]}\n", "5: ncnn needs the sizes of the input"),
+        (DATA + "variants:\n  a: {network: n.keras, quantise: int8, also: [openvino]}\n", "OpenVINO loses the scale"),
+        ("variants:\n  a: {parent: b}\n  b: {parent: a}\n  c: {parent: a, also: [ncnn]}\n", "no variant 'b' before"),
+        ("variants:\n  a: {network: n.onnx, also: [executorch]}\n", "expected 'openvino' or 'ncnn'"),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused_with_file_and_line(tmp_path: Path, text: str, words: str) -> None:
