@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.blobs.base import BundleTaker
     from orchestrator.blobs.bundles import UvResolver
     from orchestrator.blobs.cache import BlobCache
+    from orchestrator.domain.cluster import Cluster
     from orchestrator.domain.increment import Increment
     from orchestrator.domain.inventory import Inventory
     from orchestrator.domain.run import RunHeader, RunSummary
@@ -218,6 +219,12 @@ class Wiring:
                 filled.keep_statistics()
                 return DatabaseCopy(str(source.database.shown), str(filled.database.shown), tuple(tables))
 
+    def cluster(self, address: str) -> Cluster:
+        """Return the Ray cluster at an address, with what is wrong with each node. Raise RayUnavailable."""
+        from orchestrator.cluster.checkup import look_at
+
+        return look_at(address)
+
     def database_revision(self) -> SchemaStatus:
         """Return the revisions of the schema and of this release, without a change."""
         from orchestrator.domain.schema_status import SchemaStatus
@@ -394,4 +401,5 @@ class Wiring:
     def _transport(self) -> TransportSettings:
         from orchestrator.transport.settings import TransportSettings
 
-        return TransportSettings(self.settings.known_hosts, self.settings.ssh_config, self.settings.connect_timeout_s)
+        known_hosts, ssh_config = self.settings.known_hosts, self.settings.ssh_config
+        return TransportSettings(known_hosts, ssh_config, self.settings.connect_timeout_s, self.settings.ray_address)

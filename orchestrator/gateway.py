@@ -27,12 +27,14 @@ class GatewayWiring:
 
     db: str = field(repr=False)
     lease_s: float
+    ray_address: str | None
 
     def __call__(self) -> Wiring:
         """Return the wiring, to be entered. Raise ConfigError for wrong settings of the node."""
         own_db = os.environ.get("BENCHFLEET_DB")
         # Sessions run in the gateway's process: a Ray within a Ray would only be another way to lose them.
-        return Wiring(load_settings({"db": own_db or self.db, "lease_s": self.lease_s, "executor": "threads"}))
+        settings = {"db": own_db or self.db, "lease_s": self.lease_s, "executor": "threads"}
+        return Wiring(load_settings({**settings, "ray_address": self.ray_address}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,14 @@ class FleetSites:
     @property
     def opens(self) -> GatewayWiring:
         """Return what opens the wiring of a gateway."""
-        return GatewayWiring(self.settings.db, self.settings.lease_s)
+        return GatewayWiring(self.settings.db, self.settings.lease_s, self.settings.ray_address)
 
     def join(self) -> None:
         """Join the cluster. Raise ConfigError for a database that other machines cannot reach, and RayUnavailable."""
         if self.settings.db.startswith("sqlite:"):
             raise ConfigError(
                 "gateways of sites write to the database from other machines, and SQLite is on one",
-                "use PostgreSQL (docs/postgresql.md), or take `site` out of the inventory",
+                "use PostgreSQL (docs/postgresql.md), or leave --executor ray out: all is then reached from here",
             )
         self.cluster.join()
 

@@ -67,6 +67,10 @@ class Lab:
         """Declare a device that is this machine, with a state folder of its own."""
         self._add(name, {"transport": "local", **fields})
 
+    def add_node(self, name: str, **fields: Any) -> None:
+        """Declare a device that is a node of a Ray cluster: the node that has the device's name as its label `host`."""
+        self._add(name, {"transport": "ray", "node": {"host": name}, "python": sys.executable, **fields})
+
     def add_ssh(self, name: str, server: Any, **fields: Any) -> None:
         """Declare a device behind a real sshd (tests.servers.sshd.SshServer)."""
         reach = {

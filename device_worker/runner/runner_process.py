@@ -22,7 +22,7 @@ from device_worker.system.trial_mark import find_orphans
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator
+    from typing import Iterator, Mapping
 
     from device_worker.protocol.plan import Plan
     from device_worker.protocol.start import StartOrder
@@ -59,6 +59,7 @@ def run_plan(state: StateDir, run_dir: RunDir, request: StartOrder, plan: Plan, 
         wakeups = SignalWakeups()
         wake_fd = _open_wake(run_dir)
         log, progress = _open_log(run_dir, request, plan)
+        watch_gpu(plan.environment)
         meter = open_meter(plan.idle_s, plan.power_sources, plan.meter_period_s)
         # Before the reserve is laid: longer measurements bring more samples into the log.
         plan.measure = meter.lengthen(plan.measure, plan.limits.trial_timeout_s)
@@ -100,6 +101,17 @@ def _governor(hold: GovernorHold, governor: str | None) -> Iterator[None]:
         yield
     finally:
         hold.undo()
+
+
+def watch_gpu(environment: Mapping[str, str | None]) -> None:
+    """Have power and clocks read of the one GPU that trials see, if the inventory has chosen one."""
+    # The order tells the inventory's choice from a sweep's, whose numbers are CUDA's own.
+    if environment.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID":
+        number = environment.get("CUDA_VISIBLE_DEVICES") or ""
+        if number.isdigit():
+            from device_worker.sensing.power import nvml
+
+            nvml.watch_only(int(number))
 
 
 def _take_device(state: StateDir, run_dir: RunDir, request: StartOrder, identity: ProcessIdentity) -> DeviceLock:

@@ -57,7 +57,7 @@ def probe(call: Call, select: Select = "all") -> None:
 
     with Wiring(call.settings()) as wiring:
         probing = probes.probe(select, wiring)
-    call.show(probe_report(probing.answers, probing.limits, probing.before))
+    call.show(probe_report(probing.answers, probing.limits, probing.before, probing.gpus))
     leave(exit_code(probing.answers))
 
 

@@ -22,6 +22,7 @@ class TransportKind(StrEnum):
     """Name the ways to reach a device."""
 
     LOCAL = "local"
+    RAY = "ray"
     SSH = "ssh"
 
     @property
@@ -80,6 +81,9 @@ CPUS_SETTING = "cpus"
 GOVERNOR_LIMIT = "governor"
 """The condition that asks for a word, not for a number."""
 
+GPU_FACT = "gpu"
+"""A fact added by the controller: the one GPU that trials see, as the inventory asks for it."""
+
 USUAL_LIMITS: Mapping[str, float] = {
     one.name: usual for one in fields(Limits) if (usual := one.metadata.get("usual")) is not None
 }
@@ -97,7 +101,9 @@ class Device:
     `exclusive`: no other run measures on the device's machine meanwhile. Several devices played on a machine are not
     exclusive. `allow` names what a run may set for its time: `governor`, `cpus`. `power_sources` names the kinds of the
     device's own power sources to choose from, None for all. `meter` is a meter of the device's supply that the
-    controller reads. `source` is the file:line of the declaration.
+    controller reads. `node` has the labels of the node of a Ray cluster that the device is. `gpu` is the one GPU that
+    trials see, counted from 0 in the order of PCI addresses, as nvidia-smi does; None leaves all of them. `source` is
+    the file:line of the declaration.
     """
 
     name: str
@@ -117,12 +123,22 @@ class Device:
     recovery: Recovery = field(default_factory=Recovery)
     power_sources: tuple[str, ...] | None = None
     meter: Meter | None = None
+    node: Mapping[str, str] = field(default_factory=dict)
+    gpu: int | None = None
     source: str = ""
 
     @property
     def site(self) -> str | None:
         """Return the site of the device, the tag `site`, or None."""
         return self.tags.get(SITE_TAG)
+
+    @property
+    def gpu_variables(self) -> Mapping[str, str]:
+        """Return the variables that show trials the device's one GPU, or none."""
+        if self.gpu is None:
+            return {}
+        # CUDA counts the fastest first unless told otherwise; the driver's tools, and NVML, count by PCI address.
+        return {"CUDA_VISIBLE_DEVICES": str(self.gpu), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
     @property
     def interpreter(self) -> str:

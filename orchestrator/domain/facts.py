@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.domain.device import GPU_FACT
 from orchestrator.domain.processors import Processors
 
 # A change of either list changes the hashes of all devices, as if every device had been exchanged.
@@ -54,8 +55,10 @@ class Facts:
 
     @property
     def environment_hash(self) -> str:
-        """Return the hash of the facts changed by upgrades and settings: kernel, system, governor, Python."""
-        return _hash({key: self.values.get(key) for key in ENVIRONMENT_KEYS} | self._installed_runtimes())
+        """Return the hash of the facts changed by upgrades and settings: kernel, system, governor, Python, GPU."""
+        # Absent where nobody asks for a GPU: the hashes of all other devices stay as they are.
+        gpu = {GPU_FACT: self.values[GPU_FACT]} if GPU_FACT in self.values else {}
+        return _hash({key: self.values.get(key) for key in ENVIRONMENT_KEYS} | self._installed_runtimes() | gpu)
 
     @property
     def machine(self) -> str | None:

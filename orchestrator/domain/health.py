@@ -29,6 +29,7 @@ _CLOCK_HINT = "which of the two clocks is wrong? timedatectl tells, on the devic
 _DAMAGE_HINT = "did it lose power while it wrote, or does its disk fail? check the kernel's log"
 _SURVIVORS_MAX = 3
 _SENSORS_MAX = 5
+_GPUS_TOLD_MAX = 16
 _LINGER_HINT = "loginctl enable-linger USER on the device, or KillUserProcesses=no in its /etc/systemd/logind.conf"
 
 
@@ -41,12 +42,16 @@ class Concern:
     is_refusal: bool = False
 
 
-def judge_health(facts: Facts, limits: Limits) -> tuple[Concern, ...]:
-    """Return the concerns about a device, refusals first. An unknown fact is no concern."""
+def judge_health(facts: Facts, limits: Limits, gpu: int | None = None) -> tuple[Concern, ...]:
+    """Return the concerns about a device, refusals first. An unknown fact is no concern.
+
+    `gpu` is the one GPU that the inventory asks for.
+    """
     values = facts.values
     said = values.get("health")
     health = said if isinstance(said, Mapping) else {}
     concerns = [
+        *_of_gpu(values, gpu),
         *_of_disk(values, health, limits),
         *_of_clock(values, limits),
         *_of_heat(values, limits),
@@ -98,6 +103,23 @@ def _of_disk(values: Mapping[str, Any], health: Mapping[str, Any], limits: Limit
     files = _number(health.get("files_free"))
     if files is not None and files < FILES_FREE_WORRYING:
         yield Concern(f"only {files:.0f} more files fit on the disk of {state_dir}", _ROOM_HINT)
+
+
+def _of_gpu(values: Mapping[str, Any], gpu: int | None) -> Iterator[Concern]:
+    if gpu is None:
+        return
+    said = values.get("gpus")
+    if not isinstance(said, list):
+        # A trial that sees no GPU runs on the processor, and its figures would be taken for those of the GPU.
+        words = f"the inventory asks for GPU {gpu}, and nvidia-smi, which lists them, is missing or fails there"
+        yield Concern(words, "nvidia-smi -L on the device", True)
+    elif gpu >= len(said):
+        found = ", ".join(f"{number}: {name}" for number, name in enumerate(said[:_GPUS_TOLD_MAX])) or "none"
+        yield Concern(
+            f"the inventory asks for GPU {gpu}, and there is none of that number (there are {found})",
+            "correct gpu: in the inventory; nvidia-smi -L on the device counts from 0",
+            True,
+        )
 
 
 def _of_clock(values: Mapping[str, Any], limits: Limits) -> Iterator[Concern]:

@@ -15,7 +15,7 @@ from orchestrator.reporting.base import RunDisplay
 
 def check_health(device: Device, facts: Facts, display: RunDisplay) -> DeviceUnfit | None:
     """Warn of every concern about a device. Return the reason why the device may not measure, or None."""
-    for concern in judge_health(facts, device.limits):
+    for concern in judge_health(facts, device.limits, device.gpu):
         if concern.is_refusal:
             return DeviceUnfit(concern.message, concern.hint, device=device.name, step=Step.FACTS)
         display.warned(device.name, concern.message, concern.hint)

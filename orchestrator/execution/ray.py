@@ -13,10 +13,10 @@ import threading
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from orchestrator.cluster.joining import first_line, join_cluster
 from orchestrator.domain.conversation import Close, Command, SessionEnded, SessionId, SessionReport
 from orchestrator.domain.errors import GatewayLost, RayUnavailable
 from orchestrator.execution.base import Launch, Listen, SessionFactory
-from orchestrator.execution.cluster import first_line, join_cluster
 from orchestrator.execution.threads import ThreadExecutor
 
 BATCH_MAX = 500

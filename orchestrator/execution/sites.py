@@ -1,9 +1,10 @@
-"""Carry out a job for each site of a fleet, in a gateway actor on a node of that site.
+"""Carry out a job for each place of a fleet, in a gateway actor on a node there.
 
-The cluster's nodes say by the label `site` where they are (`ray start --labels site=berlin`). A job is a whole drive of
-the site's devices, which writes to the database by itself: nothing per trial passes through Ray. A gateway that dies
-with its node is placed again on another node of the site, and carries the same job out anew: a job is one that goes on
-with what is there.
+A place is a site, or a node that is itself a device. The cluster's nodes say by labels where and what they are
+(`ray start --labels site=berlin`). A job is a whole drive of the place's devices, which writes to the database by
+itself: nothing per trial passes through Ray. A gateway that dies with its node is placed again on another node of the
+site, or on the same node once that is back, and carries the same job out anew: a job is one that goes on with what is
+there.
 """
 
 from __future__ import annotations
@@ -16,21 +17,31 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from orchestrator import __version__
+from orchestrator.cluster.joining import first_line, join_cluster
+from orchestrator.cluster.nodes import VERSIONS_HINT, Versions, living_nodes, own_node, versions_here
+from orchestrator.domain.cluster import Node, labels_text, nodes_having, start_hint
 from orchestrator.domain.errors import OrchestratorError, RayUnavailable, SiteAbsent
-from orchestrator.execution.cluster import JOIN_HINT, first_line, join_cluster
 
-LABEL = "site"
 ABSENT_S_MAX = 60.0
-"""How long a site may be without a node before its devices are left."""
+"""How long a place may be without a node before its devices are left."""
 PLACED_MAX = 20
-"""How often a gateway is placed for one job: what kills every gateway of a site is no chance."""
+"""How often a gateway is placed for one job: what kills every gateway of a place is no chance."""
 STARTS_MAX = 5
 """How often in a row a gateway may fail to start: a node without benchfleet never has one."""
 _LOOK_S, _LEAVE_S_MAX, _PLACE_S_MAX = 1.0, 10.0, 120.0
 
 
 class SiteJob(Protocol):
-    """Be the work of a run at one site. Picklable, and done anew after the death of a gateway."""
+    """Be the work of a run at one place. Picklable, and done anew after the death of a gateway.
+
+    `labels` are those of the nodes of the place. `is_node`: the place is one node.
+    """
+
+    @property
+    def labels(self) -> Mapping[str, str]: ...  # noqa: D102 - see the class
+
+    @property
+    def is_node(self) -> bool: ...  # noqa: D102 - see the class
 
     def __call__(self, keeps_on: Callable[[], bool]) -> None:
         """Do the work until `keeps_on` says False. Raise OrchestratorError."""
@@ -42,11 +53,9 @@ class SiteGateway:
     def __init__(self) -> None:
         self._leaves = threading.Event()
 
-    def node(self) -> str:
-        """Return the id of the actor's node."""
-        import ray
-
-        return str(ray.get_runtime_context().get_node_id())
+    def whereabouts(self) -> tuple[str, tuple[str, str, str]]:
+        """Return the id of the actor's node, and the versions there."""
+        return own_node(), versions_here().told()
 
     def carry(self, version: str, packed: bytes) -> OrchestratorError | None:
         """Carry a packed job out, and return an expected failure: it is a value, no failure of the gateway."""
@@ -70,12 +79,14 @@ class SiteGateway:
 
 @dataclass(slots=True)
 class _Part:
-    """Hold a job at its site: the gateway and the call that goes on, or since when the site has no node.
+    """Hold a job at its place: the gateway and the call that goes on, or since when the place has no node.
 
     `unstarted` counts the gateways that did not start since the last one that did.
     """
 
-    site: str
+    name: str
+    labels: Mapping[str, str]
+    is_node: bool
     packed: bytes
     gateway: Any = None
     call: Any = None
@@ -95,17 +106,17 @@ class RaySites:
     def carry(
         self, jobs: Mapping[str, SiteJob], keeps_on: Callable[[], bool]
     ) -> Mapping[str, OrchestratorError | None]:
-        """Carry jobs out side by side, each at its site. Return the error of each site, or None, once all are over.
+        """Carry jobs out side by side, each at its place. Return the error of each place, or None, once all are over.
 
         Once `keeps_on` says False, or at a KeyboardInterrupt, gateways leave their devices to themselves. Raise
         RayUnavailable if the cluster does not answer.
         """
         self.join()
-        parts = [_Part(site, pickle.dumps(job)) for site, job in jobs.items()]
+        parts = [_Part(name, job.labels, job.is_node, pickle.dumps(job)) for name, job in jobs.items()]
         ends: dict[str, OrchestratorError | None] = {}
         try:
             while len(ends) < len(parts) and keeps_on():
-                self._step([part for part in parts if part.site not in ends], ends)
+                self._step([part for part in parts if part.name not in ends], ends)
         finally:
             self._leave(parts)
         return ends
@@ -126,13 +137,14 @@ class RaySites:
 
     def _step(self, parts: list[_Part], ends: dict[str, OrchestratorError | None]) -> None:
         """Place the gateways that are missing, wait a moment, and take the ends of jobs."""
-        there = self._sites()
+        nodes = living_nodes(self._ray, self.address)
         for part in parts:
+            there = nodes_having(part.labels, nodes)
             error = self._away(part, there)
-            if error is None and part.call is None and part.site in there:
+            if error is None and part.call is None and part.absent_since is None:
                 error = self._place(part)
             if error is not None:
-                ends[part.site] = error
+                ends[part.name] = error
         calls = {part.call: part for part in parts if part.call is not None}
         if not calls:
             threading.Event().wait(_LOOK_S)
@@ -140,41 +152,54 @@ class RaySites:
         for call in self._ray.wait(list(calls), num_returns=len(calls), timeout=_LOOK_S)[0]:
             self._take_end(calls[call], ends)
 
-    def _away(self, part: _Part, there: frozenset[str]) -> OrchestratorError | None:
-        """Return the error of a site that has been without a node for too long."""
-        if part.site in there:
+    def _away(self, part: _Part, there: list[Node]) -> OrchestratorError | None:
+        """Return the error of a place that has been without a node for too long, or of a device that is several."""
+        labels = labels_text(part.labels)
+        is_several = part.is_node and part.call is None and len(there) > 1
+        # A node that died and is back may be two for a while, until the cluster has noticed the death.
+        if is_several and part.placed == 0:
+            return SiteAbsent(
+                f"{part.name}: {len(there)} nodes of the Ray cluster at {self.address} have the labels {labels}, and a "
+                "device is one",
+                "name one more label in `node:` of the inventory; benchfleet doctor lists the nodes with their labels",
+            )
+        if there and not is_several:
             part.absent_since = None
             return None
         now = time.monotonic()
         if part.absent_since is None:
             part.absent_since = now
-            self.says(f"site {part.site}: no node of the cluster has the label {LABEL}={part.site}; waiting for one")
+            found = "several nodes of the cluster have" if is_several else "no node of the cluster has"
+            self.says(f"{part.name}: {found} the label {labels}; waiting for one")
         if now - part.absent_since < ABSENT_S_MAX:
             return None
         return SiteAbsent(
-            f"site {part.site!r} has no node in the Ray cluster at {self.address}",
-            f"on a machine there: ray start --address={self.address} --labels {LABEL}={part.site}",
+            f"{part.name} has no node in the Ray cluster at {self.address}", start_hint(part.labels, self.address)
         )
 
     def _place(self, part: _Part) -> OrchestratorError | None:
-        """Place a gateway on a node of the site, and hand the job over. Return the error once none starts there."""
+        """Place a gateway on a node of the place, and hand the job over. Return the error once none starts there."""
         ray = self._ray
         # No processor is reserved: a gateway mostly waits. Two calls at once: a job, and the word to leave it.
-        actor = ray.remote(num_cpus=0, max_concurrency=2, label_selector={LABEL: part.site})(SiteGateway)
+        actor = ray.remote(num_cpus=0, max_concurrency=2, label_selector=dict(part.labels))(SiteGateway)
         part.gateway, part.placed = actor.remote(), part.placed + 1
         try:
-            node = ray.get(part.gateway.node.remote(), timeout=_PLACE_S_MAX)
+            node, told = ray.get(part.gateway.whereabouts.remote(), timeout=_PLACE_S_MAX)
         except ray.exceptions.RayError as error:
             self._lose(part, error)
             part.unstarted += 1
             return self._never_starts(part, error)
-        if node not in self._nodes().get(part.site, ()):
+        if node not in [one.id for one in nodes_having(part.labels, living_nodes(ray, self.address))]:
             # Releases of Ray before label selectors place an actor anywhere: it would reach other devices, or none.
             ray.kill(part.gateway)
             raise RayUnavailable(
                 f"Ray {ray.__version__} places no actor by the label of a node", "pip install 'benchfleet[ray]'"
             )
-        self.says(f"site {part.site}: gateway on node {node[:12]}")
+        if (other := versions_here().against(Versions(*told))) is not None:
+            ray.kill(part.gateway)
+            part.gateway = None
+            return RayUnavailable(f"{part.name}: node {node[:12]} has {other}", VERSIONS_HINT)
+        self.says(f"{part.name}: gateway on node {node[:12]}")
         part.unstarted = 0
         part.call = part.gateway.carry.remote(__version__, part.packed)
         return None
@@ -183,7 +208,7 @@ class RaySites:
         if part.unstarted < STARTS_MAX and part.placed < PLACED_MAX:
             return None
         return RayUnavailable(
-            f"site {part.site}: no gateway starts there: {first_line(error)}",
+            f"{part.name}: no gateway starts there: {first_line(error)}",
             f"install benchfleet {__version__} in the environment of `ray start` there",
         )
 
@@ -192,21 +217,21 @@ class RaySites:
             error = self._ray.get(part.call)
         except self._ray.exceptions.RayTaskError as failed:  # a defect: the gateway lives, the job would fail again
             error = RayUnavailable(
-                f"site {part.site}: the gateway failed: {first_line(failed.cause)}", "this is a defect of benchfleet"
+                f"{part.name}: the gateway failed: {first_line(failed.cause)}", "this is a defect of benchfleet"
             )
         except self._ray.exceptions.RayError as lost:
             self._lose(part, lost)
             if part.placed < PLACED_MAX:
                 return
             error = RayUnavailable(
-                f"site {part.site}: {PLACED_MAX} gateways have died: {first_line(lost)}",
+                f"{part.name}: {PLACED_MAX} gateways have died: {first_line(lost)}",
                 "look at the memory of its nodes, and at Ray's logs there",
             )
-        ends[part.site] = error
+        ends[part.name] = error
 
     def _lose(self, part: _Part, error: BaseException) -> None:
         """Give a gateway up. A gateway that only lost its link must not go on beside the next one."""
-        self.says(f"site {part.site}: the gateway ended: {first_line(error)}; devices go on by themselves")
+        self.says(f"{part.name}: the gateway ended: {first_line(error)}; devices go on by themselves")
         self._ray.kill(part.gateway)
         part.gateway = part.call = None
 
@@ -227,19 +252,3 @@ class RaySites:
             self._ray.wait(calls, num_returns=len(calls), timeout=_LEAVE_S_MAX)
         for part in gateways:
             self._ray.kill(part.gateway)
-
-    def _sites(self) -> frozenset[str]:
-        return frozenset(self._nodes())
-
-    def _nodes(self) -> Mapping[str, list[str]]:
-        """Return the ids of the living nodes by site. Raise RayUnavailable if the cluster does not answer."""
-        found: dict[str, list[str]] = {}
-        try:
-            nodes = self._ray.nodes()
-        except Exception as error:  # Ray has no class of its own for a head that has gone
-            raise RayUnavailable(f"Ray does not answer at {self.address}: {first_line(error)}", JOIN_HINT) from error
-        for node in nodes:
-            site = (node.get("Labels") or {}).get(LABEL)
-            if node["Alive"] and site is not None:
-                found.setdefault(site, []).append(node["NodeID"])
-        return found

@@ -19,6 +19,11 @@ from orchestrator.specs.schema import Complaint, load_section, refuse
 
 SUFFIXES = (".yaml", ".yml")
 RESCUES = ("reboot", "power_cycle")
+NOT_RESCUED = {
+    TransportKind.LOCAL.value: "would end the controller, which runs on this machine",
+    TransportKind.RAY.value: "would end the gateway, which runs on the device",
+}
+"""Why a reboot or a power-cycle is refused, by transport."""
 SSH_KEYS = ("host", "user", "port", "identity_file", "jump")
 
 _INIT_HINT = "`benchfleet init DIR` writes an inventory; --inventory PATH names yours"
@@ -116,18 +121,23 @@ def _load_file(path: Path) -> _LoadedFile:
 
 
 def _contradictions(name: str, device: DeviceSection, defaults: DefaultsSection) -> Iterator[Complaint]:
-    if device.transport == TransportKind.LOCAL:
+    if device.transport in NOT_RESCUED:
         for key in SSH_KEYS:
             if getattr(device, key) is not None:
-                yield Complaint(("devices", name, key), f"{name}: a local device has no {key!r}")
-    if (device.transport or defaults.transport) == TransportKind.LOCAL:
+                yield Complaint(("devices", name, key), f"{name}: a {device.transport} device has no {key!r}")
+    transport = device.transport or defaults.transport
+    if transport in NOT_RESCUED:
         for key in RESCUES:
             if getattr(device.recovery, key) is not None:
-                # A reboot or a power-cycle of this machine takes the controller with it.
-                yield Complaint(
-                    ("devices", name, "recovery", key),
-                    f"{name}: {key!r} would end the controller, which runs on this machine",
-                )
+                yield Complaint(("devices", name, "recovery", key), f"{name}: {key!r} {NOT_RESCUED[transport]}")
+    if transport == TransportKind.RAY and device.node is None:
+        yield Complaint(
+            ("devices", name),
+            f"{name}: the inventory does not say which node of the Ray cluster it is",
+            f"node: {{host: {name}}}, and on the device: ray start --address=HEAD:PORT --labels host={name}",
+        )
+    if transport != TransportKind.RAY and device.node is not None:
+        yield Complaint(("devices", name, "node"), f"{name}: 'node' is for `transport: ray` alone")
     if device.jump == name:
         yield Complaint(("devices", name, "jump"), f"{name}: a device cannot be its own jump host")
 
@@ -160,9 +170,11 @@ class _DeviceReader:
             recovery=self._recovery(device),
             power_sources=sources_of(self._pick(device, "power")),
             meter=meter_of(self._pick(device, "power")),
+            node=self._labels(name, device) if transport is TransportKind.RAY else {},
+            gpu=device.gpu,
             source=self._document.where(("devices", name)),
         )
-        return common if transport is TransportKind.LOCAL else self._with_address(common, device)
+        return self._with_address(common, device) if transport is TransportKind.SSH else common
 
     def _with_address(self, common: Device, device: DeviceSection) -> Device:
         identity = self._pick(device, "identity_file")
@@ -192,6 +204,10 @@ class _DeviceReader:
         """Return the tags with each value as written in the file: YAML would turn `os: 22.10` into 22.1."""
         return {key: self._document.scalar((*place, "tags", key)) or "" for key in section.tags}
 
+    def _labels(self, name: str, device: DeviceSection) -> Mapping[str, str]:
+        """Return the labels of a device's node, as written like tags."""
+        return {key: self._document.scalar(("devices", name, "node", key)) or "" for key in device.node or ()}
+
     def _limits(self, device: DeviceSection) -> Limits:
         own, default = device.limits, self._defaults.limits
         # Several devices played on one machine are each other's load, which no limit may hold against all of them.
@@ -206,7 +222,7 @@ class _DeviceReader:
     def _recovery(self, device: DeviceSection) -> Recovery:
         own, default = device.recovery, self._defaults.recovery
         values = {**default.model_dump(exclude_unset=True), **own.model_dump(exclude_unset=True)}
-        if self._pick(device, "transport") == TransportKind.LOCAL:
+        if self._pick(device, "transport") in NOT_RESCUED:
             # The file's defaults for rescues are meant for the other devices. A device's own were refused before.
             values = {key: value for key, value in values.items() if key not in RESCUES}
         cycle = values.pop("power_cycle", None)
@@ -243,9 +259,10 @@ def _connect_jumps(enabled: Mapping[str, Device], disabled: Mapping[str, Device]
         through = declared.get(device.jump) if device.jump else None
         if through is None:
             return device
-        if through.transport is TransportKind.LOCAL:
+        if through.transport is not TransportKind.SSH:
+            what = "this machine" if through.transport is TransportKind.LOCAL else "a node of a Ray cluster"
             raise ConfigError(
-                f"{device.source}: {device.name} cannot jump through {through.name}, which is this machine",
+                f"{device.source}: {device.name} cannot jump through {through.name}, which is {what}",
                 hint=f"remove `jump: {through.name}`, or write `jump: none` for this device if `defaults` say it",
             )
         return replace(device, jump_device=connect(through, (*behind, device.name)))

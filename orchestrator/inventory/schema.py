@@ -19,6 +19,8 @@ from orchestrator.specs.schema import Refused, Section
 from orchestrator.specs.words import Bytes, Name, Text, pattern
 
 # Inventories are committed and shared. `advice` of a section answers keys that people try by habit.
+_LABEL_KEY = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9.-]{0,252}/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_LABELS_MAX, _GPU_MAX = 20, 1023
 _NO_SECRETS = "no secret belongs in an inventory: use a key (identity_file), an agent or the ssh config"
 
 
@@ -65,6 +67,19 @@ def _is_device_path(path: str) -> str:
     return path
 
 
+def _is_label_key(key: str) -> str:
+    # Ray's own rule, with the prefix of its own labels, such as ray.io/accelerator-type.
+    if not _LABEL_KEY.fullmatch(key):
+        raise Refused(f"{quoted(key)} cannot be a label of a Ray node: letters, digits, '.', '_' and '-'")
+    return key
+
+
+def _has_labels(labels: dict[str, Any]) -> dict[str, Any]:
+    if not labels:
+        raise Refused("no label is named, and every node would do", "node: {host: gpu-1}")
+    return labels
+
+
 def _is_argument(text: str) -> str:
     if not text or "\0" in text:
         raise Refused("must not be empty" if not text else "has a NUL character")
@@ -86,6 +101,7 @@ Word = Annotated[str, AfterValidator(_is_word), pattern(r"[^-\s]\S*")]
 DeviceName = Annotated[Name, AfterValidator(_is_device_name)]
 TagKey = Annotated[Name, AfterValidator(_is_tag_key)]
 Tag = Annotated[Any, PlainValidator(_is_tag), WithJsonSchema({"type": ["string", "number", "boolean"], "minLength": 1})]
+LabelKey = Annotated[str, AfterValidator(_is_label_key), pattern(_LABEL_KEY.pattern)]
 DevicePath = Annotated[str, AfterValidator(_is_device_path), pattern(r"(?:/|~/)(?!(?:.*/)?\.\.(?:/|$)).*")]
 Transport = Annotated[
     str,
@@ -274,6 +290,10 @@ class DeviceSection(DefaultsSection):
 
     host: Word | None = None
     """The address, or an alias of the ssh config. Without it, the name of the device."""
+    node: Annotated[dict[LabelKey, Tag], AfterValidator(_has_labels), Field(max_length=_LABELS_MAX)] | None = None
+    """The labels that one node of the Ray cluster alone has: the device is that node (`transport: ray`)."""
+    gpu: Annotated[int, Field(ge=0, le=_GPU_MAX)] | None = None
+    """The one GPU that trials see, counted from 0 as nvidia-smi does. Without it, they see all."""
     disabled: bool = False
     """Whether selectors never pick the device. Others may be reached through it."""
 

@@ -31,7 +31,7 @@ from orchestrator.domain.conversation import (
     Stored,
     TakeStock,
 )
-from orchestrator.domain.device import Device
+from orchestrator.domain.device import GPU_FACT, Device
 from orchestrator.domain.errors import BlobDamaged, DeviceBusy, DeviceError, OrchestratorError, WorkerFailed
 from orchestrator.domain.facts import Facts
 from orchestrator.domain.health import CLOCK_OFFSET_KEY, clock_offset_s
@@ -179,7 +179,8 @@ class DeviceSession:
         asked = time.time_ns()  # a right clock of the device reads between question and answer
         values = client.facts().values
         offset_s = clock_offset_s(values.get("unix_ns"), asked, time.time_ns())
-        facts = Facts({**values, CLOCK_OFFSET_KEY: offset_s, **self._clock(client, values.get("boot_id"))})
+        gpu = {} if self._device.gpu is None else {GPU_FACT: self._device.gpu}
+        facts = Facts({**values, CLOCK_OFFSET_KEY: offset_s, **gpu, **self._clock(client, values.get("boot_id"))})
         self._reporter.emit(FactsReported(self._device.name, facts, client.worker_sha256))
 
     def _clock(self, client: WorkerClient, boot_id: object) -> dict[str, object]:

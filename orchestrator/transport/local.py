@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,11 +48,15 @@ def connector(settings: TransportSettings) -> LocalConnector:
 
 
 class LocalTransport:
-    """Starts commands on the controller's machine, each in a session of its own and in the home directory."""
+    """Starts commands on the controller's machine, each in a session of its own and in the home directory.
 
-    def __init__(self, device: str, settings: LocalConnector) -> None:
+    `prepare` is called in the thread that is about to start a command.
+    """
+
+    def __init__(self, device: str, settings: LocalConnector, prepare: Callable[[], None] = lambda: None) -> None:
         self._device = device
         self._settings = settings
+        self._prepare = prepare
         self._streams: list[LocalStream] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -81,6 +85,7 @@ class LocalTransport:
             stream.end()
 
     def _start(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        self._prepare()
         home = Path.home()
         try:
             return subprocess.Popen(
@@ -265,6 +270,7 @@ def _environment() -> dict[str, str]:
 
     BENCHFLEET_SYSFS_ROOT is kept, since the variable is the worker's: the root of recorded sensors.
     """
-    # The settings may hold a database's password, which is not for the programs of trials.
-    kept = "BENCHFLEET_SYSFS_ROOT"
-    return {name: value for name, value in os.environ.items() if not name.startswith("BENCHFLEET_") or name == kept}
+    # The settings may hold a database's password, and Ray's the token of a cluster, neither of which is for the
+    # programs of trials.
+    own, kept = ("BENCHFLEET_", "RAY_"), "BENCHFLEET_SYSFS_ROOT"
+    return {name: value for name, value in os.environ.items() if not name.startswith(own) or name == kept}

@@ -14,6 +14,7 @@ from orchestrator.transport.settings import TransportSettings
 MODULES: Mapping[TransportKind, str] = MappingProxyType(
     {
         TransportKind.LOCAL: "orchestrator.transport.local",
+        TransportKind.RAY: "orchestrator.transport.ray",
         TransportKind.SSH: "orchestrator.transport.ssh",
     }
 )

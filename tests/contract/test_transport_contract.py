@@ -1,6 +1,7 @@
 """What every transport keeps, and the fakes that stand for it."""
 
 import json
+import os
 import pickle
 import sys
 import threading
@@ -16,6 +17,7 @@ from orchestrator.testing.faulty_transport import FaultyConnector
 from orchestrator.transport.base import Connector, Stream, Transport
 from orchestrator.transport.local import LocalConnector
 from tests.servers.processes import wait_until
+from tests.servers.raylets import Raylets
 from tests.servers.sshd import SshServer
 
 MIB = 1024 * 1024
@@ -61,9 +63,29 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture(params=["local", "ssh", "faulty"])
+@pytest.fixture(scope="module")
+def raylets() -> Iterator[Raylets]:
+    """Start a cluster with a node that is a device, and a head that is none."""
+    os.environ["RAY_AUTH_MODE"] = "token"  # Ray reads it once in a process, and other modules of this folder want it
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'benchfleet[ray]'")
+    ray.shutdown()
+    with Raylets(["host=node-1"], os.environ) as started:
+        yield started
+        ray.shutdown()
+
+
+ON_RAY = [pytest.mark.system, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(params=["local", "ssh", "faulty", pytest.param("ray", marks=ON_RAY)])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Connector, Device]:
     """A connector and a device that it reaches."""
+    if request.param == "ray":
+        from orchestrator.transport.ray import RayConnector
+
+        cluster: Raylets = request.getfixturevalue("raylets")
+        node = Device("node-1", TransportKind.RAY, node={"host": "node-1"})
+        return RayConnector(cluster.address, end_timeout_s=SHORT_S), node
     if request.param != "ssh":
         local = LocalConnector(end_timeout_s=SHORT_S)
         return (FaultyConnector(local) if request.param == "faulty" else local), Device("here", TransportKind.LOCAL)

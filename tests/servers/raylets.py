@@ -1,59 +1,88 @@
-"""Run a Ray cluster of several raylets on this machine, each a node of its own, some of them at a site.
+"""Run a Ray cluster of several raylets on this machine, each a node of its own with labels of its own.
 
 Started as a program of its own: a test process that held the cluster would be one of its drivers. Its standard input
-takes `kill SITE` and `add SITE`; the end of it ends the cluster.
+takes `kill LABELS` and `add LABELS`, with variables of that node's environment; the end of it ends the cluster. Labels
+are written as `ray start --labels` takes them, and a word alone is a site.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 STORE_BYTES = 80 << 20
+START_S_MAX, STARTS_MAX = 60, 4
+"""How long a raylet may take to register. Ray's own half a minute is not enough beside other tests."""
+_PATIENCE = ("RAY_raylet_start_wait_time_s", "RAY_gcs_server_request_timeout_seconds")
 
 _PROGRAM = """\
-import sys
+import os, sys
+from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
 from ray.cluster_utils import Cluster
 
-head = dict(num_cpus=0, object_store_memory={bytes}, include_dashboard=False)
+ensure_token_if_auth_enabled(create_token_if_missing=True)
+head = dict(num_cpus=0, object_store_memory={bytes}, include_dashboard=False, **{head})
 cluster = Cluster(initialize_head=True, head_node_args=head)
 nodes = {{}}
 
 
-def add(site):
-    node = cluster.add_node(num_cpus=1, object_store_memory={bytes}, labels={{"site": site}})
-    nodes.setdefault(site, []).append(node)
+def add(labels, *variables):
+    pairs = dict(pair.split("=", 1) for pair in (labels if "=" in labels else "site=" + labels).split(","))
+    before = dict(os.environ)
+    os.environ.update(variable.split("=", 1) for variable in variables)
+    node = cluster.add_node(num_cpus=1, object_store_memory={bytes}, labels=pairs)
+    os.environ.clear()
+    os.environ.update(before)
+    nodes.setdefault(labels, []).append(node)
 
 
-for site in sys.argv[1:]:
-    add(site)
+for labels in sys.argv[1:]:
+    add(labels)
 print("address", cluster.address, flush=True)
 for line in sys.stdin:
-    verb, site = line.split()
-    add(site) if verb == "add" else cluster.remove_node(nodes[site].pop(0), allow_graceful=False)
+    verb, labels, *variables = line.split()
+    add(labels, *variables) if verb == "add" else cluster.remove_node(nodes[labels].pop(0), allow_graceful=False)
     print("done", line.strip(), flush=True)
 cluster.shutdown()
 """
 
 
 class Raylets:
-    """A cluster of a head and a raylet for each named site; a site named twice has two. Enter the object to start."""
+    """A cluster of a head and a raylet for each of some labels; labels named twice have two. Enter the object to start.
 
-    def __init__(self, sites: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._sites = sites
-        self._environment = {**environment, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+    `port` is the head's, for a cluster that takes the place of another one.
+    """
+
+    def __init__(self, nodes: Sequence[str], environment: Mapping[str, str], port: int | None = None) -> None:
+        self._nodes = nodes
+        patience = dict.fromkeys(_PATIENCE, str(START_S_MAX))
+        own = {"RAY_USAGE_STATS_ENABLED": "0", **patience}
+        self._environment = {"RAY_AUTH_MODE": "disabled", **environment, **own}
+        self._head = {} if port is None else {"gcs_server_port": port}
         self.address = ""
 
     def __enter__(self) -> Self:
+        for tries_left in reversed(range(STARTS_MAX)):
+            try:
+                return self._start()
+            except AssertionError as error:
+                # A raylet dies of an agent that takes longer than seconds to start, which no setting changes.
+                if not tries_left or "timed out during startup" not in str(error):
+                    raise
+        raise AssertionError("no start was tried")
+
+    def _start(self) -> Self:
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed at the exit
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM.format(bytes=STORE_BYTES), *self._sites],
+            [sys.executable, "-c", _PROGRAM.format(bytes=STORE_BYTES, head=self._head), *self._nodes],
             env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._said,
             text=True,
         )
         try:
@@ -78,19 +107,20 @@ class Raylets:
             self._process.wait()
             assert self._process.stdout is not None
             self._process.stdout.close()
+            self._said.close()
 
     @property
     def pid(self) -> int:
         """The process that all of the cluster descends from."""
         return self._process.pid
 
-    def kill(self, site: str) -> None:
-        """End the oldest raylet of a site without a word, and all its actors with it."""
-        self._order(f"kill {site}")
+    def kill(self, labels: str) -> None:
+        """End the oldest raylet of a site, or of some labels, without a word, and all its actors with it."""
+        self._order(f"kill {labels}")
 
-    def add(self, site: str) -> None:
-        """Start another raylet at a site."""
-        self._order(f"add {site}")
+    def add(self, labels: str, **variables: str) -> None:
+        """Start another raylet at a site, or with some labels, and with variables in its environment."""
+        self._order(" ".join(["add", labels, *(f"{name}={value}" for name, value in variables.items())]))
 
     def _order(self, words: str) -> None:
         assert self._process.stdin is not None
@@ -103,4 +133,5 @@ class Raylets:
         for line in self._process.stdout:
             if line.startswith(word):
                 return line
-        raise AssertionError(f"the cluster ended before it said {word!r}")
+        self._said.seek(0)
+        raise AssertionError(f"the cluster ended before it said {word!r}:\n{self._said.read()[-2000:]}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.processes import wait_until
 from tests.servers.raylets import Raylets
 from tests.servers.tcp_relay import TcpRelay
+from tests.site_jobs import IdleJob
 from tests.system.test_queue import GATED, QueueLab
 
 # Not imported here: Ray reads once, at the import, whether it wants a token, and other tests set that before.
@@ -243,12 +244,8 @@ class Unstarted:
     def __init__(self) -> None:
         raise ImportError("no module named orchestrator")
 
-    def node(self) -> str:
-        return ""
-
-
-def leaves(keeps_on: Callable[[], bool]) -> None:
-    """Do nothing: a job that no gateway hears of."""
+    def whereabouts(self) -> tuple[str, tuple[str, str, str]]:
+        return "", ("", "", "")
 
 
 def test_a_site_where_no_gateway_starts_is_left(raylets: Raylets, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,10 +255,10 @@ def test_a_site_where_no_gateway_starts_is_left(raylets: Raylets, monkeypatch: p
     said: list[str] = []
     sites = execution.RaySites(raylets.address, said.append)
     try:
-        ends = sites.carry({"oslo": leaves}, lambda: True)
+        ends = sites.carry({"site oslo": IdleJob({"site": "oslo"})}, lambda: True)
     finally:
         sites.close()
-    assert "site oslo: no gateway starts there" in str(ends["oslo"])
+    assert "site oslo: no gateway starts there" in str(ends["site oslo"])
     assert len(said) == execution.STARTS_MAX
 
 
@@ -273,7 +270,7 @@ def test_what_a_site_without_a_node_leaves_is_held_and_goes_on_later(
     with lab.daemon(raylets.address) as daemon:
         assert daemon.wait(240) == 3, lab.said()
     (state,) = lab.states().values()
-    assert "site 'rome' has no node in the Ray cluster" in state
+    assert "site rome has no node in the Ray cluster" in state
     assert "--labels site=rome" in state
     assert lab.rows("SELECT state FROM submission") == [{"state": "held"}]
     assert lab.counted() == {"one": [1] * 4}, "the others have gone on meanwhile"

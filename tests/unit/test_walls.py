@@ -47,6 +47,8 @@ BREACHES = {
     "sessions and fabric": ("orchestrator/session/link.py", "fabric"),
     "transports and asyncssh": ("orchestrator/transport/local.py", "asyncssh"),
     "blobs and ray": ("orchestrator/blobs/cache.py", "ray"),
+    "transports and ray": ("orchestrator/transport/local.py", "ray"),
+    "services and the cluster": ("orchestrator/services/devices/probe.py", "orchestrator.cluster.nodes"),
     "the store and rich": ("orchestrator/store/base.py", "rich"),
     "transports and typer": ("orchestrator/transport/local.py", "typer"),
     "the composition root and alembic": ("orchestrator/bootstrap.py", "alembic"),

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from device_worker.protocol.vocabulary import SourceKind
+from device_worker.runner.runner_process import watch_gpu
 from device_worker.sensing import power
 from device_worker.sensing.conditions.gpu_throttling import GpuThrottling
 from device_worker.sensing.power import nvml
@@ -106,6 +107,38 @@ def test_all_gpus_are_added_up(driver):
     driver.set(gpus=2)
     source = nvml.open_source()
     assert (source.name, source.read()) == ("nvml 2 x NVIDIA Fake 1", 10000000)
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    monkeypatch.setattr(nvml, "_watched", None)  # given back at the end: a runner watches one GPU for its life
+    return nvml.watch_only
+
+
+def test_the_gpu_that_trials_see_is_read_alone(driver, watched):
+    driver.set(gpus=3)
+    watched(2)
+    assert [handle.value for handle in nvml.Library(driver.path).devices()] == [0x1002]
+    source = nvml.open_source()
+    assert (source.name, source.read()) == ("nvml NVIDIA Fake 1", 5000000)
+    watched(3)
+    with pytest.raises(Unreadable, match="there is no GPU 3: the driver has 3"):
+        nvml.open_source()
+
+
+@pytest.mark.parametrize(
+    ("environment", "handles"),
+    [
+        ({"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, [0x1001]),
+        ({"CUDA_VISIBLE_DEVICES": "1"}, [0x1000, 0x1001]),  # CUDA's own order: nobody knows which GPU that is
+        ({"CUDA_VISIBLE_DEVICES": None, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, [0x1000, 0x1001]),
+        ({}, [0x1000, 0x1001]),
+    ],
+)
+def test_a_runner_watches_the_gpu_that_the_inventory_has_chosen(driver, watched, environment, handles):
+    driver.set(gpus=2)
+    watch_gpu(environment)
+    assert [handle.value for handle in nvml.Library(driver.path).devices()] == handles
 
 
 def test_a_counter_that_jumped_back_is_lost(driver):

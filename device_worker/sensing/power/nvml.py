@@ -46,6 +46,15 @@ _REASONS = {
 }
 
 
+_watched: int | None = None
+
+
+def watch_only(index: int) -> None:
+    """Read one GPU alone from now on, counted as nvidia-smi does: the one that the trials of this runner see."""
+    global _watched
+    _watched = index
+
+
 class NvmlError(Exception):
     """The library refused a call. The message says why."""
 
@@ -76,9 +85,12 @@ class Library:
         self._call("nvmlInit_v2")
 
     def devices(self) -> list[ctypes.c_void_p]:
-        """Return the handle of each GPU."""
+        """Return the handle of each GPU that is read. Raise NvmlError if the one to be read is not there."""
         handles = []
-        for index in range(self._number("nvmlDeviceGetCount_v2", "c_uint")):
+        number = self._number("nvmlDeviceGetCount_v2", "c_uint")
+        if _watched is not None and _watched >= number:
+            raise NvmlError(f"there is no GPU {_watched}: the driver has {number}")
+        for index in range(number) if _watched is None else (_watched,):
             handle = self._ctypes.c_void_p()
             self._call("nvmlDeviceGetHandleByIndex_v2", self._ctypes.c_uint(index), self._ctypes.byref(handle))
             handles.append(handle)
@@ -133,7 +145,7 @@ class Library:
 
 
 class NvmlSource(PowerSource):
-    """All GPUs of the device together, by energy counters or by gauges of power."""
+    """All GPUs of the device together, or the one that trials see, by energy counters or by gauges of power."""
 
     accuracy_ratio = _ACCURACY_RATIO
     resolution = float(_UNITS_PER_MILLI)

@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.domain.blob import Blob
 from orchestrator.domain.condition import reading_of
 from orchestrator.domain.device import CONDITION_LIMITS, GOVERNOR_LIMIT, Device
-from orchestrator.domain.errors import BlobError
+from orchestrator.domain.errors import BlobError, DeviceUnfit
 from orchestrator.domain.model import Model, ModelInput
 from orchestrator.domain.plan.admit import admit, judged_by, offer_of
 from orchestrator.domain.plan.document import (
@@ -32,6 +32,7 @@ from orchestrator.domain.runtimes import engine_of, module_of
 def plan_device(inputs: PlanInputs) -> DevicePlan:
     """Return the plan of a device. Equal inputs give equal bytes on every controller."""
     sweep, device = inputs.sweep, inputs.device.name
+    environment = _environment(inputs)
     jobs, excluded = admit(inputs)
     trials = order_trials(jobs, sweep, device)
     shipment = _JobPacker(inputs)
@@ -48,7 +49,7 @@ def plan_device(inputs: PlanInputs) -> DevicePlan:
             limits=_limits(inputs),
             retries=sweep.retries,
             blobs=blobs,
-            environment=sweep.environment,
+            environment=environment,
             stop=sweep.stop,
             governor=_governor(inputs),
             power=_power(inputs.device),
@@ -66,6 +67,18 @@ def plan_device(inputs: PlanInputs) -> DevicePlan:
         untold=_untold(inputs),
         mixed=tuple(mixed_kinds(jobs, inputs)),
     )
+
+
+def _environment(inputs: PlanInputs) -> Mapping[str, str | None]:
+    """Return the variables for the trials. Raise DeviceUnfit for a GPU that the sweep chooses too."""
+    asked, own = inputs.sweep.environment, inputs.device.gpu_variables
+    if twice := sorted(asked.keys() & own.keys()):
+        raise DeviceUnfit(
+            f"the sweep sets {' and '.join(twice)}, and the inventory gives the device GPU {inputs.device.gpu}",
+            "leave `gpu` of the inventory out, or the variable of the sweep",
+            device=inputs.device.name,
+        )
+    return {**asked, **own}
 
 
 def _power(device: Device) -> Mapping[str, Any] | None:

@@ -98,6 +98,13 @@ def _inventory_keys() -> tuple[Key[Device], ...]:
     return (
         Key("name", TEXT, "The device's name.", lambda device: device.name),
         Key("transport", OneOf(TransportKind), "How the device is reached.", lambda device: device.transport),
+        Key(
+            "node",
+            MapOf(TEXT, "label"),
+            "The labels of the Ray node that the device is; empty for others.",
+            lambda device: device.node,
+        ),
+        Key("gpu", OrNull(INTEGER), "The GPU that trials see; null for all.", lambda device: device.gpu),
         Key("host", OrNull(TEXT), "The address; null where the ssh configuration says.", lambda device: device.host),
         Key("port", OrNull(INTEGER), "The port; null likewise.", lambda device: device.port),
         Key("user", OrNull(TEXT), "The account; null likewise.", lambda device: device.user),

@@ -117,10 +117,14 @@ def probe_report(
     answers: Mapping[str, Facts | OrchestratorError],
     limits: Mapping[str, Limits],
     before: Mapping[str, Facts] | None = None,
+    gpus: Mapping[str, int] | None = None,
 ) -> Report:
-    """Return the answer of each device as a report. `before` are the former facts on record."""
+    """Return the answer of each device as a report. `before` are the former facts on record.
+
+    `gpus` has the GPU that the inventory asks for, of devices with one.
+    """
     concerns = {
-        name: _concerns(answer, limits[name], (before or {}).get(name))
+        name: _concerns(answer, limits[name], (gpus or {}).get(name), (before or {}).get(name))
         for name, answer in answers.items()
         if isinstance(answer, Facts)
     }
@@ -137,9 +141,9 @@ def probe_report(
     return Report(probed, PROBE, draw)
 
 
-def _concerns(facts: Facts, limits: Limits, before: Facts | None) -> tuple[Concern, ...]:
+def _concerns(facts: Facts, limits: Limits, gpu: int | None, before: Facts | None) -> tuple[Concern, ...]:
     exchange = find_exchange(before, facts) if before else None
-    return (*judge_health(facts, limits), *([exchange] if exchange else ()))
+    return (*judge_health(facts, limits, gpu), *([exchange] if exchange else ()))
 
 
 def _power_sensors(said: object) -> str | None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from orchestrator.domain.cluster import labels_text
 from orchestrator.domain.device import Device
 from orchestrator.domain.errors import OrchestratorError
 from orchestrator.domain.facts import Facts
@@ -195,6 +196,8 @@ def _holder(lease: Lease) -> str:
 
 
 def _address(device: Device) -> str:
+    if device.node:
+        return f"{device.transport.value} {labels_text(device.node)}"
     if not device.transport.is_remote:
         return device.transport.value
     user = f"{device.user}@" if device.user else ""

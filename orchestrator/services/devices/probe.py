@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Probing:
-    """Hold the facts or the error of each device, the limits for its facts, and the facts on record before."""
+    """Hold the facts or the error of each device, the limits for its facts, and the facts on record before.
+
+    `gpus` has the GPU that the inventory asks for, of devices with one.
+    """
 
     answers: Mapping[str, Facts | DeviceError]
     limits: Mapping[str, Limits]
     before: Mapping[str, Facts]
+    gpus: Mapping[str, int]
 
 
 def probe(select: str, wiring: FleetWiring) -> Probing:
@@ -34,7 +38,8 @@ def probe(select: str, wiring: FleetWiring) -> Probing:
     records = wiring.store.devices
     before = {name: facts for name, (facts, _) in records.latest_facts([device.name for device in devices]).items()}
     answers = probe_devices(devices, records, wiring.executor())
-    return Probing(answers, {device.name: device.limits for device in devices}, before)
+    gpus = {device.name: device.gpu for device in devices if device.gpu is not None}
+    return Probing(answers, {device.name: device.limits for device in devices}, before, gpus)
 
 
 def probe_devices(

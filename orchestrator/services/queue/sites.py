@@ -1,4 +1,4 @@
-"""Divide a run among the sites of its devices, and carry out the part of a site inside a gateway there."""
+"""Divide a run among the sites and nodes of its devices, and carry out the part of each inside a gateway there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from orchestrator.domain.device import Device
+from orchestrator.domain.device import SITE_TAG, Device, TransportKind
 from orchestrator.domain.errors import (
     BadDatabaseUrl,
     ClaimLost,
@@ -48,7 +48,7 @@ _LEAVE_S_MAX = 30.0
 
 
 Parts = Mapping[str, "SitePart"]
-"""Has the part of each site."""
+"""Has the part of each place, by the words for the place: `site berlin`, `node host=gpu-1`."""
 
 
 class Sites(Protocol):
@@ -67,9 +67,14 @@ class Sites(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SitePart:
-    """Hold what a gateway needs to carry out a run on the devices of its site. Picklable."""
+    """Hold what a gateway needs to carry out a run on the devices of its place. Picklable.
 
-    site: str
+    `labels` are those of the nodes of the place. `is_node`: the place is one node, which is the devices.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    is_node: bool
     one: Submission
     claim: Claim
     devices: tuple[Device, ...]
@@ -107,7 +112,11 @@ class SitePart:
         planner = wiring.planner(sweep_of(one, wiring), increment=increment_of(one.settings))
         own = wiring.identity(waits=True)
         # Devices are asked for as the submitter: reservations of the submitter admit the run.
-        identity = replace(own, holder=one.holder, controller=f"gateway of {self.site}, {own.holder}, {own.controller}")
+        identity = replace(
+            own,
+            holder=one.holder,
+            controller=f"gateway of {self.name.removeprefix('site ')}, {own.holder}, {own.controller}",
+        )
         tools = DriverTools(wiring.store, wiring.executor(), display, planner, identity, wanted)
         tools = replace(tools, between_trials=self.between_trials)
         inventory = Inventory({device.name: device for device in self.devices})
@@ -187,12 +196,20 @@ def sweep_of(one: Submission, wiring: QueueWiring) -> SweepFile:
 
 
 def parts_of(one: Submission, claim: Claim, devices: Sequence[Device], opens: OpensWiring) -> Parts:
-    """Return the part of each site. Devices without a site are in none."""
-    by_site: dict[str, list[Device]] = {}
+    """Return the part of each site, and of each node that is a device. Other devices are in none."""
+    found: dict[tuple[bool, tuple[tuple[str, str], ...]], list[Device]] = {}
     for device in devices:
-        if device.site is not None:
-            by_site.setdefault(device.site, []).append(device)
-    return {site: SitePart(site, one, claim, tuple(found), opens) for site, found in by_site.items()}
+        is_node = device.transport is TransportKind.RAY
+        # A node is reached from itself alone, wherever it stands: its site is a tag like any other.
+        labels = device.node if is_node else {} if device.site is None else {SITE_TAG: device.site}
+        if labels:
+            found.setdefault((is_node, tuple(sorted(labels.items()))), []).append(device)
+    parts = {}
+    for (is_node, pairs), those in found.items():
+        words = ",".join(f"{key}={value}" for key, value in pairs)
+        name = f"node {words}" if is_node else f"site {pairs[0][1]}"
+        parts[name] = SitePart(name, dict(pairs), is_node, one, claim, tuple(those), opens)
+    return parts
 
 
 def without(record: RunRecord, parts: Parts) -> RunRecord:
@@ -203,7 +220,7 @@ def without(record: RunRecord, parts: Parts) -> RunRecord:
 
 @contextmanager
 def carrying(sites: Sites, parts: Parts, keeps_on: Callable[[], bool]) -> Iterator[None]:
-    """Carry parts out at their sites beside the body of the context, and wait for their ends.
+    """Carry parts out at their places beside the body of the context, and wait for their ends.
 
     Raise SitesLeft if a site's devices are left unfinished. An exception of the body has the gateways leave their
     devices to themselves.

@@ -160,3 +160,23 @@ def test_a_clock_is_off_by_no_more_than_can_be_known(device: int, asked: int, an
 @pytest.mark.parametrize("said", [None, "now", True, 1.5])
 def test_a_device_without_a_clock_has_no_offset(said: object) -> None:
     assert clock_offset_s(said, 100, 200) is None
+
+
+@pytest.mark.parametrize(
+    ("gpus", "gpu", "words"),
+    [
+        (["H100", "T4"], 2, "there is none of that number (there are 0: H100, 1: T4)"),
+        ([], 0, "(there are none)"),
+        (None, 0, "nvidia-smi, which lists them, is missing or fails there"),
+        ("H100", 0, "nvidia-smi"),
+    ],
+)
+def test_a_gpu_that_is_not_there_is_refused(gpus: object, gpu: int, words: str) -> None:
+    (concern,) = judge_health(facts({"gpus": gpus}), Limits(), gpu)
+    assert concern.is_refusal
+    assert words in concern.message
+
+
+@pytest.mark.parametrize("gpu", [None, 0, 1])
+def test_a_gpu_that_is_there_is_no_concern(gpu: int | None) -> None:
+    assert judge_health(facts({"gpus": ["H100", "T4"]}), Limits(), gpu) == ()

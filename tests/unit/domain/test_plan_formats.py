@@ -247,3 +247,9 @@ def test_a_call_of_pytorch_chooses_the_artifact_and_must_be_told() -> None:
     assert list(reasons(untold).values()) == [
         "system/torch must be told how to call the model: add call: [eager] to the matrix"
     ]
+
+
+def test_another_gpu_is_another_environment_and_no_gpu_leaves_hashes_as_they_were() -> None:
+    hashes = {Facts({"kernel": "6.1", **gpu}).environment_hash for gpu in ({}, {"gpu": 0}, {"gpu": 1})}
+    assert len(hashes) == 3
+    assert Facts({"kernel": "6.1"}).environment_hash == "f56f84252d8866cf"

@@ -256,3 +256,46 @@ def test_a_pipe_in_a_folder_keeps_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "b.yaml")
     with pytest.raises(ConfigError, match=r"b\.yaml: not a regular file"):
         load_inventory([tmp_path])
+
+
+def test_a_node_of_a_cluster_arrives_with_labels_as_written(tmp_path: Path) -> None:
+    text = """
+defaults: {site: berlin, user: lab, recovery: {reboot: [sudo, reboot]}}
+devices:
+  gpu-1: {transport: ray, node: {host: gpu-1, rack: 04}, gpu: 1}
+  desk: {transport: local, gpu: 0}
+  board: {gpu: 2}
+"""
+    devices = load(tmp_path, text).devices
+    node = devices["gpu-1"]
+    assert (node.transport, node.node, node.gpu) == (TransportKind.RAY, {"host": "gpu-1", "rack": "04"}, 1)
+    assert (node.site, node.host, node.user, node.recovery.reboot) == ("berlin", None, None, ())
+    assert node.gpu_variables == {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    assert [(devices[name].gpu, devices[name].node) for name in ("desk", "board")] == [(0, {}), (2, {})]
+
+
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        ("{transport: ray}", "does not say which node of the Ray cluster it is"),
+        ("{transport: ray, node: {}}", "no label is named"),
+        ("{transport: ray, node: {'a b': c}}", "cannot be a label of a Ray node"),
+        ("{transport: ray, node: {a: [b]}}", "expected text"),
+        ("{transport: ray, node: {a: b}, host: c}", "a ray device has no 'host'"),
+        ("{transport: ray, node: {a: b}, recovery: {reboot: [reboot]}}", "'reboot' would end the gateway"),
+        ("{node: {a: b}}", "'node' is for `transport: ray` alone"),
+        ("{gpu: -1}", "gpu"),
+        ("{gpu: two}", "gpu"),
+    ],
+)
+def test_what_contradicts_a_node_is_refused_with_its_line(tmp_path: Path, device: str, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, f"devices:\n  one: {device}\n")
+    assert str(refused.value).startswith(f"{tmp_path}/lab.yaml:2: ")
+    assert words in str(refused.value)
+
+
+def test_nobody_jumps_through_a_node(tmp_path: Path) -> None:
+    text = "devices:\n  gpu-1: {transport: ray, node: {a: b}}\n  pi: {jump: gpu-1}\n"
+    with pytest.raises(ConfigError, match="cannot jump through gpu-1, which is a node of a Ray cluster"):
+        load(tmp_path, text)

@@ -21,7 +21,7 @@ device = Table(
     metadata,
     key(),
     Column("name", Text, nullable=False, unique=True, doc="The device's name in the inventory."),
-    text("transport", "The way of the last connection: local or ssh."),
+    text("transport", "The way of the last connection: local, ray or ssh."),
     Column("tags", Json, nullable=False, doc="The device's tags in the inventory, as last seen."),
     Column("first_seen_at", UtcTime, nullable=False, doc="When this database first heard of the device."),
     Column(

@@ -17,6 +17,7 @@ from orchestrator.execution import sites as execution
 from orchestrator.services.queue import sites
 from orchestrator.services.queue.sites import Parts, SitePart, carrying
 from orchestrator.store.store import open_store
+from tests.site_jobs import IdleJob
 
 if TYPE_CHECKING:
     from orchestrator.services.base import QueueWiring
@@ -35,7 +36,7 @@ def part(*errors: StoreError) -> SitePart:
     def opens() -> AbstractContextManager[QueueWiring]:
         raise left.pop(0)
 
-    return SitePart("oslo", ONE, Claim(1, 1, 1), (), opens)
+    return SitePart("site oslo", {"site": "oslo"}, False, ONE, Claim(1, 1, 1), (), opens)
 
 
 def test_an_absence_counts_from_its_first_failure() -> None:
@@ -93,10 +94,6 @@ def test_a_defect_of_the_sites_leaves_the_devices_unfinished(monkeypatch: pytest
     assert "a defect of benchfleet" in found.value.hint
 
 
-def leaves(keeps_on: Callable[[], bool]) -> None:
-    """Do nothing: a job that no gateway hears of."""
-
-
 class Gone:
     """A gateway, or Ray itself, once the cluster's head has gone: each look at it fails."""
 
@@ -115,5 +112,5 @@ def test_a_head_that_has_gone_does_not_replace_the_reason(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(execution.RaySites, "_step", fails_once_placed)
     with pytest.raises(StoreError, match="the right reason"):
-        cluster.carry({"oslo": leaves}, lambda: True)
+        cluster.carry({"site oslo": IdleJob({"site": "oslo"})}, lambda: True)
     assert said == ["gateways could not be ended: the head has gone; devices go on by themselves"]

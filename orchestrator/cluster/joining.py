@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -44,8 +45,18 @@ def join_cluster(address: str | None) -> tuple[Any, bool]:
     with _JOINING:
         if ray.is_initialized():
             return ray, False
+        _keep_quiet(ray)
         _init(ray, address)
     return ray, True
+
+
+def _keep_quiet(ray: Any) -> None:
+    """Keep Ray from writing among the lines of a command: what concerns a command is in an error of its own."""
+    # Else Python writes Ray's warnings to stderr, such as that a thread handles no signals.
+    logging.getLogger("ray").addHandler(logging.NullHandler())
+    # Ray prints the end of each raylet with the last lines of its log to stdout, between a command's JSON, whatever
+    # `log_to_driver` says. The switch is Ray's own for its debugger; a release without it prints.
+    ray._private.worker._worker_logs_enabled = False
 
 
 def _init(ray: Any, address: str | None) -> None:

@@ -1,0 +1,1 @@
+"""Join the Ray cluster of a lab, and know its nodes."""
