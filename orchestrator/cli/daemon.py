@@ -92,10 +92,10 @@ def _service_file(named: str, call: Call) -> str:
     import getpass
 
     from orchestrator.services.queue.service_files import Place, service_file
-    from orchestrator.settings import OPTIONS
+    from orchestrator.settings import OPTIONS, ExecutorKind
 
     # A wrong setting would end the service again and again.
-    call.settings()
+    settings = call.settings()
     given = {**call.flags, "config": call.config}
     flags = [
         (f"--{key.replace('_', '-')}", str(one))
@@ -105,7 +105,12 @@ def _service_file(named: str, call: Call) -> str:
     variables = {one.variable: os.environ[one.variable] for one in OPTIONS if os.environ.get(one.variable)}
     installed = Path(sys.executable).with_name("benchfleet")
     program = [str(installed)] if installed.exists() else [sys.executable, "-m", "benchfleet"]
-    return service_file(named, Place(Path.cwd(), getpass.getuser(), program, flags, variables))
+    place = Place(
+        *(Path.cwd(), getpass.getuser(), program, flags, variables),
+        uses_ray=settings.executor is ExecutorKind.RAY or settings.ray_address is not None,
+        ray_address=settings.ray_address,
+    )
+    return service_file(named, place)
 
 
 def _say(call: Call, words: str) -> None:

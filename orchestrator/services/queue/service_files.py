@@ -27,7 +27,8 @@ class ServiceFile(StrEnum):
 class Place:
     """Say how a daemon is to run: in which folder, as whom, by which program, with which flags and variables.
 
-    `flags` are settings by the flag's name, in order.
+    `flags` are settings by the flag's name, in order. `uses_ray`: sessions or sites run on Ray, in the cluster at
+    `ray_address` if there is one.
     """
 
     folder: Path
@@ -35,6 +36,8 @@ class Place:
     program: Sequence[str]
     flags: Sequence[tuple[str, str]] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    uses_ray: bool = False
+    ray_address: str | None = None
 
 
 def service_file(named: str, place: Place) -> str:
@@ -100,11 +103,31 @@ def _compose(place: Place) -> str:
         for name, value in place.variables.items()
         if name != "BENCHFLEET_DB"
     )
-    told = {"@COMMAND@": command, "@VARIABLES@": variables, "@VERSION@": __version__}
+    joins = place.ray_address is not None
+    told = {
+        "@COMMAND@": command,
+        "@VARIABLES@": variables,
+        "@VERSION@": __version__,
+        "@EXTRAS@": "postgres,ray" if place.uses_ray else "postgres",
+        "@HOST@": "127.0.0.1" if joins else "database",
+        "@NETWORK@": _NODE_NETWORK if joins else "",
+        "@JOIN@": _JOIN.replace("@ADDRESS@", json.dumps(place.ray_address).replace("$", "$$")) if joins else "",
+        "@START@": _START if joins else "",
+        "@TOKEN@": "      - ~/.ray:/root/.ray:ro\n" if joins else "",
+    }
     # At once: no value is looked through for the next.
     return re.sub("|".join(told), lambda found: told[found[0]], _COMPOSE)
 
 
+# A driver must be on a node of its cluster: the container is one, under the server's own address.
+_NODE_NETWORK = """\
+    network_mode: host
+    shm_size: 1gb
+"""
+_JOIN = """\
+      RAY_ADDRESS_TO_JOIN: @ADDRESS@
+"""
+_START = 'ray start --address="$$RAY_ADDRESS_TO_JOIN" --disable-usage-stats >&2 && '
 _COMPOSE = """\
 # PostgreSQL and the daemon, in the lab's folder:
 #   benchfleet daemon --print compose > compose.yaml && (umask 077 && openssl rand -hex 16 > database-password)
@@ -133,17 +156,17 @@ services:
       dockerfile_inline: |
         FROM python:3.11-slim
         RUN apt-get update && apt-get install --yes --no-install-recommends openssh-client
-        RUN pip install --no-cache-dir "benchfleet[postgres]==@VERSION@"
+        RUN pip install --no-cache-dir "benchfleet[@EXTRAS@]==@VERSION@"
     # Leases name the host: the name of a container would be another each time.
     hostname: benchfleet-daemon
     init: true
     restart: unless-stopped
-    depends_on:
+@NETWORK@    depends_on:
       database: {condition: service_healthy}
     environment:
-      BENCHFLEET_DB: postgresql://lab@database/benchfleet
-@VARIABLES@    secrets: [database-password]
-    entrypoint: [sh, -c, 'PGPASSWORD="$$(cat /run/secrets/database-password)" exec "$$@"', sh]
+      BENCHFLEET_DB: postgresql://lab@@HOST@/benchfleet
+@JOIN@@VARIABLES@    secrets: [database-password]
+    entrypoint: [sh, -c, '@START@PGPASSWORD="$$(cat /run/secrets/database-password)" exec "$$@"', sh]
     command: @COMMAND@
     working_dir: /srv/lab
     volumes:
@@ -151,7 +174,7 @@ services:
       - cache:/root/.cache
       - ~/.ssh:/root/.ssh:ro
       - ~/.config/benchfleet:/root/.config/benchfleet:ro
-secrets:
+@TOKEN@secrets:
   database-password:
     file: database-password
 volumes:

@@ -98,3 +98,40 @@ def test_a_password_and_an_unknown_file_are_refused(command: Command) -> None:
     assert unknown.err == "error: --print upstart: there is no such file\nhint: known: systemd, compose\n"
     with pytest.raises(ConfigError, match="line break"):
         service_file("systemd", Place(Path("/srv/a\nExecStart=/bin/evil"), "lab", ["b"]))
+
+
+def test_the_container_of_a_daemon_with_sites_is_a_node_of_their_cluster(tmp_path: Path) -> None:
+    place = Place(Path("/srv/lab"), "lab", ["b"], uses_ray=True, ray_address="10.0.0.2:6379")
+    daemon = yaml.safe_load(service_file("compose", place))["services"]["daemon"]
+    assert '"benchfleet[postgres,ray]==' in daemon["build"]["dockerfile_inline"]
+    assert (daemon["network_mode"], daemon["shm_size"]) == ("host", "1gb")
+    assert daemon["environment"] == {
+        "BENCHFLEET_DB": "postgresql://lab@127.0.0.1/benchfleet",
+        "RAY_ADDRESS_TO_JOIN": "10.0.0.2:6379",
+    }
+    assert "~/.ray:/root/.ray:ro" in daemon["volumes"]
+    # The commands of the container, with a program in Ray's place that writes down its words.
+    (tmp_path / "ray").write_text('#!/bin/sh\necho "$@" > "$0.words"\n')
+    (tmp_path / "ray").chmod(0o755)
+    (tmp_path / "secret").write_text("pass word\n")
+    entry = [
+        one.replace("$$", "$").replace("/run/secrets/database-password", str(tmp_path / "secret"))
+        for one in daemon["entrypoint"]
+    ]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "RAY_ADDRESS_TO_JOIN": "10.0.0.2:6379"}
+    done = subprocess.run(
+        [*entry, "sh", "-c", 'echo "$PGPASSWORD $1"', "-", "a word"],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "pass word a word\n"
+    assert (tmp_path / "ray.words").read_text() == "start --address=10.0.0.2:6379 --disable-usage-stats\n"
+
+
+@pytest.mark.parametrize(("flags", "extras"), [((), "postgres"), (("--executor", "ray"), "postgres,ray")])
+def test_the_image_takes_ray_where_it_is_used(command: Command, flags: tuple[str, ...], extras: str) -> None:
+    ended = command("daemon", "--print", "compose", *flags)
+    assert f'"benchfleet[{extras}]==' in ended.out
+    assert "network_mode" not in ended.out, "a Ray of the daemon's own joins nothing"
+    joined = command("daemon", "--print", "compose", *flags, "--ray-address", "10.0.0.2:6379")
+    assert '"benchfleet[postgres,ray]==' in joined.out
+    assert "network_mode: host" in joined.out
