@@ -15,11 +15,14 @@ from orchestrator.domain.schema_status import SchemaStatus
 from orchestrator.lab_folder import SETTINGS_FILE, find_lab
 from orchestrator.services.base import FleetWiring
 from orchestrator.services.devices.probe import probe
+from orchestrator.services.doctor.cluster import check_cluster, wants_cluster
 from orchestrator.services.doctor.packages import check_packages
 from orchestrator.services.doctor.places import check_keys, check_room, check_secret, check_trusted
-from orchestrator.settings import ExecutorKind, Settings
+from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
+    from orchestrator.domain.cluster import Cluster
+    from orchestrator.domain.device import Device
     from orchestrator.domain.inventory import Inventory
     from orchestrator.store.base import Roles
 
@@ -32,6 +35,9 @@ class DoctorWiring(FleetWiring, Protocol):
 
     def database_revision(self) -> SchemaStatus:
         """Return the revisions of the schema and of this release."""
+
+    def cluster(self, address: str) -> Cluster:
+        """Return the Ray cluster at an address. Raise RayUnavailable."""
 
     @property
     def reader(self) -> Roles:
@@ -76,18 +82,22 @@ class _Doctor:
         yield from list(self._keys()) or [Finding("keys", Health.FINE, "no others may use them, nor the known hosts")]
         yield from check_room(self._places())
         yield from self._database()
+        yield from check_cluster(self.settings, self._all_devices(), self.wiring.cluster)
         if self.request.devices:
             yield from self._devices()
 
     def _extras(self) -> list[str]:
         """Return the extras that settings and inventory need."""
         extras = ["postgres"] if self.settings.db.startswith("postgres") else []
-        if self.settings.executor is ExecutorKind.RAY:
+        devices = self._all_devices()
+        if wants_cluster(self.settings, devices):
             extras.append("ray")
-        meters = [one.meter for one in self.inventory.devices.values()] if self.inventory else []
-        if any(meter is not None and meter.kind is MeterKind.SNMP for meter in meters):
+        if any(one.meter is not None and one.meter.kind is MeterKind.SNMP for one in devices):
             extras.append("snmp")
         return extras
+
+    def _all_devices(self) -> list[Device]:
+        return list(self.inventory.devices.values()) if self.inventory else []
 
     def _settings(self) -> Iterator[Finding]:
         file = self.request.config or find_lab(Path()) / SETTINGS_FILE
