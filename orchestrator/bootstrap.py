@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from orchestrator.blobs.base import BundleTaker
     from orchestrator.blobs.bundles import UvResolver
     from orchestrator.blobs.cache import BlobCache
-    from orchestrator.domain.cluster import Cluster
     from orchestrator.domain.increment import Increment
     from orchestrator.domain.inventory import Inventory
     from orchestrator.domain.run import RunHeader, RunSummary
@@ -218,12 +217,6 @@ class Wiring:
                 tables = copy_rows(source.database, filled.database, on_table)
                 filled.keep_statistics()
                 return DatabaseCopy(str(source.database.shown), str(filled.database.shown), tuple(tables))
-
-    def cluster(self, address: str) -> Cluster:
-        """Return the Ray cluster at an address, with what is wrong with each node. Raise RayUnavailable."""
-        from orchestrator.cluster.checkup import look_at
-
-        return look_at(address)
 
     def database_revision(self) -> SchemaStatus:
         """Return the revisions of the schema and of this release, without a change."""

@@ -13,6 +13,7 @@ from orchestrator.domain.errors import ConfigError, OrchestratorError
 from orchestrator.settings import ExecutorKind, Settings, load_settings
 
 if TYPE_CHECKING:
+    from orchestrator.domain.cluster import Cluster
     from orchestrator.execution.sites import RaySites
     from orchestrator.services.queue.sites import SitePart
 
@@ -63,6 +64,13 @@ class FleetSites:
     ) -> Mapping[str, OrchestratorError | None]:
         """Carry jobs out side by side, each at its site."""
         return self.cluster.carry(jobs, keeps_on)
+
+
+def look_at_cluster(address: str) -> Cluster:
+    """Return the Ray cluster at an address, with what is wrong with each node. Raise RayUnavailable."""
+    from orchestrator.cluster.checkup import look_at
+
+    return look_at(address)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ def doctor(
     wrong.
     """
     from orchestrator.bootstrap import Wiring
+    from orchestrator.gateway import look_at_cluster
     from orchestrator.reporting.reports.checkup import checkup_report
     from orchestrator.services.doctor.checkup import DoctorRequest, check
 
@@ -40,6 +41,6 @@ def doctor(
         def wire(settings: Settings) -> Wiring:
             return opened.enter_context(Wiring(settings))
 
-        checkup = check(DoctorRequest(devices, select, call.config), call.settings, wire)
+        checkup = check(DoctorRequest(devices, select, call.config, look=look_at_cluster), call.settings, wire)
     call.show(checkup_report(checkup))
     leave(checkup.exit_code)

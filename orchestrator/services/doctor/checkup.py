@@ -36,9 +36,6 @@ class DoctorWiring(FleetWiring, Protocol):
     def database_revision(self) -> SchemaStatus:
         """Return the revisions of the schema and of this release."""
 
-    def cluster(self, address: str) -> Cluster:
-        """Return the Ray cluster at an address. Raise RayUnavailable."""
-
     @property
     def reader(self) -> Roles:
         """Return the database opened for reading alone."""
@@ -46,13 +43,17 @@ class DoctorWiring(FleetWiring, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DoctorRequest:
-    """Ask for a checkup. `devices`: connect to each selected device, too. `now` is this machine's clock."""
+    """Ask for a checkup. `devices`: connect to each selected device, too. `now` is this machine's clock.
+
+    `look` returns the Ray cluster at an address, or raises RayUnavailable. Without it, no cluster is looked at.
+    """
 
     devices: bool = False
     select: str = "all"
     config: Path | None = None
     home: Path = field(default_factory=Path.home)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    look: Callable[[str], Cluster] | None = None
 
 
 def check(request: DoctorRequest, load: Callable[[], Settings], wire: Callable[[Settings], DoctorWiring]) -> Checkup:
@@ -82,7 +83,8 @@ class _Doctor:
         yield from list(self._keys()) or [Finding("keys", Health.FINE, "no others may use them, nor the known hosts")]
         yield from check_room(self._places())
         yield from self._database()
-        yield from check_cluster(self.settings, self._all_devices(), self.wiring.cluster)
+        if self.request.look is not None:
+            yield from check_cluster(self.settings, self._all_devices(), self.request.look)
         if self.request.devices:
             yield from self._devices()
 

@@ -46,7 +46,7 @@ TRANSPORT = Scaffold(
             '        TransportKind.SHELL: "orchestrator.transport.shell",\n',
         ),
         "tests/contract/test_transport_contract.py": in_turn(
-            instead(r'params=\["local", "ssh", "faulty"\]', 'params=["local", "ssh", "faulty", "shell"]'),
+            instead(r'params=\["local", "ssh", "faulty", ', 'params=["local", "ssh", "faulty", "shell", '),
             after(
                 '    """A connector and a device that it reaches."""\n',
                 '    if request.param == "shell":\n'
