@@ -58,7 +58,6 @@ def serve(
 
     try:
         from orchestrator.web.access import access
-        from orchestrator.web.server import give_way
         from orchestrator.web.server import serve as serve_page
     except ModuleNotFoundError as error:
         if error.name not in ("fastapi", "uvicorn", "starlette", "anyio"):
@@ -70,7 +69,6 @@ def serve(
     with Wiring(call.settings()) as wiring:
         # Before the port is taken: without a database every page would be an error.
         wiring.require_database()
-        give_way()
         serve_page(
             wiring, rules, port, lambda address: typer.echo(f"the lab's page: {address} (Ctrl-C ends it)", err=True)
         )

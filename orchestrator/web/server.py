@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import socket
 from collections.abc import Callable
 
@@ -18,14 +17,6 @@ from orchestrator.web.app import create_app
 _CONNECTIONS_WAITING = 512
 """Connections that the kernel keeps for a busy server: a whole lab may reload at once."""
 _ENDING_S = 3
-NICENESS = 5
-"""How far the server gives way to other programs: about a third of the share that a run beside it gets."""
-
-
-def give_way() -> None:
-    """Lower this process's priority to NICENESS, unless somebody has lowered the priority further."""
-    # Readers reload for hours. A controller that commits a run on the same machine must not wait for pages.
-    os.nice(max(NICENESS - os.nice(0), 0))
 
 
 def serve(wiring: PageWiring, access: Access, port: int, on_ready: Callable[[str], None]) -> None:
