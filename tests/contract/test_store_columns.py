@@ -114,7 +114,10 @@ def queue_up(store: Store, words: NewWords) -> None:
     submitted = store.submissions.submit(new)
     window = Window("nightly", "22:00-06:00", "UTC")
     daemon = store.daemons.begin_daemon("lab@ws3", "pid 300", ["pi-03"], 60.0, [window])
-    claim = store.daemons.claim(submitted.id, submitted.claim, daemon)
+    assert store.daemons.claim(submitted.id, submitted.claim, daemon) is not None
+    store.daemons.end_daemon(daemon)
+    daemon = store.daemons.begin_daemon("lab@ws3", "pid 301", ["pi-03"], 60.0, [window])
+    claim = store.daemons.claim(submitted.id, submitted.claim + 1, daemon)
     assert claim is not None
     store.daemons.give_way(claim, "urgent")
     store.submissions.cancel(submitted.id, "bob@ws2")

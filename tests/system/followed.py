@@ -82,6 +82,11 @@ ELSEWHERE: dict[str, dict[str, Elsewhere]] = {
             "a recording of the run's own time is wanted",
         ),
     },
+    "scale": {
+        "python -m benchmarks fleet": Elsewhere(
+            "system/test_fleet.py::test_the_command_says_that_the_run_is_incomplete", "the fleet is smaller there"
+        )
+    },
     "serve": {
         "pip install 'benchfleet[web]'": Elsewhere(
             "system/test_package.py::test_the_page_is_served_by_the_wheel_with_its_extra", "the extra is there"

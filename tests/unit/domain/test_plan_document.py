@@ -57,7 +57,7 @@ def test_no_trial_takes_longer_than_its_timeout(trial_timeout_s: float, longest:
 def bounded(trial_timeout_s: float = 120.0, cooldown_s_max: float = 120.0, **sizes: int) -> LogBounds:
     """Return the bounds of a plan with one job, whose bundle and model have these sizes in bytes."""
     bundle, model = sizes.get("bundle", 0), sizes.get("model", 0)
-    job = {"python_path": ["b"], "files": [], "model": {"size": model}, "dataset": None}
+    job = {"python_path": ["b"], "files": [], "model": {"size": model}, "dataset": None, "input": {}}
     plan = {
         "jobs": [job],
         "trials": TRIALS,
