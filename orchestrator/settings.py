@@ -230,7 +230,8 @@ OPTIONS = (
     ),
     Option(
         "ray_address",
-        "The Ray cluster to join, of which this machine is a node; without it, one is started for the command.",
+        "The Ray cluster to join, of which this machine is a node; without it, one is started for the command. "
+        "Devices with `transport: ray` need it.",
         None,
         _text,
         '"10.0.0.2:6379"',

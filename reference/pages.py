@@ -56,7 +56,7 @@ too: `recipe: recipe.py` in model.yaml, as `models/digits` has it.
 # Inventory files, key by key
 
 All files of the folder `inventory` are read as one. `benchfleet init` writes `inventory/example-lab.yaml`, which shows
-every form. Where there is neither that folder nor a `benchfleet.toml`, here or above, this machine is the only device,
+most forms. Where there is neither that folder nor a `benchfleet.toml`, here or above, this machine is the only device,
 `local`.
 """,
     "settings": """\

@@ -38,7 +38,7 @@ SETTING_FLAGS: Mapping[str, Any] = {
         typer.Option(
             "--ray-address",
             metavar="ADDRESS",
-            help="The Ray cluster to join; without it, one is started.",
+            help="The Ray cluster to join; without it, one is started. Devices with `transport: ray` need it.",
             show_default=False,
         ),
     ],
