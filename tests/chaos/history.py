@@ -237,12 +237,18 @@ class History:
         if self._case.fault is Fault.DAEMON_KILLED:
             # Also a run that the daemon had not yet begun.
             return self._repeat(self._sides[0], None, *DAEMON)
-        return sum(
-            self._repeat(side, run, "runs", "resume", run)
+        wanted = [
+            (side, run)
             for side in self._sides
             for run in side.runs()
             if run not in cancelled and self._wants_resuming(side, run)
-        )
+        ]
+        times = 0
+        for _ in range(RESUMES_MAX):
+            times += len(wanted)
+            # In turns: a run may be refused because another one, which is to be resumed too, has the device.
+            wanted = [(side, run) for side, run in wanted if not self._give(side, run, "runs", "resume", run)]
+        return times
 
     def _wants_resuming(self, side: Side, run: str) -> bool:
         """Whether a run is incomplete, may be so on a device alone, or has a device that nobody gave back."""
@@ -252,11 +258,15 @@ class History:
     def _repeat(self, side: Side, run: str | None, *words: str) -> int:
         """Give a command until it has done its work, or nothing of the run is missing; return how often that took."""
         for times in range(1, RESUMES_MAX + 1):
-            with ExitStack() as stack:
-                code = self._start(stack, side, *words).end(END_S)
-                if code == 0 or (run is not None and side.has_ended(run)):
-                    return times
+            if self._give(side, run, *words):
+                return times
         return RESUMES_MAX
+
+    def _give(self, side: Side, run: str | None, *words: str) -> bool:
+        """Give a command once; return whether it has done its work, or nothing of the run is missing."""
+        with ExitStack() as stack:
+            code = self._start(stack, side, *words).end(END_S)
+            return code == 0 or (run is not None and side.has_ended(run))
 
     def _settle(self) -> None:
         """Wait for what is just ending: followers whose controller is gone, and sshd's own."""
