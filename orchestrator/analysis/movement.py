@@ -15,17 +15,17 @@ MOVED_LEVEL = 0.01
 """The largest p-value of a cell that has moved. Higher than a verdict's: one missed would be blamed on a build."""
 EXPLAINED_LEVEL = 0.01
 """A difference less likely than this under the device's movement is more than the movement."""
-MOVED_SHARE = 0.25
-"""A device has moved if so many of its unchanged cells have: a single jumpy cell of many is a cell's own matter."""
+EXPLAINED_MAX = 2.0
+"""A difference larger than so many movements is never the device's, however unlike its cells have moved."""
 _FREEDOM_BEYOND_CELLS = 2
 _CELLS_AGREEING = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Hold the movement of a device between two runs: mean and spread of logarithms over its unchanged cells.
+    """Hold the movement of a device between two runs: median and spread of logarithms over its unchanged cells.
 
-    `moved` of all `cells` clearly differ.
+    `moved` of all `cells` clearly differ, all the same way.
     """
 
     shift: float
@@ -35,28 +35,36 @@ class Movement:
 
     @property
     def factor(self) -> float:
-        """Return the mean movement as a ratio, other over base."""
+        """Return the median movement as a ratio, other over base."""
         return math.exp(self.shift)
 
     def explains(self, estimate: RatioEstimate) -> bool:
-        """Return True if a cell without any change of its own could differ as much as the estimate says."""
+        """Return True if a cell without a change of its own could differ as much as the estimate says, the same way."""
+        difference = math.log(estimate.ratio)
+        if difference * self.shift <= 0 or abs(difference) > EXPLAINED_MAX * abs(self.shift):
+            return False
+        if abs(difference) <= abs(self.shift):
+            # What is left of the movement points the other way: the build did not do what its figures say.
+            return True
         error = math.hypot(estimate.error or 0.0, self.spread)
-        size = abs(math.log(estimate.ratio) - self.shift) / error
+        size = abs(difference - self.shift) / error
         return float(2 * scipy.special.stdtr(self.cells + _FREEDOM_BEYOND_CELLS, -size)) > EXPLAINED_LEVEL
 
 
 def movement_of(unchanged: Sequence[RatioEstimate], min_effect: float) -> Movement | None:
     """Return the movement that the unchanged cells of a device show, or None if the device has not moved.
 
-    Cells with fewer than two trials on a side, and unruly ones, show nothing.
+    Most of them have to have moved, and the same way: the jumpy cell of a few is that cell's own matter, and would
+    hide what builds do. Cells with fewer than two trials on a side, and unruly ones, show nothing.
     """
     shown = [one for one in unchanged if one.error is not None and not one.unruly]
     margin = math.log1p(min_effect)
-    moved = sum(_has_moved(one, margin) for one in shown)
-    if not moved or moved < MOVED_SHARE * len(shown):
-        return None
     logs = [math.log(one.ratio) for one in shown]
-    shift, count = statistics.fmean(logs), len(logs)
+    slower = [change > 0 for one, change in zip(shown, logs, strict=True) if _has_moved(one, margin)]
+    moved, count = max(sum(slower), len(slower) - sum(slower)), len(logs)
+    if 2 * moved <= count:
+        return None
+    shift = statistics.median(logs)
     observed = statistics.stdev(logs) * math.sqrt(1 + 1 / count) if count > 1 else 0.0
     # What slows one kernel by a quarter slows another by a fifth or a third: few cells that agree by chance are no
     # proof of the contrary.

@@ -70,8 +70,13 @@ def clipped_words(side: float | None, base: float | None) -> str | None:
     """Return the words for two sides of which one clips a noticeable share of its inputs' numbers, or None."""
     if max(side or 0.0, base or 0.0) < SATURATED_RATIO_MIN:
         return None
-    here, there = (f"{100 * (share or 0.0):.3g} %" for share in (side, base))
-    return f"inputs clipped: {here} of their numbers here, {there} at the base; accuracy and outputs are of those"
+    here, there = (_clipped_share(share) for share in (side, base))
+    return f"inputs clipped: {here} here, {there} at the base; accuracy and outputs are of those"
+
+
+def _clipped_share(share: float | None) -> str:
+    """Return the words for a share. None is an input that is not quantised, or that an older worker did not count."""
+    return "none counted" if share is None else f"{100 * share:.3g} % of their numbers"
 
 
 def _saturated_words(one: Mapping[str, Any]) -> str:

@@ -38,9 +38,8 @@ def test_a_broken_calibration_is_smaller_and_not_comparable(tmp_path: Path) -> N
     assert rows["int8-badcal"]["side"]["accuracy"] == pytest.approx(0.76, abs=0.02)
     assert (rows["int8"]["verdict"], rows["int8"]["bought"]) == ("improved", None)
     assert rows["int8-badcal"]["side"]["clipped_ratio"] == pytest.approx(0.40, abs=0.02)
-    clipped = (
-        f"inputs clipped: {100 * rows['int8-badcal']['side']['clipped_ratio']:.3g} % of their numbers here, 0 % at"
-    )
+    share = f"{100 * rows['int8-badcal']['side']['clipped_ratio']:.3g} %"
+    clipped = f"inputs clipped: {share} of their numbers here, none counted at the base"
     assert any(note.startswith(clipped) for note in rows["int8-badcal"]["notes"])
     assert (rows["int8"]["side"]["clipped_ratio"], rows["int8"]["notes"]) == (0.0, [])
     assert (rows["int8-badcal"]["verdict"], rows["int8-badcal"]["word"]) == ("not-comparable", "less accurate")

@@ -86,8 +86,8 @@ def environment_notes(pair: Pair, verdict: Verdict, kind: Kind, movement: Moveme
 def _moved(pair: Pair, movement: Movement, verdict: Verdict) -> str:
     cells = "1 cell" if movement.cells == 1 else f"{movement.cells} cells"
     words = (
-        f"{pair.other.cell.device} itself has moved: x{movement.factor:.3g} on average in {cells} of the same bytes, "
-        f"{movement.moved} of them clearly"
+        f"{pair.other.cell.device} itself has moved: x{movement.factor:.3g} in the median of {cells} of the same "
+        f"bytes, {movement.moved} of them clearly"
     )
     if verdict is Verdict.ENVIRONMENT_CHANGED:
         return f"{words}; this is no more than that: measure both builds in one run"

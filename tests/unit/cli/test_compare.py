@@ -129,7 +129,7 @@ def test_a_rebuilt_cell_is_not_blamed_for_what_its_device_has_done_to_all(
     assert passed.code == ExitCode.FINE, passed.out
     rows = {group["fixed"]["variant"]: group["rows"][0] for group in json.loads(passed.out)["groups"]}
     assert {name: row["verdict"] for name, row in rows.items()} == dict.fromkeys(variants, "environment-changed")
-    assert "pi-03 itself has moved: x2 on average in 2 cells of the same bytes" in rows["int8"]["notes"][0]
+    assert "pi-03 itself has moved: x2 in the median of 2 cells of the same bytes" in rows["int8"]["notes"][0]
     assert "same artifact, runtime and worker" in rows["fp32"]["notes"][0]
     warned = command("compare", "slow-hour", *gate)
     assert "Warning (environment-changed)" in warned.out

@@ -185,9 +185,13 @@ def test_of_an_error_less_is_better_and_a_speed_bought_with_it_is_not_comparable
         (
             None,
             0.403,
-            "inputs clipped: 40.3 % of their numbers here, 0 % at the base; accuracy and outputs are of those",
+            "inputs clipped: 40.3 % of their numbers here, none counted at the base; accuracy and outputs are of those",
         ),
-        (0.02, None, "inputs clipped: 0 % of their numbers here, 2 % at the base; accuracy and outputs are of those"),
+        (
+            0.02,
+            None,
+            "inputs clipped: none counted here, 2 % of their numbers at the base; accuracy and outputs are of those",
+        ),
         (0.009, 0.009, None),
         (None, None, None),
     ],

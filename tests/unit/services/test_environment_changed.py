@@ -123,7 +123,7 @@ def test_a_device_that_has_moved_as_far_is_blamed_in_place_of_another_build(own:
     row = row_of(comparison)
     assert row.verdict is Verdict.ENVIRONMENT_CHANGED
     assert row.notes[0].endswith(
-        "itself has moved: x1.25 on average in 3 cells of the same bytes, 3 of them clearly; "
+        "itself has moved: x1.25 in the median of 3 cells of the same bytes, 3 of them clearly; "
         "this is no more than that: measure both builds in one run"
     )
     assert comparison.reasons == ()
@@ -137,7 +137,7 @@ def test_another_build_regresses_by_more_than_the_device_has_moved() -> None:
     comparison = beside([1.24, 1.26, 1.25], 2.5)
     row = row_of(comparison)
     assert row.verdict is Verdict.REGRESSED
-    assert row.notes[0].endswith("x1.25 on average in 3 cells of the same bytes, 3 of them clearly")
+    assert row.notes[0].endswith("x1.25 in the median of 3 cells of the same bytes, 3 of them clearly")
     assert [reason.kind for reason in comparison.reasons] == [GateKind.REGRESSED]
 
 
