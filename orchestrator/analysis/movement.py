@@ -25,13 +25,16 @@ _CELLS_AGREEING = 3
 class Movement:
     """Hold the movement of a device between two runs: median and spread of logarithms over its unchanged cells.
 
-    `moved` of all `cells` clearly differ, all the same way.
+    `moved` of all `cells` clearly differ. `size` is the median of their distances, and `is_common` says that most cells
+    moved the same way.
     """
 
     shift: float
     spread: float
     cells: int
     moved: int
+    size: float
+    is_common: bool
 
     @property
     def factor(self) -> float:
@@ -39,11 +42,11 @@ class Movement:
         return math.exp(self.shift)
 
     def explains(self, estimate: RatioEstimate) -> bool:
-        """Return True if a cell without a change of its own could differ as much as the estimate says, the same way."""
+        """Return True if a cell without a change of its own could differ as much as the estimate says."""
         difference = math.log(estimate.ratio)
-        if difference * self.shift <= 0 or abs(difference) > EXPLAINED_MAX * abs(self.shift):
+        if abs(difference) > EXPLAINED_MAX * self.size or (self.is_common and difference * self.shift <= 0):
             return False
-        if abs(difference) <= abs(self.shift):
+        if self.is_common and abs(difference) <= abs(self.shift):
             # What is left of the movement points the other way: the build did not do what its figures say.
             return True
         error = math.hypot(estimate.error or 0.0, self.spread)
@@ -54,22 +57,24 @@ class Movement:
 def movement_of(unchanged: Sequence[RatioEstimate], min_effect: float) -> Movement | None:
     """Return the movement that the unchanged cells of a device show, or None if the device has not moved.
 
-    Most of them have to have moved, and the same way: the jumpy cell of a few is that cell's own matter, and would
-    hide what builds do. Cells with fewer than two trials on a side, and unruly ones, show nothing.
+    Most of them have to have moved: the jumpy cell of a few is that cell's own matter, and would hide what builds do.
+    Cells with fewer than two trials on a side, and unruly ones, show nothing.
     """
     shown = [one for one in unchanged if one.error is not None and not one.unruly]
     margin = math.log1p(min_effect)
     logs = [math.log(one.ratio) for one in shown]
     slower = [change > 0 for one, change in zip(shown, logs, strict=True) if _has_moved(one, margin)]
-    moved, count = max(sum(slower), len(slower) - sum(slower)), len(logs)
+    moved, count = len(slower), len(logs)
     if 2 * moved <= count:
         return None
+    is_common = 2 * max(sum(slower), moved - sum(slower)) > count
     shift = statistics.median(logs)
     observed = statistics.stdev(logs) * math.sqrt(1 + 1 / count) if count > 1 else 0.0
     # What slows one kernel by a quarter slows another by a fifth or a third: few cells that agree by chance are no
     # proof of the contrary.
     least = max(abs(one) for one in logs) / min(count + 1, _CELLS_AGREEING)
-    return Movement(shift, max(observed, least), count, moved)
+    size = statistics.median(map(abs, logs))
+    return Movement(shift, max(observed, least), count, moved, size, is_common)
 
 
 def _has_moved(estimate: RatioEstimate, margin: float) -> bool:

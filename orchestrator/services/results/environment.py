@@ -5,6 +5,7 @@ The same bytes also say how far a device has moved as a whole: what other bytes 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from orchestrator.analysis.movement import Movement, movement_of
@@ -84,9 +85,10 @@ def environment_notes(pair: Pair, verdict: Verdict, kind: Kind, movement: Moveme
 
 
 def _moved(pair: Pair, movement: Movement, verdict: Verdict) -> str:
+    far = f"x{movement.factor:.3g}" if movement.is_common else f"x{math.exp(movement.size):.3g} either way"
     cells = "1 cell" if movement.cells == 1 else f"{movement.cells} cells"
     words = (
-        f"{pair.other.cell.device} itself has moved: x{movement.factor:.3g} in the median of {cells} of the same "
+        f"{pair.other.cell.device} itself has moved: {far} in the median of {cells} of the same "
         f"bytes, {movement.moved} of them clearly"
     )
     if verdict is Verdict.ENVIRONMENT_CHANGED:

@@ -77,8 +77,13 @@ def test_cells_that_disagree_widen_what_is_explained_to_twice_the_movement_at_mo
     assert not found.explains(moved_by(found.factor**2.01))
 
 
-def test_cells_that_moved_apart_show_no_movement_of_the_device() -> None:
-    assert movement_of([moved_by(one) for one in (1.3, 0.8, 1.0, 1.1)], MIN_EFFECT) is None
+def test_cells_that_moved_apart_explain_movements_either_way_and_no_larger_ones() -> None:
+    found = movement(1.3, 0.8, 1.0, 1.1)
+    assert not found.is_common
+    assert found.explains(moved_by(1.25))
+    assert found.explains(moved_by(0.75))
+    assert not found.explains(moved_by(1.5))
+    assert movement_of([moved_by(one) for one in (1.3, 0.8, 1.0, 1.0)], MIN_EFFECT) is None
 
 
 def test_values_without_any_noise_are_judged_too() -> None:
@@ -101,9 +106,9 @@ def test_an_answer_never_depends_on_the_order_or_the_side(factors: list[float], 
         assert math.isfinite(found.spread)
         assert found.spread > 0
         assert 2 * found.moved > found.cells
-        away = math.log(own) / found.shift
         assert found.explains(moved_by(own)) == again.explains(moved_by(1 / own))
-        if not 0 < away <= 2:
+        if abs(math.log(own)) > 2 * found.size:
             assert not found.explains(moved_by(own))
-        if 0 < away <= 1:
-            assert found.explains(moved_by(own))
+        if found.is_common and found.shift != 0:
+            away = math.log(own) / found.shift
+            assert found.explains(moved_by(own)) or not 0 < away <= min(1, 2 * found.size / abs(found.shift))
