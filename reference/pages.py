@@ -48,7 +48,7 @@ A model is a folder with a `model.yaml`. `benchfleet models add` writes the desc
 A recipe says in YAML how the variants of a model are made, one from the other: trained, pruned, clustered, distilled,
 quantised. `benchfleet models build RECIPE` makes the files and writes `model.yaml` beside them; a second time it makes
 the steps again whose inputs have changed, and no others. Needs the extra `convert`. `models/compressed` has an example.
-`also: [openvino, ncnn]` needs `pip install openvino`, or `pip install ncnn` and `pip install --no-deps pnnx`, too.
+`also: [openvino, ncnn]` is covered by the extra too, but for ncnn's converter: `pip install --no-deps pnnx`.
 A step that is code is a Python file with a function `network()`. A recipe that is code altogether is a Python file,
 too: `recipe: recipe.py` in model.yaml, as `models/digits` has it.
 """,
