@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.cluster.joining import first_line, join_cluster
+from orchestrator.cluster.joining import JOIN_HINT, first_line, join_cluster
 from orchestrator.cluster.nodes import VERSIONS_HINT, Versions, living_nodes, versions_here
 from orchestrator.cluster.priority import take_login_priority
 from orchestrator.domain.cluster import Cluster, Node
@@ -19,8 +19,11 @@ def look_at(address: str) -> Cluster:
     """Return the cluster at an address, with what is wrong with each node. Raise RayUnavailable."""
     ray, _ = join_cluster(address)
     nodes = living_nodes(ray, address)
-    asked = [_ask(ray, node) for node in nodes]
-    ray.wait(asked, num_returns=len(asked), timeout=_ANSWER_S_MAX)
+    try:
+        asked = [_ask(ray, node) for node in nodes]
+        ray.wait(asked, num_returns=len(asked), timeout=_ANSWER_S_MAX)
+    except Exception as error:  # Ray has no class of its own for a head that has gone
+        raise RayUnavailable(f"Ray does not answer at {address}: {first_line(error)}", JOIN_HINT) from error
     found = [replace(node, trouble=_trouble(ray, node, answer)) for node, answer in zip(nodes, asked, strict=True)]
     return Cluster(address, str(versions_here()), found)
 

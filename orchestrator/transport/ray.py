@@ -88,11 +88,14 @@ def _place(ray: Any, node: Node, device: Device, local: LocalConnector) -> Any:
     pinned = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id=node.id, soft=False)
     # No processor is reserved: the actor waits, and a node may be busy with other work of the cluster.
     kind = ray.remote(num_cpus=0, max_concurrency=_CALLS_MAX, scheduling_strategy=pinned)(NodeHost)
-    host = kind.remote(device.name, local)
+    host = None
     try:
+        host = kind.remote(device.name, local)
         there = Versions(*ray.get(host.versions.remote(), timeout=_PLACE_S_MAX))
-    except ray.exceptions.RayError as error:
-        ray.kill(host)
+    except Exception as error:  # Ray has no class of its own for a head that has gone
+        if host is not None:
+            with suppress(Exception):
+                ray.kill(host)
         raise Unreachable(
             f"no process starts on the node {labels_text(device.node)}: {_words_of(error)}",
             "is benchfleet[ray] installed in the environment of `ray start` there? `ray status` shows the cluster",
