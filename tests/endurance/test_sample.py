@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -12,11 +13,14 @@ from tests.lab import REPOSITORY
 
 MINUTES = 1
 SEED = 3
+ASKED = "BENCHFLEET_ENDURANCE"
+"""Names a variable: a minute is too tight for a busy machine, where a run may have no time to give way."""
 IS_RAY_THERE = importlib.util.find_spec("ray") is not None
 
 
 @pytest.mark.system
 @pytest.mark.timeout(900)
+@pytest.mark.skipif(not os.environ.get(ASKED), reason=f"takes minutes of a quiet machine: {ASKED}=1 asks for it")
 @pytest.mark.skipif(not IS_RAY_THERE, reason="Ray is not installed: pip install 'benchfleet[ray]'")
 def test_everything_submitted_is_complete_whatever_is_killed() -> None:
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'benchfleet[postgres]'")

@@ -88,7 +88,9 @@ def command_server() -> CommandServer:
 
 
 def _read_at_the_start(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_READ_AT_THE_START)}
+    # Ray sets Python's debugger in a process of tests that joins a cluster; no command has a breakpoint.
+    names = [name for name in environment if name.startswith(_READ_AT_THE_START) and name != "PYTHONBREAKPOINT"]
+    return {name: environment[name] for name in names}
 
 
 def _read_all(readers: Sequence[int], words: Sequence[str], timeout_s: float) -> list[bytes]:

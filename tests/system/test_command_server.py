@@ -59,5 +59,5 @@ def test_a_command_that_takes_too_long_is_killed(lab: Lab) -> None:
 
 
 def test_what_is_read_at_the_start_of_a_process_is_not_for_a_fork(lab: Lab) -> None:
-    assert command_server().fits(lab.environment)
+    assert command_server().fits({**lab.environment, "PYTHONBREAKPOINT": "ray.util.rpdb.set_trace"})
     assert not command_server().fits({**lab.environment, "PYTHONIOENCODING": "ascii"})
