@@ -51,6 +51,12 @@ class FileInputs:
         """
         named = {slot.name for slot in slots if self._takes_file(slot, len(slots))}
         others = [slot for slot in slots if slot.name not in named]
+        if not others and not isinstance(self._others, RandomInputs):
+            # Its labels would be those of other inputs.
+            raise LoadFailure(
+                "the data set has an array for no input, and every input has a file: name the arrays of the data set "
+                "as the model's inputs, or leave the data set out"
+            )
         self._has_random = self._has_random or bool(others)
         drawn = dict(zip((slot.name for slot in others), self._others.draw(index, others) if others else ()))
         return [self._row(index, slot) if slot.name in named else drawn[slot.name] for slot in slots]

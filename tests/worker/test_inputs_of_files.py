@@ -144,6 +144,22 @@ def test_the_rows_of_a_data_set_come_before_a_file(add_job, add_array, run, plan
     assert list(finished["judged.0"]["runtime"]["input_files"]) == ["no"]
 
 
+def test_a_data_set_without_a_row_for_any_input_judges_nothing(add_job, add_array, run, plans):
+    numpy = pytest.importorskip("numpy")
+    content = io.BytesIO()
+    numpy.savez(content, images=numpy.zeros((4, 8, 8, 1), "float32"), y=numpy.array([0, 1, 2, 3]))
+    add_job(
+        "judged",
+        "tflite",
+        read_model("digits-fp32.tflite"),
+        input=dict(IMAGE, file=add_array(numpy.zeros((4, 8, 8, 1), "float32"))),
+        dataset=plans.add_file("labels.npz", content.getvalue(), "dataset"),
+        accuracy_metric="top1",
+    )
+    failure = run()["judged.0"]["failure"]
+    assert "the data set has an array for no input" in failure["message"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

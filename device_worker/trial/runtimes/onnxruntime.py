@@ -255,6 +255,8 @@ class OnnxModel(LoadedModel):
         # A bound output keeps the memory of the first inference, which another number of rows does not fit.
         self._open_outputs = [made.name for made in session.get_outputs() if not _is_settled(made.shape)]
         self._copies: list[Any] = []
+        # An accelerator takes the numbers at the time of binding: what is written into the memory later, it never sees.
+        self._binds_anew = any(name != "CPUExecutionProvider" for name in session.get_providers())
         # Text cannot be bound: a copy of bound text ends the process.
         self._is_bound = not has_text and all(
             made.type in _DTYPES or made.type in _UNREAD for made in session.get_outputs()
@@ -271,6 +273,10 @@ class OnnxModel(LoadedModel):
         """Copy inputs into the session's bound memory."""
         for buffer, value in zip(self._buffers, encoded):
             buffer[...] = value
+        if self._binds_anew:
+            for slot, buffer in zip(self.inputs, self._buffers):
+                if slot.dtype != TEXT:
+                    self._binding.bind_cpu_input(slot.name, buffer)
         for name in self._open_outputs:
             self._binding.bind_output(name)
 

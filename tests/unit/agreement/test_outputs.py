@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -93,6 +94,10 @@ def test_other_inputs_or_shapes_cannot_be_compared() -> None:
     shape = agreement(outputs((0.5, 0.5)), outputs((0.5,), (0.5,)), TOLERANCE)
 
     assert (random.agreement, random.reason) == (Agreement.UNKNOWN, "inputs differ: dataset and random")
+    mine, same = outputs((0.5,), inputs="file"), outputs((0.5,), inputs="file")
+    assert agreement(mine, same, TOLERANCE).agreement is Agreement.AGREE
+    other = replace(same, cell=replace(same.cell, run="another"))
+    assert "may have changed between the runs" in (agreement(mine, other, TOLERANCE).reason or "")
     assert (shape.agreement, shape.reason) == (Agreement.UNKNOWN, "outputs have different shapes: 1 x 2 and 2 x 1")
 
 
