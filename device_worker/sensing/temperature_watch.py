@@ -30,7 +30,8 @@ class TemperatureWatch:
         begin = time.process_time_ns()  # of the process, since the reader has a thread of its own
         values, _reasons = self._reader.read({"temperature_c": read_temperature_c})
         found = values["temperature_c"]
-        self._has_sensor = found is not None
+        # One reading that fails in the middle is no reason to miss the heat that follows.
+        self._has_sensor = found is not None or self.peak_c is not None
         if found is not None:
             self.peak_c = found if self.peak_c is None else max(self.peak_c, found)
         self._due = time.monotonic() + self.period_s

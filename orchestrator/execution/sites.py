@@ -13,6 +13,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -182,10 +183,11 @@ class RaySites:
         ray = self._ray
         # No processor is reserved: a gateway mostly waits. Two calls at once: a job, and the word to leave it.
         actor = ray.remote(num_cpus=0, max_concurrency=2, label_selector=dict(part.labels))(SiteGateway)
-        part.gateway, part.placed = actor.remote(), part.placed + 1
+        part.placed += 1
         try:
+            part.gateway = actor.remote()
             node, told = ray.get(part.gateway.whereabouts.remote(), timeout=_PLACE_S_MAX)
-        except ray.exceptions.RayError as error:
+        except Exception as error:  # noqa: BLE001 - Ray has no class of its own for a head that has gone
             self._lose(part, error)
             part.unstarted += 1
             return self._never_starts(part, error)
@@ -232,7 +234,9 @@ class RaySites:
     def _lose(self, part: _Part, error: BaseException) -> None:
         """Give a gateway up. A gateway that only lost its link must not go on beside the next one."""
         self.says(f"{part.name}: the gateway ended: {first_line(error)}; devices go on by themselves")
-        self._ray.kill(part.gateway)
+        if part.gateway is not None:
+            with suppress(Exception):  # a head that has gone ends nothing
+                self._ray.kill(part.gateway)
         part.gateway = part.call = None
 
     def _leave(self, parts: list[_Part]) -> None:

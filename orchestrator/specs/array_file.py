@@ -6,6 +6,7 @@ Sources: numpy's NEP 1 (the format .npy), and PKWARE's APPNOTE for the archive .
 from __future__ import annotations
 
 import ast
+import lzma
 import math
 import os
 import re
@@ -23,6 +24,7 @@ _MAGIC = b"\x93NUMPY"
 _HEADER_BYTES_MAX = 10_000  # numpy's own bound: literals of a longer header may crash the parser
 _DIMENSIONS_MAX = 32
 _ARRAYS_MAX = 1_000
+_BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 _DIRECTORY_BYTES_MAX = 1 << 20
 _END = struct.Struct("<4s4H2LH")
 _END_SIGNATURE, _ZIP64_SIGNATURE = b"PK\x05\x06", b"PK\x06\x07"
@@ -69,7 +71,7 @@ def _of_archive(file: BufferedReader, size: int, name: str | None) -> ArrayHeade
                 raise BadArrayFile(f"the array has {member.file_size} bytes, of which {BYTES_MAX} are fed")
             with archive.open(member) as stream:
                 return _of_array(stream, member.file_size)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (*_BROKEN, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, BadArrayFile):
             raise
         raise BadArrayFile(f"the archive is damaged: {error}") from None

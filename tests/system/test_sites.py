@@ -290,3 +290,32 @@ def test_sites_want_a_database_that_all_of_them_reach(sqlite_databases: SqliteDa
     (state,) = lab.states().values()
     assert "SQLite is on one" in state
     assert lab.counted() == {}, "nothing was begun"
+
+
+def test_a_run_is_complete_after_the_head_of_the_cluster_is_started_anew(
+    postgres_databases: PostgresDatabases, tmp_path: Path
+) -> None:
+    """Ray ends a process whose head is gone, or is another one: the next daemon goes on, as after any death."""
+    lab = SiteLab(tmp_path / "lab", postgres_databases.migrated(), **{"oslo-1": "oslo"})
+    gate = tmp_path / "gate"
+    lab.submit(waiting_for(gate))
+    environment = {**Lab(tmp_path / "nodes").environment, **TOKEN}
+    with Raylets(["oslo"], environment) as before:
+        daemon = lab.start("daemon", "--drain", "--executor", "ray", "--ray-address", before.address)
+        try:
+            lab.wait_for_trials("desk", "oslo-1")
+        except BaseException:
+            daemon.kill()
+            raise
+    try:
+        with Raylets(["oslo"], environment, port=int(before.address.rpartition(":")[2])) as after:
+            assert after.address == before.address
+            # The same daemon, or a service manager's next one: Ray may have ended the first.
+            gate.touch()
+            if daemon.wait(90) != 0:
+                with lab.daemon(after.address) as second:
+                    assert second.wait(240) == 0, lab.said()
+    finally:
+        daemon.kill()
+        daemon.wait(30)
+    assert (lab.states(), lab.counted()) == ({"one": "ended"}, {"one": [1] * 4})
